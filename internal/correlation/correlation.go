@@ -1,0 +1,39 @@
+// Package correlation carries the id that ties together everything one client request caused:
+// HTTP calls, the workflow, its activities, database rows and events.
+package correlation
+
+import "context"
+
+// Header is the HTTP header that carries the correlation id.
+const Header = "X-Correlation-ID"
+
+type key struct{}
+
+// With returns a context that carries id; an empty id returns ctx unchanged.
+func With(ctx context.Context, id string) context.Context {
+	if id == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, key{}, id)
+}
+
+// From returns the id that ctx carries, or "".
+func From(ctx context.Context) string {
+	id, _ := ctx.Value(key{}).(string)
+	return id
+}
+
+// Valid reports whether an id from outside may be kept: short and harmless in a log line or a header.
+func Valid(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for _, r := range id {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.', r == ':':
+		default:
+			return false
+		}
+	}
+	return true
+}

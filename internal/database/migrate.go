@@ -1,0 +1,105 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib" // registers the "pgx" driver that goose works through
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"holdfast/db/migrations"
+)
+
+// Name is the name of one of our databases, and of its migrations' directory.
+type Name string
+
+// The databases, one per service.
+const (
+	Orders    Name = "orders"
+	Inventory Name = "inventory"
+	Sandbox   Name = "sandbox"
+)
+
+// Names lists every database that has migrations.
+func Names() []Name { return []Name{Orders, Inventory, Sandbox} }
+
+// Applied is one migration that a run applied or took back.
+type Applied struct {
+	File      string
+	Direction string // "up" or "down"
+}
+
+// Migrate brings the database at url to the newest schema. Concurrent runs are safe: a session-level
+// advisory lock lets one work while the others wait, then find nothing to do.
+func Migrate(ctx context.Context, url string, name Name) ([]Applied, error) {
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.Up(ctx) })
+}
+
+// MigrateDown takes every migration back, newest first. It destroys data.
+func MigrateDown(ctx context.Context, url string, name Name) ([]Applied, error) {
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.DownTo(ctx, 0) })
+}
+
+func withProvider(ctx context.Context, url string, name Name, run func(*goose.Provider) ([]*goose.MigrationResult, error)) (done []Applied, err error) {
+	files, err := fs.Sub(migrations.FS, string(name))
+	if err != nil {
+		return nil, fmt.Errorf("open the %s migrations: %w", name, err)
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, fmt.Errorf("make the migration lock: %w", err)
+	}
+	conn, err := sql.Open("pgx", url)
+	if err != nil {
+		return nil, fmt.Errorf("open the %s database: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	p, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, fmt.Errorf("read the %s migrations: %w", name, err)
+	}
+	results, err := run(p)
+	for _, r := range results {
+		done = append(done, Applied{File: r.Source.Path, Direction: r.Direction})
+	}
+	if err != nil {
+		return done, fmt.Errorf("migrate the %s database: %w", name, err)
+	}
+	return done, nil
+}
+
+// EnsureDatabase creates the database that url names when it is missing, through the server's
+// "postgres" database. It is idempotent, also when two processes try at once.
+func EnsureDatabase(ctx context.Context, url string) (created bool, err error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return false, fmt.Errorf("parse the database URL: %w", err)
+	}
+	name := cfg.Database
+	cfg.Database = "postgres"
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return false, fmt.Errorf("connect to create database %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	var exists bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil {
+		return false, fmt.Errorf("look for database %s: %w", name, err)
+	}
+	if exists {
+		return false, nil
+	}
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	if IsUniqueViolation(err, "pg_database_datname_index") || hasCode(err, "42P04") {
+		return false, nil // another process was first
+	}
+	if err != nil {
+		return false, fmt.Errorf("create database %s: %w", name, err)
+	}
+	return true, nil
+}

@@ -1,0 +1,154 @@
+// Package httpx is what all our HTTP servers share: the router with its middleware, strict decoding,
+// problem answers, health endpoints and serving with a graceful stop.
+package httpx
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"holdfast/internal/correlation"
+	"holdfast/internal/problem"
+)
+
+// DefaultMaxBody bounds a request body, in bytes.
+const DefaultMaxBody = 1 << 20
+
+// Options says how a router is made.
+type Options struct {
+	Log      *slog.Logger
+	Registry *prometheus.Registry // also served at /metrics
+	Health   *Health
+	MaxBody  int64 // bytes; 0 means DefaultMaxBody
+}
+
+// NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit,
+// /health, /ready and /metrics, and problem answers for unknown routes and methods. It trusts no
+// proxy: only the gateway faces clients, and it decides for itself whom to believe.
+func NewRouter(o Options) *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	e.ContextWithFallback = true // a *gin.Context used as a context sees the request's deadline and values
+	if err := e.SetTrustedProxies(nil); err != nil {
+		panic(err) // nil cannot fail
+	}
+	if o.MaxBody == 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), limitBody(o.MaxBody))
+	e.NoRoute(func(c *gin.Context) {
+		Fail(c, problem.Common.New(problem.RouteNotFound, "there is no %s; see /docs for what there is", c.Request.URL.Path))
+	})
+	e.NoMethod(func(c *gin.Context) {
+		Fail(c, problem.Common.New(problem.MethodNotAllowed, "%s is not allowed on %s; allowed: %s", c.Request.Method, c.Request.URL.Path, c.Writer.Header().Get("Allow")))
+	})
+	e.GET("/health", o.Health.live)
+	e.GET("/ready", o.Health.ready)
+	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry})))
+	return e
+}
+
+// correlate keeps the caller's correlation id where it is harmless, else makes one, and hands it to
+// the request's context and back to the caller.
+func correlate(c *gin.Context) {
+	id := c.GetHeader(correlation.Header)
+	if !correlation.Valid(id) {
+		id = uuid.NewString()
+		c.Request.Header.Set(correlation.Header, id)
+	}
+	c.Request = c.Request.WithContext(correlation.With(c.Request.Context(), id))
+	c.Header(correlation.Header, id)
+	c.Next()
+}
+
+// observe counts and times each request by its route (never by its path: ids would make a series
+// each) and logs it. Health checks and scrapes are logged at debug level only.
+func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
+	f := promauto.With(reg)
+	total := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "http_requests_total", Help: "Requests answered.",
+	}, []string{"method", "route", "status"})
+	seconds := f.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "http_request_duration_seconds", Help: "Time from the request's head to the end of the answer.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .5, 1, 2.5, 5, 10},
+	}, []string{"method", "route"})
+	return func(c *gin.Context) {
+		start := time.Now()
+		c.Next()
+		took := time.Since(start)
+		route := c.FullPath()
+		if route == "" {
+			route = "unmatched"
+		}
+		method := knownMethod(c.Request.Method)
+		total.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Inc()
+		seconds.WithLabelValues(method, route).Observe(took.Seconds())
+		level := slog.LevelInfo
+		switch {
+		case c.Writer.Status() >= 500:
+			level = slog.LevelWarn
+		case route == "/health" || route == "/ready" || route == "/metrics":
+			level = slog.LevelDebug
+		}
+		log.Log(c.Request.Context(), level, "request",
+			"method", c.Request.Method, "path", c.Request.URL.Path, "status", c.Writer.Status(),
+			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds())/1000, "errors", c.Errors.Errors())
+	}
+}
+
+// knownMethod keeps a client from making a metrics series out of every word it invents.
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+// recovery turns a panic into a 500 problem and a log entry with the stack. http.ErrAbortHandler
+// goes on, since net/http uses it to cut a connection on purpose.
+func recovery(log *slog.Logger) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			r := recover()
+			if r == nil {
+				return
+			}
+			if r == http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
+				panic(r)
+			}
+			log.ErrorContext(c.Request.Context(), "panic in a handler", "panic", r, "stack", string(debug.Stack()))
+			if !c.Writer.Written() {
+				Fail(c, problem.Common.New(problem.Internal, "the request could not be processed; report the correlation id"))
+			}
+		}()
+		c.Next()
+	}
+}
+
+func limitBody(limit int64) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if c.Request.ContentLength > limit {
+			// The rest of the body is not read, so the connection cannot be used again.
+			c.Header("Connection", "close")
+			Fail(c, tooLarge(limit))
+			return
+		}
+		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
+		c.Next()
+	}
+}
+
+func tooLarge(limit int64) *problem.Problem {
+	return problem.Common.New(problem.BodyTooLarge, "the body may have at most %d bytes", limit)
+}

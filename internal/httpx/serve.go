@@ -1,0 +1,65 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// DrainTimeout bounds how long a stopping server waits for requests that are under way.
+const DrainTimeout = 12 * time.Second
+
+// Server says what to serve and where.
+type Server struct {
+	Addr     string // host:port; port 0 takes a free one
+	Handler  http.Handler
+	Health   *Health
+	Log      *slog.Logger
+	OnListen func(net.Addr) // called once with the bound address; may be nil
+}
+
+// Serve listens and serves until ctx ends, then fails readiness, lets requests under way finish and
+// returns nil. An address that is taken is an error with a remedy.
+func (s Server) Serve(ctx context.Context) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", s.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; end the process that holds the port (ss -ltnp) or set another one in the environment", s.Addr, err)
+	}
+	srv := &http.Server{
+		Handler:           s.Handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+	}
+	if s.OnListen != nil {
+		s.OnListen(l.Addr())
+	}
+	s.Log.InfoContext(ctx, "listening", "address", l.Addr().String())
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve on %s: %w", s.Addr, err)
+	case <-ctx.Done():
+	}
+	s.Health.Drain()
+	// The parent is over; what is left gets a deadline of its own.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTimeout)
+	defer cancel()
+	err = srv.Shutdown(stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.Join(fmt.Errorf("requests were still under way after %s", DrainTimeout), srv.Close())
+	}
+	<-done
+	if err != nil {
+		return fmt.Errorf("stop serving on %s: %w", s.Addr, err)
+	}
+	return nil
+}
