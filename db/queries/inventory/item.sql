@@ -1,0 +1,55 @@
+-- An item is the stock of one product at one location; available = quantity - reserved.
+
+-- name: LockItems :many
+-- Locks the items of the given products and of the given reservations' lines, in id order, so that
+-- two transactions never wait for each other; returns them as they are once locked. The sort runs
+-- below the locking, which is what makes the order hold. FOR NO KEY UPDATE lets the foreign keys of
+-- lines and ledger entries be checked meanwhile.
+SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version
+FROM items i
+JOIN locations l USING (location_id)
+WHERE i.item_id IN (
+    SELECT p.item_id FROM items p WHERE p.product_id = ANY (@product_ids::uuid[])
+    UNION
+    SELECT rl.item_id FROM reservation_lines rl WHERE rl.reservation_id = ANY (@reservation_ids::uuid[])
+)
+ORDER BY i.item_id
+FOR NO KEY UPDATE OF i;
+
+-- name: UpdateItems :execrows
+-- The version check: a row that moved since it was read is not updated, and the count tells.
+UPDATE items i
+SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now()
+FROM (
+    SELECT unnest(@item_ids::bigint[]) AS item_id, unnest(@versions::bigint[]) AS version,
+           unnest(@quantities::bigint[]) AS quantity, unnest(@reserveds::bigint[]) AS reserved
+) u
+WHERE i.item_id = u.item_id AND i.version = u.version;
+
+-- name: EnsureItems :exec
+-- Creates the missing items of product and location pairs, empty. Sorted, so that two writers meet
+-- in the same order; an unknown location creates nothing.
+INSERT INTO items (product_id, location_id)
+SELECT DISTINCT u.product_id, l.location_id
+FROM (SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@locations::text[]) AS location) u
+JOIN locations l ON l.code = u.location
+WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.product_id = u.product_id AND i.location_id = l.location_id)
+ORDER BY 1, 2
+ON CONFLICT ON CONSTRAINT items_product_location_key DO NOTHING;
+
+-- name: StockOfProducts :many
+-- One statement, so that the locations of a product are of one moment.
+SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version
+FROM items i
+JOIN locations l USING (location_id)
+WHERE i.product_id = ANY (@product_ids::uuid[])
+ORDER BY i.product_id, l.priority, i.item_id;
+
+-- name: UpsertLocations :exec
+INSERT INTO locations (code, name, priority)
+SELECT u.code, u.name, u.priority
+FROM (SELECT unnest(@codes::text[]) AS code, unnest(@names::text[]) AS name, unnest(@priorities::integer[]) AS priority) u
+ORDER BY u.code
+ON CONFLICT ON CONSTRAINT locations_code_key DO UPDATE
+SET name = excluded.name, priority = excluded.priority, updated_at = now()
+WHERE (locations.name, locations.priority) IS DISTINCT FROM (excluded.name, excluded.priority);
