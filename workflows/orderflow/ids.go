@@ -1,0 +1,55 @@
+package orderflow
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// namespaces of our name-based ids (UUIDv5, RFC 9562). They never change: the ids of running orders
+// and of reservations in the inventory derive from them.
+var (
+	orderIDs       = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e01")
+	reservationIDs = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e02")
+	operationIDs   = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e03")
+)
+
+// Owner kinds of a reservation.
+const OwnerOrder = "order"
+
+// OrderID derives an order's id from who asks and the idempotency key, so that the same request is
+// the same order wherever and however often it arrives. The parts are length-prefixed: ("ab","c")
+// and ("a","bc") are different.
+func OrderID(issuer, subject, key string) uuid.UUID {
+	return derive(orderIDs, issuer, subject, key)
+}
+
+// ReservationID derives the id of an owner's n-th reservation, counted from 1.
+func ReservationID(ownerKind string, owner uuid.UUID, number int) uuid.UUID {
+	return derive(reservationIDs, ownerKind, owner.String(), strconv.Itoa(number))
+}
+
+// OperationID derives the id of one write to the inventory. A repeated attempt has the same id, so
+// it takes effect once.
+func OperationID(reservation uuid.UUID, step string, attempt int) uuid.UUID {
+	return derive(operationIDs, reservation.String(), step, strconv.Itoa(attempt))
+}
+
+// PaymentKey names one attempt to pay an order; authorise, capture and void of it share the key.
+func PaymentKey(order uuid.UUID, attempt int) string {
+	return order.String() + "-" + strconv.Itoa(attempt)
+}
+
+// OrderWorkflowID is the workflow id of an order.
+func OrderWorkflowID(order uuid.UUID) string { return "order-" + order.String() }
+
+func derive(space uuid.UUID, parts ...string) uuid.UUID {
+	var b strings.Builder
+	for _, p := range parts {
+		b.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p)))) //nolint:gosec // parts are bounded by request limits
+		b.WriteString(p)
+	}
+	return uuid.NewSHA1(space, []byte(b.String()))
+}

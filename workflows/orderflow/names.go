@@ -1,0 +1,81 @@
+// Package orderflow is the contract of the order's workflow: names, ids, queues, payloads, error
+// types and search attributes. The api starts workflows by it, the workflows call activities by it
+// and the activities register under it, so that none of them imports another.
+//
+// Everything here is part of recorded histories. Names never change; fields are only added.
+package orderflow
+
+import (
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+)
+
+// Where work is done.
+const (
+	Namespace      = "holdfast"
+	OrdersQueue    = "orders"
+	PaymentsQueue  = "payments"
+	DeploymentName = "holdfast-orders"
+)
+
+// OrderWorkflow is the type of an order's workflow.
+const OrderWorkflow = "Order"
+
+// Updates and queries that an order's workflow answers.
+const (
+	UpdatePlace = "place" // waits until the order is recorded; its update id is this constant too
+	UpdatePay   = "pay"
+	QueryState  = "state"
+)
+
+// Activities, by the names they are registered under.
+const (
+	ReserveStock       = "ReserveStock"
+	ExtendReservation  = "ExtendReservation"
+	ConfirmReservation = "ConfirmReservation"
+	ReleaseStock       = "ReleaseStock"
+	ExpireReservation  = "ExpireReservation"
+	ReturnStock        = "ReturnStock"
+	RecordOrder        = "RecordOrder"
+	AuthorisePayment   = "AuthorisePayment"
+	CapturePayment     = "CapturePayment"
+	VoidPayment        = "VoidPayment"
+)
+
+// Types of the application errors that activities and updates raise. All are business answers, so
+// none is retried.
+const (
+	ErrOutOfStock         = "out_of_stock"        // details: []ShortLine
+	ErrReservationExpired = "reservation_expired" // the deadline has passed, by inventory's clock
+	ErrReservationClosed  = "reservation_closed"  // released, expired or confirmed already; details: its status
+	ErrReservationRefused = "reservation_refused" // inventory finds the request itself wrong
+	ErrNotDue             = "not_due"             // an expiry came early; details: the deadline
+	ErrPaymentDeclined    = "payment_declined"    // details: the provider's reason
+	ErrPaymentRefused     = "payment_refused"     // the provider finds the request itself wrong
+	ErrPaymentInProgress  = "payment_in_progress" // another pay has not finished
+	ErrInvalidState       = "invalid_state"       // the order is in a state that does not allow it; details: the state
+	ErrOrderExpired       = "order_expired"       // the deadline has passed
+	ErrInvalidPayment     = "invalid_input"       // the pay request itself is wrong
+	ErrRecordConflict     = "record_conflict"     // the row belongs to another request
+	ErrOrderNotPayableYet = "order_not_ready"     // stock is not decided yet; try again
+	ErrPaymentUnavailable = "payment_unavailable" // the provider could not be reached in time; nothing was taken
+)
+
+// Search attributes, typed. Opaque ids only: they are stored unencrypted.
+var (
+	AttrOrderStatus   = temporal.NewSearchAttributeKeyKeyword("OrderStatus")
+	AttrCustomerID    = temporal.NewSearchAttributeKeyKeyword("CustomerId")
+	AttrSKUs          = temporal.NewSearchAttributeKeyKeywordList("ProductSkus")
+	AttrAmountMinor   = temporal.NewSearchAttributeKeyInt64("AmountMinor")
+	AttrExpiresAt     = temporal.NewSearchAttributeKeyTime("ExpiresAt")
+	AttrNeedsOperator = temporal.NewSearchAttributeKeyBool("NeedsOperator")
+)
+
+// SearchAttributes lists what a namespace needs before an order can start in it.
+func SearchAttributes() map[string]enumspb.IndexedValueType {
+	out := map[string]enumspb.IndexedValueType{}
+	for _, k := range []temporal.SearchAttributeKey{AttrOrderStatus, AttrCustomerID, AttrSKUs, AttrAmountMinor, AttrExpiresAt, AttrNeedsOperator} {
+		out[k.GetName()] = k.GetValueType()
+	}
+	return out
+}

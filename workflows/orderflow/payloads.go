@@ -1,0 +1,232 @@
+package orderflow
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+)
+
+// Line is one line of an order as it was priced: a snapshot of the catalogue.
+type Line struct {
+	LineNo    int          `json:"line_no"`
+	ProductID uuid.UUID    `json:"product_id"`
+	SKU       string       `json:"sku"`
+	Name      string       `json:"name"`
+	Quantity  int64        `json:"quantity"`
+	UnitPrice money.Amount `json:"unit_price"`
+	Total     money.Amount `json:"total"`
+}
+
+// ShortLine says what a refused line asked for and what there was.
+type ShortLine struct {
+	ProductID uuid.UUID `json:"product_id"`
+	Requested int64     `json:"requested"`
+	Available int64     `json:"available"`
+}
+
+// Address is where an order goes.
+type Address struct {
+	Name       string `json:"name,omitempty"`
+	Line1      string `json:"line1,omitempty"`
+	Line2      string `json:"line2,omitempty"`
+	City       string `json:"city,omitempty"`
+	Region     string `json:"region,omitempty"`
+	PostalCode string `json:"postal_code,omitempty"`
+	Country    string `json:"country,omitempty"` // ISO 3166-1 alpha-2
+}
+
+// OrderInput starts an order's workflow.
+type OrderInput struct {
+	OrderID       uuid.UUID         `json:"order_id"`
+	RequestHash   string            `json:"request_hash"` // SHA-256 of the canonical request, hex
+	CustomerID    string            `json:"customer_id"`
+	Issuer        string            `json:"issuer"`
+	Lines         []Line            `json:"lines"`
+	Total         money.Amount      `json:"total"`
+	TTLSeconds    int               `json:"ttl_seconds"` // of the reservation; 0 leaves it to inventory
+	PaymentMethod string            `json:"payment_method,omitempty"`
+	ShipTo        *Address          `json:"ship_to,omitempty"`
+	Email         string            `json:"email,omitempty"`
+	Metadata      map[string]string `json:"metadata,omitempty"`
+	CorrelationID string            `json:"correlation_id,omitempty"`
+	PlacedAt      time.Time         `json:"placed_at"`
+}
+
+// OrderResult is what an order's workflow ends with.
+type OrderResult struct {
+	State  order.State `json:"state"`
+	Reason string      `json:"reason,omitempty"`
+}
+
+// View is an order's state as its workflow knows it; updates and the state query answer it.
+type View struct {
+	OrderID         uuid.UUID   `json:"order_id"`
+	RequestHash     string      `json:"request_hash"`
+	Seq             int64       `json:"seq"`
+	State           order.State `json:"state"`
+	Reason          string      `json:"reason,omitempty"`
+	ReservationID   uuid.UUID   `json:"reservation_id"`
+	ExpiresAt       *time.Time  `json:"expires_at,omitempty"`
+	PaymentAttempts int         `json:"payment_attempts"`
+	Short           []ShortLine `json:"short,omitempty"`
+}
+
+// PlaceInput is the argument of the place update.
+type PlaceInput struct{}
+
+// PlaceResult answers the place update.
+type PlaceResult struct {
+	View View `json:"view"`
+}
+
+// PayInput asks to pay an order.
+type PayInput struct {
+	Method        string `json:"method"`
+	Actor         string `json:"actor"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// PayOutcome says how a payment ended.
+type PayOutcome string
+
+// How a payment can end.
+const (
+	PayCaptured    PayOutcome = "captured"
+	PayDeclined    PayOutcome = "declined"    // the order stays reserved, or fails at the last attempt
+	PayExpired     PayOutcome = "expired"     // too late; nothing was taken
+	PayUnavailable PayOutcome = "unavailable" // the provider gave no answer in time; nothing was taken
+	PayFailed      PayOutcome = "failed"      // compensated
+)
+
+// PayResult answers the pay update.
+type PayResult struct {
+	Outcome PayOutcome `json:"outcome"`
+	Reason  string     `json:"reason,omitempty"`
+	View    View       `json:"view"`
+}
+
+// ReserveInput asks inventory to hold an order's lines, all or nothing.
+type ReserveInput struct {
+	ReservationID uuid.UUID `json:"reservation_id"`
+	OrderID       uuid.UUID `json:"order_id"`
+	Number        int       `json:"number"`
+	WorkflowID    string    `json:"workflow_id"`
+	TTLSeconds    int       `json:"ttl_seconds"`
+	Lines         []Line    `json:"lines"`
+	CorrelationID string    `json:"correlation_id,omitempty"`
+}
+
+// ReservationInput names a reservation and the write to it. Attempt tells apart writes of the same
+// kind that may both take effect; retries of one keep its number.
+type ReservationInput struct {
+	ReservationID uuid.UUID  `json:"reservation_id"`
+	OrderID       uuid.UUID  `json:"order_id"`
+	Number        int        `json:"number"`
+	WorkflowID    string     `json:"workflow_id"`
+	Attempt       int        `json:"attempt"`
+	Actor         string     `json:"actor"`
+	Reason        string     `json:"reason,omitempty"`
+	ExpiresAt     *time.Time `json:"expires_at,omitempty"` // for an extension: the least deadline wanted
+	CorrelationID string     `json:"correlation_id,omitempty"`
+}
+
+// ReservationResult is a reservation after a write.
+type ReservationResult struct {
+	Status    string    `json:"status"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Statuses of a reservation, as inventory names them.
+const (
+	ReservationPending   = "pending"
+	ReservationConfirmed = "confirmed"
+	ReservationReleased  = "released"
+	ReservationExpired   = "expired"
+)
+
+// PaymentInput names one attempt to pay and how.
+type PaymentInput struct {
+	OrderID       uuid.UUID    `json:"order_id"`
+	PaymentKey    string       `json:"payment_key"`
+	Attempt       int          `json:"attempt"`
+	Method        string       `json:"method,omitempty"`
+	Amount        money.Amount `json:"amount"`
+	Reason        string       `json:"reason,omitempty"`
+	CorrelationID string       `json:"correlation_id,omitempty"`
+}
+
+// PaymentResult is what the provider answered.
+type PaymentResult struct {
+	Provider        string     `json:"provider"`
+	ProviderRef     string     `json:"provider_ref"`
+	AuthorisedUntil *time.Time `json:"authorised_until,omitempty"`
+}
+
+// RecordInput brings an order's row up to Seq, with every timeline entry and payment since the last
+// record. It is idempotent: what is already there is left as it is, and an older Seq changes nothing.
+type RecordInput struct {
+	Order      *OrderInput     `json:"order,omitempty"` // until the first record has succeeded
+	View       View            `json:"view"`
+	Entries    []TimelineEntry `json:"entries"`
+	Payments   []PaymentRecord `json:"payments,omitempty"`
+	WorkflowID string          `json:"workflow_id"`
+	RunID      string          `json:"run_id"`
+
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// RecordResult says up to where the order is recorded.
+type RecordResult struct {
+	Seq int64 `json:"seq"`
+}
+
+// TimelineEntry is one thing that happened to an order.
+type TimelineEntry struct {
+	Seq          int64       `json:"seq"`
+	Event        Event       `json:"event"`
+	State        order.State `json:"state"` // after it
+	At           time.Time   `json:"at"`
+	Actor        string      `json:"actor"`
+	Reason       string      `json:"reason,omitempty"`
+	Attempt      int         `json:"attempt,omitempty"`
+	NextDeadline *time.Time  `json:"next_deadline,omitempty"`
+}
+
+// PaymentRecord is the outcome of one step of a payment.
+type PaymentRecord struct {
+	Step            string       `json:"step"` // authorise, capture, void, refund
+	Attempt         int          `json:"attempt"`
+	Provider        string       `json:"provider"`
+	ProviderRef     string       `json:"provider_ref,omitempty"`
+	Amount          money.Amount `json:"amount"`
+	State           string       `json:"state"` // authorised, declined, captured, voided, refunded, failed
+	Reason          string       `json:"reason,omitempty"`
+	AuthorisedUntil *time.Time   `json:"authorised_until,omitempty"`
+	At              time.Time    `json:"at"`
+}
+
+// Event names an entry of the timeline.
+type Event string
+
+// What can happen to an order. Those that other services care about are also published, as
+// "order." + the name.
+const (
+	EventPending            Event = "pending"
+	EventReserved           Event = "reserved"
+	EventRejected           Event = "rejected"
+	EventPaymentStarted     Event = "payment_started"
+	EventPaymentDeclined    Event = "payment_declined"
+	EventPaymentAbandoned   Event = "payment_abandoned"
+	EventPaid               Event = "paid"
+	EventConfirmed          Event = "confirmed"
+	EventExpired            Event = "expired"
+	EventCancelled          Event = "cancelled"
+	EventFailed             Event = "failed"
+	EventCompensationFailed Event = "compensation_failed"
+)
+
+// ActorSystem is the actor of what the workflow does by itself.
+const ActorSystem = "system"

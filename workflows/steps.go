@@ -1,0 +1,75 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/workflows/orderflow"
+)
+
+// One typed helper per activity. They run inside recorded histories: changing an activity's name or
+// its argument's type breaks replay. Add a workflow.GetVersion branch and a new history first.
+
+// reserveStock holds an order's lines, all or nothing. onSlow is called when inventory did not
+// answer in time and the order has to wait for it. Refusals: ErrOutOfStock, ErrReservationClosed,
+// ErrReservationRefused.
+func reserveStock(ctx workflow.Context, in orderflow.ReserveInput, onSlow func()) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReserveStock, summary: "hold the stock", onSlow: onSlow}, in)
+}
+
+// extendReservation moves the deadline to at least in.ExpiresAt, within the given time. Refusals:
+// ErrReservationExpired, ErrReservationClosed.
+func extendReservation(ctx workflow.Context, in orderflow.ReservationInput, within time.Duration) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExtendReservation, summary: "keep the stock while paying", within: within}, in)
+}
+
+// confirmReservation takes the held stock off the shelf count. Refusals: ErrReservationExpired,
+// ErrReservationClosed.
+func confirmReservation(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ConfirmReservation, summary: "take the stock"}, in)
+}
+
+// releaseStock gives held stock back. A reservation that was never seen is refused from then on; one
+// that is closed already answers with its status.
+func releaseStock(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReleaseStock, summary: "give the stock back"}, in)
+}
+
+// tryExpireReservation asks once, quickly, whether the reservation can expire now. Refusal: ErrNotDue
+// with the deadline. Any other error means that the answer is not known.
+func tryExpireReservation(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", noSlow: true}, in)
+}
+
+// expireReservation is tryExpireReservation that does not give up.
+func expireReservation(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", noFast: true}, in)
+}
+
+// returnStock puts stock back that was confirmed.
+func returnStock(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReturnStock, summary: "put the stock back on the shelf"}, in)
+}
+
+// recordOrder brings the order's row up to date. Refusal: ErrRecordConflict.
+func recordOrder(ctx workflow.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
+	return execute[orderflow.RecordResult](ctx, step{activity: orderflow.RecordOrder, summary: "record the order"}, in)
+}
+
+// authorisePayment sets the money aside, within the given time. Refusals: ErrPaymentDeclined,
+// ErrPaymentRefused. After any other error the outcome is unknown and must be voided.
+func authorisePayment(ctx workflow.Context, in orderflow.PaymentInput, within time.Duration) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.AuthorisePayment, summary: "authorise the payment", queue: orderflow.PaymentsQueue, noFast: true, within: within}, in)
+}
+
+// capturePayment takes the money that was set aside. Refusal: ErrPaymentRefused.
+func capturePayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.CapturePayment, summary: "capture the payment", queue: orderflow.PaymentsQueue, noFast: true}, in)
+}
+
+// voidPayment frees money that was set aside. A payment that the provider never saw is refused from
+// then on.
+func voidPayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.VoidPayment, summary: "void the payment", queue: orderflow.PaymentsQueue, noFast: true}, in)
+}
