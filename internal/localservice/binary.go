@@ -1,0 +1,106 @@
+package localservice
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Package is a piece of software that must be on the machine.
+type Package struct {
+	Title  string // for people: "PostgreSQL"
+	Debian string // the name of the distribution's package
+	Binary string // the program that shows it is there
+}
+
+// Debian puts some programs where PATH does not look: several versions of PostgreSQL live side by
+// side, and /usr/sbin/rabbitmq-server is a wrapper that insists on changing the user itself.
+const (
+	postgresRoot = "/usr/lib/postgresql"
+	rabbitmqBin  = "/usr/lib/rabbitmq/bin"
+)
+
+// packages lists what the development stack is made of, with how each program is found.
+var packages = []struct {
+	Package
+	find func() (string, error)
+}{
+	{Package{"PostgreSQL", "postgresql", "postgres"}, func() (string, error) { return findPostgres("") }},
+	{Package{"Redis", "redis-server", "redis-server"}, func() (string, error) { return find("redis-server") }},
+	{Package{"RabbitMQ", "rabbitmq-server", "rabbitmq-server"}, func() (string, error) { return find("rabbitmq-server", rabbitmqBin) }},
+}
+
+// Missing returns the packages whose program is not on this machine.
+func Missing() []Package {
+	var missing []Package
+	for _, p := range packages {
+		if _, err := p.find(); err != nil {
+			missing = append(missing, p.Package)
+		}
+	}
+	return missing
+}
+
+// find looks for a program in the given directories and then in PATH.
+func find(name string, dirs ...string) (string, error) {
+	for _, dir := range dirs {
+		if path := filepath.Join(dir, name); isProgram(path) {
+			return path, nil
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is not installed: %w", name, err)
+	}
+	return filepath.Abs(path)
+}
+
+// findPostgres finds the server that can open data written by the given major version; an empty
+// version means a new cluster, for which the highest installed version serves.
+func findPostgres(version string) (string, error) {
+	dirs, _ := filepath.Glob(filepath.Join(postgresRoot, "*", "bin"))
+	slices.SortFunc(dirs, func(a, b string) int { return majorOf(b) - majorOf(a) })
+	if version != "" {
+		dirs = []string{filepath.Join(postgresRoot, version, "bin")}
+	}
+	for _, dir := range dirs {
+		if path := filepath.Join(dir, "postgres"); isProgram(path) {
+			return path, nil
+		}
+	}
+	path, err := find("postgres")
+	if err != nil {
+		return "", err
+	}
+	// A link in PATH would hide initdb, which lives beside the real program.
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", fmt.Errorf("resolve the postgres program: %w", err)
+	}
+	if version == "" {
+		return path, nil
+	}
+	out, err := exec.Command(path, "--version").Output() // "postgres (PostgreSQL) 15.9 (Debian …)"
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", path, err)
+	}
+	if fields := strings.Fields(string(out)); len(fields) < 3 || strings.Split(fields[2], ".")[0] != version {
+		return "", fmt.Errorf("the data was written by PostgreSQL %s, but only %q is installed: install that version, or remove the data directory",
+			version, strings.TrimSpace(string(out)))
+	}
+	return path, nil
+}
+
+// majorOf reads 15 out of /usr/lib/postgresql/15/bin.
+func majorOf(bin string) int {
+	major, _ := strconv.Atoi(filepath.Base(filepath.Dir(bin)))
+	return major
+}
+
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}

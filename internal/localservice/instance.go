@@ -1,0 +1,118 @@
+package localservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// stopTimeout bounds an orderly stop where the caller's context does not.
+const stopTimeout = 45 * time.Second
+
+// instance is what the three services share: a directory that this process holds, and the processes
+// that work in it.
+type instance struct {
+	title string
+	dir   string
+	owner *identity
+	kinds []species // in the order in which they are stopped
+	log   *slog.Logger
+	held  *os.File
+	ports []int
+
+	processes []*process // in the order in which they were started; the last one is the server itself
+	stopping  sync.Mutex
+	stopped   bool
+	stopErr   error
+}
+
+// prepare takes hold of the instance's directory and clears it of what an earlier run left behind.
+func prepare(ctx context.Context, title string, o Options, owner *identity, kinds ...species) (*instance, error) {
+	dir, err := place(o.Dir, owner, o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the directory of %s: %w", title, err)
+	}
+	held, err := lock(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", title, err)
+	}
+	i := &instance{title: title, dir: dir, owner: owner, kinds: kinds, log: o.Log.With("service", title), held: held}
+	if err := evict(ctx, dir, i.log, kinds...); err != nil {
+		return nil, errors.Join(err, i.Stop(ctx))
+	}
+	return i, nil
+}
+
+// takePort reserves a port for as long as the instance lives.
+func (i *instance) takePort(wanted int, what string) (int, error) {
+	port, err := Port(wanted, what, i.log)
+	if err == nil {
+		i.ports = append(i.ports, port)
+	}
+	return port, err
+}
+
+// run starts one of the instance's processes and waits until it answers. When that fails, everything
+// that was started is stopped again.
+func (i *instance) run(ctx context.Context, p program, probe func(context.Context) error) error {
+	proc, err := launch(p)
+	if err == nil {
+		i.processes = append(i.processes, proc)
+		err = proc.awaitReady(ctx, probe)
+	}
+	return err
+}
+
+// abandon stops an instance whose start failed and returns the reason with whatever went wrong on the
+// way out.
+func (i *instance) abandon(reason error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return errors.Join(fmt.Errorf("start %s: %w", i.title, reason), i.Stop(ctx))
+}
+
+// Dir is where the data really lives.
+func (i *instance) Dir() string { return i.dir }
+
+// PID is the server's process id.
+func (i *instance) PID() int { return i.processes[len(i.processes)-1].cmd.Process.Pid }
+
+// Done is closed when the server has ended, whether it was asked to or not.
+func (i *instance) Done() <-chan struct{} { return i.processes[len(i.processes)-1].done }
+
+// Stop stops the instance in order and returns once none of its processes is left; what has not
+// stopped when ctx is over (45 s at most) is killed and reported. A context that is over already would
+// kill at once: pass a fresh one, not the one that Ctrl-C cancelled. A second call does nothing.
+func (i *instance) Stop(ctx context.Context) error {
+	i.stopping.Lock()
+	defer i.stopping.Unlock()
+	if i.stopped {
+		return i.stopErr
+	}
+	i.stopped = true
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	var errs []error
+	for n := len(i.processes) - 1; n >= 0; n-- {
+		errs = append(errs, i.processes[n].halt(ctx))
+	}
+	if len(i.processes) > 0 {
+		names := make([]string, len(i.kinds))
+		for n, kind := range i.kinds {
+			names[n] = kind.name
+		}
+		// Helpers outlive their server by a moment. They are ours, so they get that moment even where
+		// ctx is over.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		errs = append(errs, awaitGone(last, i.dir, names...))
+	}
+	releasePorts(i.ports...)
+	errs = append(errs, i.held.Close())
+	i.stopErr = errors.Join(errs...)
+	return i.stopErr
+}

@@ -1,0 +1,135 @@
+package localservice
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// program is what it takes to run one server process.
+type program struct {
+	name  string // as /proc shows it, for messages and for finding it again
+	path  string
+	args  []string
+	env   []string
+	dir   string // its current directory: inside the instance's, which is how leftovers are recognised
+	log   string // file that receives its output
+	owner *identity
+	stop  syscall.Signal // asks it to stop in order
+}
+
+// process is a running server.
+type process struct {
+	program
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended and err is set
+	err  error
+}
+
+// launch starts a server in a process group of its own, so that a terminal's Ctrl-C does not reach it
+// before its turn to stop has come. The environment is built from nothing: a variable such as PGDATA
+// or RABBITMQ_NODENAME in the caller's shell must not lead the server elsewhere.
+func launch(p program) (*process, error) {
+	if err := keepOneOldLog(p.log); err != nil {
+		return nil, err
+	}
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s: %w", p.name, err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + p.dir}, p.env...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.owner.credential()}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	started := &process{program: p, cmd: cmd, done: make(chan struct{})}
+	go func() {
+		started.err = cmd.Wait()
+		close(started.done)
+	}()
+	return started, nil
+}
+
+// halt asks the process to stop, waits, and kills its group once ctx is over.
+func (p *process) halt(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	if err := p.cmd.Process.Signal(p.stop); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", p.name, err)
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+		return fmt.Errorf("%s did not stop in time and was killed: %w", p.name, ctx.Err())
+	}
+}
+
+// probeTimeout bounds one try of a readiness probe; readyTimeout bounds them all where the caller's
+// context does not.
+const (
+	probeInterval = 30 * time.Millisecond
+	probeTimeout  = 3 * time.Second
+	readyTimeout  = 2 * time.Minute
+)
+
+// awaitReady tries the probe until it succeeds. When the process ends first, the error carries the end
+// of its log, which usually says why.
+func (p *process) awaitReady(ctx context.Context, probe func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		try, done := context.WithTimeout(ctx, probeTimeout)
+		err := probe(try)
+		done()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended before it was ready (%v); the end of %s:\n%s", p.name, p.err, p.log, tail(p.log))
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w (last answer: %w); the end of %s:\n%s", p.name, ctx.Err(), err, p.log, tail(p.log))
+		case <-time.After(probeInterval):
+		}
+	}
+}
+
+// keepOneOldLog keeps the log of the run before and no more.
+func keepOneOldLog(log string) error {
+	if err := os.Rename(log, log+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("set the earlier log aside: %w", err)
+	}
+	return nil
+}
+
+// tail returns the last lines of a log.
+func tail(log string) string {
+	f, err := os.Open(log)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = f.Close() }()
+	const most = 4096
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd)
+	}
+	end, _ := io.ReadAll(f)
+	lines := strings.Split(string(bytes.TrimSpace(end)), "\n")
+	return strings.Join(lines[max(0, len(lines)-25):], "\n")
+}
