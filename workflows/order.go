@@ -41,8 +41,8 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 type orderRun struct {
 	in          orderflow.OrderInput
 	workflowID  string
-	reservation uuid.UUID
-	number      int // of the reservation, counted from 1
+	reservation *uuid.UUID // once inventory has told it
+	number      int        // of the reservation, counted from 1
 
 	state     order.State
 	seq       int64
@@ -61,10 +61,7 @@ type orderRun struct {
 
 func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 	const number = 1 // editing lines will make another reservation; until then an order has one
-	o := &orderRun{
-		in: in, workflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, number: number,
-		reservation: orderflow.ReservationID(orderflow.OwnerOrder, in.OrderID, number),
-	}
+	o := &orderRun{in: in, workflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, number: number}
 	o.recorder = &recorder{input: &o.in, view: o.view}
 	return o
 }
@@ -73,12 +70,12 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 func (o *orderRun) reserve(ctx workflow.Context) {
 	o.undo.add("give the stock back", o.giveStockBack)
 	held, err := reserveStock(ctx, orderflow.ReserveInput{
-		ReservationID: o.reservation, OrderID: o.in.OrderID, Number: o.number, WorkflowID: o.workflowID,
+		OrderID: o.in.OrderID, Number: o.number, WorkflowID: o.workflowID,
 		TTLSeconds: o.in.TTLSeconds, Lines: o.in.Lines, CorrelationID: o.in.CorrelationID,
 	}, func() { o.move(ctx, order.Pending, orderflow.EventPending, "waiting for inventory") })
 	switch {
 	case err == nil:
-		o.expiresAt = held.ExpiresAt
+		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
 		o.move(ctx, order.Reserved, orderflow.EventReserved, "")
 	case temporal.IsCanceledError(err):
 		o.cancel(ctx)
@@ -197,7 +194,7 @@ func (o *orderRun) compensationFailed(ctx workflow.Context) func(string, error) 
 
 func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
 	return orderflow.ReservationInput{
-		ReservationID: o.reservation, OrderID: o.in.OrderID, Number: o.number, WorkflowID: o.workflowID, Attempt: o.attempts,
+		OrderID: o.in.OrderID, Number: o.number, WorkflowID: o.workflowID, Attempt: o.attempts,
 		Actor: orderflow.ActorSystem, Reason: reason, CorrelationID: o.in.CorrelationID,
 	}
 }

@@ -8,10 +8,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"holdfast/internal/problem"
+	"holdfast/internal/servicekey"
 )
-
-// ServiceKeyHeader carries the credential of one of our own services.
-const ServiceKeyHeader = "X-API-Key"
 
 // RequireServiceKey refuses requests without one of the given keys, as X-API-Key or as a bearer
 // token. Several keys are valid at once so that they can be rotated. With no keys it refuses all.
@@ -21,7 +19,7 @@ func RequireServiceKey(keys []string) gin.HandlerFunc {
 		sums = append(sums, sha256.Sum256([]byte(k)))
 	}
 	return func(c *gin.Context) {
-		given := c.GetHeader(ServiceKeyHeader)
+		given := c.GetHeader(servicekey.Header)
 		if bearer, ok := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer "); ok && given == "" {
 			given = bearer
 		}
@@ -31,7 +29,7 @@ func RequireServiceKey(keys []string) gin.HandlerFunc {
 			found |= subtle.ConstantTimeCompare(sums[i][:], sum[:])
 		}
 		if given == "" || found == 0 {
-			Fail(c, problem.Common.New(problem.Unauthenticated, "a valid service key is required in %s", ServiceKeyHeader))
+			Fail(c, problem.Common.New(problem.Unauthenticated, "a valid service key is required in %s", servicekey.Header))
 			return
 		}
 		c.Next()

@@ -9,26 +9,17 @@ import (
 )
 
 // namespaces of our name-based ids (UUIDv5, RFC 9562). They never change: the ids of running orders
-// and of reservations in the inventory derive from them.
+// and of their writes to the inventory derive from them.
 var (
-	orderIDs       = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e01")
-	reservationIDs = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e02")
-	operationIDs   = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e03")
+	orderIDs     = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e01")
+	operationIDs = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e03")
 )
-
-// Owner kinds of a reservation.
-const OwnerOrder = "order"
 
 // OrderID derives an order's id from who asks and the idempotency key, so that the same request is
 // the same order wherever and however often it arrives. The parts are length-prefixed: ("ab","c")
 // and ("a","bc") are different.
 func OrderID(issuer, subject, key string) uuid.UUID {
 	return derive(orderIDs, issuer, subject, key)
-}
-
-// ReservationID derives the id of an owner's n-th reservation, counted from 1.
-func ReservationID(ownerKind string, owner uuid.UUID, number int) uuid.UUID {
-	return derive(reservationIDs, ownerKind, owner.String(), strconv.Itoa(number))
 }
 
 // OperationID derives the id of one write to the inventory. A repeated attempt has the same id, so

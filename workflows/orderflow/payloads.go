@@ -68,7 +68,7 @@ type View struct {
 	Seq             int64       `json:"seq"`
 	State           order.State `json:"state"`
 	Reason          string      `json:"reason,omitempty"`
-	ReservationID   uuid.UUID   `json:"reservation_id"`
+	ReservationID   *uuid.UUID  `json:"reservation_id,omitempty"`
 	ExpiresAt       *time.Time  `json:"expires_at,omitempty"`
 	PaymentAttempts int         `json:"payment_attempts"`
 	Short           []ShortLine `json:"short,omitempty"`
@@ -110,7 +110,6 @@ type PayResult struct {
 
 // ReserveInput asks inventory to hold an order's lines, all or nothing.
 type ReserveInput struct {
-	ReservationID uuid.UUID `json:"reservation_id"`
 	OrderID       uuid.UUID `json:"order_id"`
 	Number        int       `json:"number"`
 	WorkflowID    string    `json:"workflow_id"`
@@ -119,10 +118,9 @@ type ReserveInput struct {
 	CorrelationID string    `json:"correlation_id,omitempty"`
 }
 
-// ReservationInput names a reservation and the write to it. Attempt tells apart writes of the same
+// ReservationInput names a reservation, by its owner and number, and the write to it. Attempt tells apart writes of the same
 // kind that may both take effect; retries of one keep its number.
 type ReservationInput struct {
-	ReservationID uuid.UUID  `json:"reservation_id"`
 	OrderID       uuid.UUID  `json:"order_id"`
 	Number        int        `json:"number"`
 	WorkflowID    string     `json:"workflow_id"`
@@ -135,8 +133,9 @@ type ReservationInput struct {
 
 // ReservationResult is a reservation after a write.
 type ReservationResult struct {
-	Status    string    `json:"status"`
-	ExpiresAt time.Time `json:"expires_at"`
+	ReservationID uuid.UUID `json:"reservation_id"`
+	Status        string    `json:"status"`
+	ExpiresAt     time.Time `json:"expires_at"` // of one that is pending
 }
 
 // Statuses of a reservation, as inventory names them.

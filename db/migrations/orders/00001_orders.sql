@@ -39,7 +39,7 @@ CREATE TABLE orders (
     expires_at       timestamptz,
     payment_attempts integer NOT NULL DEFAULT 0 CHECK (payment_attempts >= 0),
     ship_to          jsonb,
-    email            text,
+    email            text NOT NULL DEFAULT '',
     metadata         jsonb NOT NULL DEFAULT '{}',
     workflow_id      text NOT NULL,
     run_id           text NOT NULL,

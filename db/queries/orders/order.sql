@@ -1,0 +1,49 @@
+-- The projection of an order. seq is the number of its last recorded transition; a write that does
+-- not carry a higher one changes nothing.
+
+-- name: InsertOrder :execrows
+INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
+                    reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id,
+                    correlation_id, created_at, updated_at)
+VALUES (@order_id, @seq, @state, @reason, @refusal, @request_hash, @customer_id, @issuer, @total_minor, @currency,
+        @reservation_id, @expires_at, @payment_attempts, @ship_to, @email, @metadata, @workflow_id, @run_id,
+        @correlation_id, @created_at, @updated_at)
+ON CONFLICT (order_id) DO NOTHING;
+
+-- name: InsertOrderLines :exec
+INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
+SELECT @order_id, unnest(@line_nos::int[]), unnest(@product_ids::uuid[]), unnest(@skus::text[]), unnest(@names::text[]),
+       unnest(@quantities::bigint[]), unnest(@unit_prices::bigint[]), unnest(@line_totals::bigint[]), @currency;
+
+-- name: AdvanceOrder :execrows
+UPDATE orders
+SET seq = @seq, state = @state, reason = @reason, refusal = @refusal, reservation_id = @reservation_id,
+    expires_at = @expires_at, payment_attempts = @payment_attempts, updated_at = @updated_at
+WHERE order_id = @order_id AND seq < @seq;
+
+-- name: GetOrder :one
+SELECT * FROM orders WHERE order_id = $1;
+
+-- name: ListOrderLines :many
+SELECT * FROM order_lines WHERE order_id = $1 ORDER BY line_no;
+
+-- name: InsertTimeline :exec
+INSERT INTO order_timeline (order_id, seq, event, state, at, actor, reason, attempt, next_deadline)
+VALUES (@order_id, @seq, @event, @state, @at, @actor, @reason, @attempt, @next_deadline)
+ON CONFLICT (order_id, seq) DO NOTHING;
+
+-- name: ListTimeline :many
+SELECT * FROM order_timeline WHERE order_id = $1 ORDER BY seq;
+
+-- name: InsertPayment :exec
+INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at)
+VALUES (@order_id, @step, @attempt, @provider, @provider_ref, @amount_minor, @currency, @state, @reason, @authorised_until, @created_at)
+ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING;
+
+-- name: ListPayments :many
+SELECT * FROM payments WHERE order_id = $1 ORDER BY attempt, created_at, step;
+
+-- name: InsertOutbox :exec
+INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload)
+VALUES (@event_id, @aggregate_type, @aggregate_id, @aggregate_version, @event_type, @schema_version, @payload)
+ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING;

@@ -1,0 +1,36 @@
+-- The catalogue: what can be ordered, and for how much in each currency.
+
+-- name: PriceProducts :many
+-- The active ones of the given products that have a price in the currency.
+SELECT p.product_id, p.sku, p.name, pp.amount_minor
+FROM products p
+JOIN product_prices pp ON pp.product_id = p.product_id AND pp.currency = @currency
+WHERE p.product_id = ANY (@product_ids::uuid[]) AND p.active;
+
+-- name: ExistingProducts :many
+SELECT product_id FROM products WHERE product_id = ANY (@product_ids::uuid[]) AND active;
+
+-- name: GetProduct :one
+SELECT * FROM products WHERE product_id = $1 AND active;
+
+-- name: ListProducts :many
+-- One page, newest first; the cursor is the last row of the page before.
+SELECT * FROM products
+WHERE active AND (created_at, product_id) < (@before_created_at::timestamptz, @before_id::uuid)
+ORDER BY created_at DESC, product_id DESC
+LIMIT @page_size;
+
+-- name: ListPrices :many
+SELECT * FROM product_prices WHERE product_id = ANY (@product_ids::uuid[]) ORDER BY product_id, currency;
+
+-- name: SeedProducts :execrows
+INSERT INTO products (product_id, sku, name, description, category, created_at, updated_at)
+SELECT unnest(@product_ids::uuid[]), unnest(@skus::text[]), unnest(@names::text[]), unnest(@descriptions::text[]),
+       unnest(@categories::text[]), @created_at, @created_at
+ON CONFLICT DO NOTHING;
+
+-- name: SeedPrices :execrows
+INSERT INTO product_prices (product_id, currency, amount_minor)
+SELECT unnest(@product_ids::uuid[]), unnest(@currencies::text[]), unnest(@amounts::bigint[])
+ON CONFLICT DO NOTHING;
+

@@ -1,0 +1,131 @@
+package orderstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/ordersdb"
+	"holdfast/internal/money"
+)
+
+// Priced is a product as it is sold in one currency.
+type Priced struct {
+	ProductID uuid.UUID
+	SKU       string
+	Name      string
+	Price     money.Amount
+}
+
+// PriceProducts returns the given products as they are sold in currency, by id. Missing from it are
+// unknown and inactive products, and those without a price in the currency; known tells them apart.
+func (s *Store) PriceProducts(ctx context.Context, ids []uuid.UUID, currency string) (priced map[uuid.UUID]Priced, known map[uuid.UUID]bool, err error) {
+	rows, err := s.q.PriceProducts(ctx, s.pool, ordersdb.PriceProductsParams{ProductIds: ids, Currency: currency})
+	if err != nil {
+		return nil, nil, fmt.Errorf("price products: %w", err)
+	}
+	priced, known = make(map[uuid.UUID]Priced, len(rows)), make(map[uuid.UUID]bool, len(rows))
+	for _, r := range rows {
+		known[r.ProductID] = true
+		priced[r.ProductID] = Priced{ProductID: r.ProductID, SKU: r.Sku, Name: r.Name, Price: money.Amount{Minor: r.AmountMinor, Currency: currency}}
+	}
+	if len(priced) == len(ids) {
+		return priced, known, nil
+	}
+	existing, err := s.q.ExistingProducts(ctx, s.pool, ids)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look for products: %w", err)
+	}
+	for _, id := range existing {
+		known[id] = true
+	}
+	return priced, known, nil
+}
+
+// Product is a product with its prices, one in each currency it is sold in.
+type Product struct {
+	ordersdb.Product
+	Prices []money.Amount
+}
+
+// GetProduct returns an active product; ErrNotFound where there is none.
+func (s *Store) GetProduct(ctx context.Context, id uuid.UUID) (Product, error) {
+	row, err := s.q.GetProduct(ctx, s.pool, id)
+	if err != nil {
+		return Product{}, fmt.Errorf("read product %s: %w", id, notFound(err))
+	}
+	list, err := s.withPrices(ctx, []ordersdb.Product{row})
+	if err != nil {
+		return Product{}, err
+	}
+	return list[0], nil
+}
+
+// ListProducts returns up to size active products that come after the given row in the listing,
+// newest first.
+func (s *Store) ListProducts(ctx context.Context, beforeCreated time.Time, beforeID uuid.UUID, size int) ([]Product, error) {
+	rows, err := s.q.ListProducts(ctx, s.pool, ordersdb.ListProductsParams{BeforeCreatedAt: beforeCreated, BeforeID: beforeID, PageSize: int32(size)}) //nolint:gosec // bounded by the contract
+	if err != nil {
+		return nil, fmt.Errorf("list products: %w", err)
+	}
+	return s.withPrices(ctx, rows)
+}
+
+func (s *Store) withPrices(ctx context.Context, rows []ordersdb.Product) ([]Product, error) {
+	ids := make([]uuid.UUID, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ProductID
+	}
+	prices, err := s.q.ListPrices(ctx, s.pool, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read prices: %w", err)
+	}
+	byProduct := make(map[uuid.UUID][]money.Amount, len(rows))
+	for _, p := range prices {
+		byProduct[p.ProductID] = append(byProduct[p.ProductID], money.Amount{Minor: p.AmountMinor, Currency: p.Currency})
+	}
+	out := make([]Product, len(rows))
+	for i, r := range rows {
+		out[i] = Product{Product: r, Prices: byProduct[r.ProductID]}
+	}
+	return out, nil
+}
+
+// NewProduct is a product to put into the catalogue.
+type NewProduct struct {
+	ProductID                        uuid.UUID
+	SKU, Name, Description, Category string
+	Prices                           []money.Amount
+}
+
+// AddProducts puts products into the catalogue in one transaction and returns how many were new. What
+// is there already stays as it is.
+func (s *Store) AddProducts(ctx context.Context, products []NewProduct, at time.Time) (added int64, err error) {
+	p := ordersdb.SeedProductsParams{CreatedAt: at}
+	var prices ordersdb.SeedPricesParams
+	for _, n := range products {
+		p.ProductIds = append(p.ProductIds, n.ProductID)
+		p.Skus = append(p.Skus, n.SKU)
+		p.Names = append(p.Names, n.Name)
+		p.Descriptions = append(p.Descriptions, n.Description)
+		p.Categories = append(p.Categories, n.Category)
+		for _, a := range n.Prices {
+			prices.ProductIds = append(prices.ProductIds, n.ProductID)
+			prices.Currencies = append(prices.Currencies, a.Currency)
+			prices.Amounts = append(prices.Amounts, a.Minor)
+		}
+	}
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if added, err = s.q.SeedProducts(ctx, tx, p); err != nil {
+			return fmt.Errorf("add products: %w", err)
+		}
+		if _, err = s.q.SeedPrices(ctx, tx, prices); err != nil {
+			return fmt.Errorf("add prices: %w", err)
+		}
+		return nil
+	})
+	return added, err
+}

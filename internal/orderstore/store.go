@@ -1,0 +1,229 @@
+// Package orderstore keeps orders, their timelines and the catalogue in the orders database. The
+// order's workflow is the only writer of an order; everything it writes is numbered, so that a
+// repeated or late write changes nothing.
+package orderstore
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/db/ordersdb"
+	"holdfast/internal/events"
+	"holdfast/workflows/orderflow"
+)
+
+// Errors of this package.
+var (
+	// ErrNotFound says that there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict says that the order's row belongs to another request.
+	ErrConflict = errors.New("the order id belongs to another request")
+)
+
+// Store works on the orders database.
+type Store struct {
+	pool *pgxpool.Pool
+	q    *ordersdb.Queries
+}
+
+// New returns a store on pool.
+func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: ordersdb.New()} }
+
+// Record brings an order up to in.View.Seq in one transaction: row, lines, timeline, payments and
+// outbox. It is idempotent by seq. The first record of an order must carry in.Order. ErrConflict:
+// the row was made by another request.
+func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if in.Order != nil {
+			if err := s.insert(ctx, tx, in); err != nil {
+				return err
+			}
+		}
+		if err := s.advance(ctx, tx, in); err != nil {
+			return err
+		}
+		for _, e := range in.Entries {
+			if err := s.q.InsertTimeline(ctx, tx, ordersdb.InsertTimelineParams{
+				OrderID: in.View.OrderID, Seq: e.Seq, Event: string(e.Event), State: string(e.State), At: e.At,
+				Actor: e.Actor, Reason: e.Reason, Attempt: int32(e.Attempt), NextDeadline: e.NextDeadline, //nolint:gosec // attempts are few
+			}); err != nil {
+				return fmt.Errorf("insert timeline entry %d: %w", e.Seq, err)
+			}
+		}
+		for _, p := range in.Payments {
+			if err := s.q.InsertPayment(ctx, tx, ordersdb.InsertPaymentParams{
+				OrderID: in.View.OrderID, Step: p.Step, Attempt: int32(p.Attempt), Provider: p.Provider, ProviderRef: p.ProviderRef, //nolint:gosec // attempts are few
+				AmountMinor: p.Amount.Minor, Currency: p.Amount.Currency, State: p.State, Reason: p.Reason,
+				AuthorisedUntil: p.AuthorisedUntil, CreatedAt: p.At,
+			}); err != nil {
+				return fmt.Errorf("insert payment %s %d: %w", p.Step, p.Attempt, err)
+			}
+		}
+		return s.publish(ctx, tx, in)
+	})
+}
+
+// insert makes the order's row and lines, unless they are there.
+func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+	hash, err := hex.DecodeString(in.Order.RequestHash)
+	if err != nil {
+		return fmt.Errorf("decode the request hash: %w", err)
+	}
+	shipTo, err := nullable(in.Order.ShipTo)
+	if err != nil {
+		return fmt.Errorf("encode the address: %w", err)
+	}
+	meta, err := json.Marshal(orEmpty(in.Order.Metadata))
+	if err != nil {
+		return fmt.Errorf("encode the metadata: %w", err)
+	}
+	refusal, err := nullable(in.View.Short)
+	if err != nil {
+		return fmt.Errorf("encode the refusal: %w", err)
+	}
+	o, last := in.Order, in.Entries[len(in.Entries)-1]
+	added, err := s.q.InsertOrder(ctx, tx, ordersdb.InsertOrderParams{
+		OrderID: o.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: in.View.Reason, Refusal: refusal,
+		RequestHash: hash, CustomerID: o.CustomerID, Issuer: o.Issuer, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
+		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
+		ShipTo: shipTo, Email: o.Email, Metadata: meta, WorkflowID: in.WorkflowID, RunID: in.RunID,
+		CorrelationID: o.CorrelationID, CreatedAt: o.PlacedAt, UpdatedAt: last.At,
+	})
+	if err != nil {
+		return fmt.Errorf("insert order: %w", err)
+	}
+	if added == 0 {
+		row, err := s.q.GetOrder(ctx, tx, o.OrderID)
+		if err != nil {
+			return fmt.Errorf("read the order that is there: %w", err)
+		}
+		if hex.EncodeToString(row.RequestHash) != o.RequestHash {
+			return ErrConflict
+		}
+		return nil
+	}
+	lines := ordersdb.InsertOrderLinesParams{OrderID: o.OrderID, Currency: o.Total.Currency}
+	for _, l := range o.Lines {
+		lines.LineNos = append(lines.LineNos, int32(l.LineNo)) //nolint:gosec // at most 100 lines
+		lines.ProductIds = append(lines.ProductIds, l.ProductID)
+		lines.Skus = append(lines.Skus, l.SKU)
+		lines.Names = append(lines.Names, l.Name)
+		lines.Quantities = append(lines.Quantities, l.Quantity)
+		lines.UnitPrices = append(lines.UnitPrices, l.UnitPrice.Minor)
+		lines.LineTotals = append(lines.LineTotals, l.Total.Minor)
+	}
+	if err := s.q.InsertOrderLines(ctx, tx, lines); err != nil {
+		return fmt.Errorf("insert order lines: %w", err)
+	}
+	return nil
+}
+
+// advance moves the row forward; a row that is there already, or further, stays as it is.
+func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+	refusal, err := nullable(in.View.Short)
+	if err != nil {
+		return fmt.Errorf("encode the refusal: %w", err)
+	}
+	if _, err := s.q.AdvanceOrder(ctx, tx, ordersdb.AdvanceOrderParams{
+		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: in.View.Reason, Refusal: refusal,
+		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
+		UpdatedAt: in.Entries[len(in.Entries)-1].At,
+	}); err != nil {
+		return fmt.Errorf("advance order to %d: %w", in.View.Seq, err)
+	}
+	return nil
+}
+
+// publish writes an event into the outbox for each entry that others care about.
+func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+	for _, e := range in.Entries {
+		if !events.PublishedOrderEvent(string(e.Event)) {
+			continue
+		}
+		data := events.OrderChanged{OrderID: in.View.OrderID, State: string(e.State), Reason: e.Reason, ReservationID: in.View.ReservationID, ExpiresAt: e.NextDeadline}
+		if in.Order != nil {
+			for _, l := range in.Order.Lines {
+				data.Lines = append(data.Lines, events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity})
+			}
+			data.Total = &in.Order.Total
+		}
+		env, err := events.New(events.OrderPrefix+string(e.Event), in.View.OrderID, e.Seq, data,
+			events.Metadata{Service: "orders", CorrelationID: in.CorrelationID}, e.At)
+		if err != nil {
+			return err
+		}
+		payload, err := json.Marshal(env)
+		if err != nil {
+			return fmt.Errorf("encode the %s event: %w", env.EventType, err)
+		}
+		if err := s.q.InsertOutbox(ctx, tx, ordersdb.InsertOutboxParams{
+			EventID: env.EventID, AggregateType: "order", AggregateID: env.AggregateID, AggregateVersion: env.AggregateVersion,
+			EventType: env.EventType, SchemaVersion: int32(env.Version), Payload: payload, //nolint:gosec // a constant
+		}); err != nil {
+			return fmt.Errorf("insert the %s event: %w", env.EventType, err)
+		}
+	}
+	return nil
+}
+
+// nullable encodes v, or nil for a nil pointer or empty slice.
+func nullable[T any](v T) ([]byte, error) {
+	raw, err := json.Marshal(v)
+	if err != nil || string(raw) == "null" {
+		return nil, err
+	}
+	return raw, nil
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// Order is an order with its lines and payments, as the database has it.
+type Order struct {
+	ordersdb.Order
+	Lines    []ordersdb.OrderLine
+	Payments []ordersdb.Payment
+}
+
+// Get returns an order; ErrNotFound where there is none.
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
+	row, err := s.q.GetOrder(ctx, s.pool, id)
+	if err != nil {
+		return Order{}, fmt.Errorf("read order %s: %w", id, notFound(err))
+	}
+	o := Order{Order: row}
+	if o.Lines, err = s.q.ListOrderLines(ctx, s.pool, id); err != nil {
+		return Order{}, fmt.Errorf("read the lines of order %s: %w", id, err)
+	}
+	if o.Payments, err = s.q.ListPayments(ctx, s.pool, id); err != nil {
+		return Order{}, fmt.Errorf("read the payments of order %s: %w", id, err)
+	}
+	return o, nil
+}
+
+// Timeline returns everything that happened to an order, oldest first.
+func (s *Store) Timeline(ctx context.Context, id uuid.UUID) ([]ordersdb.OrderTimeline, error) {
+	entries, err := s.q.ListTimeline(ctx, s.pool, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the timeline of order %s: %w", id, err)
+	}
+	return entries, nil
+}
+
+func notFound(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,225 @@
+// Package sandboxserver is the payment sandbox: a payment provider of its own, with its own books in
+// its own database, that decides by the test method and never moves real money.
+package sandboxserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/db/sandboxdb"
+	"holdfast/internal/database"
+	"holdfast/internal/httpx"
+	"holdfast/internal/money"
+	"holdfast/internal/payment"
+	"holdfast/internal/payment/sandbox"
+	"holdfast/internal/service"
+)
+
+// Config is the sandbox's configuration.
+type Config struct {
+	DatabaseURL string   `env:"SANDBOX_DATABASE_URL,required,notEmpty"`
+	Listen      string   `env:"SANDBOX_LISTEN" envDefault:"127.0.0.1:3003"`
+	ServiceKeys []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	Pool        database.Pool
+}
+
+// authorisedFor is how long the sandbox keeps money set aside, as card schemes commonly do.
+const authorisedFor = 7 * 24 * time.Hour
+
+// Run serves the sandbox until ctx ends.
+func Run(ctx context.Context, cfg Config, env service.Env) error {
+	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "payment-sandbox", env.Registry)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	health := httpx.NewHealth(httpx.Check{Name: "database", Required: true, Probe: pool.Ping})
+	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	s := &server{pool: pool, q: sandboxdb.New()}
+	v1 := router.Group("/v1/payments", httpx.RequireServiceKey(cfg.ServiceKeys))
+	v1.POST("", s.authorise)
+	v1.GET("/:key", s.get)
+	v1.POST("/:key/capture", s.capture)
+	v1.POST("/:key/void", s.void)
+	v1.POST("/:key/refund", s.refund)
+	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+}
+
+type server struct {
+	pool *pgxpool.Pool
+	q    *sandboxdb.Queries
+}
+
+// decide says what becomes of an authorisation by its test method.
+func decide(method string) (state payment.State, reason string, known bool) {
+	switch method {
+	case sandbox.MethodOK:
+		return payment.Authorised, "", true
+	case sandbox.MethodDeclined:
+		return payment.Declined, "card_declined", true
+	}
+	return "", "", false
+}
+
+var validKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+
+func (s *server) authorise(c *gin.Context) {
+	var in payment.Authorisation
+	if err := httpx.DecodeJSON(c, &in); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	state, reason, known := decide(in.Method)
+	_, currencyErr := money.Exponent(in.Amount.Currency)
+	switch {
+	case !validKey.MatchString(in.Key):
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_payment_key"))
+		return
+	case !known:
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "unknown_payment_method"))
+		return
+	case in.Amount.Minor < 0 || currencyErr != nil:
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_amount"))
+		return
+	}
+	until := time.Now().UTC().Add(authorisedFor)
+	_, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
+		PaymentKey: in.Key, ProviderRef: "sbx_" + uuid.NewString(), Method: in.Method, AmountMinor: in.Amount.Minor,
+		Currency: in.Amount.Currency, State: string(state), DeclineReason: reason, AuthorisedUntil: &until,
+	})
+	if err == nil {
+		err = s.q.CountAuthoriseRequest(c, s.pool, in.Key)
+	}
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	charge, ok := s.load(c, in.Key)
+	if !ok {
+		return
+	}
+	switch {
+	case charge.Method != "" && (charge.Method != in.Method || charge.AmountMinor != in.Amount.Minor || charge.Currency != in.Amount.Currency):
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "payment_key_used_for_another_payment"))
+	case charge.State == string(payment.Declined):
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeDeclined, "%s", charge.DeclineReason))
+	case charge.State == string(payment.Voided):
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeVoided, "the payment was voided before it was authorised"))
+	default:
+		c.JSON(http.StatusOK, wire(charge))
+	}
+}
+
+func (s *server) get(c *gin.Context) {
+	if charge, ok := s.load(c, c.Param("key")); ok {
+		c.JSON(http.StatusOK, wire(charge))
+	}
+}
+
+func (s *server) capture(c *gin.Context) {
+	if _, err := s.q.CaptureCharge(c, s.pool, c.Param("key")); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	charge, ok := s.load(c, c.Param("key"))
+	switch {
+	case !ok:
+	case charge.State != string(payment.Captured):
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "payment_is_%s_and_cannot_be_captured", charge.State))
+	default:
+		c.JSON(http.StatusOK, wire(charge))
+	}
+}
+
+// void leaves a voided charge behind where the key is unknown, so that an authorisation that arrives
+// late is refused.
+func (s *server) void(c *gin.Context) {
+	var in sandbox.VoidRequest
+	if err := httpx.DecodeJSON(c, &in); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	key := c.Param("key")
+	if !validKey.MatchString(key) {
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_payment_key"))
+		return
+	}
+	planted, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
+		PaymentKey: key, ProviderRef: "sbx_" + uuid.NewString(), Currency: "XXX", State: string(payment.Voided),
+	})
+	if err == nil && planted == 0 {
+		_, err = s.q.VoidCharge(c, s.pool, key)
+	}
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	charge, ok := s.load(c, key)
+	switch {
+	case !ok:
+	case charge.State == string(payment.Captured):
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "payment_is_captured_and_must_be_refunded"))
+	default:
+		c.JSON(http.StatusOK, wire(charge))
+	}
+}
+
+func (s *server) refund(c *gin.Context) {
+	var in sandbox.RefundRequest
+	if err := httpx.DecodeJSON(c, &in); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	if in.AmountMinor <= 0 || !validKey.MatchString(in.RefundKey) {
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_refund"))
+		return
+	}
+	key := c.Param("key")
+	if _, ok := s.load(c, key); !ok {
+		return
+	}
+	err := pgx.BeginFunc(c, s.pool, func(tx pgx.Tx) error {
+		added, err := s.q.InsertRefund(c, tx, sandboxdb.InsertRefundParams{RefundKey: in.RefundKey, PaymentKey: key, AmountMinor: in.AmountMinor})
+		if err != nil || added == 0 {
+			return err
+		}
+		changed, err := s.q.RefundCharge(c, tx, sandboxdb.RefundChargeParams{PaymentKey: key, AmountMinor: in.AmountMinor})
+		if err == nil && changed == 0 {
+			return sandbox.Table.New(sandbox.CodeRefused, "more_than_was_captured")
+		}
+		return err
+	})
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	s.get(c)
+}
+
+func (s *server) load(c *gin.Context, key string) (sandboxdb.Charge, bool) {
+	charge, err := s.q.GetCharge(c, s.pool, key)
+	if errors.Is(err, pgx.ErrNoRows) {
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeUnknown, "no payment has the key %q", key))
+		return charge, false
+	}
+	if err != nil {
+		httpx.Fail(c, err)
+		return charge, false
+	}
+	return charge, true
+}
+
+func wire(c sandboxdb.Charge) payment.Payment {
+	return payment.Payment{
+		Key: c.PaymentKey, ProviderRef: c.ProviderRef, Amount: money.Amount{Minor: c.AmountMinor, Currency: c.Currency},
+		CapturedMinor: c.CapturedMinor, RefundedMinor: c.RefundedMinor, State: payment.State(c.State), AuthorisedUntil: c.AuthorisedUntil,
+	}
+}
