@@ -19,13 +19,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Errors of this package.
-var (
-	// ErrNotFound says that there is no such row.
-	ErrNotFound = errors.New("not found")
-	// ErrConflict says that the order's row belongs to another request.
-	ErrConflict = errors.New("the order id belongs to another request")
-)
+// ErrNotFound says that there is no such row.
+var ErrNotFound = errors.New("not found")
 
 // Store works on the orders database.
 type Store struct {
@@ -37,7 +32,7 @@ type Store struct {
 func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: ordersdb.New()} }
 
 // Record brings an order up to in.View.Seq in one transaction: row, lines, timeline, payments and
-// outbox. It is idempotent by seq. The first record of an order must carry in.Order. ErrConflict:
+// outbox. It is idempotent by seq. The first record of an order must carry in.Order. orderflow.ErrRowTaken:
 // the row was made by another request.
 func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -105,7 +100,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 			return fmt.Errorf("read the order that is there: %w", err)
 		}
 		if hex.EncodeToString(row.RequestHash) != o.RequestHash {
-			return ErrConflict
+			return orderflow.ErrRowTaken
 		}
 		return nil
 	}

@@ -1,6 +1,7 @@
 package orderflow
 
 import (
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -176,6 +177,9 @@ type RecordInput struct {
 
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
+
+// ErrRowTaken is what a recorder answers when the order's row was made by another request.
+var ErrRowTaken = errors.New("the order id belongs to another request")
 
 // RecordResult says up to where the order is recorded.
 type RecordResult struct {

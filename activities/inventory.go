@@ -1,0 +1,166 @@
+// Package activities does what the workflows ask for: it calls inventory, the payment provider and
+// the orders database. Every activity may run twice and its answer may be lost once, so each derives
+// its keys from the order and the step, never from chance.
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
+
+	"holdfast/internal/correlation"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderflow"
+)
+
+// Inventory is what the activities need of the inventory service.
+type Inventory interface {
+	Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error)
+	Confirm(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ConfirmResult, error)
+	Release(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ReleaseRequest) (inventoryapi.ReleaseResult, error)
+	Expire(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error)
+	Extend(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error)
+	Return(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error)
+}
+
+// InventoryActivities are the steps that change stock.
+type InventoryActivities struct {
+	inventory Inventory
+}
+
+// NewInventory returns the activities on the given service.
+func NewInventory(inventory Inventory) *InventoryActivities {
+	return &InventoryActivities{inventory: inventory}
+}
+
+// ReserveStock holds an order's lines, all or nothing. A repeated call answers the same reservation.
+func (a *InventoryActivities) ReserveStock(ctx context.Context, in orderflow.ReserveInput) (orderflow.ReservationResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	id := inventoryapi.NewReservationID(inventoryapi.OwnerOrder, in.OrderID, in.Number)
+	req := inventoryapi.ReserveRequest{
+		ReservationID: id, OwnerKind: inventoryapi.OwnerOrder, OwnerID: in.OrderID, Number: in.Number, WorkflowID: in.WorkflowID,
+		OperationID: orderflow.OperationID(id, orderflow.ReserveStock, 1), Actor: orderflow.ActorSystem, TTLSeconds: int64(in.TTLSeconds),
+	}
+	for _, l := range in.Lines {
+		req.Lines = append(req.Lines, inventoryapi.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity})
+	}
+	held, err := a.inventory.Reserve(ctx, req)
+	if err != nil {
+		return orderflow.ReservationResult{}, reserveRefusal(err, in)
+	}
+	return orderflow.ReservationResult{ReservationID: id, Status: string(held.Status), ExpiresAt: held.ExpiresAt}, nil
+}
+
+// reserveRefusal sorts a failed reserve into business refusals and failures that may pass.
+func reserveRefusal(err error, in orderflow.ReserveInput) error {
+	var short *inventoryapi.InsufficientStockError
+	switch {
+	case errors.As(err, &short):
+		lines := make([]orderflow.ShortLine, len(short.Lines))
+		for i, l := range short.Lines {
+			lines[i] = orderflow.ShortLine{ProductID: l.ProductID, Requested: l.Requested, Available: l.Available}
+		}
+		return temporal.NewNonRetryableApplicationError("not enough stock", orderflow.ErrOutOfStock, err, lines)
+	case inventoryapi.Retryable(err):
+		return fmt.Errorf("reserve stock for order %s: %w", in.OrderID, err)
+	case inventoryapi.CodeOf(err) == inventoryapi.AlreadyResolved:
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err)
+	}
+	return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationRefused, err)
+}
+
+// ExtendReservation moves the deadline to at least in.ExpiresAt; it never shortens.
+func (a *InventoryActivities) ExtendReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	id := reservationID(in)
+	res, err := a.inventory.Extend(ctx, id, inventoryapi.ExtendRequest{ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: in.Reason})
+	if err != nil {
+		return orderflow.ReservationResult{}, refused("extend", id, err)
+	}
+	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status), ExpiresAt: res.ExpiresAt}, nil
+}
+
+// ConfirmReservation takes the held stock out for good.
+func (a *InventoryActivities) ConfirmReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	id := reservationID(in)
+	res, err := a.inventory.Confirm(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: in.Reason})
+	if err != nil {
+		return orderflow.ReservationResult{}, refused("confirm", id, err)
+	}
+	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status)}, nil
+}
+
+// ReleaseStock gives held stock back. One that was never seen leaves a tombstone, so that a reserve
+// that is still on its way is refused. One that has ended already answers with its status.
+func (a *InventoryActivities) ReleaseStock(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	id := reservationID(in)
+	res, err := a.inventory.Release(ctx, id, inventoryapi.ReleaseRequest{
+		OperationID: operation(id, orderflow.ReleaseStock), Actor: in.Actor, Reason: in.Reason,
+		OwnerKind: inventoryapi.OwnerOrder, OwnerID: in.OrderID, Number: in.Number, WorkflowID: in.WorkflowID,
+	})
+	return ended(id, string(res.Status), "release", err)
+}
+
+// ExpireReservation gives held stock back because its deadline has passed. Before it: ErrNotDue with
+// the deadline. One that has ended already answers with its status.
+func (a *InventoryActivities) ExpireReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	id := reservationID(in)
+	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: in.Reason})
+	return ended(id, string(res.Status), "expire", err)
+}
+
+// ReturnStock puts confirmed stock back on the shelf, all of it and once.
+func (a *InventoryActivities) ReturnStock(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	id := reservationID(in)
+	res, err := a.inventory.Return(ctx, id, inventoryapi.ReturnRequest{OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: in.Reason})
+	if err != nil {
+		return orderflow.ReservationResult{}, refused("return", id, err)
+	}
+	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status)}, nil
+}
+
+func reservationID(in orderflow.ReservationInput) uuid.UUID {
+	return inventoryapi.NewReservationID(inventoryapi.OwnerOrder, in.OrderID, in.Number)
+}
+
+// operation names a write that a reservation sees at most once.
+func operation(reservation uuid.UUID, step string) uuid.UUID {
+	return orderflow.OperationID(reservation, step, 1)
+}
+
+// ended answers a release or an expiry; that the reservation ended another way before is no error.
+func ended(id uuid.UUID, status, action string, err error) (orderflow.ReservationResult, error) {
+	var other *inventoryapi.StatusError
+	if errors.As(err, &other) {
+		status, err = string(other.Status), nil
+	}
+	if err != nil {
+		return orderflow.ReservationResult{}, refused(action, id, err)
+	}
+	return orderflow.ReservationResult{ReservationID: id, Status: status}, nil
+}
+
+// refused sorts a failed write to a reservation into business refusals, which are final, and
+// failures that may pass, which are retried.
+func refused(action string, id uuid.UUID, err error) error {
+	var deadline *inventoryapi.DeadlineError
+	var status *inventoryapi.StatusError
+	switch {
+	case errors.As(err, &deadline) && deadline.Code == inventoryapi.NotDue:
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrNotDue, err, deadline.ExpiresAt)
+	case errors.As(err, &deadline), errors.Is(err, inventoryapi.ReservationExpired):
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationExpired, err)
+	case errors.As(err, &status):
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, string(status.Status))
+	case inventoryapi.Retryable(err):
+		return fmt.Errorf("%s reservation %s: %w", action, id, err)
+	}
+	return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationRefused, err)
+}

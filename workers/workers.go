@@ -1,0 +1,165 @@
+// Package workers registers workflows and activities and runs the process that polls for them. It is
+// the only package that registers.
+package workers
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/activities"
+	"holdfast/internal/database"
+	"holdfast/internal/httpx"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/payment/sandbox"
+	"holdfast/internal/service"
+	"holdfast/internal/temporalclient"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows"
+	"holdfast/workflows/orderflow"
+)
+
+// Config is the worker's configuration.
+type Config struct {
+	DatabaseURL    string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
+	InventoryURL   string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
+	SandboxURL     string   `env:"PAYMENT_SANDBOX_URL" envDefault:"http://127.0.0.1:3003"`
+	ServiceKeys    []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	Listen         string   `env:"WORKER_LISTEN" envDefault:":9090"`
+	DeploymentName string   `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
+	// BuildID names this worker's version; open orders stay on the version that started them.
+	BuildID  string `env:"TEMPORAL_WORKER_BUILD_ID,required,notEmpty"`
+	Temporal temporalclient.Config
+	Pool     database.Pool
+}
+
+// stopTimeout is how long a stopping worker waits for activities that are under way. What does not
+// finish is retried by another worker.
+const stopTimeout = 10 * time.Second
+
+// Registrations is what a worker can do; the replayer and the tests use the same.
+type Registrations struct {
+	Inventory *activities.InventoryActivities
+	Payment   *activities.PaymentActivities
+	Record    *activities.RecordActivities
+}
+
+// RegisterWorkflows registers every workflow under its contract name, pinned to the version that
+// started it.
+func RegisterWorkflows(r worker.WorkflowRegistry) {
+	r.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{
+		Name: orderflow.OrderWorkflow, VersioningBehavior: workflow.VersioningBehaviorPinned,
+	})
+}
+
+// RegisterOrderActivities registers what the orders queue serves.
+func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
+	for name, fn := range map[string]any{
+		orderflow.ReserveStock:       g.Inventory.ReserveStock,
+		orderflow.ExtendReservation:  g.Inventory.ExtendReservation,
+		orderflow.ConfirmReservation: g.Inventory.ConfirmReservation,
+		orderflow.ReleaseStock:       g.Inventory.ReleaseStock,
+		orderflow.ExpireReservation:  g.Inventory.ExpireReservation,
+		orderflow.ReturnStock:        g.Inventory.ReturnStock,
+		orderflow.RecordOrder:        g.Record.RecordOrder,
+	} {
+		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
+	}
+}
+
+// RegisterPaymentActivities registers what the payments queue serves.
+func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
+	for name, fn := range map[string]any{
+		orderflow.AuthorisePayment: g.Payment.AuthorisePayment,
+		orderflow.CapturePayment:   g.Payment.CapturePayment,
+		orderflow.VoidPayment:      g.Payment.VoidPayment,
+	} {
+		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
+	}
+}
+
+// Run polls both queues until ctx ends, then lets what is under way finish.
+func Run(ctx context.Context, cfg Config, env service.Env) error {
+	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "worker", env.Registry)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	httpClient := newHTTPClient()
+	defer httpClient.CloseIdleConnections()
+	inventory := inventoryapi.New(cfg.InventoryURL, cfg.ServiceKeys[0], httpClient)
+	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
+	if err != nil {
+		return fmt.Errorf("connect to Temporal: %w", err)
+	}
+	defer temporal.Close()
+	g := Registrations{
+		Inventory: activities.NewInventory(inventory),
+		Payment:   activities.NewPayment(sandbox.New(cfg.SandboxURL, cfg.ServiceKeys[0], httpClient)),
+		Record:    activities.NewRecord(orderstore.New(pool)),
+	}
+	health := httpx.NewHealth(
+		httpx.Check{Name: "temporal", Required: true, Probe: func(ctx context.Context) error {
+			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		}},
+		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
+		httpx.Check{Name: "inventory", Required: true, Probe: inventory.Ping},
+	)
+	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router.GET("/version", func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"deployment": cfg.DeploymentName, "build_id": cfg.BuildID})
+	})
+	return service.Run(ctx,
+		service.Part{Name: "metrics", Run: httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve},
+		service.Part{Name: "polling", Run: func(ctx context.Context) error { return poll(ctx, temporal, cfg, g) }},
+	)
+}
+
+// poll serves the payments queue and then the orders queue, so that a version that gets orders can
+// already take their payments.
+func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) error {
+	fatal := make(chan error, 2)
+	options := worker.Options{
+		WorkerStopTimeout: stopTimeout,
+		OnFatalError:      func(err error) { fatal <- err },
+		DeploymentOptions: worker.DeploymentOptions{
+			UseVersioning:             true,
+			Version:                   worker.WorkerDeploymentVersion{DeploymentName: cfg.DeploymentName, BuildID: cfg.BuildID},
+			DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
+		},
+	}
+	payments := worker.New(c, orderflow.PaymentsQueue, options)
+	g.RegisterPaymentActivities(payments)
+	if err := payments.Start(); err != nil {
+		return fmt.Errorf("poll the %s queue: %w", orderflow.PaymentsQueue, err)
+	}
+	defer payments.Stop()
+	orders := worker.New(c, orderflow.OrdersQueue, options)
+	RegisterWorkflows(orders)
+	g.RegisterOrderActivities(orders)
+	if err := orders.Start(); err != nil {
+		return fmt.Errorf("poll the %s queue: %w", orderflow.OrdersQueue, err)
+	}
+	defer orders.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-fatal:
+		return fmt.Errorf("polling stopped: %w", err)
+	}
+}
+
+// newHTTPClient returns a client whose connections can be closed when the worker stops.
+func newHTTPClient() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented type
+	t.MaxIdleConnsPerHost = 64
+	return &http.Client{Transport: t}
+}
