@@ -1,0 +1,122 @@
+package inventoryapi
+
+import (
+	"errors"
+	"net/http"
+
+	"holdfast/internal/problem"
+)
+
+// Code names a kind of refusal. A Code is itself an error, so that
+// errors.Is(err, inventoryapi.NotDue) asks for the kind, on the service's side and on the client's.
+type Code problem.Code
+
+// Error returns the code.
+func (c Code) Error() string { return string(c) }
+
+// The codes of this contract.
+const (
+	InvalidInput    Code = "invalid_input"    // a field is missing or malformed
+	InvalidQuantity Code = "invalid_quantity" // below 1 or above the limit
+	InvalidDuration Code = "invalid_duration" // a time to live or a deadline outside the limits
+
+	ProductNotFound     Code = "product_not_found"
+	ItemNotFound        Code = "item_not_found"
+	ReservationNotFound Code = "reservation_not_found"
+
+	AlreadyExists   Code = "already_exists"   // the id, number or operation id was used for something else
+	AlreadyResolved Code = "already_resolved" // it ended another way; the current status tells
+	VersionConflict Code = "version_conflict" // lost the race too often; send it again
+
+	InsufficientStock     Code = "insufficient_stock"
+	ReservationNotPending Code = "reservation_not_pending"
+	NotDue                Code = "not_due"         // expired before its deadline; the deadline tells
+	InvalidRelease        Code = "invalid_release" // more than the item has reserved
+	InvalidConfirm        Code = "invalid_confirm" // more than the item has, or has reserved
+	InvalidReturn         Code = "invalid_return"  // not confirmed, or more than has not come back yet
+
+	ReservationExpired Code = "reservation_expired"
+
+	Unavailable Code = "unavailable" // no answer, or none that can be used; send it again
+)
+
+// Category groups codes by what the caller can do about them (SPEC.md 1.8).
+type Category string
+
+// The categories. Unavailability is none of them: it says nothing about the request.
+const (
+	Validation   Category = "validation"
+	NotFound     Category = "not_found"
+	Conflict     Category = "conflict"
+	BusinessRule Category = "business_rule"
+	Expired      Category = "expired"
+)
+
+type row struct {
+	code     Code
+	status   int
+	retry    bool
+	category Category
+	title    string
+}
+
+// rows is the one table: code, HTTP status, whether the same request may succeed later, category.
+var rows = []row{
+	{InvalidInput, http.StatusBadRequest, false, Validation, "The request is not valid"},
+	{InvalidQuantity, http.StatusUnprocessableEntity, false, Validation, "The quantity is not valid"},
+	{InvalidDuration, http.StatusUnprocessableEntity, false, Validation, "The duration is not valid"},
+	{ProductNotFound, http.StatusNotFound, false, NotFound, "No such product in stock-keeping"},
+	{ItemNotFound, http.StatusNotFound, false, NotFound, "The product has no stock at this location"},
+	{ReservationNotFound, http.StatusNotFound, false, NotFound, "No such reservation"},
+	{AlreadyExists, http.StatusConflict, false, Conflict, "The id was used for something else"},
+	{AlreadyResolved, http.StatusConflict, false, Conflict, "The reservation ended another way"},
+	{VersionConflict, http.StatusConflict, true, Conflict, "The stock changed meanwhile"},
+	{InsufficientStock, http.StatusConflict, false, BusinessRule, "Not enough stock"},
+	{ReservationNotPending, http.StatusConflict, false, BusinessRule, "The reservation is not pending"},
+	{NotDue, http.StatusConflict, false, BusinessRule, "The reservation is not due yet"},
+	{InvalidRelease, http.StatusConflict, false, BusinessRule, "The release is not valid"},
+	{InvalidConfirm, http.StatusConflict, false, BusinessRule, "The confirmation is not valid"},
+	{InvalidReturn, http.StatusConflict, false, BusinessRule, "The return is not valid"},
+	{ReservationExpired, http.StatusGone, false, Expired, "The reservation has expired"},
+}
+
+// Table is the contract's table, for servers to write problems with and clients to read them.
+var Table = problem.Common.Extend(ours())
+
+var categories = func() map[Code]Category {
+	m := make(map[Code]Category, len(rows))
+	for _, r := range rows {
+		m[r.code] = r.category
+	}
+	return m
+}()
+
+func ours() problem.Table {
+	t := make(problem.Table, len(rows))
+	for _, r := range rows {
+		t[problem.Code(r.code)] = problem.Kind{Status: r.status, Retryable: r.retry, Title: r.title}
+	}
+	return t
+}
+
+// Category returns the code's category, "" for one that says nothing about the request.
+func (c Code) Category() Category { return categories[c] }
+
+// Retryable reports whether the same request may succeed later, unchanged.
+func (c Code) Retryable() bool { return Table[problem.Code(c)].Retryable }
+
+// CodeOf returns the code of err, or "" for an error that is not of this contract.
+func CodeOf(err error) Code {
+	var coded interface{ ErrorCode() Code }
+	if errors.As(err, &coded) {
+		return coded.ErrorCode()
+	}
+	return ""
+}
+
+// Retryable reports whether the call that failed with err may be sent again, unchanged. Every
+// operation is idempotent, so this is true of everything but a refusal.
+func Retryable(err error) bool {
+	code := CodeOf(err)
+	return err != nil && (code == "" || code.Retryable())
+}

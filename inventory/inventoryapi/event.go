@@ -1,0 +1,66 @@
+package inventoryapi
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The types of the events that inventory publishes.
+const (
+	EventReserved  = "inventory.reserved"
+	EventConfirmed = "inventory.confirmed"
+	EventReleased  = "inventory.released"
+	EventExpired   = "inventory.expired"
+	EventReturned  = "inventory.returned"
+	EventRestocked = "inventory.restocked"
+)
+
+// ReservationEvent is the data of every event about a reservation (the aggregate). Lines say what
+// this change moved and what stock it left; actors are left out, since events carry no personal data.
+type ReservationEvent struct {
+	ReservationID uuid.UUID   `json:"reservationId"`
+	OwnerKind     OwnerKind   `json:"ownerKind"`
+	OwnerID       uuid.UUID   `json:"ownerId"`
+	Number        int         `json:"number"`
+	WorkflowID    string      `json:"workflowId,omitempty"`
+	OperationID   uuid.UUID   `json:"operationId"`
+	Status        Status      `json:"status"`
+	ExpiresAt     time.Time   `json:"expiresAt"`
+	Reason        string      `json:"reason,omitempty"`
+	Lines         []EventLine `json:"lines"`
+}
+
+// EventLine is what one change did to one line at one location.
+type EventLine struct {
+	LineNo    int       `json:"lineNo"`
+	ProductID uuid.UUID `json:"productId"`
+	Location  string    `json:"location"`
+	Quantity  int64     `json:"quantity"`
+	Stock     Stock     `json:"stock"`
+}
+
+// Stock is the stock of an item after a change.
+type Stock struct {
+	Quantity  int64 `json:"quantity"`
+	Reserved  int64 `json:"reserved"`
+	Available int64 `json:"available"`
+	Version   int64 `json:"version"` // of the item
+}
+
+// RestockedEvent is the data of inventory.restocked. Its aggregate is the item; receipts of one item
+// that commit together are one event.
+type RestockedEvent struct {
+	ProductID  uuid.UUID     `json:"productId"`
+	Location   string        `json:"location"`
+	Quantity   int64         `json:"quantity"` // received
+	Stock      Stock         `json:"stock"`
+	Operations []ReceiptInfo `json:"operations"`
+}
+
+// ReceiptInfo is one receipt of a RestockedEvent.
+type ReceiptInfo struct {
+	OperationID uuid.UUID `json:"operationId"`
+	Quantity    int64     `json:"quantity"`
+	Reason      string    `json:"reason,omitempty"`
+}

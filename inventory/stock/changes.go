@@ -1,0 +1,90 @@
+package stock
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Changes is what a batch of decided requests has to write, in one transaction. Everything is sorted
+// by key, so that two writers meet in the same order.
+type Changes struct {
+	At       time.Time
+	Items    []*Item        // counters to write; Version is the one that must be found
+	Inserts  []*Reservation // with their lines
+	Updates  []*Reservation // ReadVersion must be found
+	Returned []ReturnedLine // lines of Updates that stock came back on
+	Entries  []Entry
+	Events   []Event
+}
+
+// ReturnedLine is a line whose returned quantity changed.
+type ReturnedLine struct {
+	ReservationID uuid.UUID
+	Line
+}
+
+// Empty reports whether there is nothing to write.
+func (c Changes) Empty() bool {
+	return len(c.Items) == 0 && len(c.Inserts) == 0 && len(c.Updates) == 0 && len(c.Entries) == 0
+}
+
+// Changes returns what the requests so far have changed.
+func (b *Book) Changes() Changes {
+	c := Changes{At: b.now, Entries: b.written, Events: b.events}
+	for _, it := range b.items {
+		if it.changed {
+			c.Items = append(c.Items, it)
+		}
+	}
+	slices.SortFunc(c.Items, func(x, y *Item) int { return cmp.Compare(x.ID, y.ID) })
+	for _, r := range b.reservations {
+		switch {
+		case r.readVersion == 0:
+			c.Inserts = append(c.Inserts, r)
+		case r.readVersion != r.Version:
+			c.Updates = append(c.Updates, r)
+		}
+	}
+	byID := func(x, y *Reservation) int { return bytes.Compare(x.ID[:], y.ID[:]) }
+	slices.SortFunc(c.Inserts, byID)
+	slices.SortFunc(c.Updates, byID)
+	for _, r := range c.Updates {
+		for _, l := range r.Lines {
+			if l.changed {
+				c.Returned = append(c.Returned, ReturnedLine{r.ID, l})
+			}
+		}
+	}
+	c.Events = append(c.Events, b.restockEvents()...)
+	return c
+}
+
+// restock gathers what one item received in the batch: its version moves once, so there is one event.
+type restock struct {
+	item          *Item
+	data          inventoryapi.RestockedEvent
+	correlationID string
+}
+
+func (b *Book) restockEvents() []Event {
+	events := make([]Event, 0, len(b.received))
+	for _, r := range b.received {
+		it := r.item
+		r.data.Stock = inventoryapi.Stock{Quantity: it.Quantity, Reserved: it.Reserved, Available: it.Available(), Version: it.Version + 1}
+		events = append(events, Event{
+			Type: inventoryapi.EventRestocked, AggregateType: "item", AggregateID: itemAggregate(it), Version: it.Version + 1,
+			Data: r.data, CorrelationID: r.correlationID,
+		})
+	}
+	slices.SortFunc(events, func(x, y Event) int { return bytes.Compare(x.AggregateID[:], y.AggregateID[:]) })
+	return events
+}
+
+// itemAggregate is an item's id outside: its number is ours alone, and an aggregate id is a UUID.
+func itemAggregate(it *Item) uuid.UUID { return uuid.NewSHA1(it.ProductID, []byte(it.Location)) }

@@ -1,0 +1,156 @@
+package stock
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Limits of texts, in bytes; the contract states them in characters, of which there are never more.
+const (
+	maxActor      = 255
+	maxReason     = 2000
+	maxWorkflowID = 255
+	maxNumber     = 1_000_000
+)
+
+func field(list string, i int, name string) string { return fmt.Sprintf("%s[%d].%s", list, i, name) }
+
+func required(name string) error {
+	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s is required", name)
+}
+
+func tooLong(name string, limit int) error {
+	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s is longer than %d bytes", name, limit)
+}
+
+func checkChange(op uuid.UUID, actor, reason string) error {
+	switch {
+	case op == uuid.Nil:
+		return required("operation_id")
+	case actor == "":
+		return required("actor")
+	case len(actor) > maxActor:
+		return tooLong("actor", maxActor)
+	case len(reason) > maxReason:
+		return tooLong("reason", maxReason)
+	case !storable(actor):
+		return unstorable("actor")
+	case !storable(reason):
+		return unstorable("reason")
+	}
+	return nil
+}
+
+func newResolution(id, op uuid.UUID, actor, reason, correlationID string) (resolution, error) {
+	if id == uuid.Nil {
+		return resolution{}, required("reservation_id")
+	}
+	return resolution{id, op, actor, reason, correlationID}, checkChange(op, actor, reason)
+}
+
+func checkOwner(kind inventoryapi.OwnerKind, id uuid.UUID, number int, workflowID string) error {
+	switch {
+	case kind == "":
+		return required("owner_kind")
+	case !kind.Valid():
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "owner_kind", "owner_kind is order or customer")
+	case id == uuid.Nil:
+		return required("owner_id")
+	case number < 1 || number > maxNumber:
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "number", "number lies between 1 and %d", maxNumber)
+	case len(workflowID) > maxWorkflowID:
+		return tooLong("workflow_id", maxWorkflowID)
+	case !storable(workflowID):
+		return unstorable("workflow_id")
+	}
+	return nil
+}
+
+// storable reports whether PostgreSQL can keep the text: it wants UTF-8 without U+0000.
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+func unstorable(name string) error {
+	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s must be UTF-8 without the character U+0000", name)
+}
+
+// checkReleaseOwner wants the whole owner or nothing of it.
+func checkReleaseOwner(in inventoryapi.ReleaseRequest) error {
+	if in.OwnerKind == "" && in.OwnerID == uuid.Nil && in.Number == 0 && in.WorkflowID == "" {
+		return nil
+	}
+	return checkOwner(in.OwnerKind, in.OwnerID, in.Number, in.WorkflowID)
+}
+
+// checkReserve refuses a malformed request and numbers the lines.
+func checkReserve(in *inventoryapi.ReserveRequest) error {
+	if in.ReservationID == uuid.Nil {
+		return required("reservation_id")
+	}
+	if err := checkOwner(in.OwnerKind, in.OwnerID, in.Number, in.WorkflowID); err != nil {
+		return err
+	}
+	if err := checkChange(in.OperationID, in.Actor, ""); err != nil {
+		return err
+	}
+	if in.TTLSeconds < 0 || in.TTLSeconds > inventoryapi.MaxTTLSeconds {
+		return inventoryapi.Errorf(inventoryapi.InvalidDuration, "ttl_seconds", "ttl_seconds lies between 1 and %d", inventoryapi.MaxTTLSeconds)
+	}
+	if n := len(in.Lines); n == 0 || n > inventoryapi.MaxLines {
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "lines", "a reservation has between 1 and %d lines", inventoryapi.MaxLines)
+	}
+	in.Lines = slices.Clone(in.Lines) // the caller's request stays as it is
+	numbered := in.Lines[0].LineNo != 0
+	seen := map[int]bool{}
+	for i := range in.Lines {
+		l := &in.Lines[i]
+		if l.ProductID == uuid.Nil {
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "product_id"), "product_id is required")
+		}
+		if err := checkQuantity(field("lines", i, "quantity"), l.Quantity); err != nil {
+			return err
+		}
+		switch {
+		case numbered && (l.LineNo < 1 || l.LineNo > maxNumber || seen[l.LineNo]):
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "line_no"), "line numbers lie between 1 and %d and differ from each other", maxNumber)
+		case !numbered && l.LineNo != 0:
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "line_no"), "number every line or none")
+		case !numbered:
+			l.LineNo = i + 1
+		}
+		seen[l.LineNo] = true
+	}
+	return nil
+}
+
+func checkQuantity(name string, quantity int64) error {
+	if quantity < 1 || quantity > inventoryapi.MaxLineQuantity {
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, name, "the quantity lies between 1 and %d", inventoryapi.MaxLineQuantity)
+	}
+	return nil
+}
+
+// CheckWanted refuses a quantity that nobody could reserve.
+func CheckWanted(quantity int64) error { return checkQuantity("quantity", quantity) }
+
+func checkReturnLines(lines []inventoryapi.ReturnLine) error {
+	if len(lines) > inventoryapi.MaxLines {
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "lines", "at most %d lines", inventoryapi.MaxLines)
+	}
+	seen := map[int]bool{}
+	for i, l := range lines {
+		if l.LineNo < 1 || seen[l.LineNo] {
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "line_no"), "line numbers are positive and differ from each other")
+		}
+		seen[l.LineNo] = true
+		if err := checkQuantity(field("lines", i, "quantity"), l.Quantity); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package stock
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Reserve holds every line, or none.
+type Reserve struct {
+	in            inventoryapi.ReserveRequest // line numbers set
+	ttl           time.Duration
+	hash          []byte
+	correlationID string
+}
+
+// NewReserve checks a request; defaultTTL stands in for an absent time to live.
+func NewReserve(in inventoryapi.ReserveRequest, defaultTTL time.Duration, correlationID string) (Reserve, error) {
+	if err := checkReserve(&in); err != nil {
+		return Reserve{}, err
+	}
+	ttl := defaultTTL
+	if in.TTLSeconds != 0 {
+		ttl = time.Duration(in.TTLSeconds) * time.Second
+	}
+	return Reserve{in: in, ttl: ttl, hash: requestHash(in), correlationID: correlationID}, nil
+}
+
+// requestHash tells a repeated request from another one under the same id. It covers what decides the
+// reservation, and the time to live as it was given: a changed default is not another request.
+func requestHash(in inventoryapi.ReserveRequest) []byte {
+	var buf []byte
+	buf = append(append(buf, in.OwnerKind...), 0)
+	buf = append(buf, in.OwnerID[:]...)
+	buf = binary.AppendVarint(buf, int64(in.Number))
+	buf = binary.AppendVarint(buf, in.TTLSeconds)
+	lines := slices.Clone(in.Lines)
+	slices.SortFunc(lines, func(x, y inventoryapi.ReserveLine) int { return cmp.Compare(x.LineNo, y.LineNo) })
+	for _, l := range lines {
+		buf = binary.AppendVarint(buf, int64(l.LineNo))
+		buf = append(buf, l.ProductID[:]...)
+		buf = binary.AppendVarint(buf, l.Quantity)
+	}
+	sum := sha256.Sum256(buf)
+	return sum[:]
+}
+
+// Kind names the operation.
+func (Reserve) Kind() string { return "reserve" }
+
+// Reads adds the products' items, and whatever has the id or the owner's number already.
+func (r Reserve) Reads(reads *Reads) {
+	for _, l := range r.in.Lines {
+		reads.Products = append(reads.Products, l.ProductID)
+	}
+	reads.Reservations = append(reads.Reservations, r.in.ReservationID)
+	reads.Reserves = append(reads.Reserves, r.in.ReservationID)
+	reads.Owners = append(reads.Owners, r.owner())
+}
+
+func (r Reserve) owner() Owner {
+	return Owner{Kind: r.in.OwnerKind, ID: r.in.OwnerID, Number: r.in.Number}
+}
+
+func (r Reserve) decide(b *Book) (any, error) {
+	if held := b.reservations[r.in.ReservationID]; held != nil {
+		return r.again(b, held)
+	}
+	if other, ok := b.owners[r.owner()]; ok {
+		return nil, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
+			"%s %s has reservation %s under number %d", r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)
+	}
+	picks, err := b.allocate(r.in.Lines)
+	if err != nil {
+		return nil, err
+	}
+	held := &Reservation{
+		ID: r.in.ReservationID, Owner: r.owner(), RequestHash: r.hash, Status: inventoryapi.StatusPending,
+		ExpiresAt: b.now.Add(r.ttl), WorkflowID: r.in.WorkflowID, Version: 1, Actor: r.in.Actor,
+		ReserveOp: r.in.OperationID, CreatedAt: b.now,
+	}
+	entries := make([]Entry, len(picks))
+	for i, p := range picks {
+		held.Lines = append(held.Lines, Line{No: p.line, ItemID: p.item.ID, Quantity: p.quantity})
+		entries[i] = b.record(p.item, Entry{
+			OperationID: r.in.OperationID, Line: p.line, Kind: Reserved, ReservedDelta: p.quantity,
+			ReservationID: held.ID, Actor: r.in.Actor,
+		})
+	}
+	b.reservations[held.ID] = held
+	b.owners[held.Owner] = held.ID
+	b.announce(inventoryapi.EventReserved, held, r.in.OperationID, entries, r.correlationID)
+	return b.reservationAnswer(held, false)
+}
+
+// again answers a reserve whose id is known: the same request gets the same reservation, unless it is
+// over; anything else is refused.
+func (r Reserve) again(b *Book, held *Reservation) (any, error) {
+	over := held.Status == inventoryapi.StatusReleased || held.Status == inventoryapi.StatusExpired
+	switch {
+	case held.RequestHash != nil && !bytes.Equal(held.RequestHash, r.hash):
+		return nil, inventoryapi.Errorf(inventoryapi.AlreadyExists, "reservation_id",
+			"reservation %s exists with another owner, other lines or another time to live", held.ID)
+	case over:
+		return nil, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: held.ID, Status: held.Status}
+	default:
+		return b.reservationAnswer(held, true)
+	}
+}
+
+// pick is how much of a line comes from an item.
+type pick struct {
+	line     int
+	item     *Item
+	quantity int64
+}
+
+// allocate finds stock for all lines or says what falls short. Lines of one product are decided as
+// one demand: the first location, by priority, that can fill all of it, else split by priority.
+func (b *Book) allocate(lines []inventoryapi.ReserveLine) ([]pick, error) {
+	demand := map[uuid.UUID]int64{}
+	var order []uuid.UUID
+	for i, l := range lines {
+		if len(b.products[l.ProductID]) == 0 {
+			return nil, inventoryapi.Errorf(inventoryapi.ProductNotFound, field("lines", i, "product_id"), "there is no stock-keeping of product %s", l.ProductID)
+		}
+		if demand[l.ProductID] == 0 {
+			order = append(order, l.ProductID)
+		}
+		demand[l.ProductID] += l.Quantity
+	}
+	var short []inventoryapi.ShortLine
+	sources := map[uuid.UUID][]pick{} // what each item may give, in order
+	for _, p := range order {
+		from, available := source(b.products[p], demand[p])
+		if from == nil {
+			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: demand[p], Available: available})
+		}
+		sources[p] = from
+	}
+	if short != nil {
+		return nil, &inventoryapi.InsufficientStockError{Lines: short}
+	}
+	var picks []pick
+	for _, l := range lines {
+		for rest, from := l.Quantity, sources[l.ProductID]; rest > 0; {
+			i := slices.IndexFunc(from, func(p pick) bool { return p.quantity > 0 })
+			take := min(rest, from[i].quantity)
+			from[i].quantity -= take
+			rest -= take
+			picks = append(picks, pick{l.LineNo, from[i].item, take})
+		}
+	}
+	return picks, nil
+}
+
+// source chooses the items that fill a demand; nil, with what there is, when they cannot.
+func source(items []*Item, demand int64) ([]pick, int64) {
+	var available int64
+	for _, it := range items {
+		if it.Available() >= demand {
+			return []pick{{item: it, quantity: demand}}, 0
+		}
+		available += it.Available()
+	}
+	if available < demand {
+		return nil, available
+	}
+	var from []pick
+	for _, it := range items {
+		if n := min(demand, it.Available()); n > 0 {
+			from = append(from, pick{item: it, quantity: n})
+			demand -= n
+		}
+	}
+	return from, available
+}

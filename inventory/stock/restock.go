@@ -1,0 +1,215 @@
+package stock
+
+import (
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Return puts confirmed stock back.
+type Return struct {
+	resolution
+	lines []inventoryapi.ReturnLine // none means everything that has not come back yet
+}
+
+// NewReturn checks a request.
+func NewReturn(id uuid.UUID, in inventoryapi.ReturnRequest, correlationID string) (Return, error) {
+	r, err := newResolution(id, in.OperationID, in.Actor, in.Reason, correlationID)
+	if err != nil {
+		return Return{}, err
+	}
+	return Return{r, in.Lines}, checkReturnLines(in.Lines)
+}
+
+// Kind names the operation.
+func (Return) Kind() string { return "return" }
+
+// Reads adds the reservation and what the operation did before.
+func (r Return) Reads(reads *Reads) {
+	r.resolution.Reads(reads)
+	reads.Operations = append(reads.Operations, r.operationID)
+}
+
+func (r Return) decide(b *Book) (any, error) {
+	held, err := r.find(b)
+	if err != nil {
+		return nil, err
+	}
+	if done := b.entries[r.operationID]; len(done) > 0 {
+		if done[0].Kind != Returned || done[0].ReservationID != held.ID {
+			return nil, operationUsed(r.operationID)
+		}
+		return r.answer(b, held)
+	}
+	if held.Status != inventoryapi.StatusConfirmed {
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "reservation %s is %s; only confirmed stock can come back", held.ID, held.Status)
+	}
+	back, err := r.plan(held) // by index of held.Lines
+	if err != nil {
+		return nil, err
+	}
+	for i := range back {
+		if b.items[held.Lines[i].ItemID] == nil {
+			return nil, ErrStale
+		}
+	}
+	held.Actor, held.Reason = r.actor, r.reason
+	held.Version++
+	var entries []Entry
+	for i := range held.Lines {
+		n := back[i]
+		if n == 0 {
+			continue
+		}
+		l := &held.Lines[i]
+		l.Returned += n
+		l.changed = true
+		entries = append(entries, b.record(b.items[l.ItemID], Entry{
+			OperationID: r.operationID, Line: l.No, Kind: Returned, QuantityDelta: n,
+			ReservationID: held.ID, Actor: r.actor, Reason: r.reason,
+		}))
+	}
+	b.announce(inventoryapi.EventReturned, held, r.operationID, entries, r.correlationID)
+	return r.answer(b, held)
+}
+
+// plan says how much comes back on each row of the reservation; a line that is split over locations
+// is filled up in the order in which it was taken.
+func (r Return) plan(held *Reservation) (map[int]int64, error) {
+	back := map[int]int64{}
+	if len(r.lines) == 0 {
+		for i, l := range held.Lines {
+			if n := l.Quantity - l.Returned; n > 0 {
+				back[i] = n
+			}
+		}
+		if len(back) == 0 {
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "everything on reservation %s has come back", held.ID)
+		}
+		return back, nil
+	}
+	for i, want := range r.lines {
+		rest, known := want.Quantity, false
+		for j, l := range held.Lines {
+			if l.No != want.LineNo {
+				continue
+			}
+			known = true
+			if n := min(rest, l.Quantity-l.Returned); n > 0 {
+				back[j] = n
+				rest -= n
+			}
+		}
+		switch {
+		case !known:
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, field("lines", i, "line_no"), "reservation %s has no line %d", held.ID, want.LineNo)
+		case rest > 0:
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, field("lines", i, "quantity"), "%d asked of line %d, %d can still come back", want.Quantity, want.LineNo, want.Quantity-rest)
+		}
+	}
+	return back, nil
+}
+
+func (r Return) answer(b *Book, held *Reservation) (any, error) {
+	entries, err := b.entriesOf(r.operationID, held.ID)
+	if err != nil {
+		return nil, err
+	}
+	t := sum(entries)
+	return inventoryapi.ReturnResult{
+		ReservationID: held.ID, Status: held.Status, QuantityReturned: t.moved, AvailableStock: t.quantity - t.reserved,
+		Lines: b.stockLines(entries),
+	}, nil
+}
+
+func operationUsed(op uuid.UUID) error {
+	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation %s was something else", op)
+}
+
+// Receive adds stock that arrived at a location, and creates the item where it is missing. A
+// quantity of 0 only does the latter. It acts once per operation id.
+type Receive struct {
+	OperationID   uuid.UUID
+	ProductID     uuid.UUID
+	Location      string // code
+	Quantity      int64
+	Actor         string
+	Reason        string
+	CorrelationID string
+}
+
+// Receipt answers a Receive.
+type Receipt struct {
+	ProductID uuid.UUID
+	Location  string
+	Quantity  int64 // received by this operation
+	Stock     int64
+	Reserved  int64
+	Replayed  bool // it had been received before
+}
+
+// MaxStock bounds an item's quantity, far from any overflow of sums.
+const MaxStock = 1_000_000_000_000
+
+// Check refuses what no stock could change.
+func (r Receive) Check() error {
+	if err := checkChange(r.OperationID, r.Actor, r.Reason); err != nil {
+		return err
+	}
+	switch {
+	case r.ProductID == uuid.Nil:
+		return required("product_id")
+	case r.Location == "":
+		return required("location")
+	case r.Quantity < 0 || r.Quantity > MaxStock:
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 0 and %d", int64(MaxStock))
+	}
+	return nil
+}
+
+// Kind names the operation.
+func (Receive) Kind() string { return "receive" }
+
+// Reads adds the product's items, the one to create and what the operation did before.
+func (r Receive) Reads(reads *Reads) {
+	reads.Products = append(reads.Products, r.ProductID)
+	reads.Ensure = append(reads.Ensure, Place{r.ProductID, r.Location})
+	reads.Operations = append(reads.Operations, r.OperationID)
+}
+
+func (r Receive) decide(b *Book) (any, error) {
+	var it *Item
+	for _, i := range b.products[r.ProductID] {
+		if i.Location == r.Location {
+			it = i
+		}
+	}
+	if it == nil {
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "location", "there is no location %q", r.Location)
+	}
+	out := Receipt{ProductID: r.ProductID, Location: r.Location}
+	if done := b.entries[r.OperationID]; len(done) > 0 {
+		e := done[0]
+		if e.Kind != Received || e.ItemID != it.ID {
+			return nil, operationUsed(r.OperationID)
+		}
+		out.Quantity, out.Stock, out.Reserved, out.Replayed = e.QuantityDelta, e.QuantityAfter, e.ReservedAfter, true
+		return out, nil
+	}
+	if r.Quantity > 0 {
+		if it.Quantity+r.Quantity > MaxStock {
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "the stock of an item is at most %d", int64(MaxStock))
+		}
+		b.record(it, Entry{OperationID: r.OperationID, Line: 1, Kind: Received, QuantityDelta: r.Quantity, Actor: r.Actor, Reason: r.Reason})
+		got := b.received[it.ID]
+		if got == nil {
+			got = &restock{item: it, correlationID: r.CorrelationID}
+			got.data.ProductID, got.data.Location = it.ProductID, it.Location
+			b.received[it.ID] = got
+		}
+		got.data.Quantity += r.Quantity
+		got.data.Operations = append(got.data.Operations, inventoryapi.ReceiptInfo{OperationID: r.OperationID, Quantity: r.Quantity, Reason: r.Reason})
+	}
+	out.Quantity, out.Stock, out.Reserved = r.Quantity, it.Quantity, it.Reserved
+	return out, nil
+}

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/inventorydb"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
+)
+
+// Ping asks the database for an answer.
+func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
+
+// GetReservation returns a reservation with its lines' present stock; found is false when there is none.
+func (s *Store) GetReservation(ctx context.Context, id uuid.UUID) (out inventoryapi.Reservation, found bool, err error) {
+	// One snapshot for both statements, so that lines and status belong together.
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return out, false, fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	row, err := s.q.GetReservation(ctx, tx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return out, false, nil
+	}
+	if err != nil {
+		return out, false, fmt.Errorf("read reservation %s: %w", id, err)
+	}
+	lines, err := s.q.ReservationLineStock(ctx, tx, id)
+	if err != nil {
+		return out, false, fmt.Errorf("read the lines of reservation %s: %w", id, err)
+	}
+	held := reservationOf(row)
+	out = stock.Describe(&held)
+	for _, l := range lines {
+		out.Lines = append(out.Lines, inventoryapi.ReservationLine{
+			LineNo: int(l.LineNo), ProductID: l.ProductID, Location: l.Location, Quantity: l.Quantity, Returned: l.Returned,
+			RemainingStock: l.ItemQuantity - l.ItemReserved, ReservedQuantity: l.ItemReserved,
+		})
+	}
+	return out, true, nil
+}
+
+// Availabilities returns the stock of the known ones of the given products, each once, in the order
+// given and as of one moment.
+func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error) {
+	rows, err := s.q.StockOfProducts(ctx, s.pool, productIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read the stock of products: %w", err)
+	}
+	found := make(map[uuid.UUID]*inventoryapi.Availability, len(productIDs))
+	for _, r := range rows {
+		a := found[r.ProductID]
+		if a == nil {
+			a = &inventoryapi.Availability{ProductID: r.ProductID}
+			found[r.ProductID] = a
+		}
+		a.TotalStock += r.Quantity
+		a.ReservedQuantity += r.Reserved
+		a.AvailableQuantity += r.Quantity - r.Reserved
+		a.Version += r.Version // each change moves one of the sum's terms, so the sum grows too
+		a.Locations = append(a.Locations, inventoryapi.LocationStock{
+			Location: r.Location, Quantity: r.Quantity, Reserved: r.Reserved, Available: r.Quantity - r.Reserved, Version: r.Version,
+		})
+	}
+	out := make([]inventoryapi.Availability, 0, len(found))
+	for _, id := range productIDs {
+		if a := found[id]; a != nil {
+			out = append(out, *a)
+			delete(found, id)
+		}
+	}
+	return out, nil
+}
+
+// Location is a place that stock lies in.
+type Location struct {
+	Code     string // a-z, 0-9 and hyphens
+	Name     string
+	Priority int // lower is picked first
+}
+
+// PutLocations creates or changes locations by code.
+func (s *Store) PutLocations(ctx context.Context, locations []Location) error {
+	var arg inventorydb.UpsertLocationsParams
+	for _, l := range locations {
+		arg.Codes = append(arg.Codes, l.Code)
+		arg.Names = append(arg.Names, l.Name)
+		arg.Priorities = append(arg.Priorities, int32(l.Priority)) //nolint:gosec // a small number by nature
+	}
+	if err := s.q.UpsertLocations(ctx, s.pool, arg); err != nil {
+		return fmt.Errorf("write locations: %w", err)
+	}
+	return nil
+}
