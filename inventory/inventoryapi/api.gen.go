@@ -416,6 +416,7 @@ type ClientInterface interface {
 	//
 	// With the owner named in the body, a release of a reservation that was never seen leaves a
 	// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+	// Without a body the operation id is derived from the reservation's and the actor is `service`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -426,6 +427,7 @@ type ClientInterface interface {
 	//
 	// With the owner named in the body, a release of a reservation that was never seen leaves a
 	// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+	// Without a body the operation id is derived from the reservation's and the actor is `service`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -572,6 +574,7 @@ func (c *restClient) Reserve(ctx context.Context, body ReserveJSONRequestBody, r
 //
 // With the owner named in the body, a release of a reservation that was never seen leaves a
 // tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+// Without a body the operation id is derived from the reservation's and the actor is `service`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -592,6 +595,7 @@ func (c *restClient) ReleaseWithBody(ctx context.Context, reservationID Reservat
 //
 // With the owner named in the body, a release of a reservation that was never seen leaves a
 // tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+// Without a body the operation id is derived from the reservation's and the actor is `service`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1247,6 +1251,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// With the owner named in the body, a release of a reservation that was never seen leaves a
 	// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+	// Without a body the operation id is derived from the reservation's and the actor is `service`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1257,6 +1262,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// With the owner named in the body, a release of a reservation that was never seen leaves a
 	// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+	// Without a body the operation id is derived from the reservation's and the actor is `service`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1828,6 +1834,7 @@ func (c *ClientWithResponses) ReserveWithResponse(ctx context.Context, body Rese
 //
 // With the owner named in the body, a release of a reservation that was never seen leaves a
 // tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+// Without a body the operation id is derived from the reservation's and the actor is `service`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1844,6 +1851,7 @@ func (c *ClientWithResponses) ReleaseWithBodyWithResponse(ctx context.Context, r
 //
 // With the owner named in the body, a release of a reservation that was never seen leaves a
 // tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
+// Without a body the operation id is derived from the reservation's and the actor is `service`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1,0 +1,122 @@
+// Package server is the HTTP side of the inventory service: routes generated from openapi.yaml, and
+// handlers that decode strictly, call the service and write its typed errors as problems.
+package server
+
+import (
+	"net/http"
+	"regexp"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"holdfast/internal/httpx"
+	"holdfast/internal/problem"
+	"holdfast/inventory/inventoryapi"
+)
+
+// Register adds the contract's routes to router, behind the service keys.
+func Register(router gin.IRouter, api inventoryapi.API, serviceKeys []string) {
+	group := router.Group("", httpx.RequireServiceKey(serviceKeys))
+	RegisterHandlersWithOptions(group, handlers{api}, GinServerOptions{ErrorHandler: failParameter})
+}
+
+// parameter finds the name in the generated code's message; it hands over nothing else.
+var parameter = regexp.MustCompile(`parameter (\w+)`)
+
+func failParameter(c *gin.Context, err error, _ int) {
+	field := ""
+	if m := parameter.FindStringSubmatch(err.Error()); m != nil {
+		field = m[1]
+	}
+	httpx.Fail(c, problem.Invalid(field, "%s is missing or malformed; see the contract for its format", field))
+}
+
+type handlers struct{ api inventoryapi.API }
+
+var _ ServerInterface = handlers{}
+
+// Reserve answers 201 for a new reservation and 200 for one that the same request had made before.
+func (h handlers) Reserve(c *gin.Context) {
+	var in inventoryapi.ReserveRequest
+	if !decode(c, &in) {
+		return
+	}
+	out, err := h.api.Reserve(c.Request.Context(), in)
+	status := http.StatusCreated
+	if out.Replayed {
+		status = http.StatusOK
+	}
+	answer(c, status, out, err)
+}
+
+func (h handlers) GetReservation(c *gin.Context, id uuid.UUID) {
+	out, err := h.api.GetReservation(c.Request.Context(), id)
+	answer(c, http.StatusOK, out, err)
+}
+
+func (h handlers) Confirm(c *gin.Context, id uuid.UUID) {
+	var in inventoryapi.ResolveRequest
+	if decode(c, &in) {
+		out, err := h.api.Confirm(c.Request.Context(), id, in)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) Release(c *gin.Context, id uuid.UUID) {
+	// A DELETE is often sent without a body; one operation per reservation is all it can mean.
+	in := inventoryapi.ReleaseRequest{OperationID: uuid.NewSHA1(id, []byte("release")), Actor: "service"}
+	if c.Request.ContentLength != 0 {
+		in = inventoryapi.ReleaseRequest{}
+		if !decode(c, &in) {
+			return
+		}
+	}
+	out, err := h.api.Release(c.Request.Context(), id, in)
+	answer(c, http.StatusOK, out, err)
+}
+
+func (h handlers) Expire(c *gin.Context, id uuid.UUID) {
+	var in inventoryapi.ResolveRequest
+	if decode(c, &in) {
+		out, err := h.api.Expire(c.Request.Context(), id, in)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) Extend(c *gin.Context, id uuid.UUID) {
+	var in inventoryapi.ExtendRequest
+	if decode(c, &in) {
+		out, err := h.api.Extend(c.Request.Context(), id, in)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) Return(c *gin.Context, id uuid.UUID) {
+	var in inventoryapi.ReturnRequest
+	if decode(c, &in) {
+		out, err := h.api.Return(c.Request.Context(), id, in)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) GetAvailability(c *gin.Context, productID uuid.UUID, params inventoryapi.GetAvailabilityParams) {
+	quantity := int64(1)
+	if params.Quantity != nil {
+		quantity = *params.Quantity
+	}
+	out, err := h.api.Availability(c.Request.Context(), productID, quantity)
+	answer(c, http.StatusOK, out, err)
+}
+
+func (h handlers) ListAvailability(c *gin.Context, params inventoryapi.ListAvailabilityParams) {
+	items, err := h.api.Availabilities(c.Request.Context(), params.ProductIds)
+	answer(c, http.StatusOK, inventoryapi.AvailabilityList{Items: items}, err)
+}
+
+func answer(c *gin.Context, status int, out any, err error) {
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	c.JSON(status, out)
+}
