@@ -1,0 +1,47 @@
+// Package orderapi is the contract of the orders interface: types and client generated from
+// api/openapi.yaml, and the codes it refuses with.
+package orderapi
+
+import (
+	"net/http"
+
+	"holdfast/internal/problem"
+)
+
+// The codes of this contract, beside the common ones.
+const (
+	OrderNotFound        problem.Code = "order_not_found"
+	ProductNotFound      problem.Code = "product_not_found"
+	OutOfStock           problem.Code = "out_of_stock"
+	OrderRejected        problem.Code = "order_rejected"
+	UnknownProduct       problem.Code = "unknown_product"
+	NoPrice              problem.Code = "no_price"
+	AmountTooLarge       problem.Code = "amount_too_large"
+	IdempotencyKeyReused problem.Code = "idempotency_key_reused"
+	PaymentDeclined      problem.Code = "payment_declined"
+	PaymentInProgress    problem.Code = "payment_in_progress"
+	PaymentUnavailable   problem.Code = "payment_unavailable"
+	PaymentFailed        problem.Code = "payment_failed"
+	OrderNotReady        problem.Code = "order_not_ready"
+	InvalidState         problem.Code = "invalid_state"
+	OrderExpired         problem.Code = "order_expired"
+)
+
+// Table is the one table: code, HTTP status, whether the same request may succeed later.
+var Table = problem.Common.Extend(problem.Table{
+	OrderNotFound:        {Status: http.StatusNotFound, Title: "No such order"},
+	ProductNotFound:      {Status: http.StatusNotFound, Title: "No such product"},
+	OutOfStock:           {Status: http.StatusConflict, Title: "Not enough stock"},
+	OrderRejected:        {Status: http.StatusConflict, Title: "The order was rejected"},
+	UnknownProduct:       {Status: http.StatusUnprocessableEntity, Title: "A product is not in the catalogue"},
+	NoPrice:              {Status: http.StatusUnprocessableEntity, Title: "A product is not sold in this currency"},
+	AmountTooLarge:       {Status: http.StatusUnprocessableEntity, Title: "The order's total is too large"},
+	IdempotencyKeyReused: {Status: http.StatusUnprocessableEntity, Title: "The idempotency key names another request"},
+	PaymentDeclined:      {Status: http.StatusPaymentRequired, Title: "The payment was declined"},
+	PaymentInProgress:    {Status: http.StatusConflict, Retryable: true, Title: "A payment is under way"},
+	PaymentUnavailable:   {Status: http.StatusServiceUnavailable, Retryable: true, Title: "The payment provider did not answer"},
+	PaymentFailed:        {Status: http.StatusConflict, Title: "The payment could not be completed"},
+	OrderNotReady:        {Status: http.StatusConflict, Retryable: true, Title: "The order's stock is not decided yet"},
+	InvalidState:         {Status: http.StatusConflict, Title: "The order's state does not allow this"},
+	OrderExpired:         {Status: http.StatusGone, Title: "The order has expired"},
+})

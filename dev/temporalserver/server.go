@@ -1,0 +1,219 @@
+// Package temporalserver runs a whole Temporal server and its Web UI inside this process, on a
+// PostgreSQL server of the caller's. It is what the development stack and the tests use in place of a
+// cluster: the real server, all services of it, one instance each, listening on 127.0.0.1 only.
+package temporalserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	uiserver "github.com/temporalio/ui-server/v2/server"
+	uiconfig "github.com/temporalio/ui-server/v2/server/config"
+	"github.com/temporalio/ui-server/v2/server/server_options"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/temporal"
+
+	"holdfast/internal/localservice"
+)
+
+// NoUI as Config.UIPort starts the server without its Web UI.
+const NoUI = -1
+
+// Config says how to run the server.
+type Config struct {
+	// PostgresURL is any database of the PostgreSQL server that holds Temporal's own two databases;
+	// they are made there, and brought up to date, as needed.
+	PostgresURL string
+	// FrontendPort is where clients connect: 0 picks a free port, a taken one is an error, because
+	// every process is configured with it.
+	FrontendPort int
+	// UIPort is the port of the Web UI, by the same rules, or NoUI.
+	UIPort int
+	// HistoryShards is fixed when the databases are made; 0 means 4, plenty for one machine.
+	HistoryShards int32
+	// DefaultNamespace is what the Web UI opens first.
+	DefaultNamespace string
+	// DynamicConfig overrides the server's settings, for tests that cannot wait for a production delay.
+	DynamicConfig map[dynamicconfig.Key]any
+	// Log receives the server's messages of Warn and above. Nil is silent.
+	Log *slog.Logger
+}
+
+// Server is a running Temporal server.
+type Server struct {
+	temporal temporal.Server
+	ui       *uiserver.Server
+	uiDone   chan struct{}
+	address  string
+	uiURL    string
+}
+
+// Start runs the server and returns once a client can use it. ctx bounds the start, not the life of
+// the server.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	logger := newLogger(cfg.Log)
+	database, err := parseDatabase(cfg.PostgresURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, cfg.PostgresURL, database, logger); err != nil {
+		return nil, err
+	}
+	addresses, err := assignPorts(cfg)
+	if err != nil {
+		return nil, err
+	}
+	server, err := temporal.NewServer(
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithConfig(serverConfig(cfg, database, addresses)),
+		temporal.WithStaticHosts(addresses.hosts()),
+		temporal.WithDynamicConfigClient(settings(cfg.DynamicConfig)),
+		temporal.WithLogger(logger),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("assemble the Temporal server: %w", err)
+	}
+	if err := server.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the Temporal server: %w", err), server.Stop())
+	}
+	s := &Server{temporal: server, address: hostPort(addresses.frontend)}
+	if err := s.awaitHealthy(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	if cfg.UIPort != NoUI {
+		if err := s.startUI(ctx, addresses.ui, cfg.DefaultNamespace); err != nil {
+			return nil, errors.Join(err, s.Stop())
+		}
+	}
+	return s, nil
+}
+
+// Address is where clients connect, as host:port.
+func (s *Server) Address() string { return s.address }
+
+// UIURL is the address of the Web UI, or empty.
+func (s *Server) UIURL() string { return s.uiURL }
+
+// Stop ends the Web UI and then the server. Workflows stay as they are in the database.
+func (s *Server) Stop() error {
+	if s.ui != nil {
+		s.ui.Stop()
+		<-s.uiDone
+		s.ui = nil
+	}
+	if err := s.temporal.Stop(); err != nil {
+		return fmt.Errorf("stop the Temporal server: %w", err)
+	}
+	return nil
+}
+
+// awaitHealthy waits for the frontend's own answer that it serves.
+func (s *Server) awaitHealthy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	c, err := client.NewLazyClient(client.Options{HostPort: s.address, Logger: silent{}})
+	if err != nil {
+		return fmt.Errorf("make a client for the Temporal server: %w", err)
+	}
+	defer c.Close()
+	return poll(ctx, "the Temporal server", func(ctx context.Context) error {
+		_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
+		return err
+	})
+}
+
+// startUI runs the Web UI. It ends the whole process when it cannot listen, so the port was checked
+// just before.
+func (s *Server) startUI(ctx context.Context, port int, namespace string) error {
+	s.ui = uiserver.NewServer(server_options.WithConfigProvider(&uiconfig.Config{
+		TemporalGRPCAddress: s.address,
+		Host:                "127.0.0.1",
+		Port:                port,
+		EnableUI:            true,
+		DefaultNamespace:    namespace,
+		DisableNewsFetch:    true,
+		HideLogs:            true,
+		// The UI is plain HTTP on this machine; without this a browser drops its cookie and every
+		// action in the UI is refused.
+		CORS: uiconfig.CORS{CookieInsecure: true},
+	}))
+	s.uiDone = make(chan struct{})
+	go func() {
+		defer close(s.uiDone)
+		_ = s.ui.Start()
+	}()
+	s.uiURL = "http://" + hostPort(port)
+	return poll(ctx, "the Temporal Web UI", func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.uiURL+"/healthz", nil)
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = res.Body.Close() }()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("it answers %s", res.Status)
+		}
+		return nil
+	})
+}
+
+// poll repeats a check until it succeeds or ctx is over.
+func poll(ctx context.Context, what string, check func(context.Context) error) error {
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w (last answer: %w)", what, ctx.Err(), err)
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+// ports are where the parts of the server listen.
+type ports struct {
+	frontend, frontendHTTP, history, matching, worker, ui int
+}
+
+func assignPorts(cfg Config) (ports, error) {
+	var p ports
+	for _, want := range []struct {
+		port   *int
+		wanted int
+		what   string
+	}{
+		{&p.frontend, cfg.FrontendPort, "Temporal"},
+		{&p.ui, max(cfg.UIPort, 0), "Temporal Web UI"},
+		{&p.frontendHTTP, 0, "Temporal HTTP"},
+		{&p.history, 0, "Temporal history"},
+		{&p.matching, 0, "Temporal matching"},
+		{&p.worker, 0, "Temporal worker"},
+	} {
+		port, err := localservice.Port(want.wanted, want.what, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return ports{}, err
+		}
+		if want.wanted != 0 && port != want.wanted {
+			return ports{}, fmt.Errorf("port %d is taken by another program: stop that one, or choose another port for %s", want.wanted, want.what)
+		}
+		*want.port = port
+	}
+	return p, nil
+}
+
+func hostPort(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

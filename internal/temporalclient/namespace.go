@@ -1,0 +1,145 @@
+package temporalclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Retention is how long Temporal keeps the history of a closed workflow. Orders are read from the
+// orders database, so this bounds only how long a history can be replayed and debugged.
+const Retention = 7 * 24 * time.Hour
+
+// EnsureNamespace registers the configured namespace where it is missing, adds the search attributes
+// it does not have yet, and returns once the server accepts both. An existing namespace keeps its
+// settings; calling it again, or from several processes at once, changes nothing. A search attribute
+// that exists with another type is an error: Temporal cannot change a type.
+func EnsureNamespace(ctx context.Context, cfg Config, retention time.Duration, attributes map[string]enumspb.IndexedValueType) error {
+	c, err := Dial(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+
+	_, err = c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
+		Namespace:                        cfg.Namespace,
+		Description:                      "Holdfast: every order is a durable workflow.",
+		WorkflowExecutionRetentionPeriod: durationpb.New(retention),
+	})
+	var exists *serviceerror.NamespaceAlreadyExists
+	if err != nil && !errors.As(err, &exists) {
+		return fmt.Errorf("register namespace %s: %w", cfg.Namespace, err)
+	}
+	// Every service of a Temporal cluster reads its list of namespaces every few seconds, and each at
+	// its own time; a new namespace is refused for a moment.
+	err = await(ctx, func() error {
+		_, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: cfg.Namespace})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for namespace %s: %w", cfg.Namespace, err)
+	}
+	if err := addSearchAttributes(ctx, c, cfg.Namespace, attributes); err != nil {
+		return err
+	}
+	return awaitUsable(ctx, c, cfg.Namespace, attributes)
+}
+
+// addSearchAttributes adds those that the namespace does not have.
+func addSearchAttributes(ctx context.Context, c client.Client, namespace string, wanted map[string]enumspb.IndexedValueType) error {
+	// Two processes that add attributes at once overwrite each other's change of the namespace, and the
+	// server refuses the later one: look again and add what is still missing.
+	return await(ctx, func() error {
+		have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+		if err != nil {
+			return fmt.Errorf("list the search attributes of %s: %w", namespace, err)
+		}
+		missing := map[string]enumspb.IndexedValueType{}
+		for name, kind := range wanted {
+			existing, ok := have.GetCustomAttributes()[name]
+			switch {
+			case !ok:
+				missing[name] = kind
+			case existing != kind:
+				return final{fmt.Errorf("search attribute %s of namespace %s has the type %s, not %s: remove it with "+
+					"\"temporal operator search-attribute remove\" or use another namespace", name, namespace, existing, kind)}
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+			Namespace: namespace, SearchAttributes: missing,
+		})
+		var invalid *serviceerror.InvalidArgument
+		if errors.As(err, &invalid) { // for example more attributes of a type than the visibility store has columns
+			return final{fmt.Errorf("add search attributes to %s: %w", namespace, err)}
+		}
+		if err != nil {
+			return fmt.Errorf("add search attributes to %s: %w", namespace, err)
+		}
+		return nil
+	})
+}
+
+// awaitUsable asks the way a workflow's start will: with the attributes in a query, which is refused
+// until the server has taken notice of them.
+func awaitUsable(ctx context.Context, c client.Client, namespace string, attributes map[string]enumspb.IndexedValueType) error {
+	names := make([]string, 0, len(attributes))
+	for name := range attributes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	queries := []string{"WorkflowType IS NULL"}
+	for _, name := range names {
+		queries = append(queries, name+" IS NULL")
+	}
+	for _, query := range queries {
+		err := await(ctx, func() error {
+			_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query})
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("wait until namespace %s answers %q: %w", namespace, query, err)
+		}
+	}
+	return nil
+}
+
+// final is an error that waiting does not mend.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// settleTimeout bounds how long the cluster may take to agree on a change of a namespace.
+const settleTimeout = time.Minute
+
+// await repeats a step until it succeeds, fails for good, or the time is over.
+func await(ctx context.Context, step func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for {
+		err := step()
+		var f final
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &f):
+			return f.error
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/localservice"
+)
+
+// The variables that name services which are there already.
+const (
+	PostgresVariable = "HOLDFAST_TEST_POSTGRES_URL"
+	RedisVariable    = "HOLDFAST_TEST_REDIS_URL"
+	AMQPVariable     = "HOLDFAST_TEST_AMQP_URL"
+	TemporalVariable = "HOLDFAST_TEST_TEMPORAL_ADDRESS"
+)
+
+// startTimeout bounds the start of one service, an image's download aside.
+const startTimeout = 2 * time.Minute
+
+// Address is where a service was found, and how.
+type Address struct {
+	Service, URL, Way string
+}
+
+func (a Address) String() string { return fmt.Sprintf("%s: %s, %s", a.Service, a.Way, a.URL) }
+
+// Environment finds the four services, each at most once, and stops those it started.
+type Environment struct {
+	out io.Writer
+
+	// Each is called by whoever asks first; later callers get the same answer, or the same error.
+	Postgres, Redis, RabbitMQ, Temporal func() (Address, error)
+
+	installing sync.Mutex
+
+	mu      sync.Mutex
+	dir     string
+	guard   *watchdog
+	closers []func(context.Context) error // called last-first
+	closed  bool
+}
+
+// New returns an environment that has started nothing yet. It reports to out which way it took.
+func New(out io.Writer) *Environment {
+	e := &Environment{out: out}
+	e.Postgres = e.once("PostgreSQL", PostgresVariable, postgresContainer, e.localPostgres)
+	e.Redis = e.once("Redis", RedisVariable, redisContainer, e.localRedis)
+	e.RabbitMQ = e.once("RabbitMQ", AMQPVariable, rabbitContainer, e.localRabbitMQ)
+	e.Temporal = e.once("Temporal", TemporalVariable, nil, e.localTemporal)
+	return e
+}
+
+// once builds the search for one service.
+func (e *Environment) once(service, variable string, image *containerSpec, local func(context.Context) (string, error)) func() (Address, error) {
+	return sync.OnceValues(func() (Address, error) {
+		found := Address{Service: service, URL: os.Getenv(variable), Way: variable}
+		if found.URL == "" && image != nil && dockerAnswers() {
+			found.URL, found.Way = e.fromContainer(service, image), "container"
+		}
+		if found.URL == "" {
+			ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+			defer cancel()
+			began := time.Now()
+			url, err := local(ctx)
+			if err != nil {
+				return found, fmt.Errorf("testenv: %w", err)
+			}
+			found.URL, found.Way = url, fmt.Sprintf("local program, started in %v", time.Since(began).Round(10*time.Millisecond))
+		}
+		e.say("%s", found)
+		return found, nil
+	})
+}
+
+// fromContainer answers an empty URL where no container can be had: an engine without the image and
+// without a way to get it is no reason to fail where the programs are installed.
+func (e *Environment) fromContainer(service string, spec *containerSpec) string {
+	url, stop, err := startContainer(spec)
+	if err == nil {
+		err = e.onClose(stop)
+	}
+	if err != nil {
+		e.say("%s: a Docker engine answers but gives no container, so the local program is used: %v", service, err)
+		return ""
+	}
+	return url
+}
+
+// Vars finds all four services and returns the variables that name them, for a child process.
+func (e *Environment) Vars() ([]string, error) {
+	vars := make([]string, 4)
+	var all errgroup.Group
+	for i, s := range []struct {
+		variable string
+		find     func() (Address, error)
+	}{
+		{PostgresVariable, e.Postgres}, {RedisVariable, e.Redis}, {AMQPVariable, e.RabbitMQ}, {TemporalVariable, e.Temporal},
+	} {
+		all.Go(func() error {
+			a, err := s.find()
+			vars[i] = s.variable + "=" + a.URL
+			return err
+		})
+	}
+	return vars, all.Wait()
+}
+
+// Close stops what was started, the last first, and removes its data. Nothing can be found afterwards.
+func (e *Environment) Close(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	var errs []error
+	// What builds on another service was started later: Temporal stops before its PostgreSQL.
+	for _, stop := range slices.Backward(e.closers) {
+		errs = append(errs, stop(ctx))
+	}
+	if e.guard != nil {
+		errs = append(errs, e.guard.dismiss(), os.RemoveAll(e.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// onClose registers a stop, or stops at once when the environment was closed in the meantime.
+func (e *Environment) onClose(stop func(context.Context) error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return errors.Join(errors.New("the test environment is closed"), stop(context.Background()))
+	}
+	e.closers = append(e.closers, stop)
+	return nil
+}
+
+// directory returns a subdirectory of this environment's own directory, watched over from the first
+// use on.
+func (e *Environment) directory(name string) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return "", errors.New("the test environment is closed")
+	}
+	if e.guard == nil {
+		dir, err := localservice.TempDir()
+		if err != nil {
+			return "", err
+		}
+		guard, err := watch(dir)
+		if err != nil {
+			return "", errors.Join(err, os.RemoveAll(dir))
+		}
+		e.dir, e.guard = dir, guard
+	}
+	return filepath.Join(e.dir, name), nil
+}
+
+func (e *Environment) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(e.out, "testenv: "+format+"\n", args...)
+}
+
+// withDatabase is the address of another database on the same server.
+func withDatabase(server, name string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", errors.New("the address of PostgreSQL is not a URL") // the cause would show its password
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
