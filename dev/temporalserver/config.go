@@ -1,7 +1,7 @@
 package temporalserver
 
 import (
-	"fmt"
+	"errors"
 	"maps"
 	"net"
 	"net/url"
@@ -15,65 +15,65 @@ import (
 	"go.temporal.io/server/common/primitives"
 )
 
-// The names of Temporal's two databases, which its documentation uses too.
-const (
-	mainDatabase       = "temporal"
-	visibilityDatabase = "temporal_visibility"
-)
+// DefaultDatabase is the name that Temporal's documentation uses for its main database.
+const DefaultDatabase = "temporal"
 
-// parseDatabase turns the URL of a PostgreSQL server into the form that Temporal wants.
-func parseDatabase(address string) (config.SQL, error) {
-	u, err := url.Parse(address)
+// databases are the two that a server needs.
+type databases struct{ main, visibility config.SQL }
+
+// parseDatabases turns the URL of a PostgreSQL server into the form that Temporal wants.
+func parseDatabases(cfg Config) (databases, error) {
+	u, err := url.Parse(cfg.PostgresURL)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Hostname() == "" {
-		return config.SQL{}, fmt.Errorf("the address of PostgreSQL is not of the form postgres://user@host:port/database")
+		// The cause would show the URL with its password.
+		return databases{}, errors.New("the address of PostgreSQL is not of the form postgres://user@host:port/database")
 	}
 	port := u.Port()
 	if port == "" {
 		port = "5432"
 	}
-	password, _ := u.User.Password()
-	attributes := map[string]string{}
-	for name, values := range u.Query() {
-		attributes[name] = values[0]
+	name := cfg.Database
+	if name == "" {
+		name = DefaultDatabase
 	}
-	return config.SQL{
-		PluginName:        postgresql.PluginNamePGX,
-		User:              u.User.Username(),
-		Password:          password,
-		ConnectAddr:       net.JoinHostPort(u.Hostname(), port),
-		ConnectProtocol:   "tcp",
-		ConnectAttributes: attributes,
-		MaxConns:          20,
-		MaxIdleConns:      20,
-		MaxConnLifetime:   time.Hour,
-	}, nil
+	password, _ := u.User.Password()
+	one := func(name string, connections int) config.SQL {
+		attributes := map[string]string{}
+		for name, values := range u.Query() {
+			attributes[name] = values[0]
+		}
+		return config.SQL{
+			PluginName:        postgresql.PluginNamePGX,
+			DatabaseName:      name,
+			User:              u.User.Username(),
+			Password:          password,
+			ConnectAddr:       net.JoinHostPort(u.Hostname(), port),
+			ConnectProtocol:   "tcp",
+			ConnectAttributes: attributes,
+			MaxConns:          connections,
+			MaxIdleConns:      connections,
+			MaxConnLifetime:   time.Hour,
+		}
+	}
+	return databases{main: one(name, 20), visibility: one(name+"_visibility", 10)}, nil
 }
 
-// onDatabase is the same server with another database chosen.
-func onDatabase(sql config.SQL, name string) config.SQL {
-	sql.DatabaseName = name
-	sql.ConnectAttributes = maps.Clone(sql.ConnectAttributes)
-	return sql
-}
-
-func serverConfig(cfg Config, sql config.SQL, p ports) *config.Config {
+func serverConfig(cfg Config, db databases, p ports) *config.Config {
 	shards := cfg.HistoryShards
 	if shards == 0 {
 		shards = 4
 	}
-	mainStore, visibilityStore := onDatabase(sql, mainDatabase), onDatabase(sql, visibilityDatabase)
-	visibilityStore.MaxConns, visibilityStore.MaxIdleConns = 10, 10
 	service := func(grpc, http int) config.Service {
 		return config.Service{RPC: config.RPC{GRPCPort: grpc, HTTPPort: http, BindOnIP: "127.0.0.1"}}
 	}
 	return &config.Config{
 		Persistence: config.Persistence{
-			DefaultStore:     mainDatabase,
-			VisibilityStore:  visibilityDatabase,
+			DefaultStore:     "main",
+			VisibilityStore:  "visibility",
 			NumHistoryShards: shards,
 			DataStores: map[string]config.DataStore{
-				mainDatabase:       {SQL: &mainStore},
-				visibilityDatabase: {SQL: &visibilityStore},
+				"main":       {SQL: &db.main},
+				"visibility": {SQL: &db.visibility},
 			},
 		},
 		ClusterMetadata: &cluster.Config{

@@ -6,7 +6,6 @@ import (
 
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/log"
-	"go.temporal.io/server/common/persistence/sql/sqlplugin/postgresql"
 	temporalschema "go.temporal.io/server/schema/postgresql/v12"
 	"go.temporal.io/server/tools/common/schema"
 	"go.temporal.io/server/tools/sql"
@@ -14,34 +13,26 @@ import (
 	"holdfast/internal/localservice"
 )
 
-// stores are Temporal's databases with the schema that the server binary carries for each.
-var stores = []struct{ database, schema, version string }{
-	{mainDatabase, "postgresql/v12/temporal", temporalschema.Version},
-	{visibilityDatabase, "postgresql/v12/visibility", temporalschema.VisibilityVersion},
-}
-
-// The plugin is used by its name; this makes sure that it is linked.
-var _ = postgresql.PluginNamePGX
-
 // migrate makes Temporal's databases where they are missing and brings their schema to the version
-// this server wants. It runs the code of temporal-sql-tool and does nothing on databases that are
-// current.
-func migrate(ctx context.Context, server string, base config.SQL, logger log.Logger) error {
-	for _, store := range stores {
-		if err := localservice.CreateDatabase(ctx, server, store.database); err != nil {
+// this server wants. It runs the code of temporal-sql-tool, and leaves databases alone that are current.
+func migrate(ctx context.Context, server string, db databases, logger log.Logger) error {
+	for _, store := range []struct {
+		cfg             config.SQL
+		schema, version string
+	}{
+		{db.main, "postgresql/v12/temporal", temporalschema.Version},
+		{db.visibility, "postgresql/v12/visibility", temporalschema.VisibilityVersion},
+	} {
+		if err := localservice.CreateDatabase(ctx, server, store.cfg.DatabaseName); err != nil {
 			return err
 		}
-		cfg := onDatabase(base, store.database)
-		conn, err := sql.NewConnection(&cfg, logger)
+		conn, err := sql.NewConnection(&store.cfg, logger)
 		if err != nil {
-			return fmt.Errorf("connect to database %s: %w", store.database, err)
+			return fmt.Errorf("connect to database %s: %w", store.cfg.DatabaseName, err)
 		}
-		err = bringUpToDate(conn, store.database, store.schema, store.version, logger)
+		err = bringUpToDate(conn, store.cfg.DatabaseName, store.schema, store.version, logger)
 		conn.Close()
 		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,9 @@ type Config struct {
 	// PostgresURL is any database of the PostgreSQL server that holds Temporal's own two databases;
 	// they are made there, and brought up to date, as needed.
 	PostgresURL string
+	// Database is the name of the main database; the one behind the lists of workflows has the same
+	// name with "_visibility". Empty means DefaultDatabase. Two servers must not share them.
+	Database string
 	// FrontendPort is where clients connect: 0 picks a free port, a taken one is an error, because
 	// every process is configured with it.
 	FrontendPort int
@@ -62,11 +65,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	logger := newLogger(cfg.Log)
-	database, err := parseDatabase(cfg.PostgresURL)
+	databases, err := parseDatabases(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, cfg.PostgresURL, database, logger); err != nil {
+	if err := migrate(ctx, cfg.PostgresURL, databases, logger); err != nil {
 		return nil, err
 	}
 	addresses, err := assignPorts(cfg)
@@ -75,7 +78,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	server, err := temporal.NewServer(
 		temporal.ForServices(temporal.DefaultServices),
-		temporal.WithConfig(serverConfig(cfg, database, addresses)),
+		temporal.WithConfig(serverConfig(cfg, databases, addresses)),
 		temporal.WithStaticHosts(addresses.hosts()),
 		temporal.WithDynamicConfigClient(settings(cfg.DynamicConfig)),
 		temporal.WithLogger(logger),

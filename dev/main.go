@@ -1,0 +1,45 @@
+// Command holdfast-dev runs what the platform needs around it on a developer's machine: it installs
+// the backing services, runs an embedded Temporal server, and lends both to the tests. It is a module
+// of its own, so that the production binaries never link the Temporal server.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := rootCommand().ExecuteContext(ctx)
+	stop()
+	var exit exitCode
+	switch {
+	case errors.As(err, &exit):
+		os.Exit(int(exit))
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "holdfast-dev:", err)
+		os.Exit(1)
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "holdfast-dev",
+		Short:         "Run what Holdfast needs around it on this machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(installCommand(), temporalCommand(), testenvCommand())
+	return root
+}
+
+// exitCode ends the program with another command's status, of which that command has told by itself.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
