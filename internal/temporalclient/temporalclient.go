@@ -33,3 +33,16 @@ func Dial(ctx context.Context, cfg Config, logger *slog.Logger) (client.Client, 
 	}
 	return c, nil
 }
+
+// Lazy returns a client that connects with its first call, so that a process can start, report itself
+// not ready, and recover by itself. The caller closes the client. A nil log is silent.
+func Lazy(cfg Config, logger *slog.Logger) (client.Client, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	c, err := client.NewLazyClient(client.Options{HostPort: cfg.Address, Namespace: cfg.Namespace, Logger: log.NewStructuredLogger(logger)})
+	if err != nil {
+		return nil, fmt.Errorf("make a client for Temporal at %s: %w", cfg.Address, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,266 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/correlation"
+	"holdfast/internal/httpx"
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/problem"
+	"holdfast/workflows/orderflow"
+)
+
+const (
+	// createBudget is how long a new order may take to be recorded before the caller hears that it
+	// is not known (DESIGN.md: create never hangs).
+	createBudget = 4 * time.Second
+	// lookBudget bounds the look at the row afterwards.
+	lookBudget = time.Second
+	// defaultCurrency is that of an order that names none.
+	defaultCurrency = "EUR"
+	// maxSKU is where a SKU is cut in a search attribute.
+	maxSKU = 40
+)
+
+type handlers struct {
+	store    *orderstore.Store
+	temporal client.Client
+	log      *slog.Logger
+}
+
+var _ ServerInterface = (*handlers)(nil)
+
+// CreateOrder starts the order's workflow and waits until the order is recorded. The row decides the
+// answer: nothing is confirmed to the caller before it exists, and an existing row wins.
+func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams) {
+	in, err := h.newOrder(c, params)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	if done := h.answerKnown(c, in); done {
+		return
+	}
+	if err := h.price(c, in); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), createBudget)
+	defer cancel()
+	placed, err := h.place(ctx, in)
+	if err == nil && placed.View.RequestHash != in.RequestHash {
+		httpx.Fail(c, keyReused(in.OrderID))
+		return
+	}
+	if err != nil {
+		h.log.WarnContext(c.Request.Context(), "an order was not placed at once", "order_id", in.OrderID, "error", err)
+	}
+	look, cancelLook := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancelLook()
+	row, rerr := h.store.Get(look, in.OrderID)
+	if rerr != nil {
+		if !errors.Is(rerr, orderstore.ErrNotFound) {
+			h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed", "order_id", in.OrderID, "error", rerr)
+		}
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "the order is not recorded yet; send it again with the same Idempotency-Key"))
+		return
+	}
+	answerCreated(c, in, row)
+}
+
+// newOrder reads the request into the workflow's input, still without prices.
+func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (*orderflow.OrderInput, error) {
+	var body orderapi.CreateOrder
+	if err := httpx.DecodeJSON(c, &body); err != nil {
+		return nil, err
+	}
+	if body.Currency == "" {
+		body.Currency = defaultCurrency
+	}
+	if _, err := money.Exponent(body.Currency); err != nil {
+		return nil, problem.Invalid("currency", "%s", err)
+	}
+	key := params.IdempotencyKey
+	if key == "" {
+		key = uuid.NewString()
+	}
+	if !printable(key) {
+		return nil, problem.Invalid("Idempotency-Key", "use printable ASCII characters without spaces")
+	}
+	c.Header("Idempotency-Key", key)
+	who := auth.From(c)
+	hash, err := requestHash(body)
+	if err != nil {
+		return nil, err
+	}
+	in := &orderflow.OrderInput{
+		OrderID: orderflow.OrderID(who.Issuer, who.Subject, key), RequestHash: hash,
+		CustomerID: who.Subject, Issuer: who.Issuer, Total: money.Amount{Currency: body.Currency},
+		TTLSeconds: body.TTLSeconds, PaymentMethod: body.PaymentMethod, Email: body.Email, Metadata: body.Metadata,
+		CorrelationID: correlation.From(c.Request.Context()), PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
+	}
+	if body.ShipTo != (orderflow.Address{}) {
+		in.ShipTo = &body.ShipTo
+	}
+	for i, l := range body.Lines {
+		in.Lines = append(in.Lines, orderflow.Line{LineNo: i + 1, ProductID: l.ProductID, Quantity: l.Quantity})
+	}
+	return in, nil
+}
+
+// requestHash is the SHA-256 of the canonical request before pricing, hex: the decoded body written
+// again with fixed field order, defaults in place and map keys sorted.
+func requestHash(body orderapi.CreateOrder) (string, error) {
+	canonical, err := json.Marshal(body)
+	if err != nil {
+		return "", fmt.Errorf("write the canonical request: %w", err)
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+func printable(s string) bool {
+	for _, r := range s {
+		if r <= ' ' || r > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// answerKnown answers from the order's row where there is one.
+func (h *handlers) answerKnown(c *gin.Context, in *orderflow.OrderInput) bool {
+	row, err := h.store.Get(c.Request.Context(), in.OrderID)
+	switch {
+	case errors.Is(err, orderstore.ErrNotFound):
+		return false
+	case err != nil:
+		h.fail(c, err)
+	default:
+		c.Header("Idempotency-Replayed", "true")
+		answerCreated(c, in, row)
+	}
+	return true
+}
+
+// price takes names and prices from the catalogue and adds up the total.
+func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
+	ids := make([]uuid.UUID, 0, len(in.Lines))
+	seen := make(map[uuid.UUID]bool, len(in.Lines))
+	for _, l := range in.Lines {
+		if !seen[l.ProductID] {
+			seen[l.ProductID] = true
+			ids = append(ids, l.ProductID)
+		}
+	}
+	priced, known, err := h.store.PriceProducts(c.Request.Context(), ids, in.Total.Currency)
+	if err != nil {
+		return h.unavailable(c, err)
+	}
+	for i := range in.Lines {
+		l := &in.Lines[i]
+		p, ok := priced[l.ProductID]
+		field := fmt.Sprintf("lines[%d].product_id", i)
+		switch {
+		case !known[l.ProductID]:
+			return orderapi.Table.New(orderapi.UnknownProduct, "there is no product %s", l.ProductID).At(field)
+		case !ok:
+			return orderapi.Table.New(orderapi.NoPrice, "product %s is not sold in %s", l.ProductID, in.Total.Currency).At(field)
+		}
+		l.SKU, l.Name, l.UnitPrice = p.SKU, p.Name, p.Price
+		if l.Total, err = p.Price.Times(l.Quantity); err == nil {
+			in.Total, err = in.Total.Add(l.Total)
+		}
+		if err != nil {
+			return orderapi.Table.New(orderapi.AmountTooLarge, "the total does not fit; order less").At(fmt.Sprintf("lines[%d].quantity", i))
+		}
+	}
+	return nil
+}
+
+// place starts the workflow, or attaches to the one that the same request started, and waits for its
+// first recorded state.
+func (h *handlers) place(ctx context.Context, in *orderflow.OrderInput) (orderflow.PlaceResult, error) {
+	skus := make([]string, 0, len(in.Lines))
+	for _, l := range in.Lines[:min(len(in.Lines), 20)] {
+		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])
+	}
+	id := orderflow.OrderWorkflowID(in.OrderID)
+	start := h.temporal.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
+		ID: id, TaskQueue: orderflow.OrdersQueue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		StaticSummary:            fmt.Sprintf("%d line(s), %s", len(in.Lines), in.Total),
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			orderflow.AttrOrderStatus.ValueSet(string(order.Pending)), orderflow.AttrCustomerID.ValueSet(in.CustomerID),
+			orderflow.AttrSKUs.ValueSet(skus), orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
+		),
+	}, orderflow.OrderWorkflow, *in)
+	var out orderflow.PlaceResult
+	handle, err := h.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+		StartWorkflowOperation: start,
+		UpdateOptions: client.UpdateWorkflowOptions{
+			WorkflowID: id, UpdateID: orderflow.UpdatePlace, UpdateName: orderflow.UpdatePlace,
+			Args: []any{orderflow.PlaceInput{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		},
+	})
+	if err == nil {
+		err = handle.Get(ctx, &out)
+	}
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &started) {
+		return out, fmt.Errorf("the order's workflow has ended already: %w", err)
+	}
+	if err != nil {
+		return out, fmt.Errorf("place order %s: %w", in.OrderID, err)
+	}
+	return out, nil
+}
+
+// answerCreated answers by the order's row. What was refused stays refused under its key.
+func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Order) {
+	location := "/api/orders/" + row.OrderID.String()
+	switch {
+	case hex.EncodeToString(row.RequestHash) != in.RequestHash:
+		httpx.Fail(c, keyReused(row.OrderID))
+	case row.State == string(order.Rejected) && row.Reason == orderflow.ErrOutOfStock:
+		p := orderapi.Table.New(orderapi.OutOfStock, "nothing is held; order less, or again later under another key")
+		p.Lines, p.OrderID = row.Refusal, row.OrderID.String()
+		httpx.Fail(c, p)
+	case row.State == string(order.Rejected), row.ReservationID == nil && order.State(row.State).Closed():
+		p := orderapi.Table.New(orderapi.OrderRejected, "%s", row.Reason)
+		p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
+		httpx.Fail(c, p)
+	case row.State == string(order.Pending):
+		c.Header("Location", location)
+		c.JSON(http.StatusAccepted, wireOrder(row))
+	default:
+		c.Header("Location", location)
+		c.JSON(http.StatusCreated, wireOrder(row))
+	}
+}
+
+func keyReused(id uuid.UUID) error {
+	p := orderapi.Table.New(orderapi.IdempotencyKeyReused, "this key was used with another body; use a new key for another order").At("Idempotency-Key")
+	p.OrderID = id.String()
+	return p
+}

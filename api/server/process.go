@@ -1,0 +1,86 @@
+// Package server is the HTTP side of the orders interface: routes generated from api/openapi.yaml and
+// handlers that start and update order workflows and read the orders database. Reads need neither
+// Temporal nor a worker.
+package server
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"github.com/gin-gonic/gin"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/api"
+	"holdfast/internal/auth"
+	"holdfast/internal/database"
+	"holdfast/internal/httpx"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/problem"
+	"holdfast/internal/service"
+	"holdfast/internal/temporalclient"
+)
+
+// Config is the configuration of the api process, from the environment.
+type Config struct {
+	DatabaseURL string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
+	Listen      string `env:"API_LISTEN" envDefault:":3001"`
+	Auth        auth.Config
+	Temporal    temporalclient.Config
+	Pool        database.Pool
+}
+
+// Validate reports every rule that the tags cannot say.
+func (c *Config) Validate() error { return c.Auth.Validate() }
+
+// Run serves the orders interface until ctx ends, then fails readiness and lets requests finish.
+func Run(ctx context.Context, cfg Config, env service.Env) error {
+	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "api", env.Registry)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	health := httpx.NewHealth(
+		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
+		httpx.Check{Name: "temporal", Required: true, Probe: func(ctx context.Context) error {
+			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		}},
+	)
+	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	h := &handlers{store: orderstore.New(pool), temporal: temporal, log: env.Log}
+	if err := Register(router, h, auth.NewVerifier(cfg.Auth)); err != nil {
+		return err
+	}
+	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+}
+
+// Register adds the contract's routes, behind the tokens that verifier believes, and the public
+// documentation.
+func Register(router *gin.Engine, h ServerInterface, verifier *auth.Verifier) error {
+	check, err := httpx.ValidateSpec(api.Spec)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	if err := serveDocs(router); err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	RegisterHandlersWithOptions(router.Group("", verifier.Require, check), h, GinServerOptions{ErrorHandler: failParameter})
+	return nil
+}
+
+// parameter finds the name in the generated code's message; it hands over nothing else.
+var parameter = regexp.MustCompile(`parameter ([\w-]+)|for ([\w-]+), got`)
+
+func failParameter(c *gin.Context, err error, _ int) {
+	field := ""
+	if m := parameter.FindStringSubmatch(err.Error()); m != nil {
+		field = m[1] + m[2]
+	}
+	httpx.Fail(c, problem.Invalid(field, "%s is missing or malformed; see /docs for its format", field))
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/httpx"
+	"holdfast/internal/money"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/problem"
+	"holdfast/workflows/orderflow"
+)
+
+// defaultPage is the size of a page whose size the client leaves open.
+const defaultPage = 50
+
+// GetOrder answers an order as the orders database has it.
+func (h *handlers) GetOrder(c *gin.Context, id uuid.UUID) {
+	if row, ok := h.owned(c, id); ok {
+		c.JSON(http.StatusOK, wireOrder(row))
+	}
+}
+
+// GetTimeline answers what happened to an order.
+func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
+	if _, ok := h.owned(c, id); !ok {
+		return
+	}
+	entries, err := h.store.Timeline(c.Request.Context(), id)
+	if err != nil {
+		h.fail(c, err)
+		return
+	}
+	out := orderapi.Timeline{Items: make([]orderapi.TimelineEntry, len(entries))}
+	for i, e := range entries {
+		out.Items[i] = orderapi.TimelineEntry{
+			Seq: e.Seq, Event: e.Event, Status: orderapi.OrderStatus(e.State), At: e.At.UTC(), Actor: e.Actor,
+			Reason: e.Reason, Attempt: int(e.Attempt), NextDeadline: orZero(e.NextDeadline),
+		}
+	}
+	c.JSON(http.StatusOK, out)
+}
+
+// owned returns an order that the caller may see, or answers 404: whether somebody else's order
+// exists is nobody's business.
+func (h *handlers) owned(c *gin.Context, id uuid.UUID) (orderstore.Order, bool) {
+	row, err := h.store.Get(c.Request.Context(), id)
+	if err != nil && !errors.Is(err, orderstore.ErrNotFound) {
+		h.fail(c, err)
+		return row, false
+	}
+	if err != nil || !auth.From(c).MaySee(row.Issuer, row.CustomerID) {
+		httpx.Fail(c, orderapi.Table.New(orderapi.OrderNotFound, "there is no order %s", id).At("order_id"))
+		return row, false
+	}
+	return row, true
+}
+
+// ListProducts answers one page of the catalogue.
+func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsParams) {
+	limit := params.Limit
+	if limit == 0 {
+		limit = defaultPage
+	}
+	after := cursor{CreatedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), ID: uuid.Max}
+	if params.Cursor != "" {
+		var err error
+		if after, err = decodeCursor(params.Cursor); err != nil {
+			httpx.Fail(c, problem.Invalid("cursor", "use the next_cursor of the page before"))
+			return
+		}
+	}
+	// One row more than the page tells whether there is another.
+	products, err := h.store.ListProducts(c.Request.Context(), after.CreatedAt, after.ID, limit+1)
+	if err != nil {
+		h.fail(c, err)
+		return
+	}
+	out := orderapi.ProductList{Items: make([]orderapi.Product, 0, min(len(products), limit))}
+	for i, p := range products {
+		if i == limit {
+			last := products[limit-1]
+			out.NextCursor = cursor{CreatedAt: last.CreatedAt, ID: last.ProductID}.encode()
+			break
+		}
+		out.Items = append(out.Items, wireProduct(p))
+	}
+	c.JSON(http.StatusOK, out)
+}
+
+// GetProduct answers one product of the catalogue.
+func (h *handlers) GetProduct(c *gin.Context, id uuid.UUID) {
+	p, err := h.store.GetProduct(c.Request.Context(), id)
+	switch {
+	case errors.Is(err, orderstore.ErrNotFound):
+		httpx.Fail(c, orderapi.Table.New(orderapi.ProductNotFound, "there is no product %s", id).At("product_id"))
+	case err != nil:
+		h.fail(c, err)
+	default:
+		c.JSON(http.StatusOK, wireProduct(p))
+	}
+}
+
+// fail answers that the orders database did not; the cause goes to the log.
+func (h *handlers) fail(c *gin.Context, err error) { httpx.Fail(c, h.unavailable(c, err)) }
+
+func (h *handlers) unavailable(c *gin.Context, err error) error {
+	h.log.ErrorContext(c.Request.Context(), "the orders database did not answer", "error", err)
+	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; try again with the same key")
+}
+
+// cursor is the last row of a page; opaque to clients.
+type cursor struct {
+	CreatedAt time.Time `json:"c"`
+	ID        uuid.UUID `json:"i"`
+}
+
+func (k cursor) encode() string {
+	raw, err := json.Marshal(k)
+	if err != nil {
+		return "" // two plain values cannot fail
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+func decodeCursor(s string) (k cursor, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return k, err
+	}
+	return k, json.Unmarshal(raw, &k)
+}
+
+func wireOrder(o orderstore.Order) orderapi.Order {
+	amount := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: o.Currency} }
+	out := orderapi.Order{
+		OrderID: o.OrderID, Status: orderapi.OrderStatus(o.State), Reason: o.Reason, Total: amount(o.TotalMinor),
+		Lines: make([]orderapi.OrderLine, len(o.Lines)), Payments: make([]orderapi.Payment, len(o.Payments)),
+		PaymentAttempts: int(o.PaymentAttempts), Email: o.Email, ExpiresAt: orZero(o.ExpiresAt),
+		CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+	}
+	if o.ReservationID != nil {
+		out.ReservationID = *o.ReservationID
+	}
+	for i, l := range o.Lines {
+		out.Lines[i] = orderapi.OrderLine{
+			LineNo: int(l.LineNo), ProductID: l.ProductID, SKU: l.Sku, Name: l.Name, Quantity: l.Quantity,
+			UnitPrice: amount(l.UnitPriceMinor), Total: amount(l.LineTotalMinor),
+		}
+	}
+	for i, p := range o.Payments {
+		out.Payments[i] = orderapi.Payment{
+			Step: orderapi.PaymentStep(p.Step), Attempt: int(p.Attempt), State: orderapi.PaymentState(p.State), Amount: amount(p.AmountMinor),
+			Provider: p.Provider, ProviderRef: p.ProviderRef, Reason: p.Reason, At: p.CreatedAt.UTC(),
+		}
+	}
+	// Both were written by us from typed values; what cannot be read is left out rather than fatal.
+	var shipTo orderflow.Address
+	if json.Unmarshal(o.ShipTo, &shipTo) == nil {
+		out.ShipTo = shipTo
+	}
+	_ = json.Unmarshal(o.Metadata, &out.Metadata)
+	return out
+}
+
+func wireProduct(p orderstore.Product) orderapi.Product {
+	return orderapi.Product{
+		ProductID: p.ProductID, SKU: p.Sku, Name: p.Name, Description: p.Description, Category: p.Category, Prices: p.Prices,
+	}
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
