@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -44,4 +45,9 @@ func load[T any](opts env.Options) (T, error) {
 		return cfg, fmt.Errorf("configuration is not valid:\n  - %s\nset these in the environment; .env.example lists every variable", strings.Join(faults, "\n  - "))
 	}
 	return cfg, nil
+}
+
+// Common is what every process reads beside its own configuration.
+type Common struct {
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }

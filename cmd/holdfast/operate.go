@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/config"
+	"holdfast/internal/temporalclient"
+	"holdfast/workers"
+)
+
+// stackEnv is where the development stack keeps the secrets that it generated.
+var stackEnv = filepath.Join(".holdfast", "env")
+
+func newToken() *cobra.Command {
+	var subject, role string
+	var ttl time.Duration
+	cmd := &cobra.Command{
+		Use: "token", Args: cobra.NoArgs,
+		Short: "Print a token signed with JWT_SECRET, or with the development stack's own secret.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := tokenConfig()
+			if err != nil {
+				return err
+			}
+			token, err := auth.Sign(cfg, subject, auth.Role(role), ttl)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), token)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&subject, "sub", "", "whom the token names, as in alice (required)")
+	cmd.Flags().StringVar(&role, "role", string(auth.Customer), "customer, operator or admin")
+	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the token is valid")
+	if err := cmd.MarkFlagRequired("sub"); err != nil {
+		panic(err) // the flag is defined three lines above
+	}
+	return cmd
+}
+
+// tokenConfig takes the secret from the environment, else from the development stack of this folder.
+func tokenConfig() (auth.Config, error) {
+	vars := map[string]string{}
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		vars[name] = value
+	}
+	if vars["JWT_SECRET"] == "" {
+		f, err := os.Open(stackEnv)
+		if err != nil {
+			return auth.Config{}, fmt.Errorf("JWT_SECRET is not set and there is no %s here; set it, or run this where `make up` was run", stackEnv)
+		}
+		defer f.Close() //nolint:errcheck // only read
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			if name, value, ok := strings.Cut(lines.Text(), "="); ok && strings.HasPrefix(name, "JWT_") {
+				vars[name] = value
+			}
+		}
+	}
+	return config.LoadFrom[auth.Config](vars)
+}
+
+func newDeploy() *cobra.Command {
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Roll out worker versions.",
+	}
+	current := &cobra.Command{
+		Use: "set-current BUILD_ID", Args: cobra.ExactArgs(1),
+		Short: "Start new orders on this version; waits for a worker of it to poll.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.Load[struct {
+				Temporal   temporalclient.Config
+				Deployment string `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
+			}]()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+			defer cancel()
+			c, err := temporalclient.Dial(ctx, cfg.Temporal, nil)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if err := workers.MakeCurrent(ctx, c, cfg.Deployment, args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "new orders of %s start on %s\n", cfg.Deployment, args[0])
+			return nil
+		},
+	}
+	current.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long to wait for a worker of the version")
+	cmd.AddCommand(current)
+	return cmd
+}

@@ -1,0 +1,176 @@
+// Package gateway is the one entrance for clients. It verifies tokens, strips what clients may not
+// say about themselves, and forwards each request to the service it belongs to.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/correlation"
+	"holdfast/internal/httpx"
+	"holdfast/internal/problem"
+	"holdfast/internal/service"
+	"holdfast/internal/servicekey"
+)
+
+// Config is the gateway's configuration, from the environment.
+type Config struct {
+	Listen       string   `env:"GATEWAY_LISTEN" envDefault:":3000"`
+	APIURL       string   `env:"API_URL" envDefault:"http://127.0.0.1:3001"`
+	InventoryURL string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
+	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	Auth         auth.Config
+}
+
+// Validate reports every rule that the tags cannot say.
+func (c *Config) Validate() error {
+	faults := []error{c.Auth.Validate()}
+	for name, raw := range map[string]string{"API_URL": c.APIURL, "INVENTORY_URL": c.InventoryURL} {
+		if u, err := url.Parse(raw); err != nil || u.Host == "" {
+			faults = append(faults, fmt.Errorf("%s must be an address as in http://127.0.0.1:3001", name))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// How long a service may take to answer, by kind of request (SPEC.md 8.4).
+const (
+	readTimeout     = 5 * time.Second
+	writeTimeout    = 10 * time.Second
+	criticalTimeout = 15 * time.Second // what moves money
+)
+
+// Run serves clients until ctx ends, then fails readiness and lets requests under way finish.
+func Run(ctx context.Context, cfg Config, env service.Env) error {
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented type
+	transport.MaxIdleConnsPerHost = 128
+	transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	defer transport.CloseIdleConnections()
+	router, health, err := newRouter(cfg, env, transport)
+	if err != nil {
+		return err
+	}
+	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+}
+
+func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.Engine, *httpx.Health, error) {
+	api, err := url.Parse(cfg.APIURL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse API_URL: %w", err)
+	}
+	inventory, err := url.Parse(cfg.InventoryURL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse INVENTORY_URL: %w", err)
+	}
+	health := httpx.NewHealth(
+		httpx.Check{Name: "api", Required: true, Probe: alive(transport, api)},
+		httpx.Check{Name: "inventory", Required: true, Probe: alive(transport, inventory)},
+	)
+	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	verifier := auth.NewVerifier(cfg.Auth)
+
+	toAPI := proxy(api, transport, env.Log, nil)
+	// The inventory service knows no clients, only services: the gateway vouches with its own key.
+	toInventory := proxy(inventory, transport, env.Log, func(h http.Header) {
+		h.Del("Authorization")
+		h.Set(servicekey.Header, cfg.ServiceKeys[0])
+	})
+	public := router.Group("")
+	public.GET("/docs", forward(toAPI, readTimeout))
+	public.GET("/docs/*file", forward(toAPI, readTimeout))
+
+	private := router.Group("", verifier.Require)
+	private.POST("/api/orders", forward(toAPI, writeTimeout))
+	private.GET("/api/orders/:order_id", forward(toAPI, readTimeout))
+	private.GET("/api/orders/:order_id/timeline", forward(toAPI, readTimeout))
+	private.POST("/api/orders/:order_id/pay", forward(toAPI, criticalTimeout))
+	private.GET("/api/products", forward(toAPI, readTimeout))
+	private.GET("/api/products/:product_id", forward(toAPI, readTimeout))
+	// Reads only: nobody outside may touch stock but through an order's workflow.
+	private.GET("/api/inventory", forward(toInventory, readTimeout))
+	private.GET("/api/inventory/:product_id", forward(toInventory, readTimeout))
+	return router, health, nil
+}
+
+// identityHeaders are what only our own services may say. A client's are dropped, whatever it sends.
+var identityHeaders = []string{
+	servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role", "X-Forwarded-User", "X-Internal",
+}
+
+// proxy forwards to one service. ReverseProxy.Rewrite runs after the hop-by-hop headers are gone, so
+// a client cannot name one of ours in Connection to have it removed on the way.
+func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, credentials func(http.Header)) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.SetXForwarded()
+			for _, name := range identityHeaders {
+				r.Out.Header.Del(name)
+			}
+			r.Out.Header.Set(correlation.Header, correlation.From(r.In.Context()))
+			if credentials != nil {
+				credentials(r.Out.Header)
+			}
+		},
+		// The gateway has set it already, with the same value.
+		ModifyResponse: func(res *http.Response) error {
+			res.Header.Del(correlation.Header)
+			return nil
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// forward sends the request on and waits for the answer at most for the given time.
+func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
+		defer cancel()
+		one := *p
+		one.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) {
+			httpx.Fail(c, upstreamProblem(ctx, err, timeout))
+		}
+		one.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
+	}
+}
+
+func upstreamProblem(ctx context.Context, err error, timeout time.Duration) *problem.Problem {
+	var size *http.MaxBytesError
+	switch {
+	case errors.As(err, &size):
+		return problem.Common.New(problem.BodyTooLarge, "the body may have at most %d bytes", size.Limit)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; send the request again with the same Idempotency-Key", timeout)
+	}
+	return problem.Common.New(problem.Unavailable, "the service cannot be reached; send the request again with the same Idempotency-Key")
+}
+
+// alive asks a service's own /health: whether its dependencies answer is that service's to report.
+func alive(transport http.RoundTripper, target *url.URL) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.JoinPath("/health").String(), nil)
+		if err != nil {
+			return err
+		}
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close() //nolint:errcheck // nothing was written
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("it answers %s", res.Status)
+		}
+		return nil
+	}
+}
