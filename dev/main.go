@@ -35,7 +35,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(installCommand(), temporalCommand(), testenvCommand())
+	root.AddCommand(installCommand(), temporalCommand(), testenvCommand(), upCommand())
 	return root
 }
 

@@ -52,6 +52,7 @@ type Config struct {
 // Server is a running Temporal server.
 type Server struct {
 	temporal temporal.Server
+	logger   logger
 	ui       *uiserver.Server
 	uiDone   chan struct{}
 	address  string
@@ -89,7 +90,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := server.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the Temporal server: %w", err), server.Stop())
 	}
-	s := &Server{temporal: server, address: hostPort(addresses.frontend)}
+	s := &Server{temporal: server, logger: logger, address: hostPort(addresses.frontend)}
 	if err := s.awaitHealthy(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -107,8 +108,10 @@ func (s *Server) Address() string { return s.address }
 // UIURL is the address of the Web UI, or empty.
 func (s *Server) UIURL() string { return s.uiURL }
 
-// Stop ends the Web UI and then the server. Workflows stay as they are in the database.
+// Stop ends the Web UI and then the server. Workflows stay as they are in the database. Some of the
+// server's goroutines outlive it: it is made for processes that end afterwards.
 func (s *Server) Stop() error {
+	s.logger.stopping.Store(true)
 	if s.ui != nil {
 		s.ui.Stop()
 		<-s.uiDone

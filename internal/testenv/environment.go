@@ -33,7 +33,14 @@ type Address struct {
 	Service, URL, Way string
 }
 
-func (a Address) String() string { return fmt.Sprintf("%s: %s, %s", a.Service, a.Way, a.URL) }
+// String hides a password: it goes into logs.
+func (a Address) String() string {
+	shown := a.URL
+	if u, err := url.Parse(a.URL); err == nil {
+		shown = u.Redacted()
+	}
+	return fmt.Sprintf("%s: %s, %s", a.Service, a.Way, shown)
+}
 
 // Environment finds the four services, each at most once, and stops those it started.
 type Environment struct {

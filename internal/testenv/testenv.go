@@ -40,13 +40,7 @@ var namespace = "test-" + strings.ToLower(rand.Text()[:10])
 //
 //	func TestMain(m *testing.M) { testenv.Main(m) }
 func Main(m *testing.M, options ...goleak.Option) {
-	code := m.Run()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := shared.Close(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "testenv:", err)
-		code = max(code, 1)
-	}
+	code := Run(m)
 	if code == 0 {
 		// The reaper's connection is what keeps containers alive until this process ends.
 		options = append(options, goleak.IgnoreAnyFunction("github.com/testcontainers/testcontainers-go.(*Reaper).connect.func1"))
@@ -56,6 +50,19 @@ func Main(m *testing.M, options ...goleak.Option) {
 		}
 	}
 	os.Exit(code)
+}
+
+// Run is Main without the look for goroutines, for packages whose subject leaves some behind. It
+// returns the status to exit with.
+func Run(m *testing.M) int {
+	code := m.Run()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := shared.Close(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "testenv:", err)
+		code = max(code, 1)
+	}
+	return code
 }
 
 // Postgres returns the URL of a PostgreSQL server's database "postgres", with the right to make

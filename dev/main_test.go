@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/temporalclient"
+	"holdfast/internal/testenv"
+)
+
+// The embedded Temporal server leaves goroutines behind, so this package is not searched for them.
+func TestMain(m *testing.M) { os.Exit(testenv.Run(m)) }
+
+func TestTestenvPassesTheExitStatus(t *testing.T) {
+	for _, variable := range []string{testenv.PostgresVariable, testenv.RedisVariable, testenv.AMQPVariable, testenv.TemporalVariable} {
+		t.Setenv(variable, "named:"+variable) // nothing has to be started to see the status
+	}
+	for script, want := range map[string]error{
+		"exit 0":                         nil,
+		"exit 7":                         exitCode(7),
+		"kill -TERM $$":                  exitCode(143),
+		"echo $" + testenv.RedisVariable: nil,
+	} {
+		root := rootCommand()
+		var out, log bytes.Buffer
+		root.SetOut(&out)
+		root.SetErr(&log)
+		root.SetArgs([]string{"testenv", "--", "sh", "-c", script})
+		err := root.ExecuteContext(t.Context())
+		if want == nil {
+			require.NoError(t, err, script)
+		} else {
+			require.ErrorIs(t, err, want, script)
+		}
+		if strings.HasPrefix(script, "echo") {
+			require.Equal(t, "named:"+testenv.RedisVariable+"\n", out.String())
+		}
+		require.Contains(t, log.String(), "testenv: Redis: "+testenv.RedisVariable)
+	}
+}
+
+func TestTemporalEndsWithItsStandardInput(t *testing.T) {
+	stdin, holder := io.Pipe()
+	stdout, printed := io.Pipe()
+	root := rootCommand()
+	root.SetIn(stdin)
+	root.SetOut(printed)
+	root.SetArgs([]string{"temporal", "--postgres-url", testenv.Postgres(t), "--port", "0", "--ui-port", "-1", "--exit-on-stdin-close"})
+	ended := make(chan error, 1)
+	go func() { ended <- root.ExecuteContext(context.Background()) }()
+
+	address, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	cfg := temporalclient.Config{Address: strings.TrimSpace(address), Namespace: "temporal-system"}
+	c, err := temporalclient.Dial(t.Context(), cfg, nil)
+	require.NoError(t, err, "it serves when it prints its address")
+	c.Close()
+
+	require.NoError(t, holder.Close())
+	select {
+	case err := <-ended:
+		require.NoError(t, err)
+	case <-time.After(30 * time.Second):
+		require.Fail(t, "it goes on without its standard input")
+	}
+}

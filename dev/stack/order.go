@@ -1,0 +1,109 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/config"
+	"holdfast/internal/problem"
+	"holdfast/internal/seed"
+)
+
+// firstProduct is one that the example data has plenty of.
+const firstProduct = "BAG-GRA"
+
+// Token makes a token of the stack's own secret.
+func (s *Stack) Token(subject string, role auth.Role) (string, error) {
+	cfg, err := config.LoadFrom[auth.Config](s.vars)
+	if err != nil {
+		return "", err
+	}
+	return auth.Sign(cfg, subject, role, 12*time.Hour)
+}
+
+// PlaceFirstOrder places an order through the gateway, pays it with a sandbox card and returns its
+// timeline once it is confirmed.
+func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Order, []orderapi.TimelineEntry, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	body := orderapi.CreateOrder{
+		Lines:         []orderapi.CreateOrderLine{{ProductID: seed.ProductID(firstProduct), Quantity: 1}},
+		PaymentMethod: "pm_ok",
+	}
+	var placed orderapi.Order
+	if err := call(ctx, http.MethodPost, "/api/orders", token, body, &placed); err != nil {
+		return placed, nil, fmt.Errorf("place the first order: %w", err)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	path := "/api/orders/" + placed.OrderID.String()
+	for {
+		if err := call(ctx, http.MethodGet, path, token, nil, &placed); err != nil {
+			return placed, nil, fmt.Errorf("read the first order: %w", err)
+		}
+		if placed.Status == orderapi.Confirmed {
+			var timeline orderapi.Timeline
+			err := call(ctx, http.MethodGet, path+"/timeline", token, nil, &timeline)
+			return placed, timeline.Items, err
+		}
+		select {
+		case <-ctx.Done():
+			return placed, nil, fmt.Errorf("the first order is still %s; its log is below %s", placed.Status, s.dir)
+		case <-tick.C:
+		}
+	}
+}
+
+func call(ctx context.Context, method, path, token string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, GatewayURL+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Idempotency-Key", uuid.NewString())
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // only read
+	if res.StatusCode >= 300 {
+		return problem.Read(res)
+	}
+	return json.NewDecoder(res.Body).Decode(out)
+}
+
+// Describe writes what a person needs next.
+func (s *Stack) Describe(out io.Writer, token string) {
+	fmt.Fprintf(out, `
+  API and docs   %s/docs
+  Temporal UI    %s
+  RabbitMQ UI    %s  (guest / guest)
+  settings       %s/env       logs  %s/log
+
+Place an order yourself:
+
+  TOKEN=%s
+  curl -sS %s/api/orders -H "Authorization: Bearer $TOKEN" \
+    -H 'Content-Type: application/json' -H 'Idempotency-Key: my-first-order' \
+    -d '{"lines":[{"product_id":"%s","quantity":2}]}'
+
+`, GatewayURL, s.temporalUI, s.rabbitUI, s.dir, s.dir, token, GatewayURL, seed.ProductID(firstProduct))
+}

@@ -1,0 +1,159 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"holdfast/api/server"
+	"holdfast/gateway"
+	"holdfast/internal/config"
+	"holdfast/internal/payment/sandboxserver"
+	"holdfast/internal/service"
+	"holdfast/internal/telemetry"
+	"holdfast/internal/temporalclient"
+	"holdfast/inventory"
+	"holdfast/workers"
+	"holdfast/workflows/orderflow"
+)
+
+// GatewayURL is where clients find the stack.
+const GatewayURL = "http://127.0.0.1:3000"
+
+// startProcesses runs the platform's own processes, each with the configuration it would read from
+// the environment, and waits until the gateway is ready.
+func (s *Stack) startProcesses(ctx context.Context) error {
+	s.vars["TEMPORAL_WORKER_BUILD_ID"] = buildID
+	for name, port := range map[string]int{
+		"SANDBOX_LISTEN": sandboxPort, "INVENTORY_LISTEN": inventoryPort, "WORKER_LISTEN": workerPort,
+		"API_LISTEN": apiPort, "GATEWAY_LISTEN": gatewayPort,
+	} {
+		s.vars[name] = fmt.Sprintf("127.0.0.1:%d", port)
+	}
+	for _, start := range []func(context.Context) error{
+		run(s, "payment-sandbox", sandboxserver.Run),
+		run(s, "inventory", inventory.Run),
+		run(s, "worker", workers.Run),
+		run(s, "api", server.Run),
+		run(s, "gateway", gateway.Run),
+	} {
+		if err := start(ctx); err != nil {
+			return err
+		}
+	}
+	if err := saveSettings(s.dir, s.vars); err != nil {
+		return err
+	}
+	if err := s.makeCurrent(ctx); err != nil {
+		return err
+	}
+	for _, url := range []string{"http://127.0.0.1:3001/ready", "http://127.0.0.1:9090/ready", GatewayURL + "/ready"} {
+		if err := s.awaitReady(ctx, url); err != nil {
+			return err
+		}
+	}
+	s.say("the gateway is ready: %s", GatewayURL)
+	return nil
+}
+
+// run makes the start of one process: it returns when the process listens, or its error.
+func run[C any](s *Stack, name string, main func(context.Context, C, service.Env) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		cfg, err := config.LoadFrom[C](s.vars)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		file, err := os.OpenFile(filepath.Join(s.dir, "log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			return fmt.Errorf("open the log of %s: %w", name, err)
+		}
+		listening, done := make(chan struct{}), make(chan error, 1)
+		// Not a child of ctx: the processes stop in order, not all at once.
+		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		go func() {
+			err := main(own, cfg, service.Env{
+				Log: telemetry.NewLogger(file, name, slog.LevelInfo), Registry: telemetry.NewRegistry(),
+				OnListen: func(net.Addr) { close(listening) },
+			})
+			_ = file.Close()
+			if err == nil && own.Err() == nil {
+				err = fmt.Errorf("it stopped by itself")
+			}
+			done <- err
+			if err != nil {
+				select {
+				case s.failed <- fmt.Errorf("%s: %w", name, err):
+				default: // one reason to stop is enough
+				}
+			}
+		}()
+		s.onStop(name, func(ctx context.Context) error {
+			stop()
+			select {
+			case err := <-done:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		select {
+		case <-listening:
+			return nil
+		case err := <-done:
+			done <- nil // told here already
+			return fmt.Errorf("%s: %w", name, err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// makeCurrent lets new orders start on this stack's worker; without it a fresh server gives a
+// versioned worker nothing to do.
+func (s *Stack) makeCurrent(ctx context.Context) error {
+	cfg, err := config.LoadFrom[temporalclient.Config](s.vars)
+	if err != nil {
+		return err
+	}
+	c, err := temporalclient.Dial(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return workers.MakeCurrent(ctx, c, orderflow.DeploymentName, buildID)
+}
+
+func (s *Stack) awaitReady(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		last := "no answer"
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = res.Status
+		}
+		select {
+		case err := <-s.failed:
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not become ready (%s); its log is below %s", url, last, filepath.Join(s.dir, "log"))
+		case <-tick.C:
+		}
+	}
+}
