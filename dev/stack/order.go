@@ -50,7 +50,7 @@ func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Ord
 		if err := call(ctx, http.MethodGet, path, token, nil, &placed); err != nil {
 			return placed, nil, fmt.Errorf("read the first order: %w", err)
 		}
-		if placed.Status == orderapi.Confirmed {
+		if placed.Status == orderapi.OrderStatusConfirmed {
 			var timeline orderapi.Timeline
 			err := call(ctx, http.MethodGet, path+"/timeline", token, nil, &timeline)
 			return placed, timeline.Items, err
