@@ -1,0 +1,62 @@
+# Holdfast. `make` lists what there is; the two that matter are `make up` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+GOTOOLCHAIN ?= local
+export GOTOOLCHAIN
+TOOLS := $(CURDIR)/bin/tools
+
+# Go decides what is stale, so the binaries are built each time; an unchanged one costs a second.
+.PHONY: help up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover ci clean
+
+help: ## List the commands
+	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
+
+up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
+	@exec bin/holdfast-dev up $(ARGS)
+
+test: build $(TOOLS)/gotestsum ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
+	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./... $(ARGS)
+	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
+
+cover: build ## Run the tests and report the coverage
+	bin/holdfast-dev testenv -- go test -coverpkg=./... -coverprofile=bin/cover.out ./...
+	go tool cover -func=bin/cover.out | tail -1
+
+build: bin/holdfast bin/holdfast-dev ## Build both binaries into bin/
+
+bin/holdfast:
+	@echo "building bin/holdfast"
+	@go build -ldflags "-X main.buildVersion=$(VERSION)" -o $@ ./cmd/holdfast
+
+bin/holdfast-dev:
+	@echo "building bin/holdfast-dev (the first time it compiles a Temporal server: a few minutes)"
+	@cd dev && go build -o ../$@ .
+
+# Each tool is a module of its own below tools/, built on first use.
+$(TOOLS)/%: tools/%/go.mod tools/%/go.sum
+	@echo "building the tool $*"
+	@mkdir -p $(TOOLS)
+	@cd tools/$* && go build -o $@ $$(awk '$$1 == "tool" {print $$2}' go.mod)
+
+generate: $(TOOLS)/sqlc $(TOOLS)/oapi-codegen ## Generate the code for SQL and OpenAPI
+	$(TOOLS)/sqlc generate
+	go generate ./api ./inventory
+
+verify: generate ## Fail when generated code is not what its sources say
+	@git diff --exit-code -- db api inventory || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
+	@test -z "$$(git status --porcelain -- db/ordersdb db/inventorydb db/sandboxdb)" || { echo "generated files are not committed: git add db" >&2; exit 1; }
+
+lint: $(TOOLS)/golangci-lint workflowcheck ## Check style, import rules and the workflows' determinism
+	$(TOOLS)/golangci-lint run ./...
+	cd dev && $(TOOLS)/golangci-lint run --config ../.golangci.yml ./...
+
+workflowcheck: $(TOOLS)/workflowcheck ## Check that workflows are deterministic
+	$(TOOLS)/workflowcheck ./workflows/...
+
+ci: verify lint test ## What CI runs
+
+clean: ## Remove what was built; data of `make up` stays (.holdfast)
+	rm -rf bin
