@@ -1,8 +1,6 @@
 package server
 
 import (
-	"fmt"
-	"io/fs"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -18,12 +16,8 @@ const initializer = `window.onload = () => { window.ui = SwaggerUIBundle({
 `
 
 // serveDocs serves Swagger UI and the document, to anybody.
-func serveDocs(router gin.IRoutes) error {
-	assets, err := fs.Sub(swagger.FS, "dist")
-	if err != nil {
-		return fmt.Errorf("open the Swagger UI: %w", err)
-	}
-	files := http.StripPrefix("/docs/", http.FileServerFS(assets))
+func serveDocs(router gin.IRoutes) {
+	files := http.StripPrefix("/docs/", http.FileServerFS(swagger.FS))
 	router.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
 	router.GET("/docs/*file", func(c *gin.Context) {
 		switch c.Param("file") {
@@ -35,5 +29,4 @@ func serveDocs(router gin.IRoutes) error {
 			files.ServeHTTP(c.Writer, c.Request)
 		}
 	})
-	return nil
 }

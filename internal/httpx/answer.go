@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -68,10 +70,11 @@ func DecodeJSON(c *gin.Context, dst any) error {
 	if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || t != "application/json" {
 		return problem.Common.New(problem.UnsupportedMedia, "send the body as application/json").At("Content-Type")
 	}
-	d := json.NewDecoder(c.Request.Body)
+	var read bytes.Buffer
+	d := json.NewDecoder(io.TeeReader(c.Request.Body, &read))
 	d.DisallowUnknownFields()
 	if err := d.Decode(dst); err != nil {
-		return decodeProblem(err)
+		return decodeProblem(err, read.Bytes(), reflect.TypeOf(dst).Elem())
 	}
 	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
 		if p := bodyLimitProblem(err); p != nil {
@@ -90,7 +93,9 @@ func bodyLimitProblem(err error) *problem.Problem {
 	return nil
 }
 
-func decodeProblem(err error) error {
+// decodeProblem names what is wrong with raw, which does not fit t. The decoder does not say where a
+// malformed UUID or time stood, nor in which element of a list, so the place is looked for again.
+func decodeProblem(err error, raw []byte, t reflect.Type) error {
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
 	if p := bodyLimitProblem(err); p != nil {
@@ -103,6 +108,11 @@ func decodeProblem(err error) error {
 		return problem.Invalid("", "the body is not valid JSON: %s at byte %d", syntax, syntax.Offset)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return problem.Invalid("", "the body ends in the middle of a JSON value")
+	}
+	if path, want := locate(raw, t); path != "" {
+		return problem.Invalid(path, "expected %s", want)
+	}
+	switch {
 	case errors.As(err, &wrong):
 		return problem.Invalid(wrong.Field, "expected %s, found %s", jsonKind(wrong.Type.Kind().String()), wrong.Value)
 	}

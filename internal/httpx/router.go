@@ -3,6 +3,7 @@
 package httpx
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -139,7 +140,9 @@ func recovery(log *slog.Logger) gin.HandlerFunc {
 func limitBody(limit int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.Request.ContentLength > limit {
-			// The rest of the body is not read, so the connection cannot be used again.
+			// Many clients read the answer only after they have sent all; so much of it is taken in. What
+			// is left after that is not read, so the connection cannot be used again.
+			_, _ = io.CopyN(io.Discard, c.Request.Body, maxDrain)
 			c.Header("Connection", "close")
 			Fail(c, tooLarge(limit))
 			return
@@ -148,6 +151,9 @@ func limitBody(limit int64) gin.HandlerFunc {
 		c.Next()
 	}
 }
+
+// maxDrain bounds, in bytes, what is read of a body that is refused for its size.
+const maxDrain = 4 << 20
 
 func tooLarge(limit int64) *problem.Problem {
 	return problem.Common.New(problem.BodyTooLarge, "the body may have at most %d bytes", limit)

@@ -18,6 +18,9 @@ import (
 
 var ginParam = regexp.MustCompile(`:([A-Za-z_][A-Za-z0-9_]*)`)
 
+// unsupported finds the name of a property that the schema does not have; the library says it nowhere else.
+var unsupported = regexp.MustCompile(`^property "(.*)" is unsupported$`)
+
 // ValidateSpec returns a middleware that checks each request against its operation in the OpenAPI
 // document, so that the published contract and what is enforced cannot differ. Routes that the
 // document does not have pass. The first fault is answered as a problem that names the field.
@@ -26,7 +29,11 @@ func ValidateSpec(spec []byte) (gin.HandlerFunc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
 	}
-	options := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}
+	options := &openapi3filter.Options{
+		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+		// The body goes on as it came; setting defaults would write it anew and hide what follows it.
+		SkipSettingDefaults: true,
+	}
 	return func(c *gin.Context) {
 		item := doc.Paths.Find(ginParam.ReplaceAllString(c.FullPath(), "{$1}"))
 		if item == nil || item.GetOperation(c.Request.Method) == nil {
@@ -63,7 +70,11 @@ func specProblem(c *gin.Context, err error) *problem.Problem {
 	case inBody && !strings.HasPrefix(c.GetHeader("Content-Type"), "application/json") && c.Request.Method != http.MethodGet:
 		return problem.Common.New(problem.UnsupportedMedia, "send the body as application/json").At("Content-Type")
 	case errors.As(err, &schema) && inBody:
-		return problem.Invalid(fieldPath(schema.JSONPointer()), "%s", schema.Reason)
+		pointer := schema.JSONPointer()
+		if m := unsupported.FindStringSubmatch(schema.Reason); m != nil {
+			pointer = append(pointer, m[1]) // the pointer names the object that has it
+		}
+		return problem.Invalid(fieldPath(pointer), "%s", schema.Reason)
 	case errors.As(err, &schema):
 		return problem.Invalid(request.Parameter.Name, "%s", schema.Reason)
 	case !inBody:

@@ -1,0 +1,81 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+func badInput(t *testing.T, s *stack) {
+	product := s.product(1000).String()
+	id := s.do("alice", http.MethodPost, "/api/orders", fmt.Sprintf(`{"lines":[{"product_id":%q,"quantity":1}]}`, product)).str("order_id")
+	line := func(quantity string) string {
+		return fmt.Sprintf(`{"lines":[{"product_id":%q,"quantity":%s}]}`, product, quantity)
+	}
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+		code, field              string
+	}{
+		{"no body", "POST", "/api/orders", "", 400, "invalid_input", ""},
+		{"no JSON", "POST", "/api/orders", "{", 400, "invalid_input", ""},
+		{"two values", "POST", "/api/orders", line("1") + "{}", 400, "invalid_input", ""},
+		{"an array", "POST", "/api/orders", "[]", 400, "invalid_input", ""},
+		{"null", "POST", "/api/orders", "null", 400, "invalid_input", ""},
+		{"no lines", "POST", "/api/orders", "{}", 400, "invalid_input", "lines"},
+		{"empty lines", "POST", "/api/orders", `{"lines":[]}`, 400, "invalid_input", "lines"},
+		{"unknown field", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"price":1,`, 1), 400, "invalid_input", "price"},
+		{"unknown field of a line", "POST", "/api/orders", fmt.Sprintf(`{"lines":[{"product_id":%q,"quantity":1,"unit_price":1}]}`, product), 400, "invalid_input", "lines[0].unit_price"},
+		{"zero", "POST", "/api/orders", line("0"), 400, "invalid_input", "lines[0].quantity"},
+		{"negative", "POST", "/api/orders", line("-1"), 400, "invalid_input", "lines[0].quantity"},
+		{"too many", "POST", "/api/orders", line("1001"), 400, "invalid_input", "lines[0].quantity"},
+		{"huge", "POST", "/api/orders", line("99999999999999999999999999"), 400, "invalid_input", "lines[0].quantity"},
+		{"a fraction", "POST", "/api/orders", line("1.5"), 400, "invalid_input", "lines[0].quantity"},
+		{"a string", "POST", "/api/orders", line(`"1"`), 400, "invalid_input", "lines[0].quantity"},
+		{"null quantity", "POST", "/api/orders", line("null"), 400, "invalid_input", "lines[0].quantity"},
+		{"no product id", "POST", "/api/orders", `{"lines":[{"product_id":"x","quantity":1}]}`, 400, "invalid_input", "lines[0].product_id"},
+		{"unknown product", "POST", "/api/orders", fmt.Sprintf(`{"lines":[{"product_id":%q,"quantity":1}]}`, uuid.NewString()), 422, "unknown_product", "lines[0].product_id"},
+		{"no price", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"currency":"JPY",`, 1), 422, "no_price", "lines[0].product_id"},
+		{"unknown currency", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"currency":"QQQ",`, 1), 400, "invalid_input", "currency"},
+		{"ttl", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"ttl_seconds":0,`, 1), 400, "invalid_input", "ttl_seconds"},
+		{"email", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"email":"nobody",`, 1), 400, "invalid_input", "email"},
+		{"101 lines", "POST", "/api/orders", `{"lines":[` + strings.TrimSuffix(strings.Repeat(fmt.Sprintf(`{"product_id":%q,"quantity":1},`, product), 101), ",") + `]}`, 400, "invalid_input", "lines"},
+		{"over a mebibyte", "POST", "/api/orders", `{"lines":[],"email":"` + strings.Repeat("a", 1<<20) + `"}`, 413, "body_too_large", ""},
+		{"no order id", "GET", "/api/orders/x", "", 400, "invalid_input", "order_id"},
+		{"unknown order", "GET", "/api/orders/" + uuid.NewString(), "", 404, "order_not_found", "order_id"},
+		{"unknown order to pay", "POST", "/api/orders/" + uuid.NewString() + "/pay", `{"payment_method":"pm_ok"}`, 404, "order_not_found", "order_id"},
+		{"no method to pay", "POST", "/api/orders/" + id + "/pay", `{}`, 400, "invalid_input", "payment_method"},
+		{"empty method to pay", "POST", "/api/orders/" + id + "/pay", `{"payment_method":""}`, 400, "invalid_input", "payment_method"},
+		{"a method nobody knows", "POST", "/api/orders/" + id + "/pay", `{"payment_method":"pm_gold"}`, 402, "payment_declined", ""},
+		{"no product", "GET", "/api/products/" + uuid.NewString(), "", 404, "product_not_found", "product_id"},
+		{"limit", "GET", "/api/products?limit=0", "", 400, "invalid_input", "limit"},
+		{"limit of a word", "GET", "/api/products?limit=many", "", 400, "invalid_input", "limit"},
+		{"cursor", "GET", "/api/products?cursor=zzz", "", 400, "invalid_input", "cursor"},
+		{"availability of nothing", "GET", "/api/inventory/" + uuid.NewString(), "", 404, "product_not_found", "product_id"},
+		{"unknown route", "GET", "/api/nothing", "", 404, "route_not_found", ""},
+		{"method", "DELETE", "/api/orders", "", 405, "method_not_allowed", ""},
+		{"stock from outside", "POST", "/api/inventory/reserve", "{}", 405, "method_not_allowed", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			own := *s
+			own.t = t
+			a := own.do("alice", c.method, c.path, c.body)
+			require.Equal(t, c.status, a.Status, a.Raw)
+			require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), a.Raw)
+			require.Equal(t, c.code, a.str("code"), a.Raw)
+			if c.field != "" {
+				require.Equal(t, c.field, a.str("field"), a.Raw)
+			}
+			require.NotEmpty(t, a.str("correlation_id"))
+		})
+	}
+	wrongType := s.do("alice", http.MethodPost, "/api/orders", "x", "Content-Type", "text/plain")
+	require.Equal(t, http.StatusUnsupportedMediaType, wrongType.Status, wrongType.Raw)
+	badKey := s.do("alice", http.MethodPost, "/api/orders", line("1"), "Idempotency-Key", "two words")
+	require.Equal(t, http.StatusBadRequest, badKey.Status, badKey.Raw)
+	require.Equal(t, "Idempotency-Key", badKey.str("field"))
+}
