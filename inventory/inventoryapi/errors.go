@@ -29,7 +29,7 @@ func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
 func (e *Error) ErrorCode() Code { return e.Code }
 
 // Is makes errors.Is(err, code) work.
-func (e *Error) Is(target error) bool { return target == e.Code } //nolint:errorlint // codes are values
+func (e *Error) Is(target error) bool { return target == e.Code }
 
 // Problem is how an HTTP client sees it.
 func (e *Error) Problem() *problem.Problem {
@@ -51,7 +51,7 @@ func (e *InsufficientStockError) Error() string {
 func (e *InsufficientStockError) ErrorCode() Code { return InsufficientStock }
 
 // Is makes errors.Is(err, InsufficientStock) work.
-func (e *InsufficientStockError) Is(target error) bool { return target == InsufficientStock } //nolint:errorlint // codes are values
+func (e *InsufficientStockError) Is(target error) bool { return target == InsufficientStock }
 
 // Problem is how an HTTP client sees it.
 func (e *InsufficientStockError) Problem() *problem.Problem {
@@ -74,7 +74,7 @@ func (e *StatusError) Error() string {
 func (e *StatusError) ErrorCode() Code { return e.Code }
 
 // Is makes errors.Is(err, code) work.
-func (e *StatusError) Is(target error) bool { return target == e.Code } //nolint:errorlint // codes are values
+func (e *StatusError) Is(target error) bool { return target == e.Code }
 
 // Problem is how an HTTP client sees it.
 func (e *StatusError) Problem() *problem.Problem {
@@ -100,7 +100,7 @@ func (e *DeadlineError) Error() string {
 func (e *DeadlineError) ErrorCode() Code { return e.Code }
 
 // Is makes errors.Is(err, code) work.
-func (e *DeadlineError) Is(target error) bool { return target == e.Code } //nolint:errorlint // codes are values
+func (e *DeadlineError) Is(target error) bool { return target == e.Code }
 
 // Problem is how an HTTP client sees it.
 func (e *DeadlineError) Problem() *problem.Problem {
@@ -123,7 +123,7 @@ func (e *UnavailableError) Unwrap() error { return e.Cause }
 func (e *UnavailableError) ErrorCode() Code { return Unavailable }
 
 // Is makes errors.Is(err, Unavailable) work.
-func (e *UnavailableError) Is(target error) bool { return target == Unavailable } //nolint:errorlint // codes are values
+func (e *UnavailableError) Is(target error) bool { return target == Unavailable }
 
 // Problem is how an HTTP client sees it; the cause stays inside.
 func (e *UnavailableError) Problem() *problem.Problem {

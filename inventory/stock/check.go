@@ -19,7 +19,7 @@ const (
 	maxNumber     = 1_000_000
 )
 
-func field(list string, i int, name string) string { return fmt.Sprintf("%s[%d].%s", list, i, name) }
+func lineField(i int, name string) string { return fmt.Sprintf("lines[%d].%s", i, name) }
 
 func required(name string) error {
 	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s is required", name)
@@ -110,16 +110,16 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 	for i := range in.Lines {
 		l := &in.Lines[i]
 		if l.ProductID == uuid.Nil {
-			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "product_id"), "product_id is required")
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "product_id"), "product_id is required")
 		}
-		if err := checkQuantity(field("lines", i, "quantity"), l.Quantity); err != nil {
+		if err := checkQuantity(lineField(i, "quantity"), l.Quantity); err != nil {
 			return err
 		}
 		switch {
 		case numbered && (l.LineNo < 1 || l.LineNo > maxNumber || seen[l.LineNo]):
-			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "line_no"), "line numbers lie between 1 and %d and differ from each other", maxNumber)
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"), "line numbers lie between 1 and %d and differ from each other", maxNumber)
 		case !numbered && l.LineNo != 0:
-			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "line_no"), "number every line or none")
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"), "number every line or none")
 		case !numbered:
 			l.LineNo = i + 1
 		}
@@ -145,10 +145,10 @@ func checkReturnLines(lines []inventoryapi.ReturnLine) error {
 	seen := map[int]bool{}
 	for i, l := range lines {
 		if l.LineNo < 1 || seen[l.LineNo] {
-			return inventoryapi.Errorf(inventoryapi.InvalidInput, field("lines", i, "line_no"), "line numbers are positive and differ from each other")
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"), "line numbers are positive and differ from each other")
 		}
 		seen[l.LineNo] = true
-		if err := checkQuantity(field("lines", i, "quantity"), l.Quantity); err != nil {
+		if err := checkQuantity(lineField(i, "quantity"), l.Quantity); err != nil {
 			return err
 		}
 	}

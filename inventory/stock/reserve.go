@@ -129,7 +129,7 @@ func (b *Book) allocate(lines []inventoryapi.ReserveLine) ([]pick, error) {
 	var order []uuid.UUID
 	for i, l := range lines {
 		if len(b.products[l.ProductID]) == 0 {
-			return nil, inventoryapi.Errorf(inventoryapi.ProductNotFound, field("lines", i, "product_id"), "there is no stock-keeping of product %s", l.ProductID)
+			return nil, inventoryapi.Errorf(inventoryapi.ProductNotFound, lineField(i, "product_id"), "there is no stock-keeping of product %s", l.ProductID)
 		}
 		if demand[l.ProductID] == 0 {
 			order = append(order, l.ProductID)

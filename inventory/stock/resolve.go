@@ -30,11 +30,11 @@ func (r resolution) find(b *Book) (*Reservation, error) {
 
 // end gives a pending reservation its terminal status and moves its stock: what was reserved is
 // reserved no longer, and with takes it leaves the stock as well.
-func (r resolution) end(b *Book, held *Reservation, kind Kind, status inventoryapi.Status, takes bool, event string) ([]Entry, error) {
+func (r resolution) end(b *Book, held *Reservation, kind Kind, status inventoryapi.Status, takes bool, event string) error {
 	need := map[int64]int64{}
 	for _, l := range held.Lines {
 		if b.items[l.ItemID] == nil {
-			return nil, ErrStale
+			return ErrStale
 		}
 		need[l.ItemID] += l.Quantity
 	}
@@ -42,9 +42,9 @@ func (r resolution) end(b *Book, held *Reservation, kind Kind, status inventorya
 		it := b.items[id]
 		switch {
 		case it.Reserved < n && !takes:
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidRelease, "", "product %s at %s has %d reserved, less than the %d to release", it.ProductID, it.Location, it.Reserved, n)
+			return inventoryapi.Errorf(inventoryapi.InvalidRelease, "", "product %s at %s has %d reserved, less than the %d to release", it.ProductID, it.Location, it.Reserved, n)
 		case takes && (it.Reserved < n || it.Quantity < n):
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidConfirm, "", "product %s at %s has %d in stock and %d reserved, less than the %d to confirm", it.ProductID, it.Location, it.Quantity, it.Reserved, n)
+			return inventoryapi.Errorf(inventoryapi.InvalidConfirm, "", "product %s at %s has %d in stock and %d reserved, less than the %d to confirm", it.ProductID, it.Location, it.Quantity, it.Reserved, n)
 		}
 	}
 	held.Status, held.ResolvedAt, held.ResolveOp = status, b.now, r.operationID
@@ -62,7 +62,7 @@ func (r resolution) end(b *Book, held *Reservation, kind Kind, status inventorya
 		entries[i] = b.record(b.items[l.ItemID], e)
 	}
 	b.announce(event, held, r.operationID, entries, r.correlationID)
-	return entries, nil
+	return nil
 }
 
 func resolvedOtherwise(held *Reservation) error {
@@ -104,7 +104,7 @@ func (c Confirm) decide(b *Book) (any, error) {
 		if b.due(held) {
 			return nil, pastDeadline(held)
 		}
-		if _, err := c.end(b, held, Confirmed, inventoryapi.StatusConfirmed, true, inventoryapi.EventConfirmed); err != nil {
+		if err := c.end(b, held, Confirmed, inventoryapi.StatusConfirmed, true, inventoryapi.EventConfirmed); err != nil {
 			return nil, err
 		}
 	}
@@ -160,7 +160,7 @@ func (r Release) decide(b *Book) (any, error) {
 	switch held.Status {
 	case inventoryapi.StatusReleased:
 	case inventoryapi.StatusPending:
-		if _, err := r.end(b, held, Released, inventoryapi.StatusReleased, false, inventoryapi.EventReleased); err != nil {
+		if err := r.end(b, held, Released, inventoryapi.StatusReleased, false, inventoryapi.EventReleased); err != nil {
 			return nil, err
 		}
 	default:
@@ -221,7 +221,7 @@ func (x Expire) decide(b *Book) (any, error) {
 		if !b.due(held) {
 			return nil, &inventoryapi.DeadlineError{Code: inventoryapi.NotDue, ReservationID: held.ID, ExpiresAt: held.ExpiresAt, Status: held.Status}
 		}
-		if _, err := x.end(b, held, Expired, inventoryapi.StatusExpired, false, inventoryapi.EventExpired); err != nil {
+		if err := x.end(b, held, Expired, inventoryapi.StatusExpired, false, inventoryapi.EventExpired); err != nil {
 			return nil, err
 		}
 	default:

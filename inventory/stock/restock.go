@@ -102,9 +102,9 @@ func (r Return) plan(held *Reservation) (map[int]int64, error) {
 		}
 		switch {
 		case !known:
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, field("lines", i, "line_no"), "reservation %s has no line %d", held.ID, want.LineNo)
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "line_no"), "reservation %s has no line %d", held.ID, want.LineNo)
 		case rest > 0:
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, field("lines", i, "quantity"), "%d asked of line %d, %d can still come back", want.Quantity, want.LineNo, want.Quantity-rest)
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "quantity"), "%d asked of line %d, %d can still come back", want.Quantity, want.LineNo, want.Quantity-rest)
 		}
 	}
 	return back, nil

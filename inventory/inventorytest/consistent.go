@@ -1,0 +1,104 @@
+// Package inventorytest holds what every implementation of the inventory's contract must pass
+// (Conformance) and what must be true of the inventory database after whatever was done to it
+// (RequireConsistent).
+package inventorytest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+)
+
+// invariant is something that must hold; its query returns one text per violation.
+type invariant struct{ name, query string }
+
+var invariants = []invariant{
+	{"counters equal the ledger's sums", `
+		SELECT format('item %s: quantity %s, reserved %s, ledger %s, %s', i.item_id, i.quantity, i.reserved,
+			coalesce(sum(l.quantity_delta), 0), coalesce(sum(l.reserved_delta), 0))
+		FROM items i LEFT JOIN stock_ledger l USING (item_id)
+		GROUP BY i.item_id
+		HAVING i.quantity <> coalesce(sum(l.quantity_delta), 0) OR i.reserved <> coalesce(sum(l.reserved_delta), 0)`},
+	{"reserved equals the lines of pending reservations", `
+		SELECT format('item %s: reserved %s, lines %s', i.item_id, i.reserved, coalesce(sum(rl.quantity), 0))
+		FROM items i
+		LEFT JOIN (SELECT rl.* FROM reservation_lines rl JOIN reservations r USING (reservation_id) WHERE r.status = 'pending') rl USING (item_id)
+		GROUP BY i.item_id
+		HAVING i.reserved <> coalesce(sum(rl.quantity), 0)`},
+	{"counters are never negative", `
+		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
+		FROM items WHERE quantity < 0 OR reserved < 0 OR reserved > quantity`},
+	{"each line is reserved once, ends once as its reservation did, and comes back as it says", `
+		SELECT format('reservation %s (%s) line %s item %s: quantity %s, returned %s, entries %s', r.reservation_id, r.status,
+			rl.line_no, rl.item_id, rl.quantity, rl.returned, json_agg(json_build_array(l.kind, l.quantity_delta, l.reserved_delta)))
+		FROM reservations r
+		JOIN reservation_lines rl USING (reservation_id)
+		LEFT JOIN stock_ledger l ON l.reservation_id = r.reservation_id AND l.line = rl.line_no AND l.item_id = rl.item_id
+		GROUP BY r.reservation_id, rl.line_no, rl.item_id, rl.quantity, rl.returned
+		HAVING count(*) FILTER (WHERE l.kind = 'reserved') <> 1
+			OR count(*) FILTER (WHERE l.kind IN ('confirmed', 'released', 'expired')) <> (r.status <> 'pending')::int
+			OR count(*) FILTER (WHERE l.kind = r.status) <> (r.status <> 'pending')::int
+			OR coalesce(sum(l.reserved_delta) FILTER (WHERE l.kind = 'reserved'), 0) <> rl.quantity
+			OR coalesce(sum(l.reserved_delta), 0) <> CASE WHEN r.status = 'pending' THEN rl.quantity ELSE 0 END
+			OR coalesce(sum(l.quantity_delta) FILTER (WHERE l.kind = 'returned'), 0) <> rl.returned
+			OR coalesce(sum(l.quantity_delta), 0) <> CASE WHEN r.status = 'confirmed' THEN rl.returned - rl.quantity ELSE 0 END`},
+	{"entries about a reservation have its line", `
+		SELECT format('entry %s', l.ledger_id)
+		FROM stock_ledger l
+		LEFT JOIN reservation_lines rl ON rl.reservation_id = l.reservation_id AND rl.line_no = l.line AND rl.item_id = l.item_id
+		WHERE l.reservation_id IS NOT NULL AND rl.item_id IS NULL`},
+	{"each entry continues from the one before, and item versions never run ahead", `
+		SELECT format('entry %s of item %s: %s/%s after, version %s', ledger_id, item_id, quantity_after, reserved_after, version_after)
+		FROM (
+			SELECT l.*, i.version AS item_version,
+				sum(quantity_delta) OVER w AS q, sum(reserved_delta) OVER w AS r
+			FROM stock_ledger l JOIN items i USING (item_id)
+			WINDOW w AS (PARTITION BY l.item_id ORDER BY l.version_after, l.ledger_id)
+		) x
+		WHERE q <> quantity_after OR r <> reserved_after OR version_after > item_version`},
+	{"each change of a reservation is announced once", `
+		SELECT format('reservation %s: %s operations with entries, %s events', r.reservation_id, l.n, coalesce(o.n, 0))
+		FROM reservations r
+		JOIN (SELECT reservation_id, count(DISTINCT operation_id) AS n FROM stock_ledger WHERE reservation_id IS NOT NULL GROUP BY 1) l USING (reservation_id)
+		LEFT JOIN (SELECT aggregate_id, count(*) AS n FROM outbox WHERE aggregate_type = 'reservation' GROUP BY 1) o ON o.aggregate_id = r.reservation_id
+		WHERE l.n <> coalesce(o.n, 0)`},
+}
+
+// RequireConsistent fails the test unless every invariant of the inventory database holds: counters =
+// ledger = open reservations, one terminal status, nothing negative, each change announced once. It
+// reads one snapshot, so it may run while the service works.
+func RequireConsistent(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	faults, err := Inconsistencies(context.WithoutCancel(t.Context()), pool)
+	require.NoError(t, err)
+	require.Empty(t, faults, "the inventory database is not consistent")
+}
+
+// Inconsistencies returns each violation of an invariant.
+func Inconsistencies(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
+	tx, err := pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	var faults []string
+	for _, i := range invariants {
+		rows, err := tx.Query(ctx, i.query)
+		if err != nil {
+			return nil, fmt.Errorf("check that %s: %w", i.name, err)
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("check that %s: %w", i.name, err)
+		}
+		for _, f := range found {
+			faults = append(faults, i.name+": "+strings.Join(strings.Fields(f), " "))
+		}
+	}
+	return faults, nil
+}

@@ -1,0 +1,103 @@
+package inventorytest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
+	"holdfast/inventory/store"
+)
+
+// Actor is who acts in these tests.
+const Actor = "inventorytest"
+
+// Subject is an implementation under test with a way behind its back.
+type Subject struct {
+	API     inventoryapi.API
+	Service *inventory.Service // on the same database, to put stock in
+	Pool    *pgxpool.Pool
+}
+
+// NewSubject gives the database its locations: "near" is preferred to "far".
+func NewSubject(t testing.TB, api inventoryapi.API, pool *pgxpool.Pool) Subject {
+	t.Helper()
+	s := Subject{API: api, Service: inventory.New(inventory.Options{Pool: pool}), Pool: pool}
+	require.NoError(t, s.Service.PutLocations(t.Context(),
+		store.Location{Code: "near", Name: "Near", Priority: 1}, store.Location{Code: "far", Name: "Far", Priority: 2}))
+	return s
+}
+
+// Stock puts a new product with the given quantities into near and far and returns its id.
+func (s Subject) Stock(t testing.TB, near int64, far ...int64) uuid.UUID {
+	t.Helper()
+	p := uuid.New()
+	in := []stock.Receive{{OperationID: uuid.New(), ProductID: p, Location: "near", Quantity: near, Actor: Actor}}
+	for _, q := range far {
+		in = append(in, stock.Receive{OperationID: uuid.New(), ProductID: p, Location: "far", Quantity: q, Actor: Actor})
+	}
+	_, err := s.Service.Receive(t.Context(), in...)
+	require.NoError(t, err)
+	return p
+}
+
+// Age moves a reservation's deadline into the past, as waiting for it would.
+func (s Subject) Age(t testing.TB, id uuid.UUID) {
+	t.Helper()
+	tag, err := s.Pool.Exec(t.Context(), "UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE reservation_id = $1", id)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, tag.RowsAffected())
+}
+
+// Available is what can be reserved of a product, with what is reserved of it.
+func (s Subject) Available(t testing.TB, product uuid.UUID) (available, reserved int64) {
+	t.Helper()
+	a, err := s.API.Availability(t.Context(), product, 1)
+	require.NoError(t, err)
+	return a.AvailableQuantity, a.ReservedQuantity
+}
+
+// NewReserve makes a request of a new order.
+func NewReserve(lines ...inventoryapi.ReserveLine) inventoryapi.ReserveRequest {
+	owner := uuid.New()
+	return inventoryapi.ReserveRequest{
+		ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1), OwnerKind: inventoryapi.OwnerOrder,
+		OwnerID: owner, Number: 1, WorkflowID: "order-" + owner.String(), OperationID: uuid.New(), Actor: Actor, Lines: lines,
+	}
+}
+
+// Line is a line of a reserve request.
+func Line(product uuid.UUID, quantity int64) inventoryapi.ReserveLine {
+	return inventoryapi.ReserveLine{ProductID: product, Quantity: quantity}
+}
+
+// Resolve makes a request to confirm or expire.
+func Resolve() inventoryapi.ResolveRequest {
+	return inventoryapi.ResolveRequest{OperationID: uuid.New(), Actor: Actor, Reason: "test"}
+}
+
+// ReleaseOf makes a request to release what r reserved, tombstone included.
+func ReleaseOf(r inventoryapi.ReserveRequest) inventoryapi.ReleaseRequest {
+	return inventoryapi.ReleaseRequest{
+		OperationID: uuid.New(), Actor: Actor, Reason: "test", OwnerKind: r.OwnerKind, OwnerID: r.OwnerID, Number: r.Number, WorkflowID: r.WorkflowID,
+	}
+}
+
+// ReturnOf makes a request to return lines, none meaning everything.
+func ReturnOf(lines ...inventoryapi.ReturnLine) inventoryapi.ReturnRequest {
+	return inventoryapi.ReturnRequest{OperationID: uuid.New(), Actor: Actor, Reason: "test", Lines: lines}
+}
+
+// reserve makes a reservation that must succeed.
+func (s Subject) reserve(t testing.TB, lines ...inventoryapi.ReserveLine) (inventoryapi.ReserveRequest, inventoryapi.Reservation) {
+	t.Helper()
+	in := NewReserve(lines...)
+	out, err := s.API.Reserve(context.WithoutCancel(t.Context()), in)
+	require.NoError(t, err)
+	return in, out
+}
