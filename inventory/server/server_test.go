@@ -1,0 +1,235 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/httpx"
+	"holdfast/internal/problem"
+	"holdfast/internal/servicekey"
+	"holdfast/internal/telemetry"
+	"holdfast/inventory/inventoryapi"
+)
+
+// refusing is a service that no malformed request may reach.
+type refusing struct {
+	inventoryapi.API
+	t       *testing.T
+	allowed error // what a call answers; nil makes a call a failure of the test
+}
+
+func (r refusing) Availability(context.Context, uuid.UUID, int64) (inventoryapi.Availability, error) {
+	if r.allowed == nil {
+		r.t.Error("a malformed request reached the service")
+	}
+	return inventoryapi.Availability{}, r.allowed
+}
+
+func newRouter(t *testing.T, api inventoryapi.API) http.Handler {
+	t.Helper()
+	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+	Register(router, api, []string{"key"})
+	return router
+}
+
+func do(h http.Handler, method, path, key, body string) (*httptest.ResponseRecorder, problem.Problem) {
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set(servicekey.Header, key)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	var p problem.Problem
+	_ = json.Unmarshal(rec.Body.Bytes(), &p)
+	return rec, p
+}
+
+const id = "0198c0de-0000-7000-8000-000000000001"
+
+// TestBadInput sends what JSON and URLs can get wrong to every endpoint.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	h := newRouter(t, refusing{t: t})
+	reserve, one := "/api/inventory/reserve", "/api/inventory/reserve/"+id
+	bodies := []string{http.MethodPost + " " + reserve, http.MethodDelete + " " + one, http.MethodPost + " " + one + "/expire",
+		http.MethodPost + " " + one + "/extend", http.MethodPost + " " + one + "/return", http.MethodPost + " /api/inventory/confirm/" + id}
+	type bad struct {
+		method, path, body string
+		status             int
+		field              string
+	}
+	cases := []bad{
+		{"GET", "/api/inventory/no-uuid", "", 400, "product_id"},
+		{"GET", "/api/inventory/" + id + "?quantity=x", "", 400, "quantity"},
+		{"GET", "/api/inventory/" + id + "?quantity=1.5", "", 400, "quantity"},
+		{"GET", "/api/inventory/" + id + "?quantity=99999999999999999999", "", 400, "quantity"},
+		{"GET", "/api/inventory", "", 400, "product_ids"},
+		{"GET", "/api/inventory?product_ids=x", "", 400, "product_ids"},
+		{"GET", "/api/inventory?product_ids=" + id + ",x", "", 400, "product_ids"},
+		{"GET", "/api/inventory/reserve/x", "", 400, "reservation_id"},
+		{"DELETE", "/api/inventory/reserve/x", "{}", 400, "reservation_id"},
+		{"POST", "/api/inventory/confirm/x", "{}", 400, "reservation_id"},
+		{"POST", "/api/inventory/reserve/x/expire", "{}", 400, "reservation_id"},
+		{"POST", "/api/inventory/reserve/x/extend", "{}", 400, "reservation_id"},
+		{"POST", "/api/inventory/reserve/x/return", "{}", 400, "reservation_id"},
+		{"POST", reserve, `{"reservation_id":"x"}`, 400, "reservation_id"},
+		{"POST", reserve, `{"reservation_id":5}`, 400, "reservation_id"},
+		{"POST", reserve, `{"owner_kind":7}`, 400, "owner_kind"},
+		{"POST", reserve, `{"ttl_seconds":"1"}`, 400, "ttl_seconds"},
+		{"POST", reserve, `{"number":1e30}`, 400, "number"},
+		{"POST", reserve, `{"lines":{}}`, 400, "lines"},
+		{"POST", reserve, `{"lines":[7]}`, 400, "lines[0]"},
+		{"POST", reserve, `{"lines":[{"quantity":1},{"quantity":1.5}]}`, 400, "lines[1].quantity"},
+		{"POST", reserve, `{"lines":[{"quantity":"1"}]}`, 400, "lines[0].quantity"},
+		{"POST", reserve, `{"lines":[{"quantity":99999999999999999999}]}`, 400, "lines[0].quantity"},
+		{"POST", reserve, `{"lines":[{"product_id":"123"}]}`, 400, "lines[0].product_id"},
+		{"POST", reserve, `{"lines":[{"price":1}]}`, 400, "price"},
+		{"POST", one + "/extend", `{"expires_at":"tomorrow"}`, 400, "expires_at"},
+		{"POST", one + "/extend", `{"expires_at":1}`, 400, "expires_at"},
+		{"POST", one + "/return", `{"lines":[{"line_no":"1"}]}`, 400, "lines[0].line_no"},
+		{"DELETE", one, `{"owner_id":"x"}`, 400, "owner_id"},
+	}
+	for _, b := range bodies {
+		method, path, _ := strings.Cut(b, " ")
+		cases = append(cases,
+			bad{method, path, `{"operation_id":"x"}`, 400, "operation_id"},
+			bad{method, path, `{"actor":1}`, 400, "actor"},
+			bad{method, path, `{"no_such_field":1}`, 400, "no_such_field"},
+			bad{method, path, `{`, 400, ""}, bad{method, path, `[]`, 400, ""}, bad{method, path, `null x`, 400, ""},
+			bad{method, path, `{}{}`, 400, ""}, bad{method, path, `"x"`, 400, ""},
+			bad{method, path, `{"actor":"` + strings.Repeat("a", 2<<20) + `"}`, 413, ""})
+		if method != http.MethodDelete {
+			cases = append(cases, bad{method, path, "", 400, ""})
+		}
+	}
+	for _, c := range cases {
+		if c.path == one+"/extend" && strings.Contains(c.body, "operation_id") {
+			c.status, c.field = 400, "operation_id" // extend has none: an unknown field
+		}
+		name := c.method + " " + c.path + " " + c.body[:min(len(c.body), 60)]
+		rec, p := do(h, c.method, c.path, "key", c.body)
+		require.Equal(t, c.status, rec.Code, "%s: %s", name, rec.Body)
+		require.Equal(t, problem.ContentType, rec.Header().Get("Content-Type"), name)
+		require.Equal(t, c.field, p.Field, "%s: %s", name, rec.Body)
+		require.NotEmpty(t, p.Code, name)
+		require.NotEmpty(t, p.CorrelationID, name)
+	}
+	req := httptest.NewRequest(http.MethodPost, reserve, bytes.NewBufferString("a=b"))
+	req.Header.Set(servicekey.Header, "key")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	require.Equal(t, http.StatusUnsupportedMediaType, rec.Code)
+}
+
+// TestServiceKey: everything but health, readiness and metrics needs one.
+func TestServiceKey(t *testing.T) {
+	t.Parallel()
+	h := newRouter(t, refusing{t: t})
+	for _, key := range []string{"", "wrong"} {
+		for _, r := range specRoutes(t) {
+			method, path, _ := strings.Cut(r, " ")
+			rec, p := do(h, method, strings.NewReplacer(":reservation_id", id, ":product_id", id).Replace(path), key, "{}")
+			require.Equal(t, http.StatusUnauthorized, rec.Code, r)
+			require.Equal(t, problem.Unauthenticated, p.Code)
+		}
+	}
+	for _, path := range []string{"/health", "/ready", "/metrics"} {
+		rec, _ := do(h, http.MethodGet, path, "", "")
+		require.Equal(t, http.StatusOK, rec.Code, path)
+	}
+	rec, p := do(h, http.MethodGet, "/nowhere", "key", "")
+	require.Equal(t, http.StatusNotFound, rec.Code)
+	require.Equal(t, problem.RouteNotFound, p.Code)
+	rec, p = do(h, http.MethodPut, "/api/inventory/reserve", "key", "")
+	require.Equal(t, http.StatusMethodNotAllowed, rec.Code)
+	require.Equal(t, problem.MethodNotAllowed, p.Code)
+}
+
+// TestErrorsTravel: each error of the contract arrives at the client as it was raised, with the
+// table's status; a cause stays inside.
+func TestErrorsTravel(t *testing.T) {
+	t.Parallel()
+	for _, code := range []inventoryapi.Code{
+		inventoryapi.InvalidInput, inventoryapi.InvalidQuantity, inventoryapi.InvalidDuration, inventoryapi.ProductNotFound, inventoryapi.ItemNotFound,
+		inventoryapi.ReservationNotFound, inventoryapi.AlreadyExists, inventoryapi.VersionConflict, inventoryapi.InvalidRelease,
+		inventoryapi.InvalidConfirm, inventoryapi.InvalidReturn,
+	} {
+		raised := inventoryapi.Errorf(code, "lines[0]", "why")
+		rec, p := do(newRouter(t, refusing{t: t, allowed: raised}), http.MethodGet, "/api/inventory/"+id, "key", "")
+		require.Equal(t, inventoryapi.Table[problem.Code(code)].Status, rec.Code)
+		require.Equal(t, raised, inventoryapi.FromProblem(&p, uuid.Nil))
+		require.Equal(t, code == inventoryapi.VersionConflict, inventoryapi.Retryable(raised))
+		require.NotEmpty(t, code.Category())
+	}
+	secret := &inventoryapi.UnavailableError{Cause: http.ErrServerClosed}
+	rec, p := do(newRouter(t, refusing{t: t, allowed: secret}), http.MethodGet, "/api/inventory/"+id, "key", "")
+	require.Equal(t, http.StatusServiceUnavailable, rec.Code)
+	require.NotEmpty(t, rec.Header().Get("Retry-After"))
+	require.NotContains(t, rec.Body.String(), "Server closed")
+	require.ErrorIs(t, inventoryapi.FromProblem(&p, uuid.Nil), inventoryapi.Unavailable)
+	rec, p = do(newRouter(t, refusing{t: t, allowed: http.ErrBodyNotAllowed}), http.MethodGet, "/api/inventory/"+id, "key", "")
+	require.Equal(t, http.StatusInternalServerError, rec.Code)
+	require.True(t, inventoryapi.Retryable(inventoryapi.FromProblem(&p, uuid.Nil)))
+}
+
+// TestRoutesMatchContract: what is served is what openapi.yaml says, and the other way round.
+func TestRoutesMatchContract(t *testing.T) {
+	t.Parallel()
+	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+	Register(router, refusing{t: t}, []string{"key"})
+	var served []string
+	for _, r := range router.Routes() {
+		if !slices.Contains([]string{"/health", "/ready", "/metrics"}, r.Path) {
+			served = append(served, r.Method+" "+r.Path)
+		}
+	}
+	require.ElementsMatch(t, specRoutes(t), served)
+}
+
+// TestCodesMatchContract: the contract lists exactly the codes that the table has or this service uses.
+func TestCodesMatchContract(t *testing.T) {
+	t.Parallel()
+	listed := spec(t).Components.Schemas["Problem"].Value.Properties["code"].Value.Enum
+	for _, c := range listed {
+		require.Contains(t, inventoryapi.Table, problem.Code(c.(string)))
+	}
+	for code := range inventoryapi.Table {
+		if inventoryapi.Code(code).Category() != "" {
+			require.Contains(t, listed, any(string(code)))
+		}
+	}
+}
+
+func spec(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile("../openapi.yaml")
+	require.NoError(t, err)
+	require.NoError(t, doc.Validate(t.Context()))
+	return doc
+}
+
+func specRoutes(t *testing.T) []string {
+	t.Helper()
+	var routes []string
+	param := regexp.MustCompile(`\{(\w+)\}`)
+	for path, item := range spec(t).Paths.Map() {
+		for method := range item.Operations() {
+			routes = append(routes, method+" "+param.ReplaceAllString(path, ":$1"))
+		}
+	}
+	return routes
+}
