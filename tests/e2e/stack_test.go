@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +23,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
@@ -103,15 +108,23 @@ func startStack(t *testing.T, proxyInventory func(target string) string) *stack 
 		s.env["INVENTORY_URL"] = proxyInventory("http://" + inv.address)
 	}
 
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
-	t.Cleanup(client.CloseIdleConnections)
-	s.inventory = inventoryapi.New("http://"+inv.address, serviceKey, client)
-	s.sandbox = sandbox.New(s.env["PAYMENT_SANDBOX_URL"], serviceKey, client)
-	c, err := temporalclient.Dial(t.Context(), s.temporal, nil)
-	require.NoError(t, err)
-	defer c.Close()
-	require.NoError(t, workers.MakeCurrent(t.Context(), c, orderflow.DeploymentName, "e2e"))
+	inner := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	t.Cleanup(inner.CloseIdleConnections)
+	s.inventory = inventoryapi.New("http://"+inv.address, serviceKey, inner)
+	s.sandbox = sandbox.New(s.env["PAYMENT_SANDBOX_URL"], serviceKey, inner)
+	s.withTemporal(func(c client.Client) {
+		require.NoError(t, workers.MakeCurrent(t.Context(), c, orderflow.DeploymentName, "e2e"))
+	})
 	return s
+}
+
+// withTemporal lends a client of the stack's namespace.
+func (s *stack) withTemporal(do func(client.Client)) {
+	s.t.Helper()
+	c, err := temporalclient.Dial(s.t.Context(), s.temporal, nil)
+	require.NoError(s.t, err)
+	defer c.Close()
+	do(c)
 }
 
 func pool(t *testing.T, url string) *pgxpool.Pool {
@@ -307,3 +320,22 @@ func (s *stack) available(product uuid.UUID) (available, reserved, total int64) 
 func (s *stack) charge(order string, attempt int) (payment.Payment, error) {
 	return s.sandbox.Get(s.t.Context(), orderflow.PaymentKey(uuid.MustParse(order), attempt))
 }
+
+// history returns the history of an order's workflow as Temporal's own tools write it.
+func (s *stack) history(order string) []byte {
+	s.t.Helper()
+	events := &historypb.History{}
+	s.withTemporal(func(c client.Client) {
+		for it := c.GetWorkflowHistory(s.t.Context(), orderflow.OrderWorkflowID(uuid.MustParse(order)), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+			e, err := it.Next()
+			require.NoError(s.t, err)
+			events.Events = append(events.Events, e)
+		}
+	})
+	raw, err := protojson.MarshalOptions{Indent: " "}.Marshal(events)
+	require.NoError(s.t, err)
+	return machine.ReplaceAll(raw, []byte(`"$1": "recorded"`))
+}
+
+// machine is which process on which machine did something, or its own queue: of no use in a record.
+var machine = regexp.MustCompile(`"(identity|name)":\s*"[^":]*[@:][^"]*"`)
