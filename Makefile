@@ -36,6 +36,8 @@ bin/holdfast-dev:
 	@cd dev && go build -o ../$@ .
 
 # Each tool is a module of its own below tools/, built on first use.
+bin/tools/temporal: $(TOOLS)/temporal
+
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 	@echo "building the tool $*"
 	@mkdir -p $(TOOLS)
