@@ -17,11 +17,9 @@ const (
 	// fastBudget bounds the local attempt at a step. Two of them fit into the 4 s that the api waits
 	// for a new order, and it stays well below the workflow task's time-out of 10 s.
 	fastBudget = 1500 * time.Millisecond
-	// durableAttempt bounds one attempt of the regular activity behind it. The inventory client
-	// gives up after 10 s by itself.
-	durableAttempt = 15 * time.Second
-	// paymentAttempt bounds one call to the payment provider.
-	paymentAttempt = 15 * time.Second
+	// attemptTimeout bounds one attempt of the regular activity behind it. The clients of inventory
+	// and of the payment provider give up after 10 s by themselves.
+	attemptTimeout = 15 * time.Second
 	// patience is how long a step may retry before an operator should look.
 	patience = 5 * time.Minute
 )
@@ -84,19 +82,12 @@ func execute[Out any](ctx workflow.Context, s step, in any) (Out, error) {
 func durable(ctx workflow.Context, s step, within time.Duration, in, out any) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              s.queue,
-		StartToCloseTimeout:    attemptTimeout(s),
+		StartToCloseTimeout:    attemptTimeout,
 		ScheduleToCloseTimeout: within,
 		RetryPolicy:            retryForever,
 		Summary:                s.summary,
 	})
 	return workflow.ExecuteActivity(ctx, s.activity, in).Get(ctx, out)
-}
-
-func attemptTimeout(s step) time.Duration {
-	if s.queue == orderflow.PaymentsQueue {
-		return paymentAttempt
-	}
-	return durableAttempt
 }
 
 // markNeedsOperator sets a search attribute by which a list finds every stuck order.

@@ -25,7 +25,7 @@ func Port(wanted int, what string, log *slog.Logger) (int, error) {
 	if wanted == 0 {
 		// Below the range from which Linux takes ports for outgoing connections (32768 and up), so that
 		// no connection takes the port before the server does.
-		port = 20000 + rand.IntN(12000)
+		port = 20000 + rand.IntN(12000) //nolint:gosec // a port is no secret
 	}
 	for range 2000 {
 		if port > 65535 {

@@ -102,7 +102,7 @@ func (p *process) awaitReady(ctx context.Context, probe func(context.Context) er
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready (%v); the end of %s:\n%s", p.name, p.err, p.log, tail(p.log))
+			return fmt.Errorf("%s ended before it was ready (%v); the end of %s:\n%s", p.name, p.err, p.log, tail(p.log)) //nolint:errorlint // nil where it exited with 0
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w (last answer: %w); the end of %s:\n%s", p.name, ctx.Err(), err, p.log, tail(p.log))
 		case <-time.After(probeInterval):

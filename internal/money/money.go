@@ -63,7 +63,7 @@ func (a Amount) String() string {
 	if err != nil || exp == 0 {
 		return fmt.Sprintf("%d %s", a.Minor, a.Currency)
 	}
-	sign, minor := "", uint64(a.Minor)
+	sign, minor := "", uint64(a.Minor) //nolint:gosec // the sign is taken off below, also of the least integer
 	if a.Minor < 0 {
 		sign, minor = "-", -minor
 	}

@@ -270,7 +270,7 @@ func (s *stack) do(subject, method, path string, body any, headers ...string) an
 	}
 	res, err := httpClient.Do(req)
 	require.NoError(s.t, err)
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(res.Body)
 	require.NoError(s.t, err)
 	a := answer{Status: res.StatusCode, Header: res.Header, Raw: string(raw)}
