@@ -172,7 +172,7 @@ func TestConfirmRacesExpire(t *testing.T) {
 				return
 			}
 			// Meet the deadline, a little before or after; the waiting is the subject here.
-			time.Sleep(time.Until(out.ExpiresAt) - 2*time.Millisecond + rand.N(4*time.Millisecond)) //nolint:gosec // not a secret
+			time.Sleep(time.Until(out.ExpiresAt) - 2*time.Millisecond + rand.N(4*time.Millisecond))
 			var confirms, expires tally
 			together(6, func(i int) {
 				if i%2 == 0 {
