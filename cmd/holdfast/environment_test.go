@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api/server"
+	"holdfast/gateway"
+	"holdfast/internal/config"
+	"holdfast/internal/payment/sandboxserver"
+	"holdfast/inventory"
+	"holdfast/workers"
+)
+
+// TestEnvironmentExample holds .env.example to the configuration structs: every variable is there,
+// with its default, and no other.
+func TestEnvironmentExample(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{}
+	for _, c := range []any{config.Common{}, databases{}, gateway.Config{}, server.Config{}, inventory.Config{}, workers.Config{}, sandboxserver.Config{}} {
+		collect(reflect.TypeOf(c), want)
+	}
+	raw, err := os.ReadFile("../../.env.example")
+	require.NoError(t, err)
+	got := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^(# )?([A-Z_]+)=(\S*)`).FindAllStringSubmatch(string(raw), -1) {
+		got[m[2]] = ""
+		if m[1] != "" {
+			got[m[2]] = m[3]
+		}
+	}
+	require.Equal(t, want, got)
+}
+
+func collect(c reflect.Type, into map[string]string) {
+	for i := range c.NumField() {
+		f := c.Field(i)
+		if tag := f.Tag.Get("env"); tag != "" {
+			name, _, _ := strings.Cut(tag, ",")
+			into[name] = f.Tag.Get("envDefault")
+		} else if f.Type.Kind() == reflect.Struct {
+			collect(f.Type, into)
+		}
+	}
+}
+
+// TestConfigurationFaultsAreNamedTogether shows what a person sees who started a process without any
+// configuration.
+func TestConfigurationFaultsAreNamedTogether(t *testing.T) {
+	t.Parallel()
+	_, err := config.LoadFrom[workers.Config](map[string]string{})
+	for _, name := range []string{"ORDERS_DATABASE_URL", "SERVICE_API_KEYS", "TEMPORAL_WORKER_BUILD_ID", ".env.example"} {
+		require.ErrorContains(t, err, name)
+	}
+	_, err = config.LoadFrom[gateway.Config](map[string]string{"JWT_SECRET": "short", "SERVICE_API_KEYS": "k", "API_URL": "nowhere"})
+	require.ErrorContains(t, err, "JWT_SECRET")
+	require.ErrorContains(t, err, "API_URL")
+}
