@@ -38,6 +38,7 @@ import (
 	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
 	"holdfast/workers"
@@ -91,6 +92,7 @@ func startStack(t *testing.T, proxyInventory func(target string) string) *stack 
 	out, err := s.command(t.Context(), "migrate").CombinedOutput()
 	require.NoError(t, err, string(out))
 	s.orders, s.stock = pool(t, s.env["ORDERS_DATABASE_URL"]), pool(t, s.env["INVENTORY_DATABASE_URL"])
+	t.Cleanup(func() { inventorytest.RequireConsistent(t, s.stock) }) // once every process has stopped
 	s.service = inventory.New(inventory.Options{Pool: s.stock})
 	require.NoError(t, s.service.PutLocations(t.Context(), store.Location{Code: "main", Name: "Main", Priority: 1}))
 

@@ -1,0 +1,92 @@
+package orderstore_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/database"
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/testenv"
+	"holdfast/workflows/orderflow"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+func open(t *testing.T) *pgxpool.Pool {
+	url := testenv.Database(t)
+	_, err := database.Migrate(t.Context(), url, database.Orders)
+	require.NoError(t, err)
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// TestStatesAreTheDatabases holds the CHECK constraint to the table of states.
+func TestStatesAreTheDatabases(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	var definition string
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'orders_state_check'").Scan(&definition))
+	inDatabase := []order.State{}
+	for _, m := range regexp.MustCompile(`'([a-z_]+)'`).FindAllStringSubmatch(definition, -1) {
+		inDatabase = append(inDatabase, order.State(m[1]))
+	}
+	require.ElementsMatch(t, order.States(), inDatabase)
+}
+
+func record(id uuid.UUID, seq int64, state order.State, event orderflow.Event) orderflow.RecordInput {
+	at := time.Date(2026, 1, 1, 0, 0, int(seq), 0, time.UTC)
+	return orderflow.RecordInput{
+		View:       orderflow.View{OrderID: id, Seq: seq, State: state},
+		Entries:    []orderflow.TimelineEntry{{Seq: seq, Event: event, State: state, At: at, Actor: orderflow.ActorSystem}},
+		WorkflowID: orderflow.OrderWorkflowID(id), RunID: "run",
+	}
+}
+
+func first(id uuid.UUID, hash string) orderflow.RecordInput {
+	in := record(id, 1, order.Reserved, orderflow.EventReserved)
+	price := money.Amount{Minor: 500, Currency: "EUR"}
+	in.Order = &orderflow.OrderInput{
+		OrderID: id, RequestHash: hash, CustomerID: "alice", Issuer: "test", Total: price, PlacedAt: in.Entries[0].At,
+		Lines: []orderflow.Line{{LineNo: 1, ProductID: uuid.New(), SKU: "A", Name: "A thing", Quantity: 1, UnitPrice: price, Total: price}},
+	}
+	return in
+}
+
+// TestRecordIsIdempotentBySeq sends every record twice and an old one late.
+func TestRecordIsIdempotentBySeq(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	s, id := orderstore.New(pool), uuid.New()
+	placed := first(id, strings.Repeat("ab", 32))
+	confirmed := record(id, 2, order.Confirmed, orderflow.EventConfirmed)
+	confirmed.Payments = []orderflow.PaymentRecord{{Step: "capture", Attempt: 1, Provider: "sandbox", Amount: money.Amount{Minor: 500, Currency: "EUR"}, State: "captured", At: time.Now()}}
+	for _, in := range []orderflow.RecordInput{placed, placed, confirmed, confirmed, placed} {
+		require.NoError(t, s.Record(t.Context(), in))
+	}
+	got, err := s.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, string(order.Confirmed), got.State, "a late record changes nothing")
+	require.EqualValues(t, 2, got.Seq)
+	require.Len(t, got.Lines, 1)
+	require.Len(t, got.Payments, 1)
+	timeline, err := s.Timeline(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, timeline, 2)
+	var published int
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM outbox").Scan(&published))
+	require.Equal(t, 2, published)
+
+	require.ErrorIs(t, s.Record(t.Context(), first(id, strings.Repeat("cd", 32))), orderflow.ErrRowTaken)
+	_, err = s.Get(t.Context(), uuid.New())
+	require.ErrorIs(t, err, orderstore.ErrNotFound)
+}
