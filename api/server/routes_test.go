@@ -1,0 +1,40 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api"
+	"holdfast/internal/auth"
+	"holdfast/internal/httpx"
+	"holdfast/internal/telemetry"
+)
+
+// TestRoutesAreTheSpecifications holds what is served below /api to the published document, both ways.
+func TestRoutesAreTheSpecifications(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	require.NoError(t, err)
+	require.NoError(t, doc.Validate(t.Context()))
+	want := []string{}
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			want = append(want, method+" "+path)
+		}
+	}
+	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+	require.NoError(t, Register(router, &handlers{}, auth.NewVerifier(auth.Config{})))
+	got := []string{}
+	for _, r := range router.Routes() {
+		if strings.HasPrefix(r.Path, "/api/") {
+			got = append(got, r.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}"))
+		}
+	}
+	require.ElementsMatch(t, want, got)
+}

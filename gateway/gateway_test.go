@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/service"
+	"holdfast/internal/servicekey"
+	"holdfast/internal/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
+
+// start runs a gateway before the given service, which stands for both.
+func start(t *testing.T, upstream http.HandlerFunc) string {
+	t.Helper()
+	service1 := httptest.NewServer(upstream)
+	t.Cleanup(service1.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	router, _, err := newRouter(Config{APIURL: service1.URL, InventoryURL: service1.URL, ServiceKeys: []string{"our-key"}, Auth: testAuth},
+		service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}, transport)
+	require.NoError(t, err)
+	edge := httptest.NewServer(router)
+	t.Cleanup(edge.Close)
+	return edge.URL
+}
+
+func send(t *testing.T, url string, headers map[string]string) *http.Response {
+	t.Helper()
+	token, err := auth.Sign(testAuth, "alice", auth.Customer, time.Minute)
+	require.NoError(t, err)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+token)
+	for k, v := range headers {
+		req.Header.Set(k, v)
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res
+}
+
+// TestClientsCannotSpeakForServices sends what only our services may say, also by way of Connection.
+func TestClientsCannotSpeakForServices(t *testing.T) {
+	t.Parallel()
+	var seen http.Header
+	edge := start(t, func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Clone() })
+	evil := map[string]string{
+		servicekey.Header: "stolen", "X-Source-Service": "worker", "X-User-ID": "admin", "X-User-Role": "admin",
+		"Connection": "X-Correlation-ID, Authorization, X-API-Key",
+	}
+	require.Equal(t, http.StatusOK, send(t, edge+"/api/orders/1", evil).StatusCode)
+	for _, name := range []string{servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role"} {
+		require.Empty(t, seen.Get(name), name)
+	}
+	require.NotEmpty(t, seen.Get("X-Correlation-Id"))
+
+	require.Equal(t, http.StatusOK, send(t, edge+"/api/inventory/1", evil).StatusCode)
+	require.Equal(t, "our-key", seen.Get(servicekey.Header), "the gateway vouches for reads of the inventory")
+	require.Empty(t, seen.Get("Authorization"), "inventory knows no clients")
+}
+
+// TestUpstreamGone answers a problem at once when a service does not listen.
+func TestUpstreamGone(t *testing.T) {
+	t.Parallel()
+	edge := start(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	res := send(t, edge+"/api/orders/1", nil)
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+	require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
+	require.NotEmpty(t, res.Header.Get("Retry-After"))
+}
