@@ -36,27 +36,29 @@ func NewInventory(inventory Inventory) *InventoryActivities {
 	return &InventoryActivities{inventory: inventory}
 }
 
-// ReserveStock holds an order's lines, all or nothing. A repeated call answers the same reservation.
+// ReserveStock holds lines, all or nothing. A repeated call answers the same reservation.
 func (a *InventoryActivities) ReserveStock(ctx context.Context, in orderflow.ReserveInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
-	id := inventoryapi.NewReservationID(inventoryapi.OwnerOrder, in.OrderID, in.Number)
+	ref, id := in.Reservation, reservationID(in.Reservation)
 	req := inventoryapi.ReserveRequest{
-		ReservationID: id, OwnerKind: inventoryapi.OwnerOrder, OwnerID: in.OrderID, Number: in.Number, WorkflowID: in.WorkflowID,
-		OperationID: orderflow.OperationID(id, orderflow.ReserveStock, 1), Actor: orderflow.ActorSystem, TTLSeconds: int64(in.TTLSeconds),
+		ReservationID: id, OwnerKind: inventoryapi.OwnerKind(ref.OwnerKind), OwnerID: ref.OwnerID, Number: ref.Number, WorkflowID: ref.WorkflowID,
+		OperationID: operation(id, orderflow.ReserveStock), Actor: in.Actor, TTLSeconds: int64(in.TTLSeconds),
 	}
 	for _, l := range in.Lines {
 		req.Lines = append(req.Lines, inventoryapi.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity})
 	}
 	held, err := a.inventory.Reserve(ctx, req)
 	if err != nil {
-		return orderflow.ReservationResult{}, reserveRefusal(err, in)
+		return orderflow.ReservationResult{}, reserveRefusal(err, id)
 	}
 	return orderflow.ReservationResult{ReservationID: id, Status: string(held.Status), ExpiresAt: held.ExpiresAt}, nil
 }
 
 // reserveRefusal sorts a failed reserve into business refusals and failures that may pass.
-func reserveRefusal(err error, in orderflow.ReserveInput) error {
+func reserveRefusal(err error, id uuid.UUID) error {
 	var short *inventoryapi.InsufficientStockError
+	var status *inventoryapi.StatusError
+	var other *inventoryapi.Error
 	switch {
 	case errors.As(err, &short):
 		lines := make([]orderflow.ShortLine, len(short.Lines))
@@ -65,17 +67,21 @@ func reserveRefusal(err error, in orderflow.ReserveInput) error {
 		}
 		return temporal.NewNonRetryableApplicationError("not enough stock", orderflow.ErrOutOfStock, err, lines)
 	case inventoryapi.Retryable(err):
-		return fmt.Errorf("reserve stock for order %s: %w", in.OrderID, err)
-	case inventoryapi.CodeOf(err) == inventoryapi.AlreadyResolved:
-		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err)
+		return fmt.Errorf("reserve stock as %s: %w", id, err)
+	case errors.As(err, &status):
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, string(status.Status))
 	}
-	return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationRefused, err)
+	why := orderflow.Refusal{Code: string(inventoryapi.CodeOf(err)), Detail: err.Error()}
+	if errors.As(err, &other) {
+		why.Field, why.Detail = other.Field, other.Detail
+	}
+	return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationRefused, err, why)
 }
 
 // ExtendReservation moves the deadline to at least in.ExpiresAt; it never shortens.
 func (a *InventoryActivities) ExtendReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
-	id := reservationID(in)
+	id := reservationID(in.Reservation)
 	res, err := a.inventory.Extend(ctx, id, inventoryapi.ExtendRequest{ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: in.Reason})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("extend", id, err)
@@ -86,7 +92,7 @@ func (a *InventoryActivities) ExtendReservation(ctx context.Context, in orderflo
 // ConfirmReservation takes the held stock out for good.
 func (a *InventoryActivities) ConfirmReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
-	id := reservationID(in)
+	id := reservationID(in.Reservation)
 	res, err := a.inventory.Confirm(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: in.Reason})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("confirm", id, err)
@@ -98,10 +104,10 @@ func (a *InventoryActivities) ConfirmReservation(ctx context.Context, in orderfl
 // that is still on its way is refused. One that has ended already answers with its status.
 func (a *InventoryActivities) ReleaseStock(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
-	id := reservationID(in)
+	ref, id := in.Reservation, reservationID(in.Reservation)
 	res, err := a.inventory.Release(ctx, id, inventoryapi.ReleaseRequest{
 		OperationID: operation(id, orderflow.ReleaseStock), Actor: in.Actor, Reason: in.Reason,
-		OwnerKind: inventoryapi.OwnerOrder, OwnerID: in.OrderID, Number: in.Number, WorkflowID: in.WorkflowID,
+		OwnerKind: inventoryapi.OwnerKind(ref.OwnerKind), OwnerID: ref.OwnerID, Number: ref.Number, WorkflowID: ref.WorkflowID,
 	})
 	return ended(id, string(res.Status), "release", err)
 }
@@ -110,7 +116,7 @@ func (a *InventoryActivities) ReleaseStock(ctx context.Context, in orderflow.Res
 // the deadline. One that has ended already answers with its status.
 func (a *InventoryActivities) ExpireReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
-	id := reservationID(in)
+	id := reservationID(in.Reservation)
 	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: in.Reason})
 	return ended(id, string(res.Status), "expire", err)
 }
@@ -118,7 +124,7 @@ func (a *InventoryActivities) ExpireReservation(ctx context.Context, in orderflo
 // ReturnStock puts confirmed stock back on the shelf, all of it and once.
 func (a *InventoryActivities) ReturnStock(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
-	id := reservationID(in)
+	id := reservationID(in.Reservation)
 	res, err := a.inventory.Return(ctx, id, inventoryapi.ReturnRequest{OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: in.Reason})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("return", id, err)
@@ -126,8 +132,8 @@ func (a *InventoryActivities) ReturnStock(ctx context.Context, in orderflow.Rese
 	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status)}, nil
 }
 
-func reservationID(in orderflow.ReservationInput) uuid.UUID {
-	return inventoryapi.NewReservationID(inventoryapi.OwnerOrder, in.OrderID, in.Number)
+func reservationID(ref orderflow.ReservationRef) uuid.UUID {
+	return inventoryapi.NewReservationID(inventoryapi.OwnerKind(ref.OwnerKind), ref.OwnerID, ref.Number)
 }
 
 // operation names a write that a reservation sees at most once.

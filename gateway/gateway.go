@@ -90,13 +90,22 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.E
 	public.GET("/docs/*file", forward(toAPI, readTimeout))
 
 	private := router.Group("", verifier.Require)
+	private.GET("/api/orders", forward(toAPI, readTimeout))
 	private.POST("/api/orders", forward(toAPI, writeTimeout))
 	private.GET("/api/orders/:order_id", forward(toAPI, readTimeout))
 	private.GET("/api/orders/:order_id/timeline", forward(toAPI, readTimeout))
+	// These wait for an outcome that may include a payment's.
 	private.POST("/api/orders/:order_id/pay", forward(toAPI, criticalTimeout))
+	private.POST("/api/orders/:order_id/cancel", forward(toAPI, criticalTimeout))
+	private.POST("/api/orders/:order_id/extend", forward(toAPI, criticalTimeout))
 	private.GET("/api/products", forward(toAPI, readTimeout))
 	private.GET("/api/products/:product_id", forward(toAPI, readTimeout))
-	// Reads only: nobody outside may touch stock but through an order's workflow.
+	// Nobody outside touches stock but through a workflow, which owns the timer that gives it back.
+	private.POST("/api/inventory/reserve", forward(toAPI, writeTimeout))
+	private.GET("/api/inventory/reserve/:reservation_id", forward(toAPI, readTimeout))
+	private.DELETE("/api/inventory/reserve/:reservation_id", forward(toAPI, criticalTimeout))
+	private.POST("/api/inventory/reserve/:reservation_id/extend", forward(toAPI, criticalTimeout))
+	private.POST("/api/inventory/confirm/:reservation_id", forward(toAPI, criticalTimeout))
 	private.GET("/api/inventory", forward(toInventory, readTimeout))
 	private.GET("/api/inventory/:product_id", forward(toInventory, readTimeout))
 	return router, health, nil

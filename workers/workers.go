@@ -57,6 +57,9 @@ func RegisterWorkflows(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{
 		Name: orderflow.OrderWorkflow, VersioningBehavior: workflow.VersioningBehaviorPinned,
 	})
+	r.RegisterWorkflowWithOptions(workflows.Reservation, workflow.RegisterOptions{
+		Name: orderflow.ReservationWorkflow, VersioningBehavior: workflow.VersioningBehaviorPinned,
+	})
 }
 
 // RegisterOrderActivities registers what the orders queue serves.

@@ -8,29 +8,51 @@ type compensation struct {
 	undos []undo
 }
 
+// undo takes one step back. It is idempotent. With brief set it gives up soon when it gets no answer;
+// without, it returns only when the outcome is known.
 type undo struct {
 	name string
-	run  func(workflow.Context) error
+	run  func(ctx workflow.Context, brief bool) error
 }
 
-func (c *compensation) add(name string, run func(workflow.Context) error) {
+func (c *compensation) add(name string, run func(workflow.Context, bool) error) {
 	c.undos = append(c.undos, undo{name, run})
 }
 
 // forget drops the undo added last, when its step is known not to have taken effect.
 func (c *compensation) forget() { c.undos = c.undos[:len(c.undos)-1] }
 
-// run undoes everything, last first, on a context that a cancellation of the workflow does not reach.
-// Each undo retries until its outcome is known; one that is refused is handed to failed, and the
-// others still run.
-func (c *compensation) run(ctx workflow.Context, failed func(name string, err error)) {
+// replace puts another way to undo in the place of the one added last.
+func (c *compensation) replace(name string, run func(workflow.Context, bool) error) {
+	c.forget()
+	c.add(name, run)
+}
+
+// attempt undoes, last first, what can be undone at once. What gets no answer stays on the list, so
+// that an order can end while inventory or the payment provider is down. An undo that is refused is
+// handed to failed.
+func (c *compensation) attempt(ctx workflow.Context, failed func(name string, err error)) {
+	c.each(ctx, true, failed)
+}
+
+// finish undoes the rest, last first, each for as long as it takes.
+func (c *compensation) finish(ctx workflow.Context, failed func(name string, err error)) {
+	c.each(ctx, false, failed)
+}
+
+// each runs on a context that a cancellation of the workflow does not reach.
+func (c *compensation) each(ctx workflow.Context, brief bool, failed func(name string, err error)) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	for len(c.undos) > 0 {
-		u := c.undos[len(c.undos)-1]
-		c.undos = c.undos[:len(c.undos)-1]
-		if err := u.run(ctx); err != nil {
+	var left []undo
+	for i := len(c.undos) - 1; i >= 0; i-- {
+		u := c.undos[i]
+		err := u.run(ctx, brief)
+		if brief && err != nil && !isFinal(err) {
+			left = append([]undo{u}, left...)
+		} else if err != nil {
 			failed(u.name, err)
 		}
 	}
+	c.undos = left
 }

@@ -14,12 +14,10 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// maxDeclines is the number of declined payments that ends an order.
-const maxDeclines = 3
-
 // Order holds stock for an order, waits for its payment until the reservation's deadline, and ends
 // confirmed, or with everything undone. One loop owns the state: updates only put a command into its
-// queue and wait, and the deadline is one more of its inputs.
+// mailbox and wait, and the deadline is one more of its inputs. What an input does in which state is
+// the table in internal/order.
 func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult, error) {
 	o := newOrderRun(ctx, in)
 	if err := o.handleUpdates(ctx); err != nil {
@@ -28,106 +26,105 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	o.recorder.start(ctx)
 	o.reserve(ctx)
 	if in.PaymentMethod != "" && o.state == order.Reserved {
-		o.enqueue(&payCommand{in: orderflow.PayInput{Method: in.PaymentMethod, Actor: in.CustomerID, CorrelationID: in.CorrelationID}})
+		o.payAtOnce()
 	}
 	for o.state == order.Reserved {
 		o.next(ctx)
 	}
-	o.refuseRest()
 	return o.finish(ctx)
 }
 
 // orderRun is the whole state of one order's workflow.
 type orderRun struct {
 	in          orderflow.OrderInput
-	workflowID  string
+	root        workflow.Context // that of the workflow, which is cancelled when an operator cancels it
+	ref         orderflow.ReservationRef
 	reservation *uuid.UUID // once inventory has told it
-	number      int        // of the reservation, counted from 1
 
 	state     order.State
 	seq       int64
 	reason    string
 	expiresAt time.Time
+	early     int // expiries in a row that inventory called early
 	short     []orderflow.ShortLine
 	attempts  int // payments tried; each has a key of its own
 	declines  int
 
 	placed   *orderflow.View // as of the first recorded transition: what the place update answers
-	shown    order.State     // what the search attributes say
+	shown    shown
 	undo     compensation
 	recorder *recorder
-	commands []*payCommand
+	mailbox  mailbox[order.Input]
 }
 
 func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
-	const number = 1 // editing lines will make another reservation; until then an order has one
-	o := &orderRun{in: in, workflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, number: number}
+	o := &orderRun{in: in, root: ctx, ref: orderflow.ReservationRef{
+		OwnerKind: orderflow.OwnerOrder, OwnerID: in.OrderID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
+		Number: 1, // editing lines will make another reservation; until then an order has one
+	}}
 	o.recorder = &recorder{input: &o.in, view: o.view}
 	return o
 }
 
-// reserve holds the stock, or records why it cannot be held.
+// reserve holds the stock, or records why it cannot be held. A cancellation does not wait for an
+// inventory that is down: the release that follows refuses the reserve if it should still arrive.
 func (o *orderRun) reserve(ctx workflow.Context) {
 	o.undo.add("give the stock back", o.giveStockBack)
-	held, err := reserveStock(ctx, orderflow.ReserveInput{
-		OrderID: o.in.OrderID, Number: o.number, WorkflowID: o.workflowID,
-		TTLSeconds: o.in.TTLSeconds, Lines: o.in.Lines, CorrelationID: o.in.CorrelationID,
-	}, func() { o.move(ctx, order.Pending, orderflow.EventPending, "waiting for inventory") })
+	in := orderflow.ReserveInput{
+		Reservation: o.ref, Actor: orderflow.ActorSystem, TTLSeconds: o.in.TTLSeconds, CorrelationID: o.in.CorrelationID,
+		Lines: make([]orderflow.ReserveLine, len(o.in.Lines)),
+	}
+	for i, l := range o.in.Lines {
+		in.Lines[i] = orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity}
+	}
+	var held orderflow.ReservationResult
+	var err error
+	decided := false
+	// Cancelled when the order is called off first; the coroutine then ends by itself.
+	stepCtx, abandon := workflow.WithCancel(ctx)
+	workflow.Go(stepCtx, func(ctx workflow.Context) {
+		held, err = reserveStock(ctx, in, func() {
+			if ctx.Err() == nil {
+				o.apply(ctx, order.StockDelayed, orderflow.ActorSystem, "waiting for inventory")
+			}
+		})
+		decided = true
+	})
+	_ = workflow.Await(ctx, func() bool { return decided || o.cancellation() != nil }) // its error is a cancellation too
 	switch {
+	case !decided:
+		abandon()
+		o.cancel(ctx)
 	case err == nil:
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
-		o.move(ctx, order.Reserved, orderflow.EventReserved, "")
+		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
 	case temporal.IsCanceledError(err):
 		o.cancel(ctx)
 	case refusal(err) == orderflow.ErrOutOfStock:
 		o.undo.forget() // all or nothing, and it was nothing
 		o.short = details[[]orderflow.ShortLine](err)
-		o.move(ctx, order.Rejected, orderflow.EventRejected, orderflow.ErrOutOfStock)
+		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, orderflow.ErrOutOfStock)
 	case refusal(err) == orderflow.ErrReservationRefused:
 		o.undo.forget()
-		o.move(ctx, order.Rejected, orderflow.EventRejected, err.Error())
+		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, details[orderflow.Refusal](err).Detail)
 	default:
-		o.fail(ctx, fmt.Sprintf("the stock could not be reserved: %v", err))
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, fmt.Sprintf("the stock could not be reserved: %s", refusal(err)))
 	}
 }
 
-// next waits for the one input that comes first: a command, the deadline, or an operator's
-// cancellation of the workflow. When several are there at once a command goes first, because
-// inventory's clock, not ours, decides whether it comes too late.
+// next waits for the one input that comes first and carries it out.
 func (o *orderRun) next(ctx workflow.Context) {
-	if len(o.commands) == 0 {
+	if o.mailbox.empty() {
 		o.show(ctx)
 	}
-	// The timer is armed from the absolute deadline, never from a duration that travelled, and is
-	// cancelled when something else came first. In one workflow task the two leave no event.
-	timerCtx, stop := workflow.WithCancel(ctx)
-	timer := workflow.NewTimerWithOptions(timerCtx, o.expiresAt.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: "the reservation expires"})
-	due := func() bool { return timer.IsReady() && ctx.Err() == nil }
-	err := workflow.Await(ctx, func() bool { return len(o.commands) > 0 || due() })
-	switch {
-	case err != nil:
-		stop()
-		o.cancel(ctx)
-	case len(o.commands) > 0:
-		stop()
-		o.take(ctx)
-	default:
-		stop()
+	switch o.mailbox.next(ctx, wakeAt(ctx, o.expiresAt, o.early), "the reservation expires") {
+	case wakeCommand:
+		o.mailbox.take(ctx)
+	case wakeDeadline:
 		o.expire(ctx)
+	case wakeCancelled:
+		o.cancel(ctx)
 	}
-}
-
-// take carries out the first command in the queue.
-func (o *orderRun) take(ctx workflow.Context) {
-	c := o.commands[0]
-	// It runs to its end even when the workflow is cancelled meanwhile: money whose fate is not
-	// known cannot be left alone.
-	ctx, cancel := workflow.NewDisconnectedContext(ctx)
-	defer cancel()
-	c.result = o.pay(ctx, c.in)
-	c.result.View = o.view()
-	c.done = true
-	o.commands = o.commands[1:]
 }
 
 // expire gives the stock back when the deadline has come. Inventory's clock decides: when it says
@@ -136,74 +133,114 @@ func (o *orderRun) take(ctx workflow.Context) {
 func (o *orderRun) expire(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+	const reason = "not paid before the deadline"
 	in := o.reservationInput("the deadline has passed")
 	res, err := tryExpireReservation(ctx, in)
-	if refusal(err) == orderflow.ErrNotDue {
+	switch {
+	case refusal(err) == orderflow.ErrNotDue:
 		o.expiresAt = details[time.Time](err)
+		o.early++
 		return
+	case err == nil && res.Status != orderflow.ReservationConfirmed:
+		o.undo.forget()
+		o.noteReleased(ctx)
+	default: // no answer, or confirmed behind our back
+		o.undo.replace("let the reservation expire", o.letExpire)
 	}
-	o.undo.forget()
-	o.move(ctx, order.Expired, orderflow.EventExpired, "not paid before the deadline")
-	if err != nil {
-		res, err = expireReservation(ctx, in)
-	}
-	if err == nil && res.Status != orderflow.ReservationConfirmed {
-		return
+	o.apply(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
+}
+
+// letExpire is the undo of a reservation whose order has expired while inventory did not answer.
+func (o *orderRun) letExpire(ctx workflow.Context, brief bool) error {
+	in := o.reservationInput("the deadline has passed")
+	res, err := expireReservation(ctx, in, brief)
+	switch {
+	case err == nil && res.Status != orderflow.ReservationConfirmed:
+		o.noteReleased(ctx)
+		return nil
+	case err != nil && !isFinal(err):
+		return err
 	}
 	// Not due after all, because an extension whose answer was lost has moved the deadline, or
 	// confirmed behind our back. The order has ended, so its stock goes back now.
-	if err := o.giveBack(ctx, in); err != nil {
-		o.compensationFailed(ctx)("give the stock back", err)
+	return o.giveBack(ctx, in, brief)
+}
+
+// cancellation says who wants the order called off, or nil.
+func (o *orderRun) cancellation() *command[order.Input] {
+	if c := o.mailbox.waiting(order.Cancel); c != nil {
+		return c
 	}
+	if o.root.Err() != nil {
+		return &command[order.Input]{input: order.Cancel, actor: orderflow.ActorTemporal, reason: "the workflow was cancelled"}
+	}
+	return nil
 }
 
-// cancel ends an order whose workflow an operator has cancelled.
+// cancel calls the order off on behalf of whoever wants it.
 func (o *orderRun) cancel(ctx workflow.Context) {
-	o.undo.run(ctx, o.compensationFailed(ctx))
-	o.move(ctx, order.Cancelled, orderflow.EventCancelled, "cancelled by an operator")
+	by := o.cancellation()
+	if by == nil { // a context of the workflow was cancelled before the workflow itself shows it
+		by = &command[order.Input]{actor: orderflow.ActorTemporal, reason: "the workflow was cancelled"}
+	}
+	o.end(ctx, order.Cancel, by.actor, by.reason)
 }
 
-// fail undoes everything and ends the order.
-func (o *orderRun) fail(ctx workflow.Context, reason string) {
-	o.undo.run(ctx, o.compensationFailed(ctx))
-	o.move(ctx, order.Failed, orderflow.EventFailed, reason)
+// end brings an order to an end that undoes it. What can be undone at once is undone before, so that
+// an order that says cancelled has given everything back; an inventory or a provider that is down does
+// not hold it up, and what is left is undone as soon as they are back (finish).
+func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason string) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	o.undo.attempt(ctx, o.compensationFailed(ctx))
+	o.apply(ctx, input, actor, reason)
 }
 
 // giveStockBack is the undo of reserve and confirm together: a release decides whether a confirm may
 // still land, so no answer that was lost can leave stock taken.
-func (o *orderRun) giveStockBack(ctx workflow.Context) error {
-	return o.giveBack(ctx, o.reservationInput("the order was not carried out"))
+func (o *orderRun) giveStockBack(ctx workflow.Context, brief bool) error {
+	return o.giveBack(ctx, o.reservationInput("the order was not carried out"), brief)
 }
 
-func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput) error {
-	res, err := releaseStock(ctx, in)
+func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput, brief bool) error {
+	res, err := releaseStock(ctx, in, brief)
 	if err == nil && res.Status == orderflow.ReservationConfirmed {
-		_, err = returnStock(ctx, in)
+		_, err = returnStock(ctx, in, brief)
+	}
+	if err == nil {
+		o.noteReleased(ctx)
 	}
 	return err
+}
+
+// noteReleased puts into the timeline that the stock went back, where it is known that some was held.
+func (o *orderRun) noteReleased(ctx workflow.Context) {
+	if o.reservation != nil {
+		o.note(ctx, order.EventStockReleased, orderflow.ActorSystem, "")
+	}
 }
 
 // compensationFailed records an undo that was refused, and leaves the order marked for operators.
 func (o *orderRun) compensationFailed(ctx workflow.Context) func(string, error) {
 	return func(name string, err error) {
 		workflow.GetLogger(ctx).Error("an undo was refused", "undo", name, "error", err)
-		o.note(ctx, orderflow.EventCompensationFailed, orderflow.ActorSystem, fmt.Sprintf("%s: %v", name, err))
+		o.note(ctx, order.EventCompensationFailed, orderflow.ActorSystem, fmt.Sprintf("%s: %v", name, err))
 		markNeedsOperator(ctx, true)
 	}
 }
 
 func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
-	return orderflow.ReservationInput{
-		OrderID: o.in.OrderID, Number: o.number, WorkflowID: o.workflowID, Attempt: o.attempts,
-		Actor: orderflow.ActorSystem, Reason: reason, CorrelationID: o.in.CorrelationID,
-	}
+	return orderflow.ReservationInput{Reservation: o.ref, Actor: orderflow.ActorSystem, Reason: reason, CorrelationID: o.in.CorrelationID}
 }
 
-// finish waits until everything is recorded and every caller has its answer.
+// finish undoes what is left to undo, and waits until everything is recorded and every caller has its
+// answer.
 func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+	o.mailbox.answerRest(func(c *command[order.Input]) error { return o.refuse(c.input) })
 	o.show(ctx)
+	o.undo.finish(ctx, o.compensationFailed(ctx))
 	o.recorder.drain(ctx)
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return orderflow.OrderResult{}, err

@@ -10,27 +10,42 @@ import (
 )
 
 const (
+	// maxDeclines is the number of declined payments that ends an order.
+	maxDeclines = 3
 	// payingTime is the least time that the stock stays held once a payment has begun.
 	payingTime = 2 * time.Minute
 	// confirmMargin is kept free of payingTime to confirm the stock after the authorisation.
 	confirmMargin = 15 * time.Second
 	// minAuthorise is the least time a provider gets to answer.
 	minAuthorise = 10 * time.Second
+	// minResolve is the least time a provider gets to say what became of a payment it did not answer.
+	minResolve = 5 * time.Second
 )
 
 // pay extends the reservation, sets the money aside, takes the stock and then the money. Stock before
-// money: what fails afterwards is undone last-first, and nobody is charged for what is not there.
+// money: what fails afterwards is undone last-first, and nobody is charged for what is not there. A
+// cancellation that came meanwhile is heeded as soon as the outcome of a step is known, until the
+// capture begins.
 func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.PayResult {
 	o.attempts++
-	o.moveBy(ctx, order.Paying, orderflow.EventPaymentStarted, in.Actor, "")
-	if !o.extendForPayment(ctx) {
-		return o.expireWhilePaying(ctx)
+	o.apply(ctx, order.Pay, in.Actor, "")
+	if err := o.extendForPayment(ctx); err != nil {
+		return o.lostStock(ctx, err)
+	}
+	if o.cancellation() != nil {
+		return o.cancelPayment(ctx)
 	}
 	payment := orderflow.PaymentInput{
 		OrderID: o.in.OrderID, PaymentKey: orderflow.PaymentKey(o.in.OrderID, o.attempts), Attempt: o.attempts,
 		Method: in.Method, Amount: o.in.Total, CorrelationID: in.CorrelationID,
 	}
-	o.undo.add("void the payment", func(ctx workflow.Context) error { return o.void(ctx, payment) })
+	o.undo.add("void the payment", func(ctx workflow.Context, brief bool) error {
+		within := time.Duration(0)
+		if brief {
+			within = briefBudget
+		}
+		return o.void(ctx, payment, within)
+	})
 	auth, err := authorisePayment(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, minAuthorise))
 	switch {
 	case refusal(err) == orderflow.ErrPaymentDeclined, refusal(err) == orderflow.ErrPaymentRefused:
@@ -40,46 +55,56 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.Pa
 		return o.abandon(ctx, payment)
 	}
 	o.paid(ctx, payment, "authorise", "authorised", auth, "")
-
+	if o.cancellation() != nil {
+		return o.cancelPayment(ctx)
+	}
 	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
-		if verr := o.void(ctx, payment); verr != nil {
-			o.compensationFailed(ctx)("void the payment", verr)
-		}
-		o.undo.forget()
-		return o.expireWhilePaying(ctx)
+		return o.lostStock(ctx, err)
+	}
+	if o.cancellation() != nil {
+		return o.cancelPayment(ctx)
 	}
 	captured, err := capturePayment(ctx, payment)
 	if err != nil {
 		o.paid(ctx, payment, "capture", "failed", auth, err.Error())
-		o.fail(ctx, "the payment could not be captured: "+declineReason(err))
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment could not be captured: "+declineReason(err))
 		return orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: o.reason}
 	}
+	o.undo = compensation{} // carried out: there is nothing to take back
 	o.paid(ctx, payment, "capture", "captured", captured, "")
-	o.note(ctx, orderflow.EventPaid, in.Actor, "")
-	o.move(ctx, order.Confirmed, orderflow.EventConfirmed, "")
+	o.note(ctx, order.EventPaid, in.Actor, "")
+	o.apply(ctx, order.PaymentCaptured, orderflow.ActorSystem, "")
 	return orderflow.PayResult{Outcome: orderflow.PayCaptured}
 }
 
-// extendForPayment makes sure that the stock stays held while the payment is under way. It reports
-// false when the deadline has passed: by inventory's word, or because inventory did not answer before
-// it. Nothing is authorised then.
-func (o *orderRun) extendForPayment(ctx workflow.Context) bool {
+// extendForPayment makes sure that the stock stays held while the payment is under way. It fails when
+// the deadline has passed: by inventory's word, or because inventory did not answer before it. Nothing
+// is authorised then.
+func (o *orderRun) extendForPayment(ctx workflow.Context) error {
 	in := o.reservationInput("a payment has begun")
 	until := workflow.Now(ctx).Add(payingTime)
 	in.ExpiresAt = &until
 	held, err := extendReservation(ctx, in, max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second))
-	if err != nil {
-		return false
+	if err == nil {
+		o.expiresAt, o.early = held.ExpiresAt, 0
 	}
-	o.expiresAt = held.ExpiresAt
-	return true
+	return err
 }
 
-// expireWhilePaying ends an order whose deadline has passed before its money was set aside.
-func (o *orderRun) expireWhilePaying(ctx workflow.Context) orderflow.PayResult {
-	o.move(ctx, order.Expired, orderflow.EventExpired, "the deadline passed before the payment")
-	o.undo.run(ctx, o.compensationFailed(ctx))
+// lostStock ends an order that is being paid and whose stock inventory does not hold any more.
+func (o *orderRun) lostStock(ctx workflow.Context, err error) orderflow.PayResult {
+	if why := refusal(err); why != "" && why != orderflow.ErrReservationExpired {
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the reservation is gone: "+reservationEnd(err))
+		return orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: o.reason}
+	}
+	o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the deadline passed before the payment")
 	return orderflow.PayResult{Outcome: orderflow.PayExpired, Reason: o.reason}
+}
+
+// cancelPayment ends an order that was called off while it was being paid.
+func (o *orderRun) cancelPayment(ctx workflow.Context) orderflow.PayResult {
+	o.cancel(ctx)
+	return orderflow.PayResult{Outcome: orderflow.PayCancelled, Reason: o.reason}
 }
 
 // declined leaves the order reserved until its deadline, so that the customer can try another card;
@@ -88,32 +113,37 @@ func (o *orderRun) declined(ctx workflow.Context, payment orderflow.PaymentInput
 	o.declines++
 	o.paid(ctx, payment, "authorise", "declined", orderflow.PaymentResult{}, reason)
 	if o.declines >= maxDeclines {
-		o.note(ctx, orderflow.EventPaymentDeclined, actor, reason)
-		o.fail(ctx, "the payment was declined too often")
+		o.note(ctx, order.EventPaymentDeclined, actor, reason)
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment was declined too often")
 	} else {
-		o.moveBy(ctx, order.Reserved, orderflow.EventPaymentDeclined, actor, reason)
+		o.apply(ctx, order.PaymentDeclined, actor, reason)
 	}
 	return orderflow.PayResult{Outcome: orderflow.PayDeclined, Reason: reason}
 }
 
 // abandon gives up a payment whose outcome is not known: it is voided under the same key, after which
-// it can no longer be authorised, and the order waits for another try.
+// it can no longer be authorised, and the order waits for another try. A provider that does not answer
+// that either until the deadline leaves the order expired, and the void to be finished afterwards.
 func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput) orderflow.PayResult {
-	if err := o.void(ctx, payment); err != nil {
-		o.compensationFailed(ctx)("void the payment", err)
+	const reason = "the payment provider did not answer in time"
+	if err := o.void(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx)), minResolve)); err != nil {
+		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
+		return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
 	}
 	o.undo.forget()
-	o.move(ctx, order.Reserved, orderflow.EventPaymentAbandoned, "the payment provider did not answer in time")
-	return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: o.reason}
+	o.apply(ctx, order.PaymentAbandoned, orderflow.ActorSystem, reason)
+	return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
 }
 
-func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput) error {
-	payment.Reason = o.reason
-	res, err := voidPayment(ctx, payment)
+// void frees the money under the same key, within the given time; 0 means without limit.
+func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput, within time.Duration) error {
+	payment.Reason = "the order was not carried out"
+	res, err := voidPayment(ctx, payment, within)
 	if err != nil {
 		return err
 	}
 	o.paid(ctx, payment, "void", "voided", res, "")
+	o.note(ctx, order.EventPaymentVoided, orderflow.ActorSystem, "")
 	return nil
 }
 

@@ -20,6 +20,9 @@ const (
 	// attemptTimeout bounds one attempt of the regular activity behind it. The clients of inventory
 	// and of the payment provider give up after 10 s by themselves.
 	attemptTimeout = 15 * time.Second
+	// briefBudget bounds a step that goes straight to its queue and is not worth waiting for: what it
+	// would have done is done later.
+	briefBudget = 3 * time.Second
 	// patience is how long a step may retry before an operator should look.
 	patience = 5 * time.Minute
 )
@@ -39,7 +42,7 @@ type step struct {
 	queue    string        // of the regular activity; "" means the workflow's own
 	within   time.Duration // of the regular activity with all its retries; 0 means without limit
 	noFast   bool          // skip the local attempt
-	noSlow   bool          // give up after the local attempt
+	brief    bool          // give up after the local attempt, or after briefBudget where there is none
 	onSlow   func()        // called once when the local attempt failed and the durable one begins
 }
 
@@ -56,12 +59,15 @@ func execute[Out any](ctx workflow.Context, s step, in any) (Out, error) {
 			Summary:                s.summary,
 		})
 		err := workflow.ExecuteLocalActivity(fast, s.activity, in).Get(fast, &out)
-		if err == nil || isFinal(err) || s.noSlow {
+		if err == nil || isFinal(err) || s.brief {
 			return out, err
 		}
 	}
 	if s.onSlow != nil {
 		s.onSlow()
+	}
+	if s.brief {
+		s.within = briefBudget
 	}
 	if s.within > 0 {
 		err := durable(ctx, s, s.within, in, &out)

@@ -18,10 +18,15 @@ func reserveStock(ctx workflow.Context, in orderflow.ReserveInput, onSlow func()
 	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReserveStock, summary: "hold the stock", onSlow: onSlow}, in)
 }
 
+// reserveStockWithin is reserveStock that gives up after the given time; it may then still take effect.
+func reserveStockWithin(ctx workflow.Context, in orderflow.ReserveInput, within time.Duration) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReserveStock, summary: "hold the stock", within: within}, in)
+}
+
 // extendReservation moves the deadline to at least in.ExpiresAt, within the given time. Refusals:
 // ErrReservationExpired, ErrReservationClosed.
 func extendReservation(ctx workflow.Context, in orderflow.ReservationInput, within time.Duration) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExtendReservation, summary: "keep the stock while paying", within: within}, in)
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExtendReservation, summary: "keep the stock held", within: within}, in)
 }
 
 // confirmReservation takes the held stock off the shelf count. Refusals: ErrReservationExpired,
@@ -32,24 +37,24 @@ func confirmReservation(ctx workflow.Context, in orderflow.ReservationInput) (or
 
 // releaseStock gives held stock back. A reservation that was never seen is refused from then on; one
 // that is closed already answers with its status.
-func releaseStock(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReleaseStock, summary: "give the stock back"}, in)
+func releaseStock(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReleaseStock, summary: "give the stock back", brief: brief}, in)
 }
 
 // tryExpireReservation asks once, quickly, whether the reservation can expire now. Refusal: ErrNotDue
 // with the deadline. Any other error means that the answer is not known.
 func tryExpireReservation(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", noSlow: true}, in)
+	return expireReservation(ctx, in, true)
 }
 
-// expireReservation is tryExpireReservation that does not give up.
-func expireReservation(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", noFast: true}, in)
+// expireReservation is tryExpireReservation that, unless brief, does not give up.
+func expireReservation(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", brief: brief, noFast: !brief}, in)
 }
 
 // returnStock puts stock back that was confirmed.
-func returnStock(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReturnStock, summary: "put the stock back on the shelf"}, in)
+func returnStock(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReturnStock, summary: "put the stock back on the shelf", brief: brief}, in)
 }
 
 // recordOrder brings the order's row up to date. Refusal: ErrRecordConflict.
@@ -69,7 +74,7 @@ func capturePayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.
 }
 
 // voidPayment frees money that was set aside. A payment that the provider never saw is refused from
-// then on.
-func voidPayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
-	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.VoidPayment, summary: "void the payment", queue: orderflow.PaymentsQueue, noFast: true}, in)
+// then on. With a limit it gives up after that time; 0 means without limit.
+func voidPayment(ctx workflow.Context, in orderflow.PaymentInput, within time.Duration) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.VoidPayment, summary: "void the payment", queue: orderflow.PaymentsQueue, noFast: true, within: within}, in)
 }

@@ -11,38 +11,58 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// move brings the order into its next state and puts an entry into its timeline. A transition that
-// the table does not allow is a defect of this code: it fails the workflow task, which a corrected
-// worker carries on.
-func (o *orderRun) move(ctx workflow.Context, next order.State, event orderflow.Event, reason string) {
-	o.moveBy(ctx, next, event, orderflow.ActorSystem, reason)
-}
-
-func (o *orderRun) moveBy(ctx workflow.Context, next order.State, event orderflow.Event, actor, reason string) {
-	if !o.state.CanBecome(next) {
-		panic(&order.TransitionError{From: o.state, To: next})
+// apply lets an input act on the order by the table of internal/order and puts what happened into its
+// timeline. An input that the table does not have here is a defect of this code: it fails the workflow
+// task, which a corrected worker carries on.
+func (o *orderRun) apply(ctx workflow.Context, input order.Input, actor, reason string) {
+	rule := order.Decide(o.state, input)
+	if rule.To == "" {
+		panic(&order.ImpossibleError{State: o.state, Input: input})
 	}
-	o.state, o.reason = next, reason
-	o.note(ctx, event, actor, reason)
+	from := o.state
+	o.state, o.reason = rule.To, reason
+	o.enter(ctx, from, rule.Event, actor, reason)
 	workflow.SetCurrentDetails(ctx, o.describe())
 }
 
 // note puts an entry into the timeline without a change of state.
-func (o *orderRun) note(ctx workflow.Context, event orderflow.Event, actor, reason string) {
+func (o *orderRun) note(ctx workflow.Context, event order.Event, actor, reason string) {
+	o.enter(ctx, o.state, event, actor, reason)
+}
+
+func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Event, actor, reason string) {
 	o.seq++
 	o.recorder.entries = append(o.recorder.entries, orderflow.TimelineEntry{
-		Seq: o.seq, Event: event, State: o.state, At: workflow.Now(ctx), Actor: actor, Reason: reason,
+		Seq: o.seq, Event: event, From: from, State: o.state, At: workflow.Now(ctx), Actor: actor, Reason: reason,
 		Attempt: o.attempts, NextDeadline: o.deadline(),
 	})
-	if o.placed == nil {
+	if o.placed == nil && o.state != order.New {
 		v := o.view()
 		o.placed = &v
 	}
 }
 
+// refuse returns why a request cannot be taken in the order's present state, or nil.
+func (o *orderRun) refuse(input order.Input) error {
+	why := order.Decide(o.state, input).Refusal
+	if why == "" && input != order.Cancel && o.mailbox.waiting(order.Pay) != nil {
+		why = order.PaymentInProgress // accepted, and its turn has not come yet
+	}
+	if why == "" {
+		return nil
+	}
+	text := map[order.Refusal]string{
+		order.NotReady:          "the stock is not decided yet; try again shortly",
+		order.PaymentInProgress: "a payment is under way; look at the order before trying again",
+		order.Overdue:           "the order has expired; place a new one",
+		order.InvalidState:      fmt.Sprintf("the order is %s, which does not allow %s", o.state, input),
+	}[why]
+	return temporal.NewNonRetryableApplicationError(text, string(why), nil, o.state)
+}
+
 // deadline is when the reservation ends, while the order has one that can.
 func (o *orderRun) deadline() *time.Time {
-	if o.expiresAt.IsZero() || (o.state != order.Reserved && o.state != order.Paying) {
+	if o.expiresAt.IsZero() || !o.state.Holding() {
 		return nil
 	}
 	t := o.expiresAt
@@ -61,17 +81,25 @@ func (o *orderRun) view() orderflow.View {
 	return v
 }
 
+// shown is what the search attributes say.
+type shown struct {
+	state    order.State
+	deadline time.Time // zero for none
+}
+
 // show brings the search attributes up to date. Each change is an event, so this is called only
 // where an order rests.
 func (o *orderRun) show(ctx workflow.Context) {
-	if o.shown == o.state {
-		return
-	}
-	o.shown = o.state
+	now := shown{state: o.state}
 	attributes := []temporal.SearchAttributeUpdate{orderflow.AttrOrderStatus.ValueSet(string(o.state)), orderflow.AttrExpiresAt.ValueUnset()}
 	if d := o.deadline(); d != nil {
+		now.deadline = *d
 		attributes[1] = orderflow.AttrExpiresAt.ValueSet(*d)
 	}
+	if o.shown == now {
+		return
+	}
+	o.shown = now
 	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
 		workflow.GetLogger(ctx).Warn("cannot update the search attributes", "error", err)
 	}

@@ -8,16 +8,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// payCommand is a request to pay, on its way to the loop and back.
-type payCommand struct {
-	in      orderflow.PayInput
-	done    bool
-	result  orderflow.PayResult
-	refused error // the order ended before the command's turn came
-}
-
 // handleUpdates registers what the order answers. It must run before anything blocks, so that the
-// update that started the workflow finds its handler.
+// update that started the workflow finds its handler. Validators only read: a refusal leaves no event.
 func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePlace, o.onPlace, workflow.UpdateHandlerOptions{
 		Description: "Waits until the order is recorded and answers how it stands.",
@@ -27,6 +19,18 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePay, o.onPay, workflow.UpdateHandlerOptions{
 		Validator:   o.mayPay,
 		Description: "Pays the order: authorise, confirm the stock, capture.",
+	}); err != nil {
+		return err
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateCancel, o.onCancel, workflow.UpdateHandlerOptions{
+		Validator:   func(orderflow.CancelInput) error { return o.refuse(order.Cancel) },
+		Description: "Calls the order off and gives stock and money back.",
+	}); err != nil {
+		return err
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateExtend, o.onExtend, workflow.UpdateHandlerOptions{
+		Validator:   o.mayExtend,
+		Description: "Holds the stock for longer.",
 	}); err != nil {
 		return err
 	}
@@ -48,59 +52,71 @@ func (o *orderRun) onPlace(ctx workflow.Context, _ orderflow.PlaceInput) (orderf
 	return orderflow.PlaceResult{View: *o.placed}, nil
 }
 
-// mayPay refuses a payment that cannot begin. It only reads; a refusal leaves no event.
 func (o *orderRun) mayPay(in orderflow.PayInput) error {
-	switch {
-	case in.Method == "":
-		return temporal.NewNonRetryableApplicationError("name a payment method", orderflow.ErrInvalidPayment, nil)
-	case o.state == "" || o.state == order.Pending:
-		return temporal.NewNonRetryableApplicationError("the stock is not decided yet; try again shortly", orderflow.ErrOrderNotPayableYet, nil, o.state)
-	case o.state == order.Expired:
-		return o.tooLate()
-	case len(o.commands) > 0 || o.state == order.Paying:
-		return temporal.NewNonRetryableApplicationError("a payment is under way; look at the order before trying again", orderflow.ErrPaymentInProgress, nil, o.state)
-	case o.state != order.Reserved:
-		return temporal.NewNonRetryableApplicationError("the order is "+string(o.state)+" and cannot be paid", orderflow.ErrInvalidState, nil, o.state)
+	if in.Method == "" {
+		return temporal.NewNonRetryableApplicationError("name a payment method", orderflow.ErrInvalidInput, nil)
 	}
-	return nil
-}
-
-func (o *orderRun) tooLate() error {
-	return temporal.NewNonRetryableApplicationError("the order has expired; place a new one", orderflow.ErrOrderExpired, nil, o.state)
+	return o.refuse(order.Pay)
 }
 
 // onPay hands the payment to the loop and answers its outcome once it is recorded.
-func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (orderflow.PayResult, error) {
+func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (out orderflow.PayResult, err error) {
+	err = o.request(ctx, &command[order.Input]{input: order.Pay, actor: in.Actor, run: func(ctx workflow.Context) error {
+		out = o.pay(ctx, in)
+		return nil
+	}})
+	out.View = o.view()
+	return out, err
+}
+
+// payAtOnce is the payment that a new order brings along; nobody waits for its outcome.
+func (o *orderRun) payAtOnce() {
+	in := orderflow.PayInput{Method: o.in.PaymentMethod, Actor: o.in.CustomerID, CorrelationID: o.in.CorrelationID}
+	o.mailbox.put(&command[order.Input]{input: order.Pay, actor: in.Actor, run: func(ctx workflow.Context) error {
+		o.pay(ctx, in)
+		return nil
+	}})
+}
+
+// onCancel calls the order off. While a payment is under way it waits for the outcome of the
+// authorisation, which is then voided; once the capture has begun, that decides.
+func (o *orderRun) onCancel(ctx workflow.Context, in orderflow.CancelInput) (orderflow.CancelResult, error) {
+	err := o.request(ctx, &command[order.Input]{input: order.Cancel, actor: in.Actor, reason: in.Reason, run: func(ctx workflow.Context) error {
+		o.end(ctx, order.Cancel, in.Actor, in.Reason)
+		return nil
+	}})
+	return orderflow.CancelResult{View: o.view()}, err
+}
+
+func (o *orderRun) mayExtend(in orderflow.ExtendInput) error {
+	if in.TTLSeconds <= 0 {
+		return temporal.NewNonRetryableApplicationError("name a time to live in seconds", orderflow.ErrInvalidInput, nil)
+	}
+	return o.refuse(order.Extend)
+}
+
+// onExtend holds the stock for longer.
+func (o *orderRun) onExtend(ctx workflow.Context, in orderflow.ExtendInput) (out orderflow.ExtendResult, err error) {
+	err = o.request(ctx, &command[order.Input]{input: order.Extend, actor: in.Actor, run: func(ctx workflow.Context) (err error) {
+		out.Outcome, err = o.extend(ctx, in)
+		return err
+	}})
+	out.View = o.view()
+	return out, err
+}
+
+// request brings a command to the loop, by the table, and returns once what came of it is recorded.
+func (o *orderRun) request(ctx workflow.Context, c *command[order.Input]) error {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	// Another update may have been accepted between the validator and here.
-	if err := o.mayPay(in); err != nil {
-		return orderflow.PayResult{}, err
+	if err := o.refuse(c.input); err != nil {
+		return err
 	}
-	c := &payCommand{in: in}
-	o.enqueue(c)
-	if err := workflow.Await(ctx, func() bool { return c.done || c.refused != nil }); err != nil {
-		return orderflow.PayResult{}, err
-	}
-	if c.refused != nil {
-		return orderflow.PayResult{}, c.refused
-	}
-	if err := o.recorder.wait(ctx, c.result.View.Seq); err != nil {
-		return orderflow.PayResult{}, err
-	}
-	return c.result, nil
-}
-
-func (o *orderRun) enqueue(c *payCommand) { o.commands = append(o.commands, c) }
-
-// refuseRest answers commands that were accepted but whose turn will not come.
-func (o *orderRun) refuseRest() {
-	for _, c := range o.commands {
-		if o.state == order.Expired {
-			c.refused = o.tooLate()
-		} else {
-			c.refused = temporal.NewNonRetryableApplicationError("the order is "+string(o.state)+" and cannot be paid", orderflow.ErrInvalidState, nil, o.state)
+	if !order.Decide(o.state, c.input).Repeated {
+		if err := o.mailbox.ask(ctx, c); err != nil {
+			return err
 		}
 	}
-	o.commands = nil
+	return o.recorder.wait(ctx, o.seq)
 }

@@ -25,6 +25,13 @@ const (
 	OrderNotReady        problem.Code = "order_not_ready"
 	InvalidState         problem.Code = "invalid_state"
 	OrderExpired         problem.Code = "order_expired"
+	InvalidDuration      problem.Code = "invalid_duration"
+	InventoryUnavailable problem.Code = "inventory_unavailable"
+	ReservationNotFound  problem.Code = "reservation_not_found"
+	ReservationExpired   problem.Code = "reservation_expired"
+	ReservationRefused   problem.Code = "reservation_refused"
+	AlreadyResolved      problem.Code = "already_resolved"
+	OwnedByOrder         problem.Code = "owned_by_order"
 )
 
 // Table is the one table: code, HTTP status, whether the same request may succeed later.
@@ -44,4 +51,11 @@ var Table = problem.Common.Extend(problem.Table{
 	OrderNotReady:        {Status: http.StatusConflict, Retryable: true, Title: "The order's stock is not decided yet"},
 	InvalidState:         {Status: http.StatusConflict, Title: "The order's state does not allow this"},
 	OrderExpired:         {Status: http.StatusGone, Title: "The order has expired"},
+	InvalidDuration:      {Status: http.StatusUnprocessableEntity, Title: "Stock cannot be held unpaid for so long"},
+	InventoryUnavailable: {Status: http.StatusServiceUnavailable, Retryable: true, Title: "Inventory did not answer"},
+	ReservationNotFound:  {Status: http.StatusNotFound, Title: "No such reservation"},
+	ReservationExpired:   {Status: http.StatusGone, Title: "The reservation has expired"},
+	ReservationRefused:   {Status: http.StatusUnprocessableEntity, Title: "The reservation is not possible"},
+	AlreadyResolved:      {Status: http.StatusConflict, Title: "The reservation ended another way"},
+	OwnedByOrder:         {Status: http.StatusConflict, Title: "The reservation belongs to an order"},
 })

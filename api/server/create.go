@@ -42,9 +42,10 @@ const (
 )
 
 type handlers struct {
-	store    *orderstore.Store
-	temporal client.Client
-	log      *slog.Logger
+	store     *orderstore.Store
+	temporal  client.Client
+	inventory Inventory
+	log       *slog.Logger
 }
 
 var _ ServerInterface = (*handlers)(nil)
@@ -99,12 +100,9 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	if _, err := money.Exponent(body.Currency); err != nil {
 		return nil, problem.Invalid("currency", "%s", err)
 	}
-	key := params.IdempotencyKey
-	if key == "" {
-		key = uuid.NewString()
-	}
-	if !printable(key) {
-		return nil, problem.Invalid("Idempotency-Key", "use printable ASCII characters without spaces")
+	key, err := idempotencyKey(params.IdempotencyKey)
+	if err != nil {
+		return nil, err
 	}
 	c.Header("Idempotency-Key", key)
 	who := auth.From(c)
@@ -129,22 +127,13 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 
 // requestHash is the SHA-256 of the canonical request before pricing, hex: the decoded body written
 // again with fixed field order, defaults in place and map keys sorted.
-func requestHash(body orderapi.CreateOrder) (string, error) {
+func requestHash(body any) (string, error) {
 	canonical, err := json.Marshal(body)
 	if err != nil {
 		return "", fmt.Errorf("write the canonical request: %w", err)
 	}
 	sum := sha256.Sum256(canonical)
 	return hex.EncodeToString(sum[:]), nil
-}
-
-func printable(s string) bool {
-	for _, r := range s {
-		if r <= ' ' || r > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // answerKnown answers from the order's row where there is one.
@@ -238,7 +227,6 @@ func (h *handlers) place(ctx context.Context, in *orderflow.OrderInput) (orderfl
 
 // answerCreated answers by the order's row. What was refused stays refused under its key.
 func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Order) {
-	location := "/api/orders/" + row.OrderID.String()
 	switch {
 	case hex.EncodeToString(row.RequestHash) != in.RequestHash:
 		httpx.Fail(c, keyReused(row.OrderID))
@@ -251,10 +239,10 @@ func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Orde
 		p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
 		httpx.Fail(c, p)
 	case row.State == string(order.Pending):
-		c.Header("Location", location)
+		c.Header("Location", orderLocation(row.OrderID))
 		c.JSON(http.StatusAccepted, wireOrder(row))
 	default:
-		c.Header("Location", location)
+		c.Header("Location", orderLocation(row.OrderID))
 		c.JSON(http.StatusCreated, wireOrder(row))
 	}
 }

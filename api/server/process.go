@@ -19,15 +19,18 @@ import (
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
+	"holdfast/inventory/inventoryapi"
 )
 
 // Config is the configuration of the api process, from the environment.
 type Config struct {
-	DatabaseURL string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
-	Listen      string `env:"API_LISTEN" envDefault:":3001"`
-	Auth        auth.Config
-	Temporal    temporalclient.Config
-	Pool        database.Pool
+	DatabaseURL  string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
+	Listen       string   `env:"API_LISTEN" envDefault:":3001"`
+	InventoryURL string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
+	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	Auth         auth.Config
+	Temporal     temporalclient.Config
+	Pool         database.Pool
 }
 
 // Validate reports every rule that the tags cannot say.
@@ -45,15 +48,19 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	defer temporal.Close()
+	inventory := inventoryapi.New(cfg.InventoryURL, cfg.ServiceKeys[0], nil)
+	defer inventory.Close()
 	health := httpx.NewHealth(
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
 		httpx.Check{Name: "temporal", Required: true, Probe: func(ctx context.Context) error {
 			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 			return err
 		}},
+		// Only reservations from outside are read there; orders do without.
+		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
-	h := &handlers{store: orderstore.New(pool), temporal: temporal, log: env.Log}
+	h := &handlers{store: orderstore.New(pool), temporal: temporal, inventory: inventory, log: env.Log}
 	if err := Register(router, h, auth.NewVerifier(cfg.Auth)); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -19,14 +18,47 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// defaultPage is the size of a page whose size the client leaves open.
-const defaultPage = 50
-
 // GetOrder answers an order as the orders database has it.
 func (h *handlers) GetOrder(c *gin.Context, id uuid.UUID) {
 	if row, ok := h.owned(c, id); ok {
 		c.JSON(http.StatusOK, wireOrder(row))
 	}
+}
+
+// ListOrders answers one page of orders: a customer's own, or for operators everybody's.
+func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) {
+	who := auth.From(c)
+	filter := orderstore.Filter{CustomerID: params.CustomerID, Since: params.Since}
+	for _, s := range params.Status {
+		filter.States = append(filter.States, string(s))
+	}
+	if !who.Operates() {
+		if params.CustomerID != "" && params.CustomerID != who.Subject {
+			httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators see other customers' orders").At("customer_id"))
+			return
+		}
+		filter.CustomerID, filter.Issuer = who.Subject, who.Issuer
+	}
+	after, limit, err := page(params.Cursor, params.Limit)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	rows, err := h.store.List(c.Request.Context(), filter, after, limit+1)
+	if err != nil {
+		h.fail(c, err)
+		return
+	}
+	out := orderapi.OrderList{Items: make([]orderapi.Order, 0, min(len(rows), limit))}
+	for i, r := range rows {
+		if i == limit {
+			last := rows[limit-1]
+			out.NextCursor = encodeCursor(orderstore.Position{CreatedAt: last.CreatedAt, ID: last.OrderID})
+			break
+		}
+		out.Items = append(out.Items, wireOrder(r))
+	}
+	c.JSON(http.StatusOK, out)
 }
 
 // GetTimeline answers what happened to an order.
@@ -42,7 +74,7 @@ func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
 	out := orderapi.Timeline{Items: make([]orderapi.TimelineEntry, len(entries))}
 	for i, e := range entries {
 		out.Items[i] = orderapi.TimelineEntry{
-			Seq: e.Seq, Event: e.Event, Status: orderapi.OrderStatus(e.State), At: e.At.UTC(), Actor: e.Actor,
+			Seq: e.Seq, Event: e.Event, FromStatus: e.FromState, Status: orderapi.OrderStatus(e.State), At: e.At.UTC(), Actor: e.Actor,
 			Reason: e.Reason, Attempt: int(e.Attempt), NextDeadline: orZero(e.NextDeadline),
 		}
 	}
@@ -66,19 +98,11 @@ func (h *handlers) owned(c *gin.Context, id uuid.UUID) (orderstore.Order, bool) 
 
 // ListProducts answers one page of the catalogue.
 func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsParams) {
-	limit := params.Limit
-	if limit == 0 {
-		limit = defaultPage
+	after, limit, err := page(params.Cursor, params.Limit)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
 	}
-	after := cursor{CreatedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), ID: uuid.Max}
-	if params.Cursor != "" {
-		var err error
-		if after, err = decodeCursor(params.Cursor); err != nil {
-			httpx.Fail(c, problem.Invalid("cursor", "use the next_cursor of the page before"))
-			return
-		}
-	}
-	// One row more than the page tells whether there is another.
 	products, err := h.store.ListProducts(c.Request.Context(), after.CreatedAt, after.ID, limit+1)
 	if err != nil {
 		h.fail(c, err)
@@ -88,7 +112,7 @@ func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsPara
 	for i, p := range products {
 		if i == limit {
 			last := products[limit-1]
-			out.NextCursor = cursor{CreatedAt: last.CreatedAt, ID: last.ProductID}.encode()
+			out.NextCursor = encodeCursor(orderstore.Position{CreatedAt: last.CreatedAt, ID: last.ProductID})
 			break
 		}
 		out.Items = append(out.Items, wireProduct(p))
@@ -115,28 +139,6 @@ func (h *handlers) fail(c *gin.Context, err error) { httpx.Fail(c, h.unavailable
 func (h *handlers) unavailable(c *gin.Context, err error) error {
 	h.log.ErrorContext(c.Request.Context(), "the orders database did not answer", "error", err)
 	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; try again with the same key")
-}
-
-// cursor is the last row of a page; opaque to clients.
-type cursor struct {
-	CreatedAt time.Time `json:"c"`
-	ID        uuid.UUID `json:"i"`
-}
-
-func (k cursor) encode() string {
-	raw, err := json.Marshal(k)
-	if err != nil {
-		return "" // two plain values cannot fail
-	}
-	return base64.RawURLEncoding.EncodeToString(raw)
-}
-
-func decodeCursor(s string) (k cursor, err error) {
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
-		return k, err
-	}
-	return k, json.Unmarshal(raw, &k)
 }
 
 func wireOrder(o orderstore.Order) orderapi.Order {

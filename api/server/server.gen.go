@@ -16,12 +16,36 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ConfirmReservation Take the held stock out for good; operators only.
+	// (POST /api/inventory/confirm/{reservation_id})
+	ConfirmReservation(c *gin.Context, reservationID ReservationID)
+	// CreateReservation Hold stock without an order.
+	// (POST /api/inventory/reserve)
+	CreateReservation(c *gin.Context)
+	// ReleaseReservation Give the held stock back.
+	// (DELETE /api/inventory/reserve/{reservation_id})
+	ReleaseReservation(c *gin.Context, reservationID ReservationID)
+	// GetReservation A reservation as it stands.
+	// (GET /api/inventory/reserve/{reservation_id})
+	GetReservation(c *gin.Context, reservationID ReservationID)
+	// ExtendReservation Hold the stock for longer.
+	// (POST /api/inventory/reserve/{reservation_id}/extend)
+	ExtendReservation(c *gin.Context, reservationID ReservationID, params ExtendReservationParams)
+	// ListOrders Orders, newest first.
+	// (GET /api/orders)
+	ListOrders(c *gin.Context, params ListOrdersParams)
 	// CreateOrder Place an order.
 	// (POST /api/orders)
 	CreateOrder(c *gin.Context, params CreateOrderParams)
 	// GetOrder An order as it stands.
 	// (GET /api/orders/{order_id})
 	GetOrder(c *gin.Context, orderID OrderID)
+	// CancelOrder Call an order off.
+	// (POST /api/orders/{order_id}/cancel)
+	CancelOrder(c *gin.Context, orderID OrderID)
+	// ExtendOrder Hold an unpaid order's stock for longer.
+	// (POST /api/orders/{order_id}/extend)
+	ExtendOrder(c *gin.Context, orderID OrderID, params ExtendOrderParams)
 	// PayOrder Pay an order.
 	// (POST /api/orders/{order_id}/pay)
 	PayOrder(c *gin.Context, orderID OrderID, params PayOrderParams)
@@ -44,6 +68,202 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(c *gin.Context)
+
+// ConfirmReservation operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmReservation(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reservation_id" -------------
+	var reservationID ReservationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reservation_id", c.Param("reservation_id"), &reservationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter reservation_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ConfirmReservation(c, reservationID)
+}
+
+// CreateReservation operation middleware
+func (siw *ServerInterfaceWrapper) CreateReservation(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CreateReservation(c)
+}
+
+// ReleaseReservation operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseReservation(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reservation_id" -------------
+	var reservationID ReservationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reservation_id", c.Param("reservation_id"), &reservationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter reservation_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReleaseReservation(c, reservationID)
+}
+
+// GetReservation operation middleware
+func (siw *ServerInterfaceWrapper) GetReservation(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reservation_id" -------------
+	var reservationID ReservationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reservation_id", c.Param("reservation_id"), &reservationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter reservation_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetReservation(c, reservationID)
+}
+
+// ExtendReservation operation middleware
+func (siw *ServerInterfaceWrapper) ExtendReservation(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "reservation_id" -------------
+	var reservationID ReservationID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "reservation_id", c.Param("reservation_id"), &reservationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter reservation_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExtendReservationParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey AttemptKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExtendReservation(c, reservationID, params)
+}
+
+// ListOrders operation middleware
+func (siw *ServerInterfaceWrapper) ListOrders(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOrdersParams
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "customer_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "customer_id", c.Request.URL.Query(), &params.CustomerID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter customer_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", c.Request.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter since: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListOrders(c, params)
+}
 
 // CreateOrder operation middleware
 func (siw *ServerInterfaceWrapper) CreateOrder(c *gin.Context) {
@@ -110,6 +330,80 @@ func (siw *ServerInterfaceWrapper) GetOrder(c *gin.Context) {
 	siw.Handler.GetOrder(c, orderID)
 }
 
+// CancelOrder operation middleware
+func (siw *ServerInterfaceWrapper) CancelOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CancelOrder(c, orderID)
+}
+
+// ExtendOrder operation middleware
+func (siw *ServerInterfaceWrapper) ExtendOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExtendOrderParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey AttemptKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExtendOrder(c, orderID, params)
+}
+
 // PayOrder operation middleware
 func (siw *ServerInterfaceWrapper) PayOrder(c *gin.Context) {
 
@@ -132,7 +426,7 @@ func (siw *ServerInterfaceWrapper) PayOrder(c *gin.Context) {
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey string
+		var IdempotencyKey AttemptKey
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
@@ -271,10 +565,18 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
+	router.GET(options.BaseURL+"/api/orders", wrapper.ListOrders)
 	router.POST(options.BaseURL+"/api/orders", wrapper.CreateOrder)
 	router.GET(options.BaseURL+"/api/orders/:order_id", wrapper.GetOrder)
 	router.GET(options.BaseURL+"/api/orders/:order_id/timeline", wrapper.GetTimeline)
 	router.POST(options.BaseURL+"/api/orders/:order_id/pay", wrapper.PayOrder)
+	router.POST(options.BaseURL+"/api/orders/:order_id/cancel", wrapper.CancelOrder)
+	router.POST(options.BaseURL+"/api/orders/:order_id/extend", wrapper.ExtendOrder)
+	router.POST(options.BaseURL+"/api/inventory/reserve", wrapper.CreateReservation)
+	router.DELETE(options.BaseURL+"/api/inventory/reserve/:reservation_id", wrapper.ReleaseReservation)
+	router.GET(options.BaseURL+"/api/inventory/reserve/:reservation_id", wrapper.GetReservation)
+	router.POST(options.BaseURL+"/api/inventory/reserve/:reservation_id/extend", wrapper.ExtendReservation)
+	router.POST(options.BaseURL+"/api/inventory/confirm/:reservation_id", wrapper.ConfirmReservation)
 	router.GET(options.BaseURL+"/api/products", wrapper.ListProducts)
 	router.GET(options.BaseURL+"/api/products/:product_id", wrapper.GetProduct)
 }

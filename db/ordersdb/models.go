@@ -11,6 +11,15 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+type CustomerReservation struct {
+	ReservationID uuid.UUID
+	OwnerID       uuid.UUID
+	Issuer        string
+	CustomerID    string
+	TheirOrderID  string
+	CreatedAt     time.Time
+}
+
 type Order struct {
 	OrderID         uuid.UUID
 	Seq             int64
@@ -59,6 +68,7 @@ type OrderTimeline struct {
 	Reason       string
 	Attempt      int32
 	NextDeadline *time.Time
+	FromState    string
 }
 
 type Outbox struct {

@@ -82,6 +82,39 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 	return i, err
 }
 
+const getOrderOfReservation = `-- name: GetOrderOfReservation :one
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders WHERE reservation_id = $1::uuid
+`
+
+func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
+	row := db.QueryRow(ctx, getOrderOfReservation, reservationID)
+	var i Order
+	err := row.Scan(
+		&i.OrderID,
+		&i.Seq,
+		&i.State,
+		&i.Reason,
+		&i.Refusal,
+		&i.RequestHash,
+		&i.CustomerID,
+		&i.Issuer,
+		&i.TotalMinor,
+		&i.Currency,
+		&i.ReservationID,
+		&i.ExpiresAt,
+		&i.PaymentAttempts,
+		&i.ShipTo,
+		&i.Email,
+		&i.Metadata,
+		&i.WorkflowID,
+		&i.RunID,
+		&i.CorrelationID,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
+}
+
 const insertOrder = `-- name: InsertOrder :execrows
 
 INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
@@ -249,8 +282,8 @@ func (q *Queries) InsertPayment(ctx context.Context, db DBTX, arg InsertPaymentP
 }
 
 const insertTimeline = `-- name: InsertTimeline :exec
-INSERT INTO order_timeline (order_id, seq, event, state, at, actor, reason, attempt, next_deadline)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (order_id, seq) DO NOTHING
 `
 
@@ -258,6 +291,7 @@ type InsertTimelineParams struct {
 	OrderID      uuid.UUID
 	Seq          int64
 	Event        string
+	FromState    string
 	State        string
 	At           time.Time
 	Actor        string
@@ -271,6 +305,7 @@ func (q *Queries) InsertTimeline(ctx context.Context, db DBTX, arg InsertTimelin
 		arg.OrderID,
 		arg.Seq,
 		arg.Event,
+		arg.FromState,
 		arg.State,
 		arg.At,
 		arg.Actor,
@@ -281,12 +316,12 @@ func (q *Queries) InsertTimeline(ctx context.Context, db DBTX, arg InsertTimelin
 	return err
 }
 
-const listOrderLines = `-- name: ListOrderLines :many
-SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_id = $1 ORDER BY line_no
+const linesOfOrders = `-- name: LinesOfOrders :many
+SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, line_no
 `
 
-func (q *Queries) ListOrderLines(ctx context.Context, db DBTX, orderID uuid.UUID) ([]OrderLine, error) {
-	rows, err := db.Query(ctx, listOrderLines, orderID)
+func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]OrderLine, error) {
+	rows, err := db.Query(ctx, linesOfOrders, orderIds)
 	if err != nil {
 		return nil, err
 	}
@@ -317,31 +352,200 @@ func (q *Queries) ListOrderLines(ctx context.Context, db DBTX, orderID uuid.UUID
 	return items, nil
 }
 
-const listPayments = `-- name: ListPayments :many
-SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at FROM payments WHERE order_id = $1 ORDER BY attempt, created_at, step
+const listOrders = `-- name: ListOrders :many
+
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders
+WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
+ORDER BY created_at DESC, order_id DESC
+LIMIT $4
 `
 
-func (q *Queries) ListPayments(ctx context.Context, db DBTX, orderID uuid.UUID) ([]Payment, error) {
-	rows, err := db.Query(ctx, listPayments, orderID)
+type ListOrdersParams struct {
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	Since           time.Time
+	PageSize        int32
+}
+
+// The lists are newest first; the cursor is the last row of the page before.
+func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams) ([]Order, error) {
+	rows, err := db.Query(ctx, listOrders,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.Since,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []Payment{}
+	items := []Order{}
 	for rows.Next() {
-		var i Payment
+		var i Order
 		if err := rows.Scan(
 			&i.OrderID,
-			&i.Step,
-			&i.Attempt,
-			&i.Provider,
-			&i.ProviderRef,
-			&i.AmountMinor,
-			&i.Currency,
+			&i.Seq,
 			&i.State,
 			&i.Reason,
-			&i.AuthorisedUntil,
+			&i.Refusal,
+			&i.RequestHash,
+			&i.CustomerID,
+			&i.Issuer,
+			&i.TotalMinor,
+			&i.Currency,
+			&i.ReservationID,
+			&i.ExpiresAt,
+			&i.PaymentAttempts,
+			&i.ShipTo,
+			&i.Email,
+			&i.Metadata,
+			&i.WorkflowID,
+			&i.RunID,
+			&i.CorrelationID,
 			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOrdersInStates = `-- name: ListOrdersInStates :many
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at FROM unnest($1::text[]) AS wanted (state)
+CROSS JOIN LATERAL (
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders
+    WHERE orders.state = wanted.state
+      AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
+    ORDER BY created_at DESC, order_id DESC
+    LIMIT $5
+) o
+ORDER BY o.created_at DESC, o.order_id DESC
+LIMIT $5
+`
+
+type ListOrdersInStatesParams struct {
+	States          []string
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	Since           time.Time
+	PageSize        int32
+}
+
+// One walk along the index per state, so that a rare state costs no walk along all orders.
+func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrdersInStatesParams) ([]Order, error) {
+	rows, err := db.Query(ctx, listOrdersInStates,
+		arg.States,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.Since,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Order{}
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Seq,
+			&i.State,
+			&i.Reason,
+			&i.Refusal,
+			&i.RequestHash,
+			&i.CustomerID,
+			&i.Issuer,
+			&i.TotalMinor,
+			&i.Currency,
+			&i.ReservationID,
+			&i.ExpiresAt,
+			&i.PaymentAttempts,
+			&i.ShipTo,
+			&i.Email,
+			&i.Metadata,
+			&i.WorkflowID,
+			&i.RunID,
+			&i.CorrelationID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders
+WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
+  AND (cardinality($4::text[]) = 0 OR state = ANY ($4::text[]))
+  AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
+ORDER BY created_at DESC, order_id DESC
+LIMIT $8
+`
+
+type ListOrdersOfCustomerParams struct {
+	CustomerID      string
+	AnyIssuer       bool
+	Issuer          string
+	States          []string
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	Since           time.Time
+	PageSize        int32
+}
+
+// A customer's own orders; no states means all of them, and an operator may leave the issuer open.
+func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrdersOfCustomerParams) ([]Order, error) {
+	rows, err := db.Query(ctx, listOrdersOfCustomer,
+		arg.CustomerID,
+		arg.AnyIssuer,
+		arg.Issuer,
+		arg.States,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.Since,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Order{}
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Seq,
+			&i.State,
+			&i.Reason,
+			&i.Refusal,
+			&i.RequestHash,
+			&i.CustomerID,
+			&i.Issuer,
+			&i.TotalMinor,
+			&i.Currency,
+			&i.ReservationID,
+			&i.ExpiresAt,
+			&i.PaymentAttempts,
+			&i.ShipTo,
+			&i.Email,
+			&i.Metadata,
+			&i.WorkflowID,
+			&i.RunID,
+			&i.CorrelationID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -354,7 +558,7 @@ func (q *Queries) ListPayments(ctx context.Context, db DBTX, orderID uuid.UUID) 
 }
 
 const listTimeline = `-- name: ListTimeline :many
-SELECT order_id, seq, event, state, at, actor, reason, attempt, next_deadline FROM order_timeline WHERE order_id = $1 ORDER BY seq
+SELECT order_id, seq, event, state, at, actor, reason, attempt, next_deadline, from_state FROM order_timeline WHERE order_id = $1 ORDER BY seq
 `
 
 func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) ([]OrderTimeline, error) {
@@ -376,6 +580,43 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 			&i.Reason,
 			&i.Attempt,
 			&i.NextDeadline,
+			&i.FromState,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const paymentsOfOrders = `-- name: PaymentsOfOrders :many
+SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at FROM payments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, attempt, created_at, step
+`
+
+func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]Payment, error) {
+	rows, err := db.Query(ctx, paymentsOfOrders, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Payment{}
+	for rows.Next() {
+		var i Payment
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Step,
+			&i.Attempt,
+			&i.Provider,
+			&i.ProviderRef,
+			&i.AmountMinor,
+			&i.Currency,
+			&i.State,
+			&i.Reason,
+			&i.AuthorisedUntil,
+			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}

@@ -54,9 +54,12 @@ type Identity struct {
 	Role    Role
 }
 
+// Operates reports whether the identity may act on what belongs to others.
+func (i Identity) Operates() bool { return i.Role == Operator || i.Role == Admin }
+
 // MaySee reports whether the identity may see what belongs to the given customer.
 func (i Identity) MaySee(issuer, customer string) bool {
-	return i.Role == Operator || i.Role == Admin || (i.Subject == customer && i.Issuer == issuer)
+	return i.Operates() || (i.Subject == customer && i.Issuer == issuer)
 }
 
 type claims struct {

@@ -1,9 +1,7 @@
-// Package order holds the states of an order and the one table of its transitions. The workflow
-// moves by it, the database's CHECK constraint lists the same states, and a test compares them.
-// It is pure.
+// Package order holds the states of an order and the one table of what may happen in each. The
+// workflow moves by the table, the orders database checks every recorded transition against it, and
+// docs/architecture/order-states.md is written from it. It is pure.
 package order
-
-import "fmt"
 
 // State is where an order stands.
 type State string
@@ -11,6 +9,7 @@ type State string
 // The states of an order. Those of later parts of its life are listed from the start, because the
 // database's CHECK and every client's enum know them.
 const (
+	New         State = ""            // started; nothing recorded yet
 	Pending     State = "pending"     // accepted and recorded; stock not yet decided
 	Reserved    State = "reserved"    // stock held until expires_at; waits for payment
 	Paying      State = "paying"      // a payment is under way
@@ -26,32 +25,9 @@ const (
 	Refunded    State = "refunded"    // all money given back after completion
 )
 
-// transitions is the table of which state may follow which.
-var transitions = map[State][]State{
-	"":          {Pending, Reserved, Rejected, Cancelled, Failed},
-	Pending:     {Reserved, Rejected, Cancelled, Failed},
-	Reserved:    {Paying, Expired, Cancelled, Failed},
-	Paying:      {Confirmed, Reserved, Expired, Cancelled, Failed},
-	Confirmed:   {Fulfilling, Completed, Cancelled, Refunded},
-	Fulfilling:  {Completed, Cancelled, Refunded},
-	Completed:   {Refunded},
-	Backordered: {Reserved, Expired, Cancelled, Failed},
-	InReview:    {Reserved, Expired, Cancelled, Failed},
-}
-
-// States lists every state, in the order of an order's life.
+// States lists every state that can be recorded, in the order of an order's life.
 func States() []State {
 	return []State{Pending, Reserved, Paying, Confirmed, Fulfilling, Completed, Rejected, Expired, Cancelled, Failed, Backordered, InReview, Refunded}
-}
-
-// CanBecome reports whether the table allows next after s; "" stands for an order that is not yet recorded.
-func (s State) CanBecome(next State) bool {
-	for _, t := range transitions[s] {
-		if t == next {
-			return true
-		}
-	}
-	return false
 }
 
 // Closed reports whether no stock is held and no payment can follow any more.
@@ -63,9 +39,5 @@ func (s State) Closed() bool {
 	return false
 }
 
-// TransitionError reports a transition that the table does not allow.
-type TransitionError struct{ From, To State }
-
-func (e *TransitionError) Error() string {
-	return fmt.Sprintf("an order that is %q cannot become %q", e.From, e.To)
-}
+// Holding reports whether stock is held until a deadline.
+func (s State) Holding() bool { return s == Reserved || s == Paying }

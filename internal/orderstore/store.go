@@ -46,7 +46,7 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 		}
 		for _, e := range in.Entries {
 			if err := s.q.InsertTimeline(ctx, tx, ordersdb.InsertTimelineParams{
-				OrderID: in.View.OrderID, Seq: e.Seq, Event: string(e.Event), State: string(e.State), At: e.At,
+				OrderID: in.View.OrderID, Seq: e.Seq, Event: string(e.Event), FromState: string(e.From), State: string(e.State), At: e.At,
 				Actor: e.Actor, Reason: e.Reason, Attempt: int32(e.Attempt), NextDeadline: e.NextDeadline, //nolint:gosec // attempts are few
 			}); err != nil {
 				return fmt.Errorf("insert timeline entry %d: %w", e.Seq, err)
@@ -182,29 +182,6 @@ func orEmpty(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
-}
-
-// Order is an order with its lines and payments, as the database has it.
-type Order struct {
-	ordersdb.Order
-	Lines    []ordersdb.OrderLine
-	Payments []ordersdb.Payment
-}
-
-// Get returns an order; ErrNotFound where there is none.
-func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
-	row, err := s.q.GetOrder(ctx, s.pool, id)
-	if err != nil {
-		return Order{}, fmt.Errorf("read order %s: %w", id, notFound(err))
-	}
-	o := Order{Order: row}
-	if o.Lines, err = s.q.ListOrderLines(ctx, s.pool, id); err != nil {
-		return Order{}, fmt.Errorf("read the lines of order %s: %w", id, err)
-	}
-	if o.Payments, err = s.q.ListPayments(ctx, s.pool, id); err != nil {
-		return Order{}, fmt.Errorf("read the payments of order %s: %w", id, err)
-	}
-	return o, nil
 }
 
 // Timeline returns everything that happened to an order, oldest first.

@@ -43,7 +43,32 @@ func TestStatesAreTheDatabases(t *testing.T) {
 	require.ElementsMatch(t, order.States(), inDatabase)
 }
 
-func record(id uuid.UUID, seq int64, state order.State, event orderflow.Event) orderflow.RecordInput {
+// TestTransitionsAreTheDatabases holds the CHECK constraint of the timeline to the table of transitions,
+// and shows that it refuses any other.
+func TestTransitionsAreTheDatabases(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	var definition string
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'order_timeline_transition'").Scan(&definition))
+	want, got := []string{}, []string{}
+	for _, tr := range order.Transitions() {
+		want = append(want, tr.String())
+	}
+	for _, m := range regexp.MustCompile(`'([a-z_]*>[a-z_]+)'`).FindAllStringSubmatch(definition, -1) {
+		got = append(got, m[1])
+	}
+	require.ElementsMatch(t, want, got)
+
+	s, id := orderstore.New(pool), uuid.New()
+	require.NoError(t, s.Record(t.Context(), first(id, strings.Repeat("ab", 32))))
+	for _, impossible := range []order.Transition{{From: order.Confirmed, To: order.Reserved}, {From: order.Expired, To: order.Paying}, {From: order.Reserved, To: order.Confirmed}} {
+		in := record(id, 2, impossible.To, order.EventReserved)
+		in.Entries[0].From = impossible.From
+		require.ErrorContains(t, s.Record(t.Context(), in), "order_timeline_transition", "%s", impossible)
+	}
+}
+
+func record(id uuid.UUID, seq int64, state order.State, event order.Event) orderflow.RecordInput {
 	at := time.Date(2026, 1, 1, 0, 0, int(seq), 0, time.UTC)
 	return orderflow.RecordInput{
 		View:       orderflow.View{OrderID: id, Seq: seq, State: state},
@@ -53,7 +78,7 @@ func record(id uuid.UUID, seq int64, state order.State, event orderflow.Event) o
 }
 
 func first(id uuid.UUID, hash string) orderflow.RecordInput {
-	in := record(id, 1, order.Reserved, orderflow.EventReserved)
+	in := record(id, 1, order.Reserved, order.EventReserved)
 	price := money.Amount{Minor: 500, Currency: "EUR"}
 	in.Order = &orderflow.OrderInput{
 		OrderID: id, RequestHash: hash, CustomerID: "alice", Issuer: "test", Total: price, PlacedAt: in.Entries[0].At,
@@ -68,7 +93,8 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	pool := open(t)
 	s, id := orderstore.New(pool), uuid.New()
 	placed := first(id, strings.Repeat("ab", 32))
-	confirmed := record(id, 2, order.Confirmed, orderflow.EventConfirmed)
+	confirmed := record(id, 2, order.Confirmed, order.EventConfirmed)
+	confirmed.Entries[0].From = order.Paying
 	confirmed.Payments = []orderflow.PaymentRecord{{Step: "capture", Attempt: 1, Provider: "sandbox", Amount: money.Amount{Minor: 500, Currency: "EUR"}, State: "captured", At: time.Now()}}
 	for _, in := range []orderflow.RecordInput{placed, placed, confirmed, confirmed, placed} {
 		require.NoError(t, s.Record(t.Context(), in))

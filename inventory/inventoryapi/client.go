@@ -126,6 +126,9 @@ func (c *Client) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]
 	return list.Items, err
 }
 
+// Close closes the connections that are kept open for the next calls.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
 // Ping reports whether the service is ready, its database included.
 func (c *Client) Ping(ctx context.Context) error {
 	_, err := call[json.RawMessage](ctx, HealthTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {

@@ -31,6 +31,13 @@ func TestOrders(t *testing.T) {
 		"somebody else's order is not seen": ownership,
 		"bad input is named":                badInput,
 		"the catalogue pages":               catalogue,
+		"a cancelled order holds nothing":   cancels,
+		"an extended order lives longer":    extends,
+		"orders are listed":                 lists,
+		"every timeline entry is complete":  timeline,
+		"a reservation from outside":        reservationFromOutside,
+		"whose reservation it is":           reservationOwnership,
+		"ten holds come back":               tenHolds,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

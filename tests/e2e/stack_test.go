@@ -50,6 +50,9 @@ const (
 	serviceKey = "a-service-key-of-the-tests"
 )
 
+// operator is the one subject whose tokens have that role; all others are customers.
+const operator = "oscar"
+
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 // stack is a platform of its own: databases, a Temporal namespace and one process of each kind.
@@ -225,9 +228,15 @@ func (s *stack) product(quantity int64) uuid.UUID {
 		ProductID: id, SKU: "T-" + strings.ToUpper(id.String()[:13]), Name: "Test product", Prices: []money.Amount{{Minor: 1250, Currency: "EUR"}},
 	}}, time.Now())
 	require.NoError(s.t, err)
-	_, err = s.service.Receive(s.t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: id, Location: "main", Quantity: quantity, Actor: "test", Reason: "stock of a test"})
-	require.NoError(s.t, err)
+	s.receive(id, quantity)
 	return id
+}
+
+// receive takes in stock of a product.
+func (s *stack) receive(product uuid.UUID, quantity int64) {
+	s.t.Helper()
+	_, err := s.service.Receive(s.t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: product, Location: "main", Quantity: quantity, Actor: "test", Reason: "stock of a test"})
+	require.NoError(s.t, err)
 }
 
 func (s *stack) token(subject string, role auth.Role) string {
@@ -264,7 +273,11 @@ func (s *stack) do(subject, method, path string, body any, headers ...string) an
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.gateway+path, r)
 	require.NoError(s.t, err)
 	if subject != "" {
-		req.Header.Set("Authorization", "Bearer "+s.token(subject, auth.Customer))
+		role := auth.Customer
+		if subject == operator {
+			role = auth.Operator
+		}
+		req.Header.Set("Authorization", "Bearer "+s.token(subject, role))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i+1 < len(headers); i += 2 {

@@ -12,6 +12,7 @@ import (
 // and of their writes to the inventory derive from them.
 var (
 	orderIDs     = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e01")
+	customerIDs  = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e02")
 	operationIDs = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e03")
 )
 
@@ -20,6 +21,12 @@ var (
 // and ("a","bc") are different.
 func OrderID(issuer, subject, key string) uuid.UUID {
 	return derive(orderIDs, issuer, subject, key)
+}
+
+// CustomerReservationOwner derives the owner of a reservation from outside: who asks, and the id of the
+// order that it is for in the asker's own books.
+func CustomerReservationOwner(issuer, subject, theirOrder string) uuid.UUID {
+	return derive(customerIDs, issuer, subject, theirOrder)
 }
 
 // OperationID derives the id of one write to the inventory. A repeated attempt has the same id, so
@@ -35,6 +42,11 @@ func PaymentKey(order uuid.UUID, attempt int) string {
 
 // OrderWorkflowID is the workflow id of an order.
 func OrderWorkflowID(order uuid.UUID) string { return "order-" + order.String() }
+
+// ReservationWorkflowID is the workflow id of a reservation from outside.
+func ReservationWorkflowID(reservation uuid.UUID) string {
+	return "reservation-" + reservation.String()
+}
 
 func derive(space uuid.UUID, parts ...string) uuid.UUID {
 	var b strings.Builder

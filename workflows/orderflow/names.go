@@ -18,14 +18,24 @@ const (
 	DeploymentName = "holdfast-orders"
 )
 
-// OrderWorkflow is the type of an order's workflow.
-const OrderWorkflow = "Order"
-
-// Updates and queries that an order's workflow answers.
+// The types of our workflows.
 const (
-	UpdatePlace = "place" // waits until the order is recorded; its update id is this constant too
-	UpdatePay   = "pay"
-	QueryState  = "state"
+	OrderWorkflow       = "Order"
+	ReservationWorkflow = "Reservation" // stock held from outside, without an order
+)
+
+// Updates and queries that our workflows answer.
+const (
+	// UpdatePlace waits until an order is recorded, or a reservation from outside decided. An order's
+	// has this constant as its update id too.
+	UpdatePlace  = "place"
+	UpdatePay    = "pay"    // an order
+	UpdateCancel = "cancel" // an order
+	UpdateExtend = "extend"
+	// Of a reservation from outside.
+	UpdateConfirm = "confirm"
+	UpdateRelease = "release"
+	QueryState    = "state"
 )
 
 // Activities, by the names they are registered under.
@@ -48,18 +58,18 @@ const (
 	ErrOutOfStock         = "out_of_stock"        // details: []ShortLine
 	ErrReservationExpired = "reservation_expired" // the deadline has passed, by inventory's clock
 	ErrReservationClosed  = "reservation_closed"  // released, expired or confirmed already; details: its status
-	ErrReservationRefused = "reservation_refused" // inventory finds the request itself wrong
+	ErrReservationRefused = "reservation_refused" // inventory finds the request itself wrong; details: Refusal
 	ErrNotDue             = "not_due"             // an expiry came early; details: the deadline
 	ErrPaymentDeclined    = "payment_declined"    // details: the provider's reason
 	ErrPaymentRefused     = "payment_refused"     // the provider finds the request itself wrong
-	ErrPaymentInProgress  = "payment_in_progress" // another pay has not finished
-	ErrInvalidState       = "invalid_state"       // the order is in a state that does not allow it; details: the state
-	ErrOrderExpired       = "order_expired"       // the deadline has passed
-	ErrInvalidPayment     = "invalid_input"       // the pay request itself is wrong
+	ErrUnavailable        = "unavailable"         // no answer in time; try again
+	ErrInvalidInput       = "invalid_input"       // the update's argument itself is wrong
+	ErrInvalidDuration    = "invalid_duration"    // longer than stock may be held without a payment; details: the latest deadline
 	ErrRecordConflict     = "record_conflict"     // the row belongs to another request
-	ErrOrderNotPayableYet = "order_not_ready"     // stock is not decided yet; try again
-	ErrPaymentUnavailable = "payment_unavailable" // the provider could not be reached in time; nothing was taken
 )
+
+// A request that an order's state does not allow is refused with an error whose type is the
+// order.Refusal.
 
 // Search attributes, typed. Opaque ids only: they are stored unencrypted.
 var (

@@ -99,6 +99,7 @@ const (
 	PayDeclined    PayOutcome = "declined"    // the order stays reserved, or fails at the last attempt
 	PayExpired     PayOutcome = "expired"     // too late; nothing was taken
 	PayUnavailable PayOutcome = "unavailable" // the provider gave no answer in time; nothing was taken
+	PayCancelled   PayOutcome = "cancelled"   // called off before anything was taken
 	PayFailed      PayOutcome = "failed"      // compensated
 )
 
@@ -109,27 +110,79 @@ type PayResult struct {
 	View    View       `json:"view"`
 }
 
-// ReserveInput asks inventory to hold an order's lines, all or nothing.
-type ReserveInput struct {
-	OrderID       uuid.UUID `json:"order_id"`
-	Number        int       `json:"number"`
-	WorkflowID    string    `json:"workflow_id"`
-	TTLSeconds    int       `json:"ttl_seconds"`
-	Lines         []Line    `json:"lines"`
-	CorrelationID string    `json:"correlation_id,omitempty"`
+// CancelInput asks to call an order off.
+type CancelInput struct {
+	Actor         string `json:"actor"`
+	Reason        string `json:"reason,omitempty"`
+	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
-// ReservationInput names a reservation, by its owner and number, and the write to it. Attempt tells apart writes of the same
-// kind that may both take effect; retries of one keep its number.
+// CancelResult answers the cancel update.
+type CancelResult struct {
+	View View `json:"view"`
+}
+
+// ExtendInput asks to hold the stock for longer: until TTLSeconds from now, never shorter than before.
+type ExtendInput struct {
+	TTLSeconds    int    `json:"ttl_seconds"`
+	Actor         string `json:"actor"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// ExtendOutcome says how an extension ended.
+type ExtendOutcome string
+
+// How an extension can end.
+const (
+	Extended          ExtendOutcome = "extended"    // or the deadline was as late already
+	ExtendTooLate     ExtendOutcome = "expired"     // the deadline had passed
+	ExtendUnavailable ExtendOutcome = "unavailable" // inventory gave no answer in time; it may still take effect
+	ExtendClosed      ExtendOutcome = "closed"      // the reservation had ended behind the workflow's back
+)
+
+// ExtendResult answers the extend update.
+type ExtendResult struct {
+	Outcome ExtendOutcome `json:"outcome"`
+	View    View          `json:"view"`
+}
+
+// Kinds of owners of a reservation, as inventory names them.
+const (
+	OwnerOrder    = "order"
+	OwnerCustomer = "customer" // held from outside, without an order
+)
+
+// ReservationRef names a reservation by its owner and number; its id derives from these three.
+type ReservationRef struct {
+	OwnerKind  string    `json:"owner_kind"`
+	OwnerID    uuid.UUID `json:"owner_id"`
+	Number     int       `json:"number"`
+	WorkflowID string    `json:"workflow_id"` // which owns the timer
+}
+
+// ReserveLine is what one line of a reservation asks for.
+type ReserveLine struct {
+	LineNo    int       `json:"line_no"`
+	ProductID uuid.UUID `json:"product_id"`
+	Quantity  int64     `json:"quantity"`
+}
+
+// ReserveInput asks inventory to hold lines, all or nothing.
+type ReserveInput struct {
+	Reservation   ReservationRef `json:"reservation"`
+	Actor         string         `json:"actor"`
+	TTLSeconds    int            `json:"ttl_seconds"` // 0 leaves it to inventory
+	Lines         []ReserveLine  `json:"lines"`
+	CorrelationID string         `json:"correlation_id,omitempty"`
+}
+
+// ReservationInput names a reservation and the write to it.
 type ReservationInput struct {
-	OrderID       uuid.UUID  `json:"order_id"`
-	Number        int        `json:"number"`
-	WorkflowID    string     `json:"workflow_id"`
-	Attempt       int        `json:"attempt"`
-	Actor         string     `json:"actor"`
-	Reason        string     `json:"reason,omitempty"`
-	ExpiresAt     *time.Time `json:"expires_at,omitempty"` // for an extension: the least deadline wanted
-	CorrelationID string     `json:"correlation_id,omitempty"`
+	Reservation   ReservationRef `json:"reservation"`
+	Actor         string         `json:"actor"`
+	Reason        string         `json:"reason,omitempty"`
+	ExpiresAt     *time.Time     `json:"expires_at,omitempty"` // for an extension: the least deadline wanted
+	CorrelationID string         `json:"correlation_id,omitempty"`
 }
 
 // ReservationResult is a reservation after a write.
@@ -189,7 +242,8 @@ type RecordResult struct {
 // TimelineEntry is one thing that happened to an order.
 type TimelineEntry struct {
 	Seq          int64       `json:"seq"`
-	Event        Event       `json:"event"`
+	Event        order.Event `json:"event"`
+	From         order.State `json:"from"`  // before it; empty for the first one
 	State        order.State `json:"state"` // after it
 	At           time.Time   `json:"at"`
 	Actor        string      `json:"actor"`
@@ -211,25 +265,8 @@ type PaymentRecord struct {
 	At              time.Time    `json:"at"`
 }
 
-// Event names an entry of the timeline.
-type Event string
-
-// What can happen to an order. Those that other services care about are also published, as
-// "order." + the name.
+// Actors that are not a client's subject.
 const (
-	EventPending            Event = "pending"
-	EventReserved           Event = "reserved"
-	EventRejected           Event = "rejected"
-	EventPaymentStarted     Event = "payment_started"
-	EventPaymentDeclined    Event = "payment_declined"
-	EventPaymentAbandoned   Event = "payment_abandoned"
-	EventPaid               Event = "paid"
-	EventConfirmed          Event = "confirmed"
-	EventExpired            Event = "expired"
-	EventCancelled          Event = "cancelled"
-	EventFailed             Event = "failed"
-	EventCompensationFailed Event = "compensation_failed"
+	ActorSystem   = "system"            // what the workflow does by itself
+	ActorTemporal = "temporal-operator" // whoever cancelled the workflow with Temporal's own tools
 )
-
-// ActorSystem is the actor of what the workflow does by itself.
-const ActorSystem = "system"

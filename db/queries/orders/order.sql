@@ -24,12 +24,45 @@ WHERE order_id = @order_id AND seq < @seq;
 -- name: GetOrder :one
 SELECT * FROM orders WHERE order_id = $1;
 
--- name: ListOrderLines :many
-SELECT * FROM order_lines WHERE order_id = $1 ORDER BY line_no;
+-- name: GetOrderOfReservation :one
+SELECT * FROM orders WHERE reservation_id = @reservation_id::uuid;
+
+-- The lists are newest first; the cursor is the last row of the page before.
+
+-- name: ListOrders :many
+SELECT * FROM orders
+WHERE (created_at, order_id) < (@before_created_at::timestamptz, @before_id::uuid) AND created_at >= @since::timestamptz
+ORDER BY created_at DESC, order_id DESC
+LIMIT @page_size;
+
+-- name: ListOrdersInStates :many
+-- One walk along the index per state, so that a rare state costs no walk along all orders.
+SELECT o.* FROM unnest(@states::text[]) AS wanted (state)
+CROSS JOIN LATERAL (
+    SELECT * FROM orders
+    WHERE orders.state = wanted.state
+      AND (created_at, order_id) < (@before_created_at::timestamptz, @before_id::uuid) AND created_at >= @since::timestamptz
+    ORDER BY created_at DESC, order_id DESC
+    LIMIT @page_size
+) o
+ORDER BY o.created_at DESC, o.order_id DESC
+LIMIT @page_size;
+
+-- name: ListOrdersOfCustomer :many
+-- A customer's own orders; no states means all of them, and an operator may leave the issuer open.
+SELECT * FROM orders
+WHERE customer_id = @customer_id AND (@any_issuer::boolean OR issuer = @issuer)
+  AND (cardinality(@states::text[]) = 0 OR state = ANY (@states::text[]))
+  AND (created_at, order_id) < (@before_created_at::timestamptz, @before_id::uuid) AND created_at >= @since::timestamptz
+ORDER BY created_at DESC, order_id DESC
+LIMIT @page_size;
+
+-- name: LinesOfOrders :many
+SELECT * FROM order_lines WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, line_no;
 
 -- name: InsertTimeline :exec
-INSERT INTO order_timeline (order_id, seq, event, state, at, actor, reason, attempt, next_deadline)
-VALUES (@order_id, @seq, @event, @state, @at, @actor, @reason, @attempt, @next_deadline)
+INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
+VALUES (@order_id, @seq, @event, @from_state, @state, @at, @actor, @reason, @attempt, @next_deadline)
 ON CONFLICT (order_id, seq) DO NOTHING;
 
 -- name: ListTimeline :many
@@ -40,8 +73,8 @@ INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_mi
 VALUES (@order_id, @step, @attempt, @provider, @provider_ref, @amount_minor, @currency, @state, @reason, @authorised_until, @created_at)
 ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING;
 
--- name: ListPayments :many
-SELECT * FROM payments WHERE order_id = $1 ORDER BY attempt, created_at, step;
+-- name: PaymentsOfOrders :many
+SELECT * FROM payments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, attempt, created_at, step;
 
 -- name: InsertOutbox :exec
 INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload)

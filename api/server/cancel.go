@@ -1,0 +1,73 @@
+package server
+
+import (
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/correlation"
+	"holdfast/internal/httpx"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/workflows/orderflow"
+)
+
+// CancelOrder asks the order's workflow to call the order off. It is idempotent by itself: an order is
+// cancelled once, whoever asks and how often.
+func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
+	var body orderapi.CancelOrder
+	if c.Request.ContentLength != 0 {
+		if err := httpx.DecodeJSON(c, &body); err != nil {
+			httpx.Fail(c, err)
+			return
+		}
+	}
+	if _, ok := h.owned(c, id); !ok {
+		return
+	}
+	var res orderflow.CancelResult
+	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: orderflow.UpdateCancel, UpdateName: orderflow.UpdateCancel,
+		Args: []any{orderflow.CancelInput{
+			Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
+		}},
+	}, &res)
+	h.answerOrder(c, id, order.Cancel, err, func(orderstore.Order) error { return nil })
+}
+
+// ExtendOrder asks the order's workflow to hold the stock for longer.
+func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.ExtendOrderParams) {
+	var body orderapi.Extend
+	if err := httpx.DecodeJSON(c, &body); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	key, err := idempotencyKey(params.IdempotencyKey)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	if _, ok := h.owned(c, id); !ok {
+		return
+	}
+	var res orderflow.ExtendResult
+	err = h.update(c.Request.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: "extend-" + key, UpdateName: orderflow.UpdateExtend,
+		Args: []any{orderflow.ExtendInput{
+			TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
+		}},
+	}, &res)
+	h.answerOrder(c, id, order.Extend, err, func(row orderstore.Order) error {
+		switch res.Outcome {
+		case orderflow.ExtendTooLate:
+			return forOrder(orderapi.OrderExpired, "the order had expired; place a new one", row)
+		case orderflow.ExtendUnavailable:
+			return forOrder(orderapi.InventoryUnavailable, "inventory did not answer; look at expires_at and try again with another key", row)
+		case orderflow.ExtendClosed:
+			return forOrder(orderapi.InvalidState, row.Reason, row)
+		}
+		return nil
+	})
+}

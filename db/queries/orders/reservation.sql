@@ -1,0 +1,9 @@
+-- A reservation from outside, and who asked for it.
+
+-- name: RegisterReservation :exec
+INSERT INTO customer_reservations (reservation_id, owner_id, issuer, customer_id, their_order_id)
+VALUES (@reservation_id, @owner_id, @issuer, @customer_id, @their_order_id)
+ON CONFLICT (reservation_id) DO NOTHING;
+
+-- name: GetReservation :one
+SELECT * FROM customer_reservations WHERE reservation_id = $1;

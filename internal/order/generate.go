@@ -1,0 +1,3 @@
+package order
+
+//go:generate go run ./statespage ../../docs/architecture/order-states.md

@@ -1,0 +1,75 @@
+package order_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/order"
+)
+
+// cells is the whole table, written out by hand: what each input does in each state. Cells that are
+// not here are the defaults, and each of them is tested too.
+var cells = map[order.State]map[order.Input]string{
+	order.New: {
+		order.Pay: "order_not_ready", order.Extend: "order_not_ready", order.Cancel: "→ cancelled", order.GaveUp: "→ failed",
+		order.StockDelayed: "→ pending", order.StockHeld: "→ reserved", order.StockRefused: "→ rejected",
+	},
+	order.Pending: {
+		order.Pay: "order_not_ready", order.Extend: "order_not_ready", order.Cancel: "→ cancelled", order.GaveUp: "→ failed",
+		order.StockHeld: "→ reserved", order.StockRefused: "→ rejected",
+	},
+	order.Reserved: {
+		order.Pay: "→ paying", order.Cancel: "→ cancelled", order.Extend: "→ reserved", order.DeadlinePassed: "→ expired", order.GaveUp: "→ failed",
+	},
+	order.Paying: {
+		order.Pay: "payment_in_progress", order.Extend: "payment_in_progress", order.Cancel: "→ cancelled", order.DeadlinePassed: "→ expired",
+		order.PaymentCaptured: "→ confirmed", order.PaymentDeclined: "→ reserved", order.PaymentAbandoned: "→ reserved", order.GaveUp: "→ failed",
+	},
+	order.Expired:   {order.Pay: "order_expired", order.Extend: "order_expired"},
+	order.Cancelled: {order.Cancel: "="},
+}
+
+func TestEveryCell(t *testing.T) {
+	t.Parallel()
+	tested := 0
+	for _, s := range append([]order.State{order.New}, order.States()...) {
+		for _, i := range order.Inputs() {
+			want, listed := cells[s][i]
+			if !listed && i.IsRequest() {
+				want = "invalid_state"
+			}
+			rule := order.Decide(s, i)
+			got := string(rule.Refusal)
+			switch {
+			case rule.Repeated:
+				got = "="
+			case rule.To != "":
+				got = "→ " + string(rule.To)
+				require.NotEmpty(t, rule.Event, "a transition has a name in the timeline")
+			case rule.Impossible():
+				got = ""
+			}
+			require.Equal(t, want, got, "%s × %s", s, i)
+			tested++
+		}
+	}
+	require.Equal(t, 14*11, tested)
+}
+
+// TestClosedStatesAreLeftByNothing holds Closed to the table.
+func TestClosedStatesAreLeftByNothing(t *testing.T) {
+	t.Parallel()
+	for _, tr := range order.Transitions() {
+		require.False(t, tr.From.Closed(), "%s", tr)
+	}
+}
+
+// TestPageIsCurrent fails when the table has moved on and the page for people has not.
+func TestPageIsCurrent(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/architecture/order-states.md")
+	require.NoError(t, err)
+	require.Equal(t, order.Page(), string(raw), "run make generate")
+}

@@ -1,0 +1,90 @@
+package order
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Page is the table as people read it: Markdown with a state diagram.
+func Page() string {
+	var b strings.Builder
+	b.WriteString(`<!-- Written from internal/order by ` + "`make generate`" + `; do not edit. -->
+# The states of an order
+
+One table (` + "`internal/order/transition.go`" + `) says what each input does to an order in each state. The workflow moves by
+it, the orders database refuses to record a transition that is not in it, and this page is written from it.
+
+` + "```mermaid\nstateDiagram-v2\n")
+	for _, t := range Transitions() {
+		from := string(t.From)
+		if t.From == New {
+			from = "[*]"
+		}
+		fmt.Fprintf(&b, "    %s --> %s: %s\n", from, t.To, strings.Join(causes(t), ", "))
+	}
+	for _, s := range reached() {
+		if s.Closed() {
+			fmt.Fprintf(&b, "    %s --> [*]\n", s)
+		}
+	}
+	b.WriteString("```\n\n")
+	b.WriteString("A cell names the state that follows, or in *italics* the code under which a request is refused; = means that the\n" +
+		"order is already where the request wants it; an empty cell cannot happen. Columns are the states.\n\n")
+	states := append([]State{New}, reached()...)
+	b.WriteString("| input |")
+	for _, s := range states {
+		fmt.Fprintf(&b, " %s |", orNew(s))
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(states)) + "\n")
+	for _, i := range Inputs() {
+		fmt.Fprintf(&b, "| `%s` |", i)
+		for _, s := range states {
+			fmt.Fprintf(&b, " %s |", cell(Decide(s, i)))
+		}
+		b.WriteString("\n")
+	}
+	var later []string
+	for _, s := range States() {
+		if !slices.Contains(reached(), s) {
+			later = append(later, "`"+string(s)+"`")
+		}
+	}
+	fmt.Fprintf(&b, "\nNot reached by any input yet, and known to the database and to clients all the same: %s.\n", strings.Join(later, ", "))
+	return b.String()
+}
+
+// reached lists the states that some input leads to, in the order of an order's life.
+func reached() []State {
+	return slices.DeleteFunc(States(), func(s State) bool {
+		return !slices.ContainsFunc(Transitions(), func(t Transition) bool { return t.To == s })
+	})
+}
+
+// causes lists the inputs that make a transition.
+func causes(t Transition) []string {
+	var out []string
+	for _, i := range Inputs() {
+		if Decide(t.From, i).To == t.To {
+			out = append(out, string(i))
+		}
+	}
+	return out
+}
+
+func cell(r Rule) string {
+	switch {
+	case r.Repeated:
+		return "="
+	case r.Refusal != "":
+		return "*" + string(r.Refusal) + "*"
+	}
+	return string(r.To)
+}
+
+func orNew(s State) string {
+	if s == New {
+		return "(new)"
+	}
+	return string(s)
+}

@@ -1,0 +1,115 @@
+package orderstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/db/ordersdb"
+)
+
+// Order is an order with its lines and payments, as the database has it.
+type Order struct {
+	ordersdb.Order
+	Lines    []ordersdb.OrderLine
+	Payments []ordersdb.Payment
+}
+
+// Get returns an order; ErrNotFound where there is none.
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
+	row, err := s.q.GetOrder(ctx, s.pool, id)
+	if err != nil {
+		return Order{}, fmt.Errorf("read order %s: %w", id, notFound(err))
+	}
+	return s.whole(ctx, row)
+}
+
+// OfReservation returns the order that a reservation belongs to; ErrNotFound where it is no order's.
+func (s *Store) OfReservation(ctx context.Context, reservation uuid.UUID) (Order, error) {
+	row, err := s.q.GetOrderOfReservation(ctx, s.pool, reservation)
+	if err != nil {
+		return Order{}, fmt.Errorf("read the order of reservation %s: %w", reservation, notFound(err))
+	}
+	return s.whole(ctx, row)
+}
+
+// Position is a row's place in a list that is newest first; the rows after it are older.
+type Position struct {
+	CreatedAt time.Time
+	ID        uuid.UUID
+}
+
+// Filter says which orders a list wants. The zero value wants all.
+type Filter struct {
+	CustomerID string
+	Issuer     string // of the customer; empty means any
+	States     []string
+	Since      time.Time // created then or later
+}
+
+// List returns up to size orders that come after the given position, newest first.
+func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([]Order, error) {
+	if f.States == nil {
+		f.States = []string{}
+	}
+	var rows []ordersdb.Order
+	var err error
+	page := int32(size) //nolint:gosec // bounded by the contract
+	switch {
+	case f.CustomerID != "":
+		rows, err = s.q.ListOrdersOfCustomer(ctx, s.pool, ordersdb.ListOrdersOfCustomerParams{
+			CustomerID: f.CustomerID, AnyIssuer: f.Issuer == "", Issuer: f.Issuer, States: f.States,
+			BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
+		})
+	case len(f.States) > 0:
+		rows, err = s.q.ListOrdersInStates(ctx, s.pool, ordersdb.ListOrdersInStatesParams{
+			States: f.States, BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
+		})
+	default:
+		rows, err = s.q.ListOrders(ctx, s.pool, ordersdb.ListOrdersParams{
+			BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	return s.assemble(ctx, rows)
+}
+
+func (s *Store) whole(ctx context.Context, row ordersdb.Order) (Order, error) {
+	list, err := s.assemble(ctx, []ordersdb.Order{row})
+	if err != nil {
+		return Order{}, err
+	}
+	return list[0], nil
+}
+
+// assemble adds their lines and payments to orders.
+func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, error) {
+	out := make([]Order, len(rows))
+	at := make(map[uuid.UUID]*Order, len(rows))
+	ids := make([]uuid.UUID, len(rows))
+	for i, r := range rows {
+		out[i].Order, at[r.OrderID], ids[i] = r, &out[i], r.OrderID
+	}
+	if len(rows) == 0 {
+		return out, nil
+	}
+	lines, err := s.q.LinesOfOrders(ctx, s.pool, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the lines of orders: %w", err)
+	}
+	for _, l := range lines {
+		at[l.OrderID].Lines = append(at[l.OrderID].Lines, l)
+	}
+	payments, err := s.q.PaymentsOfOrders(ctx, s.pool, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the payments of orders: %w", err)
+	}
+	for _, p := range payments {
+		at[p.OrderID].Payments = append(at[p.OrderID].Payments, p)
+	}
+	return out, nil
+}

@@ -1,0 +1,65 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+const (
+	// maxHold is how long after it was placed an order or reservation can hold stock without being
+	// paid, so that nobody keeps stock from others by extending again and again. It is also the longest
+	// time to live that inventory gives (inventoryapi.MaxTTLSeconds).
+	maxHold = 24 * time.Hour
+	// extendBudget bounds an extension: whoever pays meanwhile waits behind it.
+	extendBudget = 5 * time.Second
+)
+
+// extend moves the deadline to a later moment. An extension that got no answer may still take effect;
+// inventory is asked at the deadline, and its word counts.
+func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (orderflow.ExtendOutcome, error) {
+	until := workflow.Now(ctx).Add(time.Duration(in.TTLSeconds) * time.Second)
+	if err := checkHold(until, o.in.PlacedAt); err != nil {
+		return "", err
+	}
+	if !until.After(o.expiresAt) {
+		return orderflow.Extended, nil // never shortened
+	}
+	to := o.reservationInput("extended on request")
+	to.ExpiresAt = &until
+	held, err := extendReservation(ctx, to, min(max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
+	switch {
+	case err == nil:
+		o.expiresAt, o.early = held.ExpiresAt, 0
+		o.apply(ctx, order.Extend, in.Actor, "")
+		return orderflow.Extended, nil
+	case refusal(err) == orderflow.ErrReservationExpired:
+		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "not paid before the deadline")
+		return orderflow.ExtendTooLate, nil
+	case refusal(err) != "":
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the reservation is gone: "+reservationEnd(err))
+		return orderflow.ExtendClosed, nil
+	}
+	return orderflow.ExtendUnavailable, nil
+}
+
+// checkHold refuses a deadline too long after the stock was first held.
+func checkHold(until, placedAt time.Time) error {
+	if latest := placedAt.Add(maxHold); until.After(latest) {
+		return temporal.NewNonRetryableApplicationError("stock can be held unpaid for 24 hours in all, until "+latest.UTC().Format(time.RFC3339),
+			orderflow.ErrInvalidDuration, nil, latest)
+	}
+	return nil
+}
+
+// reservationEnd says how a reservation ended that was expected to be pending.
+func reservationEnd(err error) string {
+	if status := details[string](err); status != "" {
+		return "it is " + status
+	}
+	return refusal(err)
+}

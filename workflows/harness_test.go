@@ -1,0 +1,235 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+	"holdfast/workflows"
+	"holdfast/workflows/orderflow"
+)
+
+// harness runs one workflow in Temporal's test environment, whose clock skips what nobody waits for.
+// Activities answer what the test tells them to, by name; what is not told succeeds.
+type harness struct {
+	t   *testing.T
+	env *testsuite.TestWorkflowEnvironment
+
+	mu       sync.Mutex
+	script   map[string]func(n int) error // by activity; n counts its calls from 1
+	calls    []string                     // in the order in which they were answered
+	counts   map[string]int
+	recorded []orderflow.TimelineEntry
+	payments []orderflow.PaymentRecord
+	status   string // what releasing and expiring find
+	deadline time.Time
+}
+
+var errDown = errors.New("connection refused")
+
+func refuse(kind string, details ...any) error {
+	return temporal.NewNonRetryableApplicationError(kind, kind, nil, details...)
+}
+
+func newHarness(t *testing.T) *harness {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	h := &harness{t: t, env: suite.NewTestWorkflowEnvironment(), script: map[string]func(int) error{}, counts: map[string]int{}, status: orderflow.ReservationReleased}
+	h.env.SetWorkflowRunTimeout(48 * time.Hour)
+	h.env.SetTestTimeout(20 * time.Second)
+	h.env.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: orderflow.OrderWorkflow})
+	h.env.RegisterWorkflowWithOptions(workflows.Reservation, workflow.RegisterOptions{Name: orderflow.ReservationWorkflow})
+	register := func(name string, fn any) {
+		h.env.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
+	}
+	register(orderflow.ReserveStock, func(_ context.Context, in orderflow.ReserveInput) (orderflow.ReservationResult, error) {
+		err := h.answer(orderflow.ReserveStock)
+		if err == nil {
+			h.deadline = h.env.Now().Add(time.Duration(in.TTLSeconds) * time.Second)
+		}
+		return orderflow.ReservationResult{ReservationID: uuid.Max, Status: orderflow.ReservationPending, ExpiresAt: h.deadline}, err
+	})
+	register(orderflow.ExtendReservation, func(_ context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+		err := h.answer(orderflow.ExtendReservation)
+		if err == nil && in.ExpiresAt.After(h.deadline) {
+			h.deadline = *in.ExpiresAt
+		}
+		return orderflow.ReservationResult{Status: orderflow.ReservationPending, ExpiresAt: h.deadline}, err
+	})
+	for name, status := range map[string]string{
+		orderflow.ConfirmReservation: orderflow.ReservationConfirmed, orderflow.ReleaseStock: "",
+		orderflow.ExpireReservation: orderflow.ReservationExpired, orderflow.ReturnStock: orderflow.ReservationConfirmed,
+	} {
+		register(name, func(context.Context, orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+			err := h.answer(name)
+			if status == "" {
+				return orderflow.ReservationResult{Status: h.status}, err
+			}
+			return orderflow.ReservationResult{Status: status}, err
+		})
+	}
+	for _, name := range []string{orderflow.AuthorisePayment, orderflow.CapturePayment, orderflow.VoidPayment} {
+		register(name, func(_ context.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+			return orderflow.PaymentResult{Provider: "test", ProviderRef: in.PaymentKey}, h.answer(name)
+		})
+	}
+	register(orderflow.RecordOrder, func(_ context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
+		err := h.answer(orderflow.RecordOrder)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if err == nil {
+			h.recorded = append(h.recorded, in.Entries...)
+			h.payments = append(h.payments, in.Payments...)
+		}
+		return orderflow.RecordResult{Seq: in.View.Seq}, err
+	})
+	return h
+}
+
+// answer is what the script says to the next call of an activity.
+func (h *harness) answer(name string) error {
+	h.mu.Lock()
+	h.counts[name]++
+	n, say := h.counts[name], h.script[name]
+	h.mu.Unlock()
+	var err error
+	if say != nil {
+		err = say(n)
+	}
+	if err == nil && name != orderflow.RecordOrder {
+		h.mu.Lock()
+		h.calls = append(h.calls, name)
+		h.mu.Unlock()
+	}
+	return err
+}
+
+// always makes every call of an activity fail.
+func always(err error) func(int) error { return func(int) error { return err } }
+
+// until makes calls fail before the given time of the workflow's clock. Temporal's test environment
+// ends a retry after ten attempts, so a step without a limit survives about 55 s of it, and as long
+// again after it was marked for operators.
+func (h *harness) until(after time.Duration, err error) func(int) error {
+	start := h.env.Now()
+	return func(int) error {
+		if h.env.Now().Sub(start) < after {
+			return err
+		}
+		return nil
+	}
+}
+
+// reply is what became of an update.
+type reply struct {
+	done     bool
+	rejected bool // by the validator: it left no trace
+	result   any
+	err      error
+}
+
+// code is the type of the refusal, or "".
+func (r *reply) code() string {
+	var app *temporal.ApplicationError
+	if errors.As(r.err, &app) {
+		return app.Type()
+	}
+	return ""
+}
+
+// send sends an update at the given time after the start.
+func (h *harness) send(after time.Duration, name string, arg any) *reply {
+	r := &reply{}
+	h.env.RegisterDelayedCallback(func() {
+		h.env.UpdateWorkflow(name, uuid.NewString(), &testsuite.TestUpdateCallback{
+			OnReject:   func(err error) { r.done, r.rejected, r.err = true, true, err },
+			OnAccept:   func() {},
+			OnComplete: func(result any, err error) { r.done, r.result, r.err = true, result, err },
+		}, arg)
+	}, after)
+	return r
+}
+
+func (h *harness) pay(after time.Duration) *reply {
+	return h.send(after, orderflow.UpdatePay, orderflow.PayInput{Method: "pm_ok", Actor: "alice"})
+}
+
+func (h *harness) cancel(after time.Duration) *reply {
+	return h.send(after, orderflow.UpdateCancel, orderflow.CancelInput{Actor: "alice", Reason: "changed my mind"})
+}
+
+func (h *harness) extend(after time.Duration, ttl int) *reply {
+	return h.send(after, orderflow.UpdateExtend, orderflow.ExtendInput{TTLSeconds: ttl, Actor: "alice"})
+}
+
+// run runs an order with the given time to live and returns what it ended with.
+func (h *harness) run(ttl int, change ...func(*orderflow.OrderInput)) orderflow.OrderResult {
+	h.t.Helper()
+	price := money.Amount{Minor: 1250, Currency: "EUR"}
+	in := orderflow.OrderInput{
+		OrderID: uuid.New(), RequestHash: "hash", CustomerID: "alice", Total: price, TTLSeconds: ttl, PlacedAt: h.env.Now(),
+		Lines: []orderflow.Line{{LineNo: 1, ProductID: uuid.New(), SKU: "A", Quantity: 1, UnitPrice: price, Total: price}},
+	}
+	for _, c := range change {
+		c(&in)
+	}
+	h.env.ExecuteWorkflow(orderflow.OrderWorkflow, in)
+	require.True(h.t, h.env.IsWorkflowCompleted())
+	require.NoError(h.t, h.env.GetWorkflowError())
+	var out orderflow.OrderResult
+	require.NoError(h.t, h.env.GetWorkflowResult(&out))
+	h.checkTimeline(out.State)
+	return out
+}
+
+// checkTimeline holds what was recorded to the table: numbered without a gap, each entry beginning
+// where the one before ended, and every change of state one that the table has.
+func (h *harness) checkTimeline(last order.State) {
+	h.t.Helper()
+	state := order.New
+	for i, e := range h.recorded {
+		require.EqualValues(h.t, i+1, e.Seq)
+		require.Equal(h.t, state, e.From, "entry %d", e.Seq)
+		if e.From != e.State {
+			require.Contains(h.t, order.Transitions(), order.Transition{From: e.From, To: e.State})
+		}
+		state = e.State
+	}
+	require.Equal(h.t, last, state)
+}
+
+func (h *harness) events() []order.Event {
+	out := make([]order.Event, len(h.recorded))
+	for i, e := range h.recorded {
+		out[i] = e.Event
+	}
+	return out
+}
+
+// called returns the calls that succeeded, in order, without those of the given names.
+func (h *harness) called(without ...string) []string {
+	out := []string{}
+next:
+	for _, c := range h.calls {
+		for _, w := range without {
+			if c == w {
+				continue next
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}

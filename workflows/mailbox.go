@@ -1,0 +1,116 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// mailbox is how a workflow's one loop is reached: update handlers put commands in and wait, the loop
+// takes them out one at a time, and the timer is one more of its inputs. I is the type of what can be
+// asked.
+type mailbox[I comparable] struct {
+	commands []*command[I]
+}
+
+// command is one request, on its way from an update handler to the loop and back.
+type command[I comparable] struct {
+	input         I
+	actor, reason string
+	run           func(workflow.Context) error // carries it out; runs in the loop
+	done          bool
+	err           error
+}
+
+// ask puts a command in and returns once the loop has carried it out, with the command's error. The
+// handler outlives a cancellation of the workflow, because whoever waits is owed an answer.
+func (m *mailbox[I]) ask(ctx workflow.Context, c *command[I]) error {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	m.put(c)
+	if err := workflow.Await(ctx, func() bool { return c.done }); err != nil {
+		return err
+	}
+	return c.err
+}
+
+func (m *mailbox[I]) put(c *command[I]) { m.commands = append(m.commands, c) }
+
+func (m *mailbox[I]) empty() bool { return len(m.commands) == 0 }
+
+// waiting returns the first command of the kind that is not finished, also the one under way.
+func (m *mailbox[I]) waiting(input I) *command[I] {
+	for _, c := range m.commands {
+		if c.input == input {
+			return c
+		}
+	}
+	return nil
+}
+
+// take carries out the first command, to its end even when the workflow is cancelled meanwhile: money
+// or stock whose fate is not known cannot be left alone.
+func (m *mailbox[I]) take(ctx workflow.Context) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	c := m.commands[0]
+	c.err = c.run(ctx)
+	m.commands, c.done = m.commands[1:], true
+}
+
+// answerRest gives every command whose turn will not come the answer that settle has for it.
+func (m *mailbox[I]) answerRest(settle func(*command[I]) error) {
+	for _, c := range m.commands {
+		c.err, c.done = settle(c), true
+	}
+	m.commands = nil
+}
+
+// What a loop woke up for.
+type wake int
+
+const (
+	wakeCommand wake = iota
+	wakeDeadline
+	wakeCancelled // the workflow itself was cancelled
+)
+
+// next waits for the input that comes first. When several are there at once a command goes before the
+// deadline, because inventory's clock, not ours, decides whether it comes too late.
+//
+// The timer is armed from the absolute deadline, never from a duration that travelled, and is
+// cancelled when something else came first. In one workflow task the two leave no event.
+func (m *mailbox[I]) next(ctx workflow.Context, deadline time.Time, summary string) wake {
+	timerCtx, stop := workflow.WithCancel(ctx)
+	defer stop()
+	timer := workflow.NewTimerWithOptions(timerCtx, deadline.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: summary})
+	due := func() bool { return timer.IsReady() && ctx.Err() == nil }
+	err := workflow.Await(ctx, func() bool { return !m.empty() || due() })
+	switch {
+	case err != nil:
+		return wakeCancelled
+	case !m.empty():
+		return wakeCommand
+	}
+	return wakeDeadline
+}
+
+// The pauses before inventory is asked again whether a reservation is due that it called early: its
+// clock is behind ours.
+const (
+	firstEarlyPause = 100 * time.Millisecond
+	maxEarlyPause   = 5 * time.Second
+)
+
+// wakeAt is the deadline, or a little later where our clock said so often in a row that it had come and
+// inventory's did not.
+func wakeAt(ctx workflow.Context, deadline time.Time, early int) time.Time {
+	if early == 0 {
+		return deadline
+	}
+	soonest := workflow.Now(ctx).Add(min(firstEarlyPause<<min(early-1, 10), maxEarlyPause))
+	if soonest.After(deadline) {
+		return soonest
+	}
+	return deadline
+}

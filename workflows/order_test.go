@@ -1,0 +1,317 @@
+package workflows_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+const (
+	reserve   = orderflow.ReserveStock
+	extend    = orderflow.ExtendReservation
+	confirm   = orderflow.ConfirmReservation
+	release   = orderflow.ReleaseStock
+	expire    = orderflow.ExpireReservation
+	giveBack  = orderflow.ReturnStock
+	authorise = orderflow.AuthorisePayment
+	capture   = orderflow.CapturePayment
+	void      = orderflow.VoidPayment
+	record    = orderflow.RecordOrder
+)
+
+func outcome(t *testing.T, r *reply) orderflow.PayOutcome {
+	t.Helper()
+	require.True(t, r.done)
+	require.NoError(t, r.err)
+	return r.result.(orderflow.PayResult).Outcome
+}
+
+func TestPaidOrderUndoesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	paid := h.pay(time.Second)
+	require.Equal(t, order.Confirmed, h.run(60).State)
+	require.Equal(t, orderflow.PayCaptured, outcome(t, paid))
+	require.Equal(t, []string{reserve, extend, authorise, confirm, capture}, h.called())
+	require.Equal(t, []order.Event{order.EventReserved, order.EventPaymentStarted, order.EventPaid, order.EventConfirmed}, h.events())
+}
+
+func TestPaidAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	require.Equal(t, order.Confirmed, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
+	require.Equal(t, []string{reserve, extend, authorise, confirm, capture}, h.called())
+}
+
+// TestPayAtTheDeadline: whoever comes first, one wins. In the last millisecond inventory's clock
+// decides; once our timer has fired, the order cannot be paid any more.
+func TestPayAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		at   time.Duration
+		word error
+		ends order.State
+	}{
+		"before, and inventory still holds":   {60*time.Second - time.Millisecond, nil, order.Confirmed},
+		"before, and inventory says too late": {60*time.Second - time.Millisecond, refuse(orderflow.ErrReservationExpired), order.Expired},
+		"at once with the timer":              {60 * time.Second, nil, order.Expired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.script[extend] = always(c.word)
+			h.script[record] = h.until(90*time.Second, errDown)
+			paid := h.pay(c.at)
+			require.Equal(t, c.ends, h.run(60).State)
+			if c.ends == order.Expired {
+				require.NotContains(t, h.called(), authorise, "nothing is asked of the provider")
+				require.NotEqual(t, orderflow.PayCaptured, paid.result)
+			}
+			if c.word != nil {
+				require.Equal(t, orderflow.PayExpired, outcome(t, paid))
+			}
+		})
+	}
+}
+
+// TestRefusedCapture undoes last-first: the money, then the stock that had left the shelf.
+func TestRefusedCapture(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.status = orderflow.ReservationConfirmed
+	h.script[capture] = always(refuse(orderflow.ErrPaymentRefused, "authorisation_expired"))
+	paid := h.pay(time.Second)
+	require.Equal(t, order.Failed, h.run(60).State)
+	require.Equal(t, orderflow.PayFailed, outcome(t, paid))
+	require.Equal(t, []string{reserve, extend, authorise, confirm, void, release, giveBack}, h.called())
+}
+
+func TestCancelDuringPayment(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		slow   string // the step that is under way when the order is called off
+		status string // what the release finds
+		calls  []string
+	}{
+		"extension":     {extend, orderflow.ReservationReleased, []string{reserve, extend, release}},
+		"authorisation": {authorise, orderflow.ReservationReleased, []string{reserve, extend, authorise, void, release}},
+		"confirmation":  {confirm, orderflow.ReservationConfirmed, []string{reserve, extend, authorise, confirm, void, release, giveBack}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.status = c.status
+			h.script[c.slow] = h.until(10*time.Second, errDown)
+			paid, cancelled := h.pay(time.Second), h.cancel(4*time.Second)
+			require.Equal(t, order.Cancelled, h.run(60).State)
+			require.Equal(t, orderflow.PayCancelled, outcome(t, paid))
+			require.NoError(t, cancelled.err)
+			require.Equal(t, c.calls, h.called())
+			last := h.recorded[len(h.recorded)-1]
+			require.Equal(t, []string{"alice", "changed my mind"}, []string{last.Actor, last.Reason})
+		})
+	}
+}
+
+// TestCancelDuringCaptureIsTooLate: money that is being taken is taken.
+func TestCancelDuringCaptureIsTooLate(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[capture] = h.until(10*time.Second, errDown)
+	paid, cancelled := h.pay(time.Second), h.cancel(4*time.Second)
+	require.Equal(t, order.Confirmed, h.run(60).State)
+	require.Equal(t, orderflow.PayCaptured, outcome(t, paid))
+	require.Equal(t, string(order.InvalidState), cancelled.code())
+	require.NotContains(t, h.called(), void)
+}
+
+func TestTwoPaysAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[authorise] = h.until(10*time.Second, errDown)
+	first, second := h.pay(time.Second), h.pay(time.Second)
+	require.Equal(t, order.Confirmed, h.run(60).State)
+	require.Equal(t, orderflow.PayCaptured, outcome(t, first))
+	require.Equal(t, string(order.PaymentInProgress), second.code())
+	require.Equal(t, []string{reserve, extend, authorise, confirm, capture}, h.called())
+}
+
+// TestWorkflowCancelled is an operator who cancels with Temporal's own tools.
+func TestWorkflowCancelled(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		set   func(*harness)
+		calls []string
+	}{
+		"pending":  {func(h *harness) { h.script[reserve] = always(errDown) }, []string{release}},
+		"reserved": {func(*harness) {}, []string{reserve, release}},
+		"paying": {func(h *harness) {
+			h.script[authorise] = h.until(10*time.Second, errDown)
+			h.pay(time.Second)
+		}, []string{reserve, extend, authorise, void, release}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			c.set(h)
+			h.env.RegisterDelayedCallback(h.env.CancelWorkflow, 4*time.Second)
+			require.Equal(t, order.Cancelled, h.run(60).State)
+			require.Equal(t, c.calls, h.called())
+			require.Equal(t, orderflow.ActorTemporal, h.recorded[len(h.recorded)-1].Actor)
+		})
+	}
+}
+
+// TestInventoryDownAtTheDeadline: expired and unpayable at once, marked for operators when it goes on,
+// and the stock goes back when inventory does.
+func TestInventoryDownAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[expire] = h.until(140*time.Second, errDown)
+	late, cancelled := h.pay(70*time.Second), h.cancel(80*time.Second)
+	marked := []bool{}
+	h.env.OnUpsertTypedSearchAttributes(needsOperator(func(v bool) { marked = append(marked, v) })).Return(nil).Maybe()
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.Equal(t, string(order.Overdue), late.code())
+	require.Equal(t, string(order.InvalidState), cancelled.code())
+	require.Equal(t, []order.Event{order.EventReserved, order.EventExpired, order.EventStockReleased}, h.events())
+	require.WithinDuration(t, h.recorded[0].At.Add(time.Minute), h.recorded[1].At, 3*time.Second)
+	require.GreaterOrEqual(t, h.recorded[2].At.Sub(h.recorded[1].At), 75*time.Second)
+	require.Equal(t, []bool{true, false}, marked)
+}
+
+// TestOrdersDatabaseDown never delays a release.
+func TestOrdersDatabaseDown(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[record] = h.until(100*time.Second, errDown)
+	start := h.env.Now()
+	var released time.Duration
+	h.script[expire] = func(int) error { released = h.env.Now().Sub(start); return nil }
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.InDelta(t, 60, released.Seconds(), 3)
+	require.Equal(t, []order.Event{order.EventReserved, order.EventStockReleased, order.EventExpired}, h.events(), "all of it is recorded afterwards")
+}
+
+// TestClockAhead asks inventory a bounded number of times when its clock is behind ours.
+func TestClockAhead(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	start := h.env.Now()
+	h.script[expire] = h.until(90*time.Second, refuse(orderflow.ErrNotDue, start.Add(60*time.Second)))
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.LessOrEqual(t, h.counts[expire], 15)
+}
+
+func TestExtension(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	extended := h.extend(30*time.Second, 120)
+	shorter := h.extend(40*time.Second, 5)
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.NoError(t, extended.err)
+	require.NoError(t, shorter.err)
+	require.Equal(t, []order.Event{order.EventReserved, order.EventExtended, order.EventStockReleased, order.EventExpired}, h.events())
+	entry := h.recorded[1]
+	require.Equal(t, "alice", entry.Actor)
+	require.WithinDuration(t, h.recorded[0].At.Add(150*time.Second), *entry.NextDeadline, time.Second)
+	require.WithinDuration(t, *entry.NextDeadline, h.recorded[3].At, 2*time.Second)
+	require.Equal(t, 1, h.counts[extend], "a deadline is never shortened, so nothing is asked")
+}
+
+func TestExtensionRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		word    error
+		ttl     int
+		outcome orderflow.ExtendOutcome
+		code    string
+		ends    order.State
+	}{
+		"too long":          {nil, 25 * 3600, "", orderflow.ErrInvalidDuration, order.Expired},
+		"expired":           {refuse(orderflow.ErrReservationExpired), 90, orderflow.ExtendTooLate, "", order.Expired},
+		"released":          {refuse(orderflow.ErrReservationClosed, "released"), 90, orderflow.ExtendClosed, "", order.Failed},
+		"inventory is down": {errDown, 90, orderflow.ExtendUnavailable, "", order.Expired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.script[extend] = always(c.word)
+			got := h.extend(30*time.Second, c.ttl)
+			require.Equal(t, c.ends, h.run(60).State)
+			require.Equal(t, c.code, got.code())
+			if c.code == "" {
+				require.Equal(t, c.outcome, got.result.(orderflow.ExtendResult).Outcome)
+			}
+		})
+	}
+}
+
+// TestExtensionWhoseAnswerIsLost has moved the deadline all the same: inventory says so when asked.
+func TestExtensionWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	start := h.env.Now()
+	h.script[extend] = always(errDown)
+	h.script[expire] = h.until(120*time.Second, refuse(orderflow.ErrNotDue, start.Add(120*time.Second)))
+	h.extend(30*time.Second, 90)
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.WithinDuration(t, start.Add(120*time.Second), h.recorded[len(h.recorded)-1].At, 3*time.Second)
+}
+
+// TestProviderDown: a payment whose outcome stays unknown is voided under its own key, and the order
+// can be paid again; where that gets no answer either, the order expires and the void goes on.
+func TestProviderDown(t *testing.T) {
+	t.Parallel()
+	t.Run("the void is answered", func(t *testing.T) {
+		t.Parallel()
+		h := newHarness(t)
+		h.script[authorise] = always(errDown)
+		paid := h.pay(time.Second)
+		require.Equal(t, order.Expired, h.run(60).State)
+		require.Equal(t, orderflow.PayUnavailable, outcome(t, paid))
+		require.Equal(t, []string{reserve, extend, void, expire}, h.called())
+	})
+	t.Run("nothing is answered", func(t *testing.T) {
+		t.Parallel()
+		h := newHarness(t)
+		h.script[authorise] = always(errDown)
+		h.script[void] = h.until(200*time.Second, errDown)
+		paid, late := h.pay(time.Second), h.pay(150*time.Second)
+		require.Equal(t, order.Expired, h.run(60).State)
+		require.Equal(t, orderflow.PayUnavailable, outcome(t, paid))
+		require.Equal(t, string(order.Overdue), late.code())
+		require.Equal(t, []string{reserve, extend, release, void}, h.called(), "the stock does not wait for the provider")
+	})
+}
+
+func TestThirdDeclineEndsTheOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[authorise] = always(refuse(orderflow.ErrPaymentDeclined, "card_declined"))
+	for i := range 3 {
+		h.pay(time.Duration(i+1) * time.Second)
+	}
+	late := h.pay(10 * time.Second)
+	h.script[record] = h.until(20*time.Second, errDown)
+	require.Equal(t, order.Failed, h.run(60).State)
+	require.Equal(t, string(order.InvalidState), late.code())
+	require.Equal(t, 3, h.counts[authorise])
+	require.NotContains(t, h.called(), void, "what was declined has nothing to void")
+	require.Equal(t, 1, h.counts[release])
+}
+
+// TestReservationGoneWhilePaying: somebody released it in inventory. Nobody is charged.
+func TestReservationGoneWhilePaying(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[confirm] = always(refuse(orderflow.ErrReservationClosed, "released"))
+	paid := h.pay(time.Second)
+	require.Equal(t, order.Failed, h.run(60).State)
+	require.Equal(t, orderflow.PayFailed, outcome(t, paid))
+	require.Equal(t, []string{reserve, extend, authorise, void, release}, h.called())
+}

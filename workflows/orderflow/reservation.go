@@ -1,0 +1,44 @@
+package orderflow
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ReservationStart starts the workflow of a reservation from outside.
+type ReservationStart struct {
+	ReservationID uuid.UUID     `json:"reservation_id"`
+	OwnerID       uuid.UUID     `json:"owner_id"`     // see CustomerReservationOwner
+	RequestHash   string        `json:"request_hash"` // SHA-256 of the canonical request, hex
+	Actor         string        `json:"actor"`
+	TTLSeconds    int           `json:"ttl_seconds"` // 0 leaves it to inventory
+	Lines         []ReserveLine `json:"lines"`
+	CorrelationID string        `json:"correlation_id,omitempty"`
+	PlacedAt      time.Time     `json:"placed_at"`
+}
+
+// ReservationView is a reservation from outside as its workflow knows it. An empty status means that
+// it is not decided yet, or was refused.
+type ReservationView struct {
+	ReservationID uuid.UUID   `json:"reservation_id"`
+	RequestHash   string      `json:"request_hash"`
+	Status        string      `json:"status,omitempty"`
+	ExpiresAt     *time.Time  `json:"expires_at,omitempty"`
+	Refusal       *Refusal    `json:"refusal,omitempty"`
+	Short         []ShortLine `json:"short,omitempty"` // of an out_of_stock refusal
+}
+
+// Refusal is why inventory did not reserve, in the terms of its contract.
+type Refusal struct {
+	Code   string `json:"code"`
+	Field  string `json:"field,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// ResolveInput asks to confirm or to release a reservation from outside.
+type ResolveInput struct {
+	Actor         string `json:"actor"`
+	Reason        string `json:"reason,omitempty"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}

@@ -1,0 +1,204 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/workflows/orderflow"
+)
+
+// Reservation holds stock for somebody who has no order with us, and owns the timer that gives it
+// back: no reservation is ever without one. It ends confirmed, released, expired or refused.
+func Reservation(ctx workflow.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
+	r := &reservationRun{in: in, root: ctx, ref: orderflow.ReservationRef{
+		OwnerKind: orderflow.OwnerCustomer, OwnerID: in.OwnerID, Number: 1, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
+	}}
+	if err := r.handleUpdates(ctx); err != nil {
+		return orderflow.ReservationView{}, err
+	}
+	r.reserve(ctx)
+	for r.status == orderflow.ReservationPending {
+		r.next(ctx)
+	}
+	return r.finish(ctx)
+}
+
+// reservationRun is the whole state of one reservation's workflow.
+type reservationRun struct {
+	in        orderflow.ReservationStart
+	root      workflow.Context
+	ref       orderflow.ReservationRef
+	decided   bool
+	status    string // as inventory names it; empty until it holds the stock
+	expiresAt time.Time
+	early     int
+	refusal   *orderflow.Refusal
+	short     []orderflow.ShortLine
+	shown     time.Time
+	mailbox   mailbox[string] // inputs are the names of the updates
+}
+
+// reserve holds the stock, or keeps why it cannot be held. Inventory may be down for as long as the
+// reservation would have lived; after that nobody wants it any more.
+func (r *reservationRun) reserve(ctx workflow.Context) {
+	held, err := reserveStockWithin(ctx, orderflow.ReserveInput{
+		Reservation: r.ref, Actor: r.in.Actor, TTLSeconds: r.in.TTLSeconds, Lines: r.in.Lines, CorrelationID: r.in.CorrelationID,
+	}, r.patience())
+	switch {
+	case err == nil:
+		r.status, r.expiresAt = held.Status, held.ExpiresAt
+	case refusal(err) == orderflow.ErrOutOfStock:
+		r.refusal, r.short = &orderflow.Refusal{Code: orderflow.ErrOutOfStock}, details[[]orderflow.ShortLine](err)
+	case refusal(err) == orderflow.ErrReservationRefused:
+		why := details[orderflow.Refusal](err)
+		r.refusal = &why
+	case refusal(err) == orderflow.ErrReservationClosed:
+		r.refusal = &orderflow.Refusal{Code: orderflow.ErrReservationClosed, Detail: details[string](err)}
+	default: // no answer in all that time, or cancelled: the reserve may still arrive, and must not hold anything
+		r.resolve(ctx, releaseStock, r.resolveInput(orderflow.ActorSystem, "not reserved in time", ""))
+	}
+	r.decided = true
+}
+
+// patience is how long a reserve may go on while inventory does not answer.
+func (r *reservationRun) patience() time.Duration {
+	if r.in.TTLSeconds > 0 {
+		return time.Duration(r.in.TTLSeconds) * time.Second
+	}
+	return defaultPatience
+}
+
+// defaultPatience stands in for inventory's own default time to live, which the workflow does not know.
+const defaultPatience = 15 * time.Minute
+
+// next waits for the one input that comes first and carries it out.
+func (r *reservationRun) next(ctx workflow.Context) {
+	r.show(ctx)
+	switch r.mailbox.next(ctx, wakeAt(ctx, r.expiresAt, r.early), "the reservation expires") {
+	case wakeCommand:
+		r.mailbox.take(ctx)
+	case wakeDeadline:
+		r.expire(ctx)
+	case wakeCancelled:
+		r.resolve(ctx, releaseStock, r.resolveInput(orderflow.ActorTemporal, "the workflow was cancelled", ""))
+	}
+}
+
+// expire gives the stock back when inventory says that the deadline has come. Unlike an order, which
+// is unpayable at once, a reservation has no state but inventory's, so this waits for its answer.
+func (r *reservationRun) expire(ctx workflow.Context) {
+	in := r.resolveInput(orderflow.ActorSystem, "the deadline has passed", "")
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	res, err := expireReservation(ctx, in, true)
+	if err != nil && !isFinal(err) {
+		res, err = expireReservation(ctx, in, false)
+	}
+	switch {
+	case refusal(err) == orderflow.ErrNotDue:
+		r.expiresAt = details[time.Time](err)
+		r.early++
+	case err == nil:
+		r.status = res.Status
+	default:
+		r.lost(ctx, err)
+	}
+}
+
+// resolution is a step that ends a reservation.
+type resolution func(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error)
+
+// resolve ends the reservation in the way of the given step, for as long as that takes.
+func (r *reservationRun) resolve(ctx workflow.Context, by resolution, in orderflow.ReservationInput) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	res, err := by(ctx, in, false)
+	if err != nil {
+		r.lost(ctx, err)
+		return
+	}
+	r.status = res.Status
+}
+
+// lost ends a reservation that inventory does not hold any more, or refuses to resolve.
+func (r *reservationRun) lost(ctx workflow.Context, err error) {
+	switch refusal(err) {
+	case orderflow.ErrReservationExpired:
+		// Too late to confirm, and the stock must go back: the loop's timer is due.
+		r.expire(ctx)
+	case orderflow.ErrReservationClosed:
+		r.status = details[string](err)
+	default:
+		workflow.GetLogger(ctx).Error("inventory refuses to resolve a reservation", "error", err)
+		markNeedsOperator(ctx, true)
+		r.status = orderflow.ReservationReleased
+		r.refusal = &orderflow.Refusal{Code: orderflow.ErrReservationRefused, Detail: err.Error()}
+	}
+}
+
+// extend moves the deadline to a later moment, never to an earlier one.
+func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) error {
+	until := workflow.Now(ctx).Add(time.Duration(in.TTLSeconds) * time.Second)
+	if err := checkHold(until, r.in.PlacedAt); err != nil {
+		return err
+	}
+	to := r.resolveInput(in.Actor, "extended on request", in.CorrelationID)
+	to.ExpiresAt = &until
+	held, err := extendReservation(ctx, to, min(max(r.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
+	switch {
+	case err == nil:
+		r.expiresAt, r.early = held.ExpiresAt, 0
+		return nil
+	case refusal(err) != "":
+		r.lost(ctx, err)
+		return r.refuse()
+	}
+	return temporal.NewNonRetryableApplicationError("inventory did not answer; try again", orderflow.ErrUnavailable, err)
+}
+
+func (r *reservationRun) resolveInput(actor, reason, correlationID string) orderflow.ReservationInput {
+	if correlationID == "" {
+		correlationID = r.in.CorrelationID
+	}
+	return orderflow.ReservationInput{Reservation: r.ref, Actor: actor, Reason: reason, CorrelationID: correlationID}
+}
+
+// finish answers whoever still waits.
+func (r *reservationRun) finish(ctx workflow.Context) (orderflow.ReservationView, error) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	r.mailbox.answerRest(func(c *command[string]) error { return r.refuse() })
+	r.show(ctx)
+	err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+	return r.view(), err
+}
+
+func (r *reservationRun) view() orderflow.ReservationView {
+	v := orderflow.ReservationView{ReservationID: r.in.ReservationID, RequestHash: r.in.RequestHash, Status: r.status, Refusal: r.refusal, Short: r.short}
+	if !r.expiresAt.IsZero() {
+		t := r.expiresAt
+		v.ExpiresAt = &t
+	}
+	return v
+}
+
+// show brings the search attributes up to date where the reservation rests.
+func (r *reservationRun) show(ctx workflow.Context) {
+	deadline := r.expiresAt
+	if r.status != orderflow.ReservationPending {
+		deadline = time.Time{}
+	}
+	if deadline.Equal(r.shown) {
+		return
+	}
+	r.shown = deadline
+	attribute := orderflow.AttrExpiresAt.ValueUnset()
+	if !deadline.IsZero() {
+		attribute = orderflow.AttrExpiresAt.ValueSet(deadline)
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attribute); err != nil {
+		workflow.GetLogger(ctx).Warn("cannot update the search attributes", "error", err)
+	}
+}

@@ -1,0 +1,82 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/workflows/orderflow"
+)
+
+// handleUpdates registers what a reservation from outside answers, before anything blocks.
+func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
+	place := func(ctx workflow.Context, _ orderflow.PlaceInput) (orderflow.ReservationView, error) {
+		ctx, cancel := workflow.NewDisconnectedContext(ctx)
+		defer cancel()
+		err := workflow.Await(ctx, func() bool { return r.decided })
+		return r.view(), err
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePlace, place, workflow.UpdateHandlerOptions{
+		Description: "Waits until inventory has decided and answers how the reservation stands.",
+	}); err != nil {
+		return err
+	}
+	if err := r.handleResolve(ctx, orderflow.UpdateRelease, releaseStock); err != nil {
+		return err
+	}
+	if err := r.handleResolve(ctx, orderflow.UpdateConfirm, func(ctx workflow.Context, in orderflow.ReservationInput, _ bool) (orderflow.ReservationResult, error) {
+		return confirmReservation(ctx, in)
+	}); err != nil {
+		return err
+	}
+	extend := func(ctx workflow.Context, in orderflow.ExtendInput) (orderflow.ReservationView, error) {
+		return r.request(ctx, orderflow.UpdateExtend, func(ctx workflow.Context) error { return r.extend(ctx, in) })
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateExtend, extend, workflow.UpdateHandlerOptions{
+		Validator: func(in orderflow.ExtendInput) error {
+			if in.TTLSeconds <= 0 {
+				return temporal.NewNonRetryableApplicationError("name a time to live in seconds", orderflow.ErrInvalidInput, nil)
+			}
+			return r.refuse()
+		},
+		Description: "Holds the stock for longer.",
+	}); err != nil {
+		return err
+	}
+	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, func() (orderflow.ReservationView, error) { return r.view(), nil },
+		workflow.QueryHandlerOptions{Description: "The reservation's status and deadline."})
+}
+
+// handleResolve registers an update that ends the reservation by the given step.
+func (r *reservationRun) handleResolve(ctx workflow.Context, name string, by resolution) error {
+	handler := func(ctx workflow.Context, in orderflow.ResolveInput) (orderflow.ReservationView, error) {
+		return r.request(ctx, name, func(ctx workflow.Context) error {
+			r.resolve(ctx, by, r.resolveInput(in.Actor, in.Reason, in.CorrelationID))
+			return nil
+		})
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, name, handler, workflow.UpdateHandlerOptions{
+		Validator:   func(orderflow.ResolveInput) error { return r.refuse() },
+		Description: "Ends the reservation: " + name + ".",
+	})
+}
+
+func (r *reservationRun) request(ctx workflow.Context, name string, run func(workflow.Context) error) (orderflow.ReservationView, error) {
+	if err := r.refuse(); err != nil {
+		return orderflow.ReservationView{}, err
+	}
+	err := r.mailbox.ask(ctx, &command[string]{input: name, run: run})
+	return r.view(), err
+}
+
+// refuse returns why the reservation can be neither resolved nor extended, or nil.
+func (r *reservationRun) refuse() error {
+	switch {
+	case !r.decided:
+		return temporal.NewNonRetryableApplicationError("inventory has not decided yet; try again shortly", orderflow.ErrUnavailable, nil)
+	case r.status != orderflow.ReservationPending:
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the reservation is %s", r.status), orderflow.ErrReservationClosed, nil, r.status)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package workflows_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+// reach brings an order into a state in which it is at the given moment and stays for a while. The
+// orders database is down until later, so that an order that has ended is still there to be asked.
+var reach = map[order.State]struct {
+	at     time.Duration
+	ends   order.State // when nothing more happens
+	follow time.Duration
+	set    func(h *harness)
+}{
+	order.Pending: {at: 3 * time.Second, ends: order.Expired, set: func(h *harness) {
+		h.script[orderflow.ReserveStock] = h.until(20*time.Second, errDown)
+	}},
+	order.Reserved: {at: 3 * time.Second, ends: order.Expired, set: func(*harness) {}},
+	order.Paying: {at: 3 * time.Second, ends: order.Confirmed, set: func(h *harness) {
+		h.script[orderflow.AuthorisePayment] = h.until(20*time.Second, errDown)
+		h.pay(time.Second)
+	}},
+	order.Confirmed: {at: 20 * time.Second, ends: order.Confirmed, set: func(h *harness) { h.pay(time.Second) }},
+	order.Rejected: {at: 20 * time.Second, ends: order.Rejected, set: func(h *harness) {
+		h.script[orderflow.ReserveStock] = always(refuse(orderflow.ErrOutOfStock, []orderflow.ShortLine{}))
+	}},
+	order.Expired:   {at: 80 * time.Second, ends: order.Expired, set: func(*harness) {}},
+	order.Cancelled: {at: 20 * time.Second, ends: order.Cancelled, set: func(h *harness) { h.cancel(time.Second) }},
+	order.Failed: {at: 20 * time.Second, ends: order.Failed, set: func(h *harness) {
+		h.script[orderflow.CapturePayment] = always(refuse(orderflow.ErrPaymentRefused, "gone"))
+		h.pay(time.Second)
+	}},
+}
+
+// TestEveryRequestInEveryState sends each request to an order in each state that it can be in, and
+// holds the workflow to the table.
+func TestEveryRequestInEveryState(t *testing.T) {
+	t.Parallel()
+	for _, to := range order.Transitions() {
+		if _, ok := reach[to.To]; !ok {
+			require.Fail(t, "no way to reach", "%s", to.To)
+		}
+	}
+	for state, way := range reach {
+		for _, input := range []order.Input{order.Pay, order.Cancel, order.Extend} {
+			t.Run(fmt.Sprintf("%s/%s", state, input), func(t *testing.T) {
+				t.Parallel()
+				h := newHarness(t)
+				h.script[orderflow.RecordOrder] = h.until(100*time.Second, errDown)
+				way.set(h)
+				var before orderflow.View
+				h.env.RegisterDelayedCallback(func() {
+					value, err := h.env.QueryWorkflow(orderflow.QueryState)
+					require.NoError(t, err)
+					require.NoError(t, value.Get(&before))
+				}, way.at)
+				var got *reply
+				switch input {
+				case order.Pay:
+					got = h.pay(way.at)
+				case order.Cancel:
+					got = h.cancel(way.at)
+				case order.Extend:
+					got = h.extend(way.at, 90)
+				}
+				result := h.run(60)
+				require.Equal(t, state, before.State, "the order is where the test wants it")
+				require.True(t, got.done)
+				rule := order.Decide(state, input)
+				switch {
+				case rule.Refusal != "":
+					require.True(t, got.rejected, "refused before it left a trace")
+					require.Equal(t, string(rule.Refusal), got.code())
+					require.Equal(t, way.ends, result.State, "a refused request changes nothing")
+				case rule.Repeated:
+					require.NoError(t, got.err)
+					require.Equal(t, way.ends, result.State)
+				default:
+					require.NoError(t, got.err)
+					require.Contains(t, h.events(), rule.Event)
+				}
+			})
+		}
+	}
+}
+
+// TestRequestsBeforeAnythingIsDecided sends requests together with the start.
+func TestRequestsBeforeAnythingIsDecided(t *testing.T) {
+	t.Parallel()
+	for _, input := range []order.Input{order.Pay, order.Cancel, order.Extend} {
+		t.Run(string(input), func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			answered := make(chan struct{})
+			h.script[orderflow.ReserveStock] = func(int) error { <-answered; return nil }
+			var got *reply
+			switch input {
+			case order.Pay:
+				got = h.pay(0)
+			case order.Cancel:
+				got = h.cancel(0)
+			case order.Extend:
+				got = h.extend(0, 90)
+			}
+			h.env.RegisterDelayedCallback(func() { close(answered) }, 0)
+			result := h.run(60)
+			require.True(t, got.done)
+			if input == order.Cancel {
+				require.NoError(t, got.err)
+				require.Equal(t, order.Cancelled, result.State)
+				require.Contains(t, h.called(), orderflow.ReleaseStock, "a reserve that was under way may have held something")
+				return
+			}
+			require.Equal(t, string(order.NotReady), got.code())
+			require.Equal(t, order.Expired, result.State)
+		})
+	}
+}
