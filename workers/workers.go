@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -42,7 +43,7 @@ type Config struct {
 
 // stopTimeout is how long a stopping worker waits for activities that are under way. What does not
 // finish is retried by another worker.
-const stopTimeout = 10 * time.Second
+const stopTimeout = 8 * time.Second
 
 // Registrations is what a worker can do; the replayer and the tests use the same.
 type Registrations struct {
@@ -144,14 +145,20 @@ func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) err
 	if err := payments.Start(); err != nil {
 		return fmt.Errorf("poll the %s queue: %w", orderflow.PaymentsQueue, err)
 	}
-	defer payments.Stop()
 	orders := worker.New(c, orderflow.OrdersQueue, options)
 	RegisterWorkflows(orders)
 	g.RegisterOrderActivities(orders)
 	if err := orders.Start(); err != nil {
+		payments.Stop()
 		return fmt.Errorf("poll the %s queue: %w", orderflow.OrdersQueue, err)
 	}
-	defer orders.Stop()
+	// Both at once: what hangs on one queue must not use up the other's time to stop.
+	defer func() {
+		var stopping sync.WaitGroup
+		stopping.Go(payments.Stop)
+		stopping.Go(orders.Stop)
+		stopping.Wait()
+	}()
 	select {
 	case <-ctx.Done():
 		return nil

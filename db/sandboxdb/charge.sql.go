@@ -23,13 +23,15 @@ func (q *Queries) CaptureCharge(ctx context.Context, db DBTX, paymentKey string)
 	return result.RowsAffected(), nil
 }
 
-const countAuthoriseRequest = `-- name: CountAuthoriseRequest :exec
-UPDATE charges SET authorise_requests = authorise_requests + 1 WHERE payment_key = $1
+const countAuthoriseRequest = `-- name: CountAuthoriseRequest :one
+UPDATE charges SET authorise_requests = authorise_requests + 1 WHERE payment_key = $1 RETURNING authorise_requests
 `
 
-func (q *Queries) CountAuthoriseRequest(ctx context.Context, db DBTX, paymentKey string) error {
-	_, err := db.Exec(ctx, countAuthoriseRequest, paymentKey)
-	return err
+func (q *Queries) CountAuthoriseRequest(ctx context.Context, db DBTX, paymentKey string) (int32, error) {
+	row := db.QueryRow(ctx, countAuthoriseRequest, paymentKey)
+	var authorise_requests int32
+	err := row.Scan(&authorise_requests)
+	return authorise_requests, err
 }
 
 const getCharge = `-- name: GetCharge :one

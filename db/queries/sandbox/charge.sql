@@ -5,8 +5,8 @@ INSERT INTO charges (payment_key, provider_ref, method, amount_minor, currency, 
 VALUES (@payment_key, @provider_ref, @method, @amount_minor, @currency, @state, @decline_reason, @authorised_until, @authorise_requests)
 ON CONFLICT (payment_key) DO NOTHING;
 
--- name: CountAuthoriseRequest :exec
-UPDATE charges SET authorise_requests = authorise_requests + 1 WHERE payment_key = $1;
+-- name: CountAuthoriseRequest :one
+UPDATE charges SET authorise_requests = authorise_requests + 1 WHERE payment_key = $1 RETURNING authorise_requests;
 
 -- name: GetCharge :one
 SELECT * FROM charges WHERE payment_key = $1;

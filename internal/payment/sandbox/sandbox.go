@@ -20,8 +20,11 @@ import (
 
 // The test methods that the sandbox knows.
 const (
-	MethodOK       = "pm_ok"
-	MethodDeclined = "pm_declined"
+	MethodOK                = "pm_ok"
+	MethodDeclined          = "pm_declined"           // declined: card_declined
+	MethodInsufficientFunds = "pm_insufficient_funds" // declined: insufficient_funds
+	MethodTimeout           = "pm_timeout"            // authorised, but the first request gets no answer
+	MethodFlaky             = "pm_flaky"              // authorised, but the first two requests are answered 503
 )
 
 // Codes of the sandbox's problem documents.

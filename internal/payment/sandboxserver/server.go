@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/money"
 	"holdfast/internal/payment"
 	"holdfast/internal/payment/sandbox"
+	"holdfast/internal/problem"
 	"holdfast/internal/service"
 )
 
@@ -58,16 +59,26 @@ type server struct {
 	q    *sandboxdb.Queries
 }
 
-// decide says what becomes of an authorisation by its test method.
-func decide(method string) (state payment.State, reason string, known bool) {
-	switch method {
-	case sandbox.MethodOK:
-		return payment.Authorised, "", true
-	case sandbox.MethodDeclined:
-		return payment.Declined, "card_declined", true
-	}
-	return "", "", false
+// behaviour is how the sandbox treats an authorisation by a test method.
+type behaviour struct {
+	state  payment.State
+	reason string // of a decline
+	// What was done is not told to the first so many requests: they are left without an answer, or
+	// answered that the sandbox is unavailable. A caller who asks again under the same key learns it.
+	withheld, unavailable int32
 }
+
+var behaviours = map[string]behaviour{
+	sandbox.MethodOK:                {state: payment.Authorised},
+	sandbox.MethodDeclined:          {state: payment.Declined, reason: "card_declined"},
+	sandbox.MethodInsufficientFunds: {state: payment.Declined, reason: "insufficient_funds"},
+	sandbox.MethodTimeout:           {state: payment.Authorised, withheld: 1},
+	sandbox.MethodFlaky:             {state: payment.Authorised, unavailable: 2},
+}
+
+// withheldFor is how long a request is kept that gets no answer: longer than callers wait, and short
+// enough that the process still stops in order.
+const withheldFor = 11 * time.Second
 
 var validKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
 
@@ -77,7 +88,7 @@ func (s *server) authorise(c *gin.Context) {
 		httpx.Fail(c, err)
 		return
 	}
-	state, reason, known := decide(in.Method)
+	does, known := behaviours[in.Method]
 	_, currencyErr := money.Exponent(in.Amount.Currency)
 	switch {
 	case !validKey.MatchString(in.Key):
@@ -93,10 +104,11 @@ func (s *server) authorise(c *gin.Context) {
 	until := time.Now().UTC().Add(authorisedFor)
 	_, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
 		PaymentKey: in.Key, ProviderRef: "sbx_" + uuid.NewString(), Method: in.Method, AmountMinor: in.Amount.Minor,
-		Currency: in.Amount.Currency, State: string(state), DeclineReason: reason, AuthorisedUntil: &until,
+		Currency: in.Amount.Currency, State: string(does.state), DeclineReason: does.reason, AuthorisedUntil: &until,
 	})
+	requests := int32(0)
 	if err == nil {
-		err = s.q.CountAuthoriseRequest(c, s.pool, in.Key)
+		requests, err = s.q.CountAuthoriseRequest(c, s.pool, in.Key)
 	}
 	if err != nil {
 		httpx.Fail(c, err)
@@ -104,6 +116,17 @@ func (s *server) authorise(c *gin.Context) {
 	}
 	charge, ok := s.load(c, in.Key)
 	if !ok {
+		return
+	}
+	switch {
+	case requests <= does.withheld:
+		select {
+		case <-c.Request.Context().Done():
+		case <-time.After(withheldFor):
+		}
+		panic(http.ErrAbortHandler) // net/http's way to cut the connection
+	case requests <= does.unavailable:
+		httpx.Fail(c, problem.Common.New(problem.Unavailable, "the sandbox is flaky on purpose; ask again with the same key"))
 		return
 	}
 	switch {
