@@ -1,0 +1,93 @@
+package fault
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// soon waits for what must happen without anybody's doing.
+func soon(t *testing.T, what string, happened <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-happened:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "this did not happen: "+what)
+	}
+}
+
+// result starts what blocks and returns how it ended.
+func result(do func() error) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- do() }()
+	return ended
+}
+
+func ended(t *testing.T, what string, result <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "this did not end: "+what)
+		return nil
+	}
+}
+
+// blocked gives what must not end the time to do so.
+func blocked(t *testing.T, what string, result <-chan error) {
+	t.Helper()
+	select {
+	case err := <-result:
+		require.Fail(t, "this must not end: "+what, "%v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+}
+
+func TestRuleActsAsOftenAsItSays(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ times, taken int }{{0, 0}, {1, 1}, {3, 3}, {-1, 10}} {
+		var r rules[string]
+		rule := r.add(func(s string) bool { return s == "yes" }, newRule(c.times))
+		taken := 0
+		for range 10 {
+			require.Nil(t, r.take("no"))
+			if r.take("yes") == rule {
+				taken++
+			}
+		}
+		require.Equal(t, c.taken, taken, "times %d", c.times)
+	}
+}
+
+func TestReleasedRuleActsNoMore(t *testing.T) {
+	t.Parallel()
+	var r rules[string]
+	first, second := r.add(nil, newRule(-1)), r.add(nil, newRule(1))
+	require.Same(t, first, r.take(""))
+	first.Release()
+	first.Release()
+	require.Same(t, second, r.take(""), "the next one in turn")
+	require.Nil(t, r.take(""))
+	second.giveBack()
+	require.Same(t, second, r.take(""))
+}
+
+func TestWhatWaitedBeforeDownNeverGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newSwitch()
+	defer s.close()
+	before := s.era()
+	s.Hang()
+	waited := result(func() error { return s.await(before) })
+	s.Down()
+	s.Up()
+	require.ErrorIs(t, ended(t, "the wait", waited), context.Canceled)
+	require.NoError(t, s.await(s.era()))
+}
