@@ -8,11 +8,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"holdfast/tests/platform"
 )
 
-func badInput(t *testing.T, s *stack) {
-	product := s.product(1000).String()
-	id := s.do("alice", http.MethodPost, "/api/orders", fmt.Sprintf(`{"lines":[{"product_id":%q,"quantity":1}]}`, product)).str("order_id")
+func badInput(t *testing.T, s *platform.Platform) {
+	product := s.Product(1000).String()
+	id := s.Do("alice", http.MethodPost, "/api/orders", fmt.Sprintf(`{"lines":[{"product_id":%q,"quantity":1}]}`, product)).Str("order_id")
 	line := func(quantity string) string {
 		return fmt.Sprintf(`{"lines":[{"product_id":%q,"quantity":%s}]}`, product, quantity)
 	}
@@ -80,21 +82,19 @@ func badInput(t *testing.T, s *stack) {
 		{"somebody else's orders", "GET", "/api/orders?customer_id=bob", "", 403, "forbidden", "customer_id"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			own := *s
-			own.t = t
-			a := own.do("alice", c.method, c.path, c.body)
+			a := s.For(t).Do("alice", c.method, c.path, c.body)
 			require.Equal(t, c.status, a.Status, a.Raw)
 			require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), a.Raw)
-			require.Equal(t, c.code, a.str("code"), a.Raw)
+			require.Equal(t, c.code, a.Str("code"), a.Raw)
 			if c.field != "" {
-				require.Equal(t, c.field, a.str("field"), a.Raw)
+				require.Equal(t, c.field, a.Str("field"), a.Raw)
 			}
-			require.NotEmpty(t, a.str("correlation_id"))
+			require.NotEmpty(t, a.Str("correlation_id"))
 		})
 	}
-	wrongType := s.do("alice", http.MethodPost, "/api/orders", "x", "Content-Type", "text/plain")
+	wrongType := s.Do("alice", http.MethodPost, "/api/orders", "x", "Content-Type", "text/plain")
 	require.Equal(t, http.StatusUnsupportedMediaType, wrongType.Status, wrongType.Raw)
-	badKey := s.do("alice", http.MethodPost, "/api/orders", line("1"), "Idempotency-Key", "two words")
+	badKey := s.Do("alice", http.MethodPost, "/api/orders", line("1"), "Idempotency-Key", "two words")
 	require.Equal(t, http.StatusBadRequest, badKey.Status, badKey.Raw)
-	require.Equal(t, "Idempotency-Key", badKey.str("field"))
+	require.Equal(t, "Idempotency-Key", badKey.Str("field"))
 }

@@ -2,12 +2,9 @@ package e2e
 
 import (
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,97 +13,150 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
+	"holdfast/tests/platform"
 	"holdfast/workers"
 	"holdfast/workflows/orderflow"
 )
 
 // recordHistories is set (HOLDFAST_RECORD_HISTORIES=1) to write the histories of this run to
-// workflows/testdata, where every later change is replayed against them. Record a new one for a new
-// branch; never write over one that production may still have open.
+// workflows/testdata, where every later change is replayed against them. A new branch gets a history of
+// a new name; one that is there stays as it is.
 var recordHistories = os.Getenv("HOLDFAST_RECORD_HISTORIES") != ""
 
 // TestHistoriesReplay runs one order along each way, and replays what the server recorded with the
 // workflow of this build.
 func TestHistoriesReplay(t *testing.T) {
-	var down atomic.Bool
-	s := startStack(t, func(target string) string {
-		u, err := url.Parse(target)
-		require.NoError(t, err)
-		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }}
-		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if down.Load() {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return
-			}
-			proxy.ServeHTTP(w, r)
-		}))
-		t.Cleanup(srv.Close)
-		return srv.URL
-	})
-	pay := func(id, method string) answer {
-		return s.do("alice", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": method})
+	s := platform.StartWithFaults(t)
+	pay := func(id, method string) platform.Answer {
+		return s.Do("alice", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": method})
 	}
 	for _, c := range []struct {
 		name, ends string
-		run        func() answer
+		run        func() platform.Answer
 	}{
-		{"order-confirmed", "confirmed", func() answer {
-			placed := s.do("alice", http.MethodPost, "/api/orders", oneLine(s.product(5), 1))
-			require.Equal(t, http.StatusOK, pay(placed.str("order_id"), "pm_ok").Status)
+		{"order-confirmed", "confirmed", func() platform.Answer {
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1))
+			require.Equal(t, http.StatusOK, pay(placed.Str("order_id"), "pm_ok").Status)
 			return placed
 		}},
-		{"order-paid-at-once", "confirmed", func() answer {
-			return s.do("alice", http.MethodPost, "/api/orders", oneLine(s.product(5), 1, "payment_method", "pm_ok"))
+		{"order-paid-at-once", "confirmed", func() platform.Answer {
+			return s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1, "payment_method", "pm_ok"))
 		}},
-		{"order-rejected", "rejected", func() answer {
-			return s.do("alice", http.MethodPost, "/api/orders", oneLine(s.product(0), 1))
+		{"order-rejected", "rejected", func() platform.Answer {
+			return s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(0), 1))
 		}},
-		{"order-expired", "expired", func() answer {
-			return s.do("alice", http.MethodPost, "/api/orders", oneLine(s.product(5), 1, "ttl_seconds", 1))
+		{"order-expired", "expired", func() platform.Answer {
+			return s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1, "ttl_seconds", 1))
 		}},
-		{"order-declined-thrice", "failed", func() answer {
-			placed := s.do("alice", http.MethodPost, "/api/orders", oneLine(s.product(5), 1))
+		{"order-declined-thrice", "failed", func() platform.Answer {
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1))
 			for range 3 {
-				require.Equal(t, http.StatusPaymentRequired, pay(placed.str("order_id"), "pm_declined").Status)
+				require.Equal(t, http.StatusPaymentRequired, pay(placed.Str("order_id"), "pm_declined").Status)
 			}
 			return placed
 		}},
-		{"order-waits-for-inventory", "confirmed", func() answer {
-			product := s.product(5)
-			down.Store(true)
-			placed := s.do("alice", http.MethodPost, "/api/orders", oneLine(product, 1, "payment_method", "pm_ok"))
+		{"order-waits-for-inventory", "confirmed", func() platform.Answer {
+			product := s.Product(5)
+			s.Faults.Inventory.Down()
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1, "payment_method", "pm_ok"))
 			require.Equal(t, http.StatusAccepted, placed.Status, placed.Raw)
-			require.Equal(t, "pending", placed.str("status"))
-			early := pay(placed.str("order_id"), "pm_ok")
-			require.Equal(t, "order_not_ready", early.str("code"), early.Raw)
-			down.Store(false)
+			require.Equal(t, "pending", placed.Str("status"))
+			early := pay(placed.Str("order_id"), "pm_ok")
+			require.Equal(t, "order_not_ready", early.Str("code"), early.Raw)
+			s.Faults.Inventory.Up()
 			return placed
 		}},
-		{"order-cancelled-by-operator", "cancelled", func() answer {
-			product := s.product(5)
-			placed := s.do("alice", http.MethodPost, "/api/orders", oneLine(product, 1))
-			s.withTemporal(func(c client.Client) {
-				require.NoError(t, c.CancelWorkflow(t.Context(), orderflow.OrderWorkflowID(uuid.MustParse(placed.str("order_id"))), ""))
+		{"order-cancelled-by-operator", "cancelled", func() platform.Answer {
+			product := s.Product(5)
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1))
+			s.WithTemporal(func(c client.Client) {
+				require.NoError(t, c.CancelWorkflow(t.Context(), orderflow.OrderWorkflowID(uuid.MustParse(placed.Str("order_id"))), ""))
 			})
-			s.await("alice", placed.str("order_id"), "cancelled", 10*time.Second)
-			available, reserved, _ := s.available(product)
+			s.Await("alice", placed.Str("order_id"), "cancelled", 10*time.Second)
+			available, reserved, _ := s.Available(product)
 			require.Equal(t, []int64{5, 0}, []int64{available, reserved})
 			return placed
 		}},
+		{"order-cancelled", "cancelled", func() platform.Answer {
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1))
+			require.Equal(t, http.StatusOK, s.Act("alice", placed.Str("order_id"), "extend", map[string]int{"ttl_seconds": 1200}).Status)
+			require.Equal(t, http.StatusOK, s.Act("alice", placed.Str("order_id"), "cancel", map[string]string{"reason": "changed my mind"}).Status)
+			return placed
+		}},
+		{"order-cancelled-while-pending", "cancelled", func() platform.Answer {
+			product := s.Product(5)
+			s.Faults.Inventory.Down()
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1))
+			require.Equal(t, http.StatusAccepted, placed.Status, placed.Raw)
+			require.Equal(t, http.StatusOK, s.Act("alice", placed.Str("order_id"), "cancel", nil).Status)
+			s.Faults.Inventory.Up()
+			return placed
+		}},
+		{"order-cancelled-during-authorisation", "cancelled", func() platform.Answer {
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1))
+			id := placed.Str("order_id")
+			authorising := s.Faults.Provider.Hold(func(r *http.Request) bool { return r.URL.Path == "/v1/payments" }, 1)
+			var paid, cancelled platform.Answer
+			var wg sync.WaitGroup
+			wg.Go(func() { paid = pay(id, "pm_ok") })
+			<-authorising.Reached()
+			wg.Go(func() { cancelled = s.Act("alice", id, "cancel", nil) })
+			s.AwaitUpdate(id, orderflow.UpdateCancel)
+			authorising.Release()
+			wg.Wait()
+			require.Equal(t, http.StatusOK, cancelled.Status, cancelled.Raw)
+			require.Equal(t, http.StatusConflict, paid.Status, paid.Raw)
+			require.Equal(t, "invalid_state", paid.Str("code"))
+			return placed
+		}},
+		{"order-expired-while-inventory-is-down", "expired", func() platform.Answer {
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1, "ttl_seconds", 1))
+			s.Faults.Inventory.Down()
+			s.Await("alice", placed.Str("order_id"), "expired", 10*time.Second)
+			s.Faults.Inventory.Up()
+			return placed
+		}},
 	} {
-		id := c.run().str("order_id")
-		s.await("alice", id, c.ends, 30*time.Second)
-		s.withTemporal(func(tc client.Client) {
-			require.NoError(t, tc.GetWorkflow(t.Context(), orderflow.OrderWorkflowID(uuid.MustParse(id)), "").Get(t.Context(), nil), c.name)
-		})
-		raw := s.history(id)
-		file := filepath.Join(t.TempDir(), c.name+".json")
-		if recordHistories {
-			file = filepath.Join("..", "..", "workflows", "testdata", c.name+".json")
-		}
-		require.NoError(t, os.WriteFile(file, raw, 0o644))
-		r := worker.NewWorkflowReplayer()
-		workers.RegisterWorkflows(r)
-		require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(nil, file), c.name)
+		id := c.run().Str("order_id")
+		s.Await("alice", id, c.ends, 30*time.Second)
+		replay(s, c.name, orderflow.OrderWorkflowID(uuid.MustParse(id)))
 	}
+	for _, c := range []struct {
+		name string
+		end  func(id string)
+	}{
+		{"reservation-expired", func(string) {}},
+		{"reservation-released", func(id string) {
+			require.Equal(t, http.StatusOK, s.Do("alice", http.MethodPost, "/api/inventory/reserve/"+id+"/extend", map[string]int{"ttl_seconds": 5}).Status)
+			require.Equal(t, http.StatusOK, s.Do("alice", http.MethodDelete, "/api/inventory/reserve/"+id, nil).Status)
+		}},
+		{"reservation-confirmed", func(id string) {
+			require.Equal(t, http.StatusOK, s.Do(platform.Operator, http.MethodPost, "/api/inventory/confirm/"+id, nil).Status)
+		}},
+	} {
+		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", map[string]any{"order_id": uuid.NewString(), "product_id": s.Product(5), "quantity": 1, "ttl_seconds": 2})
+		require.Equal(t, http.StatusCreated, held.Status, held.Raw)
+		id := held.Str("reservation_id")
+		c.end(id)
+		replay(s, c.name, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
+	}
+}
+
+// replay waits for a workflow's end and replays its history with the workflow of this build.
+func replay(s *platform.Platform, name, workflowID string) {
+	s.WithTemporal(func(c client.Client) {
+		require.NoError(s.T, c.GetWorkflow(s.T.Context(), workflowID, "").Get(s.T.Context(), nil), name)
+	})
+	dir := s.T.TempDir()
+	if recordHistories {
+		dir = filepath.Join("..", "..", "workflows", "testdata")
+	}
+	file := filepath.Join(dir, name+".json")
+	if _, err := os.Stat(file); err == nil { // never written over: production may still have one open
+		file = filepath.Join(s.T.TempDir(), name+".json")
+	}
+	require.NoError(s.T, os.WriteFile(file, s.History(workflowID), 0o644))
+	r := worker.NewWorkflowReplayer()
+	workers.RegisterWorkflows(r)
+	require.NoError(s.T, r.ReplayWorkflowHistoryFromJSONFile(nil, file), name)
 }

@@ -1,0 +1,210 @@
+package platform
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/order"
+	"holdfast/internal/payment"
+	"holdfast/workflows/orderflow"
+)
+
+// Operator is the one subject whose tokens have that role; all others are customers.
+const Operator = "oscar"
+
+// Token makes a token of the platform's own secret.
+func (p *Platform) Token(subject string, role auth.Role) string {
+	token, err := auth.Sign(auth.Config{Secret: jwtSecret, Issuer: "holdfast", Audience: "holdfast"}, subject, role, time.Hour)
+	require.NoError(p.T, err)
+	return token
+}
+
+// Answer is what came back over HTTP.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   map[string]any
+	Raw    string
+}
+
+// Str returns a member of the answer's object, "" where it is no string.
+func (a Answer) Str(key string) string { v, _ := a.Body[key].(string); return v }
+
+var httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200, DisableKeepAlives: true}, Timeout: 30 * time.Second}
+
+// Do sends a request through the gateway. body is sent as it is when it is a string, else as JSON.
+func (p *Platform) Do(subject, method, path string, body any, headers ...string) Answer {
+	p.T.Helper()
+	a, err := p.Try(subject, method, path, body, headers...)
+	require.NoError(p.T, err)
+	return a
+}
+
+// Try is Do for requests that may find nobody there.
+func (p *Platform) Try(subject, method, path string, body any, headers ...string) (Answer, error) {
+	var r io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r = strings.NewReader(b)
+	default:
+		raw, err := json.Marshal(b)
+		if err != nil {
+			return Answer{}, err
+		}
+		r = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(p.T.Context(), method, p.Gateway+path, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	if subject != "" {
+		role := auth.Customer
+		if subject == Operator {
+			role = auth.Operator
+		}
+		req.Header.Set("Authorization", "Bearer "+p.Token(subject, role))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := httpClient.Do(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	a := Answer{Status: res.StatusCode, Header: res.Header, Raw: string(raw)}
+	_ = json.Unmarshal(raw, &a.Body)
+	return a, err
+}
+
+// OneLine is the body of an order of one product; more are further members of the body.
+func OneLine(product uuid.UUID, quantity int, more ...any) map[string]any {
+	body := map[string]any{"lines": []map[string]any{{"product_id": product, "quantity": quantity}}}
+	for i := 0; i+1 < len(more); i += 2 {
+		body[more[i].(string)] = more[i+1]
+	}
+	return body
+}
+
+// Place places an order and returns its id; it must be answered with the given status.
+func (p *Platform) Place(subject string, status int, body map[string]any, headers ...string) Answer {
+	p.T.Helper()
+	a := p.Do(subject, http.MethodPost, "/api/orders", body, headers...)
+	require.Equal(p.T, status, a.Status, a.Raw)
+	return a
+}
+
+// Act asks for one of the things that can be done to an order: pay, cancel or extend.
+func (p *Platform) Act(subject, order, action string, body any, headers ...string) Answer {
+	p.T.Helper()
+	return p.Do(subject, http.MethodPost, "/api/orders/"+order+"/"+action, body, headers...)
+}
+
+// Pay pays an order with the given method.
+func (p *Platform) Pay(subject, order, method string, headers ...string) Answer {
+	p.T.Helper()
+	return p.Act(subject, order, "pay", map[string]string{"payment_method": method}, headers...)
+}
+
+// Await reads the order until it has the given status.
+func (p *Platform) Await(subject, order, status string, within time.Duration) Answer {
+	p.T.Helper()
+	var last Answer
+	require.Eventually(p.T, func() bool {
+		last, _ = p.Try(subject, http.MethodGet, "/api/orders/"+order, nil)
+		return last.Str("status") == status
+	}, within, 20*time.Millisecond, "order %s does not become %s; last: %s", order, status, &last)
+	return last
+}
+
+// AwaitUpdate returns once an order's workflow has accepted an update of the given name.
+func (p *Platform) AwaitUpdate(id, name string) {
+	p.T.Helper()
+	p.WithTemporal(func(c client.Client) {
+		require.Eventually(p.T, func() bool {
+			it := c.GetWorkflowHistory(p.T.Context(), orderflow.OrderWorkflowID(uuid.MustParse(id)), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+			for it.HasNext() {
+				e, err := it.Next()
+				if err != nil {
+					return false
+				}
+				if e.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput().GetName() == name {
+					return true
+				}
+			}
+			return false
+		}, 10*time.Second, 20*time.Millisecond, "the workflow never accepted %s", name)
+	})
+}
+
+// Timeline reads an order's timeline, and holds the chain of its entries to the table of transitions.
+func (p *Platform) Timeline(subject, id string) []map[string]any {
+	p.T.Helper()
+	a := p.Do(subject, http.MethodGet, "/api/orders/"+id+"/timeline", nil)
+	require.Equal(p.T, http.StatusOK, a.Status, a.Raw)
+	out := []map[string]any{}
+	state := order.New
+	for i, raw := range a.Body["items"].([]any) {
+		e := raw.(map[string]any)
+		out = append(out, e)
+		require.EqualValues(p.T, i+1, e["seq"], a.Raw)
+		from, _ := e["from_status"].(string)
+		require.Equal(p.T, string(state), from, a.Raw)
+		to := order.State(e["status"].(string))
+		if to != state {
+			require.Contains(p.T, order.Transitions(), order.Transition{From: state, To: to})
+		}
+		state = to
+	}
+	return out
+}
+
+// Events names the entries of an order's timeline.
+func (p *Platform) Events(subject, id string) []string {
+	p.T.Helper()
+	names := []string{}
+	for _, e := range p.Timeline(subject, id) {
+		names = append(names, e["event"].(string))
+	}
+	return names
+}
+
+// Charge returns what the payment provider's own books say of an attempt.
+func (p *Platform) Charge(order string, attempt int) (payment.Payment, error) {
+	return p.Provider.Get(p.T.Context(), orderflow.PaymentKey(uuid.MustParse(order), attempt))
+}
+
+// History returns a workflow's history as Temporal's own tools write it.
+func (p *Platform) History(workflowID string) []byte {
+	p.T.Helper()
+	events := &historypb.History{}
+	p.WithTemporal(func(c client.Client) {
+		for it := c.GetWorkflowHistory(p.T.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+			e, err := it.Next()
+			require.NoError(p.T, err)
+			events.Events = append(events.Events, e)
+		}
+	})
+	raw, err := protojson.MarshalOptions{Indent: " "}.Marshal(events)
+	require.NoError(p.T, err)
+	return machine.ReplaceAll(raw, []byte(`"$1": "recorded"`))
+}
+
+// machine is which process on which machine did something, or its own queue: of no use in a record.
+var machine = regexp.MustCompile(`"(identity|name)":\s*"[^":]*[@:][^"]*"`)

@@ -1,0 +1,175 @@
+// Package platform runs the whole platform for a test: the real binary, one process each, over HTTP, on
+// real backing services, and where wanted with a fault-injecting proxy at every boundary between them.
+package platform
+
+import (
+	"crypto/rand"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/internal/database"
+	"holdfast/internal/money"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/payment/sandbox"
+	"holdfast/internal/temporalclient"
+	"holdfast/internal/testenv"
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+	"holdfast/inventory/stock"
+	"holdfast/inventory/store"
+	"holdfast/tests/fault"
+	"holdfast/workers"
+	"holdfast/workflows/orderflow"
+)
+
+const (
+	jwtSecret  = "a-secret-of-the-tests-with-enough-bytes"
+	serviceKey = "a-service-key-of-the-tests"
+)
+
+// Platform is a platform of its own: databases, a Temporal namespace and one process of each kind.
+type Platform struct {
+	T         testing.TB
+	Faults    Faults
+	Gateway   string               // address for clients
+	Inventory *inventoryapi.Client // past every proxy
+	Provider  *sandbox.Client      // the payment provider's own books, past every proxy
+	Orders    *pgxpool.Pool        // past every proxy
+	Stock     *pgxpool.Pool        // past every proxy
+
+	env       map[string]string
+	temporal  temporalclient.Config
+	service   *inventory.Service
+	processes map[string]*Process
+}
+
+// Faults are the proxies between the processes; all are nil on a platform without faults.
+type Faults struct {
+	Inventory *fault.HTTP     // before the inventory service, for worker and api
+	Provider  *fault.HTTP     // before the payment provider
+	OrdersDB  *fault.Postgres // for worker and api
+	StockDB   *fault.Postgres // for the inventory service
+	Temporal  *fault.GRPC     // for worker and api
+}
+
+// Start brings a platform up. When the test ends, every process must stop in order, and the stock must
+// be consistent afterwards.
+func Start(t *testing.T) *Platform { return start(t, false) }
+
+// StartWithFaults is Start with a proxy at every boundary.
+func StartWithFaults(t *testing.T) *Platform { return start(t, true) }
+
+func start(t *testing.T, faults bool) *Platform {
+	t.Helper()
+	p := &Platform{T: t, processes: map[string]*Process{}, temporal: temporalclient.Config{
+		Address:   testenv.Temporal(t, nil).Address,
+		Namespace: "e2e-" + strings.ToLower(rand.Text()[:10]),
+	}}
+	require.NoError(t, temporalclient.EnsureNamespace(t.Context(), p.temporal, 24*time.Hour, orderflow.SearchAttributes()))
+	p.env = map[string]string{
+		"ORDERS_DATABASE_URL": testenv.Database(t), "INVENTORY_DATABASE_URL": testenv.Database(t), "SANDBOX_DATABASE_URL": testenv.Database(t),
+		"TEMPORAL_ADDRESS": p.temporal.Address, "TEMPORAL_NAMESPACE": p.temporal.Namespace, "TEMPORAL_WORKER_BUILD_ID": "e2e",
+		"JWT_SECRET": jwtSecret, "SERVICE_API_KEYS": serviceKey, "PATH": os.Getenv("PATH"),
+	}
+	for _, variable := range listen {
+		p.env[variable] = "127.0.0.1:0"
+	}
+	out, err := p.command(t.Context(), "migrate").CombinedOutput()
+	require.NoError(t, err, string(out))
+	p.Orders, p.Stock = pool(t, p.env["ORDERS_DATABASE_URL"]), pool(t, p.env["INVENTORY_DATABASE_URL"])
+	t.Cleanup(func() { inventorytest.RequireConsistent(t, p.Stock) }) // once every process has stopped
+	p.service = inventory.New(inventory.Options{Pool: p.Stock})
+	require.NoError(t, p.service.PutLocations(t.Context(), store.Location{Code: "main", Name: "Main", Priority: 1}))
+	p.startProcesses(t, faults)
+	return p
+}
+
+func (p *Platform) startProcesses(t *testing.T, faults bool) {
+	if faults {
+		p.Faults.OrdersDB = fault.NewPostgres(t, p.env["ORDERS_DATABASE_URL"])
+		p.Faults.StockDB = fault.NewPostgres(t, p.env["INVENTORY_DATABASE_URL"])
+		p.Faults.Temporal = fault.NewGRPC(t, p.env["TEMPORAL_ADDRESS"])
+		p.env["ORDERS_DATABASE_URL"], p.env["INVENTORY_DATABASE_URL"] = p.Faults.OrdersDB.URL(), p.Faults.StockDB.URL()
+		p.env["TEMPORAL_ADDRESS"] = p.Faults.Temporal.Address()
+	}
+	inventoryURL := "http://" + p.Start("inventory").address
+	providerURL := "http://" + p.Start("payment-sandbox").address
+	p.env["INVENTORY_URL"], p.env["PAYMENT_SANDBOX_URL"] = inventoryURL, providerURL
+	if faults {
+		p.Faults.Inventory, p.Faults.Provider = fault.NewHTTP(t, inventoryURL), fault.NewHTTP(t, providerURL)
+		p.env["INVENTORY_URL"], p.env["PAYMENT_SANDBOX_URL"] = p.Faults.Inventory.URL(), p.Faults.Provider.URL()
+	}
+	p.Start("worker")
+	p.env["API_URL"] = "http://" + p.Start("api").address
+	p.Gateway = "http://" + p.Start("gateway").address
+
+	inner := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	t.Cleanup(inner.CloseIdleConnections)
+	p.Inventory = inventoryapi.New(inventoryURL, serviceKey, inner)
+	p.Provider = sandbox.New(providerURL, serviceKey, inner)
+	p.WithTemporal(func(c client.Client) {
+		require.NoError(t, workers.MakeCurrent(t.Context(), c, orderflow.DeploymentName, "e2e"))
+	})
+}
+
+// For returns the same platform for a subtest.
+func (p *Platform) For(t *testing.T) *Platform {
+	own := *p
+	own.T = t
+	return &own
+}
+
+// WithTemporal lends a client of the platform's namespace.
+func (p *Platform) WithTemporal(do func(client.Client)) {
+	p.T.Helper()
+	c, err := temporalclient.Dial(p.T.Context(), p.temporal, nil)
+	require.NoError(p.T, err)
+	defer c.Close()
+	do(c)
+}
+
+func pool(t *testing.T, url string) *pgxpool.Pool {
+	p, err := database.Open(t.Context(), url, database.Pool{MaxConns: 4, ConnectTimeout: 5 * time.Second}, "e2e", nil)
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Price is what one unit of every test product costs.
+var Price = money.Amount{Minor: 1250, Currency: "EUR"}
+
+// Product puts a product with the given stock into catalogue and inventory.
+func (p *Platform) Product(quantity int64) uuid.UUID {
+	p.T.Helper()
+	id := uuid.New()
+	_, err := orderstore.New(p.Orders).AddProducts(p.T.Context(), []orderstore.NewProduct{{
+		ProductID: id, SKU: "T-" + strings.ToUpper(id.String()[:13]), Name: "Test product", Prices: []money.Amount{Price},
+	}}, time.Now())
+	require.NoError(p.T, err)
+	p.Receive(id, quantity)
+	return id
+}
+
+// Receive takes in stock of a product.
+func (p *Platform) Receive(product uuid.UUID, quantity int64) {
+	p.T.Helper()
+	_, err := p.service.Receive(p.T.Context(), stock.Receive{OperationID: uuid.New(), ProductID: product, Location: "main", Quantity: quantity, Actor: "test", Reason: "stock of a test"})
+	require.NoError(p.T, err)
+}
+
+// Available returns what is left of a product, what is reserved of it, and both together.
+func (p *Platform) Available(product uuid.UUID) (available, reserved, total int64) {
+	p.T.Helper()
+	a, err := p.Inventory.Availability(p.T.Context(), product, 1)
+	require.NoError(p.T, err)
+	return a.AvailableQuantity, a.ReservedQuantity, a.TotalStock
+}

@@ -1,0 +1,136 @@
+package platform
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Process is one of the platform's processes, running or ended.
+type Process struct {
+	p       *Platform
+	name    string
+	cmd     *exec.Cmd
+	read    chan struct{} // closed when its output has ended
+	logs    *logBuffer
+	address string
+	ended   bool
+}
+
+// listen names the variable that says where a process listens.
+var listen = map[string]string{
+	"inventory": "INVENTORY_LISTEN", "payment-sandbox": "SANDBOX_LISTEN", "worker": "WORKER_LISTEN", "api": "API_LISTEN", "gateway": "GATEWAY_LISTEN",
+}
+
+// command prepares a command of the real binary.
+func (p *Platform) command(ctx context.Context, args ...string) *exec.Cmd {
+	binary, err := filepath.Abs("../../bin/holdfast")
+	require.NoError(p.T, err)
+	require.FileExists(p.T, binary, "run make build")
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = []string{}
+	for k, v := range p.env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	return cmd
+}
+
+// Start runs a process and returns once it listens. One that ran before gets its old address. It is
+// stopped by SIGTERM when the test ends and must then exit with status 0.
+func (p *Platform) Start(name string) *Process {
+	p.T.Helper()
+	// Not the test's context: that one ends before the cleanup that stops the process in order.
+	c := &Process{p: p, name: name, cmd: p.command(context.Background(), name), logs: &logBuffer{}, read: make(chan struct{})}
+	out, err := c.cmd.StdoutPipe()
+	require.NoError(p.T, err)
+	c.cmd.Stderr = c.logs
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(p.T, c.cmd.Start())
+	listening := make(chan string, 1)
+	go func() {
+		defer close(c.read)
+		defer close(listening)
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			_, _ = c.logs.Write(append(lines.Bytes(), '\n'))
+			var l struct{ Msg, Address string }
+			if json.Unmarshal(lines.Bytes(), &l) == nil && l.Msg == "listening" {
+				listening <- l.Address
+			}
+		}
+	}()
+	p.T.Cleanup(func() {
+		if !c.ended {
+			c.Stop()
+		}
+		if p.T.Failed() {
+			p.T.Logf("log of %s:\n%s", name, c.logs)
+		}
+	})
+	select {
+	case address, ok := <-listening:
+		require.True(p.T, ok, "%s ended at its start:\n%s", name, c.logs)
+		c.address = address
+	case <-time.After(30 * time.Second):
+		require.Fail(p.T, "process does not listen", "%s:\n%s", name, c.logs)
+	}
+	p.env[listen[name]] = c.address
+	p.processes[name] = c
+	return c
+}
+
+// Process returns the process of the given name that was started last.
+func (p *Platform) Process(name string) *Process { return p.processes[name] }
+
+// Kill ends the process as a crash would.
+func (c *Process) Kill() {
+	c.p.T.Helper()
+	c.ended = true
+	require.NoError(c.p.T, c.cmd.Process.Kill())
+	<-c.read
+	_ = c.cmd.Wait()
+}
+
+// Stop ends the process in order, by SIGTERM, and returns how long that took. Its exit status must be 0.
+func (c *Process) Stop() time.Duration {
+	c.p.T.Helper()
+	return c.StopBy(syscall.SIGTERM)
+}
+
+// StopBy is Stop by another signal.
+func (c *Process) StopBy(signal os.Signal) time.Duration {
+	c.p.T.Helper()
+	c.ended = true
+	start := time.Now()
+	require.NoError(c.p.T, c.cmd.Process.Signal(signal))
+	<-c.read
+	require.NoError(c.p.T, c.cmd.Wait(), "%s must stop cleanly:\n%s", c.name, c.logs)
+	return time.Since(start)
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
