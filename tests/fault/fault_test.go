@@ -2,6 +2,8 @@ package fault
 
 import (
 	"context"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,12 +42,12 @@ func ended(t *testing.T, what string, result <-chan error) error {
 	}
 }
 
-// blocked gives what must not end the time to do so.
-func blocked(t *testing.T, what string, result <-chan error) {
+// blocked gives what must not happen the time to do so.
+func blocked[T any](t *testing.T, what string, happened <-chan T) {
 	t.Helper()
 	select {
-	case err := <-result:
-		require.Fail(t, "this must not end: "+what, "%v", err)
+	case got := <-happened:
+		require.Fail(t, "this must not happen: "+what, "%v", got)
 	case <-time.After(50 * time.Millisecond):
 	}
 }
@@ -77,6 +79,26 @@ func TestReleasedRuleActsNoMore(t *testing.T) {
 	require.Nil(t, r.take(""))
 	second.giveBack()
 	require.Same(t, second, r.take(""))
+}
+
+func TestConnectionsAreCutWhileNothingIsAsked(t *testing.T) {
+	t.Parallel()
+	p := NewHTTP(t, "http://127.0.0.1:1")
+	address := strings.TrimPrefix(p.URL(), "http://")
+	before, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer func() { _ = before.Close() }()
+	read := func(c net.Conn) <-chan error {
+		return result(func() error { _, err := c.Read(make([]byte, 1)); return err })
+	}
+	first := read(before)
+	blocked(t, "the connection is cut", first)
+	p.Down()
+	require.Error(t, ended(t, "the connection", first))
+	if during, err := net.Dial("tcp", address); err == nil { // it may be cut before Dial returns
+		defer func() { _ = during.Close() }()
+		require.Error(t, ended(t, "the new connection", read(during)))
+	}
 }
 
 func TestWhatWaitedBeforeDownNeverGoesOn(t *testing.T) {

@@ -107,7 +107,8 @@ func (p *GRPC) serve(_ any, stream grpc.ServerStream) error {
 	}
 	if held := p.holds.take(method); held != nil {
 		held.acted()
-		if held.wait(ctx) != nil || p.await(ctx) != nil {
+		held.wait(ctx)
+		if p.await(ctx) != nil {
 			return gaveUp(stream)
 		}
 	}

@@ -39,10 +39,14 @@ func newUpstream(t *testing.T, address string) *upstream {
 	u := &upstream{address: l.Addr().String(), entered: make(chan struct{}), proceed: make(chan struct{}), cancelled: make(chan struct{})}
 	srv := grpc.NewServer(grpc.UnknownServiceHandler(u.serve), grpc.MaxRecvMsgSize(maxMessage), grpc.WaitForHandlers(true))
 	healthpb.RegisterHealthServer(srv, health.NewServer())
-	served := result(func() error { return srv.Serve(l) })
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(l) // fails when the test ends before this begins
+	}()
 	u.stop = sync.OnceFunc(func() {
 		srv.Stop()
-		<-served // an error says that it had not begun
+		<-served
 	})
 	t.Cleanup(u.stop)
 	return u

@@ -58,7 +58,8 @@ func (p *HTTP) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if held := p.holds.take(r); held != nil {
 		held.acted()
-		if held.wait(client) != nil || p.await(client) != nil {
+		held.wait(client)
+		if p.await(client) != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -91,7 +92,7 @@ func (p *HTTP) answer(res *http.Response) error {
 	}
 	l.rule.acted()
 	if l.rule.withholds {
-		_ = l.rule.wait(l.client) // however the wait ends, the answer is lost
+		l.rule.wait(l.client)
 	}
 	return errAnswerLost
 }

@@ -53,6 +53,7 @@ func TestHTTPDownCutsAndUpRecovers(t *testing.T) {
 		soon(t, "the request arrives", s.entered)
 		p.Down()
 		require.Error(t, ended(t, "the request under way", sent))
+		soon(t, "the service learns of it", s.gone)
 		require.Error(t, post(t.Context(), c, p.URL(), ""), "a new one")
 		p.Up()
 		sent = result(func() error { return post(t.Context(), c, p.URL(), "") })

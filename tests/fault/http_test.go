@@ -14,17 +14,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// service counts what it performs. Where entered is not nil it announces each request and waits.
+// service counts what it performs. A blocking one announces each request, and waits, and announces those
+// whose client has gone meanwhile.
 type service struct {
-	performed        atomic.Int64
-	entered, proceed chan struct{}
+	performed              atomic.Int64
+	entered, proceed, gone chan struct{}
 	*httptest.Server
 }
 
 func newService(t *testing.T, blocking bool) *service {
 	s := &service{}
 	if blocking {
-		s.entered, s.proceed = make(chan struct{}), make(chan struct{})
+		s.entered, s.proceed, s.gone = make(chan struct{}), make(chan struct{}), make(chan struct{}, 10)
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -36,6 +37,7 @@ func newService(t *testing.T, blocking bool) *service {
 			select {
 			case <-s.proceed:
 			case <-r.Context().Done():
+				s.gone <- struct{}{}
 				return
 			}
 		}
@@ -124,6 +126,7 @@ func TestHTTPPerformsAlthoughTheClientHasGone(t *testing.T) {
 	soon(t, "the request arrives", s.entered)
 	cancel()
 	require.ErrorIs(t, ended(t, "the request", sent), context.Canceled)
+	blocked(t, "the service learns of it", s.gone)
 	close(s.proceed)
 	soon(t, "the request is performed", rule.Reached())
 	require.EqualValues(t, 1, s.performed.Load())

@@ -59,10 +59,11 @@ func TestPostgresLostCommitIsDurable(t *testing.T) {
 			return err
 		},
 		"prepared": func(ctx context.Context, tx pgx.Tx) error {
-			if _, err := tx.Conn().Prepare(ctx, "done", "commit"); err != nil {
-				return nil // a nil error fails the test
+			statement, err := tx.Conn().Prepare(ctx, "done", "commit")
+			if err != nil {
+				panic(err) // any error is what the test expects of a COMMIT
 			}
-			_, err := tx.Conn().Exec(ctx, "done")
+			_, err = tx.Conn().Exec(ctx, statement.Name)
 			return err
 		},
 		"in a batch": func(ctx context.Context, tx pgx.Tx) error {

@@ -83,13 +83,12 @@ func (r *Rule) acted() {
 	}
 }
 
-// wait returns nil once the rule is released, and an error when ctx ended before.
-func (r *Rule) wait(ctx context.Context) error {
+// wait returns once the rule is released, or ctx has ended.
+func (r *Rule) wait(ctx context.Context) {
 	select {
 	case <-r.released:
 	case <-ctx.Done():
 	}
-	return ctx.Err()
 }
 
 // rules are a proxy's rules of one kind for requests that T describes. The first one that matches and
