@@ -1,0 +1,180 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/order"
+	"holdfast/tests/platform"
+)
+
+// TestKilledAtRandom ends worker, api and inventory as kill -9 does, 20 times at random moments, while
+// 200 orders are created, paid, cancelled and expire, each by a client that insists on an answer.
+//
+// The moments come from HOLDFAST_CHAOS_SEED, or from the clock; the seed is in the test's output.
+func TestKilledAtRandom(t *testing.T) {
+	t.Parallel()
+	const orders, kills = 200, 20
+	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	if given, err := strconv.ParseUint(os.Getenv("HOLDFAST_CHAOS_SEED"), 10, 64); err == nil {
+		seed = given
+	}
+	t.Logf("HOLDFAST_CHAOS_SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible on purpose
+	p := platform.Start(t)
+	product := p.Product(orders * 2)
+
+	ctx, done := context.WithCancel(t.Context())
+	var killer sync.WaitGroup
+	killed := 0
+	killer.Go(func() {
+		victims := []string{"worker", "api", "inventory"}
+		for killed < kills && ctx.Err() == nil {
+			pause(ctx, time.Duration(200+random.IntN(2000))*time.Millisecond)
+			victim := victims[random.IntN(len(victims))]
+			p.Process(victim).Kill()
+			killed++
+			pause(t.Context(), time.Duration(random.IntN(700))*time.Millisecond)
+			p.Start(victim)
+		}
+	})
+
+	deadline := time.Now().Add(4 * time.Minute)
+	lives := make([]life, orders)
+	var clients errgroup.Group
+	clients.SetLimit(10)
+	for i := range lives {
+		lives[i].kind = kinds[i%len(kinds)]
+		clients.Go(func() error { return lives[i].live(p, deadline, product) })
+	}
+	require.NoError(t, clients.Wait())
+	// The orders may be through before the twentieth kill; the rest then meets the ends of the workflows.
+	killer.Wait()
+	done()
+	require.Equal(t, kills, killed)
+
+	count := p.Audit()
+	t.Logf("200 orders, %d kills: %v", killed, count)
+	total := 0
+	for _, n := range count {
+		total += n
+	}
+	require.Equal(t, orders, total, "none is lost and none is doubled")
+	for _, l := range lives {
+		require.Contains(t, l.kind.ends, order.State(p.Do("alice", http.MethodGet, "/api/orders/"+l.id, nil).Str("status")), "order %s, which was %s", l.id, l.kind.name)
+	}
+}
+
+// kind is one way to live.
+type kind struct {
+	name string
+	body []any // members of the order beside its line
+	act  func(l *life, p *platform.Platform, deadline time.Time) error
+	ends []order.State // where it may end, whatever is killed
+}
+
+// An order whose deadline passes while its worker or inventory is gone expires although it was paid for;
+// what counts is that both sides of it agree, which the audit sees to.
+var kinds = []kind{
+	{"paid", nil, pay("pm_ok"), []order.State{order.Confirmed}},
+	{"paid at once", []any{"payment_method", "pm_ok"}, wait, []order.State{order.Confirmed}},
+	{"cancelled", nil, cancel, []order.State{order.Cancelled}},
+	{"left to expire", []any{"ttl_seconds", 2}, wait, []order.State{order.Expired}},
+	{"declined and cancelled", nil, func(l *life, p *platform.Platform, deadline time.Time) error {
+		if err := pay("pm_declined")(l, p, deadline); err != nil {
+			return err
+		}
+		return cancel(l, p, deadline)
+	}, []order.State{order.Cancelled}},
+	{"paid and cancelled at once", nil, func(l *life, p *platform.Platform, deadline time.Time) error {
+		var both errgroup.Group
+		both.Go(func() error { return pay("pm_ok")(l, p, deadline) })
+		both.Go(func() error { return cancel(l, p, deadline) })
+		return both.Wait()
+	}, []order.State{order.Confirmed, order.Cancelled}},
+	{"paid at the last moment", []any{"ttl_seconds", 3}, func(l *life, p *platform.Platform, deadline time.Time) error {
+		if !l.expiresAt.IsZero() {
+			pause(p.T.Context(), time.Until(l.expiresAt.Add(-5*time.Millisecond)))
+		}
+		return pay("pm_ok")(l, p, deadline)
+	}, []order.State{order.Confirmed, order.Expired}},
+	{"extended and paid", []any{"ttl_seconds", 60}, func(l *life, p *platform.Platform, deadline time.Time) error {
+		if _, err := act(p, deadline, l.id, "extend", map[string]int{"ttl_seconds": 900}); err != nil {
+			return fmt.Errorf("extend: %w", err)
+		}
+		return pay("pm_ok")(l, p, deadline)
+	}, []order.State{order.Confirmed}},
+}
+
+// life is one order and what its client does with it.
+type life struct {
+	kind      kind
+	id        string
+	expiresAt time.Time
+}
+
+func (l *life) live(p *platform.Platform, deadline time.Time, product uuid.UUID) error {
+	placed, err := place(p, deadline, platform.OneLine(product, 1, l.kind.body...))
+	if err != nil {
+		return fmt.Errorf("place: %w", err)
+	}
+	if placed.Status != http.StatusCreated && placed.Status != http.StatusAccepted {
+		return fmt.Errorf("an order was refused: %s", placed.Raw)
+	}
+	l.id = placed.Str("order_id")
+	l.expiresAt, _ = time.Parse(time.RFC3339Nano, placed.Str("expires_at")) // none while pending
+	if err := l.kind.act(l, p, deadline); err != nil {
+		return fmt.Errorf("order %s, to be %s: %w", l.id, l.kind.name, err)
+	}
+	return nil
+}
+
+// pay pays until the answer is final: an order that is still pending, or a payment of ours that is still
+// under way, is asked again.
+func pay(by string) func(*life, *platform.Platform, time.Time) error {
+	return func(l *life, p *platform.Platform, deadline time.Time) error {
+		for {
+			a, err := act(p, deadline, l.id, "pay", method(by))
+			if err != nil {
+				return fmt.Errorf("pay: %w", err)
+			}
+			if code := a.Str("code"); a.Status != http.StatusAccepted && code != "order_not_ready" && code != "payment_in_progress" {
+				return nil
+			}
+			pause(p.T.Context(), 300*time.Millisecond)
+		}
+	}
+}
+
+func cancel(l *life, p *platform.Platform, deadline time.Time) error {
+	for {
+		a, err := act(p, deadline, l.id, "cancel", map[string]string{"reason": "chaos"})
+		if err != nil {
+			return fmt.Errorf("cancel: %w", err)
+		}
+		if a.Status != http.StatusAccepted {
+			return nil
+		}
+		pause(p.T.Context(), 300*time.Millisecond)
+	}
+}
+
+func wait(*life, *platform.Platform, time.Time) error { return nil }
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

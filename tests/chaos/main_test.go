@@ -1,0 +1,52 @@
+// Package chaos proves that no crash, outage or lost answer loses or doubles anything: it breaks the real
+// platform while orders are placed, paid, cancelled and expire, and then audits the books of orders,
+// inventory and the payment provider against each other (platform.Audit).
+package chaos
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/internal/testenv"
+	"holdfast/tests/platform"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// stubborn sends a request until it is answered for good, as a client that must know does: with the same
+// key, again after every 5xx, 429 and broken connection. It gives up at the deadline with the last answer.
+func stubborn(p *platform.Platform, deadline time.Time, subject, method, path string, body any, headers ...string) (platform.Answer, error) {
+	last := fmt.Errorf("no time left")
+	for time.Now().Before(deadline) {
+		a, err := p.Try(subject, method, path, body, headers...)
+		if err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests {
+			return a, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%d %s", a.Status, a.Raw)
+		}
+		last = err
+		select {
+		case <-p.T.Context().Done():
+			return a, p.T.Context().Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return platform.Answer{}, last
+}
+
+// place places an order stubbornly and returns its id and how it was answered.
+func place(p *platform.Platform, deadline time.Time, body map[string]any) (platform.Answer, error) {
+	return stubborn(p, deadline, "alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", uuid.NewString())
+}
+
+// act asks stubbornly for something to be done to an order.
+func act(p *platform.Platform, deadline time.Time, id, action string, body any) (platform.Answer, error) {
+	return stubborn(p, deadline, "alice", http.MethodPost, "/api/orders/"+id+"/"+action, body, "Idempotency-Key", uuid.NewString())
+}
+
+func method(name string) map[string]string { return map[string]string{"payment_method": name} }

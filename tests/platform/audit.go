@@ -1,0 +1,174 @@
+package platform
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/internal/order"
+	"holdfast/inventory/inventorytest"
+	"holdfast/workflows/orderflow"
+)
+
+// settled is how long the workflows may take to end once nothing is asked of them any more: a killed
+// worker costs the time-out of a workflow task, and retries pause for up to ten seconds.
+const settled = 90 * time.Second
+
+// audited is an order as its three books have it.
+type audited struct {
+	ID       uuid.UUID
+	State    string
+	Seq      int64
+	Total    int64
+	timeline []entry
+	held     []reservation
+	charges  []charge
+}
+
+type entry struct {
+	OrderID     uuid.UUID
+	Seq         int64
+	From, To    string
+	Event       string
+	HasActor    bool
+	HasMoment   bool
+	NextIsThere bool
+}
+
+type reservation struct {
+	OwnerID            uuid.UUID
+	Status             string
+	Quantity, Returned int64
+}
+
+type charge struct {
+	Key                string
+	State              string
+	Captured, Refunded int64
+}
+
+// Audit waits for every order's workflow to end and then holds the books of orders, inventory and the
+// payment provider against each other:
+//   - every order is in a state that its timeline explains, and in one that nothing follows by itself;
+//   - counters = ledger = reservations, and no reservation is pending;
+//   - money is taken once for each confirmed order, in full, and for no other; none is left set aside;
+//   - stock has left for each confirmed order and for no other;
+//   - there is no reservation and no payment without its order.
+//
+// It returns how many orders are in each state.
+func (p *Platform) Audit() map[order.State]int {
+	p.T.Helper()
+	orders := p.books()
+	p.awaitWorkflows(orders)
+	orders = p.books()
+	count := map[order.State]int{}
+	for _, o := range orders {
+		count[order.State(o.State)]++
+		p.auditTimeline(o)
+		p.auditBooks(o)
+	}
+	inventorytest.RequireConsistent(p.T, p.Stock)
+	return count
+}
+
+func (p *Platform) awaitWorkflows(orders map[uuid.UUID]*audited) {
+	ctx, cancel := context.WithTimeout(p.T.Context(), settled)
+	defer cancel()
+	p.WithTemporal(func(c client.Client) {
+		for id, o := range orders {
+			require.NoError(p.T, c.GetWorkflow(ctx, orderflow.OrderWorkflowID(id), "").Get(ctx, nil), "the workflow of order %s (%s) does not end", id, o.State)
+		}
+	})
+}
+
+// books reads the three databases.
+func (p *Platform) books() map[uuid.UUID]*audited {
+	p.T.Helper()
+	ctx := p.T.Context()
+	out := map[uuid.UUID]*audited{}
+	for _, o := range query[audited](p, p.Orders, "SELECT order_id AS id, state, seq, total_minor AS total FROM orders") {
+		out[o.ID] = &o
+	}
+	for _, e := range query[entry](p, p.Orders, `SELECT order_id, seq, from_state AS "from", state AS "to", event, actor <> '' AS has_actor,
+		at > 'epoch' AS has_moment, next_deadline IS NOT NULL AS next_is_there FROM order_timeline ORDER BY order_id, seq`) {
+		out[e.OrderID].timeline = append(out[e.OrderID].timeline, e)
+	}
+	for _, r := range query[reservation](p, p.Stock, `SELECT owner_id, status, coalesce(sum(l.quantity), 0)::bigint AS quantity, coalesce(sum(l.returned), 0)::bigint AS returned
+		FROM reservations r LEFT JOIN reservation_lines l USING (reservation_id) WHERE owner_kind = 'order' GROUP BY reservation_id`) {
+		o := out[r.OwnerID]
+		require.NotNil(p.T, o, "a reservation (%s) of order %s, which is not recorded", r.Status, r.OwnerID)
+		o.held = append(o.held, r)
+	}
+	provider, err := pgx.Connect(ctx, p.env["SANDBOX_DATABASE_URL"])
+	require.NoError(p.T, err)
+	defer func() { require.NoError(p.T, provider.Close(ctx)) }()
+	for _, c := range query[charge](p, provider, "SELECT payment_key AS key, state, captured_minor AS captured, refunded_minor AS refunded FROM charges") {
+		id, err := uuid.Parse(c.Key[:strings.LastIndex(c.Key, "-")])
+		require.NoError(p.T, err)
+		o := out[id]
+		require.NotNil(p.T, o, "a payment (%s) of order %s, which is not recorded", c.State, id)
+		o.charges = append(o.charges, c)
+	}
+	return out
+}
+
+func query[T any](p *Platform, db interface {
+	Query(context.Context, string, ...any) (pgx.Rows, error)
+}, sql string,
+) []T {
+	p.T.Helper()
+	rows, err := db.Query(p.T.Context(), sql)
+	require.NoError(p.T, err)
+	out, err := pgx.CollectRows(rows, pgx.RowToStructByNameLax[T])
+	require.NoError(p.T, err)
+	return out
+}
+
+// auditTimeline follows an order from entry to entry to the state that its row has.
+func (p *Platform) auditTimeline(o *audited) {
+	p.T.Helper()
+	state := order.New
+	for i, e := range o.timeline {
+		require.EqualValues(p.T, i+1, e.Seq, "order %s: entries are numbered without a gap", o.ID)
+		require.Equal(p.T, string(state), e.From, "order %s, entry %d", o.ID, e.Seq)
+		require.True(p.T, e.HasActor && e.HasMoment, "order %s, entry %d", o.ID, e.Seq)
+		require.Equal(p.T, order.State(e.To).Holding(), e.NextIsThere, "order %s, entry %d (%s): a deadline while stock is held, and only then", o.ID, e.Seq, e.Event)
+		state = order.State(e.To)
+	}
+	require.Equal(p.T, o.State, string(state), "order %s: the timeline explains the state", o.ID)
+	require.EqualValues(p.T, o.Seq, len(o.timeline), "order %s", o.ID)
+}
+
+func (p *Platform) auditBooks(o *audited) {
+	p.T.Helper()
+	var captures, captured, taken int64
+	for _, c := range o.charges {
+		require.NotEqual(p.T, "authorised", c.State, "order %s is %s: money is left set aside", o.ID, o.State)
+		if c.State == "captured" {
+			captures++
+			captured += c.Captured - c.Refunded
+		}
+	}
+	for _, r := range o.held {
+		require.NotEqual(p.T, "pending", r.Status, "order %s is %s: stock is left held", o.ID, o.State)
+		if r.Status == "confirmed" {
+			taken += r.Quantity - r.Returned
+		}
+	}
+	switch order.State(o.State) {
+	case order.Confirmed:
+		require.EqualValues(p.T, 1, captures, "order %s: money is taken once", o.ID)
+		require.Equal(p.T, o.Total, captured, "order %s: and in full", o.ID)
+		require.Equal(p.T, o.Total, taken*Price.Minor, "order %s: the stock that was paid has left", o.ID)
+	case order.Rejected, order.Expired, order.Cancelled, order.Failed:
+		require.Zero(p.T, captured, "order %s is %s: nobody is charged", o.ID, o.State)
+		require.Zero(p.T, taken, "order %s is %s: no stock has left", o.ID, o.State)
+	default:
+		require.Fail(p.T, "an order that has ended is in no end state", "order %s is %s", o.ID, o.State)
+	}
+}
