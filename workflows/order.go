@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/internal/order"
@@ -66,8 +65,9 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 	return o
 }
 
-// reserve holds the stock, or records why it cannot be held. A cancellation does not wait for an
-// inventory that is down: the release that follows refuses the reserve if it should still arrive.
+// reserve holds the stock, or records why it cannot be held. A cancellation waits for the first quick
+// answer only, not for an inventory that is down: the release that follows refuses the reserve if it
+// should still arrive.
 func (o *orderRun) reserve(ctx workflow.Context) {
 	o.undo.add("give the stock back", o.giveStockBack)
 	in := orderflow.ReserveInput{
@@ -79,18 +79,20 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 	}
 	var held orderflow.ReservationResult
 	var err error
-	decided := false
+	decided, slow := false, false
+	waitCtx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
 	// Cancelled when the order is called off first; the coroutine then ends by itself.
-	stepCtx, abandon := workflow.WithCancel(ctx)
+	stepCtx, abandon := workflow.WithCancel(waitCtx)
 	workflow.Go(stepCtx, func(ctx workflow.Context) {
 		held, err = reserveStock(ctx, in, func() {
-			if ctx.Err() == nil {
+			if slow = true; o.cancellation() == nil {
 				o.apply(ctx, order.StockDelayed, orderflow.ActorSystem, "waiting for inventory")
 			}
 		})
 		decided = true
 	})
-	_ = workflow.Await(ctx, func() bool { return decided || o.cancellation() != nil }) // its error is a cancellation too
+	_ = workflow.Await(waitCtx, func() bool { return decided || (slow && o.cancellation() != nil) })
 	switch {
 	case !decided:
 		abandon()
@@ -98,8 +100,6 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 	case err == nil:
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
 		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
-	case temporal.IsCanceledError(err):
-		o.cancel(ctx)
 	case refusal(err) == orderflow.ErrOutOfStock:
 		o.undo.forget() // all or nothing, and it was nothing
 		o.short = details[[]orderflow.ShortLine](err)

@@ -57,9 +57,10 @@ func returnStock(ctx workflow.Context, in orderflow.ReservationInput, brief bool
 	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReturnStock, summary: "put the stock back on the shelf", brief: brief}, in)
 }
 
-// recordOrder brings the order's row up to date. Refusal: ErrRecordConflict.
-func recordOrder(ctx workflow.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
-	return execute[orderflow.RecordResult](ctx, step{activity: orderflow.RecordOrder, summary: "record the order"}, in)
+// recordOrder brings the order's row up to date. Only what the workflow task that calls it has not decided, or
+// would decide again, may be recorded fast. Refusal: ErrRecordConflict.
+func recordOrder(ctx workflow.Context, in orderflow.RecordInput, fast bool) (orderflow.RecordResult, error) {
+	return execute[orderflow.RecordResult](ctx, step{activity: orderflow.RecordOrder, summary: "record the order", noFast: !fast}, in)
 }
 
 // authorisePayment sets the money aside, within the given time. Refusals: ErrPaymentDeclined,

@@ -16,7 +16,7 @@ const advanceOrder = `-- name: AdvanceOrder :execrows
 UPDATE orders
 SET seq = $1, state = $2, reason = $3, refusal = $4, reservation_id = $5,
     expires_at = $6, payment_attempts = $7, updated_at = $8
-WHERE order_id = $9 AND seq < $1
+WHERE order_id = $9 AND (updated_at, seq) < ($8, $1::bigint)
 `
 
 type AdvanceOrderParams struct {
@@ -47,6 +47,22 @@ func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderPar
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const forgetLostTimeline = `-- name: ForgetLostTimeline :exec
+DELETE FROM order_timeline WHERE order_id = $1 AND seq > $2 AND at < $3
+`
+
+type ForgetLostTimelineParams struct {
+	OrderID uuid.UUID
+	Seq     int64
+	At      time.Time
+}
+
+// Entries that come after the given one by number and lie before it in time are of a lost execution.
+func (q *Queries) ForgetLostTimeline(ctx context.Context, db DBTX, arg ForgetLostTimelineParams) error {
+	_, err := db.Exec(ctx, forgetLostTimeline, arg.OrderID, arg.Seq, arg.At)
+	return err
 }
 
 const getOrder = `-- name: GetOrder :one
@@ -150,8 +166,10 @@ type InsertOrderParams struct {
 	UpdatedAt       time.Time
 }
 
-// The projection of an order. seq is the number of its last recorded transition; a write that does
-// not carry a higher one changes nothing.
+// The projection of an order. seq is the number of its last recorded transition and updated_at its
+// moment, by the workflow's clock. A repeated or late write changes nothing. Where a workflow task was lost and
+// executed again with another outcome, the later execution's moments are later, and it overwrites what
+// the lost one told.
 func (q *Queries) InsertOrder(ctx context.Context, db DBTX, arg InsertOrderParams) (int64, error) {
 	result, err := db.Exec(ctx, insertOrder,
 		arg.OrderID,
@@ -284,7 +302,10 @@ func (q *Queries) InsertPayment(ctx context.Context, db DBTX, arg InsertPaymentP
 const insertTimeline = `-- name: InsertTimeline :exec
 INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (order_id, seq) DO NOTHING
+ON CONFLICT (order_id, seq) DO UPDATE
+SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at, actor = excluded.actor,
+    reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
+WHERE order_timeline.at < excluded.at
 `
 
 type InsertTimelineParams struct {

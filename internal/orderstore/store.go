@@ -32,17 +32,24 @@ type Store struct {
 func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: ordersdb.New()} }
 
 // Record brings an order up to in.View.Seq in one transaction: row, lines, timeline, payments and
-// outbox. It is idempotent by seq. The first record of an order must carry in.Order. orderflow.ErrRowTaken:
+// outbox. It is idempotent by seq and moment: a repeated or late record changes nothing, and one of a workflow
+// task that was executed again overwrites what the lost execution told. The first record of an order must carry in.Order. orderflow.ErrRowTaken:
 // the row was made by another request.
 func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		added := false
 		if in.Order != nil {
-			if err := s.insert(ctx, tx, in); err != nil {
+			var err error
+			if added, err = s.insert(ctx, tx, in); err != nil {
 				return err
 			}
 		}
-		if err := s.advance(ctx, tx, in); err != nil {
-			return err
+		if !added {
+			// Records of an order are written one after the other, so where the row is as far as this one
+			// or further, all of it is there, or was overwritten by a later execution.
+			if advanced, err := s.advance(ctx, tx, in); err != nil || !advanced {
+				return err
+			}
 		}
 		for _, e := range in.Entries {
 			if err := s.q.InsertTimeline(ctx, tx, ordersdb.InsertTimelineParams{
@@ -51,6 +58,10 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 			}); err != nil {
 				return fmt.Errorf("insert timeline entry %d: %w", e.Seq, err)
 			}
+		}
+		last := in.Entries[len(in.Entries)-1]
+		if err := s.q.ForgetLostTimeline(ctx, tx, ordersdb.ForgetLostTimelineParams{OrderID: in.View.OrderID, Seq: last.Seq, At: last.At}); err != nil {
+			return fmt.Errorf("forget what a lost task told: %w", err)
 		}
 		for _, p := range in.Payments {
 			if err := s.q.InsertPayment(ctx, tx, ordersdb.InsertPaymentParams{
@@ -65,23 +76,23 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 	})
 }
 
-// insert makes the order's row and lines, unless they are there.
-func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+// insert makes the order's row and lines, unless they are there, and reports whether it did.
+func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
 	hash, err := hex.DecodeString(in.Order.RequestHash)
 	if err != nil {
-		return fmt.Errorf("decode the request hash: %w", err)
+		return false, fmt.Errorf("decode the request hash: %w", err)
 	}
 	shipTo, err := nullable(in.Order.ShipTo)
 	if err != nil {
-		return fmt.Errorf("encode the address: %w", err)
+		return false, fmt.Errorf("encode the address: %w", err)
 	}
 	meta, err := json.Marshal(orEmpty(in.Order.Metadata))
 	if err != nil {
-		return fmt.Errorf("encode the metadata: %w", err)
+		return false, fmt.Errorf("encode the metadata: %w", err)
 	}
 	refusal, err := nullable(in.View.Short)
 	if err != nil {
-		return fmt.Errorf("encode the refusal: %w", err)
+		return false, fmt.Errorf("encode the refusal: %w", err)
 	}
 	o, last := in.Order, in.Entries[len(in.Entries)-1]
 	added, err := s.q.InsertOrder(ctx, tx, ordersdb.InsertOrderParams{
@@ -92,17 +103,17 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 		CorrelationID: o.CorrelationID, CreatedAt: o.PlacedAt, UpdatedAt: last.At,
 	})
 	if err != nil {
-		return fmt.Errorf("insert order: %w", err)
+		return false, fmt.Errorf("insert order: %w", err)
 	}
 	if added == 0 {
 		row, err := s.q.GetOrder(ctx, tx, o.OrderID)
 		if err != nil {
-			return fmt.Errorf("read the order that is there: %w", err)
+			return false, fmt.Errorf("read the order that is there: %w", err)
 		}
 		if hex.EncodeToString(row.RequestHash) != o.RequestHash {
-			return orderflow.ErrRowTaken
+			return false, orderflow.ErrRowTaken
 		}
-		return nil
+		return false, nil
 	}
 	lines := ordersdb.InsertOrderLinesParams{OrderID: o.OrderID, Currency: o.Total.Currency}
 	for _, l := range o.Lines {
@@ -115,25 +126,27 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 		lines.LineTotals = append(lines.LineTotals, l.Total.Minor)
 	}
 	if err := s.q.InsertOrderLines(ctx, tx, lines); err != nil {
-		return fmt.Errorf("insert order lines: %w", err)
+		return false, fmt.Errorf("insert order lines: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
-// advance moves the row forward; a row that is there already, or further, stays as it is.
-func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+// advance moves the row forward and reports whether it did; a row that is there already, or further, stays
+// as it is.
+func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
 	refusal, err := nullable(in.View.Short)
 	if err != nil {
-		return fmt.Errorf("encode the refusal: %w", err)
+		return false, fmt.Errorf("encode the refusal: %w", err)
 	}
-	if _, err := s.q.AdvanceOrder(ctx, tx, ordersdb.AdvanceOrderParams{
+	advanced, err := s.q.AdvanceOrder(ctx, tx, ordersdb.AdvanceOrderParams{
 		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: in.View.Reason, Refusal: refusal,
 		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
 		UpdatedAt: in.Entries[len(in.Entries)-1].At,
-	}); err != nil {
-		return fmt.Errorf("advance order to %d: %w", in.View.Seq, err)
+	})
+	if err != nil {
+		return false, fmt.Errorf("advance order to %d: %w", in.View.Seq, err)
 	}
-	return nil
+	return advanced > 0, nil
 }
 
 // publish writes an event into the outbox for each entry that others care about.

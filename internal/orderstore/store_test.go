@@ -116,3 +116,30 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	_, err = s.Get(t.Context(), uuid.New())
 	require.ErrorIs(t, err, orderstore.ErrNotFound)
 }
+
+// TestLostExecutionIsOverwritten: a workflow task that was lost may have told the database what another
+// execution then decided otherwise. The later execution wins, whichever record arrives last.
+func TestLostExecutionIsOverwritten(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	s, id := orderstore.New(pool), uuid.New()
+	require.NoError(t, s.Record(t.Context(), first(id, strings.Repeat("ab", 32))))
+	lost := record(id, 3, order.Expired, order.EventExpired)
+	lost.Entries = []orderflow.TimelineEntry{
+		{Seq: 2, Event: order.EventStockReleased, From: order.Reserved, State: order.Reserved, At: lost.Entries[0].At, Actor: "system"},
+		{Seq: 3, Event: order.EventExpired, From: order.Reserved, State: order.Expired, At: lost.Entries[0].At, Actor: "system"},
+	}
+	again := record(id, 2, order.Paying, order.EventPaymentStarted)
+	again.Entries[0].From, again.Entries[0].At = order.Reserved, lost.Entries[0].At.Add(10*time.Second)
+	for _, in := range []orderflow.RecordInput{lost, again, lost} {
+		require.NoError(t, s.Record(t.Context(), in))
+	}
+	got, err := s.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, string(order.Paying), got.State)
+	require.EqualValues(t, 2, got.Seq)
+	timeline, err := s.Timeline(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, timeline, 2, "what only the lost execution told is forgotten")
+	require.Equal(t, string(order.EventPaymentStarted), timeline[1].Event)
+}

@@ -78,15 +78,16 @@ func payAndExpiry(t *testing.T, p *platform.Platform) {
 func cancelDuringAuthorisation(t *testing.T, p *platform.Platform) {
 	product := p.Product(5)
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 2)).Str("order_id")
-	authorising := p.Faults.Provider.Hold(authorisationOf(id), 1)
-	defer authorising.Release()
 	var paid, cancelled platform.Answer
 	var both sync.WaitGroup
+	defer both.Wait()
+	authorising := p.Faults.Provider.Hold(authorisationOf(id), 1)
+	defer authorising.Release()
 	both.Go(func() { paid = p.Pay("alice", id, "pm_ok") })
 	<-authorising.Reached()
 	both.Go(func() { cancelled = p.Act("alice", id, "cancel", map[string]string{"reason": "too slow"}) })
 	p.AwaitUpdate(id, orderflow.UpdateCancel)
-	require.Equal(t, "paying", p.Do("alice", http.MethodGet, "/api/orders/"+id, nil).Str("status"))
+	p.Await("alice", id, "paying", 5*time.Second)
 	authorising.Release()
 	both.Wait()
 	require.Equal(t, http.StatusOK, cancelled.Status, cancelled.Raw)

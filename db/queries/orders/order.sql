@@ -1,5 +1,7 @@
--- The projection of an order. seq is the number of its last recorded transition; a write that does
--- not carry a higher one changes nothing.
+-- The projection of an order. seq is the number of its last recorded transition and updated_at its
+-- moment, by the workflow's clock. A repeated or late write changes nothing. Where a workflow task was lost and
+-- executed again with another outcome, the later execution's moments are later, and it overwrites what
+-- the lost one told.
 
 -- name: InsertOrder :execrows
 INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
@@ -19,7 +21,7 @@ SELECT @order_id, unnest(@line_nos::int[]), unnest(@product_ids::uuid[]), unnest
 UPDATE orders
 SET seq = @seq, state = @state, reason = @reason, refusal = @refusal, reservation_id = @reservation_id,
     expires_at = @expires_at, payment_attempts = @payment_attempts, updated_at = @updated_at
-WHERE order_id = @order_id AND seq < @seq;
+WHERE order_id = @order_id AND (updated_at, seq) < (@updated_at, @seq::bigint);
 
 -- name: GetOrder :one
 SELECT * FROM orders WHERE order_id = $1;
@@ -63,7 +65,14 @@ SELECT * FROM order_lines WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY ord
 -- name: InsertTimeline :exec
 INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
 VALUES (@order_id, @seq, @event, @from_state, @state, @at, @actor, @reason, @attempt, @next_deadline)
-ON CONFLICT (order_id, seq) DO NOTHING;
+ON CONFLICT (order_id, seq) DO UPDATE
+SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at, actor = excluded.actor,
+    reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
+WHERE order_timeline.at < excluded.at;
+
+-- name: ForgetLostTimeline :exec
+-- Entries that come after the given one by number and lie before it in time are of a lost execution.
+DELETE FROM order_timeline WHERE order_id = @order_id AND seq > @seq AND at < @at;
 
 -- name: ListTimeline :many
 SELECT * FROM order_timeline WHERE order_id = $1 ORDER BY seq;
