@@ -24,25 +24,37 @@ const (
 	rabbitmqBin  = "/usr/lib/rabbitmq/bin"
 )
 
-// packages lists what the development stack is made of, with how each program is found.
-var packages = []struct {
-	Package
-	find func() (string, error)
-}{
-	{Package{"PostgreSQL", "postgresql", "postgres"}, func() (string, error) { return findPostgres("") }},
-	{Package{"Redis", "redis-server", "redis-server"}, func() (string, error) { return find("redis-server") }},
-	{Package{"RabbitMQ", "rabbitmq-server", "rabbitmq-server"}, func() (string, error) { return find("rabbitmq-server", rabbitmqBin) }},
-}
+// What the development stack is made of.
+var (
+	PostgresPackage = Package{"PostgreSQL", "postgresql", "postgres"}
+	RedisPackage    = Package{"Redis", "redis-server", "redis-server"}
+	RabbitMQPackage = Package{"RabbitMQ", "rabbitmq-server", "rabbitmq-server"}
+)
 
-// Missing returns the packages whose program is not on this machine.
-func Missing() []Package {
+// Missing returns those of the given packages whose program is not on this machine; with none given,
+// it asks for all that the stack is made of.
+func Missing(of ...Package) []Package {
+	if len(of) == 0 {
+		of = []Package{PostgresPackage, RedisPackage, RabbitMQPackage}
+	}
 	var missing []Package
-	for _, p := range packages {
+	for _, p := range of {
 		if _, err := p.find(); err != nil {
-			missing = append(missing, p.Package)
+			missing = append(missing, p)
 		}
 	}
 	return missing
+}
+
+func (p Package) find() (string, error) {
+	switch p {
+	case PostgresPackage:
+		return findPostgres("")
+	case RabbitMQPackage:
+		return find(p.Binary, rabbitmqBin)
+	default:
+		return find(p.Binary)
+	}
 }
 
 // find looks for a program in the given directories and then in PATH.

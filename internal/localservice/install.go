@@ -1,7 +1,6 @@
 package localservice
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +8,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
-// Install brings the missing packages onto the machine and reports each step. It needs root and
-// apt-get; without them the error says exactly what to run instead. The packages' own servers are
-// kept from starting, now and at the next boot, because the stack runs private instances. Calling it
-// with nothing missing does nothing.
+// ErrMayNotInstall says that this process cannot install packages: it is not root, or the machine has
+// no apt-get. Nothing was tried.
+var ErrMayNotInstall = errors.New("packages cannot be installed from here")
+
+// Install brings the missing ones of all packages onto the machine and reports each step. It needs
+// root and apt-get; without them the error is ErrMayNotInstall and says exactly what to run instead.
+// The packages' own servers are kept from starting, now and at the next boot, because the stack runs
+// private instances. Calling it with nothing missing does nothing.
+//
+// It never waits without end for a mirror that does not answer. When ctx ends while packages are
+// unpacked, that goes on for a moment (see unpackPatience), because half an installation is worse than a
+// late answer.
 func Install(ctx context.Context, progress func(message string)) error {
 	missing := Missing()
 	if len(missing) == 0 {
@@ -25,47 +33,70 @@ func Install(ctx context.Context, progress func(message string)) error {
 		titles[i], names[i] = p.Title, p.Debian
 	}
 	what := strings.Join(titles, ", ")
-	apt, err := exec.LookPath("apt-get")
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s not found, and this machine has no apt-get: install them with your package manager so that postgres, redis-server and rabbitmq-server can be found in PATH", what)
-	case os.Geteuid() != 0:
-		return fmt.Errorf("%s not found; run: sudo apt-get update && sudo apt-get install -y --no-install-recommends %s",
-			what, strings.Join(names, " "))
+	path, err := exec.LookPath("apt-get")
+	if err != nil || os.Geteuid() != 0 {
+		return fmt.Errorf("%s not found, and %w; %s", what, ErrMayNotInstall, HowToInstall(missing...))
 	}
 	progress("installing " + what + " (" + strings.Join(names, " ") + ")")
+	if err := installPackages(ctx, aptGet{path: path, progress: progress}, names); err != nil {
+		return fmt.Errorf("install %s: %w", what, err)
+	}
+	disableUnits(ctx, names, progress)
+	if still := Missing(missing...); len(still) > 0 {
+		return fmt.Errorf("%s was installed but its program %s is not where it should be", still[0].Debian, still[0].Binary)
+	}
+	progress("installed " + what)
+	return nil
+}
+
+// HowToInstall says what a person has to do to get the packages, as a clause that ends a sentence.
+func HowToInstall(packages ...Package) string {
+	debian, programs := make([]string, len(packages)), make([]string, len(packages))
+	for i, p := range packages {
+		debian[i], programs[i] = p.Debian, p.Binary
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Sprintf("use your package manager, so that PATH leads to %s", strings.Join(programs, ", "))
+	}
+	sudo := "sudo "
+	if os.Geteuid() == 0 {
+		sudo = ""
+	}
+	return fmt.Sprintf("run: %[1]sapt-get update && %[1]sapt-get install -y --no-install-recommends %[2]s", sudo, strings.Join(debian, " "))
+}
+
+// installPackages fetches and unpacks. The two are apart because the first may be stopped at any
+// moment and the second had better not be.
+func installPackages(ctx context.Context, apt aptGet, names []string) error {
 	restore, err := forbidServiceStarts(policyFile)
 	if err != nil {
 		return err
 	}
 	defer restore()
-
 	install := append([]string{"install", "-y", "--no-install-recommends"}, names...)
+	fetch := append([]string{downloadOnly}, install...)
+	fetching, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	updated := false
 	if !hasPackageLists() {
-		if err := aptGet(ctx, apt, progress, "update"); err != nil {
+		if err := apt.run(fetching, atOnce, "update"); err != nil {
 			return err
 		}
 		updated = true
 	}
-	err = aptGet(ctx, apt, progress, install...)
-	if err != nil && !updated && ctx.Err() == nil {
+	err = apt.run(fetching, atOnce, fetch...)
+	if err != nil && !updated && !errors.Is(err, errUnreachable) && fetching.Err() == nil {
 		// Lists that are too old name versions that the mirror no longer has.
-		progress("refreshing the package lists and trying again")
-		if err := aptGet(ctx, apt, progress, "update"); err != nil {
+		apt.progress("refreshing the package lists and trying again")
+		if err := apt.run(fetching, atOnce, "update"); err != nil {
 			return err
 		}
-		err = aptGet(ctx, apt, progress, install...)
+		err = apt.run(fetching, atOnce, fetch...)
 	}
 	if err != nil {
 		return err
 	}
-	disableUnits(ctx, names, progress)
-	if still := Missing(); len(still) > 0 {
-		return fmt.Errorf("%s was installed but its program %s is not where it should be", still[0].Debian, still[0].Binary)
-	}
-	progress("installed " + what)
-	return nil
+	return apt.run(ctx, unpackPatience, install...)
 }
 
 // policyFile is what Debian's package scripts ask before they start a service (invoke-rc.d(8)).
@@ -96,41 +127,12 @@ func hasPackageLists() bool {
 	return len(lists) > 0
 }
 
-// aptGet runs apt-get without questions, passes on the lines that show progress, and puts the last
-// lines into the error where it fails.
-func aptGet(ctx context.Context, apt string, progress func(string), args ...string) error {
-	cmd := exec.CommandContext(ctx, apt, append([]string{"-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"}, args...)...)
-	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("run apt-get: %w", err)
-	}
-	cmd.Stderr = cmd.Stdout
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("run apt-get: %w", err)
-	}
-	var last []string
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
-		if last = append(last, line); len(last) > 15 {
-			last = last[1:]
-		}
-		for _, prefix := range []string{"Get:", "Need to get", "Unpacking ", "Setting up "} {
-			if strings.HasPrefix(line, prefix) {
-				progress("  " + line)
-			}
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("apt-get %s: %w:\n%s", strings.Join(args, " "), err, strings.Join(last, "\n"))
-	}
-	return nil
-}
-
 // disableUnits keeps the services just installed from starting at the next boot. systemctl does that
-// by changing links, so it also works where systemd is installed but does not run.
+// by changing links, so it also works where systemd is installed but does not run. It is part of an
+// installation, which an interruption does not leave half done.
 func disableUnits(ctx context.Context, names []string, progress func(string)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
 	systemctl, err := exec.LookPath("systemctl")
 	if err != nil {
 		return

@@ -18,7 +18,7 @@ import (
 )
 
 func (e *Environment) localPostgres(ctx context.Context) (string, error) {
-	o, err := e.options(ctx, "postgres")
+	o, err := e.options(ctx, "postgres", localservice.PostgresPackage)
 	if err != nil {
 		return "", err
 	}
@@ -30,7 +30,7 @@ func (e *Environment) localPostgres(ctx context.Context) (string, error) {
 }
 
 func (e *Environment) localRedis(ctx context.Context) (string, error) {
-	o, err := e.options(ctx, "redis")
+	o, err := e.options(ctx, "redis", localservice.RedisPackage)
 	if err != nil {
 		return "", err
 	}
@@ -42,7 +42,7 @@ func (e *Environment) localRedis(ctx context.Context) (string, error) {
 }
 
 func (e *Environment) localRabbitMQ(ctx context.Context) (string, error) {
-	o, err := e.options(ctx, "rabbitmq")
+	o, err := e.options(ctx, "rabbitmq", localservice.RabbitMQPackage)
 	if err != nil {
 		return "", err
 	}
@@ -53,20 +53,28 @@ func (e *Environment) localRabbitMQ(ctx context.Context) (string, error) {
 	return server.URL(), e.onClose(server.Stop)
 }
 
-// options also sees to it that the programs are there: make test runs from a fresh clone.
-func (e *Environment) options(ctx context.Context, name string) (localservice.Options, error) {
-	if err := e.install(ctx); err != nil {
+// options also sees to it that the program is there: make test runs from a fresh clone.
+func (e *Environment) options(ctx context.Context, name string, program localservice.Package) (localservice.Options, error) {
+	if err := e.install(ctx, program); err != nil {
 		return localservice.Options{}, err
 	}
 	dir, err := e.directory(name)
 	return localservice.Options{Dir: dir, Volatile: true}, err
 }
 
-// install serves all services with one call of the package manager.
-func (e *Environment) install(ctx context.Context) error {
+// install serves all services with one call of the package manager, but only the program that was
+// asked for has to be there in the end.
+func (e *Environment) install(ctx context.Context, program localservice.Package) error {
 	e.installing.Lock()
 	defer e.installing.Unlock()
-	return localservice.Install(ctx, func(message string) { e.say("%s", message) })
+	if len(localservice.Missing(program)) == 0 {
+		return nil
+	}
+	err := localservice.Install(ctx, func(message string) { e.say("%s", message) })
+	if len(localservice.Missing(program)) == 0 {
+		return nil
+	}
+	return err
 }
 
 // localTemporal runs the development stack's own server as a child. It ends when its standard input

@@ -1,0 +1,23 @@
+package testenv
+
+import (
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/localservice"
+)
+
+// A PATH without programs is a machine without Redis and without apt-get; PostgreSQL is found elsewhere.
+func TestOnlyTheProgramAskedForMustBeThere(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	if len(localservice.Missing(localservice.PostgresPackage)) > 0 {
+		t.Skip("PostgreSQL lives in PATH on this machine")
+	}
+	env := New(io.Discard)
+	require.NoError(t, env.install(t.Context(), localservice.PostgresPackage))
+	err := env.install(t.Context(), localservice.RedisPackage)
+	require.ErrorIs(t, err, localservice.ErrMayNotInstall)
+	require.ErrorContains(t, err, "redis-server")
+}
