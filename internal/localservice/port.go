@@ -33,7 +33,8 @@ func Port(wanted int, what string, log *slog.Logger) (int, error) {
 		}
 		if !given.ports[port] && portIsFree(port) {
 			if wanted != 0 && port != wanted {
-				log.Warn("the port is taken by another program: moving to the next free one", "service", what, "wanted", wanted, "port", port)
+				log.Warn("the port of "+what+" is taken by another program: moving to the next free one",
+					"wanted", wanted, "port", port, "taken_by", holder(wanted))
 			}
 			given.ports[port] = true
 			return port, nil
@@ -49,6 +50,14 @@ func releasePorts(ports ...int) {
 	for _, port := range ports {
 		delete(given.ports, port)
 	}
+}
+
+// holder names who has the port, for a message.
+func holder(port int) string {
+	if found := Listeners(port); len(found) > 0 {
+		return found[0].String()
+	}
+	return "unknown"
 }
 
 func portIsFree(port int) bool {
