@@ -4,14 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 )
 
-// stopTimeout bounds an orderly stop where the caller's context does not.
-const stopTimeout = 45 * time.Second
+const (
+	// stopTimeout bounds an orderly stop where the caller's context does not.
+	stopTimeout = 45 * time.Second
+	// abandonTimeout bounds the stop of a server that never became ready: nobody has written to it, and
+	// whoever interrupted the start waits.
+	abandonTimeout = 5 * time.Second
+	// helperPatience is how long a server's helpers may outlive it before they are killed.
+	helperPatience = 3 * time.Second
+)
 
 // instance is what the three services share: a directory that this process holds, and the processes
 // that work in it.
@@ -21,7 +28,7 @@ type instance struct {
 	owner *identity
 	kinds []species // in the order in which they are stopped
 	log   *slog.Logger
-	held  *os.File
+	held  io.Closer
 	ports []int
 
 	processes []*process // in the order in which they were started; the last one is the server itself
@@ -36,13 +43,13 @@ func prepare(ctx context.Context, title string, o Options, owner *identity, kind
 	if err != nil {
 		return nil, fmt.Errorf("prepare the directory of %s: %w", title, err)
 	}
-	held, err := lock(dir)
+	held, err := Lock(dir)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", title, err)
 	}
 	i := &instance{title: title, dir: dir, owner: owner, kinds: kinds, log: o.Log.With("service", title), held: held}
 	if err := evict(ctx, dir, i.log, kinds...); err != nil {
-		return nil, errors.Join(err, i.Stop(ctx))
+		return nil, i.abandon(err)
 	}
 	return i, nil
 }
@@ -70,7 +77,7 @@ func (i *instance) run(ctx context.Context, p program, probe func(context.Contex
 // abandon stops an instance whose start failed and returns the reason with whatever went wrong on the
 // way out.
 func (i *instance) abandon(reason error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), abandonTimeout)
 	defer cancel()
 	return errors.Join(fmt.Errorf("start %s: %w", i.title, reason), i.Stop(ctx))
 }
@@ -109,7 +116,7 @@ func (i *instance) Stop(ctx context.Context) error {
 		// ctx is over.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
-		errs = append(errs, awaitGone(last, i.dir, names...))
+		errs = append(errs, awaitGone(last, helperPatience, i.dir, names...))
 	}
 	releasePorts(i.ports...)
 	errs = append(errs, i.held.Close())

@@ -2,7 +2,6 @@ package localservice
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -81,17 +80,17 @@ func evict(ctx context.Context, dir string, log *slog.Logger, kinds ...species) 
 			log.Info("taking over from a server that an earlier run left behind", "program", kind.name, "pid", r.pid)
 			_ = syscall.Kill(r.pid, kind.stop)
 		}
-		if err := awaitGone(ctx, dir, kind.name); err != nil {
+		if err := awaitGone(ctx, evictTimeout, dir, kind.name); err != nil {
 			return fmt.Errorf("stop the %s left behind in %s: %w", kind.name, dir, err)
 		}
 	}
 	return nil
 }
 
-// awaitGone waits until no process of the given names is left in dir, and kills them when they take
-// too long.
-func awaitGone(ctx context.Context, dir string, names ...string) error {
-	deadline := time.Now().Add(evictTimeout)
+// awaitGone waits until no process of the given names is left in dir, and kills those that take longer
+// than the given patience.
+func awaitGone(ctx context.Context, patience time.Duration, dir string, names ...string) error {
+	deadline := time.Now().Add(patience)
 	for {
 		left := residents(dir, names...)
 		if len(left) == 0 {
@@ -101,7 +100,7 @@ func awaitGone(ctx context.Context, dir string, names ...string) error {
 			for _, r := range left {
 				_ = syscall.Kill(r.pid, syscall.SIGKILL)
 			}
-			deadline = time.Now().Add(evictTimeout)
+			deadline = time.Now().Add(patience)
 		}
 		select {
 		case <-ctx.Done():
@@ -109,32 +108,4 @@ func awaitGone(ctx context.Context, dir string, names ...string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-// lock makes this process the only one that runs the instance in dir. The kernel gives the lock back
-// when the process ends, however it ends; servers do not inherit it.
-func lock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open the instance's lock: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder := make([]byte, 16)
-		n, _ := f.Read(holder)
-		_ = f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s is in use by process %s: stop that one first", dir, strings.TrimSpace(string(holder[:n])))
-		}
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	if err := errors.Join(f.Truncate(0), writeAt(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("write the instance's lock: %w", err)
-	}
-	return f, nil
-}
-
-func writeAt(f *os.File, s string) error {
-	_, err := f.WriteAt([]byte(s), 0)
-	return err
 }

@@ -36,7 +36,10 @@ func StartPostgres(ctx context.Context, o Options) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := prepare(ctx, "PostgreSQL", o, owner, species{"postgres", syscall.SIGINT})
+	i, err := prepare(ctx, "PostgreSQL", o, owner,
+		species{"initdb", syscall.SIGTERM}, // first: its children carry the server's name
+		species{"postgres", syscall.SIGINT},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +105,7 @@ func (p *Postgres) initialise(ctx context.Context, initdb, data string) error {
 		"--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
 	cmd.Dir, cmd.Env = p.dir, []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + p.dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.owner.credential()}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // its servers, too
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initialise a PostgreSQL cluster: %w:\n%s", err, out)
 	}

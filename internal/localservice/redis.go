@@ -1,13 +1,14 @@
 package localservice
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"strconv"
 	"syscall"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Redis is a private Redis server.
@@ -63,14 +64,27 @@ func (r *Redis) start(ctx context.Context, o Options) error {
 	return err
 }
 
-// ping succeeds once the server has loaded its data and serves commands.
+// ping succeeds once the server has loaded its data and serves commands. It speaks the protocol by
+// itself, because the client library writes to standard error each time nobody answers yet.
 func (r *Redis) ping(ctx context.Context) error {
-	client := redis.NewClient(&redis.Options{
-		Addr: fmt.Sprintf("127.0.0.1:%d", r.port), MaxRetries: -1, PoolSize: 1,
-		DisableIdentity: true, ContextTimeoutEnabled: true,
-	})
-	defer func() { _ = client.Close() }()
-	return client.Ping(ctx).Err()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port)))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err == nil && answer != "+PONG\r\n" {
+		err = fmt.Errorf("it answers %q", answer)
+	}
+	return err
 }
 
 // Port is the port the server listens on.
