@@ -9,7 +9,7 @@ export GOTOOLCHAIN
 TOOLS := $(CURDIR)/bin/tools
 
 # Go decides what is stale, so the binaries are built each time; an unchanged one costs a second.
-.PHONY: help up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke ci clean
+.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -27,13 +27,18 @@ cover: build ## Run the tests and report the coverage
 
 build: bin/holdfast bin/holdfast-dev ## Build both binaries into bin/
 
-bin/holdfast:
-	@echo "building bin/holdfast"
-	@go build -ldflags "-X main.buildVersion=$(VERSION)" -o $@ ./cmd/holdfast
+# What `sudo make` built belongs to root.
+writable:
+	@{ mkdir -p bin && test -w bin; } 2>/dev/null || { echo "$$(id -un) may not write $(CURDIR)/bin, which belongs to $$(stat -c %U bin 2>/dev/null || stat -c %U .): work in a clone of your own, or run: sudo chown -R $$(id -un) $(CURDIR)" >&2; exit 1; }
 
-bin/holdfast-dev:
+# The version is given below. Git's own stamp would fail the build where root builds a user's clone.
+bin/holdfast: writable
+	@echo "building bin/holdfast"
+	@go build -buildvcs=false -ldflags "-X main.buildVersion=$(VERSION)" -o $@ ./cmd/holdfast
+
+bin/holdfast-dev: writable
 	@echo "building bin/holdfast-dev (the first time it compiles a Temporal server: a few minutes)"
-	@cd dev && go build -o ../$@ .
+	@cd dev && go build -buildvcs=false -o ../$@ .
 
 # Each tool is a module of its own below tools/, built on first use.
 bin/tools/temporal: $(TOOLS)/temporal
