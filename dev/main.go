@@ -15,7 +15,10 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Without this, writing to a pipe whose reader is gone would end the process at once and leave every
+	// server running: Ctrl-C in `make up | tee log` ends tee first.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
 	var exit exitCode
@@ -26,6 +29,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "holdfast-dev:", err)
 		os.Exit(1)
 	}
+}
+
+// stopSignals are what asks this program to stop: Ctrl-C, a service manager, and a terminal window that
+// is closed, unless nohup was to keep that one away.
+func stopSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 func rootCommand() *cobra.Command {

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,43 +25,78 @@ func upCommand() *cobra.Command {
 		Long: "Installs what is missing, starts everything on private ports, migrates, seeds, places a first order and prints\n" +
 			"its timeline. Data stays below --dir and is found again.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
+			defer answerSignals(out)()
 			s, err := stack.Start(cmd.Context(), dir, out)
 			if err != nil {
 				return err
 			}
-			defer func() {
-				fmt.Fprintln(out, "stopping …")
-				if stopErr := s.Stop(); err == nil {
-					err = stopErr
-				}
-			}()
-			token, err := s.Token("alice", auth.Customer)
-			if err != nil {
-				return err
+			err = show(cmd.Context(), s, out, exit)
+			if cmd.Context().Err() == nil {
+				fmt.Fprintln(out, stopping)
 			}
-			order, timeline, err := s.PlaceFirstOrder(cmd.Context(), token)
-			if err != nil {
-				return err
+			stopErr := s.Stop()
+			if stopErr == nil {
+				fmt.Fprintln(out, "stopped; nothing is left running")
 			}
-			printTimeline(out, order, timeline)
-			s.Describe(out, token)
-			if exit {
-				return nil
-			}
-			fmt.Fprintln(out, "Everything is running; Ctrl-C stops it.")
-			select {
-			case <-cmd.Context().Done():
-				return nil
-			case err := <-s.Failed():
-				return err
-			}
+			return errors.Join(err, stopErr)
 		},
 	}
 	cmd.Flags().BoolVar(&exit, "exit", false, "stop once the first order is confirmed; the exit status tells whether it was")
 	cmd.Flags().StringVar(&dir, "dir", ".holdfast", "where data, logs and settings are kept")
 	return cmd
+}
+
+// show places the first order, tells of it, and stays until ctx ends or a process fails; with exit it
+// does not stay.
+func show(ctx context.Context, s *stack.Stack, out io.Writer, exit bool) error {
+	token, err := s.Token("alice", auth.Customer)
+	if err != nil {
+		return err
+	}
+	order, timeline, err := s.PlaceFirstOrder(ctx, token)
+	if ctx.Err() != nil {
+		return stack.Interrupted(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	printTimeline(out, order, timeline)
+	s.Describe(out, token)
+	if exit {
+		return nil
+	}
+	fmt.Fprintln(out, "Everything is running; Ctrl-C stops it.")
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.Failed():
+		return err
+	}
+}
+
+const stopping = "stopping …"
+
+// answerSignals tells at once that a signal has arrived: the stop takes a moment, and a person who
+// sees nothing presses again. It ends with the returned function.
+func answerSignals(out io.Writer) (end func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, stopSignals()...)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		answer := stopping
+		for range signals {
+			fmt.Fprintln(out, answer)
+			answer = "still stopping, which takes a few seconds …"
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
+	}
 }
 
 func printTimeline(out io.Writer, order orderapi.Order, timeline []orderapi.TimelineEntry) {

@@ -40,19 +40,19 @@ func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Ord
 		PaymentMethod: "pm_ok",
 	}
 	var placed orderapi.Order
-	if err := call(ctx, http.MethodPost, "/api/orders", token, body, &placed); err != nil {
+	if err := s.call(ctx, http.MethodPost, "/api/orders", token, body, &placed); err != nil {
 		return placed, nil, fmt.Errorf("place the first order: %w", err)
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	path := "/api/orders/" + placed.OrderID.String()
 	for {
-		if err := call(ctx, http.MethodGet, path, token, nil, &placed); err != nil {
+		if err := s.call(ctx, http.MethodGet, path, token, nil, &placed); err != nil {
 			return placed, nil, fmt.Errorf("read the first order: %w", err)
 		}
 		if placed.Status == orderapi.OrderStatusConfirmed {
 			var timeline orderapi.Timeline
-			err := call(ctx, http.MethodGet, path+"/timeline", token, nil, &timeline)
+			err := s.call(ctx, http.MethodGet, path+"/timeline", token, nil, &timeline)
 			return placed, timeline.Items, err
 		}
 		select {
@@ -63,7 +63,7 @@ func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Ord
 	}
 }
 
-func call(ctx context.Context, method, path, token string, in, out any) error {
+func (s *Stack) call(ctx context.Context, method, path, token string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		raw, err := json.Marshal(in)
@@ -72,7 +72,7 @@ func call(ctx context.Context, method, path, token string, in, out any) error {
 		}
 		body = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, GatewayURL+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, s.gatewayURL()+path, body)
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,11 @@ func call(ctx context.Context, method, path, token string, in, out any) error {
 
 // Describe writes what a person needs next.
 func (s *Stack) Describe(out io.Writer, token string) {
-	fmt.Fprintf(out, `
-  API and docs   %s/docs
-  Temporal UI    %s
-  RabbitMQ UI    %s  (guest / guest)
-  settings       %s/env       logs  %s/log
+	fmt.Fprintf(out, "\n  API and docs   %s/docs\n  Temporal UI    %s\n", s.gatewayURL(), s.temporalUI)
+	if s.rabbitUI != "" {
+		fmt.Fprintf(out, "  RabbitMQ UI    %s  (guest / guest)\n", s.rabbitUI)
+	}
+	fmt.Fprintf(out, `  settings       %s/env       logs  %s/log
 
 Place an order yourself:
 
@@ -105,5 +105,5 @@ Place an order yourself:
     -H 'Content-Type: application/json' -H 'Idempotency-Key: my-first-order' \
     -d '{"lines":[{"product_id":"%s","quantity":2}]}'
 
-`, GatewayURL, s.temporalUI, s.rabbitUI, s.dir, s.dir, token, GatewayURL, seed.ProductID(firstProduct))
+`, s.dir, s.dir, token, s.gatewayURL(), seed.ProductID(firstProduct))
 }

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,19 +23,24 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// GatewayURL is where clients find the stack.
-const GatewayURL = "http://127.0.0.1:3000"
+// gatewayURL is where clients find the stack.
+func (s *Stack) gatewayURL() string { return localURL(s.ports.gateway) }
+
+func localURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
 
 // startProcesses runs the platform's own processes, each with the configuration it would read from
 // the environment, and waits until the gateway is ready.
 func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["TEMPORAL_WORKER_BUILD_ID"] = buildID
 	for name, port := range map[string]int{
-		"SANDBOX_LISTEN": sandboxPort, "INVENTORY_LISTEN": inventoryPort, "WORKER_LISTEN": workerPort,
-		"API_LISTEN": apiPort, "GATEWAY_LISTEN": gatewayPort,
+		"SANDBOX_LISTEN": s.ports.sandbox, "INVENTORY_LISTEN": s.ports.inventory, "WORKER_LISTEN": s.ports.worker,
+		"API_LISTEN": s.ports.api, "GATEWAY_LISTEN": s.ports.gateway,
 	} {
 		s.vars[name] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
+	s.vars["API_URL"] = localURL(s.ports.api)
+	s.vars["INVENTORY_URL"] = localURL(s.ports.inventory)
+	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
 	for _, start := range []func(context.Context) error{
 		run(s, "payment-sandbox", sandboxserver.Run),
 		run(s, "inventory", inventory.Run),
@@ -52,12 +58,12 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	if err := s.makeCurrent(ctx); err != nil {
 		return err
 	}
-	for _, url := range []string{"http://127.0.0.1:3001/ready", "http://127.0.0.1:9090/ready", GatewayURL + "/ready"} {
-		if err := s.awaitReady(ctx, url); err != nil {
+	for _, url := range []string{localURL(s.ports.api), localURL(s.ports.worker), s.gatewayURL()} {
+		if err := s.awaitReady(ctx, url+"/ready"); err != nil {
 			return err
 		}
 	}
-	s.say("the gateway is ready: %s", GatewayURL)
+	s.say("the gateway is ready: %s", s.gatewayURL())
 	return nil
 }
 
@@ -81,8 +87,11 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 				OnListen: func(net.Addr) { close(listening) },
 			})
 			_ = file.Close()
-			if err == nil && own.Err() == nil {
+			switch {
+			case err == nil && own.Err() == nil:
 				err = fmt.Errorf("it stopped by itself")
+			case own.Err() != nil && errors.Is(err, context.Canceled):
+				err = nil // it was stopped while it was still starting
 			}
 			done <- err
 			if err != nil {
@@ -92,7 +101,7 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 				}
 			}
 		}()
-		s.onStop(name, func(ctx context.Context) error {
+		s.onStop(closer{name: name, stop: func(ctx context.Context) error {
 			stop()
 			select {
 			case err := <-done:
@@ -100,7 +109,7 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-		})
+		}})
 		select {
 		case <-listening:
 			return nil

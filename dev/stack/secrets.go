@@ -14,8 +14,9 @@ import (
 // people (`set -a; . .holdfast/env`) read it.
 const envFile = "env"
 
-// loadSecrets returns the stack's own secrets, made once and kept in the env file.
-func loadSecrets(dir string) (map[string]string, error) {
+// loadSettings returns what the env file holds, with the stack's own secrets, which are made once and
+// kept there.
+func loadSettings(dir string) (map[string]string, error) {
 	vars := map[string]string{}
 	raw, err := os.ReadFile(filepath.Join(dir, envFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
