@@ -135,7 +135,7 @@ func (o *orderRun) expire(ctx workflow.Context) {
 	defer cancel()
 	const reason = "not paid before the deadline"
 	in := o.reservationInput("the deadline has passed")
-	res, err := tryExpireReservation(ctx, in)
+	res, err := expireReservation(ctx, in, true)
 	switch {
 	case refusal(err) == orderflow.ErrNotDue:
 		o.expiresAt = details[time.Time](err)

@@ -41,13 +41,8 @@ func releaseStock(ctx workflow.Context, in orderflow.ReservationInput, brief boo
 	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReleaseStock, summary: "give the stock back", brief: brief}, in)
 }
 
-// tryExpireReservation asks once, quickly, whether the reservation can expire now. Refusal: ErrNotDue
-// with the deadline. Any other error means that the answer is not known.
-func tryExpireReservation(ctx workflow.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
-	return expireReservation(ctx, in, true)
-}
-
-// expireReservation is tryExpireReservation that, unless brief, does not give up.
+// expireReservation asks for the expiry of a reservation that is due; brief, it asks once and quickly.
+// Refusal: ErrNotDue with the deadline. Any other error means that the answer is not known.
 func expireReservation(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", brief: brief, noFast: !brief}, in)
 }

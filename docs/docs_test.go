@@ -1,0 +1,59 @@
+// Package docs_test keeps what is written for people true.
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var link = regexp.MustCompile("\\[([^\\]]*)\\]\\(([^)#\\s]+)[^)]*\\)")
+
+// TestLinks holds every relative link of our pages to a file that is there, and a link whose text is a
+// name in code to a file that has the name.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("*.md")
+	require.NoError(t, err)
+	for _, pattern := range []string{"*/*.md", "../*.md"} {
+		more, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		pages = append(pages, more...)
+	}
+	checked := 0
+	for _, page := range pages {
+		raw, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range link.FindAllStringSubmatch(string(raw), -1) {
+			text, target := m[1], m[2]
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := filepath.Join(filepath.Dir(page), target)
+			require.FileExists(t, maybeDir(file), "%s links to %s", page, target)
+			checked++
+			name := strings.Trim(text, "`")
+			if name == text || !strings.HasSuffix(file, ".go") || strings.ContainsAny(name, "/. ") {
+				continue
+			}
+			code, err := os.ReadFile(file)
+			require.NoError(t, err)
+			require.Regexp(t, `\b`+regexp.QuoteMeta(name)+`\b`, string(code), "%s says that %s is in %s", page, name, target)
+		}
+	}
+	require.Greater(t, checked, 30)
+}
+
+// maybeDir stands for a folder by the folder's first file.
+func maybeDir(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {
+			return filepath.Join(path, entries[0].Name())
+		}
+	}
+	return path
+}
