@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var link = regexp.MustCompile("\\[([^\\]]*)\\]\\(([^)#\\s]+)[^)]*\\)")
+var link = regexp.MustCompile(`\[([^\]]*)\]\(([^)#\s]+)[^)]*\)`)
 
 // TestLinks holds every relative link of our pages to a file that is there, and a link whose text is a
 // name in code to a file that has the name.

@@ -20,18 +20,19 @@ import (
 )
 
 // TestKilledAtRandom ends worker, api and inventory as kill -9 does, 20 times at random moments, while
-// 200 orders are created, paid, cancelled and expire, each by a client that insists on an answer.
+// 200 orders are created, paid, cancelled and expire, and 20 reservations from outside are released or
+// expire, each by a client that insists on an answer.
 //
 // The moments come from HOLDFAST_CHAOS_SEED, or from the clock; the seed is in the test's output.
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
 	const orders, kills = 200, 20
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	seed := uint64(time.Now().UnixNano())
 	if given, err := strconv.ParseUint(os.Getenv("HOLDFAST_CHAOS_SEED"), 10, 64); err == nil {
 		seed = given
 	}
 	t.Logf("HOLDFAST_CHAOS_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible on purpose
+	random := rand.New(rand.NewPCG(seed, 1))
 	p := platform.Start(t)
 	product := p.Product(orders * 2)
 
@@ -57,6 +58,9 @@ func TestKilledAtRandom(t *testing.T) {
 	for i := range lives {
 		lives[i].kind = kinds[i%len(kinds)]
 		clients.Go(func() error { return lives[i].live(p, deadline, product) })
+	}
+	for i := range 20 {
+		clients.Go(func() error { return hold(p, deadline, product, i%2 == 0) })
 	}
 	require.NoError(t, clients.Wait())
 	// The orders may be through before the twentieth kill; the rest then meets the ends of the workflows.
@@ -168,6 +172,26 @@ func cancel(l *life, p *platform.Platform, deadline time.Time) error {
 		}
 		pause(p.T.Context(), 300*time.Millisecond)
 	}
+}
+
+// hold reserves without an order, and then releases or lets it expire.
+func hold(p *platform.Platform, deadline time.Time, product uuid.UUID, release bool) error {
+	held, err := stubborn(p, deadline, "alice", http.MethodPost, "/api/inventory/reserve", map[string]any{
+		"order_id": uuid.NewString(), "product_id": product, "quantity": 1, "ttl_seconds": 3,
+	})
+	if err != nil {
+		return fmt.Errorf("reserve from outside: %w", err)
+	}
+	// Its time may be over before the answer arrives: the request is sent again until it is heard.
+	if held.Status != http.StatusCreated && held.Status != http.StatusGone && held.Str("code") != "already_resolved" {
+		return fmt.Errorf("a reservation from outside was refused: %s", held.Raw)
+	}
+	if release && held.Status == http.StatusCreated {
+		if _, err := stubborn(p, deadline, "alice", http.MethodDelete, "/api/inventory/reserve/"+held.Str("reservation_id"), nil); err != nil {
+			return fmt.Errorf("release from outside: %w", err)
+		}
+	}
+	return nil
 }
 
 func wait(*life, *platform.Platform, time.Time) error { return nil }

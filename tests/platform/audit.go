@@ -46,6 +46,9 @@ type reservation struct {
 	Quantity, Returned int64
 }
 
+// outside is a reservation without an order.
+type outside struct{ ID uuid.UUID }
+
 type charge struct {
 	Key                string
 	State              string
@@ -55,7 +58,7 @@ type charge struct {
 // Audit waits for every order's workflow to end and then holds the books of orders, inventory and the
 // payment provider against each other:
 //   - every order is in a state that its timeline explains, and in one that nothing follows by itself;
-//   - counters = ledger = reservations, and no reservation is pending;
+//   - counters = ledger = reservations, and no reservation is pending, of an order or from outside;
 //   - money is taken once for each confirmed order, in full, and for no other; none is left set aside;
 //   - stock has left for each confirmed order and for no other;
 //   - there is no reservation and no payment without its order.
@@ -72,6 +75,7 @@ func (p *Platform) Audit() map[order.State]int {
 		p.auditTimeline(o)
 		p.auditBooks(o)
 	}
+	require.Empty(p.T, query[outside](p, p.Stock, "SELECT reservation_id AS id FROM reservations WHERE status = 'pending'"), "stock is left held")
 	inventorytest.RequireConsistent(p.T, p.Stock)
 	return count
 }
@@ -82,6 +86,9 @@ func (p *Platform) awaitWorkflows(orders map[uuid.UUID]*audited) {
 	p.WithTemporal(func(c client.Client) {
 		for id, o := range orders {
 			require.NoError(p.T, c.GetWorkflow(ctx, orderflow.OrderWorkflowID(id), "").Get(ctx, nil), "the workflow of order %s (%s) does not end", id, o.State)
+		}
+		for _, r := range query[outside](p, p.Orders, "SELECT reservation_id AS id FROM customer_reservations") {
+			require.NoError(p.T, c.GetWorkflow(ctx, orderflow.ReservationWorkflowID(r.ID), "").Get(ctx, nil), "the workflow of reservation %s does not end", r.ID)
 		}
 	})
 }
