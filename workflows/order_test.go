@@ -140,6 +140,19 @@ func TestTwoPaysAtOnce(t *testing.T) {
 	require.Equal(t, []string{reserve, extend, authorise, confirm, capture}, h.called())
 }
 
+// TestSecondPayWhileTheFirstWaits: a payment is in progress from when it is accepted, also while the loop is
+// still busy with something else.
+func TestSecondPayWhileTheFirstWaits(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[extend] = h.until(4*time.Second, errDown)
+	h.extend(time.Second, 90)
+	first, second := h.pay(2*time.Second), h.pay(3*time.Second)
+	require.Equal(t, order.Confirmed, h.run(60).State)
+	require.Equal(t, orderflow.PayCaptured, outcome(t, first))
+	require.Equal(t, string(order.PaymentInProgress), second.code())
+}
+
 // TestWorkflowCancelled is an operator who cancels with Temporal's own tools.
 func TestWorkflowCancelled(t *testing.T) {
 	t.Parallel()
