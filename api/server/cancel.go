@@ -40,20 +40,12 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 // ExtendOrder asks the order's workflow to hold the stock for longer.
 func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.ExtendOrderParams) {
 	var body orderapi.Extend
-	if err := httpx.DecodeJSON(c, &body); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	key, err := idempotencyKey(params.IdempotencyKey)
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	if _, ok := h.owned(c, id); !ok {
+	key, ok := h.begin(c, id, &body, params.IdempotencyKey)
+	if !ok {
 		return
 	}
 	var res orderflow.ExtendResult
-	err = h.update(c.Request.Context(), client.UpdateWorkflowOptions{
+	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: "extend-" + key, UpdateName: orderflow.UpdateExtend,
 		Args: []any{orderflow.ExtendInput{
 			TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),

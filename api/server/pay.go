@@ -8,7 +8,6 @@ import (
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
 	"holdfast/internal/correlation"
-	"holdfast/internal/httpx"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
@@ -18,20 +17,12 @@ import (
 // PayOrder asks the order's workflow to pay and waits for the outcome.
 func (h *handlers) PayOrder(c *gin.Context, id uuid.UUID, params orderapi.PayOrderParams) {
 	var body orderapi.PayOrder
-	if err := httpx.DecodeJSON(c, &body); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	key, err := idempotencyKey(params.IdempotencyKey)
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	if _, ok := h.owned(c, id); !ok {
+	key, ok := h.begin(c, id, &body, params.IdempotencyKey)
+	if !ok {
 		return
 	}
 	var res orderflow.PayResult
-	err = h.update(c.Request.Context(), client.UpdateWorkflowOptions{
+	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: "pay-" + key, UpdateName: orderflow.UpdatePay,
 		Args: []any{orderflow.PayInput{
 			Method: body.PaymentMethod, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),

@@ -3,14 +3,10 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -29,134 +25,6 @@ import (
 // reservation without a workflow would have no timer.
 type Inventory interface {
 	GetReservation(ctx context.Context, reservationID uuid.UUID) (inventoryapi.Reservation, error)
-}
-
-// CreateReservation starts the workflow that holds the stock and owns its timer, or attaches to it, and
-// answers as inventory has the reservation afterwards.
-func (h *handlers) CreateReservation(c *gin.Context) {
-	var body orderapi.CreateReservation
-	if err := httpx.DecodeJSON(c, &body); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	short := len(body.Lines) == 0
-	switch {
-	case !short && (body.ProductID != uuid.Nil || body.Quantity != 0):
-		httpx.Fail(c, problem.Invalid("lines", "give lines, or product_id and quantity, not both"))
-		return
-	case short && body.ProductID == uuid.Nil:
-		httpx.Fail(c, problem.Invalid("product_id", "product_id is required where there are no lines"))
-		return
-	case short && body.Quantity == 0:
-		httpx.Fail(c, problem.Invalid("quantity", "quantity is required where there are no lines"))
-		return
-	case short:
-		body.Lines = []orderapi.CreateOrderLine{{ProductID: body.ProductID, Quantity: body.Quantity}}
-		body.ProductID, body.Quantity = uuid.Nil, 0
-	}
-	who := auth.From(c)
-	hash, err := requestHash(body)
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	owner := orderflow.CustomerReservationOwner(who.Issuer, who.Subject, body.OrderID.String())
-	held := orderstore.Reservation{
-		ID: inventoryapi.NewReservationID(inventoryapi.OwnerCustomer, owner, 1), OwnerID: owner,
-		Issuer: who.Issuer, CustomerID: who.Subject, TheirOrderID: body.OrderID.String(),
-	}
-	if err := h.store.RegisterReservation(c.Request.Context(), held); err != nil {
-		h.fail(c, err)
-		return
-	}
-	in := orderflow.ReservationStart{
-		ReservationID: held.ID, OwnerID: owner, RequestHash: hash, Actor: who.Subject, TTLSeconds: body.TTLSeconds,
-		CorrelationID: correlation.From(c.Request.Context()), PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
-	}
-	for i, l := range body.Lines {
-		in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: i + 1, ProductID: l.ProductID, Quantity: l.Quantity})
-	}
-	view, err := h.hold(c.Request.Context(), in, who.Subject)
-	if err != nil {
-		h.log.WarnContext(c.Request.Context(), "a reservation was not decided at once", "reservation_id", held.ID, "error", err)
-		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not decided yet; send the same request again"))
-		return
-	}
-	if err := notHeld(view, hash, short); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	if row, ok := h.read(c, held.ID); ok {
-		c.Header("Location", "/api/inventory/reserve/"+held.ID.String())
-		c.JSON(http.StatusCreated, wireReservation(held, row))
-	}
-}
-
-// hold starts the reservation's workflow, or attaches to the one that runs, and waits until inventory
-// has decided. The update only looks, so it has an id of its own each time; after a refusal the same
-// workflow id may start again.
-func (h *handlers) hold(ctx context.Context, in orderflow.ReservationStart, customer string) (orderflow.ReservationView, error) {
-	ctx, cancel := context.WithTimeout(ctx, createBudget)
-	defer cancel()
-	id := orderflow.ReservationWorkflowID(in.ReservationID)
-	start := h.temporal.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
-		ID: id, TaskQueue: orderflow.OrdersQueue,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		StaticSummary:            fmt.Sprintf("reservation from outside, %d line(s)", len(in.Lines)),
-		TypedSearchAttributes:    temporal.NewSearchAttributes(orderflow.AttrCustomerID.ValueSet(customer)),
-	}, orderflow.ReservationWorkflow, in)
-	var out orderflow.ReservationView
-	handle, err := h.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: start,
-		UpdateOptions: client.UpdateWorkflowOptions{
-			WorkflowID: id, UpdateID: uuid.NewString(), UpdateName: orderflow.UpdatePlace,
-			Args: []any{orderflow.PlaceInput{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
-		},
-	})
-	if err == nil {
-		err = handle.Get(ctx, &out)
-	}
-	return out, err
-}
-
-// notHeld turns the view of a reservation that does not hold its stock into a problem.
-func notHeld(view orderflow.ReservationView, hash string, short bool) error {
-	switch {
-	case view.RequestHash != hash:
-		return orderapi.Table.New(orderapi.IdempotencyKeyReused, "this order_id was used with another body; use a new one for another reservation").At("order_id")
-	case view.Refusal == nil && (view.Status == orderflow.ReservationPending || view.Status == orderflow.ReservationConfirmed):
-		return nil
-	case view.Refusal == nil:
-		return resolvedOtherwise(view.Status)
-	}
-	why := *view.Refusal
-	field := why.Field
-	if short {
-		field = strings.TrimPrefix(field, "lines[0].")
-	}
-	switch {
-	case why.Code == orderflow.ErrOutOfStock:
-		return orderapi.Table.New(orderapi.OutOfStock, "nothing is held; ask for less, or again later").WithLines(view.Short)
-	case why.Code == orderflow.ErrReservationClosed:
-		return resolvedOtherwise(why.Detail)
-	case why.Code == string(inventoryapi.ProductNotFound):
-		return orderapi.Table.New(orderapi.UnknownProduct, "%s", why.Detail).At(field)
-	case why.Code == string(inventoryapi.AlreadyExists):
-		return orderapi.Table.New(orderapi.IdempotencyKeyReused, "this order_id was used with another body; use a new one for another reservation").At("order_id")
-	}
-	return orderapi.Table.New(orderapi.ReservationRefused, "%s", why.Detail).At(field)
-}
-
-func resolvedOtherwise(status string) error {
-	if status == orderflow.ReservationExpired {
-		p := orderapi.Table.New(orderapi.ReservationExpired, "the reservation has expired; use a new order_id for another one")
-		p.CurrentStatus = status
-		return p
-	}
-	p := orderapi.Table.New(orderapi.AlreadyResolved, "the reservation is %s", status)
-	p.CurrentStatus = status
-	return p
 }
 
 // GetReservation answers a reservation from outside as inventory has it.

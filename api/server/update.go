@@ -30,6 +30,21 @@ const (
 // errUnderWay says that an update is accepted, and so durable, but has no outcome yet.
 var errUnderWay = errors.New("the update is under way")
 
+// begin reads what every request to change an order begins with: its body into body, and its key. It
+// reports false when it has answered, also because the caller may not see the order.
+func (h *handlers) begin(c *gin.Context, id uuid.UUID, body any, given string) (key string, ok bool) {
+	err := httpx.DecodeJSON(c, body)
+	if err == nil {
+		key, err = idempotencyKey(given)
+	}
+	if err != nil {
+		httpx.Fail(c, err)
+		return "", false
+	}
+	_, ok = h.owned(c, id)
+	return key, ok
+}
+
 // update asks a workflow and waits for the outcome. errUnderWay: it will be carried out, later. A
 // *temporal.ApplicationError is the workflow's refusal, *serviceerror.NotFound means that the workflow
 // has ended; after any other error nobody knows, and the same update id asks again without acting twice.
