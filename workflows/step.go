@@ -20,9 +20,8 @@ const (
 	// attemptTimeout bounds one attempt of the regular activity behind it. The clients of inventory
 	// and of the payment provider give up after 10 s by themselves.
 	attemptTimeout = 15 * time.Second
-	// briefBudget bounds a step that goes straight to its queue and is not worth waiting for: what it
-	// would have done is done later.
-	briefBudget = 3 * time.Second
+	// briefBudget bounds a step that is not worth waiting for: what it would have done is done later.
+	briefBudget = 2 * time.Second
 	// patience is how long a step may retry before an operator should look.
 	patience = 5 * time.Minute
 )
@@ -42,7 +41,7 @@ type step struct {
 	queue    string        // of the regular activity; "" means the workflow's own
 	within   time.Duration // of the regular activity with all its retries; 0 means without limit
 	noFast   bool          // skip the local attempt
-	brief    bool          // give up after the local attempt, or after briefBudget where there is none
+	brief    bool          // give up after briefBudget
 	onSlow   func()        // called once when the local attempt failed and the durable one begins
 }
 
@@ -59,7 +58,7 @@ func execute[Out any](ctx workflow.Context, s step, in any) (Out, error) {
 			Summary:                s.summary,
 		})
 		err := workflow.ExecuteLocalActivity(fast, s.activity, in).Get(fast, &out)
-		if err == nil || isFinal(err) || s.brief {
+		if err == nil || isFinal(err) {
 			return out, err
 		}
 	}

@@ -35,21 +35,25 @@ func confirmReservation(ctx workflow.Context, in orderflow.ReservationInput) (or
 	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ConfirmReservation, summary: "take the stock"}, in)
 }
 
+// What ends a reservation is a regular activity from the start. A local one could act on a decision that is
+// taken otherwise when its workflow task is lost: stock would be released for a cancellation, and the payment that
+// came with it would then be first and find it gone.
+
 // releaseStock gives held stock back. A reservation that was never seen is refused from then on; one
 // that is closed already answers with its status.
 func releaseStock(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReleaseStock, summary: "give the stock back", brief: brief}, in)
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReleaseStock, summary: "give the stock back", brief: brief, noFast: true}, in)
 }
 
 // expireReservation asks for the expiry of a reservation that is due; brief, it asks once and quickly.
 // Refusal: ErrNotDue with the deadline. Any other error means that the answer is not known.
 func expireReservation(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", brief: brief, noFast: !brief}, in)
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ExpireReservation, summary: "let the reservation expire", brief: brief, noFast: true}, in)
 }
 
 // returnStock puts stock back that was confirmed.
 func returnStock(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReturnStock, summary: "put the stock back on the shelf", brief: brief}, in)
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReturnStock, summary: "put the stock back on the shelf", brief: brief, noFast: true}, in)
 }
 
 // recordOrder brings the order's row up to date. Only what the workflow task that calls it has not decided, or
