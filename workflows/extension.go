@@ -17,6 +17,9 @@ const (
 	maxHold = 24 * time.Hour
 	// extendBudget bounds an extension: whoever pays meanwhile waits behind it.
 	extendBudget = 5 * time.Second
+	// maxExtensions bounds what one order or reservation takes of the updates that a workflow can have
+	// (Temporal: 2,000): others, a payment above all, must not be refused for want of them.
+	maxExtensions = 200
 )
 
 // extend moves the deadline to a later moment. An extension that got no answer may still take effect;
@@ -29,6 +32,7 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	if !until.After(o.expiresAt) {
 		return orderflow.Extended, nil // never shortened
 	}
+	o.extensions++
 	to := o.reservationInput("extended on request")
 	to.ExpiresAt = &until
 	held, err := extendReservation(ctx, to, min(max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
@@ -40,6 +44,9 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	case refusal(err) == orderflow.ErrReservationExpired:
 		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "not paid before the deadline")
 		return orderflow.ExtendTooLate, nil
+	case refusal(err) != "" && o.cancellation() != nil:
+		o.cancel(ctx)
+		return orderflow.ExtendClosed, nil
 	case refusal(err) != "":
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the reservation is gone: "+reservationEnd(err))
 		return orderflow.ExtendClosed, nil

@@ -40,14 +40,16 @@ type orderRun struct {
 	ref         orderflow.ReservationRef
 	reservation *uuid.UUID // once inventory has told it
 
-	state     order.State
-	seq       int64
-	reason    string
-	expiresAt time.Time
-	early     int // expiries in a row that inventory called early
-	short     []orderflow.ShortLine
-	attempts  int // payments tried; each has a key of its own
-	declines  int
+	state      order.State
+	seq        int64
+	reason     string
+	by         string // who gave the reason
+	expiresAt  time.Time
+	early      int // expiries in a row that inventory called early
+	short      []orderflow.ShortLine
+	attempts   int // payments tried; each has a key of its own
+	declines   int
+	extensions int
 
 	placed   *orderflow.View // as of the first recorded transition: what the place update answers
 	shown    shown

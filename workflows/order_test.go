@@ -220,6 +220,21 @@ func TestClockAhead(t *testing.T) {
 	require.LessOrEqual(t, h.counts[expire], 15)
 }
 
+// TestTooManyExtensions: nobody uses up the updates that a workflow can have.
+func TestTooManyExtensions(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	var last *reply
+	for i := range 201 {
+		last = h.extend(time.Duration(i+1)*time.Second, 3600)
+	}
+	paid := h.pay(300 * time.Second)
+	require.Equal(t, order.Confirmed, h.run(3600).State)
+	require.True(t, last.rejected)
+	require.Equal(t, orderflow.ErrTooManyExtensions, last.code())
+	require.Equal(t, orderflow.PayCaptured, outcome(t, paid))
+}
+
 func TestExtension(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -300,6 +315,42 @@ func TestProviderDown(t *testing.T) {
 		require.Equal(t, string(order.Overdue), late.code())
 		require.Equal(t, []string{reserve, extend, release, void}, h.called(), "the stock does not wait for the provider")
 	})
+}
+
+// TestCancelWhileTheProviderIsDown is heeded although nobody knows yet what became of the payment, and
+// although the order may live for a day.
+func TestCancelWhileTheProviderIsDown(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[authorise] = always(errDown)
+	h.script[void] = h.until(300*time.Second, errDown)
+	h.pay(time.Second)
+	cancelled := h.cancel(10 * time.Second)
+	require.Equal(t, order.Cancelled, h.run(24*3600).State)
+	require.NoError(t, cancelled.err)
+	require.Contains(t, h.called(), release)
+	end := h.recorded[len(h.recorded)-1]
+	for _, e := range h.recorded {
+		if e.Event == order.EventCancelled {
+			end = e
+		}
+	}
+	require.Less(t, end.At.Sub(h.recorded[0].At), payWindow, "within the time that a payment is given")
+}
+
+// payWindow is how long a payment may keep an order from being called off.
+const payWindow = 3 * time.Minute
+
+// TestTooManyPayments: each holds the stock for longer, so there is an end to them.
+func TestTooManyPayments(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[authorise] = always(errDown)
+	for i := range 12 {
+		h.pay(time.Duration(i)*3*time.Minute + time.Second)
+	}
+	require.Equal(t, order.Failed, h.run(24*3600).State)
+	require.Equal(t, 10, h.counts[void])
 }
 
 func TestThirdDeclineEndsTheOrder(t *testing.T) {

@@ -12,6 +12,9 @@ import (
 const (
 	// maxDeclines is the number of declined payments that ends an order.
 	maxDeclines = 3
+	// maxAttempts is the number of payments, declined or without an answer, that ends an order: each holds
+	// the stock for payingTime more.
+	maxAttempts = 10
 	// payingTime is the least time that the stock stays held once a payment has begun.
 	payingTime = 2 * time.Minute
 	// confirmMargin is kept free of payingTime to confirm the stock after the authorisation.
@@ -46,7 +49,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.Pa
 		}
 		return o.void(ctx, payment, within)
 	})
-	auth, err := authorisePayment(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, minAuthorise))
+	auth, err := authorisePayment(ctx, payment, max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise))
 	switch {
 	case refusal(err) == orderflow.ErrPaymentDeclined, refusal(err) == orderflow.ErrPaymentRefused:
 		o.undo.forget() // nothing was set aside
@@ -93,6 +96,9 @@ func (o *orderRun) extendForPayment(ctx workflow.Context) error {
 
 // lostStock ends an order that is being paid and whose stock inventory does not hold any more.
 func (o *orderRun) lostStock(ctx workflow.Context, err error) orderflow.PayResult {
+	if o.cancellation() != nil {
+		return o.cancelPayment(ctx)
+	}
 	if why := refusal(err); why != "" && why != orderflow.ErrReservationExpired {
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the reservation is gone: "+reservationEnd(err))
 		return orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: o.reason}
@@ -123,14 +129,24 @@ func (o *orderRun) declined(ctx workflow.Context, payment orderflow.PaymentInput
 
 // abandon gives up a payment whose outcome is not known: it is voided under the same key, after which
 // it can no longer be authorised, and the order waits for another try. A provider that does not answer
-// that either until the deadline leaves the order expired, and the void to be finished afterwards.
+// that either until the deadline leaves the order expired, and the void to be finished afterwards. A
+// cancellation is heeded meanwhile.
 func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput) orderflow.PayResult {
 	const reason = "the payment provider did not answer in time"
-	if err := o.void(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx)), minResolve)); err != nil {
-		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
-		return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
+	for o.void(ctx, payment, max(min(o.expiresAt.Sub(workflow.Now(ctx)), confirmMargin), minResolve)) != nil {
+		switch {
+		case o.cancellation() != nil:
+			return o.cancelPayment(ctx)
+		case !workflow.Now(ctx).Before(o.expiresAt):
+			o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
+			return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
+		}
 	}
 	o.undo.forget()
+	if o.attempts >= maxAttempts {
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "too many payments were tried")
+		return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
+	}
 	o.apply(ctx, order.PaymentAbandoned, orderflow.ActorSystem, reason)
 	return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
 }

@@ -27,17 +27,18 @@ func Reservation(ctx workflow.Context, in orderflow.ReservationStart) (orderflow
 
 // reservationRun is the whole state of one reservation's workflow.
 type reservationRun struct {
-	in        orderflow.ReservationStart
-	root      workflow.Context
-	ref       orderflow.ReservationRef
-	decided   bool
-	status    string // as inventory names it; empty until it holds the stock
-	expiresAt time.Time
-	early     int
-	refusal   *orderflow.Refusal
-	short     []orderflow.ShortLine
-	shown     time.Time
-	mailbox   mailbox[string] // inputs are the names of the updates
+	in         orderflow.ReservationStart
+	root       workflow.Context
+	ref        orderflow.ReservationRef
+	decided    bool
+	status     string // as inventory names it; empty until it holds the stock
+	expiresAt  time.Time
+	early      int
+	extensions int
+	refusal    *orderflow.Refusal
+	short      []orderflow.ShortLine
+	shown      time.Time
+	mailbox    mailbox[string] // inputs are the names of the updates
 }
 
 // reserve holds the stock, or keeps why it cannot be held. Inventory may be down for as long as the
@@ -144,6 +145,9 @@ func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) 
 	if err := checkHold(until, r.in.PlacedAt); err != nil {
 		return err
 	}
+	if r.extensions++; r.extensions > maxExtensions {
+		return temporal.NewNonRetryableApplicationError("the reservation was extended too often", orderflow.ErrTooManyExtensions, nil)
+	}
 	to := r.resolveInput(in.Actor, "extended on request", in.CorrelationID)
 	to.ExpiresAt = &until
 	held, err := extendReservation(ctx, to, min(max(r.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
@@ -176,7 +180,7 @@ func (r *reservationRun) finish(ctx workflow.Context) (orderflow.ReservationView
 }
 
 func (r *reservationRun) view() orderflow.ReservationView {
-	v := orderflow.ReservationView{ReservationID: r.in.ReservationID, RequestHash: r.in.RequestHash, Status: r.status, Refusal: r.refusal, Short: r.short}
+	v := orderflow.ReservationView{ReservationID: r.in.ReservationID, RequestHash: r.in.RequestHash, PlacedAt: r.in.PlacedAt, Status: r.status, Refusal: r.refusal, Short: r.short}
 	if !r.expiresAt.IsZero() {
 		t := r.expiresAt
 		v.ExpiresAt = &t

@@ -20,7 +20,7 @@ func (o *orderRun) apply(ctx workflow.Context, input order.Input, actor, reason 
 		panic(&order.ImpossibleError{State: o.state, Input: input})
 	}
 	from := o.state
-	o.state, o.reason = rule.To, reason
+	o.state, o.reason, o.by = rule.To, reason, actor
 	o.enter(ctx, from, rule.Event, actor, reason)
 	workflow.SetCurrentDetails(ctx, o.describe())
 }
@@ -108,7 +108,7 @@ func (o *orderRun) show(ctx workflow.Context) {
 // describe is what an operator reads on the workflow's page: markdown, no personal data.
 func (o *orderRun) describe() string {
 	text := fmt.Sprintf("**%s**, %s, %d line(s)", o.state, o.in.Total, len(o.in.Lines))
-	if o.reason != "" {
+	if o.reason != "" && o.by == orderflow.ActorSystem { // a person's words may be personal data
 		text += "\n\n" + o.reason
 	}
 	if d := o.deadline(); d != nil {

@@ -65,7 +65,7 @@ func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (out order
 		out = o.pay(ctx, in)
 		return nil
 	}})
-	out.View = o.view()
+	out.View, out.Method = o.view(), in.Method
 	return out, err
 }
 
@@ -92,6 +92,9 @@ func (o *orderRun) mayExtend(in orderflow.ExtendInput) error {
 	if in.TTLSeconds <= 0 {
 		return temporal.NewNonRetryableApplicationError("name a time to live in seconds", orderflow.ErrInvalidInput, nil)
 	}
+	if o.extensions >= maxExtensions {
+		return temporal.NewNonRetryableApplicationError("the order was extended too often", orderflow.ErrTooManyExtensions, nil)
+	}
 	return o.refuse(order.Extend)
 }
 
@@ -101,7 +104,7 @@ func (o *orderRun) onExtend(ctx workflow.Context, in orderflow.ExtendInput) (out
 		out.Outcome, err = o.extend(ctx, in)
 		return err
 	}})
-	out.View = o.view()
+	out.View, out.TTLSeconds = o.view(), in.TTLSeconds
 	return out, err
 }
 

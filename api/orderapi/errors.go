@@ -26,6 +26,7 @@ const (
 	InvalidState         problem.Code = "invalid_state"
 	OrderExpired         problem.Code = "order_expired"
 	InvalidDuration      problem.Code = "invalid_duration"
+	TooManyExtensions    problem.Code = "too_many_extensions"
 	InventoryUnavailable problem.Code = "inventory_unavailable"
 	ReservationNotFound  problem.Code = "reservation_not_found"
 	ReservationExpired   problem.Code = "reservation_expired"
@@ -52,6 +53,7 @@ var Table = problem.Common.Extend(problem.Table{
 	InvalidState:         {Status: http.StatusConflict, Title: "The order's state does not allow this"},
 	OrderExpired:         {Status: http.StatusGone, Title: "The order has expired"},
 	InvalidDuration:      {Status: http.StatusUnprocessableEntity, Title: "Stock cannot be held unpaid for so long"},
+	TooManyExtensions:    {Status: http.StatusConflict, Title: "The deadline was moved too often"},
 	InventoryUnavailable: {Status: http.StatusServiceUnavailable, Retryable: true, Title: "Inventory did not answer"},
 	ReservationNotFound:  {Status: http.StatusNotFound, Title: "No such reservation"},
 	ReservationExpired:   {Status: http.StatusGone, Title: "The reservation has expired"},

@@ -52,11 +52,16 @@ func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.Ext
 		}},
 	}, &res)
 	h.answerOrder(c, id, order.Extend, err, func(row orderstore.Order) error {
+		if res.TTLSeconds != body.TTLSeconds {
+			return keyReused(id)
+		}
 		switch res.Outcome {
 		case orderflow.ExtendTooLate:
 			return forOrder(orderapi.OrderExpired, "the order had expired; place a new one", row)
 		case orderflow.ExtendUnavailable:
-			return forOrder(orderapi.InventoryUnavailable, "inventory did not answer; look at expires_at and try again with another key", row)
+			p := forOrder(orderapi.InventoryUnavailable, "inventory did not answer; look at expires_at and try again, under another key if you gave one", row)
+			p.Retryable = params.IdempotencyKey == "" // a key's outcome stays
+			return p
 		case orderflow.ExtendClosed:
 			return forOrder(orderapi.InvalidState, row.Reason, row)
 		}

@@ -33,8 +33,10 @@ const (
 	// createBudget is how long a new order may take to be recorded before the caller hears that it
 	// is not known (DESIGN.md: create never hangs).
 	createBudget = 4 * time.Second
-	// lookBudget bounds the look at the row afterwards.
-	lookBudget = time.Second
+	// lookBudget bounds one look into the orders database or the inventory.
+	lookBudget = 2 * time.Second
+	// maxMetadataKey is the length of a metadata key, in bytes.
+	maxMetadataKey = 100
 	// defaultCurrency is that of an order that names none.
 	defaultCurrency = "EUR"
 	// maxSKU is where a SKU is cut in a search attribute.
@@ -75,9 +77,7 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 	if err != nil {
 		h.log.WarnContext(c.Request.Context(), "an order was not placed at once", "order_id", in.OrderID, "error", err)
 	}
-	look, cancelLook := context.WithTimeout(c.Request.Context(), lookBudget)
-	defer cancelLook()
-	row, rerr := h.store.Get(look, in.OrderID)
+	row, rerr := h.row(c, in.OrderID)
 	if rerr != nil {
 		if !errors.Is(rerr, orderstore.ErrNotFound) {
 			h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed", "order_id", in.OrderID, "error", rerr)
@@ -116,6 +116,11 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 		TTLSeconds: body.TTLSeconds, PaymentMethod: body.PaymentMethod, Email: body.Email, Metadata: body.Metadata,
 		CorrelationID: correlation.From(c.Request.Context()), PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
 	}
+	for name := range body.Metadata {
+		if len(name) > maxMetadataKey {
+			return nil, problem.Invalid("metadata", "a name may have at most %d bytes", maxMetadataKey)
+		}
+	}
 	if body.ShipTo != (orderflow.Address{}) {
 		in.ShipTo = &body.ShipTo
 	}
@@ -138,7 +143,7 @@ func requestHash(body any) (string, error) {
 
 // answerKnown answers from the order's row where there is one.
 func (h *handlers) answerKnown(c *gin.Context, in *orderflow.OrderInput) bool {
-	row, err := h.store.Get(c.Request.Context(), in.OrderID)
+	row, err := h.row(c, in.OrderID)
 	switch {
 	case errors.Is(err, orderstore.ErrNotFound):
 		return false
@@ -161,7 +166,9 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 			ids = append(ids, l.ProductID)
 		}
 	}
-	priced, known, err := h.store.PriceProducts(c.Request.Context(), ids, in.Total.Currency)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	priced, known, err := h.store.PriceProducts(ctx, ids, in.Total.Currency)
 	if err != nil {
 		return h.unavailable(c, err)
 	}
@@ -235,7 +242,11 @@ func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Orde
 		p.Lines, p.OrderID = row.Refusal, row.OrderID.String()
 		httpx.Fail(c, p)
 	case row.State == string(order.Rejected), row.ReservationID == nil && order.State(row.State).Closed():
-		p := orderapi.Table.New(orderapi.OrderRejected, "%s", row.Reason)
+		detail := row.Reason
+		if detail == "" {
+			detail = "the order is " + row.State + "; use a new key for another one"
+		}
+		p := orderapi.Table.New(orderapi.OrderRejected, "%s", detail)
 		p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
 		httpx.Fail(c, p)
 	case row.State == string(order.Pending):

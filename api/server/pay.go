@@ -29,11 +29,16 @@ func (h *handlers) PayOrder(c *gin.Context, id uuid.UUID, params orderapi.PayOrd
 		}},
 	}, &res)
 	h.answerOrder(c, id, order.Pay, err, func(row orderstore.Order) error {
+		if res.Method != body.PaymentMethod {
+			return keyReused(id)
+		}
 		if res.Outcome == orderflow.PayCaptured {
 			return nil
 		}
 		code, detail := unpaid(res)
-		return forOrder(code, detail, row)
+		p := forOrder(code, detail, row)
+		p.Retryable = p.Retryable && params.IdempotencyKey == "" // a key's outcome stays
+		return p
 	})
 }
 

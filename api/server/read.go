@@ -1,10 +1,14 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -30,7 +34,13 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	who := auth.From(c)
 	filter := orderstore.Filter{CustomerID: params.CustomerID, Since: params.Since}
 	for _, s := range params.Status {
-		filter.States = append(filter.States, string(s))
+		if !slices.Contains(filter.States, string(s)) {
+			filter.States = append(filter.States, string(s))
+		}
+	}
+	if !utf8.ValidString(params.CustomerID) || strings.ContainsRune(params.CustomerID, 0) {
+		httpx.Fail(c, problem.Invalid("customer_id", "use UTF-8 without the character U+0000"))
+		return
 	}
 	if !who.Operates() {
 		if params.CustomerID != "" && params.CustomerID != who.Subject {
@@ -84,7 +94,7 @@ func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
 // owned returns an order that the caller may see, or answers 404: whether somebody else's order
 // exists is nobody's business.
 func (h *handlers) owned(c *gin.Context, id uuid.UUID) (orderstore.Order, bool) {
-	row, err := h.store.Get(c.Request.Context(), id)
+	row, err := h.row(c, id)
 	if err != nil && !errors.Is(err, orderstore.ErrNotFound) {
 		h.fail(c, err)
 		return row, false
@@ -131,6 +141,13 @@ func (h *handlers) GetProduct(c *gin.Context, id uuid.UUID) {
 	default:
 		c.JSON(http.StatusOK, wireProduct(p))
 	}
+}
+
+// row reads an order within lookBudget: a database that hangs is answered for, not waited for.
+func (h *handlers) row(c *gin.Context, id uuid.UUID) (orderstore.Order, error) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	return h.store.Get(ctx, id)
 }
 
 // fail answers that the orders database did not; the cause goes to the log.

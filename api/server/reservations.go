@@ -103,6 +103,9 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, name, updateID string, 
 	var refused *temporal.ApplicationError
 	var gone *serviceerror.NotFound
 	switch {
+	case errors.As(err, &refused) && refused.Type() == orderflow.ErrTooManyExtensions:
+		httpx.Fail(c, orderapi.Table.New(orderapi.TooManyExtensions, "%s", refused.Message()))
+		return held, row, false
 	case errors.As(err, &refused) && refused.Type() == orderflow.ErrInvalidDuration:
 		httpx.Fail(c, orderapi.Table.New(orderapi.InvalidDuration, "%s", refused.Message()).At("ttl_seconds"))
 		return held, row, false
@@ -128,13 +131,15 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, name, updateID string, 
 // ownedReservation returns a reservation from outside that the caller may touch. One that belongs to an
 // order is 409: it is the order that can be cancelled or extended. Anything else is 404.
 func (h *handlers) ownedReservation(c *gin.Context, id uuid.UUID) (orderstore.Reservation, bool) {
-	held, err := h.store.GetReservation(c.Request.Context(), id)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	held, err := h.store.GetReservation(ctx, id)
 	if err == nil && auth.From(c).MaySee(held.Issuer, held.CustomerID) {
 		return held, true
 	}
 	if errors.Is(err, orderstore.ErrNotFound) {
 		var of orderstore.Order
-		of, err = h.store.OfReservation(c.Request.Context(), id)
+		of, err = h.store.OfReservation(ctx, id)
 		if err == nil && auth.From(c).MaySee(of.Issuer, of.CustomerID) {
 			p := orderapi.Table.New(orderapi.OwnedByOrder, "the reservation belongs to order %s; cancel, extend or pay that", of.OrderID)
 			p.OrderID = of.OrderID.String()
@@ -156,7 +161,9 @@ func noReservation(id uuid.UUID) error {
 
 // read returns a reservation as inventory has it, or answers that it cannot be had.
 func (h *handlers) read(c *gin.Context, id uuid.UUID) (inventoryapi.Reservation, bool) {
-	row, err := h.inventory.GetReservation(c.Request.Context(), id)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	row, err := h.inventory.GetReservation(ctx, id)
 	switch {
 	case errors.Is(err, inventoryapi.ReservationNotFound):
 		httpx.Fail(c, noReservation(id)) // asked for, and refused or not decided

@@ -42,7 +42,9 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		ID: inventoryapi.NewReservationID(inventoryapi.OwnerCustomer, owner, 1), OwnerID: owner,
 		Issuer: who.Issuer, CustomerID: who.Subject, TheirOrderID: body.OrderID.String(),
 	}
-	if err := h.store.RegisterReservation(c.Request.Context(), held); err != nil {
+	register, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	if err := h.store.RegisterReservation(register, held); err != nil {
 		h.fail(c, err)
 		return
 	}
@@ -53,7 +55,11 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 	for i, l := range body.Lines {
 		in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: i + 1, ProductID: l.ProductID, Quantity: l.Quantity})
 	}
-	view, err := h.hold(c.Request.Context(), in, who.Subject)
+	view, err := h.hold(c.Request.Context(), in, who.Subject, orderflow.UpdatePlace)
+	if err == nil && view.Refusal != nil && !view.PlacedAt.Equal(in.PlacedAt) {
+		// The answer of an earlier run, which was refused and has ended. Nothing came of it, so this is a new try.
+		view, err = h.hold(c.Request.Context(), in, who.Subject, uuid.NewString())
+	}
 	if err != nil {
 		h.log.WarnContext(c.Request.Context(), "a reservation was not decided at once", "reservation_id", held.ID, "error", err)
 		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not decided yet; send the same request again"))
@@ -63,7 +69,12 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		httpx.Fail(c, err)
 		return
 	}
-	if row, ok := h.read(c, held.ID); ok {
+	row, ok := h.read(c, held.ID)
+	switch {
+	case !ok:
+	case row.Status != inventoryapi.StatusPending && row.Status != inventoryapi.StatusConfirmed:
+		httpx.Fail(c, resolvedOtherwise(string(row.Status))) // it ended since the workflow answered
+	default:
 		c.Header("Location", "/api/inventory/reserve/"+held.ID.String())
 		c.JSON(http.StatusCreated, wireReservation(held, row))
 	}
@@ -91,9 +102,9 @@ func reservationBody(c *gin.Context) (body orderapi.CreateReservation, short boo
 }
 
 // hold starts the reservation's workflow, or attaches to the one that runs, and waits until inventory
-// has decided. The update only looks, so it has an id of its own each time; after a refusal the same
-// workflow id may start again.
-func (h *handlers) hold(ctx context.Context, in orderflow.ReservationStart, customer string) (orderflow.ReservationView, error) {
+// has decided. After a refusal the same workflow id may start again. An update id that was answered before
+// is answered the same, also by a run that has ended, so that repeating a request costs nothing.
+func (h *handlers) hold(ctx context.Context, in orderflow.ReservationStart, customer, updateID string) (orderflow.ReservationView, error) {
 	ctx, cancel := context.WithTimeout(ctx, createBudget)
 	defer cancel()
 	id := orderflow.ReservationWorkflowID(in.ReservationID)
@@ -108,7 +119,7 @@ func (h *handlers) hold(ctx context.Context, in orderflow.ReservationStart, cust
 	handle, err := h.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: start,
 		UpdateOptions: client.UpdateWorkflowOptions{
-			WorkflowID: id, UpdateID: uuid.NewString(), UpdateName: orderflow.UpdatePlace,
+			WorkflowID: id, UpdateID: updateID, UpdateName: orderflow.UpdatePlace,
 			Args: []any{orderflow.PlaceInput{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
 		},
 	})

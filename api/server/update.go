@@ -90,7 +90,7 @@ func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, 
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "it is not known whether the request was accepted; send it again with the same Idempotency-Key"))
 		return
 	}
-	row, rerr := h.store.Get(c.Request.Context(), id)
+	row, rerr := h.row(c, id)
 	if rerr != nil {
 		h.fail(c, rerr)
 		return
@@ -128,7 +128,7 @@ func afterTheEnd(row orderstore.Order, input order.Input) error {
 	return forOrder(orderapi.InvalidState, fmt.Sprintf("the order is %s and its processing has ended", row.State), row)
 }
 
-func forOrder(code problem.Code, detail string, row orderstore.Order) error {
+func forOrder(code problem.Code, detail string, row orderstore.Order) *problem.Problem {
 	p := orderapi.Table.New(code, "%s", detail)
 	p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
 	if row.ExpiresAt != nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 	"github.com/golang-jwt/jwt/v5"
@@ -102,8 +104,8 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	if _, err := v.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return v.secret, nil }); err != nil {
 		return Identity{}, err
 	}
-	if c.Subject == "" || len(c.Subject) > 255 {
-		return Identity{}, errors.New("the token names no usable subject")
+	if c.Subject == "" || len(c.Subject) > 255 || !utf8.ValidString(c.Subject) || strings.ContainsFunc(c.Subject, unicode.IsControl) {
+		return Identity{}, errors.New("the token names no usable subject: 1 to 255 bytes of UTF-8 without control characters")
 	}
 	if !slices.Contains(Roles(), c.Role) {
 		return Identity{}, fmt.Errorf("the token's role must be one of %v", Roles())

@@ -76,6 +76,9 @@ func DecodeJSON(c *gin.Context, dst any) error {
 	if err := d.Decode(dst); err != nil {
 		return decodeProblem(err, read.Bytes(), reflect.TypeOf(dst).Elem())
 	}
+	if path, found := nul(read.Bytes()); found {
+		return problem.Invalid(path, "the character U+0000 is not allowed")
+	}
 	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
 		if p := bodyLimitProblem(err); p != nil {
 			return p

@@ -3,6 +3,7 @@ package httpx
 import (
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -39,6 +40,13 @@ func ValidateSpec(spec []byte) (gin.HandlerFunc, error) {
 		if item == nil || item.GetOperation(c.Request.Method) == nil {
 			c.Next()
 			return
+		}
+		if item.GetOperation(c.Request.Method).RequestBody != nil && c.Request.ContentLength != 0 {
+			if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || t != "application/json" {
+				Fail(c, problem.Common.New(problem.UnsupportedMedia, "send the body as application/json").At("Content-Type"))
+				return
+			}
+			c.Request.Header.Set("Content-Type", "application/json") // names of types know no case; the library does
 		}
 		params := make(map[string]string, len(c.Params))
 		for _, p := range c.Params {

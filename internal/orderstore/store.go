@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -54,7 +55,7 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 		for _, e := range in.Entries {
 			if err := s.q.InsertTimeline(ctx, tx, ordersdb.InsertTimelineParams{
 				OrderID: in.View.OrderID, Seq: e.Seq, Event: string(e.Event), FromState: string(e.From), State: string(e.State), At: e.At,
-				Actor: e.Actor, Reason: e.Reason, Attempt: int32(e.Attempt), NextDeadline: e.NextDeadline, //nolint:gosec // attempts are few
+				Actor: storable(e.Actor), Reason: storable(e.Reason), Attempt: int32(e.Attempt), NextDeadline: e.NextDeadline, //nolint:gosec // attempts are few
 			}); err != nil {
 				return fmt.Errorf("insert timeline entry %d: %w", e.Seq, err)
 			}
@@ -66,7 +67,7 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 		for _, p := range in.Payments {
 			if err := s.q.InsertPayment(ctx, tx, ordersdb.InsertPaymentParams{
 				OrderID: in.View.OrderID, Step: p.Step, Attempt: int32(p.Attempt), Provider: p.Provider, ProviderRef: p.ProviderRef, //nolint:gosec // attempts are few
-				AmountMinor: p.Amount.Minor, Currency: p.Amount.Currency, State: p.State, Reason: p.Reason,
+				AmountMinor: p.Amount.Minor, Currency: p.Amount.Currency, State: p.State, Reason: storable(p.Reason),
 				AuthorisedUntil: p.AuthorisedUntil, CreatedAt: p.At,
 			}); err != nil {
 				return fmt.Errorf("insert payment %s %d: %w", p.Step, p.Attempt, err)
@@ -96,7 +97,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	}
 	o, last := in.Order, in.Entries[len(in.Entries)-1]
 	added, err := s.q.InsertOrder(ctx, tx, ordersdb.InsertOrderParams{
-		OrderID: o.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: in.View.Reason, Refusal: refusal,
+		OrderID: o.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), Refusal: refusal,
 		RequestHash: hash, CustomerID: o.CustomerID, Issuer: o.Issuer, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
 		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
 		ShipTo: shipTo, Email: o.Email, Metadata: meta, WorkflowID: in.WorkflowID, RunID: in.RunID,
@@ -139,7 +140,7 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 		return false, fmt.Errorf("encode the refusal: %w", err)
 	}
 	advanced, err := s.q.AdvanceOrder(ctx, tx, ordersdb.AdvanceOrderParams{
-		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: in.View.Reason, Refusal: refusal,
+		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), Refusal: refusal,
 		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
 		UpdatedAt: in.Entries[len(in.Entries)-1].At,
 	})
@@ -155,7 +156,10 @@ func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 		if !events.PublishedOrderEvent(string(e.Event)) {
 			continue
 		}
-		data := events.OrderChanged{OrderID: in.View.OrderID, State: string(e.State), Reason: e.Reason, ReservationID: in.View.ReservationID, ExpiresAt: e.NextDeadline}
+		data := events.OrderChanged{OrderID: in.View.OrderID, State: string(e.State), ReservationID: in.View.ReservationID, ExpiresAt: e.NextDeadline}
+		if e.Actor == orderflow.ActorSystem { // a person's words may be personal data
+			data.Reason = storable(e.Reason)
+		}
 		if in.Order != nil {
 			for _, l := range in.Order.Lines {
 				data.Lines = append(data.Lines, events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity})
@@ -179,6 +183,12 @@ func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 		}
 	}
 	return nil
+}
+
+// storable is a text as PostgreSQL can hold it. Requests are refused for such characters; a provider's or
+// another service's explanation must not make an order unrecordable.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }
 
 // nullable encodes v, or nil for a nil pointer or empty slice.

@@ -45,6 +45,11 @@ func badInput(t *testing.T, s *platform.Platform) {
 		{"unknown currency", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"currency":"QQQ",`, 1), 400, "invalid_input", "currency"},
 		{"ttl", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"ttl_seconds":0,`, 1), 400, "invalid_input", "ttl_seconds"},
 		{"email", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"email":"nobody",`, 1), 400, "invalid_input", "email"},
+		{"a NUL in an address", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"ship_to":{"name":"a\u0000b"},`, 1), 400, "invalid_input", "ship_to.name"},
+		{"a NUL in metadata", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"metadata":{"a":"\u0000"},`, 1), 400, "invalid_input", "metadata.a"},
+		{"a NUL in the name of metadata", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"metadata":{"a\u0000":"b"},`, 1), 400, "invalid_input", "metadata.a"},
+		{"a long name of metadata", "POST", "/api/orders", strings.Replace(line("1"), "{", `{"metadata":{"`+strings.Repeat("a", 101)+`":"b"},`, 1), 400, "invalid_input", "metadata"},
+		{"a NUL in a reason", "POST", "/api/orders/" + id + "/cancel", `{"reason":"a\u0000b"}`, 400, "invalid_input", "reason"},
 		{"101 lines", "POST", "/api/orders", `{"lines":[` + strings.TrimSuffix(strings.Repeat(fmt.Sprintf(`{"product_id":%q,"quantity":1},`, product), 101), ",") + `]}`, 400, "invalid_input", "lines"},
 		{"over a mebibyte", "POST", "/api/orders", `{"lines":[],"email":"` + strings.Repeat("a", 1<<20) + `"}`, 413, "body_too_large", ""},
 		{"no order id", "GET", "/api/orders/x", "", 400, "invalid_input", "order_id"},
@@ -94,6 +99,17 @@ func badInput(t *testing.T, s *platform.Platform) {
 	}
 	wrongType := s.Do("alice", http.MethodPost, "/api/orders", "x", "Content-Type", "text/plain")
 	require.Equal(t, http.StatusUnsupportedMediaType, wrongType.Status, wrongType.Raw)
+	for _, query := range []string{"%00", "%ff"} {
+		a := s.Do(platform.Operator, http.MethodGet, "/api/orders?customer_id="+query, nil)
+		require.Equal(t, http.StatusBadRequest, a.Status, a.Raw)
+		require.Equal(t, "customer_id", a.Str("field"))
+	}
+	escaped := s.Do("alice", http.MethodPost, "/api/orders", strings.Replace(line("1"), "{", `{"metadata":{"a":"\\u0000"},`, 1), "Content-Type", "Application/JSON; charset=utf-8")
+	require.Equal(t, http.StatusCreated, escaped.Status, "six characters are no NUL, and types know no case: %s", escaped.Raw)
+	for header, want := range map[string]int{"application/jsonx": http.StatusUnsupportedMediaType, "": http.StatusUnsupportedMediaType} {
+		a := s.Do("alice", http.MethodPost, "/api/orders", line("1"), "Content-Type", header)
+		require.Equal(t, want, a.Status, a.Raw)
+	}
 	badKey := s.Do("alice", http.MethodPost, "/api/orders", line("1"), "Idempotency-Key", "two words")
 	require.Equal(t, http.StatusBadRequest, badKey.Status, badKey.Raw)
 	require.Equal(t, "Idempotency-Key", badKey.Str("field"))

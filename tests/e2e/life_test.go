@@ -101,6 +101,9 @@ func lists(t *testing.T, s *platform.Platform) {
 
 	require.Equal(t, []string{third, second, first}, ids(s, carol, ""), "her own, newest first")
 	require.Equal(t, []string{third, first}, ids(s, carol, "status=reserved"))
+	require.Equal(t, []string{second}, ids(s, platform.Operator, "status=cancelled,cancelled&customer_id="+carol))
+	twice := ids(s, platform.Operator, "status=cancelled,cancelled")
+	require.Equal(t, ids(s, platform.Operator, "status=cancelled"), twice, "naming a state twice lists nothing twice")
 	require.Equal(t, []string{third, second, first}, ids(s, carol, "status=cancelled,reserved"))
 	require.Equal(t, []string{third, second, first}, ids(s, carol, "customer_id="+carol))
 	require.Empty(t, ids(s, carol, "since="+url.QueryEscape(time.Now().Add(time.Hour).Format(time.RFC3339))))

@@ -108,7 +108,12 @@ func declined(t *testing.T, s *platform.Platform) {
 	charge, err := s.Charge(id, 1)
 	require.NoError(t, err)
 	require.Zero(t, charge.CapturedMinor)
-	// The customer tries another card.
+	// The same key with another card is another request; under a new key the customer tries it.
+	again := s.Pay("alice", id, "pm_declined", "Idempotency-Key", "first")
+	require.Equal(t, http.StatusPaymentRequired, again.Status, again.Raw)
+	reused := s.Pay("alice", id, "pm_ok", "Idempotency-Key", "first")
+	require.Equal(t, http.StatusUnprocessableEntity, reused.Status, reused.Raw)
+	require.Equal(t, "idempotency_key_reused", reused.Str("code"))
 	paid := s.Do("alice", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": "pm_ok"})
 	require.Equal(t, http.StatusOK, paid.Status, paid.Raw)
 }

@@ -65,6 +65,7 @@ const (
 	ErrUnavailable        = "unavailable"         // no answer in time; try again
 	ErrInvalidInput       = "invalid_input"       // the update's argument itself is wrong
 	ErrInvalidDuration    = "invalid_duration"    // longer than stock may be held without a payment; details: the latest deadline
+	ErrTooManyExtensions  = "too_many_extensions" // one more is refused
 	ErrRecordConflict     = "record_conflict"     // the row belongs to another request
 )
 

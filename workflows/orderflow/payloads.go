@@ -105,6 +105,7 @@ const (
 
 // PayResult answers the pay update.
 type PayResult struct {
+	Method  string     `json:"method"` // as it was asked for: the same key with another one is another request
 	Outcome PayOutcome `json:"outcome"`
 	Reason  string     `json:"reason,omitempty"`
 	View    View       `json:"view"`
@@ -142,8 +143,9 @@ const (
 
 // ExtendResult answers the extend update.
 type ExtendResult struct {
-	Outcome ExtendOutcome `json:"outcome"`
-	View    View          `json:"view"`
+	TTLSeconds int           `json:"ttl_seconds"` // as it was asked for
+	Outcome    ExtendOutcome `json:"outcome"`
+	View       View          `json:"view"`
 }
 
 // Kinds of owners of a reservation, as inventory names them.

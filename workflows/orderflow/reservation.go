@@ -23,6 +23,7 @@ type ReservationStart struct {
 type ReservationView struct {
 	ReservationID uuid.UUID   `json:"reservation_id"`
 	RequestHash   string      `json:"request_hash"`
+	PlacedAt      time.Time   `json:"placed_at"` // of the request that started the workflow
 	Status        string      `json:"status,omitempty"`
 	ExpiresAt     *time.Time  `json:"expires_at,omitempty"`
 	Refusal       *Refusal    `json:"refusal,omitempty"`
