@@ -124,6 +124,8 @@ func afterTheEnd(row orderstore.Order, input order.Input) error {
 		return nil
 	case rule.Refusal == order.Overdue:
 		return forOrder(orderapi.OrderExpired, "the order has expired; place a new one", row)
+	case rule.Refusal == "":
+		return forOrder(orderapi.InvalidState, "an operator has terminated the order's workflow, and can take it up again by a reset", row)
 	}
 	return forOrder(orderapi.InvalidState, fmt.Sprintf("the order is %s and its processing has ended", row.State), row)
 }

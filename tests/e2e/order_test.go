@@ -37,6 +37,7 @@ func TestOrders(t *testing.T) {
 		"a reservation from outside":        reservationFromOutside,
 		"whose reservation it is":           reservationOwnership,
 		"ten holds come back":               tenHolds,
+		"a terminated order is taken up":    terminated,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -128,6 +128,9 @@ func (p *Platform) For(t *testing.T) *Platform {
 	return &own
 }
 
+// Namespace is the platform's own namespace in Temporal.
+func (p *Platform) Namespace() string { return p.temporal.Namespace }
+
 // WithTemporal lends a client of the platform's namespace.
 func (p *Platform) WithTemporal(do func(client.Client)) {
 	p.T.Helper()
