@@ -161,12 +161,15 @@ type CancelOrder struct {
 
 // ConfirmedReservation Stock figures are sums over the items that the reservation held, at the moment.
 type ConfirmedReservation struct {
+	// FinalStock On the shelf, what others have reserved included.
 	FinalStock        int64              `json:"final_stock"`
 	OrderID           openapi_types.UUID `json:"order_id"`
 	QuantityConfirmed int64              `json:"quantity_confirmed"`
 	ReservationID     openapi_types.UUID `json:"reservation_id"`
 	ReservedStock     int64              `json:"reserved_stock"`
-	Status            ReservationStatus  `json:"status"`
+
+	// Status `pending`: held until expires_at.
+	Status ReservationStatus `json:"status"`
 }
 
 // CreateOrder defines model for CreateOrder.
@@ -216,9 +219,12 @@ type Money = money.Amount
 // Order defines model for Order.
 type Order struct {
 	CreatedAt time.Time `json:"created_at"`
-	Email     string    `json:"email,omitempty,omitzero"`
 
-	// ExpiresAt Until when the stock is held.
+	// CustomerID The subject of the token that placed it.
+	CustomerID string `json:"customer_id"`
+	Email      string `json:"email,omitempty,omitzero"`
+
+	// ExpiresAt Until when the stock is held; present while it is.
 	ExpiresAt       time.Time          `json:"expires_at,omitempty,omitzero"`
 	Lines           []OrderLine        `json:"lines"`
 	Metadata        map[string]string  `json:"metadata,omitempty,omitzero"`
@@ -265,6 +271,7 @@ type OrderStatus string
 
 // PayOrder defines model for PayOrder.
 type PayOrder struct {
+	// PaymentMethod In the sandbox: pm_ok, pm_declined, pm_insufficient_funds, pm_timeout, pm_flaky.
 	PaymentMethod string `json:"payment_method"`
 }
 
@@ -310,12 +317,15 @@ type ProductList struct {
 
 // ReleasedReservation Stock figures are sums over the items that the reservation held, at the moment.
 type ReleasedReservation struct {
+	// AvailableStock On the shelf and not reserved.
 	AvailableStock   int64              `json:"available_stock"`
 	OrderID          openapi_types.UUID `json:"order_id"`
 	QuantityReleased int64              `json:"quantity_released"`
 	ReservationID    openapi_types.UUID `json:"reservation_id"`
 	ReservedStock    int64              `json:"reserved_stock"`
-	Status           ReservationStatus  `json:"status"`
+
+	// Status `pending`: held until expires_at.
+	Status ReservationStatus `json:"status"`
 }
 
 // Reservation defines model for Reservation.
@@ -326,7 +336,9 @@ type Reservation struct {
 	// OrderID The order in your own books.
 	OrderID       openapi_types.UUID `json:"order_id"`
 	ReservationID openapi_types.UUID `json:"reservation_id"`
-	Status        ReservationStatus  `json:"status"`
+
+	// Status `pending`: held until expires_at.
+	Status ReservationStatus `json:"status"`
 }
 
 // ReservationLine What a line holds at one location, and the stock there at the moment.
@@ -342,7 +354,7 @@ type ReservationLine struct {
 	ReservedQuantity int64 `json:"reserved_quantity"`
 }
 
-// ReservationStatus defines model for ReservationStatus.
+// ReservationStatus `pending`: held until expires_at.
 type ReservationStatus string
 
 // Timeline defines model for Timeline.
@@ -560,12 +572,16 @@ type ClientInterface interface {
 
 	// ExtendReservationWithBody Hold the stock for longer.
 	//
+	// As an order's, for 24 hours in all.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/extend (the `ExtendReservation` operationId).
 	ExtendReservationWithBody(ctx context.Context, reservationID ReservationID, params *ExtendReservationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ExtendReservation Hold the stock for longer.
+	//
+	// As an order's, for 24 hours in all.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -582,7 +598,8 @@ type ClientInterface interface {
 	// CreateOrderWithBody Place an order.
 	//
 	// Holds the stock for every line, or for none. Prices come from the catalogue. With a
-	// `payment_method` the order is paid at once; without one it waits for `/pay`.
+	// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+	// `Location`. Without one the order waits for `/pay`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -592,7 +609,8 @@ type ClientInterface interface {
 	// CreateOrder Place an order.
 	//
 	// Holds the stock for every line, or for none. Prices come from the catalogue. With a
-	// `payment_method` the order is paid at once; without one it waits for `/pay`.
+	// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+	// `Location`. Without one the order waits for `/pay`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -626,8 +644,8 @@ type ClientInterface interface {
 
 	// ExtendOrderWithBody Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-	// the order was placed.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -636,8 +654,8 @@ type ClientInterface interface {
 
 	// ExtendOrder Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-	// the order was placed.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -769,6 +787,8 @@ func (c *restClient) GetReservation(ctx context.Context, reservationID Reservati
 
 // ExtendReservationWithBody Hold the stock for longer.
 //
+// As an order's, for 24 hours in all.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/inventory/reserve/{reservation_id}/extend (the `ExtendReservation` operationId).
@@ -785,6 +805,8 @@ func (c *restClient) ExtendReservationWithBody(ctx context.Context, reservationI
 }
 
 // ExtendReservation Hold the stock for longer.
+//
+// As an order's, for 24 hours in all.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -821,7 +843,8 @@ func (c *restClient) ListOrders(ctx context.Context, params *ListOrdersParams, r
 // CreateOrderWithBody Place an order.
 //
 // Holds the stock for every line, or for none. Prices come from the catalogue. With a
-// `payment_method` the order is paid at once; without one it waits for `/pay`.
+// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+// `Location`. Without one the order waits for `/pay`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -841,7 +864,8 @@ func (c *restClient) CreateOrderWithBody(ctx context.Context, params *CreateOrde
 // CreateOrder Place an order.
 //
 // Holds the stock for every line, or for none. Prices come from the catalogue. With a
-// `payment_method` the order is paid at once; without one it waits for `/pay`.
+// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+// `Location`. Without one the order waits for `/pay`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -915,8 +939,8 @@ func (c *restClient) CancelOrder(ctx context.Context, orderID OrderID, body Canc
 
 // ExtendOrderWithBody Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-// the order was placed.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes any type of body and a specified content type.
 //
@@ -935,8 +959,8 @@ func (c *restClient) ExtendOrderWithBody(ctx context.Context, orderID OrderID, p
 
 // ExtendOrder Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-// the order was placed.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1795,12 +1819,16 @@ type ClientWithResponsesInterface interface {
 
 	// ExtendReservationWithBodyWithResponse Hold the stock for longer.
 	//
+	// As an order's, for 24 hours in all.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/extend (the `ExtendReservation` operationId).
 	ExtendReservationWithBodyWithResponse(ctx context.Context, reservationID ReservationID, params *ExtendReservationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExtendReservationResponse, error)
 
 	// ExtendReservationWithResponse Hold the stock for longer.
+	//
+	// As an order's, for 24 hours in all.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1819,7 +1847,8 @@ type ClientWithResponsesInterface interface {
 	// CreateOrderWithBodyWithResponse Place an order.
 	//
 	// Holds the stock for every line, or for none. Prices come from the catalogue. With a
-	// `payment_method` the order is paid at once; without one it waits for `/pay`.
+	// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+	// `Location`. Without one the order waits for `/pay`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1829,7 +1858,8 @@ type ClientWithResponsesInterface interface {
 	// CreateOrderWithResponse Place an order.
 	//
 	// Holds the stock for every line, or for none. Prices come from the catalogue. With a
-	// `payment_method` the order is paid at once; without one it waits for `/pay`.
+	// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+	// `Location`. Without one the order waits for `/pay`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1865,8 +1895,8 @@ type ClientWithResponsesInterface interface {
 
 	// ExtendOrderWithBodyWithResponse Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-	// the order was placed.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1875,8 +1905,8 @@ type ClientWithResponsesInterface interface {
 
 	// ExtendOrderWithResponse Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-	// the order was placed.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3162,6 +3192,8 @@ func (c *ClientWithResponses) GetReservationWithResponse(ctx context.Context, re
 
 // ExtendReservationWithBodyWithResponse Hold the stock for longer.
 //
+// As an order's, for 24 hours in all.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/inventory/reserve/{reservation_id}/extend (the `ExtendReservation` operationId).
@@ -3174,6 +3206,8 @@ func (c *ClientWithResponses) ExtendReservationWithBodyWithResponse(ctx context.
 }
 
 // ExtendReservationWithResponse Hold the stock for longer.
+//
+// As an order's, for 24 hours in all.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3204,7 +3238,8 @@ func (c *ClientWithResponses) ListOrdersWithResponse(ctx context.Context, params
 // CreateOrderWithBodyWithResponse Place an order.
 //
 // Holds the stock for every line, or for none. Prices come from the catalogue. With a
-// `payment_method` the order is paid at once; without one it waits for `/pay`.
+// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+// `Location`. Without one the order waits for `/pay`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3220,7 +3255,8 @@ func (c *ClientWithResponses) CreateOrderWithBodyWithResponse(ctx context.Contex
 // CreateOrderWithResponse Place an order.
 //
 // Holds the stock for every line, or for none. Prices come from the catalogue. With a
-// `payment_method` the order is paid at once; without one it waits for `/pay`.
+// `payment_method` the payment begins at once, and the answer does not wait for it: follow
+// `Location`. Without one the order waits for `/pay`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3280,8 +3316,8 @@ func (c *ClientWithResponses) CancelOrderWithResponse(ctx context.Context, order
 
 // ExtendOrderWithBodyWithResponse Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-// the order was placed.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3296,8 +3332,8 @@ func (c *ClientWithResponses) ExtendOrderWithBodyWithResponse(ctx context.Contex
 
 // ExtendOrderWithResponse Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now, never to an earlier moment, and at most 24 hours after
-// the order was placed.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
+// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -31,7 +31,7 @@ import (
 
 const (
 	// createBudget is how long a new order may take to be recorded before the caller hears that it
-	// is not known (DESIGN.md: create never hangs).
+	// is not known (create never hangs).
 	createBudget = 4 * time.Second
 	// lookBudget bounds one look into the orders database or the inventory.
 	lookBudget = 2 * time.Second
@@ -259,7 +259,7 @@ func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Orde
 }
 
 func keyReused(id uuid.UUID) error {
-	p := orderapi.Table.New(orderapi.IdempotencyKeyReused, "this key was used with another body; use a new key for another order").At("Idempotency-Key")
+	p := orderapi.Table.New(orderapi.IdempotencyKeyReused, "this key was used with another body; use a new key for another request").At("Idempotency-Key")
 	p.OrderID = id.String()
 	return p
 }

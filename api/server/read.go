@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/httpx"
 	"holdfast/internal/money"
+	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
 	"holdfast/workflows/orderflow"
@@ -161,10 +162,13 @@ func (h *handlers) unavailable(c *gin.Context, err error) error {
 func wireOrder(o orderstore.Order) orderapi.Order {
 	amount := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: o.Currency} }
 	out := orderapi.Order{
-		OrderID: o.OrderID, Status: orderapi.OrderStatus(o.State), Reason: o.Reason, Total: amount(o.TotalMinor),
+		OrderID: o.OrderID, CustomerID: o.CustomerID, Status: orderapi.OrderStatus(o.State), Reason: o.Reason, Total: amount(o.TotalMinor),
 		Lines: make([]orderapi.OrderLine, len(o.Lines)), Payments: make([]orderapi.Payment, len(o.Payments)),
-		PaymentAttempts: int(o.PaymentAttempts), Email: o.Email, ExpiresAt: orZero(o.ExpiresAt),
+		PaymentAttempts: int(o.PaymentAttempts), Email: o.Email,
 		CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+	}
+	if order.State(o.State).Holding() {
+		out.ExpiresAt = orZero(o.ExpiresAt)
 	}
 	if o.ReservationID != nil {
 		out.ReservationID = *o.ReservationID

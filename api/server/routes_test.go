@@ -13,6 +13,7 @@ import (
 	"holdfast/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/httpx"
+	"holdfast/internal/seed"
 	"holdfast/internal/telemetry"
 )
 
@@ -37,4 +38,15 @@ func TestRoutesAreTheSpecifications(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, want, got)
+}
+
+// TestExamplesCanBeSent: whoever presses Execute on the documentation's page gets an order, so the
+// examples name a product that the example data has.
+func TestExamplesCanBeSent(t *testing.T) {
+	t.Parallel()
+	products := regexp.MustCompile(`example: \{.*product_id: "([^"]+)"`).FindAllSubmatch(api.Spec, -1)
+	require.Len(t, products, 2)
+	for _, p := range products {
+		require.Equal(t, seed.ProductID("BAG-GRA").String(), string(p[1]))
+	}
 }

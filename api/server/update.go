@@ -133,7 +133,7 @@ func afterTheEnd(row orderstore.Order, input order.Input) error {
 func forOrder(code problem.Code, detail string, row orderstore.Order) *problem.Problem {
 	p := orderapi.Table.New(code, "%s", detail)
 	p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
-	if row.ExpiresAt != nil {
+	if row.ExpiresAt != nil && order.State(row.State).Holding() {
 		p.ExpiresAt = row.ExpiresAt.UTC().Format(time.RFC3339)
 	}
 	return p

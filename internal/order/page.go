@@ -29,6 +29,7 @@ it, the orders database refuses to record a transition that is not in it, and th
 		}
 	}
 	b.WriteString("```\n\n")
+	b.WriteString("The diagram shows changes of state only. `confirmed` goes on to `fulfilling`, which is not built yet.\n\n")
 	b.WriteString("A cell names the state that follows, or in *italics* the code under which a request is refused; = means that the\n" +
 		"order is already where the request wants it; an empty cell cannot happen. Columns are the states.\n\n")
 	states := append([]State{New}, reached()...)
@@ -43,6 +44,10 @@ it, the orders database refuses to record a transition that is not in it, and th
 			fmt.Fprintf(&b, " %s |", cell(Decide(s, i)))
 		}
 		b.WriteString("\n")
+	}
+	b.WriteString("\n")
+	for _, i := range Inputs() {
+		fmt.Fprintf(&b, "- `%s`: %s.\n", i, meanings[i])
 	}
 	var later []string
 	for _, s := range States() {

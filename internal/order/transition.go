@@ -27,6 +27,19 @@ const (
 	GaveUp           Input = "gave_up"           // a step ended so that the order cannot go on
 )
 
+// meanings say for people when each input comes.
+var meanings = map[Input]string{
+	Pay:            "somebody wants to pay",
+	Cancel:         "the customer or an operator calls it off; while paying it takes effect once the authorisation's outcome is known, and no longer when the capture has begun",
+	Extend:         "somebody wants the stock held for longer",
+	DeadlinePassed: "the timer, and inventory says that the time has come or does not answer",
+	StockDelayed:   "inventory has not answered in time; the reserve goes on",
+	StockHeld:      "every line is reserved", StockRefused: "a line falls short, or inventory finds the request wrong",
+	PaymentCaptured: "the money is taken", PaymentDeclined: "the provider refused, and may be asked again with another method",
+	PaymentAbandoned: "the provider gave no answer in time; the payment is voided",
+	GaveUp:           "a step ended so that the order cannot go on: the third decline, the tenth payment, a reservation that is gone, a capture that is refused",
+}
+
 // Inputs lists every input, requests first.
 func Inputs() []Input {
 	return []Input{
