@@ -25,6 +25,7 @@ const (
 // extend moves the deadline to a later moment. An extension that got no answer may still take effect;
 // inventory is asked at the deadline, and its word counts.
 func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (orderflow.ExtendOutcome, error) {
+	o.extensions++ // also one that changes nothing has used up an update
 	until := workflow.Now(ctx).Add(time.Duration(in.TTLSeconds) * time.Second)
 	if err := checkHold(until, o.in.PlacedAt); err != nil {
 		return "", err
@@ -32,7 +33,6 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	if !until.After(o.expiresAt) {
 		return orderflow.Extended, nil // never shortened
 	}
-	o.extensions++
 	to := o.reservationInput("extended on request")
 	to.ExpiresAt = &until
 	held, err := extendReservation(ctx, to, min(max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))

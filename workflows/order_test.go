@@ -225,8 +225,8 @@ func TestTooManyExtensions(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	var last *reply
-	for i := range 201 {
-		last = h.extend(time.Duration(i+1)*time.Second, 3600)
+	for i := range 201 { // most of them change nothing, and use up an update all the same
+		last = h.extend(time.Duration(i+1)*time.Second, 60)
 	}
 	paid := h.pay(300 * time.Second)
 	require.Equal(t, order.Confirmed, h.run(3600).State)
@@ -336,6 +336,18 @@ func TestCancelWhileTheProviderIsDown(t *testing.T) {
 		}
 	}
 	require.Less(t, end.At.Sub(h.recorded[0].At), payWindow, "within the time that a payment is given")
+}
+
+// TestVoidRefused: the provider neither authorises nor lets go. The order ends, and people are told.
+func TestVoidRefused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[authorise] = always(errDown)
+	h.script[void] = always(refuse(orderflow.ErrPaymentRefused, "captured_by_somebody_else"))
+	h.pay(time.Second)
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.Contains(t, h.events(), order.EventCompensationFailed)
+	require.LessOrEqual(t, h.counts[void], 2)
 }
 
 // payWindow is how long a payment may keep an order from being called off.

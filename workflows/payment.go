@@ -133,14 +133,22 @@ func (o *orderRun) declined(ctx workflow.Context, payment orderflow.PaymentInput
 // cancellation is heeded meanwhile.
 func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput) orderflow.PayResult {
 	const reason = "the payment provider did not answer in time"
-	for o.void(ctx, payment, max(min(o.expiresAt.Sub(workflow.Now(ctx)), confirmMargin), minResolve)) != nil {
-		switch {
-		case o.cancellation() != nil:
-			return o.cancelPayment(ctx)
-		case !workflow.Now(ctx).Before(o.expiresAt):
-			o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
-			return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
-		}
+	var err error
+	answered := false
+	voidCtx, giveUp := workflow.WithCancel(ctx)
+	defer giveUp()
+	workflow.Go(voidCtx, func(ctx workflow.Context) {
+		err = o.void(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx)), minResolve))
+		answered = true
+	})
+	_ = workflow.Await(ctx, func() bool { return answered || o.cancellation() != nil }) // never cancelled: a command runs to its end
+	switch {
+	case !answered:
+		giveUp() // the void stays on the list of what is undone
+		return o.cancelPayment(ctx)
+	case err != nil:
+		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
+		return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
 	}
 	o.undo.forget()
 	if o.attempts >= maxAttempts {

@@ -141,12 +141,10 @@ func (r *reservationRun) lost(ctx workflow.Context, err error) {
 
 // extend moves the deadline to a later moment, never to an earlier one.
 func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) error {
+	r.extensions++
 	until := workflow.Now(ctx).Add(time.Duration(in.TTLSeconds) * time.Second)
 	if err := checkHold(until, r.in.PlacedAt); err != nil {
 		return err
-	}
-	if r.extensions++; r.extensions > maxExtensions {
-		return temporal.NewNonRetryableApplicationError("the reservation was extended too often", orderflow.ErrTooManyExtensions, nil)
 	}
 	to := r.resolveInput(in.Actor, "extended on request", in.CorrelationID)
 	to.ExpiresAt = &until

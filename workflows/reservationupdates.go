@@ -38,6 +38,9 @@ func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 			if in.TTLSeconds <= 0 {
 				return temporal.NewNonRetryableApplicationError("name a time to live in seconds", orderflow.ErrInvalidInput, nil)
 			}
+			if r.extensions >= maxExtensions {
+				return temporal.NewNonRetryableApplicationError("the reservation was extended too often", orderflow.ErrTooManyExtensions, nil)
+			}
 			return r.refuse()
 		},
 		Description: "Holds the stock for longer.",
