@@ -87,7 +87,7 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 	// Cancelled when the order is called off first; the coroutine then ends by itself.
 	stepCtx, abandon := workflow.WithCancel(waitCtx)
 	workflow.Go(stepCtx, func(ctx workflow.Context) {
-		held, err = reserveStock(ctx, in, func() {
+		held, err = reserveStock(ctx, in, 0, func() {
 			if slow = true; o.cancellation() == nil {
 				o.apply(ctx, order.StockDelayed, orderflow.ActorSystem, "waiting for inventory")
 			}

@@ -44,9 +44,9 @@ type reservationRun struct {
 // reserve holds the stock, or keeps why it cannot be held. Inventory may be down for as long as the
 // reservation would have lived; after that nobody wants it any more.
 func (r *reservationRun) reserve(ctx workflow.Context) {
-	held, err := reserveStockWithin(ctx, orderflow.ReserveInput{
+	held, err := reserveStock(ctx, orderflow.ReserveInput{
 		Reservation: r.ref, Actor: r.in.Actor, TTLSeconds: r.in.TTLSeconds, Lines: r.in.Lines, CorrelationID: r.in.CorrelationID,
-	}, r.patience())
+	}, r.patience(), func() {})
 	switch {
 	case err == nil:
 		r.status, r.expiresAt = held.Status, held.ExpiresAt
@@ -123,7 +123,8 @@ func (r *reservationRun) resolve(ctx workflow.Context, by resolution, in orderfl
 	r.status = res.Status
 }
 
-// lost ends a reservation that inventory does not hold any more, or refuses to resolve.
+// lost ends a reservation that inventory does not hold any more. One that inventory refuses to resolve is for
+// an operator to look at, and keeps its timer until the deadline.
 func (r *reservationRun) lost(ctx workflow.Context, err error) {
 	switch refusal(err) {
 	case orderflow.ErrReservationExpired:
@@ -134,7 +135,10 @@ func (r *reservationRun) lost(ctx workflow.Context, err error) {
 	default:
 		workflow.GetLogger(ctx).Error("inventory refuses to resolve a reservation", "error", err)
 		markNeedsOperator(ctx, true)
-		r.status = orderflow.ReservationReleased
+		if workflow.Now(ctx).Before(r.expiresAt) {
+			return // still held, so the timer stays
+		}
+		r.status = "" // nobody knows but inventory
 		r.refusal = &orderflow.Refusal{Code: orderflow.ErrReservationRefused, Detail: err.Error()}
 	}
 }

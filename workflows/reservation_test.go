@@ -65,6 +65,10 @@ func TestReservationEnds(t *testing.T) {
 			h.script[confirm] = always(refuse(orderflow.ErrReservationClosed, "released"))
 			return h.resolve(time.Second, orderflow.UpdateConfirm)
 		}, orderflow.ReservationReleased, "", []string{reserve}},
+		"confirming is refused, and the timer stays": {func(h *harness) *reply {
+			h.script[confirm] = always(refuse(orderflow.ErrReservationRefused, orderflow.Refusal{Code: "invalid_confirm"}))
+			return h.resolve(time.Second, orderflow.UpdateConfirm)
+		}, orderflow.ReservationExpired, "", []string{reserve, expire}},
 		"inventory down at the deadline": {func(h *harness) *reply {
 			h.script[expire] = h.until(140*time.Second, errDown)
 			return nil

@@ -11,16 +11,11 @@ import (
 // One typed helper per activity. They run inside recorded histories: changing an activity's name or
 // its argument's type breaks replay. Add a workflow.GetVersion branch and a new history first.
 
-// reserveStock holds an order's lines, all or nothing. onSlow is called when inventory did not
-// answer in time and the order has to wait for it. Refusals: ErrOutOfStock, ErrReservationClosed,
-// ErrReservationRefused.
-func reserveStock(ctx workflow.Context, in orderflow.ReserveInput, onSlow func()) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReserveStock, summary: "hold the stock", onSlow: onSlow}, in)
-}
-
-// reserveStockWithin is reserveStock that gives up after the given time; it may then still take effect.
-func reserveStockWithin(ctx workflow.Context, in orderflow.ReserveInput, within time.Duration) (orderflow.ReservationResult, error) {
-	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReserveStock, summary: "hold the stock", within: within}, in)
+// reserveStock holds lines, all or nothing, within the given time; 0 means without limit, and one that gave up
+// may still take effect. onSlow is called when inventory did not answer at once and has to be waited for.
+// Refusals: ErrOutOfStock, ErrReservationClosed, ErrReservationRefused.
+func reserveStock(ctx workflow.Context, in orderflow.ReserveInput, within time.Duration, onSlow func()) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{activity: orderflow.ReserveStock, summary: "hold the stock", within: within, onSlow: onSlow}, in)
 }
 
 // extendReservation moves the deadline to at least in.ExpiresAt, within the given time. Refusals:

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/correlation"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/workflows/orderflow"
+)
+
+// ExtendOrder asks the order's workflow to hold the stock for longer.
+func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.ExtendOrderParams) {
+	var body orderapi.Extend
+	key, ok := h.begin(c, id, &body, params.IdempotencyKey)
+	if !ok {
+		return
+	}
+	var res orderflow.ExtendResult
+	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
+		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: "extend-" + key, UpdateName: orderflow.UpdateExtend,
+		Args: []any{orderflow.ExtendInput{
+			TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
+		}},
+	}, &res)
+	h.answerOrder(c, id, order.Extend, err, func(row orderstore.Order) error {
+		if res.TTLSeconds != body.TTLSeconds {
+			return keyReused(id)
+		}
+		switch res.Outcome {
+		case orderflow.ExtendTooLate:
+			return forOrder(orderapi.OrderExpired, "the order had expired; place a new one", row)
+		case orderflow.ExtendUnavailable:
+			p := forOrder(orderapi.InventoryUnavailable, "inventory did not answer; look at expires_at and try again, under another key if you gave one", row)
+			p.Retryable = params.IdempotencyKey == "" // a key's outcome stays
+			return p
+		case orderflow.ExtendClosed:
+			return forOrder(orderapi.InvalidState, row.Reason, row)
+		}
+		return nil
+	})
+}
