@@ -2,7 +2,10 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"time"
 
 	"holdfast/inventory/inventoryapi"
@@ -34,23 +37,44 @@ type answer struct {
 // every request recognises its own work: reserve by the reservation's id and hash, the resolutions by
 // the status, extend by the deadline, return and receive by the operation id in the ledger.
 //
-// An error that is nobody's race (a constraint that one of the requests broke) splits the batch, so
-// that the request at fault fails alone.
-func (s *Service) apply(ctx context.Context, batch []stock.Request) []answer {
-	answers := make([]answer, len(batch))
-	if len(batch) == 0 {
-		return answers
+// An error that is nobody's race (a constraint that one of the requests broke, stock that somebody else
+// holds a lock on) splits the batch, so that the request at fault fails alone.
+func (s *Service) apply(ctx context.Context, requests []stock.Request) []answer {
+	if len(requests) == 0 {
+		return nil
 	}
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
-	defer cancel()
-	s.settle(ctx, batch, answers)
+	answers, err := s.committer.submit(ctx, requests)
+	if err != nil {
+		err = overloaded(err)
+		answers = slices.Repeat([]answer{{err: err}}, len(requests))
+	}
 	took := time.Since(start)
-	for i, r := range batch {
+	for i, r := range requests {
 		s.metrics.done(r.Kind(), answers[i], took)
 	}
 	return answers
 }
+
+// commit has a batch decided and committed. It does not end with a caller: the others want theirs.
+func (s *Service) commit(batch []stock.Request, answers []answer) {
+	ctx, cancel := context.WithTimeout(context.Background(), applyTimeout)
+	defer cancel()
+	s.metrics.batch.Observe(float64(len(batch)))
+	s.settle(ctx, batch, answers)
+}
+
+// errPanic is a fault of ours in a rule. It fails the request at fault alone, as any other would, and
+// not the process, whose other callers have done nothing wrong.
+type errPanic struct {
+	value any
+	stack []byte
+}
+
+// Is makes it a fault of ours to store.Classify.
+func (e *errPanic) Is(target error) bool { return target == store.ErrFault }
+
+func (e *errPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
 // settle fills the answers, splitting the batch where it must.
 func (s *Service) settle(ctx context.Context, batch []stock.Request, answers []answer) {
@@ -58,7 +82,7 @@ func (s *Service) settle(ctx context.Context, batch []stock.Request, answers []a
 	if err == nil {
 		return
 	}
-	if class := store.Classify(err); len(batch) > 1 && (class == store.Other || class == store.OperationTaken) {
+	if alone := store.Classify(err); len(batch) > 1 && (alone == store.Other || alone == store.OperationTaken || alone == store.Blocked) {
 		half := len(batch) / 2
 		s.settle(ctx, batch[:half], answers[:half])
 		s.settle(ctx, batch[half:], answers[half:])
@@ -76,23 +100,21 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 	for _, r := range batch {
 		r.Reads(&reads)
 	}
+	// Nobody but a faulty caller uses an owner's number twice, so it is not looked up at first: its
+	// unique key finds out, and the next attempt reads who has it.
+	owners := reads.Owners
+	reads.Owners = nil
 	reconnects := 0
 	for n := 1; ; n++ {
 		err := s.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
-			for i, r := range batch {
-				value, err := book.Apply(r)
-				if err == stock.ErrStale { //nolint:errorlint // a sentinel that is never wrapped
-					return stock.Changes{}, err
-				}
-				answers[i] = answer{value, err}
-			}
-			return book.Changes(), nil
+			return decide(book, batch, answers)
 		})
 		if err == nil {
 			return nil
 		}
 		switch store.Classify(err) {
 		case store.Conflict:
+			reads.Owners = owners
 			s.metrics.retries.WithLabelValues("conflict").Inc()
 		case store.OperationTaken:
 			// Another call of the same operation may have been first: then a fresh read shows it. A second
@@ -106,6 +128,11 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 				return err
 			}
 			s.metrics.retries.WithLabelValues("disconnected").Inc()
+		case store.Blocked:
+			if len(batch) > 1 {
+				return err
+			}
+			s.metrics.retries.WithLabelValues("blocked").Inc()
 		default:
 			return err
 		}
@@ -113,6 +140,23 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 			return err
 		}
 	}
+}
+
+// decide has the book decide every request in order.
+func decide(book *stock.Book, batch []stock.Request, answers []answer) (c stock.Changes, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &errPanic{v, debug.Stack()}
+		}
+	}()
+	for i, r := range batch {
+		value, err := book.Apply(r)
+		if err == stock.ErrStale { //nolint:errorlint // a sentinel that is never wrapped
+			return c, err
+		}
+		answers[i] = answer{value, err}
+	}
+	return book.Changes(), nil
 }
 
 // pause waits before attempt n+1, longer each time and with full jitter, so that those who met once
@@ -132,7 +176,7 @@ func pause(ctx context.Context, n int) bool {
 // explain turns the failure of a batch that cannot be split further into the caller's error.
 func (s *Service) explain(ctx context.Context, err error) error {
 	switch store.Classify(err) {
-	case store.Conflict:
+	case store.Conflict, store.Blocked:
 		return inventoryapi.Errorf(inventoryapi.VersionConflict, "", "the stock kept changing meanwhile; send the same request again")
 	case store.OperationTaken:
 		return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "the operation id was used for something else")

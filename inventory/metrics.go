@@ -14,6 +14,7 @@ type metrics struct {
 	operations *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
 	retries    *prometheus.CounterVec
+	batch      prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -30,6 +31,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "inventory_batch_retries_total", Help: "Batches decided again, after a lost race (conflict) or without a usable connection.",
 		}, []string{"cause"}),
+		batch: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "inventory_batch_requests", Help: "Requests that were committed together.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
+		}),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"holdfast/internal/correlation"
 	"holdfast/inventory/inventoryapi"
@@ -29,6 +30,8 @@ type Service struct {
 	log     *slog.Logger
 	ttl     time.Duration
 	metrics *metrics
+
+	committer *committer
 }
 
 var _ inventoryapi.API = (*Service)(nil)
@@ -39,6 +42,8 @@ type Options struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	TTL      time.Duration // of a reservation whose request names none; DefaultTTL where 0
+
+	QueueLimit int // requests that may wait for their batch; DefaultQueueLimit where 0
 }
 
 // New returns a service.
@@ -52,8 +57,20 @@ func New(o Options) *Service {
 	if o.TTL == 0 {
 		o.TTL = DefaultTTL
 	}
-	return &Service{store: store.New(o.Pool), log: o.Log, ttl: o.TTL, metrics: newMetrics(o.Registry)}
+	if o.QueueLimit == 0 {
+		o.QueueLimit = DefaultQueueLimit
+	}
+	s := &Service{store: store.New(o.Pool), log: o.Log, ttl: o.TTL, metrics: newMetrics(o.Registry)}
+	s.committer = newCommitter(o.QueueLimit, s.commit)
+	promauto.With(o.Registry).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "inventory_queue_requests", Help: "Requests that wait for their batch.",
+	}, s.committer.waitingNow)
+	return s
 }
+
+// Close refuses new operations, lets everything that was accepted be done, and returns then. Reads
+// still work.
+func (s *Service) Close() { s.committer.close() }
 
 // Ping reports whether the database answers.
 func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }

@@ -15,13 +15,14 @@ import (
 const insertEvents = `-- name: InsertEvents :execrows
 
 INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
-    payload, created_at, available_at)
+    payload, headers, created_at, available_at)
 SELECT u.event_id, u.aggregate_type, u.aggregate_id, u.aggregate_version, u.event_type, $1::integer,
-    u.payload::jsonb, $2::timestamptz, $2::timestamptz
+    u.payload::json, u.headers::json, $2::timestamptz, $2::timestamptz
 FROM (
     SELECT unnest($3::uuid[]) AS event_id, unnest($4::text[]) AS aggregate_type,
            unnest($5::uuid[]) AS aggregate_id, unnest($6::bigint[]) AS aggregate_version,
-           unnest($7::text[]) AS event_type, unnest($8::text[]) AS payload
+           unnest($7::text[]) AS event_type, unnest($8::text[]) AS payload,
+           unnest($9::text[]) AS headers
 ) u
 `
 
@@ -34,6 +35,7 @@ type InsertEventsParams struct {
 	AggregateVersions []int64
 	EventTypes        []string
 	Payloads          []string
+	Headers           []string
 }
 
 // The outbox holds events that committed with the change they tell of, until they are published.
@@ -47,6 +49,7 @@ func (q *Queries) InsertEvents(ctx context.Context, db DBTX, arg InsertEventsPar
 		arg.AggregateVersions,
 		arg.EventTypes,
 		arg.Payloads,
+		arg.Headers,
 	)
 	if err != nil {
 		return 0, err

@@ -234,8 +234,10 @@ func (q *Queries) InsertOrderLines(ctx context.Context, db DBTX, arg InsertOrder
 }
 
 const insertOutbox = `-- name: InsertOutbox :exec
-INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers,
+    created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+    $9)
 ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 `
 
@@ -247,6 +249,8 @@ type InsertOutboxParams struct {
 	EventType        string
 	SchemaVersion    int32
 	Payload          []byte
+	Headers          []byte
+	CreatedAt        time.Time
 }
 
 func (q *Queries) InsertOutbox(ctx context.Context, db DBTX, arg InsertOutboxParams) error {
@@ -258,6 +262,8 @@ func (q *Queries) InsertOutbox(ctx context.Context, db DBTX, arg InsertOutboxPar
 		arg.EventType,
 		arg.SchemaVersion,
 		arg.Payload,
+		arg.Headers,
+		arg.CreatedAt,
 	)
 	return err
 }

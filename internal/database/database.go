@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
 
 // Pool bounds a service's connections. The defaults are those of SPEC.md 2.1.
@@ -18,6 +22,48 @@ type Pool struct {
 	ConnectTimeout  time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s"`
 	MaxConnLifetime time.Duration `env:"DATABASE_MAX_CONN_LIFETIME" envDefault:"1h"`
 	MaxConnIdleTime time.Duration `env:"DATABASE_MAX_CONN_IDLE_TIME" envDefault:"10m"`
+	// The server ends what takes longer: a statement, a wait for somebody's lock, a transaction whose
+	// process no longer says anything. 0 means no limit.
+	StatementTimeout time.Duration `env:"DATABASE_STATEMENT_TIMEOUT" envDefault:"5s"`
+	LockTimeout      time.Duration `env:"DATABASE_LOCK_TIMEOUT" envDefault:"1s"`
+	IdleTxTimeout    time.Duration `env:"DATABASE_IDLE_TRANSACTION_TIMEOUT" envDefault:"30s"`
+
+	// IndexOnly keeps the planner from scanning whole tables. A prepared statement's plan that was made
+	// while its tables were small, and is right then, would stay when they have grown.
+	IndexOnly bool
+}
+
+// Validate reports every rule that the tags cannot say.
+func (p *Pool) Validate() error {
+	var faults []error
+	if p.MaxConns < 1 {
+		faults = append(faults, fmt.Errorf("DATABASE_MAX_CONNS is %d; a pool needs at least 1", p.MaxConns))
+	}
+	for name, d := range map[string]time.Duration{
+		"DATABASE_STATEMENT_TIMEOUT": p.StatementTimeout, "DATABASE_LOCK_TIMEOUT": p.LockTimeout, "DATABASE_IDLE_TRANSACTION_TIMEOUT": p.IdleTxTimeout,
+	} {
+		if d < 0 || d > 0 && d < time.Millisecond {
+			faults = append(faults, fmt.Errorf("%s is %s; it is 0 for none, or at least 1ms", name, d))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// parameters are the settings of a session.
+func (p *Pool) parameters() map[string]string {
+	m := map[string]string{
+		"timezone": "UTC",
+		"jit":      "off", // compiling takes longer than any of our statements may
+	}
+	for name, d := range map[string]time.Duration{
+		"statement_timeout": p.StatementTimeout, "lock_timeout": p.LockTimeout, "idle_in_transaction_session_timeout": p.IdleTxTimeout,
+	} {
+		m[name] = strconv.FormatInt(d.Milliseconds(), 10)
+	}
+	if p.IndexOnly {
+		m["enable_seqscan"] = "off"
+	}
+	return m
 }
 
 // Open returns a pool for url and exports its saturation under the given service name. It does not
@@ -34,7 +80,11 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "holdfast-" + service
 	}
-	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	maps.Copy(cfg.ConnConfig.RuntimeParams, p.parameters())
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap()) // else every UUID travels as text, by way of database/sql's interface
+		return nil
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the database pool of %s: %w", service, err)

@@ -13,7 +13,8 @@ import (
 // SchemaVersion is the version of the envelope and payload schemas written by this build.
 const SchemaVersion = 1
 
-// Envelope is the message body on the wire, camelCase by contract. It never carries personal data.
+// Envelope is the message body on the wire, camelCase by contract. It never carries personal data. An
+// outbox row has all of it in its columns: data in payload, metadata in headers.
 type Envelope struct {
 	EventType string    `json:"eventType"`
 	EventID   uuid.UUID `json:"eventId"` // UUIDv7; consumers deduplicate by it
@@ -32,19 +33,33 @@ type Metadata struct {
 	CorrelationID string `json:"correlationId,omitempty"`
 }
 
-// New wraps data, which must marshal to a JSON object. The event id is time-ordered, so that the
-// outbox's index grows at its end.
-func New(eventType string, aggregateID uuid.UUID, aggregateVersion int64, data any, meta Metadata, at time.Time) (Envelope, error) {
-	raw, err := json.Marshal(data)
-	if err != nil {
-		return Envelope{}, fmt.Errorf("encode %s event: %w", eventType, err)
-	}
+// Headers is what an outbox row keeps of the metadata; the rest of the envelope is in its columns.
+type Headers struct {
+	CorrelationID string `json:"correlationId,omitempty"`
+}
+
+// Pending is an event as an outbox keeps it. The envelope is composed when it is published, of the
+// row's columns, so that nothing is stored twice.
+type Pending struct {
+	EventID uuid.UUID
+	Payload []byte // JSON of the data
+	Headers []byte // JSON of Headers
+}
+
+// NewPending encodes an event; data must marshal to a JSON object. The event's id is time-ordered, so
+// that the outbox's index grows at its end.
+func NewPending(data any, correlationID string) (Pending, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Envelope{}, fmt.Errorf("make an event id: %w", err)
+		return Pending{}, fmt.Errorf("make an event id: %w", err)
 	}
-	return Envelope{
-		EventType: eventType, EventID: id, Timestamp: at.UTC(), Version: SchemaVersion,
-		AggregateID: aggregateID, AggregateVersion: aggregateVersion, Data: raw, Metadata: meta,
-	}, nil
+	payload, err := json.Marshal(data)
+	if err != nil {
+		return Pending{}, fmt.Errorf("encode an event: %w", err)
+	}
+	headers, err := json.Marshal(Headers{correlationID})
+	if err != nil {
+		return Pending{}, fmt.Errorf("encode an event's headers: %w", err)
+	}
+	return Pending{EventID: id, Payload: payload, Headers: headers}, nil
 }

@@ -166,20 +166,17 @@ func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 			}
 			data.Total = &in.Order.Total
 		}
-		env, err := events.New(events.OrderPrefix+string(e.Event), in.View.OrderID, e.Seq, data,
-			events.Metadata{Service: "orders", CorrelationID: in.CorrelationID}, e.At)
+		eventType := events.OrderPrefix + string(e.Event)
+		event, err := events.NewPending(data, in.CorrelationID)
 		if err != nil {
-			return err
-		}
-		payload, err := json.Marshal(env)
-		if err != nil {
-			return fmt.Errorf("encode the %s event: %w", env.EventType, err)
+			return fmt.Errorf("%s: %w", eventType, err)
 		}
 		if err := s.q.InsertOutbox(ctx, tx, ordersdb.InsertOutboxParams{
-			EventID: env.EventID, AggregateType: "order", AggregateID: env.AggregateID, AggregateVersion: env.AggregateVersion,
-			EventType: env.EventType, SchemaVersion: int32(env.Version), Payload: payload, //nolint:gosec // a constant
+			EventID: event.EventID, AggregateType: "order", AggregateID: in.View.OrderID, AggregateVersion: e.Seq,
+			EventType: eventType, SchemaVersion: events.SchemaVersion,
+			Payload: event.Payload, Headers: event.Headers, CreatedAt: e.At,
 		}); err != nil {
-			return fmt.Errorf("insert the %s event: %w", env.EventType, err)
+			return fmt.Errorf("insert the %s event: %w", eventType, err)
 		}
 	}
 	return nil

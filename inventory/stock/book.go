@@ -4,6 +4,7 @@
 package stock
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -125,11 +126,19 @@ type Request interface {
 // Reads is what a batch of requests needs to have read, under lock.
 type Reads struct {
 	Products     []uuid.UUID // all items of these
-	Reservations []uuid.UUID // these, their lines and the items of those
+	Reservations []uuid.UUID // these, their lines, the items of those, and how they were resolved
 	Owners       []Owner     // reservations that hold one of these keys under whatever id
-	Reserves     []uuid.UUID // reservations whose first answer is wanted when they exist already
+	Reserves     []uuid.UUID // reservations that should not exist; those that do with lines and first answer
 	Operations   []uuid.UUID // ledger entries of these
 	Ensure       []Place     // items to create, empty, where missing
+}
+
+// Keys names the products and reservations that are read, each once: two requests without a common key have
+// nothing to do with each other, except through an item that a reservation's lines name.
+func (r *Reads) Keys() []uuid.UUID {
+	keys := slices.Concat(r.Products, r.Reservations, r.Reserves)
+	slices.SortFunc(keys, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
+	return slices.Compact(keys)
 }
 
 // Place is a product at a location.

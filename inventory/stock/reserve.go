@@ -60,7 +60,6 @@ func (r Reserve) Reads(reads *Reads) {
 	for _, l := range r.in.Lines {
 		reads.Products = append(reads.Products, l.ProductID)
 	}
-	reads.Reservations = append(reads.Reservations, r.in.ReservationID)
 	reads.Reserves = append(reads.Reserves, r.in.ReservationID)
 	reads.Owners = append(reads.Owners, r.owner())
 }

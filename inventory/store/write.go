@@ -2,32 +2,49 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/inventorydb"
 	"holdfast/internal/events"
 	"holdfast/inventory/stock"
 )
 
-// write sends all statements in one round trip. The version check comes first, so that a lost race is
-// reported as such and not as whatever it breaks further on.
-func (s *Store) write(ctx context.Context, tx pgx.Tx, c stock.Changes) error {
-	p := &pipeline{}
-	s.writeItems(ctx, p, c.Items)
-	s.writeReservations(ctx, p, c)
-	s.writeLines(ctx, p, c)
-	s.writeEntries(ctx, p, c)
-	if err := s.writeEvents(ctx, p, c); err != nil {
+// write sends all statements, each one's rows as soon as they are encoded. The version check comes
+// first and its answer is read before the last is sent: COMMIT is never on its way to a transaction
+// that lost the race.
+func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) error {
+	s.writeItems(ctx, t, c.Items)
+	t.flush(true)
+	s.writeReservations(ctx, t, c)
+	s.writeLines(ctx, t, c)
+	t.flush(false)
+	s.writeEntries(ctx, t, c)
+	t.flush(false)
+	if err := s.writeEvents(ctx, t, c); err != nil {
 		return err
 	}
-	return p.send(ctx, tx)
+	if len(c.Items) == 0 {
+		return nil
+	}
+	return t.receiveFirst()
 }
 
-func (s *Store) writeItems(ctx context.Context, p *pipeline, items []*stock.Item) {
+// expect is the step of a statement that must touch as many rows as were meant; else one of them had
+// moved since it was read.
+func expect(what string, rows int, query func(inventorydb.DBTX) (int64, error)) step {
+	return func(db inventorydb.DBTX) error {
+		got, err := query(db)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s: %w", what, err)
+		case got != int64(rows):
+			return fmt.Errorf("%s: %d of %d rows: %w", what, got, rows, ErrVersionConflict)
+		}
+		return nil
+	}
+}
+
+func (s *Store) writeItems(ctx context.Context, t *transaction, items []*stock.Item) {
 	if len(items) == 0 {
 		return
 	}
@@ -38,10 +55,10 @@ func (s *Store) writeItems(ctx context.Context, p *pipeline, items []*stock.Item
 		arg.Quantities = append(arg.Quantities, it.Quantity)
 		arg.Reserveds = append(arg.Reserveds, it.Reserved)
 	}
-	p.expect("update items", len(items), func() { _, _ = s.q.UpdateItems(ctx, p, arg) })
+	t.send(expect("update items", len(items), func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateItems(ctx, db, arg) }))
 }
 
-func (s *Store) writeReservations(ctx context.Context, p *pipeline, c stock.Changes) {
+func (s *Store) writeReservations(ctx context.Context, t *transaction, c stock.Changes) {
 	if len(c.Inserts) > 0 {
 		var arg inventorydb.InsertReservationsParams
 		for _, r := range c.Inserts {
@@ -65,7 +82,7 @@ func (s *Store) writeReservations(ctx context.Context, p *pipeline, c stock.Chan
 			arg.CreatedAts = append(arg.CreatedAts, r.CreatedAt)
 			arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
 		}
-		p.expect("insert reservations", len(c.Inserts), func() { _, _ = s.q.InsertReservations(ctx, p, arg) })
+		t.send(expect("insert reservations", len(c.Inserts), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertReservations(ctx, db, arg) }))
 	}
 	if len(c.Updates) > 0 {
 		var arg inventorydb.UpdateReservationsParams
@@ -80,11 +97,11 @@ func (s *Store) writeReservations(ctx context.Context, p *pipeline, c stock.Chan
 			arg.ResolveOperations = append(arg.ResolveOperations, r.ResolveOp)
 			arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
 		}
-		p.expect("update reservations", len(c.Updates), func() { _, _ = s.q.UpdateReservations(ctx, p, arg) })
+		t.send(expect("update reservations", len(c.Updates), func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateReservations(ctx, db, arg) }))
 	}
 }
 
-func (s *Store) writeLines(ctx context.Context, p *pipeline, c stock.Changes) {
+func (s *Store) writeLines(ctx context.Context, t *transaction, c stock.Changes) {
 	var in inventorydb.InsertReservationLinesParams
 	for _, r := range c.Inserts {
 		for _, l := range r.Lines {
@@ -96,7 +113,7 @@ func (s *Store) writeLines(ctx context.Context, p *pipeline, c stock.Changes) {
 		}
 	}
 	if n := len(in.ItemIds); n > 0 {
-		p.expect("insert lines", n, func() { _, _ = s.q.InsertReservationLines(ctx, p, in) })
+		t.send(expect("insert lines", n, func(db inventorydb.DBTX) (int64, error) { return s.q.InsertReservationLines(ctx, db, in) }))
 	}
 	var up inventorydb.UpdateReservationLinesParams
 	for _, l := range c.Returned {
@@ -106,11 +123,11 @@ func (s *Store) writeLines(ctx context.Context, p *pipeline, c stock.Changes) {
 		up.Returneds = append(up.Returneds, l.Returned)
 	}
 	if n := len(up.ItemIds); n > 0 {
-		p.expect("update lines", n, func() { _, _ = s.q.UpdateReservationLines(ctx, p, up) })
+		t.send(expect("update lines", n, func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateReservationLines(ctx, db, up) }))
 	}
 }
 
-func (s *Store) writeEntries(ctx context.Context, p *pipeline, c stock.Changes) {
+func (s *Store) writeEntries(ctx context.Context, t *transaction, c stock.Changes) {
 	if len(c.Entries) == 0 {
 		return
 	}
@@ -129,31 +146,27 @@ func (s *Store) writeEntries(ctx context.Context, p *pipeline, c stock.Changes) 
 		arg.Actors = append(arg.Actors, e.Actor)
 		arg.Reasons = append(arg.Reasons, e.Reason)
 	}
-	p.expect("insert entries", len(c.Entries), func() { _, _ = s.q.InsertEntries(ctx, p, arg) })
+	t.send(expect("insert entries", len(c.Entries), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertEntries(ctx, db, arg) }))
 }
 
-func (s *Store) writeEvents(ctx context.Context, p *pipeline, c stock.Changes) error {
+func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes) error {
 	if len(c.Events) == 0 {
 		return nil
 	}
 	arg := inventorydb.InsertEventsParams{SchemaVersion: events.SchemaVersion, CreatedAt: c.At}
 	for _, e := range c.Events {
-		meta := events.Metadata{Service: "inventory", CorrelationID: e.CorrelationID}
-		envelope, err := events.New(e.Type, e.AggregateID, e.Version, e.Data, meta, c.At.Truncate(time.Microsecond))
+		event, err := events.NewPending(e.Data, e.CorrelationID)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %s: %w", ErrFault, e.Type, err)
 		}
-		payload, err := json.Marshal(envelope)
-		if err != nil {
-			return fmt.Errorf("encode %s: %w", e.Type, err)
-		}
-		arg.EventIds = append(arg.EventIds, envelope.EventID)
+		arg.EventIds = append(arg.EventIds, event.EventID)
 		arg.AggregateTypes = append(arg.AggregateTypes, e.AggregateType)
 		arg.AggregateIds = append(arg.AggregateIds, e.AggregateID)
 		arg.AggregateVersions = append(arg.AggregateVersions, e.Version)
 		arg.EventTypes = append(arg.EventTypes, e.Type)
-		arg.Payloads = append(arg.Payloads, string(payload))
+		arg.Payloads = append(arg.Payloads, string(event.Payload))
+		arg.Headers = append(arg.Headers, string(event.Headers))
 	}
-	p.expect("insert events", len(c.Events), func() { _, _ = s.q.InsertEvents(ctx, p, arg) })
+	t.send(expect("insert events", len(c.Events), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertEvents(ctx, db, arg) }))
 	return nil
 }

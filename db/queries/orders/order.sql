@@ -86,6 +86,8 @@ ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING;
 SELECT * FROM payments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, attempt, created_at, step;
 
 -- name: InsertOutbox :exec
-INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload)
-VALUES (@event_id, @aggregate_type, @aggregate_id, @aggregate_version, @event_type, @schema_version, @payload)
+INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers,
+    created_at)
+VALUES (@event_id, @aggregate_type, @aggregate_id, @aggregate_version, @event_type, @schema_version, @payload, @headers,
+    @created_at)
 ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING;

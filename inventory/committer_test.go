@@ -1,0 +1,236 @@
+package inventory
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory/stock"
+)
+
+// job is a request that concerns some products.
+type job struct {
+	stock.Request
+	n    int
+	keys []uuid.UUID
+}
+
+func (j job) Reads(r *stock.Reads) { r.Products = append(r.Products, j.keys...) }
+
+func key(n byte) uuid.UUID { return uuid.UUID{n} }
+
+// workbench is a committer whose batches wait until the test lets them end.
+type workbench struct {
+	*committer
+	begun chan []int    // the jobs of each batch, when it begins
+	end   chan struct{} // one for each batch that may end
+}
+
+func newWorkbench(limit int) *workbench {
+	w := &workbench{begun: make(chan []int, 100), end: make(chan struct{})}
+	w.committer = newCommitter(limit, func(batch []stock.Request, answers []answer) {
+		var jobs []int
+		for i, r := range batch {
+			jobs = append(jobs, r.(job).n)
+			answers[i].value = r.(job).n
+		}
+		w.begun <- jobs
+		<-w.end
+	})
+	return w
+}
+
+// enqueued submits a job and returns once it waits or is under way.
+func (w *workbench) enqueued(t *testing.T, ctx context.Context, n int, keys ...byte) chan error {
+	t.Helper()
+	j := job{n: n}
+	for _, k := range keys {
+		j.keys = append(j.keys, key(k))
+	}
+	w.mu.Lock()
+	before := len(w.claims) + w.sum()
+	w.mu.Unlock()
+	result := make(chan error, 1)
+	go func() {
+		answers, err := w.submit(ctx, []stock.Request{j})
+		if err == nil && answers[0].value != n {
+			t.Errorf("job %d was answered %v", n, answers[0].value)
+		}
+		result <- err
+	}()
+	require.Eventually(t, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.claims)+w.sum() > before
+	}, 5*time.Second, 50*time.Microsecond)
+	return result
+}
+
+func (w *workbench) sum() (n int) {
+	for _, c := range w.claims {
+		n += c
+	}
+	return n
+}
+
+// TestBatchFormsWhileOneCommits: a lone request goes at once; what comes for the same stock meanwhile
+// goes together, in order; other stock does not wait for it.
+func TestBatchFormsWhileOneCommits(t *testing.T) {
+	t.Parallel()
+	w := newWorkbench(100)
+	results := []chan error{w.enqueued(t, t.Context(), 1, 'a')}
+	require.Equal(t, []int{1}, <-w.begun)
+	results = append(results, w.enqueued(t, t.Context(), 2, 'a'), w.enqueued(t, t.Context(), 3, 'a', 'b'), w.enqueued(t, t.Context(), 4, 'b'))
+	results = append(results, w.enqueued(t, t.Context(), 5, 'c'))
+	require.Equal(t, []int{5}, <-w.begun, "other stock goes at once; 4 must not overtake 3 on b")
+	w.end <- struct{}{}
+	w.end <- struct{}{}
+	require.Equal(t, []int{2, 3, 4}, <-w.begun)
+	w.end <- struct{}{}
+	for _, r := range results {
+		require.NoError(t, <-r)
+	}
+	w.close()
+	require.Empty(t, w.claims)
+	require.Empty(t, w.busy)
+	require.Zero(t, w.queued)
+}
+
+// TestGoneCallerIsNotServed: a request whose caller gave up before its batch began does not happen.
+func TestGoneCallerIsNotServed(t *testing.T) {
+	t.Parallel()
+	w := newWorkbench(100)
+	first := w.enqueued(t, t.Context(), 1, 'a')
+	require.Equal(t, []int{1}, <-w.begun)
+	ctx, cancel := context.WithCancel(t.Context())
+	gone, stays := w.enqueued(t, ctx, 2, 'a'), w.enqueued(t, t.Context(), 3, 'a')
+	cancel()
+	require.ErrorIs(t, <-gone, context.Canceled)
+	w.end <- struct{}{}
+	require.Equal(t, []int{3}, <-w.begun)
+	w.end <- struct{}{}
+	require.NoError(t, <-first)
+	require.NoError(t, <-stays)
+	_, err := w.submit(ctx, []stock.Request{job{n: 4}})
+	require.ErrorIs(t, err, context.Canceled)
+	w.close()
+	require.Empty(t, w.claims)
+}
+
+// TestQueueIsBounded: what finds the queue full is refused at once and does not happen; what waits
+// does.
+func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorkbench(2)
+	results := []chan error{w.enqueued(t, t.Context(), 1, 'a')}
+	<-w.begun
+	results = append(results, w.enqueued(t, t.Context(), 2, 'a'), w.enqueued(t, t.Context(), 3, 'a'))
+	_, err := w.submit(t.Context(), []stock.Request{job{n: 4, keys: []uuid.UUID{key('a')}}})
+	require.ErrorIs(t, err, errQueueFull)
+	require.EqualValues(t, 2, w.waitingNow())
+	w.end <- struct{}{}
+	require.Equal(t, []int{2, 3}, <-w.begun)
+	w.end <- struct{}{}
+	for _, r := range results {
+		require.NoError(t, <-r)
+	}
+}
+
+// TestCloseDrains: what was accepted is done, what comes later is refused.
+func TestCloseDrains(t *testing.T) {
+	t.Parallel()
+	w := newWorkbench(100)
+	results := []chan error{w.enqueued(t, t.Context(), 1, 'a')}
+	<-w.begun
+	results = append(results, w.enqueued(t, t.Context(), 2, 'a'))
+	closed := make(chan struct{})
+	go func() { w.close(); close(closed) }()
+	require.Eventually(t, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.closed
+	}, 5*time.Second, 50*time.Microsecond)
+	_, err := w.submit(t.Context(), []stock.Request{job{n: 3}})
+	require.ErrorIs(t, err, errClosed)
+	select {
+	case <-closed:
+		t.Fatal("it closed while a batch was under way")
+	default:
+	}
+	w.end <- struct{}{}
+	<-w.begun
+	w.end <- struct{}{}
+	<-closed
+	for _, r := range results {
+		require.NoError(t, <-r)
+	}
+}
+
+// TestCommitterUnderLoad: whatever comes at once, everybody is answered once, no stock is in two
+// batches at a time and per caller and stock the order holds.
+func TestCommitterUnderLoad(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	under := map[uuid.UUID]bool{}
+	last := map[[2]uuid.UUID]int{} // by caller and key
+	sizes := 0
+	c := newCommitter(1000, func(batch []stock.Request, answers []answer) {
+		mu.Lock()
+		mine := map[uuid.UUID]bool{}
+		for i, r := range batch {
+			j := r.(job)
+			for _, k := range j.keys[1:] {
+				if under[k] && !mine[k] {
+					t.Errorf("%s is in two batches", k)
+				}
+				under[k], mine[k] = true, true
+				at := [2]uuid.UUID{j.keys[0], k}
+				if last[at] >= j.n {
+					t.Errorf("%d came after %d", j.n, last[at])
+				}
+				last[at] = j.n
+			}
+			answers[i].value = j.n
+		}
+		sizes += len(batch)
+		mu.Unlock()
+		for range rand.IntN(500) {
+			_ = rand.IntN(2)
+		}
+		mu.Lock()
+		for k := range mine {
+			delete(under, k)
+		}
+		mu.Unlock()
+	})
+	const callers, each = 24, 200
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for n := 1; n <= each; n++ {
+				j := job{n: n, keys: []uuid.UUID{{0xff, byte(i)}}}
+				for range 1 + rand.IntN(3) {
+					if k := key(byte(rand.IntN(8))); !slices.Contains(j.keys, k) {
+						j.keys = append(j.keys, k)
+					}
+				}
+				answers, err := c.submit(context.Background(), []stock.Request{j})
+				if err != nil || answers[0].value != n {
+					t.Errorf("answer %v, error %v", answers, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	c.close()
+	require.Equal(t, callers*each, sizes)
+	require.Empty(t, c.claims)
+	require.Empty(t, c.busy)
+	require.Zero(t, c.running)
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"holdfast/inventory/stock"
+)
+
+// Class says what a failed transaction means for the batch.
+type Class int
+
+// The classes.
+const (
+	Other          Class = iota // one of the requests may be at fault
+	Conflict                    // lost a race: read again and decide again
+	OperationTaken              // an operation id is in the ledger already
+	Blocked                     // somebody else held a lock for too long
+	Disconnected                // no database, or its answer was lost; the commit may have happened
+)
+
+// ErrVersionConflict means that a row had moved since it was read.
+var ErrVersionConflict = errors.New("a row changed after it was read")
+
+// ErrFault means that a request could not even be sent, for a reason of our own making.
+var ErrFault = errors.New("a fault of ours")
+
+// Classify tells what to do about an error of Decide.
+func Classify(err error) Class {
+	var pg *pgconn.PgError
+	switch {
+	case errors.Is(err, ErrVersionConflict), errors.Is(err, stock.ErrStale):
+		return Conflict
+	case errors.Is(err, ErrFault):
+		return Other
+	case !errors.As(err, &pg):
+		return Disconnected // not an answer of the server: it was not reached, or did not finish
+	}
+	switch pg.Code {
+	case "40001", "40P01": // serialization failure, deadlock
+		return Conflict
+	case "55P03": // lock_timeout
+		return Blocked
+	case "23505":
+		switch pg.ConstraintName {
+		case "reservations_pkey", "reservations_owner_key", "items_product_location_key":
+			return Conflict // somebody wrote it between our read and our write
+		case "stock_ledger_operation_key":
+			return OperationTaken
+		}
+	case "0A000", "26000": // a prepared statement that no longer fits the schema, or is gone; see stalePlan
+		return Disconnected
+	case "57P01", "57P02", "57P03", "53300", "57014": // stopping, crashed, starting, too many connections, cancelled
+		return Disconnected
+	}
+	if pg.Code[:2] == "08" { // connection exceptions
+		return Disconnected
+	}
+	return Other
+}
+
+// stalePlan reports that a connection's prepared statements no longer fit the schema, as after a
+// migration, so that it must not be used again.
+func stalePlan(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "0A000" || pg.Code == "26000")
+}

@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/db/inventorydb"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
+)
+
+// view is what a transaction has read so far.
+type view struct {
+	items        []stock.Item
+	reservations []stock.Reservation
+	entries      []stock.Entry
+	now          time.Time
+}
+
+// read locks in one order, everywhere: items by id, then reservations by id. The order of the
+// statements matters as well. A resolution holds the locks of its items, so a reservation that is
+// read after they were obtained shows what the winner of a race made of it.
+//
+// All of it is one round trip. A second one fetches what only a repeated request needs.
+func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*stock.Book, error) {
+	v := &view{}
+	if len(reads.Ensure) > 0 {
+		t.send(s.ensureItems(ctx, reads.Ensure))
+	}
+	t.send(s.lockItems(ctx, v, reads))
+	if len(reads.Reservations)+len(reads.Reserves)+len(reads.Owners) > 0 {
+		t.send(s.lockReservations(ctx, v, reads))
+	}
+	var lines []inventorydb.LinesOfReservationsRow
+	if len(reads.Reservations) > 0 {
+		t.send(s.lines(ctx, &lines, reads.Reservations))
+	}
+	if len(reads.Operations) > 0 {
+		t.send(s.entriesOf(ctx, v, reads.Operations))
+	}
+	t.send(func(db inventorydb.DBTX) (err error) {
+		if v.now, err = s.q.Clock(ctx, db); err != nil {
+			return fmt.Errorf("read the clock: %w", err)
+		}
+		return nil
+	})
+	if err := t.sync(); err != nil {
+		return nil, err
+	}
+	if again, operations := v.repeated(reads); len(again)+len(operations) > 0 {
+		if len(again) > 0 {
+			t.send(s.lines(ctx, &lines, again))
+		}
+		if len(operations) > 0 {
+			t.send(s.entriesOf(ctx, v, operations))
+		}
+		if err := t.sync(); err != nil {
+			return nil, err
+		}
+	}
+	v.attach(lines)
+	return stock.NewBook(v.now.UTC(), v.items, v.reservations, v.entries), nil
+}
+
+// repeated names the reservations whose lines, and the operations whose entries, hold answers to be
+// given again.
+func (v *view) repeated(reads stock.Reads) (reservations, operations []uuid.UUID) {
+	if len(v.reservations) == 0 {
+		return nil, nil
+	}
+	reserves := make(map[uuid.UUID]bool, len(reads.Reserves))
+	for _, id := range reads.Reserves {
+		reserves[id] = true
+	}
+	for i := range v.reservations {
+		r := &v.reservations[i]
+		if reserves[r.ID] {
+			operations = append(operations, r.ReserveOp)
+			if !slices.Contains(reads.Reservations, r.ID) {
+				reservations = append(reservations, r.ID)
+			}
+		}
+		if r.ResolveOp != uuid.Nil {
+			operations = append(operations, r.ResolveOp)
+		}
+	}
+	// An entry must not be read twice.
+	known := make(map[uuid.UUID]bool, len(reads.Operations))
+	for _, op := range reads.Operations {
+		known[op] = true
+	}
+	return reservations, slices.DeleteFunc(operations, func(op uuid.UUID) bool { return known[op] })
+}
+
+func (v *view) attach(lines []inventorydb.LinesOfReservationsRow) {
+	index := make(map[uuid.UUID]*stock.Reservation, len(v.reservations))
+	for i := range v.reservations {
+		index[v.reservations[i].ID] = &v.reservations[i]
+	}
+	for _, l := range lines {
+		if r := index[l.ReservationID]; r != nil {
+			r.Lines = append(r.Lines, stock.Line{No: int(l.LineNo), ItemID: l.ItemID, Quantity: l.Quantity, Returned: l.Returned})
+		}
+	}
+}
+
+func (s *Store) ensureItems(ctx context.Context, places []stock.Place) step {
+	var arg inventorydb.EnsureItemsParams
+	for _, p := range places {
+		arg.ProductIds = append(arg.ProductIds, p.ProductID)
+		arg.Locations = append(arg.Locations, p.Location)
+	}
+	return func(db inventorydb.DBTX) error {
+		if err := s.q.EnsureItems(ctx, db, arg); err != nil {
+			return fmt.Errorf("create items: %w", err)
+		}
+		return nil
+	}
+}
+
+func (s *Store) lockItems(ctx context.Context, v *view, reads stock.Reads) step {
+	arg := inventorydb.LockItemsParams{ProductIds: distinct(reads.Products), ReservationIds: reads.Reservations}
+	return func(db inventorydb.DBTX) error {
+		rows, err := s.q.LockItems(ctx, db, arg)
+		if err != nil {
+			return fmt.Errorf("lock items: %w", err)
+		}
+		v.items = make([]stock.Item, len(rows))
+		for i, r := range rows {
+			v.items[i] = stock.Item{
+				ID: r.ItemID, ProductID: r.ProductID, Location: r.Location, Priority: int(r.Priority),
+				Quantity: r.Quantity, Reserved: r.Reserved, Version: r.Version,
+			}
+		}
+		return nil
+	}
+}
+
+func (s *Store) lockReservations(ctx context.Context, v *view, reads stock.Reads) step {
+	arg := inventorydb.LockReservationsParams{ReservationIds: slices.Concat(reads.Reservations, reads.Reserves)}
+	for _, o := range reads.Owners {
+		arg.OwnerKinds = append(arg.OwnerKinds, string(o.Kind))
+		arg.OwnerIds = append(arg.OwnerIds, o.ID)
+		arg.Numbers = append(arg.Numbers, int32(o.Number)) //nolint:gosec // checked to be at most a million
+	}
+	return func(db inventorydb.DBTX) error {
+		rows, err := s.q.LockReservations(ctx, db, arg)
+		if err != nil {
+			return fmt.Errorf("lock reservations: %w", err)
+		}
+		v.reservations = make([]stock.Reservation, len(rows))
+		for i, r := range rows {
+			v.reservations[i] = reservationOf(r)
+		}
+		return nil
+	}
+}
+
+func (s *Store) lines(ctx context.Context, into *[]inventorydb.LinesOfReservationsRow, ids []uuid.UUID) step {
+	return func(db inventorydb.DBTX) error {
+		found, err := s.q.LinesOfReservations(ctx, db, ids)
+		if err != nil {
+			return fmt.Errorf("read lines: %w", err)
+		}
+		*into = append(*into, found...)
+		return nil
+	}
+}
+
+func (s *Store) entriesOf(ctx context.Context, v *view, operations []uuid.UUID) step {
+	return func(db inventorydb.DBTX) error {
+		found, err := s.q.EntriesOfOperations(ctx, db, operations)
+		if err != nil {
+			return fmt.Errorf("read entries: %w", err)
+		}
+		for _, e := range found {
+			v.entries = append(v.entries, entryOf(e))
+		}
+		return nil
+	}
+}
+
+func distinct(ids []uuid.UUID) []uuid.UUID {
+	seen := make(map[uuid.UUID]bool, min(len(ids), 64))
+	out := ids[:0:0]
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func reservationOf(r inventorydb.Reservation) stock.Reservation {
+	out := stock.Reservation{
+		ID: r.ReservationID, Owner: stock.Owner{Kind: inventoryapi.OwnerKind(r.OwnerKind), ID: r.OwnerID, Number: int(r.Number)},
+		RequestHash: r.RequestHash, Status: inventoryapi.Status(r.Status), ExpiresAt: r.ExpiresAt.UTC(), WorkflowID: r.WorkflowID,
+		Version: r.Version, Actor: r.Actor, Reason: r.Reason, ReserveOp: r.ReserveOperation, CreatedAt: r.CreatedAt.UTC(),
+	}
+	if r.ResolveOperation != nil && r.ResolvedAt != nil {
+		out.ResolveOp, out.ResolvedAt = *r.ResolveOperation, r.ResolvedAt.UTC()
+	}
+	return out
+}
+
+func entryOf(e inventorydb.StockLedger) stock.Entry {
+	out := stock.Entry{
+		OperationID: e.OperationID, ItemID: e.ItemID, Line: int(e.Line), Kind: stock.Kind(e.Kind),
+		QuantityDelta: e.QuantityDelta, ReservedDelta: e.ReservedDelta, QuantityAfter: e.QuantityAfter,
+		ReservedAfter: e.ReservedAfter, VersionAfter: e.VersionAfter, Actor: e.Actor, Reason: e.Reason,
+	}
+	if e.ReservationID != nil {
+		out.ReservationID = *e.ReservationID
+	}
+	return out
+}
