@@ -9,7 +9,7 @@ export GOTOOLCHAIN
 TOOLS := $(CURDIR)/bin/tools
 
 # Go decides what is stale, so the binaries are built each time; an unchanged one costs a second.
-.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke ci clean
+.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-inventory ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ lint: $(TOOLS)/golangci-lint workflowcheck ## Check style, import rules and the 
 
 workflowcheck: $(TOOLS)/workflowcheck ## Check that workflows are deterministic
 	$(TOOLS)/workflowcheck ./workflows/...
+
+bench-inventory: build ## Measure the inventory service; results in bench/results/inventory.json (ARGS=-only hot)
+	go run ./bench/inventory -out bench/results/inventory.json $(ARGS)
 
 smoke: build ## Bring everything up, place the first order, stop; fails unless it is confirmed
 	bin/holdfast-dev up --exit

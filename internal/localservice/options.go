@@ -28,6 +28,8 @@ type Options struct {
 	// Volatile trades durability for speed: what is written may be lost when the machine stops. For
 	// tests only.
 	Volatile bool
+	// Settings are further settings of PostgreSQL, as in "shared_buffers=1GB". The others ignore them.
+	Settings []string
 	// Log receives what a person wants to know: a moved port, a server taken over. Nil is silent.
 	Log *slog.Logger
 }

@@ -77,6 +77,7 @@ func (p *Postgres) start(ctx context.Context, o Options) error {
 	if o.Volatile {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
+	settings = append(settings, o.Settings...)
 	args := []string{"-D", data, "-p", strconv.Itoa(p.port)}
 	for _, s := range settings {
 		args = append(args, "-c", s)
