@@ -1,12 +1,11 @@
 package server
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
 
+	"holdfast/internal/cursor"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
 )
@@ -14,8 +13,8 @@ import (
 // defaultPage is the size of a page whose size the client leaves open.
 const defaultPage = 50
 
-// cursor is the last row of a page; opaque to clients.
-type cursor struct {
+// place is the last row of a page, as cursors carry it.
+type place struct {
 	CreatedAt time.Time `json:"c"`
 	ID        uuid.UUID `json:"i"`
 }
@@ -29,21 +28,11 @@ func page(encoded string, limit int) (after orderstore.Position, size int, err e
 	if encoded == "" { // before everything
 		return orderstore.Position{CreatedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), ID: uuid.Max}, limit, nil
 	}
-	var k cursor
-	raw, err := base64.RawURLEncoding.DecodeString(encoded)
-	if err == nil {
-		err = json.Unmarshal(raw, &k)
-	}
+	k, err := cursor.Decode[place](encoded)
 	if err != nil || k.ID == uuid.Nil || k.CreatedAt.IsZero() {
 		return orderstore.Position{}, 0, problem.Invalid("cursor", "use the next_cursor of the page before")
 	}
 	return orderstore.Position(k), limit, nil
 }
 
-func encodeCursor(p orderstore.Position) string {
-	raw, err := json.Marshal(cursor(p))
-	if err != nil {
-		return "" // two plain values cannot fail
-	}
-	return base64.RawURLEncoding.EncodeToString(raw)
-}
+func encodeCursor(p orderstore.Position) string { return cursor.Encode(place(p)) }
