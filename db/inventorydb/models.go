@@ -20,6 +20,7 @@ type Item struct {
 	Version           int64
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
+	LowStock          bool
 }
 
 type Location struct {
@@ -78,6 +79,7 @@ type ReservationLine struct {
 	ItemID        int64
 	Quantity      int64
 	Returned      int64
+	Open          bool
 }
 
 type StockLedger struct {

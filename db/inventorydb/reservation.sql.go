@@ -12,6 +12,22 @@ import (
 	"github.com/google/uuid"
 )
 
+const closeReservationLines = `-- name: CloseReservationLines :execrows
+UPDATE reservation_lines rl
+SET open = false
+FROM (SELECT unnest($1::uuid[]) AS reservation_id) u
+WHERE rl.reservation_id = u.reservation_id AND rl.open
+`
+
+// Closes every line of reservations that have just ended; the count tells whether all were open.
+func (q *Queries) CloseReservationLines(ctx context.Context, db DBTX, reservationIds []uuid.UUID) (int64, error) {
+	result, err := db.Exec(ctx, closeReservationLines, reservationIds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const getReservation = `-- name: GetReservation :one
 SELECT reservation_id, owner_kind, owner_id, number, request_hash, status, expires_at, workflow_id, version, actor, reason, reserve_operation, resolve_operation, created_at, resolved_at FROM reservations WHERE reservation_id = $1
 `
@@ -40,9 +56,9 @@ func (q *Queries) GetReservation(ctx context.Context, db DBTX, reservationID uui
 }
 
 const insertReservationLines = `-- name: InsertReservationLines :execrows
-INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned)
+INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned, open)
 SELECT unnest($1::uuid[]), unnest($2::integer[]), unnest($3::bigint[]),
-       unnest($4::bigint[]), unnest($5::bigint[])
+       unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::boolean[])
 `
 
 type InsertReservationLinesParams struct {
@@ -51,6 +67,7 @@ type InsertReservationLinesParams struct {
 	ItemIds        []int64
 	Quantities     []int64
 	Returneds      []int64
+	Opens          []bool
 }
 
 func (q *Queries) InsertReservationLines(ctx context.Context, db DBTX, arg InsertReservationLinesParams) (int64, error) {
@@ -60,6 +77,7 @@ func (q *Queries) InsertReservationLines(ctx context.Context, db DBTX, arg Inser
 		arg.ItemIds,
 		arg.Quantities,
 		arg.Returneds,
+		arg.Opens,
 	)
 	if err != nil {
 		return 0, err
@@ -130,7 +148,7 @@ func (q *Queries) InsertReservations(ctx context.Context, db DBTX, arg InsertRes
 }
 
 const linesOfReservations = `-- name: LinesOfReservations :many
-SELECT rl.reservation_id, rl.line_no, rl.item_id, rl.quantity, rl.returned, i.product_id, l.code AS location
+SELECT rl.reservation_id, rl.line_no, rl.item_id, rl.quantity, rl.returned, rl.open, i.product_id, l.code AS location
 FROM reservation_lines rl
 JOIN items i USING (item_id)
 JOIN locations l USING (location_id)
@@ -144,6 +162,7 @@ type LinesOfReservationsRow struct {
 	ItemID        int64
 	Quantity      int64
 	Returned      int64
+	Open          bool
 	ProductID     uuid.UUID
 	Location      string
 }
@@ -163,6 +182,7 @@ func (q *Queries) LinesOfReservations(ctx context.Context, db DBTX, reservationI
 			&i.ItemID,
 			&i.Quantity,
 			&i.Returned,
+			&i.Open,
 			&i.ProductID,
 			&i.Location,
 		); err != nil {

@@ -30,6 +30,10 @@ var invariants = []invariant{
 		LEFT JOIN (SELECT rl.* FROM reservation_lines rl JOIN reservations r USING (reservation_id) WHERE r.status = 'pending') rl USING (item_id)
 		GROUP BY i.item_id
 		HAVING i.reserved <> coalesce(sum(rl.quantity), 0)`},
+	{"a line is open exactly while its reservation is pending", `
+		SELECT format('reservation %s (%s) line %s item %s: open is %s', r.reservation_id, r.status, rl.line_no, rl.item_id, rl.open)
+		FROM reservation_lines rl JOIN reservations r USING (reservation_id)
+		WHERE rl.open <> (r.status = 'pending')`},
 	{"counters are never negative", `
 		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
 		FROM items WHERE quantity < 0 OR reserved < 0 OR reserved > quantity`},

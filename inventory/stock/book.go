@@ -59,6 +59,7 @@ type Reservation struct {
 	Lines       []Line
 
 	readVersion int64 // 0 for a new one
+	wasPending  bool  // when it was read
 }
 
 // ReadVersion is the version that was read, which the update must find; 0 means insert.
@@ -182,7 +183,7 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 	}
 	for i := range reservations {
 		r := &reservations[i]
-		r.readVersion = r.Version
+		r.readVersion, r.wasPending = r.Version, r.Status == inventoryapi.StatusPending
 		b.reservations[r.ID] = r
 		b.owners[r.Owner] = r.ID
 	}

@@ -18,6 +18,7 @@ type Changes struct {
 	Items    []*Item        // counters to write; Version is the one that must be found
 	Inserts  []*Reservation // with their lines
 	Updates  []*Reservation // ReadVersion must be found
+	Resolved []*Reservation // those of Updates that were pending and are no longer
 	Returned []ReturnedLine // lines of Updates that stock came back on
 	Entries  []Entry
 	Events   []Event
@@ -55,6 +56,9 @@ func (b *Book) Changes() Changes {
 	slices.SortFunc(c.Inserts, byID)
 	slices.SortFunc(c.Updates, byID)
 	for _, r := range c.Updates {
+		if r.wasPending && r.Status != inventoryapi.StatusPending {
+			c.Resolved = append(c.Resolved, r)
+		}
 		for _, l := range r.Lines {
 			if l.changed {
 				c.Returned = append(c.Returned, ReturnedLine{r.ID, l})

@@ -63,6 +63,7 @@ func transactional(q *inventorydb.Queries) []string {
 	_, _ = q.UpdateItems(ctx, r, inventorydb.UpdateItemsParams{})
 	_, _ = q.InsertReservations(ctx, r, inventorydb.InsertReservationsParams{})
 	_, _ = q.UpdateReservations(ctx, r, inventorydb.UpdateReservationsParams{})
+	_, _ = q.CloseReservationLines(ctx, r, nil)
 	_, _ = q.InsertReservationLines(ctx, r, inventorydb.InsertReservationLinesParams{})
 	_, _ = q.UpdateReservationLines(ctx, r, inventorydb.UpdateReservationLinesParams{})
 	_, _ = q.InsertEntries(ctx, r, inventorydb.InsertEntriesParams{})

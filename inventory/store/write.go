@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"holdfast/db/inventorydb"
 	"holdfast/internal/events"
+	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/stock"
 )
 
@@ -99,6 +102,14 @@ func (s *Store) writeReservations(ctx context.Context, t *transaction, c stock.C
 		}
 		t.send(expect("update reservations", len(c.Updates), func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateReservations(ctx, db, arg) }))
 	}
+	if len(c.Resolved) > 0 {
+		lines, ids := 0, make([]uuid.UUID, len(c.Resolved))
+		for i, r := range c.Resolved {
+			ids[i] = r.ID
+			lines += len(r.Lines)
+		}
+		t.send(expect("close lines", lines, func(db inventorydb.DBTX) (int64, error) { return s.q.CloseReservationLines(ctx, db, ids) }))
+	}
 }
 
 func (s *Store) writeLines(ctx context.Context, t *transaction, c stock.Changes) {
@@ -110,6 +121,7 @@ func (s *Store) writeLines(ctx context.Context, t *transaction, c stock.Changes)
 			in.ItemIds = append(in.ItemIds, l.ItemID)
 			in.Quantities = append(in.Quantities, l.Quantity)
 			in.Returneds = append(in.Returneds, l.Returned)
+			in.Opens = append(in.Opens, r.Status == inventoryapi.StatusPending) // it may have ended in the same batch
 		}
 	}
 	if n := len(in.ItemIds); n > 0 {

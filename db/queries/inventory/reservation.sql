@@ -72,9 +72,16 @@ FROM (
 WHERE r.reservation_id = u.reservation_id AND r.version = u.version;
 
 -- name: InsertReservationLines :execrows
-INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned)
+INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned, open)
 SELECT unnest(@reservation_ids::uuid[]), unnest(@line_nos::integer[]), unnest(@item_ids::bigint[]),
-       unnest(@quantities::bigint[]), unnest(@returneds::bigint[]);
+       unnest(@quantities::bigint[]), unnest(@returneds::bigint[]), unnest(@opens::boolean[]);
+
+-- name: CloseReservationLines :execrows
+-- Closes every line of reservations that have just ended; the count tells whether all were open.
+UPDATE reservation_lines rl
+SET open = false
+FROM (SELECT unnest(@reservation_ids::uuid[]) AS reservation_id) u
+WHERE rl.reservation_id = u.reservation_id AND rl.open;
 
 -- name: UpdateReservationLines :execrows
 -- Only what came back ever changes; the reservation's lock and version guard it.

@@ -1,0 +1,31 @@
+-- +goose Up
+
+-- Whether an item's available stock has come down to its threshold. Generated, so that it cannot
+-- differ from the counters it is about, whoever writes them.
+ALTER TABLE items ADD COLUMN low_stock boolean NOT NULL
+    GENERATED ALWAYS AS (quantity - reserved <= low_stock_threshold) STORED;
+-- The list of low items, for one location or for all, in pages. The index says nothing of the
+-- counters, only of the boolean: PostgreSQL compares the values of indexed and predicate columns, so
+-- an update that leaves the boolean as it was stays heap-only, which is what a hot row lives by.
+CREATE INDEX items_low_stock_idx ON items (location_id, item_id) WHERE low_stock;
+
+-- Whether the reservation of a line is still pending. The writer that ends a reservation closes its
+-- lines in the same transaction, and counts them. Lines that exist already begin as closed, which
+-- rewrites none of the many that are finished, and then the few that are open are opened.
+ALTER TABLE reservation_lines ADD COLUMN open boolean NOT NULL DEFAULT false;
+UPDATE reservation_lines l SET open = true
+FROM reservations r WHERE r.reservation_id = l.reservation_id AND r.status = 'pending';
+ALTER TABLE reservation_lines ALTER COLUMN open SET DEFAULT true;
+-- Who holds an item's stock. Partial, because the finished reservations of a hot product run into the
+-- millions and those that hold something do not; its size is also what counting them costs.
+CREATE INDEX reservation_lines_open_idx ON reservation_lines (item_id, reservation_id) WHERE open;
+
+-- An item's history, newest first and in pages; without it each page would read the whole ledger.
+CREATE INDEX stock_ledger_item_idx ON stock_ledger (item_id, ledger_id);
+
+-- +goose Down
+DROP INDEX stock_ledger_item_idx;
+DROP INDEX reservation_lines_open_idx;
+ALTER TABLE reservation_lines DROP COLUMN open;
+DROP INDEX items_low_stock_idx;
+ALTER TABLE items DROP COLUMN low_stock;

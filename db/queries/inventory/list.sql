@@ -1,0 +1,68 @@
+-- Lists of stock in pages. Each goes on after the position of the last row of the page before, and
+-- reads an index from there, so that a late page costs what the first one does.
+
+-- name: ProductPage :many
+-- The products that follow one, by id. The index of products and locations has them in order.
+SELECT DISTINCT i.product_id
+FROM items i
+WHERE i.product_id > @after_product::uuid
+ORDER BY i.product_id
+LIMIT @page_size::integer;
+
+-- name: ProductHasItems :one
+SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = @product_id::uuid);
+
+-- name: FindLocation :one
+SELECT location_id FROM locations WHERE code = @code::text;
+
+-- name: LowStockPage :many
+-- The items whose available stock has come down to their threshold, location by location. One
+-- location is the range from it to itself, all of them the range without an end.
+SELECT i.item_id, i.location_id, i.product_id, l.code AS location, i.quantity, i.reserved, i.low_stock_threshold
+FROM items i
+JOIN locations l USING (location_id)
+WHERE i.low_stock
+  AND (i.location_id, i.item_id) > (@after_location::integer, @after_item::bigint)
+  AND i.location_id <= @last_location::integer
+ORDER BY i.location_id, i.item_id
+LIMIT @page_size::integer;
+
+-- name: HoldPage :many
+-- Who holds a product's stock, by deadline. The open lines of its items are read through their
+-- partial index, so finished reservations cost nothing; LIMIT 1 keeps each reservation a look-up by
+-- its key, however many are open and whatever the planner thinks of a hash join over all of them.
+SELECT rl.reservation_id, rl.line_no, rl.item_id, l.code AS location, rl.quantity, r.owner_kind, r.owner_id, r.number,
+       r.workflow_id, r.expires_at, r.created_at, (r.expires_at <= statement_timestamp())::boolean AS overdue
+FROM items i
+JOIN locations l USING (location_id)
+JOIN reservation_lines rl ON rl.item_id = i.item_id AND rl.open
+CROSS JOIN LATERAL (
+    SELECT v.owner_kind, v.owner_id, v.number, v.workflow_id, v.expires_at, v.created_at
+    FROM reservations v
+    WHERE v.reservation_id = rl.reservation_id
+    LIMIT 1
+) r
+WHERE i.product_id = @product_id::uuid
+  AND (r.expires_at, rl.reservation_id, rl.line_no, rl.item_id)
+      > (@after_expires_at::timestamptz, @after_reservation::uuid, @after_line::integer, @after_item::bigint)
+ORDER BY r.expires_at, rl.reservation_id, rl.line_no, rl.item_id
+LIMIT @page_size::integer;
+
+-- name: LedgerPage :many
+-- A product's history, newest first. Each of its items contributes one page at most, read backwards
+-- from its index, so that what is merged is a few pages and never the whole history.
+SELECT e.*, l.code AS location
+FROM items i
+JOIN locations l USING (location_id)
+CROSS JOIN LATERAL (
+    SELECT s.ledger_id, s.operation_id, s.line, s.kind, s.quantity_delta, s.reserved_delta, s.quantity_after,
+           s.reserved_after, s.version_after, s.reservation_id, s.actor, s.reason, s.created_at
+    FROM stock_ledger s
+    WHERE s.item_id = i.item_id AND s.ledger_id < @before_entry::bigint
+    ORDER BY s.ledger_id DESC
+    LIMIT @page_size::integer
+) e
+WHERE i.product_id = @product_id::uuid
+  AND i.location_id BETWEEN @first_location::integer AND @last_location::integer
+ORDER BY e.ledger_id DESC
+LIMIT @page_size::integer;

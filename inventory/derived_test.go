@@ -1,0 +1,104 @@
+package inventory_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/database"
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+	"holdfast/inventory/stock"
+	"holdfast/inventory/store"
+)
+
+// TestHotItemStaysHeapOnly: the index on low items costs a hot item nothing. Its updates stay
+// heap-only but for the one that takes it below its threshold.
+func TestHotItemStaysHeapOnly(t *testing.T) {
+	t.Parallel()
+	url, observer := newDatabase(t)
+	busy, err := database.Open(context.WithoutCancel(t.Context()), url, database.Pool{MaxConns: 1}, "busy", nil)
+	require.NoError(t, err)
+	defer busy.Close()
+	s := inventorytest.NewSubject(t, inventory.New(inventory.Options{Pool: busy}), busy)
+	p := s.Stock(t, 60)
+	const reserves = 100 // half of them while the item is low
+	for range reserves / 2 {
+		in, err := s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
+		require.NoError(t, err)
+		require.NotEmpty(t, in.Lines)
+	}
+	var low bool
+	require.NoError(t, busy.QueryRow(t.Context(), "SELECT low_stock FROM items WHERE product_id = $1", p).Scan(&low))
+	require.True(t, low, "10 of 60 are left")
+	for range reserves / 2 {
+		in := inventorytest.NewReserve(inventorytest.Line(p, 1))
+		_, err := s.API.Reserve(t.Context(), in)
+		require.NoError(t, err)
+		_, err = s.API.Release(t.Context(), in.ReservationID, inventorytest.ReleaseOf(in))
+		require.NoError(t, err)
+	}
+	busy.Close() // a server process that ends reports what it did
+	const updates = 1 + reserves/2 + reserves
+	var all, heapOnly int
+	require.Eventually(t, func() bool {
+		return observer.QueryRow(t.Context(), "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'items'").Scan(&all, &heapOnly) == nil &&
+			all == updates
+	}, 10*time.Second, 10*time.Millisecond, "%d updates are counted", updates)
+	// Two change the boolean: the receipt into an empty item, and the reserve that leaves the threshold.
+	require.Equal(t, updates-2, heapOnly)
+}
+
+// TestEndedInTheSameBatch: a reservation that is made and ended by one batch is written with its lines
+// closed, and one that is ended later has them closed then; the database says so of each.
+func TestEndedInTheSameBatch(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	p := s.Stock(t, 10, 10)
+	in := inventorytest.NewReserve(inventorytest.Line(p, 15))
+	decideTogether(t, s.Pool, in, inventorytest.ReleaseOf(in))
+	inventorytest.RequireConsistent(t, s.Pool)
+	require.Zero(t, openLines(t, s.Pool))
+
+	later := inventorytest.NewReserve(inventorytest.Line(p, 15))
+	_, err := s.API.Reserve(t.Context(), later)
+	require.NoError(t, err)
+	require.Equal(t, 2, openLines(t, s.Pool), "the line is split over two locations")
+	_, err = s.API.Confirm(t.Context(), later.ReservationID, inventorytest.Resolve())
+	require.NoError(t, err)
+	require.Zero(t, openLines(t, s.Pool))
+	_, err = s.API.Return(t.Context(), later.ReservationID, inventorytest.ReturnOf())
+	require.NoError(t, err, "what changes an ended reservation closes nothing again")
+	require.Zero(t, openLines(t, s.Pool))
+	inventorytest.RequireConsistent(t, s.Pool)
+}
+
+// decideTogether commits a reserve and a release as one batch.
+func decideTogether(t *testing.T, pool *pgxpool.Pool, reserve inventoryapi.ReserveRequest, release inventoryapi.ReleaseRequest) {
+	t.Helper()
+	first, err := stock.NewReserve(reserve, time.Minute, "")
+	require.NoError(t, err)
+	second, err := stock.NewRelease(reserve.ReservationID, release, "")
+	require.NoError(t, err)
+	var reads stock.Reads
+	first.Reads(&reads)
+	second.Reads(&reads)
+	require.NoError(t, store.New(pool).Decide(t.Context(), reads, func(b *stock.Book) (stock.Changes, error) {
+		for _, r := range []stock.Request{first, second} {
+			if _, err := b.Apply(r); err != nil {
+				return stock.Changes{}, err
+			}
+		}
+		return b.Changes(), nil
+	}))
+}
+
+func openLines(t *testing.T, pool *pgxpool.Pool) (n int) {
+	t.Helper()
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM reservation_lines WHERE open").Scan(&n))
+	return n
+}
