@@ -31,7 +31,8 @@ type Service struct {
 	ttl     time.Duration
 	metrics *metrics
 
-	committer *committer
+	committer  *committer
+	statistics *statistics
 }
 
 var _ inventoryapi.API = (*Service)(nil)
@@ -65,12 +66,16 @@ func New(o Options) *Service {
 	promauto.With(o.Registry).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "inventory_queue_requests", Help: "Requests that wait for their batch.",
 	}, s.committer.waitingNow)
+	s.statistics = newStatistics(s.computeStatistics, time.Now, o.Log)
 	return s
 }
 
 // Close refuses new operations, lets everything that was accepted be done, and returns then. Reads
 // still work.
-func (s *Service) Close() { s.committer.close() }
+func (s *Service) Close() {
+	s.committer.close()
+	s.statistics.close()
+}
 
 // Ping reports whether the database answers.
 func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }

@@ -14,12 +14,13 @@ import (
 
 const boundStatistics = `-- name: BoundStatistics :exec
 
-SELECT set_config('statement_timeout', $1::text, true), set_config('max_parallel_workers_per_gather', '0', true)
+SELECT set_config('statement_timeout', $1::text, true), set_config('enable_seqscan', 'on', true),
+    set_config('max_parallel_workers_per_gather', '0', true)
 `
 
 // Figures over all stock. Each of these is a scan, so none of them runs on a request path: the
 // service computes a snapshot aside and answers from it.
-// For this transaction: time enough for a scan, whatever is configured for requests, and one core.
+// For this transaction: the scan itself, which requests are kept from, time enough for it, and one core.
 func (q *Queries) BoundStatistics(ctx context.Context, db DBTX, milliseconds string) error {
 	_, err := db.Exec(ctx, boundStatistics, milliseconds)
 	return err

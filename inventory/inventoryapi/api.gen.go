@@ -109,6 +109,63 @@ type ExtendResult struct {
 	Status        Status             `json:"status"`
 }
 
+// Hold What one line of a pending reservation holds of the product at one location.
+type Hold struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	LineNo    int       `json:"line_no"`
+	Location  string    `json:"location"`
+	Number    int       `json:"number"`
+
+	// Overdue The deadline has passed, and the workflow has not given the stock back yet.
+	Overdue       bool               `json:"overdue"`
+	OwnerID       openapi_types.UUID `json:"owner_id"`
+	OwnerKind     OwnerKind          `json:"owner_kind"`
+	Quantity      int64              `json:"quantity"`
+	ReservationID openapi_types.UUID `json:"reservation_id"`
+
+	// WorkflowID The workflow that owns the timer.
+	WorkflowID string `json:"workflow_id,omitempty,omitzero"`
+}
+
+// HoldList defines model for HoldList.
+type HoldList struct {
+	Items      []Hold `json:"items"`
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// Ledger defines model for Ledger.
+type Ledger struct {
+	Items      []LedgerEntry `json:"items"`
+	NextCursor string        `json:"next_cursor,omitempty,omitzero"`
+}
+
+// LedgerEntry One change of an item's counters; append-only.
+type LedgerEntry struct {
+	Actor     string    `json:"actor"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kind reserved, confirmed, released, expired, returned, received, adjusted, transferred
+	Kind string `json:"kind"`
+
+	// LedgerID Grows with time, per item without exception.
+	LedgerID int64 `json:"ledger_id"`
+
+	// Line Of the operation; of the reservation where one is concerned.
+	Line          int                `json:"line"`
+	Location      string             `json:"location"`
+	OperationID   openapi_types.UUID `json:"operation_id"`
+	QuantityAfter int64              `json:"quantity_after"`
+	QuantityDelta int64              `json:"quantity_delta"`
+	Reason        string             `json:"reason,omitempty,omitzero"`
+	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
+	ReservedAfter int64              `json:"reserved_after"`
+	ReservedDelta int64              `json:"reserved_delta"`
+
+	// VersionAfter Of the item; several entries of one commit share it.
+	VersionAfter int64 `json:"version_after"`
+}
+
 // LocationStock defines model for LocationStock.
 type LocationStock struct {
 	Available int64  `json:"available"`
@@ -116,6 +173,30 @@ type LocationStock struct {
 	Quantity  int64  `json:"quantity"`
 	Reserved  int64  `json:"reserved"`
 	Version   int64  `json:"version"`
+}
+
+// LowStockItem defines model for LowStockItem.
+type LowStockItem struct {
+	Available int64  `json:"available"`
+	Location  string `json:"location"`
+
+	// LowStockThreshold Low means available at or below this.
+	LowStockThreshold int64              `json:"low_stock_threshold"`
+	ProductID         openapi_types.UUID `json:"product_id"`
+	Quantity          int64              `json:"quantity"`
+	Reserved          int64              `json:"reserved"`
+}
+
+// LowStockList defines model for LowStockList.
+type LowStockList struct {
+	Items      []LowStockItem `json:"items"`
+	NextCursor string         `json:"next_cursor,omitempty,omitzero"`
+}
+
+// MostReserved defines model for MostReserved.
+type MostReserved struct {
+	AsOf  time.Time         `json:"as_of"`
+	Items []ReservedProduct `json:"items"`
 }
 
 // OwnerKind defines model for OwnerKind.
@@ -216,6 +297,14 @@ type ReserveRequest struct {
 	WorkflowID string `json:"workflow_id,omitempty,omitzero"`
 }
 
+// ReservedProduct A product's stock over all locations.
+type ReservedProduct struct {
+	Available int64              `json:"available"`
+	ProductID openapi_types.UUID `json:"product_id"`
+	Quantity  int64              `json:"quantity"`
+	Reserved  int64              `json:"reserved"`
+}
+
 // ResolveRequest defines model for ResolveRequest.
 type ResolveRequest struct {
 	Actor       string             `json:"actor"`
@@ -256,6 +345,41 @@ type ShortLine struct {
 	Requested int64              `json:"requested"`
 }
 
+// Statistics defines model for Statistics.
+type Statistics struct {
+	// AsOf The moment of the figures, by the clock of the inventory database.
+	AsOf time.Time `json:"as_of"`
+
+	// Available quantity - reserved.
+	Available int64 `json:"available"`
+
+	// AverageAvailable Units available per item; 0 without items.
+	AverageAvailable float64 `json:"average_available"`
+
+	// Items A product at a location is one item.
+	Items int64 `json:"items"`
+
+	// Locations Known, with stock or without.
+	Locations int64 `json:"locations"`
+
+	// LowStockCount Items whose available stock is at or below their threshold, empty ones included.
+	LowStockCount int64 `json:"low_stock_count"`
+
+	// OutOfStockCount Items of which nothing is available.
+	OutOfStockCount int64 `json:"out_of_stock_count"`
+
+	// PendingReservations Reservations that hold stock.
+	PendingReservations int64 `json:"pending_reservations"`
+	Products            int64 `json:"products"`
+
+	// Quantity Units in stock, reserved ones included.
+	Quantity int64 `json:"quantity"`
+
+	// ReservationRate reserved / quantity, between 0 and 1; 0 without stock.
+	ReservationRate float64 `json:"reservation_rate"`
+	Reserved        int64   `json:"reserved"`
+}
+
 // Status defines model for Status.
 type Status string
 
@@ -270,6 +394,15 @@ type StockLine struct {
 	Stock          int64              `json:"stock"`
 }
 
+// Cursor defines model for Cursor.
+type Cursor = string
+
+// Limit defines model for Limit.
+type Limit = int
+
+// LocationFilter defines model for LocationFilter.
+type LocationFilter = string
+
 // ReservationID defines model for ReservationID.
 type ReservationID = openapi_types.UUID
 
@@ -278,13 +411,59 @@ type Refusal = Problem
 
 // ListAvailabilityParams defines parameters for ListAvailability.
 type ListAvailabilityParams struct {
-	ProductIds []openapi_types.UUID `form:"product_ids" json:"product_ids"`
+	// ProductIds The products; all of them where absent.
+	ProductIds []openapi_types.UUID `form:"product_ids,omitempty" json:"product_ids,omitempty,omitzero"`
+
+	// Cursor The next_cursor of the page before; the first page where absent.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 where absent.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListLowStockParams defines parameters for ListLowStock.
+type ListLowStockParams struct {
+	// Location The code of a location; all of them where absent.
+	Location LocationFilter `form:"location,omitempty" json:"location,omitempty,omitzero"`
+
+	// Cursor The next_cursor of the page before; the first page where absent.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 where absent.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListMostReservedParams defines parameters for ListMostReserved.
+type ListMostReservedParams struct {
+	// Limit How many products; 10 where absent.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // GetAvailabilityParams defines parameters for GetAvailability.
 type GetAvailabilityParams struct {
 	// Quantity How many are wanted; 1 where absent.
 	Quantity *int64 `form:"quantity,omitempty" json:"quantity,omitempty"`
+}
+
+// ListHoldsParams defines parameters for ListHolds.
+type ListHoldsParams struct {
+	// Cursor The next_cursor of the page before; the first page where absent.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 where absent.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListLedgerParams defines parameters for ListLedger.
+type ListLedgerParams struct {
+	// Location The code of a location; all of them where absent.
+	Location LocationFilter `form:"location,omitempty" json:"location,omitempty,omitzero"`
+
+	// Cursor The next_cursor of the page before; the first page where absent.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 where absent.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ConfirmJSONRequestBody defines body for Confirm for application/json ContentType.
@@ -379,7 +558,10 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ListAvailability The stock of several products, as of one moment.
+	// ListAvailability The stock of several products, as of one moment, or of all of them in pages.
+	//
+	// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
+	// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
 	//
 	// Corresponds with GET /api/inventory (the `ListAvailability` operationId).
 	ListAvailability(ctx context.Context, params *ListAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -397,6 +579,18 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/inventory/confirm/{reservation_id} (the `Confirm` operationId).
 	Confirm(ctx context.Context, reservationID ReservationID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLowStock Items whose available stock has come down to their threshold, by location.
+	//
+	// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
+	ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListMostReserved The products of which most is reserved, most first.
+	//
+	// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+	//
+	// Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
+	ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReserveWithBody Reserve all lines, or none.
 	//
@@ -481,13 +675,34 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/return (the `Return` operationId).
 	Return(ctx context.Context, reservationID ReservationID, body ReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetStatistics Figures over all stock, as of a moment.
+	//
+	// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
+	// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+	//
+	// Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
+	GetStatistics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetAvailability Whether a quantity of a product is available, and where.
 	//
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
 	GetAvailability(ctx context.Context, productID openapi_types.UUID, params *GetAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
+	//
+	// Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
+	ListHolds(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLedger Every change of this product's stock, newest first.
+	//
+	// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
+	ListLedger(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ListAvailability The stock of several products, as of one moment.
+// ListAvailability The stock of several products, as of one moment, or of all of them in pages.
+//
+// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
+// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
 //
 // Corresponds with GET /api/inventory (the `ListAvailability` operationId).
 func (c *restClient) ListAvailability(ctx context.Context, params *ListAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -526,6 +741,38 @@ func (c *restClient) ConfirmWithBody(ctx context.Context, reservationID Reservat
 // Corresponds with POST /api/inventory/confirm/{reservation_id} (the `Confirm` operationId).
 func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewConfirmRequest(c.Server, reservationID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLowStock Items whose available stock has come down to their threshold, by location.
+//
+// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
+func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLowStockRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListMostReserved The products of which most is reserved, most first.
+//
+// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+//
+// Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
+func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMostReservedRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -729,11 +976,59 @@ func (c *restClient) Return(ctx context.Context, reservationID ReservationID, bo
 	return c.Client.Do(req)
 }
 
+// GetStatistics Figures over all stock, as of a moment.
+//
+// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
+// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+//
+// Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
+func (c *restClient) GetStatistics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatisticsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetAvailability Whether a quantity of a product is available, and where.
 //
 // Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
 func (c *restClient) GetAvailability(ctx context.Context, productID openapi_types.UUID, params *GetAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAvailabilityRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
+//
+// Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
+func (c *restClient) ListHolds(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHoldsRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLedger Every change of this product's stock, newest first.
+//
+// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
+func (c *restClient) ListLedger(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLedgerRequest(c.Server, productID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -775,6 +1070,26 @@ func NewListAvailabilityRequest(server string, params *ListAvailabilityParams) (
 		if params.ProductIds != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "product_ids", params.ProductIds, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -841,6 +1156,130 @@ func NewConfirmRequestWithBody(server string, reservationID ReservationID, conte
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListLowStockRequest constructs an http.Request for the ListLowStock method
+func NewListLowStockRequest(server string, params *ListLowStockParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/low-stock")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "location", params.Location, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListMostReservedRequest constructs an http.Request for the ListMostReserved method
+func NewListMostReservedRequest(server string, params *ListMostReservedParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/most-reserved")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1107,6 +1546,33 @@ func NewReturnRequestWithBody(server string, reservationID ReservationID, conten
 	return req, nil
 }
 
+// NewGetStatisticsRequest constructs an http.Request for the GetStatistics method
+func NewGetStatisticsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/stats")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetAvailabilityRequest constructs an http.Request for the GetAvailability method
 func NewGetAvailabilityRequest(server string, productID openapi_types.UUID, params *GetAvailabilityParams) (*http.Request, error) {
 	var err error
@@ -1145,6 +1611,152 @@ func NewGetAvailabilityRequest(server string, productID openapi_types.UUID, para
 		if params.Quantity != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quantity", *params.Quantity, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListHoldsRequest constructs an http.Request for the ListHolds method
+func NewListHoldsRequest(server string, productID openapi_types.UUID, params *ListHoldsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/holds", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListLedgerRequest constructs an http.Request for the ListLedger method
+func NewListLedgerRequest(server string, productID openapi_types.UUID, params *ListLedgerParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/ledger", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "location", params.Location, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -1212,7 +1824,10 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// ListAvailabilityWithResponse The stock of several products, as of one moment.
+	// ListAvailabilityWithResponse The stock of several products, as of one moment, or of all of them in pages.
+	//
+	// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
+	// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1232,6 +1847,22 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/inventory/confirm/{reservation_id} (the `Confirm` operationId).
 	ConfirmWithResponse(ctx context.Context, reservationID ReservationID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmResponse, error)
+
+	// ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
+	ListLowStockWithResponse(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*ListLowStockResponse, error)
+
+	// ListMostReservedWithResponse The products of which most is reserved, most first.
+	//
+	// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
+	ListMostReservedWithResponse(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*ListMostReservedResponse, error)
 
 	// ReserveWithBodyWithResponse Reserve all lines, or none.
 	//
@@ -1318,12 +1949,36 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/return (the `Return` operationId).
 	ReturnWithResponse(ctx context.Context, reservationID ReservationID, body ReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*ReturnResponse, error)
 
+	// GetStatisticsWithResponse Figures over all stock, as of a moment.
+	//
+	// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
+	// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
+	GetStatisticsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatisticsResponse, error)
+
 	// GetAvailabilityWithResponse Whether a quantity of a product is available, and where.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
 	GetAvailabilityWithResponse(ctx context.Context, productID openapi_types.UUID, params *GetAvailabilityParams, reqEditors ...RequestEditorFn) (*GetAvailabilityResponse, error)
+
+	// ListHoldsWithResponse Who holds this product's stock, and until when; the earliest deadline first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
+	ListHoldsWithResponse(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*ListHoldsResponse, error)
+
+	// ListLedgerWithResponse Every change of this product's stock, newest first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
+	ListLedgerWithResponse(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*ListLedgerResponse, error)
 }
 
 type ListAvailabilityResponse struct {
@@ -1416,6 +2071,102 @@ func (r ConfirmResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ConfirmResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListLowStockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LowStockList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLowStockResponse) GetJSON200() *LowStockList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLowStockResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLowStockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLowStockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLowStockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLowStockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListMostReservedResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MostReserved
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMostReservedResponse) GetJSON200() *MostReserved {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMostReservedResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMostReservedResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMostReservedResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMostReservedResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMostReservedResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1717,6 +2468,54 @@ func (r ReturnResponse) ContentType() string {
 	return ""
 }
 
+type GetStatisticsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Statistics
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatisticsResponse) GetJSON200() *Statistics {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStatisticsResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatisticsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatisticsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatisticsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatisticsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetAvailabilityResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1765,7 +2564,106 @@ func (r GetAvailabilityResponse) ContentType() string {
 	return ""
 }
 
-// ListAvailabilityWithResponse The stock of several products, as of one moment.
+type ListHoldsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HoldList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHoldsResponse) GetJSON200() *HoldList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListHoldsResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHoldsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHoldsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHoldsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHoldsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListLedgerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Ledger
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLedgerResponse) GetJSON200() *Ledger {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLedgerResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLedgerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLedgerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLedgerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLedgerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAvailabilityWithResponse The stock of several products, as of one moment, or of all of them in pages.
+//
+// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
+// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1802,6 +2700,34 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, reservati
 		return nil, err
 	}
 	return ParseConfirmResponse(rsp)
+}
+
+// ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
+func (c *ClientWithResponses) ListLowStockWithResponse(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*ListLowStockResponse, error) {
+	rsp, err := c.ListLowStock(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLowStockResponse(rsp)
+}
+
+// ListMostReservedWithResponse The products of which most is reserved, most first.
+//
+// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
+func (c *ClientWithResponses) ListMostReservedWithResponse(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*ListMostReservedResponse, error) {
+	rsp, err := c.ListMostReserved(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMostReservedResponse(rsp)
 }
 
 // ReserveWithBodyWithResponse Reserve all lines, or none.
@@ -1955,6 +2881,22 @@ func (c *ClientWithResponses) ReturnWithResponse(ctx context.Context, reservatio
 	return ParseReturnResponse(rsp)
 }
 
+// GetStatisticsWithResponse Figures over all stock, as of a moment.
+//
+// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
+// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
+func (c *ClientWithResponses) GetStatisticsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetStatisticsResponse, error) {
+	rsp, err := c.GetStatistics(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatisticsResponse(rsp)
+}
+
 // GetAvailabilityWithResponse Whether a quantity of a product is available, and where.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -1966,6 +2908,32 @@ func (c *ClientWithResponses) GetAvailabilityWithResponse(ctx context.Context, p
 		return nil, err
 	}
 	return ParseGetAvailabilityResponse(rsp)
+}
+
+// ListHoldsWithResponse Who holds this product's stock, and until when; the earliest deadline first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
+func (c *ClientWithResponses) ListHoldsWithResponse(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*ListHoldsResponse, error) {
+	rsp, err := c.ListHolds(ctx, productID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHoldsResponse(rsp)
+}
+
+// ListLedgerWithResponse Every change of this product's stock, newest first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
+func (c *ClientWithResponses) ListLedgerWithResponse(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*ListLedgerResponse, error) {
+	rsp, err := c.ListLedger(ctx, productID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLedgerResponse(rsp)
 }
 
 // ParseListAvailabilityResponse parses an HTTP response from a ListAvailabilityWithResponse call
@@ -2017,6 +2985,72 @@ func ParseConfirmResponse(rsp *http.Response) (*ConfirmResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ConfirmResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListLowStockResponse parses an HTTP response from a ListLowStockWithResponse call
+func ParseListLowStockResponse(rsp *http.Response) (*ListLowStockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLowStockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LowStockList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListMostReservedResponse parses an HTTP response from a ListMostReservedWithResponse call
+func ParseListMostReservedResponse(rsp *http.Response) (*ListMostReservedResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMostReservedResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MostReserved
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -2239,6 +3273,39 @@ func ParseReturnResponse(rsp *http.Response) (*ReturnResponse, error) {
 	return response, nil
 }
 
+// ParseGetStatisticsResponse parses an HTTP response from a GetStatisticsWithResponse call
+func ParseGetStatisticsResponse(rsp *http.Response) (*GetStatisticsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatisticsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Statistics
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetAvailabilityResponse parses an HTTP response from a GetAvailabilityWithResponse call
 func ParseGetAvailabilityResponse(rsp *http.Response) (*GetAvailabilityResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2255,6 +3322,72 @@ func ParseGetAvailabilityResponse(rsp *http.Response) (*GetAvailabilityResponse,
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Availability
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListHoldsResponse parses an HTTP response from a ListHoldsWithResponse call
+func ParseListHoldsResponse(rsp *http.Response) (*ListHoldsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHoldsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HoldList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListLedgerResponse parses an HTTP response from a ListLedgerWithResponse call
+func ParseListLedgerResponse(rsp *http.Response) (*ListLedgerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLedgerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Ledger
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

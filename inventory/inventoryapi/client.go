@@ -120,6 +120,9 @@ func (c *Client) Availability(ctx context.Context, productID uuid.UUID, quantity
 
 // Availabilities implements API.
 func (c *Client) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]Availability, error) {
+	if productIDs == nil {
+		productIDs = []uuid.UUID{} // sent as an empty list, which is refused; none at all would mean every product
+	}
 	list, err := call[AvailabilityList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ListAvailability(ctx, &ListAvailabilityParams{ProductIds: productIDs})
 	})

@@ -16,12 +16,18 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListAvailability The stock of several products, as of one moment.
+	// ListAvailability The stock of several products, as of one moment, or of all of them in pages.
 	// (GET /api/inventory)
 	ListAvailability(c *gin.Context, params ListAvailabilityParams)
 	// Confirm Take the reserved stock out for good; refused past the deadline.
 	// (POST /api/inventory/confirm/{reservation_id})
 	Confirm(c *gin.Context, reservationID ReservationID)
+	// ListLowStock Items whose available stock has come down to their threshold, by location.
+	// (GET /api/inventory/low-stock)
+	ListLowStock(c *gin.Context, params ListLowStockParams)
+	// ListMostReserved The products of which most is reserved, most first.
+	// (GET /api/inventory/most-reserved)
+	ListMostReserved(c *gin.Context, params ListMostReservedParams)
 	// Reserve Reserve all lines, or none.
 	// (POST /api/inventory/reserve)
 	Reserve(c *gin.Context)
@@ -40,9 +46,18 @@ type ServerInterface interface {
 	// Return Put confirmed stock back, never more than was confirmed; once per operation id.
 	// (POST /api/inventory/reserve/{reservation_id}/return)
 	Return(c *gin.Context, reservationID ReservationID)
+	// GetStatistics Figures over all stock, as of a moment.
+	// (GET /api/inventory/stats)
+	GetStatistics(c *gin.Context)
 	// GetAvailability Whether a quantity of a product is available, and where.
 	// (GET /api/inventory/{product_id})
 	GetAvailability(c *gin.Context, productID openapi_types.UUID, params GetAvailabilityParams)
+	// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
+	// (GET /api/inventory/{product_id}/holds)
+	ListHolds(c *gin.Context, productID openapi_types.UUID, params ListHoldsParams)
+	// ListLedger Every change of this product's stock, newest first.
+	// (GET /api/inventory/{product_id}/ledger)
+	ListLedger(c *gin.Context, productID openapi_types.UUID, params ListLedgerParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -63,11 +78,27 @@ func (siw *ServerInterfaceWrapper) ListAvailability(c *gin.Context) {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListAvailabilityParams
 
-	// ------------- Required query parameter "product_ids" -------------
+	// ------------- Optional query parameter "product_ids" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", false, true, "product_ids", c.Request.URL.Query(), &params.ProductIds, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "product_ids", c.Request.URL.Query(), &params.ProductIds, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_ids: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
 		return
 	}
 
@@ -104,6 +135,76 @@ func (siw *ServerInterfaceWrapper) Confirm(c *gin.Context) {
 	}
 
 	siw.Handler.Confirm(c, reservationID)
+}
+
+// ListLowStock operation middleware
+func (siw *ServerInterfaceWrapper) ListLowStock(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLowStockParams
+
+	// ------------- Optional query parameter "location" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "location", c.Request.URL.Query(), &params.Location, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter location: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListLowStock(c, params)
+}
+
+// ListMostReserved operation middleware
+func (siw *ServerInterfaceWrapper) ListMostReserved(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMostReservedParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListMostReserved(c, params)
 }
 
 // Reserve operation middleware
@@ -244,6 +345,19 @@ func (siw *ServerInterfaceWrapper) Return(c *gin.Context) {
 	siw.Handler.Return(c, reservationID)
 }
 
+// GetStatistics operation middleware
+func (siw *ServerInterfaceWrapper) GetStatistics(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetStatistics(c)
+}
+
 // GetAvailability operation middleware
 func (siw *ServerInterfaceWrapper) GetAvailability(c *gin.Context) {
 
@@ -278,6 +392,102 @@ func (siw *ServerInterfaceWrapper) GetAvailability(c *gin.Context) {
 	}
 
 	siw.Handler.GetAvailability(c, productID, params)
+}
+
+// ListHolds operation middleware
+func (siw *ServerInterfaceWrapper) ListHolds(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListHoldsParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListHolds(c, productID, params)
+}
+
+// ListLedger operation middleware
+func (siw *ServerInterfaceWrapper) ListLedger(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLedgerParams
+
+	// ------------- Optional query parameter "location" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "location", c.Request.URL.Query(), &params.Location, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter location: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListLedger(c, productID, params)
 }
 
 // GinServerOptions provides options for the Gin server.
@@ -315,5 +525,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/inventory/reserve/:reservation_id/extend", wrapper.Extend)
 	router.POST(options.BaseURL+"/api/inventory/reserve/:reservation_id/return", wrapper.Return)
 	router.GET(options.BaseURL+"/api/inventory/:product_id", wrapper.GetAvailability)
+	router.GET(options.BaseURL+"/api/inventory/stats", wrapper.GetStatistics)
+	router.GET(options.BaseURL+"/api/inventory/most-reserved", wrapper.ListMostReserved)
+	router.GET(options.BaseURL+"/api/inventory/low-stock", wrapper.ListLowStock)
+	router.GET(options.BaseURL+"/api/inventory/:product_id/holds", wrapper.ListHolds)
+	router.GET(options.BaseURL+"/api/inventory/:product_id/ledger", wrapper.ListLedger)
 	router.GET(options.BaseURL+"/api/inventory", wrapper.ListAvailability)
 }

@@ -14,9 +14,15 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
+// Service is what the routes answer from.
+type Service interface {
+	inventoryapi.API
+	inventoryapi.Queries
+}
+
 // Register adds the contract's routes to router, behind the service keys.
-func Register(router gin.IRouter, api inventoryapi.API, serviceKeys []string) {
-	group := router.Group("", httpx.RequireServiceKey(serviceKeys))
+func Register(router gin.IRouter, api Service, serviceKeys []string) {
+	group := router.Group("", httpx.RequireServiceKey(serviceKeys), readableQuery)
 	RegisterHandlersWithOptions(group, handlers{api}, GinServerOptions{ErrorHandler: failParameter})
 }
 
@@ -31,7 +37,7 @@ func failParameter(c *gin.Context, err error, _ int) {
 	httpx.Fail(c, problem.Invalid(field, "%s is missing or malformed; see the contract for its format", field))
 }
 
-type handlers struct{ api inventoryapi.API }
+type handlers struct{ api Service }
 
 var _ ServerInterface = handlers{}
 
@@ -106,11 +112,6 @@ func (h handlers) GetAvailability(c *gin.Context, productID uuid.UUID, params in
 	}
 	out, err := h.api.Availability(c.Request.Context(), productID, quantity)
 	answer(c, http.StatusOK, out, err)
-}
-
-func (h handlers) ListAvailability(c *gin.Context, params inventoryapi.ListAvailabilityParams) {
-	items, err := h.api.Availabilities(c.Request.Context(), params.ProductIds)
-	answer(c, http.StatusOK, inventoryapi.AvailabilityList{Items: items}, err)
 }
 
 func answer(c *gin.Context, status int, out any, err error) {

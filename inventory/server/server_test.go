@@ -25,7 +25,7 @@ import (
 
 // refusing is a service that no malformed request may reach.
 type refusing struct {
-	inventoryapi.API
+	Service
 	t       *testing.T
 	allowed error // what a call answers; nil makes a call a failure of the test
 }
@@ -37,7 +37,7 @@ func (r refusing) Availability(context.Context, uuid.UUID, int64) (inventoryapi.
 	return inventoryapi.Availability{}, r.allowed
 }
 
-func newRouter(t *testing.T, api inventoryapi.API) http.Handler {
+func newRouter(t *testing.T, api Service) http.Handler {
 	t.Helper()
 	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
 	Register(router, api, []string{"key"})
@@ -76,9 +76,32 @@ func TestBadInput(t *testing.T) {
 		{"GET", "/api/inventory/" + id + "?quantity=x", "", 400, "quantity"},
 		{"GET", "/api/inventory/" + id + "?quantity=1.5", "", 400, "quantity"},
 		{"GET", "/api/inventory/" + id + "?quantity=99999999999999999999", "", 400, "quantity"},
-		{"GET", "/api/inventory", "", 400, "product_ids"},
+		{"GET", "/api/inventory?product_ids=", "", 400, "product_ids"},
 		{"GET", "/api/inventory?product_ids=x", "", 400, "product_ids"},
 		{"GET", "/api/inventory?product_ids=" + id + ",x", "", 400, "product_ids"},
+		{"GET", "/api/inventory?product_ids=" + id + "&product_ids=" + id, "", 400, "product_ids"},
+		{"GET", "/api/inventory?product_ids=" + id + "&cursor=x", "", 400, "cursor"},
+		{"GET", "/api/inventory?product_ids=" + id + "&limit=5", "", 400, "limit"},
+		{"GET", "/api/inventory?product_ids=%zz", "", 400, ""},
+		{"GET", "/api/inventory?product_ids=" + id + ";", "", 400, ""},
+		{"GET", "/api/inventory/low-stock?location=a;b", "", 400, ""},
+		{"GET", "/api/inventory?limit=0", "", 400, "limit"},
+		{"GET", "/api/inventory?limit=x", "", 400, "limit"},
+		{"GET", "/api/inventory?limit=1.5", "", 400, "limit"},
+		{"GET", "/api/inventory?limit=99999999999999999999", "", 400, "limit"},
+		{"GET", "/api/inventory?limit=5&limit=6", "", 400, "limit"},
+		{"GET", "/api/inventory?cursor=a&cursor=b", "", 400, "cursor"},
+		{"GET", "/api/inventory/most-reserved?limit=0", "", 400, "limit"},
+		{"GET", "/api/inventory/most-reserved?limit=ten", "", 400, "limit"},
+		{"GET", "/api/inventory/low-stock?limit=0", "", 400, "limit"},
+		{"GET", "/api/inventory/low-stock?limit=x", "", 400, "limit"},
+		{"GET", "/api/inventory/low-stock?location=a&location=b", "", 400, "location"},
+		{"GET", "/api/inventory/no-uuid/holds", "", 400, "product_id"},
+		{"GET", "/api/inventory/" + id + "/holds?limit=0", "", 400, "limit"},
+		{"GET", "/api/inventory/" + id + "/holds?limit=-", "", 400, "limit"},
+		{"GET", "/api/inventory/no-uuid/ledger", "", 400, "product_id"},
+		{"GET", "/api/inventory/" + id + "/ledger?limit=0", "", 400, "limit"},
+		{"GET", "/api/inventory/" + id + "/ledger?limit=x", "", 400, "limit"},
 		{"GET", "/api/inventory/reserve/x", "", 400, "reservation_id"},
 		{"DELETE", "/api/inventory/reserve/x", "{}", 400, "reservation_id"},
 		{"POST", "/api/inventory/confirm/x", "{}", 400, "reservation_id"},

@@ -2,8 +2,9 @@
 -- service computes a snapshot aside and answers from it.
 
 -- name: BoundStatistics :exec
--- For this transaction: time enough for a scan, whatever is configured for requests, and one core.
-SELECT set_config('statement_timeout', @milliseconds::text, true), set_config('max_parallel_workers_per_gather', '0', true);
+-- For this transaction: the scan itself, which requests are kept from, time enough for it, and one core.
+SELECT set_config('statement_timeout', @milliseconds::text, true), set_config('enable_seqscan', 'on', true),
+    set_config('max_parallel_workers_per_gather', '0', true);
 
 -- name: StockTotals :one
 -- Grouped by product first: counting distinct products would sort them all.

@@ -1,0 +1,301 @@
+package inventorytest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
+)
+
+// QueriesConformance holds an implementation of inventoryapi.Queries to the contract. The subject's API
+// must implement it too; the database is the subject's alone.
+func QueriesConformance(t *testing.T, s Subject) {
+	q, ok := s.API.(inventoryapi.Queries)
+	require.True(t, ok, "%T implements inventoryapi.Queries", s.API)
+	for name, test := range map[string]func(*testing.T, Subject, inventoryapi.Queries){
+		"list":              testList,
+		"statistics":        testStatistics,
+		"low stock":         testLowStock,
+		"holds":             testHolds,
+		"ledger":            testLedger,
+		"malformed queries": testMalformedQueries,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, s, q) })
+	}
+	RequireConsistent(t, s.Pool)
+}
+
+// collect follows a list's cursors to its end, in pages of the given size.
+func collect[T any](t *testing.T, limit int, read func(inventoryapi.Page) ([]T, string, error)) []T {
+	t.Helper()
+	all := []T{}
+	for page := (inventoryapi.Page{Limit: limit}); ; {
+		items, next, err := read(page)
+		require.NoError(t, err)
+		require.NotNil(t, items, "an empty list is a list")
+		require.LessOrEqual(t, len(items), limit)
+		all = append(all, items...)
+		if page.Cursor = next; next == "" {
+			return all
+		}
+		require.Len(t, items, limit, "only the last page is short")
+	}
+}
+
+func testList(t *testing.T, s Subject, q inventoryapi.Queries) {
+	var mine []uuid.UUID
+	for range 5 {
+		mine = append(mine, s.Stock(t, 4, 3))
+	}
+	s.reserve(t, Line(mine[0], 2))
+	all := collect(t, 2, func(p inventoryapi.Page) ([]inventoryapi.Availability, string, error) {
+		out, err := q.List(t.Context(), p)
+		return out.Items, out.NextCursor, err
+	})
+	require.True(t, slices.IsSortedFunc(all, func(x, y inventoryapi.Availability) int { return bytes.Compare(x.ProductID[:], y.ProductID[:]) }))
+	for i, p := range mine {
+		n := 0
+		for _, a := range all {
+			if a.ProductID != p {
+				continue
+			}
+			n++
+			one, err := s.API.Availability(t.Context(), p, 1)
+			require.NoError(t, err)
+			require.Equal(t, one, a, "product %d is listed as it is read by itself", i)
+		}
+		require.Equal(t, 1, n, "each product is listed once, whatever its locations")
+	}
+	first, err := q.List(t.Context(), inventoryapi.Page{})
+	require.NoError(t, err)
+	require.Equal(t, all[:min(len(all), inventoryapi.DefaultPage)], first.Items, "the zero page is the first")
+}
+
+func testStatistics(t *testing.T, s Subject, q inventoryapi.Queries) {
+	hot, warm := s.Stock(t, 1000, 500), s.Stock(t, 900)
+	s.reserve(t, Line(hot, 800), Line(hot, 1))
+	in, _ := s.reserve(t, Line(warm, 700))
+	_, err := s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
+	require.NoError(t, err)
+	s.reserve(t, Line(warm, 600))
+	empty := s.Stock(t, 700)
+	s.reserve(t, Line(empty, 700))
+	var changed time.Time
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&changed))
+
+	var got inventoryapi.Statistics
+	require.Eventually(t, func() bool {
+		got, err = q.Statistics(t.Context())
+		return err == nil && got.AsOf.After(changed)
+	}, 30*time.Second, 20*time.Millisecond, "what is remembered is renewed, because it is asked for")
+	want := inventoryapi.Statistics{AsOf: got.AsOf}
+	require.NoError(t, s.Pool.QueryRow(t.Context(), `
+		SELECT count(*), count(DISTINCT product_id), sum(quantity), sum(reserved), sum(quantity - reserved),
+			count(*) FILTER (WHERE quantity - reserved <= low_stock_threshold), count(*) FILTER (WHERE quantity - reserved = 0),
+			avg(quantity - reserved)::float8, sum(reserved)::float8 / sum(quantity)::float8,
+			(SELECT count(*) FROM locations), (SELECT count(*) FROM reservations WHERE status = 'pending')
+		FROM items`).Scan(&want.Items, &want.Products, &want.Quantity, &want.Reserved, &want.Available, &want.LowStockCount,
+		&want.OutOfStockCount, &want.AverageAvailable, &want.ReservationRate, &want.Locations, &want.PendingReservations))
+	require.InDelta(t, want.AverageAvailable, got.AverageAvailable, 1e-9)
+	require.InDelta(t, want.ReservationRate, got.ReservationRate, 1e-9)
+	want.AverageAvailable, want.ReservationRate = got.AverageAvailable, got.ReservationRate
+	require.Equal(t, want, got)
+	require.GreaterOrEqual(t, got.OutOfStockCount, int64(1))
+	require.GreaterOrEqual(t, got.PendingReservations, int64(3))
+
+	most, err := q.MostReserved(t.Context(), 3)
+	require.NoError(t, err)
+	require.False(t, most.AsOf.Before(got.AsOf))
+	require.Equal(t, []inventoryapi.ReservedProduct{
+		{ProductID: hot, Quantity: 1500, Reserved: 801, Available: 699},
+		{ProductID: empty, Quantity: 700, Reserved: 700, Available: 0},
+		{ProductID: warm, Quantity: 900, Reserved: 600, Available: 300},
+	}, most.Items)
+	one, err := q.MostReserved(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, most.Items[:1], one.Items)
+	some, err := q.MostReserved(t.Context(), 0)
+	require.NoError(t, err)
+	require.Equal(t, most.Items, some.Items[:3])
+	require.LessOrEqual(t, len(some.Items), inventoryapi.DefaultMostReserved)
+	for _, p := range some.Items {
+		require.Positive(t, p.Reserved)
+	}
+}
+
+func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
+	low := func(location string) []inventoryapi.LowStockItem {
+		return collect(t, 2, func(p inventoryapi.Page) ([]inventoryapi.LowStockItem, string, error) {
+			out, err := q.LowStock(t.Context(), location, p)
+			return out.Items, out.NextCursor, err
+		})
+	}
+	of := func(items []inventoryapi.LowStockItem, product uuid.UUID) (found []inventoryapi.LowStockItem) {
+		for _, i := range items {
+			if i.ProductID == product {
+				found = append(found, i)
+			}
+		}
+		return found
+	}
+	both, far, none := s.Stock(t, 10, 3), s.Stock(t, 11, 0), s.Stock(t, 500, 500)
+	atNear := inventoryapi.LowStockItem{ProductID: both, Location: "near", Quantity: 10, Available: 10, LowStockThreshold: 10}
+	atFar := inventoryapi.LowStockItem{ProductID: both, Location: "far", Quantity: 3, Available: 3, LowStockThreshold: 10}
+	require.ElementsMatch(t, []inventoryapi.LowStockItem{atNear, atFar}, of(low(""), both))
+	require.Equal(t, []inventoryapi.LowStockItem{atNear}, of(low("near"), both))
+	require.Equal(t, []inventoryapi.LowStockItem{atFar}, of(low("far"), both))
+	require.Empty(t, of(low("near"), far), "eleven are more than ten")
+	require.Empty(t, of(low(""), none))
+	require.Len(t, low(""), len(low("near"))+len(low("far")))
+
+	in, _ := s.reserve(t, Line(far, 2))
+	require.Equal(t, []inventoryapi.LowStockItem{{ProductID: far, Location: "near", Quantity: 11, Reserved: 2, Available: 9, LowStockThreshold: 10}}, of(low("near"), far))
+	_, err := s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
+	require.NoError(t, err)
+	require.Empty(t, of(low("near"), far), "what was held has come back")
+	// A cursor of all locations also goes on in one of them.
+	first, err := q.LowStock(t.Context(), "", inventoryapi.Page{Limit: 1})
+	require.NoError(t, err)
+	require.NotEmpty(t, first.NextCursor)
+	rest, err := q.LowStock(t.Context(), "far", inventoryapi.Page{Cursor: first.NextCursor})
+	require.NoError(t, err)
+	for _, i := range rest.Items {
+		require.Equal(t, "far", i.Location)
+	}
+}
+
+func testHolds(t *testing.T, s Subject, q inventoryapi.Queries) {
+	p, other := s.Stock(t, 5, 50), s.Stock(t, 50)
+	holds := func(product uuid.UUID) []inventoryapi.Hold {
+		return collect(t, 2, func(page inventoryapi.Page) ([]inventoryapi.Hold, string, error) {
+			out, err := q.Holds(t.Context(), product, page)
+			return out.Items, out.NextCursor, err
+		})
+	}
+	require.Empty(t, holds(p))
+	_, err := q.Holds(t.Context(), uuid.New(), inventoryapi.Page{})
+	require.ErrorIs(t, err, inventoryapi.ProductNotFound)
+
+	want := []inventoryapi.Hold{}
+	hold := func(ttl int64, ended bool, lines ...inventoryapi.ReserveLine) uuid.UUID {
+		in := NewReserve(lines...)
+		in.TTLSeconds = ttl
+		out, err := s.API.Reserve(t.Context(), in)
+		require.NoError(t, err)
+		if ended {
+			_, err = s.API.Confirm(t.Context(), in.ReservationID, Resolve())
+			require.NoError(t, err)
+			return in.ReservationID
+		}
+		for _, l := range out.Lines {
+			if l.ProductID == p {
+				want = append(want, inventoryapi.Hold{
+					ReservationID: in.ReservationID, OwnerKind: in.OwnerKind, OwnerID: in.OwnerID, Number: 1, WorkflowID: in.WorkflowID,
+					LineNo: l.LineNo, Location: l.Location, Quantity: l.Quantity, CreatedAt: out.CreatedAt, ExpiresAt: out.ExpiresAt,
+				})
+			}
+		}
+		return in.ReservationID
+	}
+	hold(300, false, Line(p, 1), Line(other, 2), Line(p, 3)) // twice on one reservation
+	hold(900, false, Line(p, 45))
+	hold(60, true, Line(p, 1)) // no longer holds anything
+	hold(600, false, Line(p, 4), Line(other, 1))
+	late := hold(1200, false, Line(p, 1))
+	byDeadline := func(x, y inventoryapi.Hold) int { return x.ExpiresAt.Compare(y.ExpiresAt) }
+	slices.SortStableFunc(want, byDeadline)
+	require.Len(t, want, 5)
+	require.Equal(t, want, holds(p))
+	require.Len(t, holds(other), 2)
+
+	s.Age(t, late)
+	got := holds(p)
+	require.Equal(t, late, got[0].ReservationID, "its deadline is the earliest now")
+	require.True(t, got[0].Overdue)
+	require.False(t, got[1].Overdue)
+	_, err = s.API.Expire(t.Context(), late, Resolve())
+	require.NoError(t, err)
+	require.Equal(t, want[:len(want)-1], holds(p))
+}
+
+func testLedger(t *testing.T, s Subject, q inventoryapi.Queries) {
+	entries := func(product uuid.UUID, location string) []inventoryapi.LedgerEntry {
+		return collect(t, 2, func(p inventoryapi.Page) ([]inventoryapi.LedgerEntry, string, error) {
+			out, err := q.Ledger(t.Context(), product, location, p)
+			return out.Items, out.NextCursor, err
+		})
+	}
+	_, err := q.Ledger(t.Context(), uuid.New(), "", inventoryapi.Page{})
+	require.ErrorIs(t, err, inventoryapi.ProductNotFound)
+
+	before := time.Now().Add(-time.Minute)
+	p, other := s.Stock(t, 3, 5), s.Stock(t, 7)
+	in, _ := s.reserve(t, Line(p, 7), Line(other, 1))
+	done := Resolve()
+	_, err = s.API.Confirm(t.Context(), in.ReservationID, done)
+	require.NoError(t, err)
+	_, err = s.Service.Receive(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: p, Location: "far", Quantity: 2, Actor: Actor})
+	require.NoError(t, err)
+	all := entries(p, "")
+	require.Len(t, all, 7)
+	require.True(t, slices.IsSortedFunc(all, func(x, y inventoryapi.LedgerEntry) int { return int(y.LedgerID - x.LedgerID) }), "newest first, whatever the location")
+	require.Equal(t, "received", all[0].Kind)
+	require.Equal(t, uuid.Nil, all[0].ReservationID)
+	near, far := entries(p, "near"), entries(p, "far")
+	require.Len(t, near, 3)
+	require.Len(t, far, 4)
+	require.ElementsMatch(t, all, append(slices.Clone(near), far...))
+	got := near[0]
+	require.Positive(t, got.LedgerID)
+	require.True(t, got.CreatedAt.After(before))
+	got.LedgerID, got.CreatedAt = 0, time.Time{}
+	require.Equal(t, inventoryapi.LedgerEntry{
+		OperationID: done.OperationID, Kind: "confirmed", Location: "near", Line: 1, QuantityDelta: -3, ReservedDelta: -3,
+		VersionAfter: 3, ReservationID: in.ReservationID, Actor: Actor, Reason: "test",
+	}, got)
+	require.Empty(t, entries(other, "far"), "known, and never there")
+}
+
+func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
+	product := s.Stock(t, 1)
+	refused := func(err error, field string) {
+		t.Helper()
+		var e *inventoryapi.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, inventoryapi.InvalidInput, e.Code)
+		require.Equal(t, field, e.Field)
+	}
+	lists := map[string]func(location string, p inventoryapi.Page) error{
+		"list":      func(_ string, p inventoryapi.Page) error { _, err := q.List(t.Context(), p); return err },
+		"low stock": func(l string, p inventoryapi.Page) error { _, err := q.LowStock(t.Context(), l, p); return err },
+		"holds":     func(_ string, p inventoryapi.Page) error { _, err := q.Holds(t.Context(), product, p); return err },
+		"ledger":    func(l string, p inventoryapi.Page) error { _, err := q.Ledger(t.Context(), product, l, p); return err },
+	}
+	foreign := base64.RawURLEncoding.EncodeToString([]byte(`{"another":"list"}`))
+	for name, list := range lists {
+		require.NoError(t, list("", inventoryapi.Page{Limit: inventoryapi.MaxPage}), name)
+		for _, limit := range []int{-1, inventoryapi.MaxPage + 1, 1 << 40} {
+			refused(list("", inventoryapi.Page{Limit: limit}), "limit")
+		}
+		for _, cursor := range []string{"x", "%00", "{}", "\x00", "ü", foreign, base64.RawURLEncoding.EncodeToString([]byte("{}")), base64.RawURLEncoding.EncodeToString([]byte("null"))} {
+			refused(list("", inventoryapi.Page{Cursor: cursor}), "cursor")
+		}
+	}
+	for _, location := range []string{"nowhere", "Near", "-", "a b", "near'", "\x00", "\xff", string(bytes.Repeat([]byte("a"), 65))} {
+		refused(lists["low stock"](location, inventoryapi.Page{}), "location")
+		refused(lists["ledger"](location, inventoryapi.Page{}), "location")
+	}
+	for _, limit := range []int{-1, inventoryapi.MaxMostReserved + 1} {
+		_, err := q.MostReserved(t.Context(), limit)
+		refused(err, "limit")
+	}
+	_, err := q.MostReserved(t.Context(), inventoryapi.MaxMostReserved)
+	require.NoError(t, err)
+}

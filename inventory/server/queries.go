@@ -1,0 +1,91 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"holdfast/internal/httpx"
+	"holdfast/internal/problem"
+	"holdfast/inventory/inventoryapi"
+)
+
+// readableQuery refuses a query string of which a part cannot be read. The standard library leaves that
+// part out, and a filter that is left out answers more than was asked for.
+func readableQuery(c *gin.Context) {
+	if _, err := url.ParseQuery(c.Request.URL.RawQuery); err != nil {
+		httpx.Fail(c, problem.Invalid("", "the query string cannot be read: %s", err))
+	}
+}
+
+// ListAvailability answers the products that are named, or one page of all where none is.
+func (h handlers) ListAvailability(c *gin.Context, params inventoryapi.ListAvailabilityParams) {
+	query := c.Request.URL.Query()
+	if !query.Has("product_ids") {
+		if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
+			out, err := h.api.List(c.Request.Context(), page)
+			answer(c, http.StatusOK, out, err)
+		}
+		return
+	}
+	for _, name := range []string{"cursor", "limit"} {
+		if query.Get(name) != "" {
+			httpx.Fail(c, problem.Invalid(name, "%s is for the list of all products; the ones that are named are answered at once", name))
+			return
+		}
+	}
+	items, err := h.api.Availabilities(c.Request.Context(), params.ProductIds)
+	answer(c, http.StatusOK, inventoryapi.AvailabilityList{Items: items}, err)
+}
+
+func (h handlers) GetStatistics(c *gin.Context) {
+	out, err := h.api.Statistics(c.Request.Context())
+	answer(c, http.StatusOK, out, err)
+}
+
+func (h handlers) ListMostReserved(c *gin.Context, params inventoryapi.ListMostReservedParams) {
+	if limit, ok := limitOf(c, params.Limit); ok {
+		out, err := h.api.MostReserved(c.Request.Context(), limit)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) ListLowStock(c *gin.Context, params inventoryapi.ListLowStockParams) {
+	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
+		out, err := h.api.LowStock(c.Request.Context(), params.Location, page)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) ListHolds(c *gin.Context, productID uuid.UUID, params inventoryapi.ListHoldsParams) {
+	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
+		out, err := h.api.Holds(c.Request.Context(), productID, page)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) ListLedger(c *gin.Context, productID uuid.UUID, params inventoryapi.ListLedgerParams) {
+	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
+		out, err := h.api.Ledger(c.Request.Context(), productID, params.Location, page)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func pageOf(c *gin.Context, cursor string, limit *int) (inventoryapi.Page, bool) {
+	n, ok := limitOf(c, limit)
+	return inventoryapi.Page{Cursor: cursor, Limit: n}, ok
+}
+
+// limitOf refuses the 0 that stands for the default in Go: a client that sends it means something else.
+func limitOf(c *gin.Context, limit *int) (int, bool) {
+	switch {
+	case limit == nil:
+		return 0, true
+	case *limit == 0:
+		httpx.Fail(c, problem.Invalid("limit", "a page has at least one row"))
+		return 0, false
+	}
+	return *limit, true
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+)
+
+// capture stands where a connection would and keeps what a generated query sends.
+type capture struct {
+	sql  string
+	args []any
+}
+
+var errRecorded = errors.New("recorded")
+
+func (r *capture) Exec(_ context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	r.sql, r.args = sql, args
+	return pgconn.CommandTag{}, nil
+}
+
+func (r *capture) Query(_ context.Context, sql string, args ...any) (pgx.Rows, error) {
+	r.sql, r.args = sql, args
+	return nil, errRecorded
+}
+
+func (r *capture) QueryRow(_ context.Context, sql string, args ...any) pgx.Row {
+	r.sql, r.args = sql, args
+	return noCapturedRow{}
+}
+
+type noCapturedRow struct{}
+
+func (noCapturedRow) Scan(...any) error { return errRecorded }
+
+// explain plans what was recorded, with its arguments, and runs it only where ANALYZE is an option.
+func explain(t *testing.T, conn *pgx.Conn, r *capture, options ...string) map[string]any {
+	t.Helper()
+	var raw []byte
+	require.NoError(t, conn.QueryRow(t.Context(), "EXPLAIN ("+strings.Join(append(options, "FORMAT JSON"), ", ")+") "+r.sql, r.args...).Scan(&raw), r.sql)
+	var plans []struct{ Plan map[string]any }
+	require.NoError(t, json.Unmarshal(raw, &plans))
+	return plans[0].Plan
+}
+
+// scans returns the tables that grow and that a plan reads whole.
+func scans(node map[string]any) (found []string) {
+	table, _ := node["Relation Name"].(string)
+	if slices.Contains([]string{"items", "reservations", "reservation_lines", "stock_ledger", "outbox"}, table) && node["Node Type"] == "Seq Scan" {
+		found = append(found, table)
+	}
+	children, _ := node["Plans"].([]any)
+	for _, c := range children {
+		found = append(found, scans(c.(map[string]any))...)
+	}
+	return found
+}
+
+// read is how many rows a plan that was run has read of a table.
+func read(node map[string]any, table string) (rows float64) {
+	if node["Relation Name"] == table {
+		rows = node["Actual Rows"].(float64) * node["Actual Loops"].(float64)
+	}
+	children, _ := node["Plans"].([]any)
+	for _, c := range children {
+		rows += read(c.(map[string]any), table)
+	}
+	return rows
+}
+
+// outline writes a plan as people read it: the nodes, their tables and indexes.
+func outline(node map[string]any, depth string) string {
+	text := depth + fmt.Sprint(node["Node Type"])
+	for _, key := range []string{"Relation Name", "Index Name"} {
+		if name, ok := node[key].(string); ok {
+			text += " " + name
+		}
+	}
+	text += fmt.Sprintf(" rows=%v cost=%v\n", node["Plan Rows"], node["Total Cost"])
+	children, _ := node["Plans"].([]any)
+	for _, c := range children {
+		text += outline(c.(map[string]any), depth+"  ")
+	}
+	return text
+}
+
+// figures are some of the rows that fill made.
+type figures struct {
+	now                                time.Time
+	hot                                uuid.UUID // a product of which much is reserved
+	products, reservations, operations []uuid.UUID
+	items                              []int64
+}
+
+// fill makes 20,000 items at four locations and 50,000 reservations, of which 500 are pending and a
+// fifth are of one product.
+func fill(t *testing.T, conn *pgx.Conn) (f figures) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), `
+		INSERT INTO locations (code, name, priority) SELECT 'l' || n, 'l' || n, n FROM generate_series(1, 4) n;
+		INSERT INTO items (product_id, location_id, quantity, reserved)
+		SELECT md5('product ' || n / 4)::uuid, 1 + n % 4, 10 + n % 500, n % 5 FROM generate_series(0, 19999) n;
+		CREATE TEMP TABLE made AS
+		SELECT n, md5('reservation ' || n)::uuid AS id, CASE WHEN n % 5 = 0 THEN 1 + n % 4 ELSE 1 + n % 20000 END AS item_id,
+			CASE WHEN n % 100 = 0 THEN 'pending' WHEN n % 3 = 0 THEN 'confirmed' ELSE 'released' END AS status
+		FROM generate_series(1, 50000) n;
+		INSERT INTO reservations (reservation_id, owner_kind, owner_id, number, request_hash, status, expires_at, actor,
+			reserve_operation, resolve_operation, created_at, resolved_at)
+		SELECT id, 'order', id, 1, sha256('x'), status, now() + n * interval '1 second', 'test', id,
+			CASE WHEN status <> 'pending' THEN id END, now(), CASE WHEN status <> 'pending' THEN now() END
+		FROM made;
+		INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, open)
+		SELECT id, 1, item_id, 1, status = 'pending' FROM made;
+		INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after,
+			version_after, reservation_id, actor, created_at)
+		SELECT id, item_id, 1, 'reserved', 0, 1, 10, 1, 1, id, 'test', now() FROM made;
+		INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+			created_at, available_at, published_at)
+		SELECT id, 'reservation', id, 1, 'inventory.reserved', 1, '{}', now(), now(), CASE WHEN n % 100 > 0 THEN now() END FROM made;`)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "ANALYZE")
+	require.NoError(t, err)
+	require.NoError(t, conn.QueryRow(t.Context(), `
+		SELECT now(), (SELECT product_id FROM items WHERE item_id = 1),
+			(SELECT array_agg(product_id) FROM (SELECT DISTINCT product_id FROM items ORDER BY 1 OFFSET 2000 LIMIT 20) p),
+			(SELECT array_agg(reservation_id) FROM (SELECT reservation_id FROM reservations ORDER BY 1 OFFSET 2000 LIMIT 20) r),
+			(SELECT array_agg(operation_id) FROM (SELECT operation_id FROM stock_ledger ORDER BY 1 OFFSET 2000 LIMIT 20) o),
+			(SELECT array_agg(item_id) FROM generate_series(1000, 1019) item_id)`).
+		Scan(&f.now, &f.hot, &f.products, &f.reservations, &f.operations, &f.items))
+	return f
+}

@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/db/inventorydb"
+	"holdfast/internal/database"
+	"holdfast/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// scanned lists the queries that may read whole tables, each with the reason why no request waits for it.
+var scanned = map[string]string{
+	"StockTotals":          "computed aside from requests, for the remembered statistics",
+	"MostReservedProducts": "computed aside from requests, for the remembered statistics",
+}
+
+// page is how many rows the lists are asked for.
+const page = 51
+
+// planned calls every other query with arguments as a busy service has them: a batch of twenty
+// requests for the writes, one page far into a list for the reads.
+func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, inventorydb.DBTX) error {
+	type db = inventorydb.DBTX
+	type q = *inventorydb.Queries
+	n := len(f.products)
+	numbers := slices.Repeat([]int64{1}, n)
+	small := slices.Repeat([]int32{1}, n)
+	texts := slices.Repeat([]string{"order"}, n)
+	times := slices.Repeat([]time.Time{f.now}, n)
+	const all = math.MaxInt32
+	return map[string]func(context.Context, q, db) error{
+		"Clock":           func(ctx context.Context, q q, db db) error { _, err := q.Clock(ctx, db); return err },
+		"BoundStatistics": func(ctx context.Context, q q, db db) error { return q.BoundStatistics(ctx, db, "1000") },
+		"LockItems": func(ctx context.Context, q q, db db) error {
+			_, err := q.LockItems(ctx, db, inventorydb.LockItemsParams{ProductIds: f.products, ReservationIds: f.reservations})
+			return err
+		},
+		"UpdateItems": func(ctx context.Context, q q, db db) error {
+			_, err := q.UpdateItems(ctx, db, inventorydb.UpdateItemsParams{ItemIds: f.items, Versions: numbers, Quantities: numbers, Reserveds: numbers})
+			return err
+		},
+		"EnsureItems": func(ctx context.Context, q q, db db) error {
+			return q.EnsureItems(ctx, db, inventorydb.EnsureItemsParams{ProductIds: f.products, Locations: slices.Repeat([]string{"l1"}, n)})
+		},
+		"StockOfProducts": func(ctx context.Context, q q, db db) error {
+			_, err := q.StockOfProducts(ctx, db, f.products)
+			return err
+		},
+		"UpsertLocations": func(ctx context.Context, q q, db db) error {
+			return q.UpsertLocations(ctx, db, inventorydb.UpsertLocationsParams{Codes: []string{"x"}, Names: []string{"x"}, Priorities: []int32{1}})
+		},
+		"EntriesOfOperations": func(ctx context.Context, q q, db db) error {
+			_, err := q.EntriesOfOperations(ctx, db, f.operations)
+			return err
+		},
+		"InsertEntries": func(ctx context.Context, q q, db db) error {
+			_, err := q.InsertEntries(ctx, db, inventorydb.InsertEntriesParams{
+				CreatedAt: f.now, OperationIds: f.operations, ItemIds: f.items, Lines: small, Kinds: texts, QuantityDeltas: numbers,
+				ReservedDeltas: numbers, QuantityAfters: numbers, ReservedAfters: numbers, VersionAfters: numbers,
+				ReservationIds: f.reservations, Actors: texts, Reasons: texts,
+			})
+			return err
+		},
+		"InsertEvents": func(ctx context.Context, q q, db db) error {
+			_, err := q.InsertEvents(ctx, db, inventorydb.InsertEventsParams{
+				SchemaVersion: 1, CreatedAt: f.now, EventIds: f.operations, AggregateTypes: texts, AggregateIds: f.reservations,
+				AggregateVersions: numbers, EventTypes: texts, Payloads: slices.Repeat([]string{"{}"}, n),
+			})
+			return err
+		},
+		"LockReservations": func(ctx context.Context, q q, db db) error {
+			_, err := q.LockReservations(ctx, db, inventorydb.LockReservationsParams{ReservationIds: f.reservations, OwnerKinds: texts, OwnerIds: f.reservations, Numbers: small})
+			return err
+		},
+		"LinesOfReservations": func(ctx context.Context, q q, db db) error {
+			_, err := q.LinesOfReservations(ctx, db, f.reservations)
+			return err
+		},
+		"GetReservation": func(ctx context.Context, q q, db db) error {
+			_, err := q.GetReservation(ctx, db, f.reservations[0])
+			return err
+		},
+		"ReservationLineStock": func(ctx context.Context, q q, db db) error {
+			_, err := q.ReservationLineStock(ctx, db, f.reservations[0])
+			return err
+		},
+		"InsertReservations": func(ctx context.Context, q q, db db) error {
+			_, err := q.InsertReservations(ctx, db, inventorydb.InsertReservationsParams{
+				ReservationIds: f.reservations, OwnerKinds: texts, OwnerIds: f.reservations, Numbers: small, RequestHashes: slices.Repeat([][]byte{{}}, n),
+				Statuses: texts, ExpiresAts: times, WorkflowIds: texts, Versions: numbers, Actors: texts, Reasons: texts,
+				ReserveOperations: f.operations, ResolveOperations: f.operations, CreatedAts: times, ResolvedAts: times,
+			})
+			return err
+		},
+		"UpdateReservations": func(ctx context.Context, q q, db db) error {
+			_, err := q.UpdateReservations(ctx, db, inventorydb.UpdateReservationsParams{
+				ReservationIds: f.reservations, Versions: numbers, VersionsAfter: numbers, Statuses: texts, ExpiresAts: times,
+				Actors: texts, Reasons: texts, ResolveOperations: f.operations, ResolvedAts: times,
+			})
+			return err
+		},
+		"InsertReservationLines": func(ctx context.Context, q q, db db) error {
+			_, err := q.InsertReservationLines(ctx, db, inventorydb.InsertReservationLinesParams{
+				ReservationIds: f.reservations, LineNos: small, ItemIds: f.items, Quantities: numbers, Returneds: numbers, Opens: slices.Repeat([]bool{true}, n),
+			})
+			return err
+		},
+		"CloseReservationLines": func(ctx context.Context, q q, db db) error {
+			_, err := q.CloseReservationLines(ctx, db, f.reservations)
+			return err
+		},
+		"UpdateReservationLines": func(ctx context.Context, q q, db db) error {
+			_, err := q.UpdateReservationLines(ctx, db, inventorydb.UpdateReservationLinesParams{ReservationIds: f.reservations, LineNos: small, ItemIds: f.items, Returneds: numbers})
+			return err
+		},
+		"ProductPage": func(ctx context.Context, q q, db db) error {
+			_, err := q.ProductPage(ctx, db, inventorydb.ProductPageParams{AfterProduct: f.products[0], PageSize: page})
+			return err
+		},
+		"ProductHasItems": func(ctx context.Context, q q, db db) error { _, err := q.ProductHasItems(ctx, db, f.hot); return err },
+		"FindLocation":    func(ctx context.Context, q q, db db) error { _, err := q.FindLocation(ctx, db, "l1"); return err },
+		"LowStockPage": func(ctx context.Context, q q, db db) error {
+			_, err := q.LowStockPage(ctx, db, inventorydb.LowStockPageParams{AfterLocation: 1, AfterItem: 100, LastLocation: all, PageSize: page})
+			return err
+		},
+		"HoldPage": func(ctx context.Context, q q, db db) error {
+			_, err := q.HoldPage(ctx, db, inventorydb.HoldPageParams{ProductID: f.hot, AfterExpiresAt: f.now, PageSize: page})
+			return err
+		},
+		"LedgerPage": func(ctx context.Context, q q, db db) error {
+			_, err := q.LedgerPage(ctx, db, inventorydb.LedgerPageParams{ProductID: f.hot, FirstLocation: -all, LastLocation: all, BeforeEntry: 40_000, PageSize: page})
+			return err
+		},
+	}
+}
+
+// TestPlans: no query of a request reads a table that grows from one end to the other. A new query
+// fails this test until it is listed above.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	url := testenv.Database(t)
+	_, err := database.Migrate(t.Context(), url, database.Inventory)
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) }()
+	calls := planned(fill(t, conn))
+	queries := inventorydb.New()
+	for _, name := range methods(queries) {
+		if reason := scanned[name]; reason != "" {
+			require.NotContains(t, calls, name)
+			continue
+		}
+		require.Contains(t, calls, name, "%s is neither planned nor excepted", name)
+		r := &capture{}
+		err := calls[name](t.Context(), queries, r)
+		require.True(t, err == nil || errors.Is(err, errRecorded), "%s: %v", name, err)
+		require.NotEmpty(t, r.sql, name)
+		plan := explain(t, conn, r)
+		require.Empty(t, scans(plan), "%s reads whole tables: %s\n%s", name, r.sql, outline(plan, ""))
+	}
+	require.Len(t, methods(queries), len(calls)+len(scanned), "what is listed exists")
+
+	// A page of a hot product's history reads a page of each of its items, not the thousands there are.
+	r := &capture{}
+	require.ErrorIs(t, calls["LedgerPage"](t.Context(), queries, r), errRecorded)
+	plan := explain(t, conn, r, "ANALYZE")
+	require.LessOrEqual(t, read(plan, "stock_ledger"), float64(4*page), outline(plan, ""))
+}
+
+func methods(q *inventorydb.Queries) []string {
+	typ := reflect.TypeOf(q)
+	names := make([]string, typ.NumMethod())
+	for i := range names {
+		names[i] = typ.Method(i).Name
+	}
+	return names
+}
