@@ -106,9 +106,24 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.E
 	private.DELETE("/api/inventory/reserve/:reservation_id", forward(toAPI, criticalTimeout))
 	private.POST("/api/inventory/reserve/:reservation_id/extend", forward(toAPI, criticalTimeout))
 	private.POST("/api/inventory/confirm/:reservation_id", forward(toAPI, criticalTimeout))
-	private.GET("/api/inventory", forward(toInventory, readTimeout))
+	private.GET("/api/inventory", operatorUnlessProductsNamed, forward(toInventory, readTimeout))
 	private.GET("/api/inventory/:product_id", forward(toInventory, readTimeout))
+	// How much there is of everything, and who holds it, is the shop's own business.
+	operators := private.Group("", auth.RequireOperator)
+	operators.GET("/api/inventory/stats", forward(toInventory, readTimeout))
+	operators.GET("/api/inventory/most-reserved", forward(toInventory, readTimeout))
+	operators.GET("/api/inventory/low-stock", forward(toInventory, readTimeout))
+	operators.GET("/api/inventory/:product_id/holds", forward(toInventory, readTimeout))
+	operators.GET("/api/inventory/:product_id/ledger", forward(toInventory, readTimeout))
 	return router, health, nil
+}
+
+// operatorUnlessProductsNamed lets customers ask about products that they name. Without a name the same
+// path lists everything, which is for operators.
+func operatorUnlessProductsNamed(c *gin.Context) {
+	if c.Query("product_ids") == "" {
+		auth.RequireOperator(c)
+	}
 }
 
 // identityHeaders are what only our own services may say. A client's are dropped, whatever it sends.

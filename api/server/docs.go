@@ -1,6 +1,8 @@
 package server
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -9,24 +11,49 @@ import (
 	"holdfast/api"
 )
 
-// initializer points Swagger UI at our document instead of its example.
+// Document is the contract of another interface, offered on the documentation's page beside our own.
+type Document struct {
+	Name string // in the page's list
+	File string // below /docs/, as in inventory.yaml
+	Spec []byte // OpenAPI as YAML
+}
+
+// initializer points Swagger UI at our documents instead of its example.
 const initializer = `window.onload = () => { window.ui = SwaggerUIBundle({
-  url: "/docs/openapi.yaml", dom_id: "#swagger-ui", deepLinking: true, persistAuthorization: true,
+  urls: %s, dom_id: "#swagger-ui", deepLinking: true, persistAuthorization: true,
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset], layout: "StandaloneLayout" }); };
 `
 
-// serveDocs serves Swagger UI and the document, to anybody.
-func serveDocs(router gin.IRoutes) {
+// serveDocs serves Swagger UI and the documents, to anybody.
+func serveDocs(router gin.IRoutes, more []Document) error {
+	type entry struct {
+		Name string `json:"name"`
+		URL  string `json:"url"`
+	}
+	var list []entry
+	specs := map[string][]byte{}
+	for _, d := range append([]Document{{Name: "Orders", File: "openapi.yaml", Spec: api.Spec}}, more...) {
+		list = append(list, entry{d.Name, "/docs/" + d.File})
+		specs["/"+d.File] = d.Spec
+	}
+	urls, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("list the documents: %w", err)
+	}
+	script := fmt.Appendf(nil, initializer, urls)
 	files := http.StripPrefix("/docs/", http.FileServerFS(swagger.FS))
 	router.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
 	router.GET("/docs/*file", func(c *gin.Context) {
-		switch c.Param("file") {
-		case "/openapi.yaml":
-			c.Data(http.StatusOK, "application/yaml", api.Spec)
-		case "/swagger-initializer.js":
-			c.Data(http.StatusOK, "text/javascript; charset=utf-8", []byte(initializer))
-		default:
-			files.ServeHTTP(c.Writer, c.Request)
+		file := c.Param("file")
+		if spec, found := specs[file]; found {
+			c.Data(http.StatusOK, "application/yaml", spec)
+			return
 		}
+		if file == "/swagger-initializer.js" {
+			c.Data(http.StatusOK, "text/javascript; charset=utf-8", script)
+			return
+		}
+		files.ServeHTTP(c.Writer, c.Request)
 	})
+	return nil
 }

@@ -36,8 +36,13 @@ type Config struct {
 // Validate reports every rule that the tags cannot say.
 func (c *Config) Validate() error { return c.Auth.Validate() }
 
-// Run serves the orders interface until ctx ends, then fails readiness and lets requests finish.
-func Run(ctx context.Context, cfg Config, env service.Env) error {
+// Run returns the process: it serves the orders interface until ctx ends, then fails readiness and lets
+// requests finish. Its documentation offers the given documents as well.
+func Run(more ...Document) func(context.Context, Config, service.Env) error {
+	return func(ctx context.Context, cfg Config, env service.Env) error { return run(ctx, cfg, env, more) }
+}
+
+func run(ctx context.Context, cfg Config, env service.Env, more []Document) error {
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "api", env.Registry)
 	if err != nil {
 		return err
@@ -61,20 +66,22 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	)
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
 	h := &handlers{store: orderstore.New(pool), temporal: temporal, inventory: inventory, log: env.Log}
-	if err := Register(router, h, auth.NewVerifier(cfg.Auth)); err != nil {
+	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
 		return err
 	}
 	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
 }
 
 // Register adds the contract's routes, behind the tokens that verifier believes, and the public
-// documentation.
-func Register(router *gin.Engine, h ServerInterface, verifier *auth.Verifier) error {
+// documentation of this and of more interfaces.
+func Register(router *gin.Engine, h ServerInterface, verifier *auth.Verifier, more ...Document) error {
 	check, err := httpx.ValidateSpec(api.Spec)
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	serveDocs(router)
+	if err := serveDocs(router, more); err != nil {
+		return err
+	}
 	RegisterHandlersWithOptions(router.Group("", verifier.Require, check), h, GinServerOptions{ErrorHandler: failParameter})
 	return nil
 }

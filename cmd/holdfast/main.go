@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(
 		process("gateway", "Run the entrance for clients (port 3000).", gateway.Run),
-		process("api", "Run the orders interface (port 3001).", server.Run),
+		process("api", "Run the orders interface (port 3001).", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
 		process("inventory", "Run the inventory service (port 8080).", inventory.Run),
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),
 		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).", sandboxserver.Run),

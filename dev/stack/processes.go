@@ -45,7 +45,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		run(s, "payment-sandbox", sandboxserver.Run),
 		run(s, "inventory", inventory.Run),
 		run(s, "worker", workers.Run),
-		run(s, "api", server.Run),
+		run(s, "api", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
 		run(s, "gateway", gateway.Run),
 	} {
 		if err := start(ctx); err != nil {

@@ -561,7 +561,8 @@ type ClientInterface interface {
 	// ListAvailability The stock of several products, as of one moment, or of all of them in pages.
 	//
 	// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
-	// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
+	// their id; `next_cursor` leads to the next and is absent on the last.
+	// Through the gateway: everybody with a token, who names products; without, operators and admins.
 	//
 	// Corresponds with GET /api/inventory (the `ListAvailability` operationId).
 	ListAvailability(ctx context.Context, params *ListAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -582,12 +583,14 @@ type ClientInterface interface {
 
 	// ListLowStock Items whose available stock has come down to their threshold, by location.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 	ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListMostReserved The products of which most is reserved, most first.
 	//
-	// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+	// Of the same moment as the statistics. Products of which nothing is reserved are left out. Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
 	ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -677,23 +680,30 @@ type ClientInterface interface {
 
 	// GetStatistics Figures over all stock, as of a moment.
 	//
-	// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
-	// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+	// Computed aside from requests and remembered: renewed when they are asked for and older than 50 times what the
+	// computation takes, a second in a small inventory; `as_of` says of when they are. The first call waits for them.
+	// Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
 	GetStatistics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAvailability Whether a quantity of a product is available, and where.
 	//
+	// Through the gateway: everybody with a token.
+	//
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
 	GetAvailability(ctx context.Context, productID openapi_types.UUID, params *GetAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
 	ListHolds(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListLedger Every change of this product's stock, newest first.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
 	ListLedger(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -702,7 +712,8 @@ type ClientInterface interface {
 // ListAvailability The stock of several products, as of one moment, or of all of them in pages.
 //
 // With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
-// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
+// their id; `next_cursor` leads to the next and is absent on the last.
+// Through the gateway: everybody with a token, who names products; without, operators and admins.
 //
 // Corresponds with GET /api/inventory (the `ListAvailability` operationId).
 func (c *restClient) ListAvailability(ctx context.Context, params *ListAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -753,6 +764,8 @@ func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, b
 
 // ListLowStock Items whose available stock has come down to their threshold, by location.
 //
+// Through the gateway: operators and admins.
+//
 // Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListLowStockRequest(c.Server, params)
@@ -768,7 +781,7 @@ func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParam
 
 // ListMostReserved The products of which most is reserved, most first.
 //
-// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+// Of the same moment as the statistics. Products of which nothing is reserved are left out. Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
 func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -978,8 +991,9 @@ func (c *restClient) Return(ctx context.Context, reservationID ReservationID, bo
 
 // GetStatistics Figures over all stock, as of a moment.
 //
-// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
-// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+// Computed aside from requests and remembered: renewed when they are asked for and older than 50 times what the
+// computation takes, a second in a small inventory; `as_of` says of when they are. The first call waits for them.
+// Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
 func (c *restClient) GetStatistics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -996,6 +1010,8 @@ func (c *restClient) GetStatistics(ctx context.Context, reqEditors ...RequestEdi
 
 // GetAvailability Whether a quantity of a product is available, and where.
 //
+// Through the gateway: everybody with a token.
+//
 // Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
 func (c *restClient) GetAvailability(ctx context.Context, productID openapi_types.UUID, params *GetAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetAvailabilityRequest(c.Server, productID, params)
@@ -1011,6 +1027,8 @@ func (c *restClient) GetAvailability(ctx context.Context, productID openapi_type
 
 // ListHolds Who holds this product's stock, and until when; the earliest deadline first.
 //
+// Through the gateway: operators and admins.
+//
 // Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
 func (c *restClient) ListHolds(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListHoldsRequest(c.Server, productID, params)
@@ -1025,6 +1043,8 @@ func (c *restClient) ListHolds(ctx context.Context, productID openapi_types.UUID
 }
 
 // ListLedger Every change of this product's stock, newest first.
+//
+// Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
 func (c *restClient) ListLedger(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1827,7 +1847,8 @@ type ClientWithResponsesInterface interface {
 	// ListAvailabilityWithResponse The stock of several products, as of one moment, or of all of them in pages.
 	//
 	// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
-	// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
+	// their id; `next_cursor` leads to the next and is absent on the last.
+	// Through the gateway: everybody with a token, who names products; without, operators and admins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1850,6 +1871,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
@@ -1857,7 +1880,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListMostReservedWithResponse The products of which most is reserved, most first.
 	//
-	// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+	// Of the same moment as the statistics. Products of which nothing is reserved are left out. Through the gateway: operators and admins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1951,8 +1974,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetStatisticsWithResponse Figures over all stock, as of a moment.
 	//
-	// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
-	// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+	// Computed aside from requests and remembered: renewed when they are asked for and older than 50 times what the
+	// computation takes, a second in a small inventory; `as_of` says of when they are. The first call waits for them.
+	// Through the gateway: operators and admins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1961,6 +1985,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetAvailabilityWithResponse Whether a quantity of a product is available, and where.
 	//
+	// Through the gateway: everybody with a token.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
@@ -1968,12 +1994,16 @@ type ClientWithResponsesInterface interface {
 
 	// ListHoldsWithResponse Who holds this product's stock, and until when; the earliest deadline first.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
 	ListHoldsWithResponse(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*ListHoldsResponse, error)
 
 	// ListLedgerWithResponse Every change of this product's stock, newest first.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2663,7 +2693,8 @@ func (r ListLedgerResponse) ContentType() string {
 // ListAvailabilityWithResponse The stock of several products, as of one moment, or of all of them in pages.
 //
 // With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
-// their id; `next_cursor` leads to the next and is absent on the last. Through the gateway a customer names products.
+// their id; `next_cursor` leads to the next and is absent on the last.
+// Through the gateway: everybody with a token, who names products; without, operators and admins.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2704,6 +2735,8 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, reservati
 
 // ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
 //
+// Through the gateway: operators and admins.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
@@ -2717,7 +2750,7 @@ func (c *ClientWithResponses) ListLowStockWithResponse(ctx context.Context, para
 
 // ListMostReservedWithResponse The products of which most is reserved, most first.
 //
-// Of the same moment as the statistics. Products of which nothing is reserved are left out.
+// Of the same moment as the statistics. Products of which nothing is reserved are left out. Through the gateway: operators and admins.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2883,8 +2916,9 @@ func (c *ClientWithResponses) ReturnWithResponse(ctx context.Context, reservatio
 
 // GetStatisticsWithResponse Figures over all stock, as of a moment.
 //
-// Computed aside from requests and remembered: at most as old as 50 times what the computation takes, and
-// one second in a small inventory; `as_of` says of when the figures are. The first call after a start waits for them.
+// Computed aside from requests and remembered: renewed when they are asked for and older than 50 times what the
+// computation takes, a second in a small inventory; `as_of` says of when they are. The first call waits for them.
+// Through the gateway: operators and admins.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2899,6 +2933,8 @@ func (c *ClientWithResponses) GetStatisticsWithResponse(ctx context.Context, req
 
 // GetAvailabilityWithResponse Whether a quantity of a product is available, and where.
 //
+// Through the gateway: everybody with a token.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
@@ -2912,6 +2948,8 @@ func (c *ClientWithResponses) GetAvailabilityWithResponse(ctx context.Context, p
 
 // ListHoldsWithResponse Who holds this product's stock, and until when; the earliest deadline first.
 //
+// Through the gateway: operators and admins.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
@@ -2924,6 +2962,8 @@ func (c *ClientWithResponses) ListHoldsWithResponse(ctx context.Context, product
 }
 
 // ListLedgerWithResponse Every change of this product's stock, newest first.
+//
+// Through the gateway: operators and admins.
 //
 // Returns a wrapper object for the known response body format(s).
 //

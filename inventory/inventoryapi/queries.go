@@ -27,8 +27,9 @@ type Page struct {
 type Queries interface {
 	// List returns the stock of all products, by product id.
 	List(ctx context.Context, page Page) (AvailabilityList, error)
-	// Statistics returns figures over all stock. They are remembered: AsOf tells of when they are, at
-	// most 50 times what computing them takes ago, or one second where that takes no time.
+	// Statistics returns figures over all stock. They are remembered, and renewed aside when they are
+	// asked for and older than 50 times what computing them takes, at least a second; AsOf tells of when
+	// they are.
 	Statistics(ctx context.Context) (Statistics, error)
 	// MostReserved returns the products of which most units are reserved, most first, as of the same
 	// moment as Statistics; limit is at most MaxMostReserved, and DefaultMostReserved where 0.
