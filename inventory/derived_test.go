@@ -2,12 +2,15 @@ package inventory_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/db/migrations"
 	"holdfast/internal/database"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
@@ -77,6 +80,35 @@ func TestEndedInTheSameBatch(t *testing.T) {
 	_, err = s.API.Return(t.Context(), later.ReservationID, inventorytest.ReturnOf())
 	require.NoError(t, err, "what changes an ended reservation closes nothing again")
 	require.Zero(t, openLines(t, s.Pool))
+	inventorytest.RequireConsistent(t, s.Pool)
+
+	_, err = s.Pool.Exec(t.Context(), "UPDATE reservation_lines SET open = true")
+	var refused *pgconn.PgError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "reservation_lines_closed_is_final", refused.ConstraintName)
+}
+
+// TestLinesThatExistedAreClosed: the migration that adds the boolean takes it from the reservations.
+func TestLinesThatExistedAreClosed(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	p := s.Stock(t, 10)
+	ended := inventorytest.NewReserve(inventorytest.Line(p, 1))
+	for _, in := range []inventoryapi.ReserveRequest{ended, inventorytest.NewReserve(inventorytest.Line(p, 2))} {
+		_, err := s.API.Reserve(t.Context(), in)
+		require.NoError(t, err)
+	}
+	_, err := s.API.Confirm(t.Context(), ended.ReservationID, inventorytest.Resolve())
+	require.NoError(t, err)
+	script, err := migrations.FS.ReadFile("inventory/00007_queries.sql")
+	require.NoError(t, err)
+	up, down, found := strings.Cut(string(script), "-- +goose Down")
+	require.True(t, found)
+	for _, sql := range []string{down, up} {
+		_, err = s.Pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, openLines(t, s.Pool))
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 

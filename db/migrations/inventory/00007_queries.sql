@@ -20,6 +20,21 @@ ALTER TABLE reservation_lines ALTER COLUMN open SET DEFAULT true;
 -- millions and those that hold something do not; its size is also what counting them costs.
 CREATE INDEX reservation_lines_open_idx ON reservation_lines (item_id, reservation_id) WHERE open;
 
+-- A reservation that ended is never revived, so a closed line is never opened. That the lines of one
+-- that ends are closed is the writer's to count: a trigger that looked would add two thirds to the
+-- cost of ending a reservation. This one costs a comparison.
+-- +goose StatementBegin
+CREATE FUNCTION reservation_lines_keep_closed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'line % of reservation % is closed, which is final', OLD.line_no, OLD.reservation_id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'reservation_lines_closed_is_final';
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER reservation_lines_closed_is_final BEFORE UPDATE ON reservation_lines
+    FOR EACH ROW WHEN (NEW.open AND NOT OLD.open)
+    EXECUTE FUNCTION reservation_lines_keep_closed();
+
 -- An item's history, newest first and in pages; without it each page would read the whole ledger.
 CREATE INDEX stock_ledger_item_idx ON stock_ledger (item_id, ledger_id);
 -- The planner knows no item but the average one, whose few entries are best read at once and sorted;
@@ -30,6 +45,8 @@ ALTER TABLE stock_ledger ALTER COLUMN item_id SET (n_distinct = 200);
 -- +goose Down
 ALTER TABLE stock_ledger ALTER COLUMN item_id RESET (n_distinct);
 DROP INDEX stock_ledger_item_idx;
+DROP TRIGGER reservation_lines_closed_is_final ON reservation_lines;
+DROP FUNCTION reservation_lines_keep_closed();
 DROP INDEX reservation_lines_open_idx;
 ALTER TABLE reservation_lines DROP COLUMN open;
 DROP INDEX items_low_stock_idx;
