@@ -124,9 +124,9 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 		INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after,
 			version_after, reservation_id, actor, created_at)
 		SELECT id, item_id, 1, 'reserved', 0, 1, 10, 1, 1, id, 'test', now() FROM made;
-		INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+		INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers,
 			created_at, available_at, published_at)
-		SELECT id, 'reservation', id, 1, 'inventory.reserved', 1, '{}', now(), now(), CASE WHEN n % 100 > 0 THEN now() END FROM made;`)
+		SELECT id, 'reservation', id, 1, 'inventory.reserved', 1, '{}', '{}', now(), now(), CASE WHEN n % 100 > 0 THEN now() END FROM made;`)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "ANALYZE")
 	require.NoError(t, err)
