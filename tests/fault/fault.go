@@ -2,9 +2,10 @@
 // service, gives the proxy's address to whoever calls that service, and then changes what the proxy
 // does while traffic flows.
 //
-// HTTP stands before an HTTP service, Postgres before PostgreSQL, GRPC before Temporal. Each can be
-// switched up, down or hanging (Switch) and can be given rules that act on single requests (Rule). The
-// most useful one performs a request and loses its answer: the caller cannot know whether it was done.
+// HTTP stands before an HTTP service, Postgres before PostgreSQL, GRPC before Temporal, TCP before
+// anything else. Each can be switched up, down or hanging (Switch); all but TCP can be given rules that
+// act on single requests (Rule). The most useful one performs a request and loses its answer: the caller
+// cannot know whether it was done.
 //
 // All of it is safe for concurrent use, listens on 127.0.0.1 only and ends with its test.
 package fault
