@@ -1,0 +1,297 @@
+// Package cache keeps the availability of products in Redis, aside of the database: read first, filled
+// after a miss, invalidated by each commit. Nothing is ever decided by it; a reserve reads the stock
+// under lock, or checks its version, in the database. So whatever the cache says, nothing is oversold.
+//
+// What keeps it right
+//
+//   - Every value carries the version of each of its locations. A commit raises the versions that are
+//     known and drops the value, so that a reader who comes back late with what it read before the
+//     commit is refused, by a script that compares and stores in one step. The versions outlive the
+//     value: for five minutes after a commit, while no reader holds a value for more than seconds.
+//   - A value can only be stored in the epoch in which it was looked for. The epoch's name goes with
+//     everything else when Redis loses its data, so that neither FLUSHALL nor the restart of an empty
+//     server, which both forget the versions, lets an old value in.
+//   - When Redis fails, or does not answer in time, this process stops using it at once, remembers what
+//     it could not invalidate, and asks again in the background. Only once all of that is delivered are
+//     its reads from the cache again. When too much has to be remembered, a new epoch makes everything
+//     that is stored void.
+//
+// What a reader may see: after a commit's answer this process never returns older stock, whatever
+// happens to Redis, and neither does another replica while the process that committed reaches Redis.
+// While it does not, another replica that does may return values from before the commit, until the
+// commit's invalidation is delivered or, at the latest, the value's time to live is over: 5.5 minutes.
+// The same bound holds for values that Redis itself brings back, by a fail-over to a replica that was
+// behind or a restart from a file that misses the last second. Run the cache without persistence.
+package cache
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// prefix begins every key. Its number is that of the value's form: who changes what a value holds
+// raises it, so that the two versions of a rolling update do not read each other's.
+const prefix = "holdfast:inventory:v1:availability:"
+
+// DefaultTimeout bounds each call of Redis. A read that waits longer is better served by the database.
+const DefaultTimeout = 100 * time.Millisecond
+
+var (
+	//go:embed get.lua
+	getSource string
+	//go:embed set.lua
+	setSource string
+	//go:embed invalidate.lua
+	invalidateSource string
+)
+
+// Cache is a cache of availability. Its methods do not fail: where Redis does, they do nothing. It is
+// safe for concurrent use.
+type Cache struct {
+	client  *redis.Client
+	log     *slog.Logger
+	keys    string // their prefix
+	timeout time.Duration
+	metrics *metrics
+
+	get, set, invalidate *redis.Script // sent by their hash, and in full to a server that has not seen it
+
+	state atomic.Int32 // away, catchingUp or inUse; changed under mu
+
+	mu          sync.Mutex
+	undelivered backlog
+	redelivers  bool // a goroutine does
+	closed      bool
+	running     sync.WaitGroup
+	life        context.Context
+	end         context.CancelFunc
+}
+
+// Options says how a cache is made; all but the client may be absent.
+type Options struct {
+	Client   *redis.Client
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+	Timeout  time.Duration // of one call; DefaultTimeout where 0
+	Prefix   string        // before every key, to keep apart those who share a server
+}
+
+// New returns a cache. The caller closes it before the client.
+func New(o Options) *Cache {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	c := &Cache{
+		client: o.Client, log: o.Log, keys: o.Prefix + prefix, timeout: o.Timeout,
+		get: redis.NewScript(getSource), set: redis.NewScript(setSource), invalidate: redis.NewScript(invalidateSource),
+		undelivered: newBacklog(),
+	}
+	c.metrics = newMetrics(o.Registry, c)
+	c.life, c.end = context.WithCancel(context.Background())
+	c.state.Store(inUse)
+	return c
+}
+
+// Close stops what runs in the background. What could not be invalidated yet is left to its time to
+// live.
+func (c *Cache) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.state.Store(away)
+	c.mu.Unlock()
+	c.end()
+	c.running.Wait()
+}
+
+// Ping reports whether the cache is in use and answers.
+func (c *Cache) Ping(ctx context.Context) error {
+	if c.state.Load() != inUse {
+		return fmt.Errorf("the cache is not used since it failed; %d invalidations are to be delivered", c.backlogSize())
+	}
+	return c.call(ctx, "ping", func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
+}
+
+// Answer is what the cache knows of products.
+type Answer struct {
+	// Epoch is for storing what is read from the database because of this answer.
+	Epoch  string
+	Values map[uuid.UUID]inventoryapi.Availability
+	// Missing says of each product without a value what is known of its versions, in no particular form.
+	// As long as that is the same, no change of the product was committed and invalidated in between.
+	Missing map[uuid.UUID]string
+}
+
+// Get looks products up, all in one round trip; each is named once. It reports false when the cache
+// cannot tell and must not be filled either.
+func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
+	if c.state.Load() != inUse {
+		c.metrics.requests.WithLabelValues("bypassed").Add(float64(len(products)))
+		return Answer{}, false
+	}
+	var replies []any
+	err := c.call(ctx, "get", func(ctx context.Context) (err error) {
+		replies, err = c.get.Run(ctx, c.client, c.keysOf(products), uuid.NewString()).Slice()
+		if err == nil && len(replies) != len(products)+1 {
+			err = fmt.Errorf("%d replies about %d products", len(replies), len(products))
+		}
+		return err
+	})
+	if err != nil {
+		c.metrics.requests.WithLabelValues("error").Add(float64(len(products)))
+		c.fail(err, nil)
+		return Answer{}, false
+	}
+	a := Answer{Values: make(map[uuid.UUID]inventoryapi.Availability, len(products)), Missing: map[uuid.UUID]string{}}
+	a.Epoch, _ = replies[0].(string)
+	for i, id := range products {
+		if raw, ok := replies[i+1].(string); ok {
+			if value, err := decode(raw); err == nil && value.ProductID == id {
+				a.Values[id] = value
+				continue
+			}
+		}
+		a.Missing[id] = fmt.Sprint(a.Epoch, replies[i+1])
+	}
+	c.metrics.requests.WithLabelValues("hit").Add(float64(len(a.Values)))
+	c.metrics.requests.WithLabelValues("miss").Add(float64(len(a.Missing)))
+	return a, true
+}
+
+// Set stores values that were read from the database after Get had answered with the given epoch, and
+// refuses those that are older than what is known by now.
+func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Availability) {
+	if len(values) == 0 || c.state.Load() != inUse {
+		return
+	}
+	products, args := make([]uuid.UUID, 0, len(values)), []any{epoch}
+	for _, v := range values {
+		raw, err := encode(v)
+		if err != nil {
+			c.log.ErrorContext(ctx, "an availability cannot be cached", "product", v.ProductID, "error", err)
+			continue
+		}
+		products = append(products, v.ProductID)
+		args = append(args, ttl(v).Milliseconds(), raw, v.Version, len(v.Locations))
+		for _, l := range v.Locations {
+			args = append(args, l.Location, l.Version)
+		}
+	}
+	err := c.call(ctx, "set", func(ctx context.Context) error {
+		refused, err := c.set.Run(ctx, c.client, c.keysOf(products), args...).Int()
+		c.metrics.refused.Add(float64(refused))
+		return err
+	})
+	if err != nil {
+		c.fail(err, nil)
+	}
+}
+
+// Change is what a commit did to the stock of a product at one location.
+type Change struct {
+	Product  uuid.UUID
+	Location string
+	Version  int64 // after
+	Deleted  bool  // the product is not kept there any longer
+}
+
+// Invalidate drops what changes made stale; it is called once they are committed and before anybody is
+// told. The order of calls does not matter. When Redis does not take them they are remembered, and no
+// read of this process is from the cache before it has.
+func (c *Cache) Invalidate(ctx context.Context, changes []Change) {
+	if len(changes) == 0 {
+		return
+	}
+	if c.remember(changes) {
+		return
+	}
+	if err := c.send(ctx, changes); err != nil {
+		c.fail(err, changes)
+		return
+	}
+	c.metrics.invalidations.WithLabelValues("delivered").Add(float64(len(changes)))
+}
+
+// maxKeys bounds the products of one script: a server does nothing else meanwhile.
+const maxKeys = 256
+
+// send has changes invalidated, all of a product's in one step.
+func (c *Cache) send(ctx context.Context, changes []Change) error {
+	byProduct := make(map[uuid.UUID][]Change, len(changes))
+	products := make([]uuid.UUID, 0, len(changes))
+	for _, ch := range changes {
+		if byProduct[ch.Product] == nil {
+			products = append(products, ch.Product)
+		}
+		byProduct[ch.Product] = append(byProduct[ch.Product], ch)
+	}
+	for len(products) > 0 {
+		part := products[:min(maxKeys, len(products))]
+		products = products[len(part):]
+		args := []any{remembered.Milliseconds()}
+		for _, p := range part {
+			args = append(args, len(byProduct[p]))
+			for _, ch := range byProduct[p] {
+				args = append(args, ch.field(), ch.Version)
+			}
+		}
+		err := c.call(ctx, "invalidate", func(ctx context.Context) error {
+			return c.invalidate.Run(ctx, c.client, c.keysOf(part), args...).Err()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (ch Change) field() string {
+	if ch.Deleted {
+		return "gone:" + ch.Location
+	}
+	return "at:" + ch.Location
+}
+
+// call runs one command with its deadline. That of the caller does not count: it would look as if Redis
+// had failed, and this one is short.
+func (c *Cache) call(ctx context.Context, operation string, command func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+	defer cancel()
+	start := time.Now()
+	err := command(ctx)
+	c.metrics.duration.WithLabelValues(operation).Observe(time.Since(start).Seconds())
+	return err
+}
+
+func (c *Cache) epochKey() string { return c.keys + "epoch" }
+
+// keysOf are a script's keys: the epoch's and the products'.
+func (c *Cache) keysOf(products []uuid.UUID) []string {
+	keys := make([]string, 1, len(products)+1)
+	keys[0] = c.epochKey()
+	var key strings.Builder
+	for _, p := range products {
+		key.Reset()
+		key.WriteString(c.keys)
+		key.WriteString(p.String())
+		keys = append(keys, key.String())
+	}
+	return keys
+}

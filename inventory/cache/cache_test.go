@@ -1,0 +1,278 @@
+package cache_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/redisclient"
+	"holdfast/internal/testenv"
+	"holdfast/inventory/cache"
+	"holdfast/inventory/inventoryapi"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// rig is a cache with keys of this test's own.
+type rig struct {
+	*cache.Cache
+	t        *testing.T
+	client   *redis.Client
+	prefix   string
+	registry *prometheus.Registry
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	return rigAt(t, testenv.Redis(t), "test-"+strings.ToLower(rand.Text()[:10])+":", 10*time.Second)
+}
+
+func rigAt(t *testing.T, url, prefix string, timeout time.Duration) *rig {
+	t.Helper()
+	client, err := redisclient.Open(redisclient.Config{
+		URL: url, PoolSize: 10, DialTimeout: 5 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second,
+	}, "test", nil, nil)
+	require.NoError(t, err)
+	r := &rig{t: t, client: client, prefix: prefix, registry: prometheus.NewRegistry()}
+	r.Cache = cache.New(cache.Options{Client: client, Registry: r.registry, Prefix: prefix, Timeout: timeout})
+	t.Cleanup(func() {
+		r.Close()
+		require.NoError(t, client.Close())
+	})
+	return r
+}
+
+// look returns a product's cached value, if there is one, and the epoch.
+func (r *rig) look(product uuid.UUID) (value inventoryapi.Availability, found bool, epoch string) {
+	r.t.Helper()
+	a, ok := r.Get(r.t.Context(), []uuid.UUID{product})
+	require.True(r.t, ok, "the cache must be in use")
+	value, found = a.Values[product]
+	return value, found, a.Epoch
+}
+
+func (r *rig) put(values ...inventoryapi.Availability) {
+	r.t.Helper()
+	_, _, epoch := r.look(values[0].ProductID)
+	r.Set(r.t.Context(), epoch, values)
+}
+
+func (r *rig) key(product uuid.UUID) string {
+	return r.prefix + "holdfast:inventory:v1:availability:" + product.String()
+}
+
+// at is the availability of a product with the given versions at "near" and, if there is a second one,
+// "far".
+func at(product uuid.UUID, versions ...int64) inventoryapi.Availability {
+	a := inventoryapi.Availability{ProductID: product}
+	for i, v := range versions {
+		a.Version += v
+		a.TotalStock += 1000 + v
+		a.AvailableQuantity += 1000 + v
+		a.Locations = append(a.Locations, inventoryapi.LocationStock{
+			Location: []string{"near", "far"}[i], Quantity: 1000 + v, Available: 1000 + v, Version: v,
+		})
+	}
+	return a
+}
+
+func change(product uuid.UUID, location string, version int64) cache.Change {
+	return cache.Change{Product: product, Location: location, Version: version}
+}
+
+// TestValueComesBackAsItWas, of several products in one look, with and without a value.
+func TestValueComesBackAsItWas(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	one, two, none := uuid.New(), uuid.New(), uuid.New()
+	r.put(at(one, 3, 4), at(two, math.MaxInt32))
+	a, ok := r.Get(t.Context(), []uuid.UUID{one, none, two})
+	require.True(t, ok)
+	require.Equal(t, map[uuid.UUID]inventoryapi.Availability{one: at(one, 3, 4), two: at(two, math.MaxInt32)}, a.Values)
+	require.Contains(t, a.Missing, none)
+	require.Len(t, a.Missing, 1)
+}
+
+// TestStaleValueIsRefused is the known trap: a reader reads, a writer commits and deletes, and the
+// reader stores what it read.
+func TestStaleValueIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		changes []cache.Change // of product zero
+		offered inventoryapi.Availability
+		refused bool
+	}{
+		"read before the change":         {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1), true},
+		"read after the change":          {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 2), false},
+		"read after a later change":      {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 3), false},
+		"one location is old":            {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1, 9), true},
+		"the other location is old":      {[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 4), true},
+		"both are new":                   {[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 5), false},
+		"read before a location was new": {[]cache.Change{change(uuid.Nil, "far", 1)}, at(uuid.Nil, 7), true},
+		"changes out of order":           {[]cache.Change{change(uuid.Nil, "near", 9), change(uuid.Nil, "near", 2)}, at(uuid.Nil, 8), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			_, _, epoch := r.look(uuid.Nil)
+			for _, ch := range c.changes {
+				r.Invalidate(t.Context(), []cache.Change{ch})
+			}
+			r.Set(t.Context(), epoch, []inventoryapi.Availability{c.offered})
+			_, found, _ := r.look(uuid.Nil)
+			require.Equal(t, !c.refused, found)
+			want := 0.0
+			if c.refused {
+				want = 1
+			}
+			require.InDelta(t, want, r.metric("inventory_cache_stale_refused_total", ""), 0)
+		})
+	}
+}
+
+// TestDeletedItem: a value without a location is stale while there is an item, and right once that is
+// deleted; one with it is stale then.
+func TestDeletedItem(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := uuid.New()
+	r.put(at(p, 4, 1))
+	without := at(p, 4)
+	r.put(without)
+	got, _, _ := r.look(p)
+	require.Equal(t, at(p, 4, 1), got, "from before the second location was made")
+
+	r.Invalidate(t.Context(), []cache.Change{{Product: p, Location: "far", Version: 2, Deleted: true}})
+	r.put(at(p, 4, 1))
+	_, found, _ := r.look(p)
+	require.False(t, found, "from before the deletion")
+	r.put(without)
+	_, found, _ = r.look(p)
+	require.False(t, found, "from before the second location was made: the product's version tells")
+	without.Version += 2 // the deleted item's counts on
+	r.put(without)
+	got, _, _ = r.look(p)
+	require.Equal(t, without, got)
+
+	r.Invalidate(t.Context(), []cache.Change{change(p, "far", 3)}) // there again
+	r.put(without)
+	_, found, _ = r.look(p)
+	require.False(t, found)
+	r.put(at(p, 4, 3))
+	_, found, _ = r.look(p)
+	require.True(t, found)
+}
+
+// TestLateInvalidationKeepsNewerValue: somebody read the change and stored it before the writer came to
+// tell of it.
+func TestLateInvalidationKeepsNewerValue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := uuid.New()
+	r.put(at(p, 5))
+	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 5)})
+	_, found, _ := r.look(p)
+	require.True(t, found)
+	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 6)})
+	_, found, _ = r.look(p)
+	require.False(t, found)
+}
+
+// TestLostDataLetsNothingOldIn: a reader looks, a writer commits, Redis loses everything, versions
+// included, and the reader stores.
+func TestLostDataLetsNothingOldIn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := uuid.New()
+	_, _, epoch := r.look(p)
+	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 2)})
+	keys, err := r.client.Keys(t.Context(), r.prefix+"*").Result()
+	require.NoError(t, err)
+	require.Len(t, keys, 2)
+	require.NoError(t, r.client.Del(t.Context(), keys...).Err()) // what FLUSHALL does to the tests' shared server
+	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	_, found, next := r.look(p)
+	require.False(t, found)
+	require.NotEqual(t, epoch, next)
+	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	_, found, _ = r.look(p)
+	require.False(t, found, "nor in the epoch after")
+	r.put(at(p, 2))
+	_, found, _ = r.look(p)
+	require.True(t, found)
+}
+
+// TestMissingTellsOfChanges: two who miss a product see the same unless a change was told in between.
+func TestMissingTellsOfChanges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := uuid.New()
+	missing := func() string {
+		a, ok := r.Get(t.Context(), []uuid.UUID{p})
+		require.True(t, ok)
+		require.Contains(t, a.Missing, p)
+		return a.Missing[p]
+	}
+	first := missing()
+	require.Equal(t, first, missing())
+	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 2)})
+	second := missing()
+	require.NotEqual(t, first, second)
+	require.Equal(t, second, missing())
+	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 3)})
+	require.NotEqual(t, second, missing())
+}
+
+// TestTimeToLive is bounded, shorter where stock is low, and not the same for all.
+func TestTimeToLive(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for name, c := range map[string]struct {
+		available int64
+		base      time.Duration
+	}{"plenty": {11, 5 * time.Minute}, "low": {10, time.Minute}, "none": {0, time.Minute}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seen := map[time.Duration]bool{}
+			for range 50 {
+				p := uuid.New()
+				a := at(p, 1, 1)
+				a.Locations[1].Available = c.available
+				_, _, epoch := r.look(p)
+				r.Set(t.Context(), epoch, []inventoryapi.Availability{a})
+				left, err := r.client.PTTL(t.Context(), r.key(p)).Result()
+				require.NoError(t, err)
+				require.LessOrEqual(t, left, c.base*11/10)
+				require.Greater(t, left, c.base*9/10-2*time.Second)
+				seen[left] = true
+			}
+			require.Greater(t, len(seen), 10)
+		})
+	}
+	p := uuid.New()
+	r.look(p)
+	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 1)})
+	left, err := r.client.PTTL(t.Context(), r.key(p)).Result()
+	require.NoError(t, err)
+	require.Greater(t, left, 4*time.Minute, "versions are remembered")
+}
+
+// TestValueHasTheFormOfItsVersion: whoever changes what a value holds raises the version in the keys'
+// prefix, and then this test.
+func TestValueHasTheFormOfItsVersion(t *testing.T) {
+	t.Parallel()
+	raw, err := json.Marshal(inventoryapi.Availability{Locations: []inventoryapi.LocationStock{{}}})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"product_id":"00000000-0000-0000-0000-000000000000","total_stock":0,"reserved_quantity":0,"available_quantity":0,
+		"requested_quantity":0,"is_available":false,"version":0,
+		"locations":[{"location":"","quantity":0,"reserved":0,"available":0,"version":0}]}`, string(raw))
+	require.Equal(t, "v1", strings.Split(newRig(t).key(uuid.Nil), ":")[3])
+}

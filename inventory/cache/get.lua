@@ -1,0 +1,20 @@
+-- Looks products up. KEYS: the epoch, then one hash per product. ARGV: a name for a new epoch.
+-- Answers the epoch and, for each product, its value (a string), or else what is known of its versions
+-- (a list).
+local epoch = redis.call('GET', KEYS[1])
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('SET', KEYS[1], epoch)
+end
+local answer = {epoch}
+for i = 2, #KEYS do
+  local known = redis.call('HMGET', KEYS[i], 'epoch', 'value')
+  if known[1] ~= epoch then
+    answer[i] = {} -- nothing, or something of an epoch that has ended
+  elseif known[2] then
+    answer[i] = known[2]
+  else
+    answer[i] = redis.call('HGETALL', KEYS[i])
+  end
+end
+return answer

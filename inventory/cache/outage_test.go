@@ -1,0 +1,169 @@
+package cache_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/testenv"
+	"holdfast/inventory/cache"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/tests/fault"
+)
+
+// metric sums a metric of the given name over those of its series that have the label's value, if one
+// is given.
+func (r *rig) metric(name, label string) (sum float64) {
+	r.t.Helper()
+	families, err := r.registry.Gather()
+	require.NoError(r.t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// newFaultyRig is a cache behind a proxy, and one that reaches the same Redis past it.
+func newFaultyRig(t *testing.T) (faulty, direct *rig, proxy *fault.TCP) {
+	t.Helper()
+	direct = newRig(t)
+	o, err := redis.ParseURL(testenv.Redis(t))
+	require.NoError(t, err)
+	proxy = fault.NewTCP(t, o.Addr)
+	return rigAt(t, "redis://"+proxy.Address(), direct.prefix, cache.DefaultTimeout), direct, proxy
+}
+
+// inUse waits until reads are from the cache again.
+func (r *rig) inUse() {
+	r.t.Helper()
+	require.Eventually(r.t, func() bool { return r.metric("inventory_cache_up", "") == 1 }, 20*time.Second, 5*time.Millisecond)
+}
+
+// outages are the ways in which Redis can be away.
+func outages(t *testing.T, test func(t *testing.T, begin func(*fault.TCP))) {
+	t.Helper()
+	for name, begin := range map[string]func(*fault.TCP){"down": (*fault.TCP).Down, "hanging": (*fault.TCP).Hang} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, begin)
+		})
+	}
+}
+
+// TestUndeliveredInvalidationArrives: what was committed while Redis was away is made known as soon as
+// it is back, and before this process trusts what it finds there.
+func TestUndeliveredInvalidationArrives(t *testing.T) {
+	t.Parallel()
+	outages(t, func(t *testing.T, begin func(*fault.TCP)) {
+		r, other, proxy := newFaultyRig(t)
+		p := uuid.New()
+		other.put(at(p, 1))
+		_, found, _ := r.look(p)
+		require.True(t, found)
+
+		begin(proxy)
+		start := time.Now()
+		r.Invalidate(t.Context(), []cache.Change{change(p, "near", 2)})
+		require.Less(t, time.Since(start), 2*time.Second)
+		for v := int64(3); v < 100; v++ { // what follows costs nothing
+			r.Invalidate(t.Context(), []cache.Change{change(p, "near", v)})
+			_, ok := r.Get(t.Context(), []uuid.UUID{p})
+			require.False(t, ok)
+			r.Set(t.Context(), "any", []inventoryapi.Availability{at(p, 1)})
+		}
+		require.Less(t, time.Since(start), 3*time.Second)
+		require.Error(t, r.Ping(t.Context()))
+		_, found, _ = other.look(p)
+		require.True(t, found, "another replica cannot know yet")
+		require.InDelta(t, 1, r.metric("inventory_cache_undelivered_invalidations", ""), 0)
+		require.InDelta(t, 97, r.metric("inventory_cache_requests_total", "bypassed"), 0)
+
+		proxy.Up()
+		r.inUse()
+		_, found, _ = r.look(p)
+		require.False(t, found)
+		other.put(at(p, 98))
+		_, found, _ = other.look(p)
+		require.False(t, found, "the versions are known as well")
+		other.put(at(p, 99))
+		_, found, _ = r.look(p)
+		require.True(t, found)
+		require.Zero(t, r.metric("inventory_cache_undelivered_invalidations", ""))
+		require.InDelta(t, 98, r.metric("inventory_cache_invalidations_total", "deferred"), 0)
+		require.InDelta(t, 1, r.metric("inventory_cache_invalidations_total", "redelivered"), 0)
+		require.NoError(t, r.Ping(t.Context()))
+	})
+}
+
+// TestTooMuchToRemember: then everything that is stored becomes void, and nothing read before comes in.
+func TestTooMuchToRemember(t *testing.T) {
+	t.Parallel()
+	r, other, proxy := newFaultyRig(t)
+	known := uuid.New()
+	other.put(at(known, 1))
+	_, _, epoch := other.look(known)
+	proxy.Down()
+	r.Invalidate(t.Context(), []cache.Change{change(known, "near", 2)})
+	many := make([]cache.Change, 10_000)
+	for i := range many {
+		many[i] = change(uuid.New(), "near", 1)
+	}
+	r.Invalidate(t.Context(), many)
+	require.Zero(t, r.metric("inventory_cache_undelivered_invalidations", ""), "none of them by itself")
+	_, found, _ := other.look(known)
+	require.True(t, found)
+
+	proxy.Up()
+	r.inUse()
+	for _, c := range []*rig{r, other} {
+		_, found, next := c.look(known)
+		require.False(t, found)
+		require.NotEqual(t, epoch, next)
+	}
+	other.Set(t.Context(), epoch, []inventoryapi.Availability{at(known, 1)})
+	_, found, _ = r.look(known)
+	require.False(t, found)
+	other.put(at(known, 2))
+	_, found, _ = r.look(known)
+	require.True(t, found)
+}
+
+// TestFailedReadTakesTheCacheOutOfUse: a read notices as well as a write.
+func TestFailedReadTakesTheCacheOutOfUse(t *testing.T) {
+	t.Parallel()
+	outages(t, func(t *testing.T, begin func(*fault.TCP)) {
+		r, _, proxy := newFaultyRig(t)
+		r.look(uuid.New())
+		begin(proxy)
+		start := time.Now()
+		_, ok := r.Get(t.Context(), []uuid.UUID{uuid.New()})
+		require.False(t, ok)
+		require.Less(t, time.Since(start), 2*time.Second)
+		require.InDelta(t, 1, r.metric("inventory_cache_requests_total", "error"), 0)
+		proxy.Up()
+		r.inUse()
+		r.look(uuid.New())
+	})
+}
+
+// TestCloseDuringAnOutage waits for nothing.
+func TestCloseDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	outages(t, func(t *testing.T, begin func(*fault.TCP)) {
+		r, _, proxy := newFaultyRig(t)
+		begin(proxy)
+		r.Invalidate(t.Context(), []cache.Change{change(uuid.New(), "near", 2)})
+		start := time.Now()
+		r.Close()
+		require.Less(t, time.Since(start), 2*time.Second)
+		_, ok := r.Get(t.Context(), []uuid.UUID{uuid.New()})
+		require.False(t, ok)
+	})
+}

@@ -1,0 +1,125 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// retryPause is the time between two attempts to reach a Redis that failed. Only the background waits
+// for them: reads and writes do without the cache meanwhile.
+const retryPause = 250 * time.Millisecond
+
+// The states of a cache.
+const (
+	away       int32 = iota // Redis failed: nobody but the background asks it
+	catchingUp              // it answers again: changes go to it, and reads do without until it has all
+	inUse
+)
+
+// fail takes the cache out of use because of err, and remembers what Redis has to be told before it is
+// used again. It returns at once.
+func (c *Cache) fail(err error, changes []Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deferred(changes)
+	c.state.Store(away)
+	if c.redelivers || c.closed {
+		return
+	}
+	c.redelivers = true
+	c.log.Warn("the cache does not answer; availability is read from the database until it does", "error", err)
+	c.running.Go(c.redeliver)
+}
+
+// remember keeps changes for later and reports true, if Redis is away.
+func (c *Cache) remember(changes []Change) bool {
+	if c.state.Load() != away {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Load() != away {
+		return false
+	}
+	c.deferred(changes)
+	return true
+}
+
+func (c *Cache) deferred(changes []Change) {
+	c.undelivered.add(changes...)
+	c.metrics.invalidations.WithLabelValues("deferred").Add(float64(len(changes)))
+}
+
+// redeliver asks Redis until it has taken everything, and puts the cache back into use.
+func (c *Cache) redeliver() {
+	began := time.Now()
+	pause := time.NewTimer(retryPause)
+	defer pause.Stop()
+	for {
+		select {
+		case <-c.life.Done():
+			return
+		case <-pause.C:
+		}
+		for c.deliver() == nil {
+			if c.resume() {
+				c.log.Info("the cache is in use again", "after", time.Since(began).Round(time.Millisecond))
+				return
+			}
+		}
+		pause.Reset(retryPause)
+	}
+}
+
+// deliver hands over what is undelivered now. What does not arrive stays undelivered.
+func (c *Cache) deliver() error {
+	c.mu.Lock()
+	batch := c.undelivered
+	c.undelivered = newBacklog()
+	c.mu.Unlock()
+
+	var err error
+	switch changes := batch.changes(); {
+	case batch.everything:
+		err = c.call(c.life, "invalidate", func(ctx context.Context) error {
+			return c.client.Set(ctx, c.epochKey(), uuid.NewString(), 0).Err()
+		})
+	case len(changes) > 0:
+		if err = c.send(c.life, changes); err == nil {
+			c.metrics.invalidations.WithLabelValues("redelivered").Add(float64(len(changes)))
+		}
+	default:
+		err = c.call(c.life, "ping", func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
+	}
+	if err != nil {
+		c.mu.Lock()
+		c.undelivered.merge(batch)
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// resume puts the cache back into use and reports true, unless more has become undelivered meanwhile.
+// Then changes at least go to Redis by themselves again: else it might never catch up with them.
+func (c *Cache) resume() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return true
+	case !c.undelivered.empty():
+		c.state.Store(catchingUp)
+		return false
+	}
+	c.redelivers = false
+	c.state.Store(inUse)
+	return true
+}
+
+func (c *Cache) backlogSize() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.undelivered.versions)
+}

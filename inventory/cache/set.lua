@@ -1,0 +1,64 @@
+-- Stores values that are not older than what is known. KEYS: the epoch, then one hash per product.
+-- ARGV: the epoch in which the value was looked for; then for each product the time to live in
+-- milliseconds, the value, the product's version, the number of its locations and, for each of them,
+-- code and version. Answers how many values were refused as stale.
+--
+-- A hash holds, beside epoch and value, the highest version known of each location: under "at:" as of
+-- an item that is there, under "gone:" as of one that was deleted.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return #KEYS - 1 -- what was known then is lost, so nobody can say whether they are stale
+end
+local refused, next = 0, 2
+for i = 2, #KEYS do
+  local key = KEYS[i]
+  local ttl, value, version, locations = ARGV[next], ARGV[next + 1], tonumber(ARGV[next + 2]), tonumber(ARGV[next + 3])
+  next = next + 4
+  local offered = {}
+  for _ = 1, locations do
+    offered[ARGV[next]] = ARGV[next + 1]
+    next = next + 2
+  end
+
+  local there, gone, fields = {}, {}, redis.call('HGETALL', key)
+  for f = 1, #fields, 2 do
+    if fields[f] == 'epoch' and fields[f + 1] ~= ARGV[1] then
+      redis.call('DEL', key)
+      there, gone = {}, {}
+      break
+    end
+    if string.sub(fields[f], 1, 3) == 'at:' then
+      there[string.sub(fields[f], 4)] = tonumber(fields[f + 1])
+    elseif string.sub(fields[f], 1, 5) == 'gone:' then
+      gone[string.sub(fields[f], 6)] = tonumber(fields[f + 1])
+    end
+  end
+
+  local stale, sum, highest = false, 0, {}
+  for location, v in pairs(there) do
+    highest[location] = v
+    -- A value without a location is from before its item was made, unless that is deleted again.
+    if v > tonumber(offered[location] or 0) and (offered[location] or v > (gone[location] or 0)) then
+      stale = true
+    end
+  end
+  for location, v in pairs(gone) do
+    highest[location] = math.max(v, highest[location] or 0)
+    if offered[location] and v > tonumber(offered[location]) then
+      stale = true
+    end
+  end
+  for _, v in pairs(highest) do
+    sum = sum + v
+  end
+  -- The product's version is the sum of all its items', the deleted ones included.
+  if stale or sum > version then
+    refused = refused + 1
+  else
+    redis.call('HSET', key, 'epoch', ARGV[1], 'value', value)
+    for location, v in pairs(offered) do
+      redis.call('HSET', key, 'at:' .. location, v)
+    end
+    redis.call('PEXPIRE', key, ttl)
+  end
+end
+return refused
