@@ -106,9 +106,15 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 	reads.Owners = nil
 	reconnects := 0
 	for n := 1; ; n++ {
+		var changes stock.Changes
 		err := s.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
-			return decide(book, batch, answers)
+			var err error
+			changes, err = decide(book, batch, answers)
+			return changes, err
 		})
+		if err == nil || store.Classify(err) == store.Disconnected { // the commit may have happened
+			s.changed(written(changes))
+		}
 		if err == nil {
 			return nil
 		}

@@ -8,7 +8,9 @@ import (
 
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
+	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
+	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/server"
 )
@@ -21,6 +23,7 @@ type Config struct {
 	TTL         time.Duration `env:"RESERVATION_TTL" envDefault:"15m"`         // where a request names none
 	QueueLimit  int           `env:"INVENTORY_QUEUE_LIMIT" envDefault:"10000"` // operations that may wait for their commit
 	Pool        database.Pool
+	Redis       redisclient.Config // of the cache; without one there is none
 }
 
 // Validate reports every rule that the tags cannot say.
@@ -32,7 +35,7 @@ func (c *Config) Validate() error {
 	if c.QueueLimit < 1 {
 		faults = append(faults, fmt.Errorf("INVENTORY_QUEUE_LIMIT is %d; at least 1 operation must be able to wait", c.QueueLimit))
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.Redis.Validate())...)
 }
 
 // Run serves the inventory until ctx ends, then fails readiness and lets requests under way finish.
@@ -43,9 +46,25 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	defer pool.Close()
-	svc := New(Options{Pool: pool, Log: env.Log, Registry: env.Registry, TTL: cfg.TTL, QueueLimit: cfg.QueueLimit})
+	options := Options{Pool: pool, Log: env.Log, Registry: env.Registry, TTL: cfg.TTL, QueueLimit: cfg.QueueLimit}
+	checks := []httpx.Check{{Name: "database", Required: true}}
+	if cfg.Redis.Given() {
+		client, err := redisclient.Open(cfg.Redis, "inventory", env.Log, env.Registry)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = client.Close() }()
+		c := cache.New(cache.Options{Client: client, Log: env.Log, Registry: env.Registry})
+		defer c.Close()
+		options.Cache = c
+		checks = append(checks, httpx.Check{Name: "cache", Probe: c.Ping})
+	} else {
+		env.Log.Info("availability is not cached: REDIS_URL is not set")
+	}
+	svc := New(options)
 	defer svc.Close() // after the server: every request that was accepted has its answer then
-	health := httpx.NewHealth(httpx.Check{Name: "database", Required: true, Probe: svc.Ping})
+	checks[0].Probe = svc.Ping
+	health := httpx.NewHealth(checks...)
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
 	server.Register(router, svc, cfg.ServiceKeys)
 	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)

@@ -31,8 +31,9 @@ type Service struct {
 	ttl     time.Duration
 	metrics *metrics
 
-	committer  *committer
-	statistics *statistics
+	availability *availability
+	committer    *committer
+	statistics   *statistics
 }
 
 var _ inventoryapi.API = (*Service)(nil)
@@ -43,6 +44,7 @@ type Options struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	TTL      time.Duration // of a reservation whose request names none; DefaultTTL where 0
+	Cache    AvailabilityCache
 
 	QueueLimit int // requests that may wait for their batch; DefaultQueueLimit where 0
 }
@@ -62,6 +64,7 @@ func New(o Options) *Service {
 		o.QueueLimit = DefaultQueueLimit
 	}
 	s := &Service{store: store.New(o.Pool), log: o.Log, ttl: o.TTL, metrics: newMetrics(o.Registry)}
+	s.availability = newAvailability(s.store, o.Cache)
 	s.committer = newCommitter(o.QueueLimit, s.commit)
 	promauto.With(o.Registry).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "inventory_queue_requests", Help: "Requests that wait for their batch.",
@@ -75,6 +78,7 @@ func New(o Options) *Service {
 func (s *Service) Close() {
 	s.committer.close()
 	s.statistics.close()
+	s.availability.close()
 }
 
 // Ping reports whether the database answers.
@@ -123,42 +127,6 @@ func (s *Service) GetReservation(ctx context.Context, id uuid.UUID) (inventoryap
 		return out, inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id", "there is no reservation %s", id)
 	}
 	return out, nil
-}
-
-// Availability implements inventoryapi.API.
-func (s *Service) Availability(ctx context.Context, productID uuid.UUID, quantity int64) (inventoryapi.Availability, error) {
-	if err := stock.CheckWanted(quantity); err != nil {
-		return inventoryapi.Availability{}, err
-	}
-	found, err := s.store.Availabilities(ctx, []uuid.UUID{productID})
-	switch {
-	case err != nil:
-		return inventoryapi.Availability{}, unavailable(err)
-	case len(found) == 0:
-		return inventoryapi.Availability{}, inventoryapi.Errorf(inventoryapi.ProductNotFound, "product_id", "there is no stock-keeping of product %s", productID)
-	}
-	return wanting(found[0], quantity), nil
-}
-
-// Availabilities implements inventoryapi.API.
-func (s *Service) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error) {
-	if n := len(productIDs); n == 0 || n > inventoryapi.MaxProducts {
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "product_ids", "name between 1 and %d products", inventoryapi.MaxProducts)
-	}
-	found, err := s.store.Availabilities(ctx, productIDs)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	for i := range found {
-		found[i] = wanting(found[i], 1)
-	}
-	return found, nil
-}
-
-func wanting(a inventoryapi.Availability, quantity int64) inventoryapi.Availability {
-	a.RequestedQuantity = quantity
-	a.IsAvailable = a.AvailableQuantity >= quantity
-	return a
 }
 
 // Receive takes stock in, all receipts in one transaction where none is refused, and creates items
