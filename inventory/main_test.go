@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/database"
+	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
 	"holdfast/internal/testenv"
@@ -44,14 +46,18 @@ func newService(t testing.TB) inventorytest.Subject {
 }
 
 // start runs the real process on a port of its own until the test ends and returns its base URL.
-func start(t testing.TB, databaseURL string) string {
+func start(t testing.TB, databaseURL string) string { return startWithRedis(t, databaseURL, "") }
+
+// startWithRedis is start with a cache.
+func startWithRedis(t testing.TB, databaseURL, redisURL string) string {
 	t.Helper()
 	listening := make(chan net.Addr, 1)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	cfg := inventory.Config{
 		DatabaseURL: databaseURL, Listen: "127.0.0.1:0", ServiceKeys: []string{"another-key", serviceKey}, TTL: inventory.DefaultTTL,
-		Pool: database.Pool{MaxConns: 20},
+		Pool:  database.Pool{MaxConns: 20},
+		Redis: redisclient.Config{URL: redisURL, PoolSize: 10, DialTimeout: 5 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second},
 	}
 	go func() {
 		done <- inventory.Run(ctx, cfg, service.Env{

@@ -163,7 +163,7 @@ func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 	a.Epoch, _ = replies[0].(string)
 	for i, id := range products {
 		if raw, ok := replies[i+1].(string); ok {
-			if value, err := decode(raw); err == nil && value.ProductID == id {
+			if value, ok := decode(id, raw); ok {
 				a.Values[id] = value
 				continue
 			}
@@ -183,13 +183,8 @@ func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Ava
 	}
 	products, args := make([]uuid.UUID, 0, len(values)), []any{epoch}
 	for _, v := range values {
-		raw, err := encode(v)
-		if err != nil {
-			c.log.ErrorContext(ctx, "an availability cannot be cached", "product", v.ProductID, "error", err)
-			continue
-		}
 		products = append(products, v.ProductID)
-		args = append(args, ttl(v).Milliseconds(), raw, v.Version, len(v.Locations))
+		args = append(args, ttl(v).Milliseconds(), encode(v), v.Version, len(v.Locations))
 		for _, l := range v.Locations {
 			args = append(args, l.Location, l.Version)
 		}

@@ -265,8 +265,8 @@ func TestTimeToLive(t *testing.T) {
 	require.Greater(t, left, 4*time.Minute, "versions are remembered")
 }
 
-// TestValueHasTheFormOfItsVersion: whoever changes what a value holds raises the version in the keys'
-// prefix, and then this test.
+// TestValueHasTheFormOfItsVersion: whoever adds to what a value holds stores it as well, raises the
+// version in the keys' prefix, and then changes this test.
 func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	t.Parallel()
 	raw, err := json.Marshal(inventoryapi.Availability{Locations: []inventoryapi.LocationStock{{}}})
@@ -274,5 +274,40 @@ func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	require.JSONEq(t, `{"product_id":"00000000-0000-0000-0000-000000000000","total_stock":0,"reserved_quantity":0,"available_quantity":0,
 		"requested_quantity":0,"is_available":false,"version":0,
 		"locations":[{"location":"","quantity":0,"reserved":0,"available":0,"version":0}]}`, string(raw))
-	require.Equal(t, "v1", strings.Split(newRig(t).key(uuid.Nil), ":")[3])
+	r := newRig(t)
+	require.Equal(t, "v1", strings.Split(r.key(uuid.Nil), ":")[3])
+
+	full := inventoryapi.Availability{
+		ProductID: uuid.New(), TotalStock: 5_000_000_007, ReservedQuantity: 3, AvailableQuantity: 5_000_000_004, Version: 60,
+		Locations: []inventoryapi.LocationStock{
+			{Location: "a-place-with-a-long-name", Quantity: 5_000_000_000, Reserved: 1, Available: 4_999_999_999, Version: 50},
+			{Location: "b", Quantity: 7, Reserved: 2, Available: 5, Version: 9}, // one more version is that of a deleted item
+		},
+	}
+	r.put(full)
+	got, _, _ := r.look(full.ProductID)
+	require.Equal(t, full, got)
+}
+
+// TestForeignValueIsAMiss: what is not of this form, and every part of what is, counts as nothing.
+func TestForeignValueIsAMiss(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := uuid.New()
+	r.put(at(p, 200, 3))
+	whole, err := r.client.HGet(t.Context(), r.key(p), "value").Result()
+	require.NoError(t, err)
+	for i := range len(whole) {
+		require.NoError(t, r.client.HSet(t.Context(), r.key(p), "value", whole[:i]).Err())
+		_, found, _ := r.look(p)
+		require.False(t, found, "the first %d bytes", i)
+	}
+	for _, raw := range []string{whole + "x", `{"product_id":"x"}`, "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
+		require.NoError(t, r.client.HSet(t.Context(), r.key(p), "value", raw).Err())
+		_, found, _ := r.look(p)
+		require.False(t, found)
+	}
+	r.put(at(p, 200, 3))
+	_, found, _ := r.look(p)
+	require.True(t, found)
 }

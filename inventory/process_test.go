@@ -1,0 +1,75 @@
+package inventory_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/testenv"
+	"holdfast/inventory"
+	"holdfast/inventory/inventorytest"
+	"holdfast/tests/fault"
+)
+
+func get(t *testing.T, url string) (int, []byte) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res.StatusCode, body
+}
+
+// TestProcessIsDegradedWithoutRedis: it starts without the Redis it was promised, serves, says so, and
+// takes it into use when it comes.
+func TestProcessIsDegradedWithoutRedis(t *testing.T) {
+	t.Parallel()
+	url, pool := newDatabase(t)
+	o, err := redis.ParseURL(testenv.Redis(t))
+	require.NoError(t, err)
+	proxy := fault.NewTCP(t, o.Addr)
+	proxy.Down()
+	base := startWithRedis(t, url, "redis://"+proxy.Address())
+	s := inventorytest.NewSubject(t, newClient(t, base), pool)
+	p := s.Stock(t, 3)
+	_, err = s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
+	require.NoError(t, err)
+	available, _ := s.Available(t, p)
+	require.EqualValues(t, 2, available)
+
+	ready := func() (status string) {
+		code, body := get(t, base+"/ready")
+		require.Equal(t, http.StatusOK, code)
+		var r struct{ Status string }
+		require.NoError(t, json.Unmarshal(body, &r))
+		return r.Status
+	}
+	require.Equal(t, "degraded", ready())
+	proxy.Up()
+	require.Eventually(t, func() bool { return ready() == "ready" }, 30*time.Second, 20*time.Millisecond)
+	available, _ = s.Available(t, p)
+	require.EqualValues(t, 2, available)
+	available, _ = s.Available(t, p)
+	require.EqualValues(t, 2, available)
+	_, metrics := get(t, base+"/metrics")
+	require.Contains(t, string(metrics), `inventory_cache_requests_total{result="hit"} 1`)
+	require.Contains(t, string(metrics), "inventory_cache_up 1")
+	require.Contains(t, string(metrics), "redis_pool_max_connections 10")
+}
+
+func TestConfigurationOfRedisIsChecked(t *testing.T) {
+	t.Parallel()
+	cfg := inventory.Config{TTL: inventory.DefaultTTL}
+	require.NoError(t, cfg.Validate())
+	cfg.Redis.URL = "nowhere"
+	require.ErrorContains(t, cfg.Validate(), "REDIS_URL")
+}
