@@ -23,7 +23,7 @@ func (r *rig) metric(name, label string) (sum float64) {
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
-				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}
@@ -44,6 +44,15 @@ func newFaultyRig(t *testing.T) (faulty, direct *rig, proxy *fault.TCP) {
 func (r *rig) inUse() {
 	r.t.Helper()
 	require.Eventually(r.t, func() bool { return r.metric("inventory_cache_up", "") == 1 }, 20*time.Second, 5*time.Millisecond)
+}
+
+// triesAgain waits until the background has failed to reach Redis.
+func (r *rig) triesAgain() {
+	r.t.Helper()
+	tries := func() float64 { return r.metric("inventory_cache_duration_seconds", "invalidate") }
+	from := tries()
+	// The second begins when the first has failed.
+	require.Eventually(r.t, func() bool { return tries() >= from+2 }, 20*time.Second, 5*time.Millisecond)
 }
 
 // outages are the ways in which Redis can be away.
@@ -85,6 +94,7 @@ func TestUndeliveredInvalidationArrives(t *testing.T) {
 		require.InDelta(t, 1, r.metric("inventory_cache_undelivered_invalidations", ""), 0)
 		require.InDelta(t, 97, r.metric("inventory_cache_requests_total", "bypassed"), 0)
 
+		r.triesAgain()
 		proxy.Up()
 		r.inUse()
 		_, found, _ = r.look(p)
@@ -120,6 +130,7 @@ func TestTooMuchToRemember(t *testing.T) {
 	_, found, _ := other.look(known)
 	require.True(t, found)
 
+	r.triesAgain()
 	proxy.Up()
 	r.inUse()
 	for _, c := range []*rig{r, other} {
