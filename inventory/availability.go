@@ -138,7 +138,7 @@ func (s *Service) changed(items []stock.Item) {
 	}
 	changes := make([]cache.Change, len(items))
 	for i, it := range items {
-		changes[i] = cache.Change{Product: it.ProductID, Location: it.Location, Version: it.Version}
+		changes[i] = cache.Change{Product: it.ProductID, Location: it.Location, Version: it.Version, Deleted: it.Deleted}
 	}
 	s.availability.cache.Invalidate(context.Background(), changes)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/internal/database"
+	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventorytest"
 	"holdfast/tests/fault"

@@ -12,8 +12,8 @@ import (
 )
 
 const ensureItems = `-- name: EnsureItems :exec
-INSERT INTO items (product_id, location_id)
-SELECT DISTINCT u.product_id, l.location_id
+INSERT INTO items (product_id, location_id, deleted_at)
+SELECT DISTINCT u.product_id, l.location_id, now()
 FROM (SELECT unnest($1::uuid[]) AS product_id, unnest($2::text[]) AS location) u
 JOIN locations l ON l.code = u.location
 WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.product_id = u.product_id AND i.location_id = l.location_id)
@@ -26,8 +26,9 @@ type EnsureItemsParams struct {
 	Locations  []string
 }
 
-// Creates the missing items of product and location pairs, empty. Sorted, so that two writers meet
-// in the same order; an unknown location creates nothing.
+// Creates the missing items of product and location pairs, empty and deleted: whether one comes to be
+// is decided by the request, and a refused one leaves nothing that anybody sees. Sorted, so that two
+// writers meet in the same order; an unknown location creates nothing.
 func (q *Queries) EnsureItems(ctx context.Context, db DBTX, arg EnsureItemsParams) error {
 	_, err := db.Exec(ctx, ensureItems, arg.ProductIds, arg.Locations)
 	return err
@@ -35,7 +36,8 @@ func (q *Queries) EnsureItems(ctx context.Context, db DBTX, arg EnsureItemsParam
 
 const lockItems = `-- name: LockItems :many
 
-SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version
+SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version,
+       i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.item_id IN (
@@ -53,14 +55,16 @@ type LockItemsParams struct {
 }
 
 type LockItemsRow struct {
-	ItemID     int64
-	ProductID  uuid.UUID
-	LocationID int32
-	Location   string
-	Priority   int32
-	Quantity   int64
-	Reserved   int64
-	Version    int64
+	ItemID            int64
+	ProductID         uuid.UUID
+	LocationID        int32
+	Location          string
+	Priority          int32
+	Quantity          int64
+	Reserved          int64
+	Version           int64
+	LowStockThreshold int64
+	Deleted           bool
 }
 
 // An item is the stock of one product at one location; available = quantity - reserved.
@@ -86,6 +90,8 @@ func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) (
 			&i.Quantity,
 			&i.Reserved,
 			&i.Version,
+			&i.LowStockThreshold,
+			&i.Deleted,
 		); err != nil {
 			return nil, err
 		}
@@ -98,7 +104,7 @@ func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) (
 }
 
 const stockOfProducts = `-- name: StockOfProducts :many
-SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version
+SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.product_id = ANY ($1::uuid[])
@@ -111,9 +117,11 @@ type StockOfProductsRow struct {
 	Quantity  int64
 	Reserved  int64
 	Version   int64
+	Deleted   bool
 }
 
-// One statement, so that the locations of a product are of one moment.
+// One statement, so that the locations of a product are of one moment. Deleted items are there for
+// their versions, which the product's version goes on counting.
 func (q *Queries) StockOfProducts(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]StockOfProductsRow, error) {
 	rows, err := db.Query(ctx, stockOfProducts, productIds)
 	if err != nil {
@@ -129,6 +137,7 @@ func (q *Queries) StockOfProducts(ctx context.Context, db DBTX, productIds []uui
 			&i.Quantity,
 			&i.Reserved,
 			&i.Version,
+			&i.Deleted,
 		); err != nil {
 			return nil, err
 		}
@@ -142,10 +151,12 @@ func (q *Queries) StockOfProducts(ctx context.Context, db DBTX, productIds []uui
 
 const updateItems = `-- name: UpdateItems :execrows
 UPDATE items i
-SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now()
+SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now(),
+    low_stock_threshold = u.threshold, deleted_at = CASE WHEN u.deleted THEN coalesce(i.deleted_at, now()) END
 FROM (
     SELECT unnest($1::bigint[]) AS item_id, unnest($2::bigint[]) AS version,
-           unnest($3::bigint[]) AS quantity, unnest($4::bigint[]) AS reserved
+           unnest($3::bigint[]) AS quantity, unnest($4::bigint[]) AS reserved,
+           unnest($5::bigint[]) AS threshold, unnest($6::boolean[]) AS deleted
 ) u
 WHERE i.item_id = u.item_id AND i.version = u.version
 `
@@ -155,6 +166,8 @@ type UpdateItemsParams struct {
 	Versions   []int64
 	Quantities []int64
 	Reserveds  []int64
+	Thresholds []int64
+	Deleteds   []bool
 }
 
 // The version check: a row that moved since it was read is not updated, and the count tells.
@@ -164,6 +177,8 @@ func (q *Queries) UpdateItems(ctx context.Context, db DBTX, arg UpdateItemsParam
 		arg.Versions,
 		arg.Quantities,
 		arg.Reserveds,
+		arg.Thresholds,
+		arg.Deleteds,
 	)
 	if err != nil {
 		return 0, err

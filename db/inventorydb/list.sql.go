@@ -259,9 +259,11 @@ func (q *Queries) LowStockPage(ctx context.Context, db DBTX, arg LowStockPagePar
 }
 
 const productHasItems = `-- name: ProductHasItems :one
-SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = $1::uuid)
+SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = $1::uuid AND (i.deleted_at IS NULL OR i.version > 0))
 `
 
+// Also of a product that is no longer kept: its history stays readable. An item that was never shown
+// has none.
 func (q *Queries) ProductHasItems(ctx context.Context, db DBTX, productID uuid.UUID) (bool, error) {
 	row := db.QueryRow(ctx, productHasItems, productID)
 	var exists bool
@@ -273,7 +275,7 @@ const productPage = `-- name: ProductPage :many
 
 SELECT DISTINCT i.product_id
 FROM items i
-WHERE i.product_id > $1::uuid
+WHERE i.product_id > $1::uuid AND i.deleted_at IS NULL
 ORDER BY i.product_id
 LIMIT $2::integer
 `

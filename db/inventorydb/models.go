@@ -20,6 +20,7 @@ type Item struct {
 	Version           int64
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
+	DeletedAt         *time.Time
 	LowStock          bool
 }
 
@@ -80,6 +81,14 @@ type ReservationLine struct {
 	Quantity      int64
 	Returned      int64
 	Open          bool
+}
+
+type StockImport struct {
+	ImportID    uuid.UUID
+	ContentHash []byte
+	SettledRows []int32
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 type StockLedger struct {

@@ -20,6 +20,30 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ImportOutcome.
+const (
+	OutcomeAdjusted  ImportOutcome = "adjusted"
+	OutcomeCreated   ImportOutcome = "created"
+	OutcomeFailed    ImportOutcome = "failed"
+	OutcomeUnchanged ImportOutcome = "unchanged"
+)
+
+// Valid indicates whether the value is a known member of the ImportOutcome enum.
+func (e ImportOutcome) Valid() bool {
+	switch e {
+	case OutcomeAdjusted:
+		return true
+	case OutcomeCreated:
+		return true
+	case OutcomeFailed:
+		return true
+	case OutcomeUnchanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OwnerKind.
 const (
 	OwnerCustomer OwnerKind = "customer"
@@ -62,6 +86,47 @@ func (e Status) Valid() bool {
 	}
 }
 
+// Defines values for Strategy.
+const (
+	StrategyFewestLocations Strategy = "fewest_locations"
+	StrategyMostStock       Strategy = "most_stock"
+	StrategyPriority        Strategy = "priority"
+)
+
+// Valid indicates whether the value is a known member of the Strategy enum.
+func (e Strategy) Valid() bool {
+	switch e {
+	case StrategyFewestLocations:
+		return true
+	case StrategyMostStock:
+		return true
+	case StrategyPriority:
+		return true
+	default:
+		return false
+	}
+}
+
+// AdjustRequest Exactly one of `delta` and `quantity`.
+type AdjustRequest struct {
+	// Actor Who acts, where no X-Actor says it.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// Delta By how much; not 0.
+	Delta *int64 `json:"delta,omitempty"`
+
+	// ExpectedVersion The product's version that this was decided on.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+	Location        string `json:"location"`
+
+	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
+
+	// Quantity How many were counted, reserved ones included.
+	Quantity *int64 `json:"quantity,omitempty"`
+	Reason   string `json:"reason"`
+}
+
 // Availability defines model for Availability.
 type Availability struct {
 	AvailableQuantity int64              `json:"available_quantity"`
@@ -91,6 +156,28 @@ type ConfirmResult struct {
 	ReservationID     openapi_types.UUID `json:"reservation_id"`
 	ReservedStock     int64              `json:"reserved_stock"`
 	Status            Status             `json:"status"`
+}
+
+// CreateItemRequest defines model for CreateItemRequest.
+type CreateItemRequest struct {
+	// Actor Who acts, where no X-Actor says it.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedVersion The product's version that this was decided on.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+}
+
+// DeleteItemRequest defines model for DeleteItemRequest.
+type DeleteItemRequest struct {
+	// Actor Who acts, where no X-Actor says it.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedVersion The product's version that this was decided on.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+
+	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
+	Reason      string             `json:"reason"`
 }
 
 // ExtendRequest defines model for ExtendRequest.
@@ -134,6 +221,62 @@ type HoldList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
+// ImportOutcome defines model for ImportOutcome.
+type ImportOutcome string
+
+// ImportReport defines model for ImportReport.
+type ImportReport struct {
+	// DryRun Nothing was changed.
+	DryRun bool         `json:"dry_run"`
+	Rows   []ImportRow  `json:"rows"`
+	Totals ImportTotals `json:"totals"`
+}
+
+// ImportRow defines model for ImportRow.
+type ImportRow struct {
+	// Code Why it failed.
+	Code   string `json:"code,omitempty,omitzero"`
+	Detail string `json:"detail,omitempty,omitzero"`
+
+	// Location As the file has it.
+	Location string        `json:"location"`
+	Outcome  ImportOutcome `json:"outcome"`
+
+	// ProductID As the file has it.
+	ProductID string `json:"product_id"`
+
+	// Replayed An earlier run of this import had done it; unchanged this time.
+	Replayed bool `json:"replayed,omitempty,omitzero"`
+
+	// Row The line of the file at which the row begins; the header is 1.
+	Row int `json:"row"`
+}
+
+// ImportTotals defines model for ImportTotals.
+type ImportTotals struct {
+	Adjusted  int `json:"adjusted"`
+	Created   int `json:"created"`
+	Failed    int `json:"failed"`
+	Rows      int `json:"rows"`
+	Unchanged int `json:"unchanged"`
+}
+
+// Item The stock of one product at one location.
+type Item struct {
+	Available int64 `json:"available"`
+
+	// Created By this request.
+	Created           bool               `json:"created"`
+	Location          string             `json:"location"`
+	LowStockThreshold int64              `json:"low_stock_threshold"`
+	ProductID         openapi_types.UUID `json:"product_id"`
+	Quantity          int64              `json:"quantity"`
+	Reserved          int64              `json:"reserved"`
+
+	// Version The product's.
+	Version int64 `json:"version"`
+}
+
 // Ledger defines model for Ledger.
 type Ledger struct {
 	Items      []LedgerEntry `json:"items"`
@@ -164,6 +307,30 @@ type LedgerEntry struct {
 
 	// VersionAfter Of the item; several entries of one commit share it.
 	VersionAfter int64 `json:"version_after"`
+}
+
+// Location defines model for Location.
+type Location struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+
+	// Priority Lower is picked first.
+	Priority int `json:"priority"`
+}
+
+// LocationList defines model for LocationList.
+type LocationList struct {
+	Items []Location `json:"items"`
+}
+
+// LocationRequest defines model for LocationRequest.
+type LocationRequest struct {
+	// Actor Who acts, where no X-Actor says it.
+	Actor string `json:"actor,omitempty,omitzero"`
+	Name  string `json:"name"`
+
+	// Priority Lower is picked first.
+	Priority *int `json:"priority"`
 }
 
 // LocationStock defines model for LocationStock.
@@ -204,6 +371,21 @@ type OwnerKind string
 
 // Problem defines model for Problem.
 type Problem = problem.Problem
+
+// ReceiveRequest defines model for ReceiveRequest.
+type ReceiveRequest struct {
+	// Actor Who acts, where no X-Actor says it.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedVersion The product's version that this was decided on.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+	Location        string `json:"location"`
+
+	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
+	Quantity    int64              `json:"quantity"`
+	Reason      string             `json:"reason,omitempty,omitzero"`
+}
 
 // ReleaseRequest defines model for ReleaseRequest.
 type ReleaseRequest struct {
@@ -289,6 +471,12 @@ type ReserveRequest struct {
 
 	// ReservationID Made by the caller from owner and number, so that a repeated call finds the first.
 	ReservationID openapi_types.UUID `json:"reservation_id"`
+
+	// Strategy How locations are chosen where several have stock: by their `priority`; the one with the `most_stock`
+	// first; or the `fewest_locations` over all lines (exact for up to 12 locations). Lines of one product
+	// are one demand, taken from one location where one has enough, else split. The service's default
+	// (`priority`, unless configured) where absent.
+	Strategy Strategy `json:"strategy,omitempty,omitzero"`
 
 	// TTLSeconds Time to live in seconds; the service's default (15 minutes) where absent or 0.
 	TTLSeconds int64 `json:"ttl_seconds,omitempty,omitzero"`
@@ -383,6 +571,25 @@ type Statistics struct {
 // Status defines model for Status.
 type Status string
 
+// StockChange What happened to the stock of an item, and what it was afterwards.
+type StockChange struct {
+	AvailableStock int64              `json:"available_stock"`
+	Location       string             `json:"location"`
+	OperationID    openapi_types.UUID `json:"operation_id"`
+	ProductID      openapi_types.UUID `json:"product_id"`
+
+	// Quantity By how much the stock changed; negative where it fell.
+	Quantity int64 `json:"quantity"`
+
+	// Replayed This operation had been done before; the stock is as it was then.
+	Replayed      bool  `json:"replayed,omitempty,omitzero"`
+	ReservedStock int64 `json:"reserved_stock"`
+	Stock         int64 `json:"stock"`
+
+	// Version The product's version after this change; absent from a repeated answer, because the product may have changed since.
+	Version int64 `json:"version,omitempty,omitzero"`
+}
+
 // StockLine What happened to one line at one location, and the stock there afterwards.
 type StockLine struct {
 	AvailableStock int64              `json:"available_stock"`
@@ -394,14 +601,93 @@ type StockLine struct {
 	Stock          int64              `json:"stock"`
 }
 
+// Strategy How locations are chosen where several have stock: by their `priority`; the one with the `most_stock`
+// first; or the `fewest_locations` over all lines (exact for up to 12 locations). Lines of one product
+// are one demand, taken from one location where one has enough, else split. The service's default
+// (`priority`, unless configured) where absent.
+type Strategy string
+
+// ThresholdRequest defines model for ThresholdRequest.
+type ThresholdRequest struct {
+	// Actor Who acts, where no X-Actor says it.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedVersion The product's version that this was decided on.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+
+	// Location All locations of the product where absent.
+	Location string `json:"location,omitempty,omitzero"`
+
+	// LowStockThreshold At or below it, what is available is low.
+	LowStockThreshold *int64 `json:"low_stock_threshold"`
+}
+
+// ThresholdResult defines model for ThresholdResult.
+type ThresholdResult struct {
+	// Locations Where it applies.
+	Locations         []string           `json:"locations"`
+	LowStockThreshold int64              `json:"low_stock_threshold"`
+	ProductID         openapi_types.UUID `json:"product_id"`
+	Version           int64              `json:"version"`
+}
+
+// TransferRequest defines model for TransferRequest.
+type TransferRequest struct {
+	// Actor Who acts, where no X-Actor says it.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedVersion The product's version that this was decided on.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+	From            string `json:"from"`
+
+	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
+	Quantity    int64              `json:"quantity"`
+	Reason      string             `json:"reason"`
+	To          string             `json:"to"`
+}
+
+// TransferResult defines model for TransferResult.
+type TransferResult struct {
+	From string `json:"from"`
+
+	// Lines Out of the one location, into the other.
+	Lines       []StockLine        `json:"lines"`
+	OperationID openapi_types.UUID `json:"operation_id"`
+	ProductID   openapi_types.UUID `json:"product_id"`
+	Quantity    int64              `json:"quantity"`
+
+	// Replayed This operation had been done before; the stock is as it was then.
+	Replayed bool   `json:"replayed,omitempty,omitzero"`
+	To       string `json:"to"`
+
+	// Version The product's version after this change; absent from a repeated answer, because the product may have changed since.
+	Version int64 `json:"version,omitempty,omitzero"`
+}
+
+// ActorHeader defines model for ActorHeader.
+type ActorHeader = string
+
+// CodeOfLocation defines model for CodeOfLocation.
+type CodeOfLocation = string
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// IfMatchHeader defines model for IfMatchHeader.
+type IfMatchHeader = string
 
 // Limit defines model for Limit.
 type Limit = int
 
+// LocationCode defines model for LocationCode.
+type LocationCode = string
+
 // LocationFilter defines model for LocationFilter.
 type LocationFilter = string
+
+// ProductID defines model for ProductID.
+type ProductID = openapi_types.UUID
 
 // ReservationID defines model for ReservationID.
 type ReservationID = openapi_types.UUID
@@ -419,6 +705,22 @@ type ListAvailabilityParams struct {
 
 	// Limit The size of a page; 50 where absent.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ImportStockParams defines parameters for ImportStock.
+type ImportStockParams struct {
+	// DryRun Report what would happen and change nothing.
+	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
+
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor         ActorHeader `json:"X-Actor,omitempty,omitzero"`
+	IdempotencyKey string      `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// PutLocationParams defines parameters for PutLocation.
+type PutLocationParams struct {
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 }
 
 // ListLowStockParams defines parameters for ListLowStock.
@@ -445,6 +747,15 @@ type GetAvailabilityParams struct {
 	Quantity *int64 `form:"quantity,omitempty" json:"quantity,omitempty"`
 }
 
+// AdjustStockParams defines parameters for AdjustStock.
+type AdjustStockParams struct {
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IfMatch Entity tags of the product that was read, or `*` for any.
+	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
+}
+
 // ListHoldsParams defines parameters for ListHolds.
 type ListHoldsParams struct {
 	// Cursor The next_cursor of the page before; the first page where absent.
@@ -466,8 +777,56 @@ type ListLedgerParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// DeleteItemParams defines parameters for DeleteItem.
+type DeleteItemParams struct {
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IfMatch Entity tags of the product that was read, or `*` for any.
+	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
+}
+
+// CreateItemParams defines parameters for CreateItem.
+type CreateItemParams struct {
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IfMatch Entity tags of the product that was read, or `*` for any.
+	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
+}
+
+// ReceiveStockParams defines parameters for ReceiveStock.
+type ReceiveStockParams struct {
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IfMatch Entity tags of the product that was read, or `*` for any.
+	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
+}
+
+// SetThresholdParams defines parameters for SetThreshold.
+type SetThresholdParams struct {
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IfMatch Entity tags of the product that was read, or `*` for any.
+	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
+}
+
+// TransferStockParams defines parameters for TransferStock.
+type TransferStockParams struct {
+	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IfMatch Entity tags of the product that was read, or `*` for any.
+	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
+}
+
 // ConfirmJSONRequestBody defines body for Confirm for application/json ContentType.
 type ConfirmJSONRequestBody = ResolveRequest
+
+// PutLocationJSONRequestBody defines body for PutLocation for application/json ContentType.
+type PutLocationJSONRequestBody = LocationRequest
 
 // ReserveJSONRequestBody defines body for Reserve for application/json ContentType.
 type ReserveJSONRequestBody = ReserveRequest
@@ -483,6 +842,24 @@ type ExtendJSONRequestBody = ExtendRequest
 
 // ReturnJSONRequestBody defines body for Return for application/json ContentType.
 type ReturnJSONRequestBody = ReturnRequest
+
+// AdjustStockJSONRequestBody defines body for AdjustStock for application/json ContentType.
+type AdjustStockJSONRequestBody = AdjustRequest
+
+// DeleteItemJSONRequestBody defines body for DeleteItem for application/json ContentType.
+type DeleteItemJSONRequestBody = DeleteItemRequest
+
+// CreateItemJSONRequestBody defines body for CreateItem for application/json ContentType.
+type CreateItemJSONRequestBody = CreateItemRequest
+
+// ReceiveStockJSONRequestBody defines body for ReceiveStock for application/json ContentType.
+type ReceiveStockJSONRequestBody = ReceiveRequest
+
+// SetThresholdJSONRequestBody defines body for SetThreshold for application/json ContentType.
+type SetThresholdJSONRequestBody = ThresholdRequest
+
+// TransferStockJSONRequestBody defines body for TransferStock for application/json ContentType.
+type TransferStockJSONRequestBody = TransferRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -580,6 +957,40 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/inventory/confirm/{reservation_id} (the `Confirm` operationId).
 	Confirm(ctx context.Context, reservationID ReservationID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportStockWithBody Set the counts of many items from a CSV file.
+	//
+	// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
+	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
+	// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
+	// nothing is changed. Rows that are missing are not touched.
+	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
+	// content, and of the same import only rows that failed are tried again. To apply the same counts
+	// another day, send another key. Another file under a known key is refused.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/import (the `ImportStock` operationId).
+	ImportStockWithBody(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Locations All locations, by priority.
+	//
+	// Corresponds with GET /api/inventory/locations (the `Locations` operationId).
+	Locations(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLocationWithBody Create a location, or change its name and priority.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+	PutLocationWithBody(ctx context.Context, code CodeOfLocation, params *PutLocationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutLocation Create a location, or change its name and priority.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+	PutLocation(ctx context.Context, code CodeOfLocation, params *PutLocationParams, body PutLocationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListLowStock Items whose available stock has come down to their threshold, by location.
 	//
@@ -694,6 +1105,26 @@ type ClientInterface interface {
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
 	GetAvailability(ctx context.Context, productID openapi_types.UUID, params *GetAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AdjustStockWithBody Correct the stock of an item, by a difference or to a count.
+	//
+	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+	// names what is available.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+	AdjustStockWithBody(ctx context.Context, productID ProductID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdjustStock Correct the stock of an item, by a difference or to a count.
+	//
+	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+	// names what is available.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+	AdjustStock(ctx context.Context, productID ProductID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
 	//
 	// Through the gateway: operators and admins.
@@ -707,6 +1138,86 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
 	ListLedger(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteItemWithBody End the stock-keeping of a product at a location; what is left is written off.
+	//
+	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+	// readable, and stock that is received or returned there brings the item back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+	DeleteItemWithBody(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteItem End the stock-keeping of a product at a location; what is left is written off.
+	//
+	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+	// readable, and stock that is received or returned there brings the item back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+	DeleteItem(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, body DeleteItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateItemWithBody Begin the stock-keeping of a product at a location, empty.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+	CreateItemWithBody(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateItem Begin the stock-keeping of a product at a location, empty.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+	CreateItem(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, body CreateItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveStockWithBody Add stock that arrived; creates the item where it is missing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+	ReceiveStockWithBody(ctx context.Context, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveStock Add stock that arrived; creates the item where it is missing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+	ReceiveStock(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
+	//
+	// Asking for what is the case already is a success, whatever the version.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+	SetThresholdWithBody(ctx context.Context, productID ProductID, params *SetThresholdParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetThreshold Say from which level on stock is low, for one location or for all of the product.
+	//
+	// Asking for what is the case already is a success, whatever the version.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+	SetThreshold(ctx context.Context, productID ProductID, params *SetThresholdParams, body SetThresholdJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TransferStockWithBody Move available stock to another location, both sides at once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+	TransferStockWithBody(ctx context.Context, productID ProductID, params *TransferStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TransferStock Move available stock to another location, both sides at once.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+	TransferStock(ctx context.Context, productID ProductID, params *TransferStockParams, body TransferStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListAvailability The stock of several products, as of one moment, or of all of them in pages.
@@ -752,6 +1263,80 @@ func (c *restClient) ConfirmWithBody(ctx context.Context, reservationID Reservat
 // Corresponds with POST /api/inventory/confirm/{reservation_id} (the `Confirm` operationId).
 func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewConfirmRequest(c.Server, reservationID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportStockWithBody Set the counts of many items from a CSV file.
+//
+// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
+// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
+// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
+// nothing is changed. Rows that are missing are not touched.
+// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
+// content, and of the same import only rows that failed are tried again. To apply the same counts
+// another day, send another key. Another file under a known key is refused.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/import (the `ImportStock` operationId).
+func (c *restClient) ImportStockWithBody(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportStockRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Locations All locations, by priority.
+//
+// Corresponds with GET /api/inventory/locations (the `Locations` operationId).
+func (c *restClient) Locations(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLocationsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLocationWithBody Create a location, or change its name and priority.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+func (c *restClient) PutLocationWithBody(ctx context.Context, code CodeOfLocation, params *PutLocationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLocationRequestWithBody(c.Server, code, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutLocation Create a location, or change its name and priority.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+func (c *restClient) PutLocation(ctx context.Context, code CodeOfLocation, params *PutLocationParams, body PutLocationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutLocationRequest(c.Server, code, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1025,6 +1610,46 @@ func (c *restClient) GetAvailability(ctx context.Context, productID openapi_type
 	return c.Client.Do(req)
 }
 
+// AdjustStockWithBody Correct the stock of an item, by a difference or to a count.
+//
+// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+// names what is available.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+func (c *restClient) AdjustStockWithBody(ctx context.Context, productID ProductID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdjustStockRequestWithBody(c.Server, productID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdjustStock Correct the stock of an item, by a difference or to a count.
+//
+// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+// names what is available.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+func (c *restClient) AdjustStock(ctx context.Context, productID ProductID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdjustStockRequest(c.Server, productID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListHolds Who holds this product's stock, and until when; the earliest deadline first.
 //
 // Through the gateway: operators and admins.
@@ -1049,6 +1674,186 @@ func (c *restClient) ListHolds(ctx context.Context, productID openapi_types.UUID
 // Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
 func (c *restClient) ListLedger(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListLedgerRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteItemWithBody End the stock-keeping of a product at a location; what is left is written off.
+//
+// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+// readable, and stock that is received or returned there brings the item back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+func (c *restClient) DeleteItemWithBody(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteItemRequestWithBody(c.Server, productID, location, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteItem End the stock-keeping of a product at a location; what is left is written off.
+//
+// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+// readable, and stock that is received or returned there brings the item back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+func (c *restClient) DeleteItem(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, body DeleteItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteItemRequest(c.Server, productID, location, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateItemWithBody Begin the stock-keeping of a product at a location, empty.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+func (c *restClient) CreateItemWithBody(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateItemRequestWithBody(c.Server, productID, location, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateItem Begin the stock-keeping of a product at a location, empty.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+func (c *restClient) CreateItem(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, body CreateItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateItemRequest(c.Server, productID, location, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveStockWithBody Add stock that arrived; creates the item where it is missing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+func (c *restClient) ReceiveStockWithBody(ctx context.Context, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveStockRequestWithBody(c.Server, productID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveStock Add stock that arrived; creates the item where it is missing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+func (c *restClient) ReceiveStock(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveStockRequest(c.Server, productID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
+//
+// Asking for what is the case already is a success, whatever the version.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+func (c *restClient) SetThresholdWithBody(ctx context.Context, productID ProductID, params *SetThresholdParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetThresholdRequestWithBody(c.Server, productID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetThreshold Say from which level on stock is low, for one location or for all of the product.
+//
+// Asking for what is the case already is a success, whatever the version.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+func (c *restClient) SetThreshold(ctx context.Context, productID ProductID, params *SetThresholdParams, body SetThresholdJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetThresholdRequest(c.Server, productID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TransferStockWithBody Move available stock to another location, both sides at once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+func (c *restClient) TransferStockWithBody(ctx context.Context, productID ProductID, params *TransferStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTransferStockRequestWithBody(c.Server, productID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TransferStock Move available stock to another location, both sides at once.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+func (c *restClient) TransferStock(ctx context.Context, productID ProductID, params *TransferStockParams, body TransferStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTransferStockRequest(c.Server, productID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1176,6 +1981,167 @@ func NewConfirmRequestWithBody(server string, reservationID ReservationID, conte
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewImportStockRequestWithBody constructs an http.Request for the ImportStock method, with any body, and a specified content type
+func NewImportStockRequestWithBody(server string, params *ImportStockParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/import")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dry_run", params.DryRun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewLocationsRequest constructs an http.Request for the Locations method
+func NewLocationsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/locations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutLocationRequest calls the generic PutLocation builder with application/json body
+func NewPutLocationRequest(server string, code CodeOfLocation, params *PutLocationParams, body PutLocationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutLocationRequestWithBody(server, code, params, "application/json", bodyReader)
+}
+
+// NewPutLocationRequestWithBody constructs an http.Request for the PutLocation method, with any body, and a specified content type
+func NewPutLocationRequestWithBody(server string, code CodeOfLocation, params *PutLocationParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "code", code, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/locations/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+	}
 
 	return req, nil
 }
@@ -1654,6 +2620,75 @@ func NewGetAvailabilityRequest(server string, productID openapi_types.UUID, para
 	return req, nil
 }
 
+// NewAdjustStockRequest calls the generic AdjustStock builder with application/json body
+func NewAdjustStockRequest(server string, productID ProductID, params *AdjustStockParams, body AdjustStockJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAdjustStockRequestWithBody(server, productID, params, "application/json", bodyReader)
+}
+
+// NewAdjustStockRequestWithBody constructs an http.Request for the AdjustStock method, with any body, and a specified content type
+func NewAdjustStockRequestWithBody(server string, productID ProductID, params *AdjustStockParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/adjust", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam1)
+
+	}
+
+	return req, nil
+}
+
 // NewListHoldsRequest constructs an http.Request for the ListHolds method
 func NewListHoldsRequest(server string, productID openapi_types.UUID, params *ListHoldsParams) (*http.Request, error) {
 	var err error
@@ -1800,6 +2835,365 @@ func NewListLedgerRequest(server string, productID openapi_types.UUID, params *L
 	return req, nil
 }
 
+// NewDeleteItemRequest calls the generic DeleteItem builder with application/json body
+func NewDeleteItemRequest(server string, productID ProductID, location LocationCode, params *DeleteItemParams, body DeleteItemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeleteItemRequestWithBody(server, productID, location, params, "application/json", bodyReader)
+}
+
+// NewDeleteItemRequestWithBody constructs an http.Request for the DeleteItem method, with any body, and a specified content type
+func NewDeleteItemRequestWithBody(server string, productID ProductID, location LocationCode, params *DeleteItemParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "location", location, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/locations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewCreateItemRequest calls the generic CreateItem builder with application/json body
+func NewCreateItemRequest(server string, productID ProductID, location LocationCode, params *CreateItemParams, body CreateItemJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateItemRequestWithBody(server, productID, location, params, "application/json", bodyReader)
+}
+
+// NewCreateItemRequestWithBody constructs an http.Request for the CreateItem method, with any body, and a specified content type
+func NewCreateItemRequestWithBody(server string, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "location", location, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/locations/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewReceiveStockRequest calls the generic ReceiveStock builder with application/json body
+func NewReceiveStockRequest(server string, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReceiveStockRequestWithBody(server, productID, params, "application/json", bodyReader)
+}
+
+// NewReceiveStockRequestWithBody constructs an http.Request for the ReceiveStock method, with any body, and a specified content type
+func NewReceiveStockRequestWithBody(server string, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/receive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewSetThresholdRequest calls the generic SetThreshold builder with application/json body
+func NewSetThresholdRequest(server string, productID ProductID, params *SetThresholdParams, body SetThresholdJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetThresholdRequestWithBody(server, productID, params, "application/json", bodyReader)
+}
+
+// NewSetThresholdRequestWithBody constructs an http.Request for the SetThreshold method, with any body, and a specified content type
+func NewSetThresholdRequestWithBody(server string, productID ProductID, params *SetThresholdParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/threshold", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewTransferStockRequest calls the generic TransferStock builder with application/json body
+func NewTransferStockRequest(server string, productID ProductID, params *TransferStockParams, body TransferStockJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTransferStockRequestWithBody(server, productID, params, "application/json", bodyReader)
+}
+
+// NewTransferStockRequestWithBody constructs an http.Request for the TransferStock method, with any body, and a specified content type
+func NewTransferStockRequestWithBody(server string, productID ProductID, params *TransferStockParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/transfer", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam1)
+
+	}
+
+	return req, nil
+}
+
 func (c *restClient) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -1868,6 +3262,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/inventory/confirm/{reservation_id} (the `Confirm` operationId).
 	ConfirmWithResponse(ctx context.Context, reservationID ReservationID, body ConfirmJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmResponse, error)
+
+	// ImportStockWithBodyWithResponse Set the counts of many items from a CSV file.
+	//
+	// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
+	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
+	// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
+	// nothing is changed. Rows that are missing are not touched.
+	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
+	// content, and of the same import only rows that failed are tried again. To apply the same counts
+	// another day, send another key. Another file under a known key is refused.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/inventory/import (the `ImportStock` operationId).
+	ImportStockWithBodyWithResponse(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStockResponse, error)
+
+	// LocationsWithResponse All locations, by priority.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/inventory/locations (the `Locations` operationId).
+	LocationsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LocationsResponse, error)
+
+	// PutLocationWithBodyWithResponse Create a location, or change its name and priority.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+	PutLocationWithBodyWithResponse(ctx context.Context, code CodeOfLocation, params *PutLocationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLocationResponse, error)
+
+	// PutLocationWithResponse Create a location, or change its name and priority.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+	PutLocationWithResponse(ctx context.Context, code CodeOfLocation, params *PutLocationParams, body PutLocationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLocationResponse, error)
 
 	// ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
 	//
@@ -1992,6 +3422,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
 	GetAvailabilityWithResponse(ctx context.Context, productID openapi_types.UUID, params *GetAvailabilityParams, reqEditors ...RequestEditorFn) (*GetAvailabilityResponse, error)
 
+	// AdjustStockWithBodyWithResponse Correct the stock of an item, by a difference or to a count.
+	//
+	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+	// names what is available.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+	AdjustStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error)
+
+	// AdjustStockWithResponse Correct the stock of an item, by a difference or to a count.
+	//
+	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+	// names what is available.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+	AdjustStockWithResponse(ctx context.Context, productID ProductID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error)
+
 	// ListHoldsWithResponse Who holds this product's stock, and until when; the earliest deadline first.
 	//
 	// Through the gateway: operators and admins.
@@ -2009,6 +3459,86 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
 	ListLedgerWithResponse(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*ListLedgerResponse, error)
+
+	// DeleteItemWithBodyWithResponse End the stock-keeping of a product at a location; what is left is written off.
+	//
+	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+	// readable, and stock that is received or returned there brings the item back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+	DeleteItemWithBodyWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteItemResponse, error)
+
+	// DeleteItemWithResponse End the stock-keeping of a product at a location; what is left is written off.
+	//
+	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+	// readable, and stock that is received or returned there brings the item back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+	DeleteItemWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, body DeleteItemJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteItemResponse, error)
+
+	// CreateItemWithBodyWithResponse Begin the stock-keeping of a product at a location, empty.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+	CreateItemWithBodyWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateItemResponse, error)
+
+	// CreateItemWithResponse Begin the stock-keeping of a product at a location, empty.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+	CreateItemWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, body CreateItemJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateItemResponse, error)
+
+	// ReceiveStockWithBodyWithResponse Add stock that arrived; creates the item where it is missing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+	ReceiveStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveStockResponse, error)
+
+	// ReceiveStockWithResponse Add stock that arrived; creates the item where it is missing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+	ReceiveStockWithResponse(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveStockResponse, error)
+
+	// SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
+	//
+	// Asking for what is the case already is a success, whatever the version.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+	SetThresholdWithBodyWithResponse(ctx context.Context, productID ProductID, params *SetThresholdParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetThresholdResponse, error)
+
+	// SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
+	//
+	// Asking for what is the case already is a success, whatever the version.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+	SetThresholdWithResponse(ctx context.Context, productID ProductID, params *SetThresholdParams, body SetThresholdJSONRequestBody, reqEditors ...RequestEditorFn) (*SetThresholdResponse, error)
+
+	// TransferStockWithBodyWithResponse Move available stock to another location, both sides at once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+	TransferStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *TransferStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TransferStockResponse, error)
+
+	// TransferStockWithResponse Move available stock to another location, both sides at once.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+	TransferStockWithResponse(ctx context.Context, productID ProductID, params *TransferStockParams, body TransferStockJSONRequestBody, reqEditors ...RequestEditorFn) (*TransferStockResponse, error)
 }
 
 type ListAvailabilityResponse struct {
@@ -2101,6 +3631,150 @@ func (r ConfirmResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ConfirmResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportStockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportReport
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportStockResponse) GetJSON200() *ImportReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ImportStockResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportStockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportStockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportStockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportStockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type LocationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LocationList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LocationsResponse) GetJSON200() *LocationList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r LocationsResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r LocationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LocationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LocationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LocationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutLocationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Location
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutLocationResponse) GetJSON200() *Location {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutLocationResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutLocationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutLocationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutLocationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutLocationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2546,6 +4220,11 @@ func (r GetStatisticsResponse) ContentType() string {
 	return ""
 }
 
+// GetAvailabilityResponse200Headers the declared response headers of an HTTP 200 response for GetAvailability
+type GetAvailabilityResponse200Headers struct {
+	ETag string
+}
+
 type GetAvailabilityResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2553,6 +4232,8 @@ type GetAvailabilityResponse struct {
 	JSON200 *Availability
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetAvailabilityResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -2588,6 +4269,61 @@ func (r GetAvailabilityResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetAvailabilityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdjustStockResponse200Headers the declared response headers of an HTTP 200 response for AdjustStock
+type AdjustStockResponse200Headers struct {
+	ETag string
+}
+
+type AdjustStockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockChange
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdjustStockResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdjustStockResponse) GetJSON200() *StockChange {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AdjustStockResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AdjustStockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdjustStockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdjustStockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdjustStockResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2690,6 +4426,295 @@ func (r ListLedgerResponse) ContentType() string {
 	return ""
 }
 
+// DeleteItemResponse200Headers the declared response headers of an HTTP 200 response for DeleteItem
+type DeleteItemResponse200Headers struct {
+	ETag string
+}
+
+type DeleteItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockChange
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeleteItemResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteItemResponse) GetJSON200() *StockChange {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteItemResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteItemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateItemResponse200Headers the declared response headers of an HTTP 200 response for CreateItem
+type CreateItemResponse200Headers struct {
+	ETag string
+}
+
+// CreateItemResponse201Headers the declared response headers of an HTTP 201 response for CreateItem
+type CreateItemResponse201Headers struct {
+	ETag string
+}
+
+type CreateItemResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Item
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Item
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CreateItemResponse200Headers
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateItemResponse201Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateItemResponse) GetJSON200() *Item {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateItemResponse) GetJSON201() *Item {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateItemResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateItemResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateItemResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateItemResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateItemResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReceiveStockResponse200Headers the declared response headers of an HTTP 200 response for ReceiveStock
+type ReceiveStockResponse200Headers struct {
+	ETag string
+}
+
+type ReceiveStockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StockChange
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReceiveStockResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReceiveStockResponse) GetJSON200() *StockChange {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReceiveStockResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReceiveStockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReceiveStockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReceiveStockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReceiveStockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SetThresholdResponse200Headers the declared response headers of an HTTP 200 response for SetThreshold
+type SetThresholdResponse200Headers struct {
+	ETag string
+}
+
+type SetThresholdResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ThresholdResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SetThresholdResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetThresholdResponse) GetJSON200() *ThresholdResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetThresholdResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetThresholdResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetThresholdResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetThresholdResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetThresholdResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TransferStockResponse200Headers the declared response headers of an HTTP 200 response for TransferStock
+type TransferStockResponse200Headers struct {
+	ETag string
+}
+
+type TransferStockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TransferResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *TransferStockResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TransferStockResponse) GetJSON200() *TransferResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TransferStockResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TransferStockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TransferStockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TransferStockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TransferStockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListAvailabilityWithResponse The stock of several products, as of one moment, or of all of them in pages.
 //
 // With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
@@ -2731,6 +4756,66 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, reservati
 		return nil, err
 	}
 	return ParseConfirmResponse(rsp)
+}
+
+// ImportStockWithBodyWithResponse Set the counts of many items from a CSV file.
+//
+// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
+// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
+// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
+// nothing is changed. Rows that are missing are not touched.
+// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
+// content, and of the same import only rows that failed are tried again. To apply the same counts
+// another day, send another key. Another file under a known key is refused.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/inventory/import (the `ImportStock` operationId).
+func (c *ClientWithResponses) ImportStockWithBodyWithResponse(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStockResponse, error) {
+	rsp, err := c.ImportStockWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportStockResponse(rsp)
+}
+
+// LocationsWithResponse All locations, by priority.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/inventory/locations (the `Locations` operationId).
+func (c *ClientWithResponses) LocationsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*LocationsResponse, error) {
+	rsp, err := c.Locations(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLocationsResponse(rsp)
+}
+
+// PutLocationWithBodyWithResponse Create a location, or change its name and priority.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+func (c *ClientWithResponses) PutLocationWithBodyWithResponse(ctx context.Context, code CodeOfLocation, params *PutLocationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLocationResponse, error) {
+	rsp, err := c.PutLocationWithBody(ctx, code, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLocationResponse(rsp)
+}
+
+// PutLocationWithResponse Create a location, or change its name and priority.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
+func (c *ClientWithResponses) PutLocationWithResponse(ctx context.Context, code CodeOfLocation, params *PutLocationParams, body PutLocationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLocationResponse, error) {
+	rsp, err := c.PutLocation(ctx, code, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutLocationResponse(rsp)
 }
 
 // ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
@@ -2946,6 +5031,38 @@ func (c *ClientWithResponses) GetAvailabilityWithResponse(ctx context.Context, p
 	return ParseGetAvailabilityResponse(rsp)
 }
 
+// AdjustStockWithBodyWithResponse Correct the stock of an item, by a difference or to a count.
+//
+// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+// names what is available.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+func (c *ClientWithResponses) AdjustStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *AdjustStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error) {
+	rsp, err := c.AdjustStockWithBody(ctx, productID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdjustStockResponse(rsp)
+}
+
+// AdjustStockWithResponse Correct the stock of an item, by a difference or to a count.
+//
+// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
+// names what is available.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
+func (c *ClientWithResponses) AdjustStockWithResponse(ctx context.Context, productID ProductID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdjustStockResponse, error) {
+	rsp, err := c.AdjustStock(ctx, productID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdjustStockResponse(rsp)
+}
+
 // ListHoldsWithResponse Who holds this product's stock, and until when; the earliest deadline first.
 //
 // Through the gateway: operators and admins.
@@ -2974,6 +5091,146 @@ func (c *ClientWithResponses) ListLedgerWithResponse(ctx context.Context, produc
 		return nil, err
 	}
 	return ParseListLedgerResponse(rsp)
+}
+
+// DeleteItemWithBodyWithResponse End the stock-keeping of a product at a location; what is left is written off.
+//
+// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+// readable, and stock that is received or returned there brings the item back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+func (c *ClientWithResponses) DeleteItemWithBodyWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteItemResponse, error) {
+	rsp, err := c.DeleteItemWithBody(ctx, productID, location, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteItemResponse(rsp)
+}
+
+// DeleteItemWithResponse End the stock-keeping of a product at a location; what is left is written off.
+//
+// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
+// readable, and stock that is received or returned there brings the item back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
+func (c *ClientWithResponses) DeleteItemWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, body DeleteItemJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteItemResponse, error) {
+	rsp, err := c.DeleteItem(ctx, productID, location, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteItemResponse(rsp)
+}
+
+// CreateItemWithBodyWithResponse Begin the stock-keeping of a product at a location, empty.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+func (c *ClientWithResponses) CreateItemWithBodyWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateItemResponse, error) {
+	rsp, err := c.CreateItemWithBody(ctx, productID, location, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateItemResponse(rsp)
+}
+
+// CreateItemWithResponse Begin the stock-keeping of a product at a location, empty.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
+func (c *ClientWithResponses) CreateItemWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, body CreateItemJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateItemResponse, error) {
+	rsp, err := c.CreateItem(ctx, productID, location, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateItemResponse(rsp)
+}
+
+// ReceiveStockWithBodyWithResponse Add stock that arrived; creates the item where it is missing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+func (c *ClientWithResponses) ReceiveStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveStockResponse, error) {
+	rsp, err := c.ReceiveStockWithBody(ctx, productID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveStockResponse(rsp)
+}
+
+// ReceiveStockWithResponse Add stock that arrived; creates the item where it is missing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
+func (c *ClientWithResponses) ReceiveStockWithResponse(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveStockResponse, error) {
+	rsp, err := c.ReceiveStock(ctx, productID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveStockResponse(rsp)
+}
+
+// SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
+//
+// Asking for what is the case already is a success, whatever the version.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+func (c *ClientWithResponses) SetThresholdWithBodyWithResponse(ctx context.Context, productID ProductID, params *SetThresholdParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetThresholdResponse, error) {
+	rsp, err := c.SetThresholdWithBody(ctx, productID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetThresholdResponse(rsp)
+}
+
+// SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
+//
+// Asking for what is the case already is a success, whatever the version.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
+func (c *ClientWithResponses) SetThresholdWithResponse(ctx context.Context, productID ProductID, params *SetThresholdParams, body SetThresholdJSONRequestBody, reqEditors ...RequestEditorFn) (*SetThresholdResponse, error) {
+	rsp, err := c.SetThreshold(ctx, productID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetThresholdResponse(rsp)
+}
+
+// TransferStockWithBodyWithResponse Move available stock to another location, both sides at once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+func (c *ClientWithResponses) TransferStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *TransferStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TransferStockResponse, error) {
+	rsp, err := c.TransferStockWithBody(ctx, productID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTransferStockResponse(rsp)
+}
+
+// TransferStockWithResponse Move available stock to another location, both sides at once.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
+func (c *ClientWithResponses) TransferStockWithResponse(ctx context.Context, productID ProductID, params *TransferStockParams, body TransferStockJSONRequestBody, reqEditors ...RequestEditorFn) (*TransferStockResponse, error) {
+	rsp, err := c.TransferStock(ctx, productID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTransferStockResponse(rsp)
 }
 
 // ParseListAvailabilityResponse parses an HTTP response from a ListAvailabilityWithResponse call
@@ -3025,6 +5282,105 @@ func ParseConfirmResponse(rsp *http.Response) (*ConfirmResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ConfirmResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseImportStockResponse parses an HTTP response from a ImportStockWithResponse call
+func ParseImportStockResponse(rsp *http.Response) (*ImportStockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportStockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseLocationsResponse parses an HTTP response from a LocationsWithResponse call
+func ParseLocationsResponse(rsp *http.Response) (*LocationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LocationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LocationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutLocationResponse parses an HTTP response from a PutLocationWithResponse call
+func ParsePutLocationResponse(rsp *http.Response) (*PutLocationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutLocationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Location
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3376,6 +5732,65 @@ func ParseGetAvailabilityResponse(rsp *http.Response) (*GetAvailabilityResponse,
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetAvailabilityResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdjustStockResponse parses an HTTP response from a AdjustStockWithResponse call
+func ParseAdjustStockResponse(rsp *http.Response) (*AdjustStockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdjustStockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockChange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdjustStockResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -3440,6 +5855,253 @@ func ParseListLedgerResponse(rsp *http.Response) (*ListLedgerResponse, error) {
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseDeleteItemResponse parses an HTTP response from a DeleteItemWithResponse call
+func ParseDeleteItemResponse(rsp *http.Response) (*DeleteItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockChange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeleteItemResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateItemResponse parses an HTTP response from a CreateItemWithResponse call
+func ParseCreateItemResponse(rsp *http.Response) (*CreateItemResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateItemResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Item
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Item
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CreateItemResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 201:
+		var headers CreateItemResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReceiveStockResponse parses an HTTP response from a ReceiveStockWithResponse call
+func ParseReceiveStockResponse(rsp *http.Response) (*ReceiveStockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReceiveStockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StockChange
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReceiveStockResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetThresholdResponse parses an HTTP response from a SetThresholdWithResponse call
+func ParseSetThresholdResponse(rsp *http.Response) (*SetThresholdResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetThresholdResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ThresholdResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SetThresholdResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTransferStockResponse parses an HTTP response from a TransferStockWithResponse call
+func ParseTransferStockResponse(rsp *http.Response) (*TransferStockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TransferStockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TransferResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers TransferStockResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

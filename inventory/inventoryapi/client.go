@@ -23,8 +23,8 @@ const (
 	HealthTimeout = 3 * time.Second
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
-const maxAnswer = 4 << 20
+// maxAnswer bounds what is read of an answer, in bytes; an import's report is the largest.
+const maxAnswer = 16 << 20
 
 // Client calls the inventory service over HTTP. It does not retry: the caller knows for how long the
 // business allows it. It is safe for concurrent use.

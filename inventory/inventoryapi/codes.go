@@ -20,13 +20,17 @@ const (
 	InvalidQuantity Code = "invalid_quantity" // below 1 or above the limit
 	InvalidDuration Code = "invalid_duration" // a time to live or a deadline outside the limits
 
+	NegativeQuantity Code = "negative_quantity" // the stock would be below 0
+
 	ProductNotFound     Code = "product_not_found"
 	ItemNotFound        Code = "item_not_found"
 	ReservationNotFound Code = "reservation_not_found"
 
 	AlreadyExists   Code = "already_exists"   // the id, number or operation id was used for something else
 	AlreadyResolved Code = "already_resolved" // it ended another way; the current status tells
-	VersionConflict Code = "version_conflict" // lost the race too often; send it again
+	VersionConflict Code = "version_conflict" // lost the race too often; or expected_version is not the version
+
+	PreconditionFailed Code = "precondition_failed" // If-Match names another version
 
 	InsufficientStock     Code = "insufficient_stock"
 	ReservationNotPending Code = "reservation_not_pending"
@@ -64,6 +68,7 @@ type row struct {
 var rows = []row{
 	{InvalidInput, http.StatusBadRequest, false, Validation, "The request is not valid"},
 	{InvalidQuantity, http.StatusUnprocessableEntity, false, Validation, "The quantity is not valid"},
+	{NegativeQuantity, http.StatusUnprocessableEntity, false, Validation, "The quantity would be negative"},
 	{InvalidDuration, http.StatusUnprocessableEntity, false, Validation, "The duration is not valid"},
 	{ProductNotFound, http.StatusNotFound, false, NotFound, "No such product in stock-keeping"},
 	{ItemNotFound, http.StatusNotFound, false, NotFound, "The product has no stock at this location"},
@@ -71,6 +76,7 @@ var rows = []row{
 	{AlreadyExists, http.StatusConflict, false, Conflict, "The id was used for something else"},
 	{AlreadyResolved, http.StatusConflict, false, Conflict, "The reservation ended another way"},
 	{VersionConflict, http.StatusConflict, true, Conflict, "The stock changed meanwhile"},
+	{PreconditionFailed, http.StatusPreconditionFailed, false, Conflict, "The product has another version"},
 	{InsufficientStock, http.StatusConflict, false, BusinessRule, "Not enough stock"},
 	{ReservationNotPending, http.StatusConflict, false, BusinessRule, "The reservation is not pending"},
 	{NotDue, http.StatusConflict, false, BusinessRule, "The reservation is not due yet"},
@@ -115,8 +121,13 @@ func CodeOf(err error) Code {
 }
 
 // Retryable reports whether the call that failed with err may be sent again, unchanged. Every
-// operation is idempotent, so this is true of everything but a refusal.
+// operation is idempotent, so this is true of everything but a refusal. A version conflict over the
+// caller's own expected_version is such a refusal: the same request would meet it again.
 func Retryable(err error) bool {
 	code := CodeOf(err)
+	var e *Error
+	if errors.As(err, &e) && e.ownRace() {
+		return false
+	}
 	return err != nil && (code == "" || code.Retryable())
 }

@@ -33,8 +33,13 @@ func (e *Error) Is(target error) bool { return target == e.Code }
 
 // Problem is how an HTTP client sees it.
 func (e *Error) Problem() *problem.Problem {
-	return Table.New(problem.Code(e.Code), "%s", e.Detail).At(e.Field)
+	p := Table.New(problem.Code(e.Code), "%s", e.Detail).At(e.Field)
+	p.Retryable = p.Retryable && !e.ownRace()
+	return p
 }
+
+// ownRace reports a version that the caller named and that was not the product's.
+func (e *Error) ownRace() bool { return e.Code == VersionConflict && e.Field == "expected_version" }
 
 // InsufficientStockError refuses a reserve and names every product that falls short.
 type InsufficientStockError struct{ Lines []ShortLine }

@@ -14,6 +14,11 @@ const (
 	EventExpired   = "inventory.expired"
 	EventReturned  = "inventory.returned"
 	EventRestocked = "inventory.restocked"
+
+	EventAdjusted    = "inventory.adjusted"
+	EventTransferred = "inventory.transferred"
+	EventDepleted    = "inventory.depleted"
+	EventLowStock    = "inventory.low_stock"
 )
 
 // ReservationEvent is the data of every event about a reservation (the aggregate). Lines say what
@@ -63,4 +68,24 @@ type ReceiptInfo struct {
 	OperationID uuid.UUID `json:"operationId"`
 	Quantity    int64     `json:"quantity"`
 	Reason      string    `json:"reason,omitempty"`
+}
+
+// AdjustedEvent is the data of inventory.adjusted and inventory.transferred. Its aggregate is the
+// item; a transfer is announced by both items. Changes of one item that commit together are one event.
+type AdjustedEvent struct {
+	ProductID  uuid.UUID     `json:"productId"`
+	Location   string        `json:"location"`
+	Quantity   int64         `json:"quantity"` // by how much the stock changed; negative where it fell
+	Stock      Stock         `json:"stock"`
+	Operations []ReceiptInfo `json:"operations"` // each with its signed quantity
+}
+
+// LevelEvent is the data of inventory.depleted (nothing is available any more) and
+// inventory.low_stock (what is available came to the threshold or below it). Its aggregate is the
+// item. It compares the stock before and after a commit, which may hold several operations.
+type LevelEvent struct {
+	ProductID         uuid.UUID `json:"productId"`
+	Location          string    `json:"location"`
+	LowStockThreshold int64     `json:"lowStockThreshold"`
+	Stock             Stock     `json:"stock"`
 }

@@ -14,10 +14,11 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Service is what the routes answer from.
+// Service is the whole contract.
 type Service interface {
 	inventoryapi.API
 	inventoryapi.Queries
+	inventoryapi.Administration
 }
 
 // Register adds the contract's routes to router, behind the service keys.
@@ -27,7 +28,7 @@ func Register(router gin.IRouter, api Service, serviceKeys []string) {
 }
 
 // parameter finds the name in the generated code's message; it hands over nothing else.
-var parameter = regexp.MustCompile(`parameter (\w+)`)
+var parameter = regexp.MustCompile(`(?:parameter|value for) ([\w-]+)`)
 
 func failParameter(c *gin.Context, err error, _ int) {
 	field := ""
@@ -111,6 +112,7 @@ func (h handlers) GetAvailability(c *gin.Context, productID uuid.UUID, params in
 		quantity = *params.Quantity
 	}
 	out, err := h.api.Availability(c.Request.Context(), productID, quantity)
+	tag(c, out.Version)
 	answer(c, http.StatusOK, out, err)
 }
 

@@ -165,7 +165,7 @@ func TestServiceKey(t *testing.T) {
 	for _, key := range []string{"", "wrong"} {
 		for _, r := range specRoutes(t) {
 			method, path, _ := strings.Cut(r, " ")
-			rec, p := do(h, method, strings.NewReplacer(":reservation_id", id, ":product_id", id).Replace(path), key, "{}")
+			rec, p := do(h, method, strings.NewReplacer(":reservation_id", id, ":product_id", id, ":location", "near", ":code", "near").Replace(path), key, "{}")
 			require.Equal(t, http.StatusUnauthorized, rec.Code, r)
 			require.Equal(t, problem.Unauthenticated, p.Code)
 		}
@@ -187,7 +187,7 @@ func TestServiceKey(t *testing.T) {
 func TestErrorsTravel(t *testing.T) {
 	t.Parallel()
 	for _, code := range []inventoryapi.Code{
-		inventoryapi.InvalidInput, inventoryapi.InvalidQuantity, inventoryapi.InvalidDuration, inventoryapi.ProductNotFound, inventoryapi.ItemNotFound,
+		inventoryapi.InvalidInput, inventoryapi.InvalidQuantity, inventoryapi.NegativeQuantity, inventoryapi.PreconditionFailed, inventoryapi.InvalidDuration, inventoryapi.ProductNotFound, inventoryapi.ItemNotFound,
 		inventoryapi.ReservationNotFound, inventoryapi.AlreadyExists, inventoryapi.VersionConflict, inventoryapi.InvalidRelease,
 		inventoryapi.InvalidConfirm, inventoryapi.InvalidReturn,
 	} {

@@ -27,8 +27,11 @@ type Item struct {
 	Quantity  int64
 	Reserved  int64
 	Version   int64 // as read; the whole batch moves it once
+	Threshold int64 // at or below it, what is available is low
+	Deleted   bool  // kept for its ledger and version; empty, and nobody sees it
 
 	changed bool
+	read    level
 }
 
 // Available is what can still be reserved.
@@ -86,6 +89,9 @@ const (
 	Expired   Kind = "expired"
 	Returned  Kind = "returned"
 	Received  Kind = "received"
+
+	Adjusted    Kind = "adjusted"
+	Transferred Kind = "transferred"
 )
 
 // Entry is one row of the stock ledger.
@@ -114,7 +120,8 @@ type Event struct {
 	CorrelationID string
 }
 
-// Request is one operation: Reserve, Confirm, Release, Expire, Extend, Return or Receive.
+// Request is one operation: Reserve, Confirm, Release, Expire, Extend, Return, Receive, Adjust, Count,
+// Transfer, SetThreshold, CreateItem or DeleteItem.
 type Request interface {
 	// Kind names the operation in metrics and logs.
 	Kind() string
@@ -158,7 +165,7 @@ type Book struct {
 	entries      map[uuid.UUID][]Entry // by operation
 	written      []Entry
 	events       []Event
-	received     map[int64]*restock
+	itemChanges  map[itemChangeKey]*itemChange
 }
 
 // NewBook takes over what was read. The time must be the database's, read after every lock was held:
@@ -171,10 +178,11 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 		reservations: make(map[uuid.UUID]*Reservation, len(reservations)),
 		owners:       make(map[Owner]uuid.UUID, len(reservations)),
 		entries:      map[uuid.UUID][]Entry{},
-		received:     map[int64]*restock{},
+		itemChanges:  map[itemChangeKey]*itemChange{},
 	}
 	for i := range items {
 		it := &items[i]
+		it.read = level{it.Available(), it.Threshold}
 		b.items[it.ID] = it
 		b.products[it.ProductID] = append(b.products[it.ProductID], it)
 	}
@@ -204,6 +212,7 @@ func (b *Book) record(it *Item, e Entry) Entry {
 	it.Quantity += e.QuantityDelta
 	it.Reserved += e.ReservedDelta
 	it.changed = true
+	it.Deleted = it.Deleted && e.QuantityDelta <= 0 // stock that arrives brings a deleted item back
 	e.ItemID, e.QuantityAfter, e.ReservedAfter, e.VersionAfter = it.ID, it.Quantity, it.Reserved, it.Version+1
 	b.entries[e.OperationID] = append(b.entries[e.OperationID], e)
 	b.written = append(b.written, e)

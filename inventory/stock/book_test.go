@@ -197,7 +197,7 @@ func TestRules(t *testing.T) {
 					again = c
 				}
 				if c, ok := again.(Receipt); ok && c.Quantity > 0 {
-					c.Replayed = answer.(Receipt).Replayed
+					c.Replayed, c.Version = answer.(Receipt).Replayed, answer.(Receipt).Version
 					again = c
 				}
 				require.NoError(rt, err, "the same request again")

@@ -65,30 +65,6 @@ func (b *Book) Changes() Changes {
 			}
 		}
 	}
-	c.Events = append(c.Events, b.restockEvents()...)
+	c.Events = append(c.Events, b.itemEvents(c.Items)...)
 	return c
 }
-
-// restock gathers what one item received in the batch: its version moves once, so there is one event.
-type restock struct {
-	item          *Item
-	data          inventoryapi.RestockedEvent
-	correlationID string
-}
-
-func (b *Book) restockEvents() []Event {
-	events := make([]Event, 0, len(b.received))
-	for _, r := range b.received {
-		it := r.item
-		r.data.Stock = inventoryapi.Stock{Quantity: it.Quantity, Reserved: it.Reserved, Available: it.Available(), Version: it.Version + 1}
-		events = append(events, Event{
-			Type: inventoryapi.EventRestocked, AggregateType: "item", AggregateID: itemAggregate(it), Version: it.Version + 1,
-			Data: r.data, CorrelationID: r.correlationID,
-		})
-	}
-	slices.SortFunc(events, func(x, y Event) int { return bytes.Compare(x.AggregateID[:], y.AggregateID[:]) })
-	return events
-}
-
-// itemAggregate is an item's id outside: its number is ours alone, and an aggregate id is a UUID.
-func itemAggregate(it *Item) uuid.UUID { return uuid.NewSHA1(it.ProductID, []byte(it.Location)) }

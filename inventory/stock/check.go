@@ -39,9 +39,9 @@ func checkChange(op uuid.UUID, actor, reason string) error {
 		return tooLong("actor", maxActor)
 	case len(reason) > maxReason:
 		return tooLong("reason", maxReason)
-	case !storable(actor):
+	case !Storable(actor):
 		return unstorable("actor")
-	case !storable(reason):
+	case !Storable(reason):
 		return unstorable("reason")
 	}
 	return nil
@@ -66,14 +66,30 @@ func checkOwner(kind inventoryapi.OwnerKind, id uuid.UUID, number int, workflowI
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "number", "number lies between 1 and %d", maxNumber)
 	case len(workflowID) > maxWorkflowID:
 		return tooLong("workflow_id", maxWorkflowID)
-	case !storable(workflowID):
+	case !Storable(workflowID):
 		return unstorable("workflow_id")
 	}
 	return nil
 }
 
-// storable reports whether PostgreSQL can keep the text: it wants UTF-8 without U+0000.
-func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+// maxCode is the length of a location's code, in bytes.
+const maxCode = 64
+
+// checkLocation refuses what can be no location's code; whether there is such a one the book knows.
+func checkLocation(field, code string) error {
+	switch {
+	case code == "":
+		return required(field)
+	case len(code) > maxCode:
+		return tooLong(field, maxCode)
+	case !Storable(code):
+		return unstorable(field)
+	}
+	return nil
+}
+
+// Storable reports whether PostgreSQL can keep the text: it wants UTF-8 without U+0000.
+func Storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 func unstorable(name string) error {
 	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s must be UTF-8 without the character U+0000", name)
@@ -100,6 +116,9 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 	}
 	if in.TTLSeconds < 0 || in.TTLSeconds > inventoryapi.MaxTTLSeconds {
 		return inventoryapi.Errorf(inventoryapi.InvalidDuration, "ttl_seconds", "ttl_seconds lies between 1 and %d", inventoryapi.MaxTTLSeconds)
+	}
+	if in.Strategy != "" && !in.Strategy.Valid() {
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "strategy", "strategy is priority, most_stock or fewest_locations")
 	}
 	if n := len(in.Lines); n == 0 || n > inventoryapi.MaxLines {
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "lines", "a reservation has between 1 and %d lines", inventoryapi.MaxLines)

@@ -135,6 +135,7 @@ type Receive struct {
 	Quantity      int64
 	Actor         string
 	Reason        string
+	Expect        Expectation
 	CorrelationID string
 }
 
@@ -145,7 +146,8 @@ type Receipt struct {
 	Quantity  int64 // received by this operation
 	Stock     int64
 	Reserved  int64
-	Replayed  bool // it had been received before
+	Version   int64 // of the product, by this operation; 0 where it had been received before
+	Replayed  bool  // it had been received before
 }
 
 // MaxStock bounds an item's quantity, far from any overflow of sums.
@@ -159,12 +161,10 @@ func (r Receive) Check() error {
 	switch {
 	case r.ProductID == uuid.Nil:
 		return required("product_id")
-	case r.Location == "":
-		return required("location")
 	case r.Quantity < 0 || r.Quantity > MaxStock:
 		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 0 and %d", int64(MaxStock))
 	}
-	return nil
+	return checkLocation("location", r.Location)
 }
 
 // Kind names the operation.
@@ -178,38 +178,31 @@ func (r Receive) Reads(reads *Reads) {
 }
 
 func (r Receive) decide(b *Book) (any, error) {
-	var it *Item
-	for _, i := range b.products[r.ProductID] {
-		if i.Location == r.Location {
-			it = i
-		}
-	}
+	it := b.at(Place{r.ProductID, r.Location})
 	if it == nil {
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "location", "there is no location %q", r.Location)
+		return nil, noLocation("location", r.Location)
 	}
 	out := Receipt{ProductID: r.ProductID, Location: r.Location}
-	if done := b.entries[r.OperationID]; len(done) > 0 {
-		e := done[0]
-		if e.Kind != Received || e.ItemID != it.ID {
-			return nil, operationUsed(r.OperationID)
-		}
-		out.Quantity, out.Stock, out.Reserved, out.Replayed = e.QuantityDelta, e.QuantityAfter, e.ReservedAfter, true
+	done, err := b.repeated(r.OperationID, Received, Place{r.ProductID, r.Location})
+	if err != nil {
+		return nil, err
+	}
+	if done != nil {
+		out.Quantity, out.Stock, out.Reserved, out.Replayed = done.QuantityDelta, done.QuantityAfter, done.ReservedAfter, true
 		return out, nil
 	}
-	if r.Quantity > 0 {
-		if it.Quantity+r.Quantity > MaxStock {
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "the stock of an item is at most %d", int64(MaxStock))
-		}
-		b.record(it, Entry{OperationID: r.OperationID, Line: 1, Kind: Received, QuantityDelta: r.Quantity, Actor: r.Actor, Reason: r.Reason})
-		got := b.received[it.ID]
-		if got == nil {
-			got = &restock{item: it, correlationID: r.CorrelationID}
-			got.data.ProductID, got.data.Location = it.ProductID, it.Location
-			b.received[it.ID] = got
-		}
-		got.data.Quantity += r.Quantity
-		got.data.Operations = append(got.data.Operations, inventoryapi.ReceiptInfo{OperationID: r.OperationID, Quantity: r.Quantity, Reason: r.Reason})
+	if err := r.Expect.check(b, r.ProductID); err != nil {
+		return nil, err
 	}
-	out.Quantity, out.Stock, out.Reserved = r.Quantity, it.Quantity, it.Reserved
+	switch {
+	case it.Quantity+r.Quantity > MaxStock:
+		return nil, stockFull("quantity")
+	case r.Quantity > 0:
+		e := b.record(it, Entry{OperationID: r.OperationID, Line: 1, Kind: Received, QuantityDelta: r.Quantity, Actor: r.Actor, Reason: r.Reason})
+		b.noteItem(inventoryapi.EventRestocked, e, r.CorrelationID)
+	case it.Deleted:
+		it.Deleted, it.changed = false, true
+	}
+	out.Quantity, out.Stock, out.Reserved, out.Version = r.Quantity, it.Quantity, it.Reserved, b.version(it.ProductID)
 	return out, nil
 }

@@ -54,7 +54,12 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]i
 		return nil, fmt.Errorf("read the stock of products: %w", err)
 	}
 	found := make(map[uuid.UUID]*inventoryapi.Availability, len(productIDs))
+	gone := map[uuid.UUID]int64{} // versions of deleted items
 	for _, r := range rows {
+		if r.Deleted {
+			gone[r.ProductID] += r.Version
+			continue
+		}
 		a := found[r.ProductID]
 		if a == nil {
 			a = &inventoryapi.Availability{ProductID: r.ProductID}
@@ -71,6 +76,7 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]i
 	out := make([]inventoryapi.Availability, 0, len(found))
 	for _, id := range productIDs {
 		if a := found[id]; a != nil {
+			a.Version += gone[id] // so that it does not fall when an item is deleted
 			out = append(out, *a)
 			delete(found, id)
 		}

@@ -133,7 +133,7 @@ func (s *Store) lockItems(ctx context.Context, v *view, reads stock.Reads) step 
 		for i, r := range rows {
 			v.items[i] = stock.Item{
 				ID: r.ItemID, ProductID: r.ProductID, Location: r.Location, Priority: int(r.Priority),
-				Quantity: r.Quantity, Reserved: r.Reserved, Version: r.Version,
+				Quantity: r.Quantity, Reserved: r.Reserved, Version: r.Version, Threshold: r.LowStockThreshold, Deleted: r.Deleted,
 			}
 		}
 		return nil

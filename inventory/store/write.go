@@ -57,6 +57,8 @@ func (s *Store) writeItems(ctx context.Context, t *transaction, items []*stock.I
 		arg.Versions = append(arg.Versions, it.Version)
 		arg.Quantities = append(arg.Quantities, it.Quantity)
 		arg.Reserveds = append(arg.Reserveds, it.Reserved)
+		arg.Thresholds = append(arg.Thresholds, it.Threshold)
+		arg.Deleteds = append(arg.Deleteds, it.Deleted)
 	}
 	t.send(expect("update items", len(items), func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateItems(ctx, db, arg) }))
 }

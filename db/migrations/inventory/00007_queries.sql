@@ -1,9 +1,9 @@
 -- +goose Up
 
--- Whether an item's available stock has come down to its threshold. Generated, so that it cannot
+-- Whether an item that is kept has come down to its threshold. Generated, so that it cannot
 -- differ from the counters it is about, whoever writes them.
 ALTER TABLE items ADD COLUMN low_stock boolean NOT NULL
-    GENERATED ALWAYS AS (quantity - reserved <= low_stock_threshold) STORED;
+    GENERATED ALWAYS AS (deleted_at IS NULL AND quantity - reserved <= low_stock_threshold) STORED;
 -- The list of low items, for one location or for all, in pages. The index says nothing of the
 -- counters, only of the boolean: PostgreSQL compares the values of indexed and predicate columns, so
 -- an update that leaves the boolean as it was stays heap-only, which is what a hot row lives by.

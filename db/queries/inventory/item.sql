@@ -5,7 +5,8 @@
 -- two transactions never wait for each other; returns them as they are once locked. The sort runs
 -- below the locking, which is what makes the order hold. FOR NO KEY UPDATE lets the foreign keys of
 -- lines and ledger entries be checked meanwhile.
-SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version
+SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version,
+       i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.item_id IN (
@@ -19,18 +20,21 @@ FOR NO KEY UPDATE OF i;
 -- name: UpdateItems :execrows
 -- The version check: a row that moved since it was read is not updated, and the count tells.
 UPDATE items i
-SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now()
+SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now(),
+    low_stock_threshold = u.threshold, deleted_at = CASE WHEN u.deleted THEN coalesce(i.deleted_at, now()) END
 FROM (
     SELECT unnest(@item_ids::bigint[]) AS item_id, unnest(@versions::bigint[]) AS version,
-           unnest(@quantities::bigint[]) AS quantity, unnest(@reserveds::bigint[]) AS reserved
+           unnest(@quantities::bigint[]) AS quantity, unnest(@reserveds::bigint[]) AS reserved,
+           unnest(@thresholds::bigint[]) AS threshold, unnest(@deleteds::boolean[]) AS deleted
 ) u
 WHERE i.item_id = u.item_id AND i.version = u.version;
 
 -- name: EnsureItems :exec
--- Creates the missing items of product and location pairs, empty. Sorted, so that two writers meet
--- in the same order; an unknown location creates nothing.
-INSERT INTO items (product_id, location_id)
-SELECT DISTINCT u.product_id, l.location_id
+-- Creates the missing items of product and location pairs, empty and deleted: whether one comes to be
+-- is decided by the request, and a refused one leaves nothing that anybody sees. Sorted, so that two
+-- writers meet in the same order; an unknown location creates nothing.
+INSERT INTO items (product_id, location_id, deleted_at)
+SELECT DISTINCT u.product_id, l.location_id, now()
 FROM (SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@locations::text[]) AS location) u
 JOIN locations l ON l.code = u.location
 WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.product_id = u.product_id AND i.location_id = l.location_id)
@@ -38,8 +42,9 @@ ORDER BY 1, 2
 ON CONFLICT ON CONSTRAINT items_product_location_key DO NOTHING;
 
 -- name: StockOfProducts :many
--- One statement, so that the locations of a product are of one moment.
-SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version
+-- One statement, so that the locations of a product are of one moment. Deleted items are there for
+-- their versions, which the product's version goes on counting.
+SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.product_id = ANY (@product_ids::uuid[])

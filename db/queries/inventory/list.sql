@@ -5,12 +5,14 @@
 -- The products that follow one, by id. The index of products and locations has them in order.
 SELECT DISTINCT i.product_id
 FROM items i
-WHERE i.product_id > @after_product::uuid
+WHERE i.product_id > @after_product::uuid AND i.deleted_at IS NULL
 ORDER BY i.product_id
 LIMIT @page_size::integer;
 
 -- name: ProductHasItems :one
-SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = @product_id::uuid);
+-- Also of a product that is no longer kept: its history stays readable. An item that was never shown
+-- has none.
+SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = @product_id::uuid AND (i.deleted_at IS NULL OR i.version > 0));
 
 -- name: FindLocation :one
 SELECT location_id FROM locations WHERE code = @code::text;

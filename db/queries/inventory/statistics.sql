@@ -18,12 +18,14 @@ FROM (
     SELECT i.product_id, count(*) AS items, sum(i.quantity) AS quantity, sum(i.reserved) AS reserved,
            count(*) FILTER (WHERE i.low_stock) AS low_stock, count(*) FILTER (WHERE i.quantity = i.reserved) AS out_of_stock
     FROM items i
+    WHERE i.deleted_at IS NULL
     GROUP BY i.product_id
 ) p;
 
 -- name: MostReservedProducts :many
 SELECT i.product_id, sum(i.quantity)::bigint AS quantity, sum(i.reserved)::bigint AS reserved
 FROM items i
+WHERE i.deleted_at IS NULL
 GROUP BY i.product_id
 HAVING sum(i.reserved) > 0
 ORDER BY reserved DESC, i.product_id

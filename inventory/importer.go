@@ -1,0 +1,179 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"holdfast/internal/correlation"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
+	"holdfast/inventory/store"
+)
+
+// importChunk is how many rows are committed together: enough to be quick, few enough that orders for
+// the same products wait only moments.
+const importChunk = 200
+
+// maxImportKey bounds the key of an import, in bytes.
+const maxImportKey = 255
+
+// importSpace is the namespace of import ids.
+var importSpace = uuid.MustParse("0d8ab2c6-5b0e-5c2f-8d43-1f6f6f2f8a37")
+
+// ImportStock implements inventoryapi.Administration. Rows are applied in chunks, each remembered once
+// it is committed; where the database stops answering, the same import goes on there later.
+func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions) (inventoryapi.ImportReport, error) {
+	if err := checkImport(o); err != nil {
+		return inventoryapi.ImportReport{}, err
+	}
+	content, err := io.ReadAll(io.LimitReader(csv, inventoryapi.MaxImportBytes+1))
+	switch {
+	case err != nil:
+		return inventoryapi.ImportReport{}, fmt.Errorf("read the file: %w", err)
+	case len(content) > inventoryapi.MaxImportBytes:
+		return inventoryapi.ImportReport{}, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file has more than %d bytes", inventoryapi.MaxImportBytes)
+	}
+	rows, err := parseImport(content)
+	if err != nil {
+		return inventoryapi.ImportReport{}, err
+	}
+	hash := sha256.Sum256(content)
+	name := append([]byte("content:"), hash[:]...)
+	if o.Key != "" {
+		name = append([]byte("key:"), o.Key...)
+	}
+	id := uuid.NewSHA1(importSpace, name)
+	before, err := s.store.GetImport(ctx, id)
+	switch {
+	case err != nil:
+		return inventoryapi.ImportReport{}, unavailable(err)
+	case before.ContentHash != nil && !bytes.Equal(before.ContentHash, hash[:]):
+		return inventoryapi.ImportReport{}, inventoryapi.Errorf(inventoryapi.AlreadyExists, "Idempotency-Key", "the key was used for another file")
+	}
+	run := importRun{service: s, id: id, hash: hash[:], before: before, options: o}
+	for chunk := range slices.Chunk(rows, importChunk) {
+		if err := run.apply(ctx, chunk); err != nil {
+			return inventoryapi.ImportReport{}, err
+		}
+	}
+	return importReport(rows, o.DryRun), nil
+}
+
+func checkImport(o inventoryapi.ImportOptions) error {
+	if len(o.Key) > maxImportKey || !stock.Storable(o.Key) {
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "a key has at most %d bytes of UTF-8", maxImportKey)
+	}
+	return stock.CheckActor(o.Actor)
+}
+
+// importRun is one run of an import.
+type importRun struct {
+	service *Service
+	id      uuid.UUID
+	hash    []byte
+	before  store.Import
+	options inventoryapi.ImportOptions
+}
+
+// apply does the rows of a chunk that are left to do and fills in what became of them.
+func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
+	var batch []stock.Request
+	var of []*importRow
+	for i := range chunk {
+		row := &chunk[i]
+		switch {
+		case row.err != nil:
+		case r.before.Settled[row.line]:
+			row.done = stock.Counted{Outcome: inventoryapi.OutcomeUnchanged, Replayed: true}
+		default:
+			c := row.count
+			c.OperationID = uuid.NewSHA1(r.id, fmt.Appendf(nil, "%s %s", c.Place.ProductID, c.Place.Location))
+			c.Actor, c.CorrelationID = r.options.Actor, correlation.From(ctx)
+			if row.err = c.Check(); row.err == nil {
+				batch, of = append(batch, c), append(of, row)
+			}
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	answers, err := r.decide(ctx, batch)
+	if err != nil {
+		return err
+	}
+	var settled []int
+	for i, a := range answers {
+		switch {
+		case a.err == nil:
+			of[i].done = a.value.(stock.Counted)
+			settled = append(settled, of[i].line)
+		case inventoryapi.CodeOf(a.err) == inventoryapi.Unavailable, inventoryapi.CodeOf(a.err) == "":
+			return a.err // nothing about the row: the import stops here, and goes on when it is sent again
+		default:
+			of[i].err = a.err
+		}
+	}
+	if r.options.DryRun || len(settled) == 0 {
+		return nil
+	}
+	if err := r.service.store.SettleImportRows(ctx, r.id, r.hash, settled); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// errDryRun ends a transaction whose decisions were only wanted for show.
+var errDryRun = errors.New("dry run")
+
+func (r *importRun) decide(ctx context.Context, batch []stock.Request) ([]answer, error) {
+	if !r.options.DryRun {
+		return r.service.apply(ctx, batch), nil
+	}
+	var reads stock.Reads
+	for _, request := range batch {
+		request.Reads(&reads)
+	}
+	answers := make([]answer, len(batch))
+	err := r.service.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
+		for i, request := range batch {
+			value, err := book.Apply(request)
+			answers[i] = answer{value: value, err: err}
+		}
+		return stock.Changes{}, errDryRun
+	})
+	if !errors.Is(err, errDryRun) {
+		return nil, unavailable(err)
+	}
+	return answers, nil
+}
+
+func importReport(rows []importRow, dryRun bool) inventoryapi.ImportReport {
+	out := inventoryapi.ImportReport{DryRun: dryRun, Rows: make([]inventoryapi.ImportRow, len(rows))}
+	out.Totals.Rows = len(rows)
+	for i, r := range rows {
+		row := inventoryapi.ImportRow{Row: r.line, ProductID: r.product, Location: r.location, Outcome: r.done.Outcome, Replayed: r.done.Replayed}
+		if r.err != nil {
+			row.Outcome = inventoryapi.OutcomeFailed
+			row.Code, row.Detail = string(inventoryapi.CodeOf(r.err)), rowDetail(r.err)
+		}
+		switch row.Outcome {
+		case inventoryapi.OutcomeCreated:
+			out.Totals.Created++
+		case inventoryapi.OutcomeAdjusted:
+			out.Totals.Adjusted++
+		case inventoryapi.OutcomeUnchanged:
+			out.Totals.Unchanged++
+		case inventoryapi.OutcomeFailed:
+			out.Totals.Failed++
+		}
+		out.Rows[i] = row
+	}
+	return out
+}

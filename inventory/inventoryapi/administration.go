@@ -1,0 +1,99 @@
+package inventoryapi
+
+import (
+	"context"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// MaxImportRows bounds the rows of one import, the header not counted.
+const MaxImportRows = 10_000
+
+// MaxImportBytes bounds the file of one import.
+const MaxImportBytes = 8 << 20
+
+// WriteOptions is what a write carries beside its request, in headers over HTTP.
+type WriteOptions struct {
+	Actor   string // X-Actor: who acts; the request's own actor where empty, and one of them is required
+	IfMatch string // If-Match: entity tags of the product, or "*"; a mismatch is PreconditionFailed
+}
+
+// ImportOptions says how an import is done.
+type ImportOptions struct {
+	Actor string // required
+	// Key names the import (Idempotency-Key over HTTP): the same key again, with the same content,
+	// changes nothing that succeeded. Where empty, the content names itself.
+	Key    string
+	DryRun bool // report what would happen, and change nothing
+}
+
+// Administration is the part of the contract by which people change stock. Service and Client
+// implement it, and one conformance suite (inventorytest) holds them to it.
+//
+// A request that moves stock acts once per operation id and answers a repeat with the first answer,
+// marked as replayed. Without an id the service makes one, and a repeat is a second operation. With an
+// expected version a request is refused as VersionConflict when the product has another one, which is
+// not retryable: the caller decided on what is no longer so.
+type Administration interface {
+	// ReceiveStock adds stock that arrived, and creates the item where it is missing or deleted.
+	ReceiveStock(ctx context.Context, productID uuid.UUID, in ReceiveRequest, o WriteOptions) (StockChange, error)
+	// AdjustStock corrects an item by a difference or to a count. Below 0 it is NegativeQuantity, below
+	// what is reserved InsufficientStock; a count that is right already changes nothing.
+	AdjustStock(ctx context.Context, productID uuid.UUID, in AdjustRequest, o WriteOptions) (StockChange, error)
+	// TransferStock moves available stock to another location, both sides at once.
+	TransferStock(ctx context.Context, productID uuid.UUID, in TransferRequest, o WriteOptions) (TransferResult, error)
+	// SetThreshold sets the level at which an item's stock is low, or that of all the product's items.
+	SetThreshold(ctx context.Context, productID uuid.UUID, in ThresholdRequest, o WriteOptions) (ThresholdResult, error)
+	// CreateItem begins the stock-keeping of a product at a location; one that exists is answered.
+	CreateItem(ctx context.Context, productID uuid.UUID, location string, in CreateItemRequest, o WriteOptions) (Item, error)
+	// DeleteItem writes off what is left of an item and ends its stock-keeping; while any of it is
+	// reserved it is InsufficientStock. Stock that is received there again brings the item back.
+	DeleteItem(ctx context.Context, productID uuid.UUID, location string, in DeleteItemRequest, o WriteOptions) (StockChange, error)
+	// Locations returns all locations, by priority.
+	Locations(ctx context.Context) ([]Location, error)
+	// PutLocation creates a location or changes its name and priority.
+	PutLocation(ctx context.Context, code string, in LocationRequest, o WriteOptions) (Location, error)
+	// ImportStock sets counts from a CSV file. Rows succeed and fail each for itself; the error concerns
+	// the file as a whole.
+	ImportStock(ctx context.Context, csv io.Reader, o ImportOptions) (ImportReport, error)
+}
+
+// ETag is the entity tag of a product at a version.
+func ETag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
+
+// IfMatch is the If-Match header, read.
+type IfMatch struct {
+	Given    bool
+	Any      bool    // "*"
+	Versions []int64 // of the tags that are ours; others match nothing
+}
+
+// entityTag is RFC 9110's, 8.8.3.
+var entityTag = regexp.MustCompile(`^(W/)?"([\x21\x23-\x7e\x80-\xff]*)"$`)
+
+// ParseIfMatch reads the header; empty means that none was given. A weak tag never matches, as RFC
+// 9110 (13.1.1) wants it.
+func ParseIfMatch(header string) (IfMatch, error) {
+	header = strings.TrimSpace(header)
+	switch header {
+	case "":
+		return IfMatch{}, nil
+	case "*":
+		return IfMatch{Given: true, Any: true}, nil
+	}
+	out := IfMatch{Given: true}
+	for tag := range strings.SplitSeq(header, ",") {
+		m := entityTag.FindStringSubmatch(strings.TrimSpace(tag))
+		if m == nil {
+			return IfMatch{}, Errorf(InvalidInput, "If-Match", "If-Match holds entity tags as in \"7\", with their quotes, or *")
+		}
+		if v, err := strconv.ParseInt(m[2], 10, 64); err == nil && m[1] == "" && strconv.FormatInt(v, 10) == m[2] {
+			out.Versions = append(out.Versions, v)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,112 @@
+package server
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"holdfast/internal/httpx"
+	"holdfast/internal/problem"
+	"holdfast/inventory/inventoryapi"
+)
+
+// tag tells the product's version as an entity tag; 0 means that it is not known.
+func tag(c *gin.Context, version int64) {
+	if version > 0 {
+		c.Header("ETag", inventoryapi.ETag(version))
+	}
+}
+
+func (h handlers) ReceiveStock(c *gin.Context, productID uuid.UUID, params inventoryapi.ReceiveStockParams) {
+	var in inventoryapi.ReceiveRequest
+	if decode(c, &in) {
+		out, err := h.api.ReceiveStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		tag(c, out.Version)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) AdjustStock(c *gin.Context, productID uuid.UUID, params inventoryapi.AdjustStockParams) {
+	var in inventoryapi.AdjustRequest
+	if decode(c, &in) {
+		out, err := h.api.AdjustStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		tag(c, out.Version)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) TransferStock(c *gin.Context, productID uuid.UUID, params inventoryapi.TransferStockParams) {
+	var in inventoryapi.TransferRequest
+	if decode(c, &in) {
+		out, err := h.api.TransferStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		tag(c, out.Version)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) SetThreshold(c *gin.Context, productID uuid.UUID, params inventoryapi.SetThresholdParams) {
+	var in inventoryapi.ThresholdRequest
+	if decode(c, &in) {
+		out, err := h.api.SetThreshold(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		tag(c, out.Version)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+// CreateItem answers 201 for a new item and 200 for one that there was.
+func (h handlers) CreateItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.CreateItemParams) {
+	var in inventoryapi.CreateItemRequest
+	if c.Request.ContentLength != 0 && !decode(c, &in) { // the body can say no more than who acts
+		return
+	}
+	out, err := h.api.CreateItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+	status := http.StatusOK
+	if out.Created {
+		status = http.StatusCreated
+	}
+	tag(c, out.Version)
+	answer(c, status, out, err)
+}
+
+func (h handlers) DeleteItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.DeleteItemParams) {
+	var in inventoryapi.DeleteItemRequest
+	if decode(c, &in) {
+		out, err := h.api.DeleteItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		tag(c, out.Version)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) Locations(c *gin.Context) {
+	items, err := h.api.Locations(c.Request.Context())
+	answer(c, http.StatusOK, inventoryapi.LocationList{Items: items}, err)
+}
+
+func (h handlers) PutLocation(c *gin.Context, code string, params inventoryapi.PutLocationParams) {
+	var in inventoryapi.LocationRequest
+	if decode(c, &in) {
+		out, err := h.api.PutLocation(c.Request.Context(), code, in, inventoryapi.WriteOptions{Actor: params.XActor})
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+// ImportPath is the route that takes a file, which is larger than other bodies may be.
+const ImportPath = "/api/inventory/import"
+
+func (h handlers) ImportStock(c *gin.Context, params inventoryapi.ImportStockParams) {
+	if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || t != "text/csv" {
+		httpx.Fail(c, problem.Common.New(problem.UnsupportedMedia, "send the file as text/csv").At("Content-Type"))
+		return
+	}
+	out, err := h.api.ImportStock(c.Request.Context(), c.Request.Body, inventoryapi.ImportOptions{
+		Actor: params.XActor, Key: params.IdempotencyKey, DryRun: params.DryRun,
+	})
+	var size *http.MaxBytesError
+	if errors.As(err, &size) {
+		err = problem.Common.New(problem.BodyTooLarge, "the file may have at most %d bytes", size.Limit)
+	}
+	answer(c, http.StatusOK, out, err)
+}

@@ -1,0 +1,182 @@
+package stock
+
+import (
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Adjust corrects the stock of an item, by a difference or to a count. It acts once per operation id;
+// a count that changes nothing leaves no trace.
+type Adjust struct {
+	OperationID   uuid.UUID
+	Place         Place
+	Delta         *int64 // by how much; or
+	Quantity      *int64 // how many were counted, reserved ones included
+	Actor         string
+	Reason        string
+	Expect        Expectation
+	CorrelationID string
+}
+
+// Check refuses what no stock could change.
+func (a Adjust) Check() error {
+	if err := checkAdministration(a.OperationID, a.Place.ProductID, a.Actor, a.Reason); err != nil {
+		return err
+	}
+	if err := checkLocation("location", a.Place.Location); err != nil {
+		return err
+	}
+	switch {
+	case a.Delta == nil && a.Quantity == nil:
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "delta", "give delta, the difference, or quantity, the count")
+	case a.Delta != nil && a.Quantity != nil:
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "quantity", "give delta or quantity, not both")
+	case a.Delta != nil && (*a.Delta == 0 || *a.Delta < -MaxStock || *a.Delta > MaxStock):
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "delta", "a difference is not 0 and at most %d", int64(MaxStock))
+	case a.Quantity != nil:
+		return checkCount("quantity", *a.Quantity)
+	}
+	return nil
+}
+
+func checkCount(field string, n int64) error {
+	switch {
+	case n < 0:
+		return inventoryapi.Errorf(inventoryapi.NegativeQuantity, field, "%s cannot be negative", field)
+	case n > MaxStock:
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, field, "%s is at most %d", field, int64(MaxStock))
+	}
+	return nil
+}
+
+// checkAdministration refuses what no change of stock by hand may lack.
+func checkAdministration(op, product uuid.UUID, actor, reason string) error {
+	if product == uuid.Nil {
+		return required("product_id")
+	}
+	if err := checkChange(op, actor, reason); err != nil {
+		return err
+	}
+	if reason == "" {
+		return required("reason")
+	}
+	return nil
+}
+
+// Kind names the operation.
+func (Adjust) Kind() string { return "adjust" }
+
+// Reads adds the product's items and what the operation did before.
+func (a Adjust) Reads(reads *Reads) {
+	reads.Products = append(reads.Products, a.Place.ProductID)
+	reads.Operations = append(reads.Operations, a.OperationID)
+}
+
+func (a Adjust) decide(b *Book) (any, error) {
+	if done, err := b.repeated(a.OperationID, Adjusted, a.Place); err != nil || done != nil {
+		if err == nil && !a.made(*done) {
+			err = operationUsed(a.OperationID)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return b.stockChange(*done, true), nil
+	}
+	it, err := b.find(a.Place, "location")
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Expect.check(b, a.Place.ProductID); err != nil {
+		return nil, err
+	}
+	n := a.change(it)
+	if n == 0 {
+		return b.unchanged(a.OperationID, it), nil
+	}
+	if err := checkChangeOf(it, n); err != nil {
+		return nil, err
+	}
+	return b.stockChange(a.adjust(b, it, n), false), nil
+}
+
+// change is by how much the stock of the item has to change.
+func (a Adjust) change(it *Item) int64 {
+	if a.Quantity != nil {
+		return *a.Quantity - it.Quantity
+	}
+	return *a.Delta
+}
+
+// made reports whether the entry is what this request wrote.
+func (a Adjust) made(e Entry) bool {
+	if a.Quantity != nil {
+		return e.QuantityAfter == *a.Quantity
+	}
+	return e.QuantityDelta == *a.Delta
+}
+
+// adjust writes a change that was checked.
+func (a Adjust) adjust(b *Book, it *Item, n int64) Entry {
+	e := b.record(it, Entry{OperationID: a.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: n, Actor: a.Actor, Reason: a.Reason})
+	b.noteItem(inventoryapi.EventAdjusted, e, a.CorrelationID)
+	return e
+}
+
+// checkChangeOf refuses a change that the item's stock cannot take: nothing may fall below what is
+// reserved, which is promised to its owners.
+func checkChangeOf(it *Item, n int64) error {
+	after := it.Quantity + n
+	switch {
+	case after < 0:
+		return inventoryapi.Errorf(inventoryapi.NegativeQuantity, "delta", "product %s has %d at %s; %d cannot be taken off", it.ProductID, it.Quantity, it.Location, -n)
+	case after < it.Reserved:
+		return tooFew(it, -n)
+	case after > MaxStock:
+		return stockFull("quantity")
+	}
+	return nil
+}
+
+func tooFew(it *Item, wanted int64) error {
+	return &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: it.ProductID, Requested: wanted, Available: it.Available()}}}
+}
+
+func stockFull(field string) error {
+	return inventoryapi.Errorf(inventoryapi.InvalidQuantity, field, "the stock of an item is at most %d", int64(MaxStock))
+}
+
+// repeated returns the one entry that an operation wrote before, nil when it wrote none, and refuses
+// an id that stood for something else.
+func (b *Book) repeated(op uuid.UUID, kind Kind, p Place) (*Entry, error) {
+	done := b.entries[op]
+	if len(done) == 0 {
+		return nil, nil //nolint:nilnil // not done before
+	}
+	if it := b.at(p); len(done) != 1 || it == nil || done[0].ItemID != it.ID || done[0].Kind != kind || done[0].ReservationID != uuid.Nil {
+		return nil, operationUsed(op)
+	}
+	return &done[0], nil
+}
+
+// stockChange answers with what an entry says. The product's version is told only when this request
+// moved it: a repeated answer must not vouch for changes that its caller has not seen.
+func (b *Book) stockChange(e Entry, replayed bool) inventoryapi.StockChange {
+	it := b.items[e.ItemID]
+	out := inventoryapi.StockChange{
+		OperationID: e.OperationID, ProductID: it.ProductID, Location: it.Location, Quantity: e.QuantityDelta,
+		Stock: e.QuantityAfter, ReservedStock: e.ReservedAfter, AvailableStock: e.QuantityAfter - e.ReservedAfter, Replayed: replayed,
+	}
+	if !replayed {
+		out.Version = b.version(it.ProductID)
+	}
+	return out
+}
+
+// unchanged answers a request that had nothing to change.
+func (b *Book) unchanged(op uuid.UUID, it *Item) inventoryapi.StockChange {
+	return inventoryapi.StockChange{
+		OperationID: op, ProductID: it.ProductID, Location: it.Location, Stock: it.Quantity, ReservedStock: it.Reserved,
+		AvailableStock: it.Available(), Version: b.version(it.ProductID),
+	}
+}

@@ -1,0 +1,68 @@
+package stock
+
+import "holdfast/inventory/inventoryapi"
+
+// Count sets an item to what was counted, and its threshold where one is given; it creates the item
+// where it is missing. It is a row of an import, and acts once per operation id.
+type Count struct {
+	Adjust
+	Threshold *int64
+}
+
+// Counted answers a Count.
+type Counted struct {
+	Outcome  inventoryapi.ImportOutcome
+	Replayed bool // it had been done before
+}
+
+// Check refuses what no stock could change.
+func (c Count) Check() error {
+	if c.Threshold != nil {
+		if err := checkCount("low_stock_threshold", *c.Threshold); err != nil {
+			return err
+		}
+	}
+	return c.Adjust.Check()
+}
+
+// Kind names the operation.
+func (Count) Kind() string { return "count" }
+
+// Reads adds the product's items, the one to create and what the operation did before.
+func (c Count) Reads(reads *Reads) {
+	c.Adjust.Reads(reads)
+	reads.Ensure = append(reads.Ensure, c.Place)
+}
+
+func (c Count) decide(b *Book) (any, error) {
+	it := b.at(c.Place)
+	if it == nil {
+		return nil, noLocation("location", c.Place.Location)
+	}
+	if done, err := b.repeated(c.OperationID, Adjusted, c.Place); err != nil || done != nil {
+		if err == nil && !c.made(*done) {
+			err = operationUsed(c.OperationID)
+		}
+		return Counted{inventoryapi.OutcomeUnchanged, true}, err
+	}
+	n := c.change(it)
+	if err := checkChangeOf(it, n); err != nil {
+		return nil, err
+	}
+	out := Counted{Outcome: inventoryapi.OutcomeUnchanged}
+	if c.Threshold != nil && *c.Threshold != it.Threshold {
+		it.Threshold, it.changed = *c.Threshold, true
+		out.Outcome = inventoryapi.OutcomeAdjusted
+	}
+	if n != 0 {
+		out.Outcome = inventoryapi.OutcomeAdjusted
+	}
+	if it.Deleted {
+		it.Deleted, it.changed = false, true
+		out.Outcome = inventoryapi.OutcomeCreated
+	}
+	if n != 0 {
+		c.adjust(b, it, n)
+	}
+	return out, nil
+}

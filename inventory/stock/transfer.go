@@ -1,0 +1,120 @@
+package stock
+
+import (
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Transfer moves available stock of a product from one location to another, and creates the item
+// there where it is missing. It acts once per operation id.
+type Transfer struct {
+	OperationID   uuid.UUID
+	ProductID     uuid.UUID
+	From, To      string // codes
+	Quantity      int64
+	Actor         string
+	Reason        string
+	Expect        Expectation
+	CorrelationID string
+}
+
+// The lines of a transfer's two entries in the ledger.
+const (
+	lineOut = 1
+	lineIn  = 2
+)
+
+// Check refuses what no stock could change.
+func (t Transfer) Check() error {
+	if err := checkAdministration(t.OperationID, t.ProductID, t.Actor, t.Reason); err != nil {
+		return err
+	}
+	if err := checkLocation("from", t.From); err != nil {
+		return err
+	}
+	if err := checkLocation("to", t.To); err != nil {
+		return err
+	}
+	switch {
+	case t.From == t.To:
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "to", "a transfer goes to another location")
+	case t.Quantity < 1 || t.Quantity > MaxStock:
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a transferred quantity lies between 1 and %d", int64(MaxStock))
+	}
+	return nil
+}
+
+// Kind names the operation.
+func (Transfer) Kind() string { return "transfer" }
+
+// Reads adds the product's items, the one to create and what the operation did before.
+func (t Transfer) Reads(reads *Reads) {
+	reads.Products = append(reads.Products, t.ProductID)
+	reads.Ensure = append(reads.Ensure, Place{t.ProductID, t.To})
+	reads.Operations = append(reads.Operations, t.OperationID)
+}
+
+func (t Transfer) decide(b *Book) (any, error) {
+	if done := b.entries[t.OperationID]; len(done) > 0 {
+		if !t.made(b, done) {
+			return nil, operationUsed(t.OperationID)
+		}
+		return t.answer(b, true)
+	}
+	from, err := b.find(Place{t.ProductID, t.From}, "from")
+	if err != nil {
+		return nil, err
+	}
+	to := b.at(Place{t.ProductID, t.To})
+	if to == nil {
+		return nil, noLocation("to", t.To)
+	}
+	if err := t.Expect.check(b, t.ProductID); err != nil {
+		return nil, err
+	}
+	switch {
+	case from.Available() < t.Quantity:
+		return nil, tooFew(from, t.Quantity)
+	case to.Quantity+t.Quantity > MaxStock:
+		return nil, stockFull("quantity")
+	}
+	for _, side := range []struct {
+		item *Item
+		line int
+		n    int64
+	}{{from, lineOut, -t.Quantity}, {to, lineIn, t.Quantity}} {
+		e := b.record(side.item, Entry{OperationID: t.OperationID, Line: side.line, Kind: Transferred, QuantityDelta: side.n, Actor: t.Actor, Reason: t.Reason})
+		b.noteItem(inventoryapi.EventTransferred, e, t.CorrelationID)
+	}
+	return t.answer(b, false)
+}
+
+// made reports whether the entries are what this request wrote.
+func (t Transfer) made(b *Book, done []Entry) bool {
+	from, to := b.at(Place{t.ProductID, t.From}), b.at(Place{t.ProductID, t.To})
+	if len(done) != 2 || from == nil || to == nil {
+		return false
+	}
+	for _, e := range done {
+		if e.Kind != Transferred || moved(e) != t.Quantity || e.ItemID != map[int]int64{lineOut: from.ID, lineIn: to.ID}[e.Line] {
+			return false
+		}
+	}
+	return true
+}
+
+func (t Transfer) answer(b *Book, replayed bool) (any, error) {
+	entries, err := b.entriesOf(t.OperationID, uuid.Nil)
+	if err != nil {
+		return nil, err
+	}
+	out := inventoryapi.TransferResult{
+		OperationID: t.OperationID, ProductID: t.ProductID, From: t.From, To: t.To, Quantity: t.Quantity,
+		Lines: b.stockLines(entries), Replayed: replayed,
+	}
+	if !replayed {
+		out.Version = b.version(t.ProductID)
+	}
+	return out, nil
+}

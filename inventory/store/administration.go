@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/inventorydb"
+)
+
+// Locations returns all locations, by priority.
+func (s *Store) Locations(ctx context.Context) ([]Location, error) {
+	rows, err := s.q.Locations(ctx, s.pool)
+	if err != nil {
+		return nil, fmt.Errorf("read locations: %w", err)
+	}
+	out := make([]Location, len(rows))
+	for i, r := range rows {
+		out[i] = Location{Code: r.Code, Name: r.Name, Priority: int(r.Priority)}
+	}
+	return out, nil
+}
+
+// Import is what is remembered of an import.
+type Import struct {
+	ContentHash []byte // nil where nothing is remembered
+	Settled     map[int]bool
+}
+
+// GetImport returns what an import did before, nothing where it is new.
+func (s *Store) GetImport(ctx context.Context, id uuid.UUID) (Import, error) {
+	row, err := s.q.GetImport(ctx, s.pool, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Import{}, nil
+	}
+	if err != nil {
+		return Import{}, fmt.Errorf("read import %s: %w", id, err)
+	}
+	out := Import{ContentHash: row.ContentHash, Settled: make(map[int]bool, len(row.SettledRows))}
+	for _, n := range row.SettledRows {
+		out.Settled[int(n)] = true
+	}
+	return out, nil
+}
+
+// SettleImportRows remembers rows of an import that succeeded.
+func (s *Store) SettleImportRows(ctx context.Context, id uuid.UUID, contentHash []byte, rows []int) error {
+	arg := inventorydb.SettleImportRowsParams{ImportID: id, ContentHash: contentHash, SettledRows: make([]int32, len(rows))}
+	for i, n := range rows {
+		arg.SettledRows[i] = int32(n) //nolint:gosec // a line of a file of 8 MB
+	}
+	if err := s.q.SettleImportRows(ctx, s.pool, arg); err != nil {
+		return fmt.Errorf("remember the rows of import %s: %w", id, err)
+	}
+	return nil
+}
