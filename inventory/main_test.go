@@ -55,7 +55,7 @@ func startWithRedis(t testing.TB, databaseURL, redisURL string) string {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	cfg := inventory.Config{
-		DatabaseURL: databaseURL, Listen: "127.0.0.1:0", ServiceKeys: []string{"another-key", serviceKey}, TTL: inventory.DefaultTTL,
+		DatabaseURL: databaseURL, Listen: "127.0.0.1:0", ServiceKeys: []string{"another-key", serviceKey}, TTL: inventory.DefaultTTL, Strategy: "priority", QueueLimit: inventory.DefaultQueueLimit,
 		Pool:  database.Pool{MaxConns: 20},
 		Redis: redisclient.Config{URL: redisURL, PoolSize: 10, DialTimeout: 5 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second},
 	}

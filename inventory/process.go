@@ -20,8 +20,9 @@ type Config struct {
 	DatabaseURL string        `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
 	Listen      string        `env:"INVENTORY_LISTEN" envDefault:":8080"`
 	ServiceKeys []string      `env:"SERVICE_API_KEYS,required,notEmpty"`
-	TTL         time.Duration `env:"RESERVATION_TTL" envDefault:"15m"`         // where a request names none
-	QueueLimit  int           `env:"INVENTORY_QUEUE_LIMIT" envDefault:"10000"` // operations that may wait for their commit
+	TTL         time.Duration `env:"RESERVATION_TTL" envDefault:"15m"`          // where a request names none
+	QueueLimit  int           `env:"INVENTORY_QUEUE_LIMIT" envDefault:"10000"`  // operations that may wait for their commit
+	Strategy    string        `env:"ALLOCATION_STRATEGY" envDefault:"priority"` // where a request names none
 	Pool        database.Pool
 	Redis       redisclient.Config // of the cache; without one there is none
 }
@@ -35,6 +36,9 @@ func (c *Config) Validate() error {
 	if c.QueueLimit < 1 {
 		faults = append(faults, fmt.Errorf("INVENTORY_QUEUE_LIMIT is %d; at least 1 operation must be able to wait", c.QueueLimit))
 	}
+	if !inventoryapi.Strategy(c.Strategy).Valid() {
+		faults = append(faults, fmt.Errorf("ALLOCATION_STRATEGY is %q; it is one of priority, most_stock and fewest_locations", c.Strategy))
+	}
 	return errors.Join(append(faults, c.Redis.Validate())...)
 }
 
@@ -46,7 +50,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	defer pool.Close()
-	options := Options{Pool: pool, Log: env.Log, Registry: env.Registry, TTL: cfg.TTL, QueueLimit: cfg.QueueLimit}
+	options := Options{Pool: pool, Log: env.Log, Registry: env.Registry, TTL: cfg.TTL, QueueLimit: cfg.QueueLimit, Strategy: inventoryapi.Strategy(cfg.Strategy)}
 	checks := []httpx.Check{{Name: "database", Required: true}}
 	if cfg.Redis.Given() {
 		client, err := redisclient.Open(cfg.Redis, "inventory", env.Log, env.Registry)
@@ -65,7 +69,10 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	defer svc.Close() // after the server: every request that was accepted has its answer then
 	checks[0].Probe = svc.Ping
 	health := httpx.NewHealth(checks...)
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health,
+		MaxBodyOf: map[string]int64{server.ImportPath: inventoryapi.MaxImportBytes},
+	})
 	server.Register(router, svc, cfg.ServiceKeys)
 	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
 }

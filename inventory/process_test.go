@@ -69,7 +69,7 @@ func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 
 func TestConfigurationOfRedisIsChecked(t *testing.T) {
 	t.Parallel()
-	cfg := inventory.Config{TTL: inventory.DefaultTTL, QueueLimit: 1, Pool: database.Pool{MaxConns: 1}}
+	cfg := inventory.Config{TTL: inventory.DefaultTTL, QueueLimit: 1, Strategy: "priority", Pool: database.Pool{MaxConns: 1}}
 	require.NoError(t, cfg.Validate())
 	cfg.Redis.URL = "nowhere"
 	require.ErrorContains(t, cfg.Validate(), "REDIS_URL")

@@ -34,6 +34,7 @@ type Service struct {
 	availability *availability
 	committer    *committer
 	statistics   *statistics
+	strategy     inventoryapi.Strategy
 }
 
 var _ inventoryapi.API = (*Service)(nil)
@@ -47,6 +48,8 @@ type Options struct {
 	Cache    AvailabilityCache
 
 	QueueLimit int // requests that may wait for their batch; DefaultQueueLimit where 0
+
+	Strategy inventoryapi.Strategy // of a reservation whose request names none; priority where empty
 }
 
 // New returns a service.
@@ -63,7 +66,7 @@ func New(o Options) *Service {
 	if o.QueueLimit == 0 {
 		o.QueueLimit = DefaultQueueLimit
 	}
-	s := &Service{store: store.New(o.Pool), log: o.Log, ttl: o.TTL, metrics: newMetrics(o.Registry)}
+	s := &Service{store: store.New(o.Pool), log: o.Log, ttl: o.TTL, metrics: newMetrics(o.Registry), strategy: o.Strategy}
 	s.availability = newAvailability(s.store, o.Cache)
 	s.committer = newCommitter(o.QueueLimit, s.commit)
 	promauto.With(o.Registry).NewGaugeFunc(prometheus.GaugeOpts{
@@ -86,7 +89,8 @@ func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
 
 // Reserve implements inventoryapi.API.
 func (s *Service) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
-	return one[inventoryapi.Reservation](ctx, s, "reserve")(stock.NewReserve(in, s.ttl, correlation.From(ctx)))
+	r, err := stock.NewReserve(in, s.ttl, correlation.From(ctx))
+	return one[inventoryapi.Reservation](ctx, s, "reserve")(r.By(s.strategy), err)
 }
 
 // Confirm implements inventoryapi.API.

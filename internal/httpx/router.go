@@ -29,6 +29,8 @@ type Options struct {
 	Registry *prometheus.Registry // also served at /metrics
 	Health   *Health
 	MaxBody  int64 // bytes; 0 means DefaultMaxBody
+
+	MaxBodyOf map[string]int64 // by route, where another limit applies
 }
 
 // NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit,
@@ -46,7 +48,7 @@ func NewRouter(o Options) *gin.Engine {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), limitBody(o.MaxBody))
+	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), limitBody(o.MaxBody, o.MaxBodyOf))
 	e.NoRoute(func(c *gin.Context) {
 		Fail(c, problem.Common.New(problem.RouteNotFound, "there is no %s; see /docs for what there is", c.Request.URL.Path))
 	})
@@ -137,8 +139,12 @@ func recovery(log *slog.Logger) gin.HandlerFunc {
 	}
 }
 
-func limitBody(limit int64) gin.HandlerFunc {
+func limitBody(general int64, of map[string]int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		limit := general
+		if special, ok := of[c.FullPath()]; ok {
+			limit = special
+		}
 		if c.Request.ContentLength > limit {
 			// Many clients read the answer only after they have sent all; so much of it is taken in. What
 			// is left after that is not read, so the connection cannot be used again.

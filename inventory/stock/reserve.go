@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -18,6 +16,7 @@ type Reserve struct {
 	in            inventoryapi.ReserveRequest // line numbers set
 	ttl           time.Duration
 	hash          []byte
+	fallback      inventoryapi.Strategy // where the request names none; not part of what was asked
 	correlationID string
 }
 
@@ -33,8 +32,16 @@ func NewReserve(in inventoryapi.ReserveRequest, defaultTTL time.Duration, correl
 	return Reserve{in: in, ttl: ttl, hash: requestHash(in), correlationID: correlationID}, nil
 }
 
+// By returns the request with the strategy that applies where it names none.
+func (r Reserve) By(fallback inventoryapi.Strategy) Reserve {
+	r.fallback = fallback
+	return r
+}
+
 // requestHash tells a repeated request from another one under the same id. It covers what decides the
-// reservation, and the time to live as it was given: a changed default is not another request.
+// reservation, and the time to live and the strategy as they were given: a changed default is not
+// another request. A strategy follows the lines, behind a 0 that no line begins with, and only where
+// one is given: hashes from before there were strategies stay what they are.
 func requestHash(in inventoryapi.ReserveRequest) []byte {
 	var buf []byte
 	buf = append(append(buf, in.OwnerKind...), 0)
@@ -47,6 +54,9 @@ func requestHash(in inventoryapi.ReserveRequest) []byte {
 		buf = binary.AppendVarint(buf, int64(l.LineNo))
 		buf = append(buf, l.ProductID[:]...)
 		buf = binary.AppendVarint(buf, l.Quantity)
+	}
+	if in.Strategy != "" {
+		buf = append(append(buf, 0), in.Strategy...)
 	}
 	sum := sha256.Sum256(buf)
 	return sum[:]
@@ -76,7 +86,7 @@ func (r Reserve) decide(b *Book) (any, error) {
 		return nil, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
 			"%s %s has reservation %s under number %d", r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)
 	}
-	picks, err := b.allocate(r.in.Lines)
+	picks, err := b.allocate(r.in.Lines, cmp.Or(r.in.Strategy, r.fallback))
 	if err != nil {
 		return nil, err
 	}
@@ -112,72 +122,4 @@ func (r Reserve) again(b *Book, held *Reservation) (any, error) {
 	default:
 		return b.reservationAnswer(held, true)
 	}
-}
-
-// pick is how much of a line comes from an item.
-type pick struct {
-	line     int
-	item     *Item
-	quantity int64
-}
-
-// allocate finds stock for all lines or says what falls short. Lines of one product are decided as
-// one demand: the first location, by priority, that can fill all of it, else split by priority.
-func (b *Book) allocate(lines []inventoryapi.ReserveLine) ([]pick, error) {
-	demand := map[uuid.UUID]int64{}
-	var order []uuid.UUID
-	for i, l := range lines {
-		if len(b.products[l.ProductID]) == 0 {
-			return nil, inventoryapi.Errorf(inventoryapi.ProductNotFound, lineField(i, "product_id"), "there is no stock-keeping of product %s", l.ProductID)
-		}
-		if demand[l.ProductID] == 0 {
-			order = append(order, l.ProductID)
-		}
-		demand[l.ProductID] += l.Quantity
-	}
-	var short []inventoryapi.ShortLine
-	sources := map[uuid.UUID][]pick{} // what each item may give, in order
-	for _, p := range order {
-		from, available := source(b.products[p], demand[p])
-		if from == nil {
-			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: demand[p], Available: available})
-		}
-		sources[p] = from
-	}
-	if short != nil {
-		return nil, &inventoryapi.InsufficientStockError{Lines: short}
-	}
-	var picks []pick
-	for _, l := range lines {
-		for rest, from := l.Quantity, sources[l.ProductID]; rest > 0; {
-			i := slices.IndexFunc(from, func(p pick) bool { return p.quantity > 0 })
-			take := min(rest, from[i].quantity)
-			from[i].quantity -= take
-			rest -= take
-			picks = append(picks, pick{l.LineNo, from[i].item, take})
-		}
-	}
-	return picks, nil
-}
-
-// source chooses the items that fill a demand; nil, with what there is, when they cannot.
-func source(items []*Item, demand int64) ([]pick, int64) {
-	var available int64
-	for _, it := range items {
-		if it.Available() >= demand {
-			return []pick{{item: it, quantity: demand}}, 0
-		}
-		available += it.Available()
-	}
-	if available < demand {
-		return nil, available
-	}
-	var from []pick
-	for _, it := range items {
-		if n := min(demand, it.Available()); n > 0 {
-			from = append(from, pick{item: it, quantity: n})
-			demand -= n
-		}
-	}
-	return from, available
 }

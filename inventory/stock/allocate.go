@@ -1,0 +1,102 @@
+package stock
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// pick is how much of a line comes from an item.
+type pick struct {
+	line     int
+	item     *Item
+	quantity int64
+}
+
+// demands are what a reservation wants of each product, in the order in which its lines name them.
+type demands struct {
+	products []uuid.UUID
+	quantity map[uuid.UUID]int64
+}
+
+// allocate finds stock for all lines, by a strategy ("" is priority), or says what falls short. Lines
+// of one product are decided as one demand.
+func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy) ([]pick, error) {
+	want := demands{quantity: map[uuid.UUID]int64{}}
+	for i, l := range lines {
+		if !b.stocked(l.ProductID) {
+			return nil, inventoryapi.Errorf(inventoryapi.ProductNotFound, lineField(i, "product_id"), "there is no stock-keeping of product %s", l.ProductID)
+		}
+		if want.quantity[l.ProductID] == 0 {
+			want.products = append(want.products, l.ProductID)
+		}
+		want.quantity[l.ProductID] += l.Quantity
+	}
+	var short []inventoryapi.ShortLine
+	for _, p := range want.products {
+		if available := sumAvailable(b.products[p]); available < want.quantity[p] {
+			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: want.quantity[p], Available: available})
+		}
+	}
+	if short != nil {
+		return nil, &inventoryapi.InsufficientStockError{Lines: short}
+	}
+	sources := make(map[uuid.UUID][]pick, len(want.products)) // what each item may give, in order
+	allowed := func(*Item) bool { return true }
+	if strategy == inventoryapi.StrategyFewestLocations {
+		allowed = b.fewestLocations(want)
+	}
+	for _, p := range want.products {
+		items := b.products[p]
+		if strategy == inventoryapi.StrategyMostStock {
+			items = mostFirst(items)
+		}
+		sources[p] = source(items, want.quantity[p], allowed)
+	}
+	var picks []pick
+	for _, l := range lines {
+		for rest, from := l.Quantity, sources[l.ProductID]; rest > 0; {
+			i := slices.IndexFunc(from, func(p pick) bool { return p.quantity > 0 })
+			take := min(rest, from[i].quantity)
+			from[i].quantity -= take
+			rest -= take
+			picks = append(picks, pick{l.LineNo, from[i].item, take})
+		}
+	}
+	return picks, nil
+}
+
+func sumAvailable(items []*Item) (n int64) {
+	for _, it := range items {
+		n += it.Available()
+	}
+	return n
+}
+
+// mostFirst orders items by what is available of them, the most first and ties by priority.
+func mostFirst(items []*Item) []*Item {
+	out := slices.Clone(items)
+	slices.SortStableFunc(out, func(x, y *Item) int { return cmp.Compare(y.Available(), x.Available()) })
+	return out
+}
+
+// source takes a demand from the allowed items, which can fill it: from the first that can fill all of
+// it, else from each what it has, in order.
+func source(items []*Item, demand int64, allowed func(*Item) bool) []pick {
+	for _, it := range items {
+		if allowed(it) && it.Available() >= demand {
+			return []pick{{item: it, quantity: demand}}
+		}
+	}
+	var from []pick
+	for _, it := range items {
+		if n := min(demand, it.Available()); n > 0 && allowed(it) {
+			from = append(from, pick{item: it, quantity: n})
+			demand -= n
+		}
+	}
+	return from
+}
