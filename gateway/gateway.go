@@ -21,6 +21,7 @@ import (
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
+	"holdfast/inventory/inventoryapi"
 )
 
 // Config is the gateway's configuration, from the environment.
@@ -76,14 +77,18 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.E
 		httpx.Check{Name: "api", Required: true, Probe: alive(transport, api)},
 		httpx.Check{Name: "inventory", Required: true, Probe: alive(transport, inventory)},
 	)
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health,
+		MaxBodyOf: map[string]int64{inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
+	})
 	verifier := auth.NewVerifier(cfg.Auth)
 
 	toAPI := proxy(api, transport, env.Log, nil)
 	// The inventory service knows no clients, only services: the gateway vouches with its own key.
-	toInventory := proxy(inventory, transport, env.Log, func(h http.Header) {
-		h.Del("Authorization")
-		h.Set(servicekey.Header, cfg.ServiceKeys[0])
+	toInventory := proxy(inventory, transport, env.Log, func(r *httputil.ProxyRequest) {
+		r.Out.Header.Del("Authorization")
+		r.Out.Header.Set(servicekey.Header, cfg.ServiceKeys[0])
+		nameActor(r)
 	})
 	public := router.Group("")
 	public.GET("/docs", forward(toAPI, readTimeout))
@@ -115,6 +120,7 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.E
 	operators.GET("/api/inventory/low-stock", forward(toInventory, readTimeout))
 	operators.GET("/api/inventory/:product_id/holds", forward(toInventory, readTimeout))
 	operators.GET("/api/inventory/:product_id/ledger", forward(toInventory, readTimeout))
+	administer(private.Group("", requireOperator), toInventory)
 	return router, health, nil
 }
 
@@ -128,12 +134,12 @@ func operatorUnlessProductsNamed(c *gin.Context) {
 
 // identityHeaders are what only our own services may say. A client's are dropped, whatever it sends.
 var identityHeaders = []string{
-	servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role", "X-Forwarded-User", "X-Internal",
+	servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role", "X-Forwarded-User", "X-Internal", actorHeader,
 }
 
 // proxy forwards to one service. ReverseProxy.Rewrite runs after the hop-by-hop headers are gone, so
 // a client cannot name one of ours in Connection to have it removed on the way.
-func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, credentials func(http.Header)) *httputil.ReverseProxy {
+func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, credentials func(*httputil.ProxyRequest)) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -144,7 +150,7 @@ func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, crede
 			}
 			r.Out.Header.Set(correlation.Header, correlation.From(r.In.Context()))
 			if credentials != nil {
-				credentials(r.Out.Header)
+				credentials(r)
 			}
 		},
 		// The gateway has set it already, with the same value.

@@ -13,8 +13,11 @@ import (
 // MaxImportRows bounds the rows of one import, the header not counted.
 const MaxImportRows = 10_000
 
-// MaxImportBytes bounds the file of one import.
+// MaxImportBytes bounds the file of one import, which may be larger than other bodies.
 const MaxImportBytes = 8 << 20
+
+// ImportPath is the route that takes it.
+const ImportPath = "/api/inventory/import"
 
 // WriteOptions is what a write carries beside its request, in headers over HTTP.
 type WriteOptions struct {

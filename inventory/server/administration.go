@@ -93,9 +93,6 @@ func (h handlers) PutLocation(c *gin.Context, code string, params inventoryapi.P
 	}
 }
 
-// ImportPath is the route that takes a file, which is larger than other bodies may be.
-const ImportPath = "/api/inventory/import"
-
 func (h handlers) ImportStock(c *gin.Context, params inventoryapi.ImportStockParams) {
 	if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || t != "text/csv" {
 		httpx.Fail(c, problem.Common.New(problem.UnsupportedMedia, "send the file as text/csv").At("Content-Type"))
