@@ -155,7 +155,7 @@ func parseCount(column, text string) (*int64, error) {
 	case err != nil:
 		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number without separators", echo(text))
 	}
-	return &n, nil
+	return &n, stock.CheckCount(column, n)
 }
 
 // csvFault is what is wrong with the form of a row, without the position that the report has anyway.

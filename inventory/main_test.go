@@ -103,3 +103,14 @@ func TestClientConforms(t *testing.T) {
 	s, _ := newServer(t)
 	inventorytest.Conformance(t, s)
 }
+
+func TestServiceAdministers(t *testing.T) {
+	t.Parallel()
+	inventorytest.Administration(t, newService(t))
+}
+
+func TestClientAdministers(t *testing.T) {
+	t.Parallel()
+	s, _ := newServer(t)
+	inventorytest.Administration(t, s)
+}

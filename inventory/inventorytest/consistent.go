@@ -71,6 +71,31 @@ var invariants = []invariant{
 		JOIN (SELECT reservation_id, count(DISTINCT operation_id) AS n FROM stock_ledger WHERE reservation_id IS NOT NULL GROUP BY 1) l USING (reservation_id)
 		LEFT JOIN (SELECT aggregate_id, count(*) AS n FROM outbox WHERE aggregate_type = 'reservation' GROUP BY 1) o ON o.aggregate_id = r.reservation_id
 		WHERE l.n <> coalesce(o.n, 0)`},
+	{"deleted items are empty", `
+		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
+		FROM items WHERE deleted_at IS NOT NULL AND (quantity <> 0 OR reserved <> 0)`},
+	{"a transfer takes as much out of one item as it puts into another of the same product", `
+		SELECT format('operation %s: %s', l.operation_id, json_agg(json_build_array(l.item_id, l.line, l.quantity_delta)))
+		FROM stock_ledger l JOIN items i USING (item_id)
+		WHERE l.kind = 'transferred'
+		GROUP BY l.operation_id
+		HAVING count(*) <> 2 OR sum(l.quantity_delta) <> 0 OR count(DISTINCT l.item_id) <> 2 OR count(DISTINCT i.product_id) <> 1
+			OR sum(l.quantity_delta) FILTER (WHERE l.line = 1) >= 0`},
+	{"each change of an item by hand is announced once, with what it changed", `
+		SELECT format('item %s, version %s: %s of %s, announced %s', l.item_id, l.version_after, l.kind, l.quantity, coalesce(o.quantity::text, 'not at all'))
+		FROM (
+			SELECT item_id, version_after, kind, sum(quantity_delta) AS quantity
+			FROM stock_ledger WHERE kind IN ('received', 'adjusted', 'transferred') GROUP BY 1, 2, 3
+		) l
+		JOIN items i USING (item_id)
+		JOIN locations p USING (location_id)
+		LEFT JOIN (
+			SELECT aggregate_version, event_type, payload #>> '{data,productId}' AS product, payload #>> '{data,location}' AS location,
+				(payload #>> '{data,quantity}')::bigint AS quantity
+			FROM outbox WHERE event_type IN ('inventory.restocked', 'inventory.adjusted', 'inventory.transferred')
+		) o ON o.aggregate_version = l.version_after AND o.product = i.product_id::text AND o.location = p.code
+			AND o.event_type = 'inventory.' || CASE l.kind WHEN 'received' THEN 'restocked' ELSE l.kind END
+		WHERE l.quantity IS DISTINCT FROM o.quantity`},
 }
 
 // RequireConsistent fails the test unless every invariant of the inventory database holds: counters =

@@ -35,12 +35,13 @@ func (a Adjust) Check() error {
 	case a.Delta != nil && (*a.Delta == 0 || *a.Delta < -MaxStock || *a.Delta > MaxStock):
 		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "delta", "a difference is not 0 and at most %d", int64(MaxStock))
 	case a.Quantity != nil:
-		return checkCount("quantity", *a.Quantity)
+		return CheckCount("quantity", *a.Quantity)
 	}
 	return nil
 }
 
-func checkCount(field string, n int64) error {
+// CheckCount refuses what cannot be the quantity or the threshold of an item.
+func CheckCount(field string, n int64) error {
 	switch {
 	case n < 0:
 		return inventoryapi.Errorf(inventoryapi.NegativeQuantity, field, "%s cannot be negative", field)

@@ -18,7 +18,7 @@ type Counted struct {
 // Check refuses what no stock could change.
 func (c Count) Check() error {
 	if c.Threshold != nil {
-		if err := checkCount("low_stock_threshold", *c.Threshold); err != nil {
+		if err := CheckCount("low_stock_threshold", *c.Threshold); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ func (t SetThreshold) Check() error {
 			return err
 		}
 	}
-	return checkCount("low_stock_threshold", t.Threshold)
+	return CheckCount("low_stock_threshold", t.Threshold)
 }
 
 // Kind names the operation.
