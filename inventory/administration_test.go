@@ -1,0 +1,269 @@
+package inventory_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/correlation"
+	"holdfast/internal/events"
+	"holdfast/internal/servicekey"
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+)
+
+func pointer[T any](v T) *T { return &v }
+
+// TestTwoWriters: 20 people read the same version and write at once, in process and over HTTP, by
+// either way of naming it. One succeeds; everybody else is told, and no update is lost.
+func TestTwoWriters(t *testing.T) {
+	t.Parallel()
+	over, _ := newServer(t)
+	for name, s := range map[string]inventorytest.Subject{"service": newService(t), "http": over} {
+		for _, byHeader := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%t", name, byHeader), func(t *testing.T) {
+				t.Parallel()
+				p := s.Stock(t, 100)
+				read, err := s.API.Availability(t.Context(), p, 1)
+				require.NoError(t, err)
+				require.EqualValues(t, 1, read.Version)
+				refusal := inventoryapi.VersionConflict
+				if byHeader {
+					refusal = inventoryapi.PreconditionFailed
+				}
+				var outcomes tally
+				together(20, func(i int) {
+					in, o := inventoryapi.AdjustRequest{Location: "near", Quantity: pointer(int64(50 + i)), Reason: "count"}, inventorytest.By
+					if byHeader {
+						o.IfMatch = inventoryapi.ETag(read.Version)
+					} else {
+						in.ExpectedVersion = &read.Version
+					}
+					_, err := s.API.(inventoryapi.Administration).AdjustStock(t.Context(), p, in, o)
+					outcomes.add(err)
+				})
+				require.Equal(t, map[inventoryapi.Code]int{"": 1, refusal: 19}, outcomes.n)
+				inventorytest.RequireConsistent(t, s.Pool)
+			})
+		}
+	}
+}
+
+// TestTransfersAgainstReservations moves stock to and fro while it is reserved and released: nothing
+// is lost, nothing oversold, and no two ever wait for each other.
+func TestTransfersAgainstReservations(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	admin := s.API.(inventoryapi.Administration)
+	p := s.Stock(t, 5, 5)
+	var outcomes tally
+	together(24, func(i int) {
+		for n := range 5 {
+			switch i % 3 {
+			case 0:
+				from, to := "near", "far"
+				if (i+n)%2 == 0 {
+					from, to = to, from
+				}
+				_, err := admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{From: from, To: to, Quantity: 2, Reason: "r"}, inventorytest.By)
+				outcomes.add(err)
+			case 1:
+				in := inventorytest.NewReserve(inventorytest.Line(p, 2))
+				_, err := s.API.Reserve(t.Context(), in)
+				outcomes.add(err)
+				if err == nil {
+					_, err = s.API.Release(t.Context(), in.ReservationID, inventorytest.ReleaseOf(in))
+					outcomes.add(err)
+				}
+			default:
+				_, err := admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: pointer(int64(i + n))}, inventorytest.By)
+				outcomes.add(err)
+			}
+		}
+	})
+	for code := range outcomes.n {
+		require.Contains(t, []inventoryapi.Code{"", inventoryapi.InsufficientStock}, code)
+	}
+	available, reserved := s.Available(t, p)
+	require.EqualValues(t, 10, available)
+	require.Zero(t, reserved)
+	inventorytest.RequireConsistent(t, s.Pool)
+}
+
+// TestDeleteAgainstReserve: an item is deleted while its last unit is wanted; it ends deleted or
+// reserved, never both.
+func TestDeleteAgainstReserve(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	admin := s.API.(inventoryapi.Administration)
+	for range 20 {
+		p := s.Stock(t, 1)
+		var mu sync.Mutex
+		ok := 0
+		together(2, func(i int) {
+			var err error
+			if i == 0 {
+				_, err = admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{Reason: "r"}, inventorytest.By)
+			} else {
+				_, err = s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				ok++
+				return
+			}
+			if code := inventoryapi.CodeOf(err); code != inventoryapi.InsufficientStock && code != inventoryapi.ProductNotFound {
+				t.Errorf("unexpected: %v", err)
+			}
+		})
+		require.Equal(t, 1, ok)
+	}
+	inventorytest.RequireConsistent(t, s.Pool)
+}
+
+// TestSameOperationAtOnce: an adjustment whose answer is not awaited is sent again and again; it acts
+// once.
+func TestSameOperationAtOnce(t *testing.T) {
+	t.Parallel()
+	s, _ := newServer(t)
+	admin := s.API.(inventoryapi.Administration)
+	p := s.Stock(t, 10)
+	in := inventoryapi.AdjustRequest{OperationID: uuid.New(), Location: "near", Delta: pointer(int64(-3)), Reason: "broken"}
+	move := inventoryapi.TransferRequest{OperationID: uuid.New(), From: "near", To: "far", Quantity: 2, Reason: "r"}
+	var outcomes tally
+	together(20, func(i int) {
+		var err error
+		if i%2 == 0 {
+			_, err = admin.AdjustStock(t.Context(), p, in, inventorytest.By)
+		} else {
+			_, err = admin.TransferStock(t.Context(), p, move, inventorytest.By)
+		}
+		outcomes.add(err)
+	})
+	require.Equal(t, map[inventoryapi.Code]int{"": 20}, outcomes.n)
+	got, err := s.API.Availability(t.Context(), p, 1)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, got.Locations[0].Quantity)
+	require.EqualValues(t, 2, got.Locations[1].Quantity)
+	inventorytest.RequireConsistent(t, s.Pool)
+}
+
+// TestItemEvents: what people do to items is announced, and so is an item that ran low and out.
+func TestItemEvents(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	admin := s.API.(inventoryapi.Administration)
+	ctx := correlation.With(t.Context(), "corr-2")
+	p := s.Stock(t, 15)
+	_, err := admin.TransferStock(ctx, p, inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 3, Reason: "rebalance"}, inventorytest.By)
+	require.NoError(t, err)
+	_, err = admin.AdjustStock(ctx, p, inventoryapi.AdjustRequest{Location: "near", Delta: pointer(int64(-1)), Reason: "broken"}, inventorytest.By)
+	require.NoError(t, err)
+	_, err = s.API.Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(p, 11)))
+	require.NoError(t, err)
+	rows, err := s.Pool.Query(ctx, "SELECT payload FROM outbox WHERE aggregate_type = 'item' ORDER BY event_id")
+	require.NoError(t, err)
+	defer rows.Close()
+	var got []string
+	for rows.Next() {
+		var raw []byte
+		require.NoError(t, rows.Scan(&raw))
+		require.NotContains(t, string(raw), inventorytest.Actor, "events carry no actor")
+		var e events.Envelope
+		require.NoError(t, json.Unmarshal(raw, &e))
+		var data inventoryapi.AdjustedEvent
+		require.NoError(t, json.Unmarshal(e.Data, &data))
+		require.Equal(t, p, data.ProductID)
+		require.Equal(t, e.AggregateVersion, data.Stock.Version)
+		got = append(got, fmt.Sprintf("%s %s %d %d", strings.TrimPrefix(e.EventType, "inventory."), data.Location, data.Quantity, data.Stock.Available))
+		if e.EventType == inventoryapi.EventAdjusted {
+			require.Equal(t, "corr-2", e.Metadata.CorrelationID)
+			require.Equal(t, "broken", data.Operations[0].Reason)
+		}
+	}
+	require.NoError(t, rows.Err())
+	require.ElementsMatch(t, []string{
+		"restocked near 15 15", "transferred near -3 12", "transferred far 3 3", "adjusted near -1 11", "depleted near 0 0", "low_stock near 0 0",
+	}, got)
+	inventorytest.RequireConsistent(t, s.Pool)
+}
+
+// TestETag: a product's entity tag is its version, and a write that names it finds it.
+func TestETag(t *testing.T) {
+	t.Parallel()
+	s, base := newServer(t)
+	p := s.Stock(t, 4, 4)
+	send := func(method, path, body, ifMatch string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, base+"/api/inventory/"+p.String()+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set(servicekey.Header, serviceKey)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Actor", "olga")
+		if ifMatch != "" {
+			req.Header.Set("If-Match", ifMatch)
+		}
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		return res
+	}
+	tag := send(http.MethodGet, "", "", "").Header.Get("ETag")
+	require.Equal(t, `"2"`, tag)
+	adjust := `{"location":"near","delta":-1,"reason":"broken"}`
+	res := send(http.MethodPost, "/adjust", adjust, tag)
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Equal(t, `"3"`, res.Header.Get("ETag"))
+	require.Equal(t, http.StatusPreconditionFailed, send(http.MethodPost, "/adjust", adjust, tag).StatusCode)
+	require.Equal(t, http.StatusBadRequest, send(http.MethodPost, "/adjust", adjust, "3").StatusCode)
+	require.Equal(t, http.StatusOK, send(http.MethodPost, "/adjust", adjust, "*").StatusCode)
+	require.Equal(t, http.StatusOK, send(http.MethodPut, "/locations/near", "", "").StatusCode)
+	require.Equal(t, http.StatusUnprocessableEntity, send(http.MethodPost, "/adjust", `{"location":"near","delta":-99,"reason":"r"}`, "").StatusCode)
+	require.Equal(t, http.StatusConflict, send(http.MethodPost, "/adjust", `{"location":"near","delta":-1,"reason":"r","expected_version":2}`, "").StatusCode)
+	require.Equal(t, http.StatusBadRequest, send(http.MethodPut, "/locations/%00", "", "").StatusCode)
+	require.Equal(t, http.StatusBadRequest, send(http.MethodDelete, "/locations/%ff", `{"reason":"r"}`, "").StatusCode)
+}
+
+// TestAdministrationGuards: the database keeps a deleted item empty by itself.
+func TestAdministrationGuards(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.Stock(t, 1)
+	_, err := s.Pool.Exec(t.Context(), "UPDATE items SET deleted_at = now()")
+	var pg *pgconn.PgError
+	require.ErrorAs(t, err, &pg)
+	require.Equal(t, "items_deleted_empty", pg.ConstraintName)
+}
+
+// TestConfiguredStrategy: a reservation that names no strategy takes the configured one.
+func TestConfiguredStrategy(t *testing.T) {
+	t.Parallel()
+	_, pool := newDatabase(t)
+	most := inventory.New(inventory.Options{Pool: pool, Strategy: inventoryapi.StrategyMostStock})
+	s := inventorytest.NewSubject(t, most, pool)
+	p := s.Stock(t, 3, 5)
+	in := inventorytest.NewReserve(inventorytest.Line(p, 2))
+	out, err := s.API.Reserve(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, "far", out.Lines[0].Location)
+	again, err := inventory.New(inventory.Options{Pool: pool}).Reserve(t.Context(), in)
+	require.NoError(t, err, "the same request is recognised under another default")
+	require.True(t, again.Replayed)
+	in = inventorytest.NewReserve(inventorytest.Line(p, 2))
+	in.Strategy = inventoryapi.StrategyPriority
+	out, err = s.API.Reserve(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, "near", out.Lines[0].Location)
+	cfg := inventory.Config{TTL: inventory.DefaultTTL, Strategy: "cheapest"}
+	require.ErrorContains(t, cfg.Validate(), "ALLOCATION_STRATEGY")
+	inventorytest.RequireConsistent(t, pool)
+}

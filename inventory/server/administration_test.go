@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/problem"
+	"holdfast/internal/servicekey"
+	"holdfast/inventory/inventoryapi"
+)
+
+// administrationBodies are the operations that take a JSON body; the first also does without.
+func administrationBodies() []string {
+	p := " /api/inventory/" + id
+	return []string{
+		http.MethodPut + p + "/locations/near", http.MethodDelete + p + "/locations/near", http.MethodPost + p + "/receive", http.MethodPost + p + "/adjust",
+		http.MethodPost + p + "/transfer", http.MethodPut + p + "/threshold", http.MethodPut + " /api/inventory/locations/near",
+	}
+}
+
+// badAdministration is what the JSON and the path of a change can get wrong; each is refused before
+// the service sees it.
+var badAdministration = []struct{ method, path, body, field string }{
+	{"POST", "/api/inventory/x/receive", "{}", "product_id"},
+	{"POST", "/api/inventory/x/adjust", "{}", "product_id"},
+	{"POST", "/api/inventory/x/transfer", "{}", "product_id"},
+	{"PUT", "/api/inventory/x/threshold", "{}", "product_id"},
+	{"PUT", "/api/inventory/x/locations/near", "{}", "product_id"},
+	{"DELETE", "/api/inventory/x/locations/near", "{}", "product_id"},
+	{"POST", "/api/inventory/" + id + "/receive", `{"quantity":1.5}`, "quantity"},
+	{"POST", "/api/inventory/" + id + "/receive", `{"quantity":"1"}`, "quantity"},
+	{"POST", "/api/inventory/" + id + "/receive", `{"quantity":99999999999999999999}`, "quantity"},
+	{"POST", "/api/inventory/" + id + "/receive", `{"location":1}`, "location"},
+	{"POST", "/api/inventory/" + id + "/receive", `{"reason":"a\u0000b"}`, "reason"},
+	{"POST", "/api/inventory/" + id + "/receive", `{"expected_version":"1"}`, "expected_version"},
+	{"POST", "/api/inventory/" + id + "/adjust", `{"delta":1e40}`, "delta"},
+	{"POST", "/api/inventory/" + id + "/adjust", `{"delta":-99999999999999999999}`, "delta"},
+	{"POST", "/api/inventory/" + id + "/adjust", `{"delta":[1]}`, "delta"},
+	{"POST", "/api/inventory/" + id + "/adjust", `{"quantity":0.5}`, "quantity"},
+	{"POST", "/api/inventory/" + id + "/adjust", `{"reason":{}}`, "reason"},
+	{"POST", "/api/inventory/" + id + "/transfer", `{"from":true}`, "from"},
+	{"POST", "/api/inventory/" + id + "/transfer", `{"to":"\u0000"}`, "to"},
+	{"POST", "/api/inventory/" + id + "/transfer", `{"quantity":null,"lines":[]}`, "lines"},
+	{"PUT", "/api/inventory/" + id + "/threshold", `{"low_stock_threshold":"5"}`, "low_stock_threshold"},
+	{"PUT", "/api/inventory/" + id + "/threshold", `{"low_stock_threshold":99999999999999999999}`, "low_stock_threshold"},
+	{"PUT", "/api/inventory/" + id + "/locations/near", `{"quantity":1}`, "quantity"},
+	{"DELETE", "/api/inventory/" + id + "/locations/near", `{"reason":1}`, "reason"},
+	{"PUT", "/api/inventory/locations/near", `{"priority":"1"}`, "priority"},
+	{"PUT", "/api/inventory/locations/near", `{"name":1}`, "name"},
+	{"POST", "/api/inventory/import?dry_run=maybe", "", "dry_run"},
+}
+
+// send sends a request with headers; a header given twice is sent twice.
+func send(h http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(servicekey.Header, "key")
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Content-Type" {
+			req.Header.Del(headers[i])
+		}
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec
+}
+
+// noting remembers what reached the service.
+type noting struct {
+	Service
+	options inventoryapi.WriteOptions
+	file    inventoryapi.ImportOptions
+	content string
+	err     error
+}
+
+func (n *noting) AdjustStock(_ context.Context, _ uuid.UUID, _ inventoryapi.AdjustRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
+	n.options = o
+	return inventoryapi.StockChange{Version: 9}, n.err
+}
+
+func (n *noting) ImportStock(_ context.Context, csv io.Reader, o inventoryapi.ImportOptions) (inventoryapi.ImportReport, error) {
+	content, err := io.ReadAll(csv)
+	n.content, n.file = string(content), o
+	return inventoryapi.ImportReport{Rows: []inventoryapi.ImportRow{}}, err
+}
+
+// TestAdministrationHeaders: who acts, for which version and under which key comes in headers, and the
+// new version goes out in one.
+func TestAdministrationHeaders(t *testing.T) {
+	t.Parallel()
+	n := &noting{}
+	h := newRouter(t, n)
+	adjust := "/api/inventory/" + id + "/adjust"
+	rec := send(h, http.MethodPost, adjust, "{}", "X-Actor", "olga", "If-Match", `"7"`)
+	require.Equal(t, http.StatusOK, rec.Code)
+	require.Equal(t, `"9"`, rec.Header().Get("ETag"))
+	require.Equal(t, inventoryapi.WriteOptions{Actor: "olga", IfMatch: `"7"`}, n.options)
+	require.Equal(t, http.StatusBadRequest, send(h, http.MethodPost, adjust, "{}", "X-Actor", "a", "X-Actor", "b").Code)
+	require.Equal(t, http.StatusBadRequest, send(h, http.MethodPost, adjust, "{}", "If-Match", `"1"`, "If-Match", `"2"`).Code)
+	n.err = inventoryapi.Errorf(inventoryapi.PreconditionFailed, "If-Match", "why")
+	require.Equal(t, http.StatusPreconditionFailed, send(h, http.MethodPost, adjust, "{}").Code)
+	n.err = inventoryapi.Errorf(inventoryapi.VersionConflict, "expected_version", "why")
+	rec = send(h, http.MethodPost, adjust, "{}")
+	require.Equal(t, http.StatusConflict, rec.Code)
+	require.Contains(t, rec.Body.String(), `"retryable":false`, "the same request would be refused again")
+
+	rec = send(h, http.MethodPost, inventoryapi.ImportPath+"?dry_run=true", "a,b", "Content-Type", "text/csv; charset=utf-8", "X-Actor", "olga", "Idempotency-Key", "k")
+	require.Equal(t, http.StatusOK, rec.Code, rec.Body)
+	require.Equal(t, inventoryapi.ImportOptions{Actor: "olga", Key: "k", DryRun: true}, n.file)
+	require.Equal(t, "a,b", n.content)
+	for _, c := range []string{"application/json", "text/plain", ""} {
+		require.Equal(t, http.StatusUnsupportedMediaType, send(h, http.MethodPost, inventoryapi.ImportPath, "a,b", "Content-Type", c).Code)
+	}
+}
+
+// TestImportLimit: a body without a length is cut off where the limit is.
+func TestImportLimit(t *testing.T) {
+	t.Parallel()
+	req := httptest.NewRequest(http.MethodPost, inventoryapi.ImportPath, io.LimitReader(strings.NewReader(strings.Repeat("x", 2<<20)), 2<<20))
+	req.ContentLength = -1
+	req.Header.Set("Content-Type", "text/csv")
+	req.Header.Set(servicekey.Header, "key")
+	rec := httptest.NewRecorder()
+	newRouter(t, &noting{}).ServeHTTP(rec, req)
+	require.Equal(t, http.StatusRequestEntityTooLarge, rec.Code)
+	require.Equal(t, problem.ContentType, rec.Header().Get("Content-Type"))
+}
