@@ -172,6 +172,8 @@ func testImport(t *testing.T, a administered) {
 	item, err := a.admin.CreateItem(t.Context(), p, "near", inventoryapi.CreateItemRequest{}, By)
 	require.NoError(t, err)
 	require.EqualValues(t, 5, item.LowStockThreshold)
+	large := a.importing(t, inventoryapi.ImportOptions{}, file[0], strings.Repeat("\n", inventoryapi.MaxImportBytes/2), "13,near,"+p.String()+",,")
+	require.Equal(t, 1, large.Totals.Adjusted, "a file may be larger than other requests")
 }
 
 // testImportAgain: between two runs of one file stock is sold, which the second must not bring back.

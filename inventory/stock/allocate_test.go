@@ -226,3 +226,33 @@ func TestRequestHash(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, "strategy", e.Field)
 }
+
+// TestFewestIsExact has stock on which taking the most helpful location first ends with three where
+// two are enough: two that halve the products, and three that cut across them.
+func TestFewestIsExact(t *testing.T) {
+	t.Parallel()
+	at := map[string][]int{
+		"top": {1, 2, 3, 4, 5, 6, 7}, "bottom": {8, 9, 10, 11, 12, 13, 14},
+		"eight": {1, 2, 3, 4, 8, 9, 10, 11}, "four": {5, 6, 12, 13}, "two": {7, 14},
+	}
+	var items []Item
+	for location, products := range at {
+		for _, p := range products {
+			items = append(items, Item{ID: int64(len(items) + 1), ProductID: uuid.UUID{byte(p)}, Location: location, Priority: 1, Quantity: 1})
+		}
+	}
+	var lines []inventoryapi.ReserveLine
+	for p := range 14 {
+		lines = append(lines, inventoryapi.ReserveLine{LineNo: p + 1, ProductID: uuid.UUID{byte(p + 1)}, Quantity: 1})
+	}
+	picks, err := NewBook(time.Time{}, items, nil, nil).allocate(lines, inventoryapi.StrategyFewestLocations)
+	require.NoError(t, err)
+	require.Equal(t, 2, distinct(picks))
+}
+
+// TestGreedyDropsWhatIsNotNeeded: the location that helped most at first is not needed in the end.
+func TestGreedyDropsWhatIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	sites := []site{{code: "both", gives: []int64{4, 4}}, {code: "one", gives: []int64{6, 0}}, {code: "other", gives: []int64{0, 6}}}
+	require.Equal(t, []int{1, 2}, greedy(sites, []int64{6, 6}))
+}
