@@ -43,6 +43,20 @@ func (m *model) reserved(p uuid.UUID) (n int64) {
 	return n
 }
 
+// adjust is what an adjustment must answer; a success changes the model.
+func (m *model) adjust(p uuid.UUID, n int64) inventoryapi.Code {
+	switch {
+	case n == 0:
+		return inventoryapi.InvalidQuantity
+	case m.quantity[p]+n < 0:
+		return inventoryapi.NegativeQuantity
+	case m.quantity[p]+n < m.reserved(p):
+		return inventoryapi.InsufficientStock
+	}
+	m.quantity[p] += n
+	return ""
+}
+
 // expect is the code that the operation must answer, "" for success; a success changes the model.
 func (m *model) expect(kind string, h *modelHold) inventoryapi.Code {
 	const pending, confirmed, released, expired = inventoryapi.StatusPending, inventoryapi.StatusConfirmed, inventoryapi.StatusReleased, inventoryapi.StatusExpired
@@ -132,8 +146,9 @@ func TestServiceFollowsModel(t *testing.T) {
 		for range rapid.IntRange(1, 14).Draw(rt, "operations") {
 			id := rapid.SampledFrom(ids).Draw(rt, "reservation")
 			h := m.holds[id]
-			kind := rapid.SampledFrom([]string{"reserve", "reserve", "confirm", "release", "expire", "return", "receive", "wait"}).Draw(rt, "kind")
+			kind := rapid.SampledFrom([]string{"reserve", "reserve", "confirm", "release", "expire", "return", "receive", "adjust", "wait"}).Draw(rt, "kind")
 			var call func() error
+			want := inventoryapi.Code("")
 			resolve, back := inventorytest.Resolve(), inventorytest.ReturnOf()
 			switch kind {
 			case "reserve":
@@ -151,6 +166,14 @@ func TestServiceFollowsModel(t *testing.T) {
 				in := stock.Receive{OperationID: uuid.New(), ProductID: p, Location: "near", Quantity: 2, Actor: inventorytest.Actor}
 				m.quantity[p] += 2
 				call = func() error { _, err := s.Service.Receive(t.Context(), in); return err }
+			case "adjust":
+				p, n := rapid.SampledFrom(products).Draw(rt, "product"), int64(rapid.IntRange(-4, 3).Draw(rt, "delta"))
+				want = m.adjust(p, n)
+				in := inventoryapi.AdjustRequest{OperationID: uuid.New(), Location: "near", Delta: &n, Reason: "r"}
+				call = func() error {
+					_, err := s.API.(inventoryapi.Administration).AdjustStock(t.Context(), p, in, inventorytest.By)
+					return err
+				}
 			case "wait":
 				if h.status == inventoryapi.StatusPending {
 					s.Age(t, id)
@@ -158,8 +181,7 @@ func TestServiceFollowsModel(t *testing.T) {
 				}
 				continue
 			}
-			want := inventoryapi.Code("")
-			if kind != "receive" {
+			if kind != "receive" && kind != "adjust" {
 				want = m.expect(kind, h)
 			}
 			for range 2 {

@@ -282,22 +282,3 @@ func testDeleteRefused(t *testing.T, a administered) {
 	_, err = drop("near")
 	require.NoError(t, err)
 }
-
-func testReturnRevives(t *testing.T, a administered) {
-	p := a.Stock(t, 3)
-	in, _ := a.reserve(t, Line(p, 2))
-	_, err := a.API.Confirm(t.Context(), in.ReservationID, Resolve())
-	require.NoError(t, err)
-	_, err = a.admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{Reason: "r"}, By)
-	require.NoError(t, err)
-	held, err := a.API.GetReservation(t.Context(), in.ReservationID)
-	require.NoError(t, err)
-	require.Equal(t, p, held.Lines[0].ProductID, "the reservation's lines stay readable")
-	again, err := a.API.Reserve(t.Context(), in)
-	require.NoError(t, err)
-	require.True(t, again.Replayed)
-	_, err = a.API.Return(t.Context(), in.ReservationID, ReturnOf())
-	require.NoError(t, err)
-	available, _ := a.Available(t, p)
-	require.EqualValues(t, 2, available)
-}

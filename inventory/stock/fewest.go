@@ -104,7 +104,7 @@ func greedy(sites []site, need []int64) []int {
 	rest := slices.Clone(need)
 	var chosen []int
 	for !fills(sites, need, chosen) {
-		best, most := -1, int64(0)
+		best, most := 0, int64(0)
 		for i, s := range sites {
 			var n int64
 			for p, r := range rest {
