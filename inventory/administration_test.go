@@ -170,23 +170,25 @@ func TestItemEvents(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.API.Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(p, 11)))
 	require.NoError(t, err)
-	rows, err := s.Pool.Query(ctx, "SELECT payload FROM outbox WHERE aggregate_type = 'item' ORDER BY event_id")
+	rows, err := s.Pool.Query(ctx, "SELECT event_type, aggregate_version, payload, headers FROM outbox WHERE aggregate_type = 'item' ORDER BY event_id")
 	require.NoError(t, err)
 	defer rows.Close()
 	var got []string
 	for rows.Next() {
-		var raw []byte
-		require.NoError(t, rows.Scan(&raw))
-		require.NotContains(t, string(raw), inventorytest.Actor, "events carry no actor")
-		var e events.Envelope
-		require.NoError(t, json.Unmarshal(raw, &e))
+		var eventType string
+		var version int64
+		var payload, raw []byte
+		require.NoError(t, rows.Scan(&eventType, &version, &payload, &raw))
+		require.NotContains(t, string(payload), inventorytest.Actor, "events carry no actor")
+		var headers events.Headers
+		require.NoError(t, json.Unmarshal(raw, &headers))
 		var data inventoryapi.AdjustedEvent
-		require.NoError(t, json.Unmarshal(e.Data, &data))
+		require.NoError(t, json.Unmarshal(payload, &data))
 		require.Equal(t, p, data.ProductID)
-		require.Equal(t, e.AggregateVersion, data.Stock.Version)
-		got = append(got, fmt.Sprintf("%s %s %d %d", strings.TrimPrefix(e.EventType, "inventory."), data.Location, data.Quantity, data.Stock.Available))
-		if e.EventType == inventoryapi.EventAdjusted {
-			require.Equal(t, "corr-2", e.Metadata.CorrelationID)
+		require.Equal(t, version, data.Stock.Version)
+		got = append(got, fmt.Sprintf("%s %s %d %d", strings.TrimPrefix(eventType, "inventory."), data.Location, data.Quantity, data.Stock.Available))
+		if eventType == inventoryapi.EventAdjusted {
+			require.Equal(t, "corr-2", headers.CorrelationID)
 			require.Equal(t, "broken", data.Operations[0].Reason)
 		}
 	}

@@ -967,6 +967,7 @@ type ClientInterface interface {
 	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 	// content, and of the same import only rows that failed are tried again. To apply the same counts
 	// another day, send another key. Another file under a known key is refused.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -975,10 +976,14 @@ type ClientInterface interface {
 
 	// Locations All locations, by priority.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Corresponds with GET /api/inventory/locations (the `Locations` operationId).
 	Locations(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutLocationWithBody Create a location, or change its name and priority.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -986,6 +991,8 @@ type ClientInterface interface {
 	PutLocationWithBody(ctx context.Context, code CodeOfLocation, params *PutLocationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutLocation Create a location, or change its name and priority.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1109,6 +1116,7 @@ type ClientInterface interface {
 	//
 	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 	// names what is available.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1119,6 +1127,7 @@ type ClientInterface interface {
 	//
 	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 	// names what is available.
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1143,6 +1152,7 @@ type ClientInterface interface {
 	//
 	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 	// readable, and stock that is received or returned there brings the item back.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1153,6 +1163,7 @@ type ClientInterface interface {
 	//
 	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 	// readable, and stock that is received or returned there brings the item back.
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1161,12 +1172,16 @@ type ClientInterface interface {
 
 	// CreateItemWithBody Begin the stock-keeping of a product at a location, empty.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
 	CreateItemWithBody(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateItem Begin the stock-keeping of a product at a location, empty.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1175,12 +1190,16 @@ type ClientInterface interface {
 
 	// ReceiveStockWithBody Add stock that arrived; creates the item where it is missing.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStockWithBody(ctx context.Context, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReceiveStock Add stock that arrived; creates the item where it is missing.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1190,6 +1209,7 @@ type ClientInterface interface {
 	// SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
 	//
 	// Asking for what is the case already is a success, whatever the version.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1199,6 +1219,7 @@ type ClientInterface interface {
 	// SetThreshold Say from which level on stock is low, for one location or for all of the product.
 	//
 	// Asking for what is the case already is a success, whatever the version.
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1207,12 +1228,16 @@ type ClientInterface interface {
 
 	// TransferStockWithBody Move available stock to another location, both sides at once.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
 	TransferStockWithBody(ctx context.Context, productID ProductID, params *TransferStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// TransferStock Move available stock to another location, both sides at once.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1282,6 +1307,7 @@ func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, b
 // A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 // content, and of the same import only rows that failed are tried again. To apply the same counts
 // another day, send another key. Another file under a known key is refused.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1300,6 +1326,8 @@ func (c *restClient) ImportStockWithBody(ctx context.Context, params *ImportStoc
 
 // Locations All locations, by priority.
 //
+// Through the gateway: operators and admins.
+//
 // Corresponds with GET /api/inventory/locations (the `Locations` operationId).
 func (c *restClient) Locations(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewLocationsRequest(c.Server)
@@ -1314,6 +1342,8 @@ func (c *restClient) Locations(ctx context.Context, reqEditors ...RequestEditorF
 }
 
 // PutLocationWithBody Create a location, or change its name and priority.
+//
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1331,6 +1361,8 @@ func (c *restClient) PutLocationWithBody(ctx context.Context, code CodeOfLocatio
 }
 
 // PutLocation Create a location, or change its name and priority.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1614,6 +1646,7 @@ func (c *restClient) GetAvailability(ctx context.Context, productID openapi_type
 //
 // Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 // names what is available.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1634,6 +1667,7 @@ func (c *restClient) AdjustStockWithBody(ctx context.Context, productID ProductI
 //
 // Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 // names what is available.
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1688,6 +1722,7 @@ func (c *restClient) ListLedger(ctx context.Context, productID openapi_types.UUI
 //
 // Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 // readable, and stock that is received or returned there brings the item back.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1708,6 +1743,7 @@ func (c *restClient) DeleteItemWithBody(ctx context.Context, productID ProductID
 //
 // Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 // readable, and stock that is received or returned there brings the item back.
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1726,6 +1762,8 @@ func (c *restClient) DeleteItem(ctx context.Context, productID ProductID, locati
 
 // CreateItemWithBody Begin the stock-keeping of a product at a location, empty.
 //
+// Through the gateway: operators and admins.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
@@ -1742,6 +1780,8 @@ func (c *restClient) CreateItemWithBody(ctx context.Context, productID ProductID
 }
 
 // CreateItem Begin the stock-keeping of a product at a location, empty.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1760,6 +1800,8 @@ func (c *restClient) CreateItem(ctx context.Context, productID ProductID, locati
 
 // ReceiveStockWithBody Add stock that arrived; creates the item where it is missing.
 //
+// Through the gateway: operators and admins.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
@@ -1776,6 +1818,8 @@ func (c *restClient) ReceiveStockWithBody(ctx context.Context, productID Product
 }
 
 // ReceiveStock Add stock that arrived; creates the item where it is missing.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1795,6 +1839,7 @@ func (c *restClient) ReceiveStock(ctx context.Context, productID ProductID, para
 // SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
 //
 // Asking for what is the case already is a success, whatever the version.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1814,6 +1859,7 @@ func (c *restClient) SetThresholdWithBody(ctx context.Context, productID Product
 // SetThreshold Say from which level on stock is low, for one location or for all of the product.
 //
 // Asking for what is the case already is a success, whatever the version.
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1832,6 +1878,8 @@ func (c *restClient) SetThreshold(ctx context.Context, productID ProductID, para
 
 // TransferStockWithBody Move available stock to another location, both sides at once.
 //
+// Through the gateway: operators and admins.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
@@ -1848,6 +1896,8 @@ func (c *restClient) TransferStockWithBody(ctx context.Context, productID Produc
 }
 
 // TransferStock Move available stock to another location, both sides at once.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3272,6 +3322,7 @@ type ClientWithResponsesInterface interface {
 	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 	// content, and of the same import only rows that failed are tried again. To apply the same counts
 	// another day, send another key. Another file under a known key is refused.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3280,6 +3331,8 @@ type ClientWithResponsesInterface interface {
 
 	// LocationsWithResponse All locations, by priority.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/inventory/locations (the `Locations` operationId).
@@ -3287,12 +3340,16 @@ type ClientWithResponsesInterface interface {
 
 	// PutLocationWithBodyWithResponse Create a location, or change its name and priority.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
 	PutLocationWithBodyWithResponse(ctx context.Context, code CodeOfLocation, params *PutLocationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutLocationResponse, error)
 
 	// PutLocationWithResponse Create a location, or change its name and priority.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3426,6 +3483,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 	// names what is available.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3436,6 +3494,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 	// names what is available.
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3464,6 +3523,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 	// readable, and stock that is received or returned there brings the item back.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3474,6 +3534,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 	// readable, and stock that is received or returned there brings the item back.
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3482,12 +3543,16 @@ type ClientWithResponsesInterface interface {
 
 	// CreateItemWithBodyWithResponse Begin the stock-keeping of a product at a location, empty.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
 	CreateItemWithBodyWithResponse(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateItemResponse, error)
 
 	// CreateItemWithResponse Begin the stock-keeping of a product at a location, empty.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3496,12 +3561,16 @@ type ClientWithResponsesInterface interface {
 
 	// ReceiveStockWithBodyWithResponse Add stock that arrived; creates the item where it is missing.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveStockResponse, error)
 
 	// ReceiveStockWithResponse Add stock that arrived; creates the item where it is missing.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3511,6 +3580,7 @@ type ClientWithResponsesInterface interface {
 	// SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
 	//
 	// Asking for what is the case already is a success, whatever the version.
+	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3520,6 +3590,7 @@ type ClientWithResponsesInterface interface {
 	// SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
 	//
 	// Asking for what is the case already is a success, whatever the version.
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3528,12 +3599,16 @@ type ClientWithResponsesInterface interface {
 
 	// TransferStockWithBodyWithResponse Move available stock to another location, both sides at once.
 	//
+	// Through the gateway: operators and admins.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
 	TransferStockWithBodyWithResponse(ctx context.Context, productID ProductID, params *TransferStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TransferStockResponse, error)
 
 	// TransferStockWithResponse Move available stock to another location, both sides at once.
+	//
+	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4767,6 +4842,7 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, reservati
 // A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 // content, and of the same import only rows that failed are tried again. To apply the same counts
 // another day, send another key. Another file under a known key is refused.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4781,6 +4857,8 @@ func (c *ClientWithResponses) ImportStockWithBodyWithResponse(ctx context.Contex
 
 // LocationsWithResponse All locations, by priority.
 //
+// Through the gateway: operators and admins.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /api/inventory/locations (the `Locations` operationId).
@@ -4794,6 +4872,8 @@ func (c *ClientWithResponses) LocationsWithResponse(ctx context.Context, reqEdit
 
 // PutLocationWithBodyWithResponse Create a location, or change its name and priority.
 //
+// Through the gateway: operators and admins.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
@@ -4806,6 +4886,8 @@ func (c *ClientWithResponses) PutLocationWithBodyWithResponse(ctx context.Contex
 }
 
 // PutLocationWithResponse Create a location, or change its name and priority.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5035,6 +5117,7 @@ func (c *ClientWithResponses) GetAvailabilityWithResponse(ctx context.Context, p
 //
 // Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 // names what is available.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5051,6 +5134,7 @@ func (c *ClientWithResponses) AdjustStockWithBodyWithResponse(ctx context.Contex
 //
 // Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
 // names what is available.
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5097,6 +5181,7 @@ func (c *ClientWithResponses) ListLedgerWithResponse(ctx context.Context, produc
 //
 // Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 // readable, and stock that is received or returned there brings the item back.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5113,6 +5198,7 @@ func (c *ClientWithResponses) DeleteItemWithBodyWithResponse(ctx context.Context
 //
 // Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
 // readable, and stock that is received or returned there brings the item back.
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5127,6 +5213,8 @@ func (c *ClientWithResponses) DeleteItemWithResponse(ctx context.Context, produc
 
 // CreateItemWithBodyWithResponse Begin the stock-keeping of a product at a location, empty.
 //
+// Through the gateway: operators and admins.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
@@ -5139,6 +5227,8 @@ func (c *ClientWithResponses) CreateItemWithBodyWithResponse(ctx context.Context
 }
 
 // CreateItemWithResponse Begin the stock-keeping of a product at a location, empty.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5153,6 +5243,8 @@ func (c *ClientWithResponses) CreateItemWithResponse(ctx context.Context, produc
 
 // ReceiveStockWithBodyWithResponse Add stock that arrived; creates the item where it is missing.
 //
+// Through the gateway: operators and admins.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
@@ -5165,6 +5257,8 @@ func (c *ClientWithResponses) ReceiveStockWithBodyWithResponse(ctx context.Conte
 }
 
 // ReceiveStockWithResponse Add stock that arrived; creates the item where it is missing.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5180,6 +5274,7 @@ func (c *ClientWithResponses) ReceiveStockWithResponse(ctx context.Context, prod
 // SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
 //
 // Asking for what is the case already is a success, whatever the version.
+// Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5195,6 +5290,7 @@ func (c *ClientWithResponses) SetThresholdWithBodyWithResponse(ctx context.Conte
 // SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
 //
 // Asking for what is the case already is a success, whatever the version.
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5209,6 +5305,8 @@ func (c *ClientWithResponses) SetThresholdWithResponse(ctx context.Context, prod
 
 // TransferStockWithBodyWithResponse Move available stock to another location, both sides at once.
 //
+// Through the gateway: operators and admins.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
@@ -5221,6 +5319,8 @@ func (c *ClientWithResponses) TransferStockWithBodyWithResponse(ctx context.Cont
 }
 
 // TransferStockWithResponse Move available stock to another location, both sides at once.
+//
+// Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -90,8 +90,8 @@ var invariants = []invariant{
 		JOIN items i USING (item_id)
 		JOIN locations p USING (location_id)
 		LEFT JOIN (
-			SELECT aggregate_version, event_type, payload #>> '{data,productId}' AS product, payload #>> '{data,location}' AS location,
-				(payload #>> '{data,quantity}')::bigint AS quantity
+			SELECT aggregate_version, event_type, payload->>'productId' AS product, payload->>'location' AS location,
+				(payload->>'quantity')::bigint AS quantity
 			FROM outbox WHERE event_type IN ('inventory.restocked', 'inventory.adjusted', 'inventory.transferred')
 		) o ON o.aggregate_version = l.version_after AND o.product = i.product_id::text AND o.location = p.code
 			AND o.event_type = 'inventory.' || CASE l.kind WHEN 'received' THEN 'restocked' ELSE l.kind END

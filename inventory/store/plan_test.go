@@ -60,6 +60,11 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 		"UpsertLocations": func(ctx context.Context, q q, db db) error {
 			return q.UpsertLocations(ctx, db, inventorydb.UpsertLocationsParams{Codes: []string{"x"}, Names: []string{"x"}, Priorities: []int32{1}})
 		},
+		"Locations": func(ctx context.Context, q q, db db) error { _, err := q.Locations(ctx, db); return err },
+		"GetImport": func(ctx context.Context, q q, db db) error { _, err := q.GetImport(ctx, db, f.operations[0]); return err },
+		"SettleImportRows": func(ctx context.Context, q q, db db) error {
+			return q.SettleImportRows(ctx, db, inventorydb.SettleImportRowsParams{ImportID: f.operations[0], ContentHash: make([]byte, 32), SettledRows: small})
+		},
 		"EntriesOfOperations": func(ctx context.Context, q q, db db) error {
 			_, err := q.EntriesOfOperations(ctx, db, f.operations)
 			return err
@@ -75,7 +80,7 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 		"InsertEvents": func(ctx context.Context, q q, db db) error {
 			_, err := q.InsertEvents(ctx, db, inventorydb.InsertEventsParams{
 				SchemaVersion: 1, CreatedAt: f.now, EventIds: f.operations, AggregateTypes: texts, AggregateIds: f.reservations,
-				AggregateVersions: numbers, EventTypes: texts, Payloads: slices.Repeat([]string{"{}"}, n),
+				AggregateVersions: numbers, EventTypes: texts, Payloads: slices.Repeat([]string{"{}"}, n), Headers: slices.Repeat([]string{"{}"}, n),
 			})
 			return err
 		},
