@@ -51,6 +51,12 @@ const (
 	criticalTimeout = 15 * time.Second // what moves money
 )
 
+// Files of products are larger than any other body; the api has the same limit, in bytes.
+const (
+	importRoute   = "/api/products/import"
+	maxImportBody = 8 << 20
+)
+
 // Run serves clients until ctx ends, then fails readiness and lets requests under way finish.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented type
@@ -79,7 +85,7 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.E
 	)
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health,
-		MaxBodyOf: map[string]int64{inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
+		LargeBodies: map[string]int64{importRoute: maxImportBody, inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
 	})
 	verifier := auth.NewVerifier(cfg.Auth)
 
@@ -105,6 +111,10 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.E
 	private.POST("/api/orders/:order_id/extend", forward(toAPI, criticalTimeout))
 	private.GET("/api/products", forward(toAPI, readTimeout))
 	private.GET("/api/products/:product_id", forward(toAPI, readTimeout))
+	private.POST("/api/products", forward(toAPI, writeTimeout))
+	private.PUT("/api/products/:product_id", forward(toAPI, writeTimeout))
+	private.DELETE("/api/products/:product_id", forward(toAPI, writeTimeout))
+	private.POST(importRoute, forward(toAPI, criticalTimeout)) // up to ten thousand products at once
 	// Nobody outside touches stock but through a workflow, which owns the timer that gives it back.
 	private.POST("/api/inventory/reserve", forward(toAPI, writeTimeout))
 	private.GET("/api/inventory/reserve/:reservation_id", forward(toAPI, readTimeout))

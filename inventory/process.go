@@ -71,7 +71,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	health := httpx.NewHealth(checks...)
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health,
-		MaxBodyOf: map[string]int64{inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
+		LargeBodies: map[string]int64{inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
 	})
 	server.Register(router, svc, cfg.ServiceKeys)
 	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)

@@ -22,6 +22,51 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ImportedRowCode.
+const (
+	DuplicateSKU ImportedRowCode = "duplicate_sku"
+	InvalidRow   ImportedRowCode = "invalid_row"
+	InvalidValue ImportedRowCode = "invalid_value"
+)
+
+// Valid indicates whether the value is a known member of the ImportedRowCode enum.
+func (e ImportedRowCode) Valid() bool {
+	switch e {
+	case DuplicateSKU:
+		return true
+	case InvalidRow:
+		return true
+	case InvalidValue:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ImportedRowOutcome.
+const (
+	ImportedRowOutcomeCreated   ImportedRowOutcome = "created"
+	ImportedRowOutcomeFailed    ImportedRowOutcome = "failed"
+	ImportedRowOutcomeUnchanged ImportedRowOutcome = "unchanged"
+	ImportedRowOutcomeUpdated   ImportedRowOutcome = "updated"
+)
+
+// Valid indicates whether the value is a known member of the ImportedRowOutcome enum.
+func (e ImportedRowOutcome) Valid() bool {
+	switch e {
+	case ImportedRowOutcomeCreated:
+		return true
+	case ImportedRowOutcomeFailed:
+		return true
+	case ImportedRowOutcomeUnchanged:
+		return true
+	case ImportedRowOutcomeUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderStatus.
 const (
 	OrderStatusBackordered OrderStatus = "backordered"
@@ -213,6 +258,45 @@ type Extend struct {
 	TTLSeconds int `json:"ttl_seconds"`
 }
 
+// ImportReport defines model for ImportReport.
+type ImportReport struct {
+	Created int  `json:"created"`
+	DryRun  bool `json:"dry_run"`
+	Failed  int  `json:"failed"`
+
+	// Items One for each row, in the order of the file.
+	Items     []ImportedRow `json:"items"`
+	Rows      int           `json:"rows"`
+	Unchanged int           `json:"unchanged"`
+	Updated   int           `json:"updated"`
+}
+
+// ImportedRow defines model for ImportedRow.
+type ImportedRow struct {
+	// Code Why it failed.
+	Code   ImportedRowCode `json:"code,omitempty,omitzero"`
+	Detail string          `json:"detail,omitempty,omitzero"`
+
+	// Field The column at fault, where one is.
+	Field string `json:"field,omitempty,omitzero"`
+
+	// Line Where the row begins in the file; the names of the columns are line 1.
+	Line    int                `json:"line"`
+	Outcome ImportedRowOutcome `json:"outcome"`
+
+	// ProductID Absent for a row that failed.
+	ProductID openapi_types.UUID `json:"product_id,omitempty,omitzero"`
+
+	// SKU As the file has it.
+	SKU string `json:"sku"`
+}
+
+// ImportedRowCode Why it failed.
+type ImportedRowCode string
+
+// ImportedRowOutcome defines model for ImportedRow.Outcome.
+type ImportedRowOutcome string
+
 // Money An amount in the currency's minor units, as in 1230 for 12.30 EUR.
 type Money = money.Amount
 
@@ -294,17 +378,39 @@ type PaymentState string
 // PaymentStep defines model for Payment.Step.
 type PaymentStep string
 
+// Price defines model for Price.
+type Price = money.Amount
+
 // Problem defines model for Problem.
 type Problem = problem.Problem
 
 // Product defines model for Product.
 type Product struct {
+	// Active Whether it can be ordered. Customers see active products only.
+	Active      bool               `json:"active"`
 	Category    string             `json:"category,omitempty,omitzero"`
 	Description string             `json:"description,omitempty,omitzero"`
 	Name        string             `json:"name"`
 	Prices      []Money            `json:"prices"`
 	ProductID   openapi_types.UUID `json:"product_id"`
 	SKU         string             `json:"sku"`
+
+	// Version Moves with every change; the ETag is made of it.
+	Version int64 `json:"version"`
+}
+
+// ProductInput defines model for ProductInput.
+type ProductInput struct {
+	Active      *bool  `json:"active,omitempty"`
+	Category    string `json:"category,omitempty,omitzero"`
+	Description string `json:"description,omitempty,omitzero"`
+	Name        string `json:"name"`
+
+	// Prices One in each currency that it is sold in; none at all and it cannot be ordered yet.
+	Prices []Price `json:"prices"`
+
+	// SKU Capital letters, digits, dots, underscores and hyphens; at most 64.
+	SKU string `json:"sku"`
 }
 
 // ProductList defines model for ProductList.
@@ -441,6 +547,24 @@ type ListProductsParams struct {
 	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// ImportProductsParams defines parameters for ImportProducts.
+type ImportProductsParams struct {
+	// DryRun Report what would happen, and write nothing.
+	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
+}
+
+// DeactivateProductParams defines parameters for DeactivateProduct.
+type DeactivateProductParams struct {
+	// IfMatch The product's `ETag`; without one, whatever there is.
+	IfMatch string `json:"If-Match,omitempty,omitzero"`
+}
+
+// ReplaceProductParams defines parameters for ReplaceProduct.
+type ReplaceProductParams struct {
+	// IfMatch The product's `ETag`, or `*`; 428 without.
+	IfMatch string `json:"If-Match,omitempty,omitzero"`
+}
+
 // CreateReservationJSONRequestBody defines body for CreateReservation for application/json ContentType.
 type CreateReservationJSONRequestBody = CreateReservation
 
@@ -458,6 +582,12 @@ type ExtendOrderJSONRequestBody = Extend
 
 // PayOrderJSONRequestBody defines body for PayOrder for application/json ContentType.
 type PayOrderJSONRequestBody = PayOrder
+
+// CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
+type CreateProductJSONRequestBody = ProductInput
+
+// ReplaceProductJSONRequestBody defines body for ReplaceProduct for application/json ContentType.
+type ReplaceProductJSONRequestBody = ProductInput
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -692,10 +822,78 @@ type ClientInterface interface {
 	// Corresponds with GET /api/products (the `ListProducts` operationId).
 	ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateProductWithBody Put a product into the catalogue; operators only.
+	//
+	// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/products (the `CreateProduct` operationId).
+	CreateProductWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProduct Put a product into the catalogue; operators only.
+	//
+	// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/products (the `CreateProduct` operationId).
+	CreateProduct(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportProductsWithBody Create and update products from a CSV file; operators only.
+	//
+	// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
+	// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
+	// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
+	// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+	//
+	// A row creates the product of its SKU or updates it. A column that the file does not have leaves
+	// that part of a product as it is; an empty price means that it is not sold in that currency; an
+	// empty `active` means `true` for a new product and no change for any other.
+	//
+	// Every row is reported. A row that is refused fails alone; all others are written together, or none
+	// where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
+	// is written and the report is the same.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/products/import (the `ImportProducts` operationId).
+	ImportProductsWithBody(ctx context.Context, params *ImportProductsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeactivateProduct Take a product out of the catalogue; operators only.
+	//
+	// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
+	// stock stays in inventory. Deactivating it again changes nothing.
+	//
+	// Corresponds with DELETE /api/products/{product_id} (the `DeactivateProduct` operationId).
+	DeactivateProduct(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetProduct A product with its prices.
 	//
 	// Corresponds with GET /api/products/{product_id} (the `GetProduct` operationId).
 	GetProduct(ctx context.Context, productID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplaceProductWithBody Replace a product and its prices; operators only.
+	//
+	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+	ReplaceProductWithBody(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplaceProduct Replace a product and its prices; operators only.
+	//
+	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+	ReplaceProduct(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, body ReplaceProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ConfirmReservation Take the held stock out for good; operators only.
@@ -1047,11 +1245,139 @@ func (c *restClient) ListProducts(ctx context.Context, params *ListProductsParam
 	return c.Client.Do(req)
 }
 
+// CreateProductWithBody Put a product into the catalogue; operators only.
+//
+// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/products (the `CreateProduct` operationId).
+func (c *restClient) CreateProductWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProduct Put a product into the catalogue; operators only.
+//
+// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/products (the `CreateProduct` operationId).
+func (c *restClient) CreateProduct(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProductRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportProductsWithBody Create and update products from a CSV file; operators only.
+//
+// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
+// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
+// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
+// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+//
+// A row creates the product of its SKU or updates it. A column that the file does not have leaves
+// that part of a product as it is; an empty price means that it is not sold in that currency; an
+// empty `active` means `true` for a new product and no change for any other.
+//
+// Every row is reported. A row that is refused fails alone; all others are written together, or none
+// where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
+// is written and the report is the same.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/products/import (the `ImportProducts` operationId).
+func (c *restClient) ImportProductsWithBody(ctx context.Context, params *ImportProductsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportProductsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeactivateProduct Take a product out of the catalogue; operators only.
+//
+// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
+// stock stays in inventory. Deactivating it again changes nothing.
+//
+// Corresponds with DELETE /api/products/{product_id} (the `DeactivateProduct` operationId).
+func (c *restClient) DeactivateProduct(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeactivateProductRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetProduct A product with its prices.
 //
 // Corresponds with GET /api/products/{product_id} (the `GetProduct` operationId).
 func (c *restClient) GetProduct(ctx context.Context, productID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetProductRequest(c.Server, productID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplaceProductWithBody Replace a product and its prices; operators only.
+//
+// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+// name and price that they were placed with. With `active` it also brings a deactivated product back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+func (c *restClient) ReplaceProductWithBody(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceProductRequestWithBody(c.Server, productID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplaceProduct Replace a product and its prices; operators only.
+//
+// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+// name and price that they were placed with. With `active` it also brings a deactivated product back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+func (c *restClient) ReplaceProduct(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, body ReplaceProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceProductRequest(c.Server, productID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1696,6 +2022,145 @@ func NewListProductsRequest(server string, params *ListProductsParams) (*http.Re
 	return req, nil
 }
 
+// NewCreateProductRequest calls the generic CreateProduct builder with application/json body
+func NewCreateProductRequest(server string, body CreateProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateProductRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateProductRequestWithBody constructs an http.Request for the CreateProduct method, with any body, and a specified content type
+func NewCreateProductRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/products")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewImportProductsRequestWithBody constructs an http.Request for the ImportProducts method, with any body, and a specified content type
+func NewImportProductsRequestWithBody(server string, params *ImportProductsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/products/import")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dry_run", params.DryRun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeactivateProductRequest constructs an http.Request for the DeactivateProduct method
+func NewDeactivateProductRequest(server string, productID openapi_types.UUID, params *DeactivateProductParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
+	}
+
+	return req, nil
+}
+
 // NewGetProductRequest constructs an http.Request for the GetProduct method
 func NewGetProductRequest(server string, productID openapi_types.UUID) (*http.Request, error) {
 	var err error
@@ -1725,6 +2190,66 @@ func NewGetProductRequest(server string, productID openapi_types.UUID) (*http.Re
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplaceProductRequest calls the generic ReplaceProduct builder with application/json body
+func NewReplaceProductRequest(server string, productID openapi_types.UUID, params *ReplaceProductParams, body ReplaceProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplaceProductRequestWithBody(server, productID, params, "application/json", bodyReader)
+}
+
+// NewReplaceProductRequestWithBody constructs an http.Request for the ReplaceProduct method, with any body, and a specified content type
+func NewReplaceProductRequestWithBody(server string, productID openapi_types.UUID, params *ReplaceProductParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam0)
+
 	}
 
 	return req, nil
@@ -1947,12 +2472,82 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/products (the `ListProducts` operationId).
 	ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsResponse, error)
 
+	// CreateProductWithBodyWithResponse Put a product into the catalogue; operators only.
+	//
+	// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/products (the `CreateProduct` operationId).
+	CreateProductWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductResponse, error)
+
+	// CreateProductWithResponse Put a product into the catalogue; operators only.
+	//
+	// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/products (the `CreateProduct` operationId).
+	CreateProductWithResponse(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductResponse, error)
+
+	// ImportProductsWithBodyWithResponse Create and update products from a CSV file; operators only.
+	//
+	// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
+	// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
+	// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
+	// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+	//
+	// A row creates the product of its SKU or updates it. A column that the file does not have leaves
+	// that part of a product as it is; an empty price means that it is not sold in that currency; an
+	// empty `active` means `true` for a new product and no change for any other.
+	//
+	// Every row is reported. A row that is refused fails alone; all others are written together, or none
+	// where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
+	// is written and the report is the same.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/products/import (the `ImportProducts` operationId).
+	ImportProductsWithBodyWithResponse(ctx context.Context, params *ImportProductsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportProductsResponse, error)
+
+	// DeactivateProductWithResponse Take a product out of the catalogue; operators only.
+	//
+	// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
+	// stock stays in inventory. Deactivating it again changes nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /api/products/{product_id} (the `DeactivateProduct` operationId).
+	DeactivateProductWithResponse(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*DeactivateProductResponse, error)
+
 	// GetProductWithResponse A product with its prices.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /api/products/{product_id} (the `GetProduct` operationId).
 	GetProductWithResponse(ctx context.Context, productID openapi_types.UUID, reqEditors ...RequestEditorFn) (*GetProductResponse, error)
+
+	// ReplaceProductWithBodyWithResponse Replace a product and its prices; operators only.
+	//
+	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+	ReplaceProductWithBodyWithResponse(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceProductResponse, error)
+
+	// ReplaceProductWithResponse Replace a product and its prices; operators only.
+	//
+	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+	ReplaceProductWithResponse(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, body ReplaceProductJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceProductResponse, error)
 }
 
 type ConfirmReservationResponse struct {
@@ -3055,6 +3650,254 @@ func (r ListProductsResponse) ContentType() string {
 	return ""
 }
 
+// CreateProductResponse201Headers the declared response headers of an HTTP 201 response for CreateProduct
+type CreateProductResponse201Headers struct {
+	ETag     string
+	Location string
+}
+
+type CreateProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Product
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateProductResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateProductResponse) GetJSON201() *Product {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateProductResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ImportProductsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportReport
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *Problem
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportProductsResponse) GetJSON200() *ImportReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ImportProductsResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ImportProductsResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ImportProductsResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ImportProductsResponse) GetApplicationProblemJSON413() *Problem {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ImportProductsResponse) GetApplicationProblemJSON415() *Problem {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ImportProductsResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportProductsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportProductsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportProductsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportProductsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeactivateProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeactivateProductResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeactivateProductResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeactivateProductResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeactivateProductResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeactivateProductResponse) GetApplicationProblemJSON412() *Problem {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeactivateProductResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeactivateProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeactivateProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeactivateProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeactivateProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProductResponse200Headers the declared response headers of an HTTP 200 response for GetProduct
+type GetProductResponse200Headers struct {
+	ETag string
+}
+
 type GetProductResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3066,6 +3909,8 @@ type GetProductResponse struct {
 	ApplicationProblemJSON401 *Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetProductResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3111,6 +3956,110 @@ func (r GetProductResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReplaceProductResponse200Headers the declared response headers of an HTTP 200 response for ReplaceProduct
+type ReplaceProductResponse200Headers struct {
+	ETag string
+}
+
+type ReplaceProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *Problem
+	// ApplicationProblemJSON428 the response for an HTTP 428 `application/problem+json` response
+	ApplicationProblemJSON428 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReplaceProductResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplaceProductResponse) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON412() *Problem {
+	return r.ApplicationProblemJSON412
+}
+
+// GetApplicationProblemJSON428 returns the response for an HTTP 428 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON428() *Problem {
+	return r.ApplicationProblemJSON428
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReplaceProductResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplaceProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplaceProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplaceProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplaceProductResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3404,6 +4353,78 @@ func (c *ClientWithResponses) ListProductsWithResponse(ctx context.Context, para
 	return ParseListProductsResponse(rsp)
 }
 
+// CreateProductWithBodyWithResponse Put a product into the catalogue; operators only.
+//
+// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProductResponse, error) {
+	rsp, err := c.CreateProductWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductResponse(rsp)
+}
+
+// CreateProductWithResponse Put a product into the catalogue; operators only.
+//
+// It can be ordered at once in each currency that it has a price in, as far as inventory has stock of it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/products (the `CreateProduct` operationId).
+func (c *ClientWithResponses) CreateProductWithResponse(ctx context.Context, body CreateProductJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProductResponse, error) {
+	rsp, err := c.CreateProduct(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProductResponse(rsp)
+}
+
+// ImportProductsWithBodyWithResponse Create and update products from a CSV file; operators only.
+//
+// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
+// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
+// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
+// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+//
+// A row creates the product of its SKU or updates it. A column that the file does not have leaves
+// that part of a product as it is; an empty price means that it is not sold in that currency; an
+// empty `active` means `true` for a new product and no change for any other.
+//
+// Every row is reported. A row that is refused fails alone; all others are written together, or none
+// where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
+// is written and the report is the same.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/products/import (the `ImportProducts` operationId).
+func (c *ClientWithResponses) ImportProductsWithBodyWithResponse(ctx context.Context, params *ImportProductsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportProductsResponse, error) {
+	rsp, err := c.ImportProductsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportProductsResponse(rsp)
+}
+
+// DeactivateProductWithResponse Take a product out of the catalogue; operators only.
+//
+// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
+// stock stays in inventory. Deactivating it again changes nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /api/products/{product_id} (the `DeactivateProduct` operationId).
+func (c *ClientWithResponses) DeactivateProductWithResponse(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*DeactivateProductResponse, error) {
+	rsp, err := c.DeactivateProduct(ctx, productID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeactivateProductResponse(rsp)
+}
+
 // GetProductWithResponse A product with its prices.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3415,6 +4436,40 @@ func (c *ClientWithResponses) GetProductWithResponse(ctx context.Context, produc
 		return nil, err
 	}
 	return ParseGetProductResponse(rsp)
+}
+
+// ReplaceProductWithBodyWithResponse Replace a product and its prices; operators only.
+//
+// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+// name and price that they were placed with. With `active` it also brings a deactivated product back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+func (c *ClientWithResponses) ReplaceProductWithBodyWithResponse(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceProductResponse, error) {
+	rsp, err := c.ReplaceProductWithBody(ctx, productID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplaceProductResponse(rsp)
+}
+
+// ReplaceProductWithResponse Replace a product and its prices; operators only.
+//
+// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
+// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
+// name and price that they were placed with. With `active` it also brings a deactivated product back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/products/{product_id} (the `ReplaceProduct` operationId).
+func (c *ClientWithResponses) ReplaceProductWithResponse(ctx context.Context, productID openapi_types.UUID, params *ReplaceProductParams, body ReplaceProductJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceProductResponse, error) {
+	rsp, err := c.ReplaceProduct(ctx, productID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplaceProductResponse(rsp)
 }
 
 // ParseConfirmReservationResponse parses an HTTP response from a ConfirmReservationWithResponse call
@@ -4349,6 +5404,219 @@ func ParseListProductsResponse(rsp *http.Response) (*ListProductsResponse, error
 	return response, nil
 }
 
+// ParseCreateProductResponse parses an HTTP response from a CreateProductWithResponse call
+func ParseCreateProductResponse(rsp *http.Response) (*CreateProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateProductResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportProductsResponse parses an HTTP response from a ImportProductsWithResponse call
+func ParseImportProductsResponse(rsp *http.Response) (*ImportProductsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportProductsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeactivateProductResponse parses an HTTP response from a DeactivateProductWithResponse call
+func ParseDeactivateProductResponse(rsp *http.Response) (*DeactivateProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeactivateProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetProductResponse parses an HTTP response from a GetProductWithResponse call
 func ParseGetProductResponse(rsp *http.Response) (*GetProductResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4391,6 +5659,114 @@ func ParseGetProductResponse(rsp *http.Response) (*GetProductResponse, error) {
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetProductResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReplaceProductResponse parses an HTTP response from a ReplaceProductWithResponse call
+func ParseReplaceProductResponse(rsp *http.Response) (*ReplaceProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplaceProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 428:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON428 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReplaceProductResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -33,6 +33,9 @@ const (
 	ReservationRefused   problem.Code = "reservation_refused"
 	AlreadyResolved      problem.Code = "already_resolved"
 	OwnedByOrder         problem.Code = "owned_by_order"
+	AlreadyExists        problem.Code = "already_exists"
+	PreconditionFailed   problem.Code = "precondition_failed"
+	PreconditionRequired problem.Code = "precondition_required"
 )
 
 // Table is the one table: code, HTTP status, whether the same request may succeed later.
@@ -60,4 +63,7 @@ var Table = problem.Common.Extend(problem.Table{
 	ReservationRefused:   {Status: http.StatusUnprocessableEntity, Title: "The reservation is not possible"},
 	AlreadyResolved:      {Status: http.StatusConflict, Title: "The reservation ended another way"},
 	OwnedByOrder:         {Status: http.StatusConflict, Title: "The reservation belongs to an order"},
+	AlreadyExists:        {Status: http.StatusConflict, Title: "The SKU is taken"},
+	PreconditionFailed:   {Status: http.StatusPreconditionFailed, Title: "It has changed since it was read"},
+	PreconditionRequired: {Status: http.StatusPreconditionRequired, Title: "If-Match is required"},
 })

@@ -64,7 +64,9 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		// Only reservations from outside are read there; orders do without.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
+	})
 	h := &handlers{store: orderstore.New(pool), temporal: temporal, inventory: inventory, log: env.Log}
 	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
 		return err

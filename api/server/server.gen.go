@@ -55,9 +55,21 @@ type ServerInterface interface {
 	// ListProducts The catalogue, newest first.
 	// (GET /api/products)
 	ListProducts(c *gin.Context, params ListProductsParams)
+	// CreateProduct Put a product into the catalogue; operators only.
+	// (POST /api/products)
+	CreateProduct(c *gin.Context)
+	// ImportProducts Create and update products from a CSV file; operators only.
+	// (POST /api/products/import)
+	ImportProducts(c *gin.Context, params ImportProductsParams)
+	// DeactivateProduct Take a product out of the catalogue; operators only.
+	// (DELETE /api/products/{product_id})
+	DeactivateProduct(c *gin.Context, productID openapi_types.UUID, params DeactivateProductParams)
 	// GetProduct A product with its prices.
 	// (GET /api/products/{product_id})
 	GetProduct(c *gin.Context, productID openapi_types.UUID)
+	// ReplaceProduct Replace a product and its prices; operators only.
+	// (PUT /api/products/{product_id})
+	ReplaceProduct(c *gin.Context, productID openapi_types.UUID, params ReplaceProductParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -513,6 +525,95 @@ func (siw *ServerInterfaceWrapper) ListProducts(c *gin.Context) {
 	siw.Handler.ListProducts(c, params)
 }
 
+// CreateProduct operation middleware
+func (siw *ServerInterfaceWrapper) CreateProduct(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CreateProduct(c)
+}
+
+// ImportProducts operation middleware
+func (siw *ServerInterfaceWrapper) ImportProducts(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportProductsParams
+
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", c.Request.URL.Query(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dry_run: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ImportProducts(c, params)
+}
+
+// DeactivateProduct operation middleware
+func (siw *ServerInterfaceWrapper) DeactivateProduct(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeactivateProductParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for If-Match, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter If-Match: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IfMatch = IfMatch
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeactivateProduct(c, productID, params)
+}
+
 // GetProduct operation middleware
 func (siw *ServerInterfaceWrapper) GetProduct(c *gin.Context) {
 
@@ -536,6 +637,55 @@ func (siw *ServerInterfaceWrapper) GetProduct(c *gin.Context) {
 	}
 
 	siw.Handler.GetProduct(c, productID)
+}
+
+// ReplaceProduct operation middleware
+func (siw *ServerInterfaceWrapper) ReplaceProduct(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReplaceProductParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for If-Match, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter If-Match: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IfMatch = IfMatch
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReplaceProduct(c, productID, params)
 }
 
 // GinServerOptions provides options for the Gin server.
@@ -578,5 +728,9 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/inventory/reserve/:reservation_id/extend", wrapper.ExtendReservation)
 	router.POST(options.BaseURL+"/api/inventory/confirm/:reservation_id", wrapper.ConfirmReservation)
 	router.GET(options.BaseURL+"/api/products", wrapper.ListProducts)
+	router.POST(options.BaseURL+"/api/products", wrapper.CreateProduct)
+	router.POST(options.BaseURL+"/api/products/import", wrapper.ImportProducts)
+	router.DELETE(options.BaseURL+"/api/products/:product_id", wrapper.DeactivateProduct)
 	router.GET(options.BaseURL+"/api/products/:product_id", wrapper.GetProduct)
+	router.PUT(options.BaseURL+"/api/products/:product_id", wrapper.ReplaceProduct)
 }

@@ -117,6 +117,7 @@ type Product struct {
 	Active      bool
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	Version     int64
 }
 
 type ProductPrice struct {

@@ -37,7 +37,7 @@ func (q *Queries) ExistingProducts(ctx context.Context, db DBTX, productIds []uu
 }
 
 const getProduct = `-- name: GetProduct :one
-SELECT product_id, sku, name, description, category, active, created_at, updated_at FROM products WHERE product_id = $1 AND active
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version FROM products WHERE product_id = $1 AND active
 `
 
 func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
@@ -52,6 +52,7 @@ func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) 
 		&i.Active,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Version,
 	)
 	return i, err
 }
@@ -81,7 +82,7 @@ func (q *Queries) ListPrices(ctx context.Context, db DBTX, productIds []uuid.UUI
 }
 
 const listProducts = `-- name: ListProducts :many
-SELECT product_id, sku, name, description, category, active, created_at, updated_at FROM products
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version FROM products
 WHERE active AND (created_at, product_id) < ($1::timestamptz, $2::uuid)
 ORDER BY created_at DESC, product_id DESC
 LIMIT $3
@@ -112,6 +113,7 @@ func (q *Queries) ListProducts(ctx context.Context, db DBTX, arg ListProductsPar
 			&i.Active,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}

@@ -91,7 +91,7 @@ func DecodeJSON(c *gin.Context, dst any) error {
 func bodyLimitProblem(err error) *problem.Problem {
 	var size *http.MaxBytesError
 	if errors.As(err, &size) {
-		return tooLarge(size.Limit)
+		return TooLarge(size.Limit)
 	}
 	return nil
 }

@@ -29,8 +29,8 @@ type Options struct {
 	Registry *prometheus.Registry // also served at /metrics
 	Health   *Health
 	MaxBody  int64 // bytes; 0 means DefaultMaxBody
-
-	MaxBodyOf map[string]int64 // by route, where another limit applies
+	// LargeBodies are the limits of routes that take more than that, by route as in /api/orders/:order_id.
+	LargeBodies map[string]int64
 }
 
 // NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit,
@@ -48,7 +48,7 @@ func NewRouter(o Options) *gin.Engine {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), limitBody(o.MaxBody, o.MaxBodyOf))
+	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), limitBody(o.MaxBody, o.LargeBodies))
 	e.NoRoute(func(c *gin.Context) {
 		Fail(c, problem.Common.New(problem.RouteNotFound, "there is no %s; see /docs for what there is", c.Request.URL.Path))
 	})
@@ -139,18 +139,15 @@ func recovery(log *slog.Logger) gin.HandlerFunc {
 	}
 }
 
-func limitBody(general int64, of map[string]int64) gin.HandlerFunc {
+func limitBody(usual int64, larger map[string]int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		limit := general
-		if special, ok := of[c.FullPath()]; ok {
-			limit = special
-		}
+		limit := max(usual, larger[c.FullPath()])
 		if c.Request.ContentLength > limit {
 			// Many clients read the answer only after they have sent all; so much of it is taken in. What
 			// is left after that is not read, so the connection cannot be used again.
-			_, _ = io.CopyN(io.Discard, c.Request.Body, maxDrain)
+			_, _ = io.CopyN(io.Discard, c.Request.Body, max(maxDrain, 2*limit))
 			c.Header("Connection", "close")
-			Fail(c, tooLarge(limit))
+			Fail(c, TooLarge(limit))
 			return
 		}
 		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
@@ -158,9 +155,10 @@ func limitBody(general int64, of map[string]int64) gin.HandlerFunc {
 	}
 }
 
-// maxDrain bounds, in bytes, what is read of a body that is refused for its size.
+// maxDrain bounds, in bytes, what is read of a body that is refused for its size, where twice the limit is not more.
 const maxDrain = 4 << 20
 
-func tooLarge(limit int64) *problem.Problem {
+// TooLarge is the problem of a body that has more than limit bytes.
+func TooLarge(limit int64) *problem.Problem {
 	return problem.Common.New(problem.BodyTooLarge, "the body may have at most %d bytes", limit)
 }

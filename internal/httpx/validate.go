@@ -35,18 +35,26 @@ func ValidateSpec(spec []byte) (gin.HandlerFunc, error) {
 		// The body goes on as it came; setting defaults would write it anew and hide what follows it.
 		SkipSettingDefaults: true,
 	}
+	withoutBody := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true, ExcludeRequestBody: true}
 	return func(c *gin.Context) {
 		item := doc.Paths.Find(ginParam.ReplaceAllString(c.FullPath(), "{$1}"))
 		if item == nil || item.GetOperation(c.Request.Method) == nil {
 			c.Next()
 			return
 		}
-		if item.GetOperation(c.Request.Method).RequestBody != nil && c.Request.ContentLength != 0 {
-			if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || t != "application/json" {
-				Fail(c, problem.Common.New(problem.UnsupportedMedia, "send the body as application/json").At("Content-Type"))
-				return
+		options := options
+		if body := item.GetOperation(c.Request.Method).RequestBody; body != nil {
+			wanted := bodyType(body.Value)
+			if c.Request.ContentLength != 0 {
+				if t, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || t != wanted {
+					Fail(c, problem.Common.New(problem.UnsupportedMedia, "send the body as %s", wanted).At("Content-Type"))
+					return
+				}
+				c.Request.Header.Set("Content-Type", wanted) // names of types know no case; the library does
 			}
-			c.Request.Header.Set("Content-Type", "application/json") // names of types know no case; the library does
+			if wanted != jsonType {
+				options = withoutBody // read by the handler as it comes in, which says what is wrong with which part
+			}
 		}
 		params := make(map[string]string, len(c.Params))
 		for _, p := range c.Params {
@@ -62,6 +70,18 @@ func ValidateSpec(spec []byte) (gin.HandlerFunc, error) {
 		}
 		c.Next()
 	}, nil
+}
+
+const jsonType = "application/json"
+
+// bodyType is the one media type that an operation takes its body in.
+func bodyType(body *openapi3.RequestBody) string {
+	if body.Content[jsonType] == nil {
+		for t := range body.Content {
+			return t
+		}
+	}
+	return jsonType
 }
 
 func specProblem(c *gin.Context, err error) *problem.Problem {

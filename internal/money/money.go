@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ var (
 	ErrOverflow         = errors.New("the amount is too large")
 	ErrCurrencyMismatch = errors.New("the currencies differ")
 	ErrUnknownCurrency  = errors.New("unknown currency")
+	ErrMalformed        = errors.New("not an amount")
 )
 
 // exponents gives the number of decimal places of the currencies we sell in (ISO 4217, list one).
@@ -70,4 +72,25 @@ func (a Amount) String() string {
 	digits := fmt.Sprintf("%0*d", exp+1, minor)
 	point := len(digits) - exp
 	return strings.Join([]string{sign, digits[:point], ".", digits[point:], " ", a.Currency}, "")
+}
+
+// Parse reads an amount as people write it, as in 12.30 for 1230 minor units of EUR: digits, and behind a point at most as
+// many as the currency has. Anything else is ErrMalformed, also a sign, a comma or a currency's symbol.
+func Parse(text, currency string) (Amount, error) {
+	exp, err := Exponent(currency)
+	if err != nil {
+		return Amount{}, err
+	}
+	whole, fraction, point := strings.Cut(text, ".")
+	if whole == "" || (point && fraction == "") || strings.Trim(whole+fraction, "0123456789") != "" {
+		return Amount{}, fmt.Errorf("%w: %q; write digits, as in %s", ErrMalformed, text, strings.TrimSuffix(Amount{1499, currency}.String(), " "+currency))
+	}
+	if len(fraction) > exp {
+		return Amount{}, fmt.Errorf("%w: %q has more than the %d decimal places of %s", ErrMalformed, text, exp, currency)
+	}
+	minor, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", exp-len(fraction)), 10, 64)
+	if err != nil {
+		return Amount{}, fmt.Errorf("%w: %s", ErrOverflow, text)
+	}
+	return Amount{minor, currency}, nil
 }

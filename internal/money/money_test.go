@@ -2,6 +2,7 @@ package money_test
 
 import (
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,4 +45,31 @@ func TestArithmetic(t *testing.T) {
 			check(product, err, new(big.Int).Mul(big.NewInt(a), big.NewInt(b)))
 		}
 	})
+}
+
+// TestParse reads what String writes, and refuses what might mean something else.
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]money.Amount{
+		"14.90": {Minor: 1490, Currency: "EUR"}, "14.9": {Minor: 1490, Currency: "EUR"}, "14": {Minor: 1400, Currency: "EUR"},
+		"0": {Minor: 0, Currency: "EUR"}, "0.01": {Minor: 1, Currency: "EUR"}, "007": {Minor: 700, Currency: "EUR"},
+		"1500": {Minor: 1500, Currency: "JPY"}, "1.234": {Minor: 1234, Currency: "KWD"},
+	} {
+		got, err := money.Parse(text, want.Currency)
+		require.NoError(t, err, text)
+		require.Equal(t, want, got)
+		again, err := money.Parse(strings.TrimSuffix(got.String(), " "+got.Currency), got.Currency)
+		require.NoError(t, err)
+		require.Equal(t, got, again)
+	}
+	for text, want := range map[string]error{
+		"": money.ErrMalformed, ".": money.ErrMalformed, ".5": money.ErrMalformed, "5.": money.ErrMalformed, "-1": money.ErrMalformed,
+		"+1": money.ErrMalformed, "1,50": money.ErrMalformed, "1.234,50": money.ErrMalformed, "1e3": money.ErrMalformed, "€1": money.ErrMalformed,
+		"1.234": money.ErrMalformed, " 1": money.ErrMalformed, "1.2.3": money.ErrMalformed, "1_000": money.ErrMalformed, "99999999999999999999": money.ErrOverflow,
+	} {
+		_, err := money.Parse(text, "EUR")
+		require.ErrorIs(t, err, want, text)
+	}
+	_, err := money.Parse("1", "QQQ")
+	require.ErrorIs(t, err, money.ErrUnknownCurrency)
 }

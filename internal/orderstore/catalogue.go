@@ -75,11 +75,15 @@ func (s *Store) ListProducts(ctx context.Context, beforeCreated time.Time, befor
 }
 
 func (s *Store) withPrices(ctx context.Context, rows []ordersdb.Product) ([]Product, error) {
+	return s.withPricesIn(ctx, s.pool, rows)
+}
+
+func (s *Store) withPricesIn(ctx context.Context, db ordersdb.DBTX, rows []ordersdb.Product) ([]Product, error) {
 	ids := make([]uuid.UUID, len(rows))
 	for i, r := range rows {
 		ids[i] = r.ProductID
 	}
-	prices, err := s.q.ListPrices(ctx, s.pool, ids)
+	prices, err := s.q.ListPrices(ctx, db, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read prices: %w", err)
 	}

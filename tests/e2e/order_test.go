@@ -38,6 +38,7 @@ func TestOrders(t *testing.T) {
 		"whose reservation it is":           reservationOwnership,
 		"ten holds come back":               tenHolds,
 		"a terminated order is taken up":    terminated,
+		"the catalogue is administered":     administers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/httpx"
+	"holdfast/internal/money"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/problem"
+)
+
+// CreateProduct puts a product into the catalogue.
+func (h *handlers) CreateProduct(c *gin.Context) {
+	fields, err := h.productInput(c)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	p, err := h.store.CreateProduct(ctx, uuid.New(), fields, time.Now().UTC())
+	if err != nil {
+		h.failProduct(c, uuid.Nil, err)
+		return
+	}
+	h.changedProduct(c, "created", p.ProductID)
+	c.Header("Location", "/api/products/"+p.ProductID.String())
+	answerProduct(c, http.StatusCreated, p)
+}
+
+// ReplaceProduct replaces a product that is still as the caller read it.
+func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.ReplaceProductParams) {
+	if params.IfMatch == "" && auth.From(c).Operates() {
+		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionRequired, "send the ETag of the product that you read as If-Match, or * to overwrite whatever there is").At("If-Match"))
+		return
+	}
+	fields, err := h.productInput(c)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	version, err := ifMatch(params.IfMatch)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	p, err := h.store.ReplaceProduct(ctx, id, version, fields, time.Now().UTC())
+	if err != nil {
+		h.failProduct(c, id, err)
+		return
+	}
+	h.changedProduct(c, "replaced", id)
+	answerProduct(c, http.StatusOK, p)
+}
+
+// DeactivateProduct takes a product out of the catalogue. Orders have their snapshot, so nothing else changes.
+func (h *handlers) DeactivateProduct(c *gin.Context, id uuid.UUID, params orderapi.DeactivateProductParams) {
+	version, err := ifMatch(params.IfMatch)
+	if !auth.From(c).Operates() {
+		err = errNotOperator()
+	}
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	if err := h.store.DeactivateProduct(ctx, id, version, time.Now().UTC()); err != nil {
+		h.failProduct(c, id, err)
+		return
+	}
+	h.changedProduct(c, "deactivated", id)
+	c.Status(http.StatusNoContent)
+}
+
+func errNotOperator() error {
+	return problem.Common.New(problem.Forbidden, "only operators change the catalogue")
+}
+
+// productInput reads a product from the request, which the specification has checked already; what it cannot say is
+// checked here.
+func (h *handlers) productInput(c *gin.Context) (orderstore.ProductFields, error) {
+	var body orderapi.ProductInput
+	if !auth.From(c).Operates() {
+		return orderstore.ProductFields{}, errNotOperator()
+	}
+	if err := httpx.DecodeJSON(c, &body); err != nil {
+		return orderstore.ProductFields{}, err
+	}
+	seen := map[string]bool{}
+	for i, price := range body.Prices {
+		field := fmt.Sprintf("prices[%d].currency", i)
+		if _, err := money.Exponent(price.Currency); err != nil {
+			return orderstore.ProductFields{}, problem.Invalid(field, "%s", err)
+		}
+		if seen[price.Currency] {
+			return orderstore.ProductFields{}, problem.Invalid(field, "there is another price in %s", price.Currency)
+		}
+		seen[price.Currency] = true
+	}
+	return orderstore.ProductFields{
+		SKU: body.SKU, Name: body.Name, Description: body.Description, Category: body.Category,
+		Active: body.Active == nil || *body.Active, Prices: body.Prices,
+	}, nil
+}
+
+// etag is the entity tag of a version.
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// ifMatch reads the version that an If-Match header names; without a header, and for "*", any version. A proxy that
+// compresses answers makes tags weak, which says nothing about the version.
+func ifMatch(header string) (int64, error) {
+	if header == "" || header == "*" {
+		return orderstore.AnyVersion, nil
+	}
+	tag := strings.TrimPrefix(header, "W/")
+	version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
+	if err != nil || version < 1 || etag(version) != tag {
+		return 0, problem.Invalid("If-Match", "send one ETag as it was answered, quotes included, or *")
+	}
+	return version, nil
+}
+
+// failProduct answers why a product was not changed.
+func (h *handlers) failProduct(c *gin.Context, id uuid.UUID, err error) {
+	switch {
+	case errors.Is(err, orderstore.ErrNotFound):
+		httpx.Fail(c, orderapi.Table.New(orderapi.ProductNotFound, "there is no product %s", id).At("product_id"))
+	case errors.Is(err, orderstore.ErrStale):
+		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionFailed, "the product has changed since you read it; read it again and decide anew").At("If-Match"))
+	case errors.Is(err, orderstore.ErrSKUTaken):
+		httpx.Fail(c, orderapi.Table.New(orderapi.AlreadyExists, "another product has this SKU, active or not; update that one or choose another SKU").At("sku"))
+	default:
+		h.fail(c, err)
+	}
+}
+
+// changedProduct leaves in the log who changed the catalogue.
+func (h *handlers) changedProduct(c *gin.Context, what string, id uuid.UUID) {
+	h.log.InfoContext(c.Request.Context(), "product "+what, "product_id", id, "actor", auth.From(c).Subject)
+}
+
+func answerProduct(c *gin.Context, status int, p orderstore.Product) {
+	c.Header("ETag", etag(p.Version))
+	c.JSON(status, wireProduct(p))
+}

@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/httpx"
+	"holdfast/internal/orderstore"
+)
+
+const (
+	// maxImportBody bounds an imported file, in bytes; the gateway has the same limit.
+	maxImportBody = 8 << 20
+	// maxImportRows bounds the rows of an imported file.
+	maxImportRows = 10_000
+	// importBudget is how long an import may take, within what the gateway waits for.
+	importBudget = 12 * time.Second
+)
+
+// ImportProducts creates and updates products from a CSV file and reports on each row.
+func (h *handlers) ImportProducts(c *gin.Context, params orderapi.ImportProductsParams) {
+	if !auth.From(c).Operates() {
+		httpx.Fail(c, errNotOperator())
+		return
+	}
+	file, err := readImport(c.Request.Body)
+	if err != nil {
+		var size *http.MaxBytesError
+		if errors.As(err, &size) {
+			err = httpx.TooLarge(size.Limit)
+		}
+		httpx.Fail(c, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), importBudget)
+	defer cancel()
+	done, err := h.store.UpsertProducts(ctx, file.upserts, time.Now().UTC(), params.DryRun)
+	if err != nil {
+		h.fail(c, err)
+		return
+	}
+	report := file.report(done)
+	report.DryRun = params.DryRun
+	if !params.DryRun {
+		h.log.InfoContext(c.Request.Context(), "products imported", "actor", auth.From(c).Subject,
+			"created", report.Created, "updated", report.Updated, "unchanged", report.Unchanged, "failed", report.Failed)
+	}
+	c.JSON(http.StatusOK, report)
+}
+
+// report puts what became of the good rows between those that were refused.
+func (f importFile) report(done []orderstore.Upserted) orderapi.ImportReport {
+	out := orderapi.ImportReport{Rows: len(f.rows), Items: make([]orderapi.ImportedRow, len(f.rows))}
+	next := 0
+	for i, row := range f.rows {
+		if row.Outcome == "" {
+			row.ProductID, row.Outcome = done[next].ProductID, orderapi.ImportedRowOutcome(done[next].Outcome)
+			next++
+		}
+		switch row.Outcome {
+		case orderapi.ImportedRowOutcomeCreated:
+			out.Created++
+		case orderapi.ImportedRowOutcomeUpdated:
+			out.Updated++
+		case orderapi.ImportedRowOutcomeUnchanged:
+			out.Unchanged++
+		case orderapi.ImportedRowOutcomeFailed:
+			out.Failed++
+		}
+		out.Items[i] = row
+	}
+	return out
+}

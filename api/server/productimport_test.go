@@ -1,0 +1,181 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+)
+
+func (s catalogueServer) imports(csv, query string) orderapi.ImportReport {
+	s.t.Helper()
+	res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import"+query, csv, "Content-Type", "Text/CSV; charset=utf-8")
+	require.Equal(s.t, http.StatusOK, res.StatusCode, raw)
+	return decode[orderapi.ImportReport](s.t, raw)
+}
+
+func (s catalogueServer) products() map[string]orderapi.Product {
+	s.t.Helper()
+	_, raw := s.send(auth.Operator, http.MethodGet, "/api/products?limit=200", "")
+	out := map[string]orderapi.Product{}
+	for _, p := range decode[orderapi.ProductList](s.t, raw).Items {
+		out[p.SKU] = p
+	}
+	return out
+}
+
+func counts(r orderapi.ImportReport) []int {
+	return []int{r.Rows, r.Created, r.Updated, r.Unchanged, r.Failed}
+}
+
+// TestImport creates, updates, repeats and dry-runs, with what a spreadsheet makes of a file.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	file := "\xef\xbb\xbfSKU, name ,description,category,active,price_eur,price_JPY\r\n" +
+		"IMP-1,\"Mug, blue\",\"Says \"\"hello\"\"\nin two lines\",kitchen,,14.90,1500\r\n" +
+		"IMP-2,Lamp,,,false,5,\r\n\r\n"
+	dry := s.imports(file, "?dry_run=true")
+	require.True(t, dry.DryRun)
+	require.Equal(t, []int{2, 2, 0, 0, 0}, counts(dry))
+	require.Empty(t, s.products(), "a dry run writes nothing")
+
+	require.Equal(t, []int{2, 2, 0, 0, 0}, counts(s.imports(file, "")))
+	p := s.products()
+	require.Len(t, p, 1, "the other is inactive")
+	require.Equal(t, "Mug, blue", p["IMP-1"].Name)
+	require.Equal(t, "Says \"hello\"\nin two lines", p["IMP-1"].Description)
+	require.Equal(t, "14.90 EUR", p["IMP-1"].Prices[0].String())
+	require.Equal(t, "1500 JPY", p["IMP-1"].Prices[1].String())
+
+	again := s.imports(file, "")
+	require.Equal(t, []int{2, 0, 0, 2, 0}, counts(again))
+	require.Equal(t, p["IMP-1"].ProductID, again.Items[0].ProductID)
+	require.Equal(t, p, s.products(), "also the versions are as before")
+
+	update := s.imports("name,sku,price_EUR,price_USD\n\"Mug, blue\",IMP-1,,16.50\nLamp,IMP-2,5.00,\nNew,IMP-3,,\n", "")
+	require.Equal(t, []int{3, 1, 1, 1, 0}, counts(update))
+	p = s.products()
+	require.Equal(t, []string{"1500 JPY", "16.50 USD"}, []string{p["IMP-1"].Prices[0].String(), p["IMP-1"].Prices[1].String()},
+		"an empty price takes it away; a currency without a column stays")
+	require.Equal(t, "kitchen", p["IMP-1"].Category, "a column that is not there changes nothing")
+	require.EqualValues(t, 2, p["IMP-1"].Version)
+	require.True(t, p["IMP-3"].Active)
+}
+
+// TestImportRows: a bad row fails alone, and says where, what and why.
+func TestImportRows(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	rows := []struct{ row, outcome, code, field string }{
+		{"OK-1,Fine,x,true,1.00", "created", "", ""},
+		{"ok-2,Fine,x,true,1.00", "failed", "invalid_value", "sku"},
+		{",Fine,x,true,1.00", "failed", "invalid_value", "sku"},
+		{"OK-3,,x,true,1.00", "failed", "invalid_value", "name"},
+		{"OK-4," + strings.Repeat("é", 201) + ",x,true,1.00", "failed", "invalid_value", "name"},
+		{"OK-5,Fine," + strings.Repeat("x", 101) + ",true,1.00", "failed", "invalid_value", "category"},
+		{"OK-6,Fine,x,maybe,1.00", "failed", "invalid_value", "active"},
+		{"OK-7,Fine,x,true,1.999", "failed", "invalid_value", "price_EUR"},
+		{"OK-8,Fine,x,true,-1", "failed", "invalid_value", "price_EUR"},
+		{`OK-9,Fine,x,true,"1,50"`, "failed", "invalid_value", "price_EUR"},
+		{"OK-10,Fine,x,true,99999999999999", "failed", "invalid_value", "price_EUR"},
+		{"OK-11,Fine,x,true", "failed", "invalid_row", ""},
+		{"OK-12,Fine,x,true,1.00,more", "failed", "invalid_row", ""},
+		{`OK-13,Fi"ne,x,true,1.00`, "failed", "invalid_row", ""},
+		{"OK-1,Twice,x,true,2.00", "failed", "duplicate_sku", "sku"},
+		{"OK-14,\xff,x,true,1.00", "failed", "invalid_value", "name"},
+		{"OK-15,a\x00b,x,true,1.00", "failed", "invalid_value", "name"},
+		{"OK-16,Last,x,true,", "created", "", ""},
+	}
+	file := "sku,name,category,active,price_EUR\n"
+	for _, r := range rows {
+		file += r.row + "\n"
+	}
+	report := s.imports(file, "")
+	require.Equal(t, []int{len(rows), 2, 0, 0, len(rows) - 2}, counts(report))
+	for i, r := range rows {
+		got := report.Items[i]
+		require.Equal(t, []string{r.outcome, r.code, r.field}, []string{string(got.Outcome), string(got.Code), got.Field}, "%s: %+v", r.row, got)
+		require.Equal(t, i+2, got.Line)
+		if r.outcome == "failed" {
+			require.NotEmpty(t, got.Detail)
+		}
+	}
+	require.Len(t, s.products(), 2)
+}
+
+// TestImportFiles: what is wrong with a whole file is refused before anything is written.
+func TestImportFiles(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	many := "sku,name\n" + strings.Repeat("A,B\n", maxImportRows+1)
+	for name, c := range map[string]struct {
+		file   string
+		status int
+		field  string
+	}{
+		"only names of columns":   {"sku,name\n", 400, ""},
+		"no SKU":                  {"name,price_EUR\nA,1\n", 400, "sku"},
+		"no name":                 {"sku,price_EUR\nA,1\n", 400, "name"},
+		"an unknown column":       {"sku,name,stock\nA,B,1\n", 400, "stock"},
+		"an unknown currency":     {"sku,name,price_QQQ\nA,B,1\n", 400, "price_QQQ"},
+		"a column twice":          {"sku,name,price_EUR,price_eur\nA,B,1,1\n", 400, "price_EUR"},
+		"semicolons":              {"sku;name\nA;B\n", 400, ""},
+		"UTF-16":                  {"\xff\xfes\x00k\x00u\x00", 400, ""},
+		"quotes in the first":     {"s\"ku,name\nA,B\n", 400, ""},
+		"more rows than allowed":  {many, 400, ""},
+		"more bytes than allowed": {"sku,name\n" + strings.Repeat("x", maxImportBody), 413, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import", c.file, "Content-Type", "text/csv")
+			require.Equal(t, c.status, res.StatusCode, raw)
+			require.Equal(t, c.field, decode[struct{ Field string }](t, raw).Field, raw)
+		})
+	}
+	require.Empty(t, s.products())
+}
+
+// TestImportsAtOnce lets many import overlapping files, each in another order: none fails, nothing is made twice.
+func TestImportsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	const each, overlap = 300, 100
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			file := &strings.Builder{}
+			fmt.Fprintln(file, "sku,name,price_EUR")
+			for n := range each {
+				at := n
+				if i%2 == 1 {
+					at = each - 1 - n
+				}
+				fmt.Fprintf(file, "AT-ONCE-%d,Product,%d\n", i*overlap+at, i)
+			}
+			require.Zero(t, s.imports(file.String(), "").Failed)
+		})
+	}
+	wg.Wait()
+	var products, prices int
+	require.NoError(t, s.pool.QueryRow(t.Context(), "SELECT count(*), (SELECT count(*) FROM product_prices) FROM products").Scan(&products, &prices))
+	require.Equal(t, []int{5*overlap + each, 5*overlap + each}, []int{products, prices})
+}
+
+// TestImportTenThousand is the largest file there may be, within the time that the gateway waits.
+func TestImportTenThousand(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	file := &strings.Builder{}
+	fmt.Fprintln(file, "sku,name,description,price_EUR,price_USD")
+	for i := range maxImportRows {
+		fmt.Fprintf(file, "BULK-%d,Product %d,%s,%d.99,%d\n", i, i, strings.Repeat("d", 200), i, i)
+	}
+	require.Equal(t, []int{maxImportRows, maxImportRows, 0, 0, 0}, counts(s.imports(file.String(), "")))
+	require.Equal(t, []int{maxImportRows, 0, 0, maxImportRows, 0}, counts(s.imports(file.String(), "")))
+}

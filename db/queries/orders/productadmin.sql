@@ -1,0 +1,59 @@
+-- Product administration: operators create, replace, deactivate and import products. The row of a product
+-- guards its prices too: whoever changes them has updated or locked the row first.
+
+-- name: FindProduct :one
+-- Also an inactive one, for operators.
+SELECT * FROM products WHERE product_id = $1;
+
+-- name: CreateProduct :one
+INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
+VALUES (@product_id, @sku, @name, @description, @category, @active, @at, @at)
+RETURNING *;
+
+-- name: ReplaceProduct :one
+-- The version check: a product that moved since it was read is not updated. Version 0 stands for whichever there is.
+UPDATE products
+SET sku = @sku, name = @name, description = @description, category = @category, active = @active,
+    version = version + 1, updated_at = @at
+WHERE product_id = @product_id AND (@version::bigint = 0 OR version = @version)
+RETURNING *;
+
+-- name: DeactivateProduct :execrows
+-- One that is inactive already stays as it is.
+UPDATE products
+SET active = false, version = version + 1, updated_at = @at
+WHERE product_id = @product_id AND active AND (@version::bigint = 0 OR version = @version);
+
+-- name: LockProductsBySKU :many
+-- In the order of the SKUs, so that two imports never wait for each other. The lock lets foreign keys of prices
+-- be checked meanwhile.
+SELECT * FROM products WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR NO KEY UPDATE;
+
+-- name: InsertProducts :execrows
+-- Sorted, so that two imports of the same new SKUs meet in the same order; one that somebody else has
+-- made meanwhile is left out, and the count tells.
+INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
+SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, @at::timestamptz, @at::timestamptz
+FROM (
+    SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@skus::text[]) AS sku, unnest(@names::text[]) AS name,
+           unnest(@descriptions::text[]) AS description, unnest(@categories::text[]) AS category, unnest(@actives::boolean[]) AS active
+) u
+ORDER BY u.sku
+ON CONFLICT ON CONSTRAINT products_sku_key DO NOTHING;
+
+-- name: UpdateProducts :execrows
+UPDATE products p
+SET name = u.name, description = u.description, category = u.category, active = u.active,
+    version = p.version + 1, updated_at = @at::timestamptz
+FROM (
+    SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@names::text[]) AS name, unnest(@descriptions::text[]) AS description,
+           unnest(@categories::text[]) AS category, unnest(@actives::boolean[]) AS active
+) u
+WHERE p.product_id = u.product_id;
+
+-- name: DeletePrices :exec
+DELETE FROM product_prices WHERE product_id = ANY (@product_ids::uuid[]);
+
+-- name: InsertPrices :exec
+INSERT INTO product_prices (product_id, currency, amount_minor)
+SELECT unnest(@product_ids::uuid[]), unnest(@currencies::text[]), unnest(@amounts::bigint[]);

@@ -1,0 +1,132 @@
+package orderstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/ordersdb"
+	"holdfast/internal/database"
+	"holdfast/internal/money"
+)
+
+// Errors of product administration.
+var (
+	// ErrSKUTaken says that another product has the SKU.
+	ErrSKUTaken = errors.New("another product has this SKU")
+	// ErrStale says that the row has another version than the one that was read.
+	ErrStale = errors.New("it has changed since it was read")
+)
+
+// AnyVersion overwrites whatever version there is.
+const AnyVersion int64 = 0
+
+// ProductFields is what an operator decides about a product. Prices have one entry for each currency.
+type ProductFields struct {
+	SKU, Name, Description, Category string
+	Active                           bool
+	Prices                           []money.Amount
+}
+
+// FindProduct returns a product, active or not; ErrNotFound where there is none.
+func (s *Store) FindProduct(ctx context.Context, id uuid.UUID) (Product, error) {
+	row, err := s.q.FindProduct(ctx, s.pool, id)
+	if err != nil {
+		return Product{}, fmt.Errorf("read product %s: %w", id, notFound(err))
+	}
+	list, err := s.withPrices(ctx, []ordersdb.Product{row})
+	if err != nil {
+		return Product{}, err
+	}
+	return list[0], nil
+}
+
+// CreateProduct puts a new product into the catalogue with its prices; ErrSKUTaken where the SKU is not free.
+func (s *Store) CreateProduct(ctx context.Context, id uuid.UUID, p ProductFields, at time.Time) (Product, error) {
+	return s.writeProduct(ctx, p, func(tx pgx.Tx) (ordersdb.Product, error) {
+		row, err := s.q.CreateProduct(ctx, tx, ordersdb.CreateProductParams{
+			ProductID: id, Sku: p.SKU, Name: p.Name, Description: p.Description, Category: p.Category, Active: p.Active, At: at,
+		})
+		if err != nil {
+			return row, fmt.Errorf("create product %s: %w", p.SKU, err)
+		}
+		return row, nil
+	})
+}
+
+// ReplaceProduct replaces everything about a product if it still has the given version, or whatever there is
+// with AnyVersion. ErrNotFound, ErrStale and ErrSKUTaken say why not.
+func (s *Store) ReplaceProduct(ctx context.Context, id uuid.UUID, version int64, p ProductFields, at time.Time) (Product, error) {
+	return s.writeProduct(ctx, p, func(tx pgx.Tx) (ordersdb.Product, error) {
+		row, err := s.q.ReplaceProduct(ctx, tx, ordersdb.ReplaceProductParams{
+			ProductID: id, Version: version, Sku: p.SKU, Name: p.Name, Description: p.Description, Category: p.Category, Active: p.Active, At: at,
+		})
+		if errors.Is(err, pgx.ErrNoRows) {
+			// Either there is no such product, or its version has moved on.
+			if _, err := s.q.FindProduct(ctx, tx, id); err != nil {
+				return row, fmt.Errorf("replace product %s: %w", id, notFound(err))
+			}
+			return row, fmt.Errorf("replace product %s: %w", id, ErrStale)
+		}
+		if err != nil {
+			return row, fmt.Errorf("replace product %s: %w", id, err)
+		}
+		if err := s.q.DeletePrices(ctx, tx, []uuid.UUID{id}); err != nil {
+			return row, fmt.Errorf("replace the prices of product %s: %w", id, err)
+		}
+		return row, nil
+	})
+}
+
+// writeProduct writes a product's row and then its prices in one transaction.
+func (s *Store) writeProduct(ctx context.Context, p ProductFields, row func(pgx.Tx) (ordersdb.Product, error)) (Product, error) {
+	out := Product{Prices: p.Prices}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var err error
+		if out.Product, err = row(tx); err != nil {
+			return err
+		}
+		var prices ordersdb.InsertPricesParams
+		addPrices(&prices, out.ProductID, p.Prices)
+		if err := s.q.InsertPrices(ctx, tx, prices); err != nil {
+			return fmt.Errorf("write the prices of product %s: %w", out.ProductID, err)
+		}
+		return nil
+	})
+	if database.IsUniqueViolation(err, "products_sku_key") {
+		return Product{}, fmt.Errorf("%w: %s", ErrSKUTaken, p.SKU)
+	}
+	return out, err
+}
+
+func addPrices(to *ordersdb.InsertPricesParams, id uuid.UUID, prices []money.Amount) {
+	for _, a := range prices {
+		to.ProductIds = append(to.ProductIds, id)
+		to.Currencies = append(to.Currencies, a.Currency)
+		to.Amounts = append(to.Amounts, a.Minor)
+	}
+}
+
+// DeactivateProduct takes a product out of the catalogue, if it still has the given version or whatever there is
+// with AnyVersion. One that is inactive already stays as it is. ErrNotFound and ErrStale say why not.
+func (s *Store) DeactivateProduct(ctx context.Context, id uuid.UUID, version int64, at time.Time) error {
+	n, err := s.q.DeactivateProduct(ctx, s.pool, ordersdb.DeactivateProductParams{ProductID: id, Version: version, At: at})
+	if err != nil {
+		return fmt.Errorf("deactivate product %s: %w", id, err)
+	}
+	if n == 1 {
+		return nil
+	}
+	row, err := s.q.FindProduct(ctx, s.pool, id)
+	if err != nil {
+		return fmt.Errorf("deactivate product %s: %w", id, notFound(err))
+	}
+	if row.Active {
+		return fmt.Errorf("deactivate product %s: %w", id, ErrStale)
+	}
+	return nil
+}

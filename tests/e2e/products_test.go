@@ -1,0 +1,52 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/tests/platform"
+)
+
+// administers the catalogue through the gateway: what an operator changes there is what can be ordered, and what
+// was ordered before stays as it was.
+func administers(t *testing.T, s *platform.Platform) {
+	sku := "ADM-" + strings.ToUpper(uuid.NewString()[:8])
+	created := s.Do(platform.Operator, http.MethodPost, "/api/products", fmt.Sprintf(`{"sku":%q,"name":"First name","prices":[{"amount_minor":1000,"currency":"EUR"}]}`, sku))
+	require.Equal(t, http.StatusCreated, created.Status, created.Raw)
+	id := created.Str("product_id")
+	s.Receive(uuid.MustParse(id), 10)
+	placed := s.Place("alice", http.StatusCreated, platform.OneLine(uuid.MustParse(id), 2))
+
+	path := "/api/products/" + id
+	replaced := s.Do(platform.Operator, http.MethodPut, path, fmt.Sprintf(`{"sku":%q,"name":"Second name","prices":[{"amount_minor":2000,"currency":"EUR"}]}`, sku), "If-Match", created.Header.Get("ETag"))
+	require.Equal(t, http.StatusOK, replaced.Status, replaced.Raw)
+	dearer := s.Place("alice", http.StatusCreated, platform.OneLine(uuid.MustParse(id), 1))
+	require.EqualValues(t, 2000, dearer.Body["total"].(map[string]any)["amount_minor"])
+
+	gone := s.Do(platform.Operator, http.MethodDelete, path, nil)
+	require.Equal(t, http.StatusNoContent, gone.Status, gone.Raw)
+	refused := s.Place("alice", http.StatusUnprocessableEntity, platform.OneLine(uuid.MustParse(id), 1))
+	require.Equal(t, "unknown_product", refused.Str("code"))
+	before := s.Do("alice", http.MethodGet, "/api/orders/"+placed.Str("order_id"), nil)
+	line := before.Body["lines"].([]any)[0].(map[string]any)
+	require.Equal(t, "First name", line["name"])
+	require.EqualValues(t, 2000, line["total"].(map[string]any)["amount_minor"], "two at the old price")
+
+	// More than a mebibyte, which is the limit of every other body.
+	file := "sku,name,description,price_EUR\n"
+	for i := range 300 {
+		file += fmt.Sprintf("%s-%d,Imported,%s,9.99\n", sku, i, strings.Repeat("x", 4500))
+	}
+	imported := s.Do(platform.Operator, http.MethodPost, "/api/products/import?dry_run=true", file, "Content-Type", "text/csv")
+	require.Equal(t, http.StatusOK, imported.Status, imported.Raw)
+	require.EqualValues(t, 300, imported.Body["created"])
+	for method, path := range map[string]string{http.MethodPost: "/api/products", http.MethodDelete: path} {
+		a := s.Do("alice", method, path, `{"sku":"X","name":"X","prices":[]}`)
+		require.Equal(t, http.StatusForbidden, a.Status, a.Raw)
+	}
+}
