@@ -2,16 +2,12 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -19,6 +15,7 @@ import (
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
+	"holdfast/internal/reserving"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/workflows/orderflow"
 )
@@ -101,32 +98,11 @@ func reservationBody(c *gin.Context) (body orderapi.CreateReservation, short boo
 	return body, short, nil
 }
 
-// hold starts the reservation's workflow, or attaches to the one that runs, and waits until inventory
-// has decided. After a refusal the same workflow id may start again. An update id that was answered before
-// is answered the same, also by a run that has ended, so that repeating a request costs nothing.
+// hold is reserving.Place within the time that a caller waits.
 func (h *handlers) hold(ctx context.Context, in orderflow.ReservationStart, customer, updateID string) (orderflow.ReservationView, error) {
 	ctx, cancel := context.WithTimeout(ctx, createBudget)
 	defer cancel()
-	id := orderflow.ReservationWorkflowID(in.ReservationID)
-	start := h.temporal.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
-		ID: id, TaskQueue: orderflow.OrdersQueue,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		StaticSummary:            fmt.Sprintf("reservation from outside, %d line(s)", len(in.Lines)),
-		TypedSearchAttributes:    temporal.NewSearchAttributes(orderflow.AttrCustomerID.ValueSet(customer)),
-	}, orderflow.ReservationWorkflow, in)
-	var out orderflow.ReservationView
-	handle, err := h.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: start,
-		UpdateOptions: client.UpdateWorkflowOptions{
-			WorkflowID: id, UpdateID: updateID, UpdateName: orderflow.UpdatePlace,
-			Args: []any{orderflow.PlaceInput{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
-		},
-	})
-	if err == nil {
-		err = handle.Get(ctx, &out)
-	}
-	return out, err
+	return reserving.Place(ctx, h.temporal, in, customer, updateID)
 }
 
 // notHeld turns the view of a reservation that does not hold its stock into a problem.

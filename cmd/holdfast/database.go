@@ -1,21 +1,15 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/config"
 	"holdfast/internal/database"
-	"holdfast/internal/orderstore"
-	"holdfast/internal/seed"
-	"holdfast/inventory"
 )
 
-// databases are the addresses that migrate and seed work on.
+// databases are the addresses that migrate, seed and sync work on.
 type databases struct {
 	Orders    string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
 	Inventory string `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
@@ -70,42 +64,4 @@ func migrate(cmd *cobra.Command, name database.Name, url string, down bool) erro
 		fmt.Fprintf(out, "%-10s is current\n", name)
 	}
 	return err
-}
-
-func newSeed() *cobra.Command {
-	var dataset string
-	cmd := &cobra.Command{
-		Use: "seed", Args: cobra.NoArgs,
-		Short: "Fill the catalogue and the stock with example products; a rerun changes nothing.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load[databases]()
-			if err != nil {
-				return err
-			}
-			orders, err := pgxpool.New(cmd.Context(), cfg.Orders)
-			if err != nil {
-				return fmt.Errorf("open the orders database: %w", err)
-			}
-			defer orders.Close()
-			stock, err := pgxpool.New(cmd.Context(), cfg.Inventory)
-			if err != nil {
-				return fmt.Errorf("open the inventory database: %w", err)
-			}
-			defer stock.Close()
-			start := time.Now()
-			sum, err := seedAll(cmd.Context(), dataset, orders, stock)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "seeded %q: %d products (%d new), %d units received, in %s\n",
-				dataset, sum.Products, sum.New, sum.Units, time.Since(start).Round(time.Millisecond))
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&dataset, "dataset", "dev", "dev: 100 products, a fifth of them low on stock · test: 20 products with predictable stock")
-	return cmd
-}
-
-func seedAll(ctx context.Context, dataset string, orders, stock *pgxpool.Pool) (seed.Summary, error) {
-	return seed.Run(ctx, dataset, orderstore.New(orders), inventory.New(inventory.Options{Pool: stock}))
 }

@@ -172,31 +172,12 @@ func (q *Queries) PriceProducts(ctx context.Context, db DBTX, arg PriceProductsP
 	return items, nil
 }
 
-const seedPrices = `-- name: SeedPrices :execrows
-INSERT INTO product_prices (product_id, currency, amount_minor)
-SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::bigint[])
-ON CONFLICT DO NOTHING
-`
-
-type SeedPricesParams struct {
-	ProductIds []uuid.UUID
-	Currencies []string
-	Amounts    []int64
-}
-
-func (q *Queries) SeedPrices(ctx context.Context, db DBTX, arg SeedPricesParams) (int64, error) {
-	result, err := db.Exec(ctx, seedPrices, arg.ProductIds, arg.Currencies, arg.Amounts)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const seedProducts = `-- name: SeedProducts :execrows
-INSERT INTO products (product_id, sku, name, description, category, created_at, updated_at)
+const seedProducts = `-- name: SeedProducts :many
+INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
 SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
-       unnest($5::text[]), $6, $6
+       unnest($5::text[]), unnest($6::boolean[]), $7, $7
 ON CONFLICT DO NOTHING
+RETURNING product_id
 `
 
 type SeedProductsParams struct {
@@ -205,20 +186,35 @@ type SeedProductsParams struct {
 	Names        []string
 	Descriptions []string
 	Categories   []string
+	Actives      []bool
 	CreatedAt    time.Time
 }
 
-func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsParams) (int64, error) {
-	result, err := db.Exec(ctx, seedProducts,
+// Returns those that were new. What is there already, by id or by SKU, stays as it is.
+func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsParams) ([]uuid.UUID, error) {
+	rows, err := db.Query(ctx, seedProducts,
 		arg.ProductIds,
 		arg.Skus,
 		arg.Names,
 		arg.Descriptions,
 		arg.Categories,
+		arg.Actives,
 		arg.CreatedAt,
 	)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var product_id uuid.UUID
+		if err := rows.Scan(&product_id); err != nil {
+			return nil, err
+		}
+		items = append(items, product_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

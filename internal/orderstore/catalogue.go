@@ -3,6 +3,7 @@ package orderstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,31 +103,35 @@ func (s *Store) withPricesIn(ctx context.Context, db ordersdb.DBTX, rows []order
 type NewProduct struct {
 	ProductID                        uuid.UUID
 	SKU, Name, Description, Category string
+	Inactive                         bool
 	Prices                           []money.Amount
 }
 
 // AddProducts puts products into the catalogue in one transaction and returns how many were new. What
-// is there already stays as it is.
+// is there already stays as it is, prices included.
 func (s *Store) AddProducts(ctx context.Context, products []NewProduct, at time.Time) (added int64, err error) {
 	p := ordersdb.SeedProductsParams{CreatedAt: at}
-	var prices ordersdb.SeedPricesParams
 	for _, n := range products {
 		p.ProductIds = append(p.ProductIds, n.ProductID)
 		p.Skus = append(p.Skus, n.SKU)
 		p.Names = append(p.Names, n.Name)
 		p.Descriptions = append(p.Descriptions, n.Description)
 		p.Categories = append(p.Categories, n.Category)
-		for _, a := range n.Prices {
-			prices.ProductIds = append(prices.ProductIds, n.ProductID)
-			prices.Currencies = append(prices.Currencies, a.Currency)
-			prices.Amounts = append(prices.Amounts, a.Minor)
-		}
+		p.Actives = append(p.Actives, !n.Inactive)
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if added, err = s.q.SeedProducts(ctx, tx, p); err != nil {
+		made, err := s.q.SeedProducts(ctx, tx, p)
+		if err != nil {
 			return fmt.Errorf("add products: %w", err)
 		}
-		if _, err = s.q.SeedPrices(ctx, tx, prices); err != nil {
+		added = int64(len(made))
+		var prices ordersdb.InsertPricesParams
+		for _, n := range products {
+			if slices.Contains(made, n.ProductID) {
+				addPrices(&prices, n.ProductID, n.Prices)
+			}
+		}
+		if err := s.q.InsertPrices(ctx, tx, prices); err != nil {
 			return fmt.Errorf("add prices: %w", err)
 		}
 		return nil

@@ -61,7 +61,10 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			return q.UpsertLocations(ctx, db, inventorydb.UpsertLocationsParams{Codes: []string{"x"}, Names: []string{"x"}, Priorities: []int32{1}})
 		},
 		"Locations": func(ctx context.Context, q q, db db) error { _, err := q.Locations(ctx, db); return err },
-		"GetImport": func(ctx context.Context, q q, db db) error { _, err := q.GetImport(ctx, db, f.operations[0]); return err },
+		"GetImport": func(ctx context.Context, q q, db db) error {
+			_, err := q.GetImport(ctx, db, f.operations[0])
+			return err
+		},
 		"SettleImportRows": func(ctx context.Context, q q, db db) error {
 			return q.SettleImportRows(ctx, db, inventorydb.SettleImportRowsParams{ImportID: f.operations[0], ContentHash: make([]byte, 32), SettledRows: small})
 		},

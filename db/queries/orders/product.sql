@@ -23,14 +23,11 @@ LIMIT @page_size;
 -- name: ListPrices :many
 SELECT * FROM product_prices WHERE product_id = ANY (@product_ids::uuid[]) ORDER BY product_id, currency;
 
--- name: SeedProducts :execrows
-INSERT INTO products (product_id, sku, name, description, category, created_at, updated_at)
+-- name: SeedProducts :many
+-- Returns those that were new. What is there already, by id or by SKU, stays as it is.
+INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
 SELECT unnest(@product_ids::uuid[]), unnest(@skus::text[]), unnest(@names::text[]), unnest(@descriptions::text[]),
-       unnest(@categories::text[]), @created_at, @created_at
-ON CONFLICT DO NOTHING;
-
--- name: SeedPrices :execrows
-INSERT INTO product_prices (product_id, currency, amount_minor)
-SELECT unnest(@product_ids::uuid[]), unnest(@currencies::text[]), unnest(@amounts::bigint[])
-ON CONFLICT DO NOTHING;
+       unnest(@categories::text[]), unnest(@actives::boolean[]), @created_at, @created_at
+ON CONFLICT DO NOTHING
+RETURNING product_id;
 

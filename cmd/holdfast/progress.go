@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// progress tells a person how far a command is: on a terminal in one line that is written again, elsewhere in plain
+// lines, at most one a second beside the first and the last of each step.
+type progress struct {
+	out  io.Writer
+	live bool
+	step string
+	last time.Time
+}
+
+func newProgress(out io.Writer) *progress { return &progress{out: out, live: isTerminal(out)} }
+
+// isTerminal reports whether a person sees what is written there, or types what is read.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// at says that done of total parts of a step are done; a total of 0 is not known.
+func (p *progress) at(step string, done, total int) {
+	ended := total > 0 && done >= total
+	if !p.live && !ended && step == p.step && time.Since(p.last) < time.Second {
+		return
+	}
+	p.step, p.last = step, time.Now()
+	text := fmt.Sprintf("%s: %d", step, done)
+	if total > 0 {
+		text += fmt.Sprintf(" of %d", total)
+	}
+	if !p.live {
+		fmt.Fprintln(p.out, text)
+		return
+	}
+	fmt.Fprint(p.out, "\r\x1b[K"+text)
+	if ended {
+		p.end()
+	}
+}
+
+// end leaves the live line, so that what follows begins on one of its own.
+func (p *progress) end() {
+	if p.live && p.step != "" {
+		fmt.Fprintln(p.out)
+	}
+	p.step = ""
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/internal/config"
+	"holdfast/internal/seed"
+	"holdfast/internal/temporalclient"
+)
+
+// seedConfig has no default for Temporal's address: whoever happens to listen there need not be the Temporal of these
+// databases.
+type seedConfig struct {
+	Databases databases
+	Address   string `env:"TEMPORAL_ADDRESS"`
+	Namespace string `env:"TEMPORAL_NAMESPACE" envDefault:"holdfast"`
+}
+
+// How reservations are seeded.
+const (
+	holdsOff      = "off"
+	holdsAuto     = "auto"
+	holdsRequired = "required"
+)
+
+// dialTimeout is how long the seeder waits for Temporal to answer at all.
+const dialTimeout = 3 * time.Second
+
+type seedCommand struct {
+	cmd                       *cobra.Command
+	dataset, reservations     string
+	reset, confirmed, foreign bool
+
+	progress *progress
+	stores   stores
+	temporal client.Client // nil where there is none
+	noClient error         // why
+}
+
+func newSeed() *cobra.Command {
+	s := &seedCommand{}
+	cmd := &cobra.Command{
+		Use: "seed", Args: cobra.NoArgs,
+		Short: "Fill the catalogue and the stock with example products; a rerun changes nothing.",
+		Long: "Fills the catalogue and the stock with example products. A rerun changes nothing.\n\n" +
+			"Reservations are made through Temporal, each by a workflow that owns its timer, where TEMPORAL_ADDRESS is set\n" +
+			"and a worker answers; else they are left out, and a rerun once the platform runs adds them. They hold for a\n" +
+			"day. One that has ended is not made again; --reset begins afresh.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s.cmd, s.progress = cmd, newProgress(cmd.ErrOrStderr())
+			return s.run(cmd.Context())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&s.dataset, "dataset", "dev", seed.Describe())
+	flags.StringVar(&s.reservations, "reservations", holdsAuto, "auto: where a worker answers · required: fail where none does · off")
+	flags.BoolVar(&s.reset, "reset", false, "wipe catalogue, stock and orders first; asks before it does")
+	flags.BoolVar(&s.confirmed, "yes", false, "confirm --reset")
+	flags.BoolVar(&s.foreign, "force", false, "let --reset take away orders and reservations that are not from seeding")
+	return cmd
+}
+
+func (s *seedCommand) run(ctx context.Context) error {
+	start := time.Now()
+	planned, err := seed.Planned(s.dataset)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains([]string{holdsOff, holdsAuto, holdsRequired}, s.reservations) {
+		return fmt.Errorf("--reservations is off, auto or required, not %q", s.reservations)
+	}
+	cfg, err := config.Load[seedConfig]()
+	if err != nil {
+		return err
+	}
+	if s.stores, err = openStores(ctx, cfg.Databases); err != nil {
+		return err
+	}
+	defer s.stores.close()
+	release, err := s.stores.orders.LockSeeding(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	s.connect(ctx, cfg)
+	if s.temporal != nil {
+		defer s.temporal.Close()
+	}
+	if s.reset {
+		if err := s.wipe(ctx); err != nil {
+			return err
+		}
+	}
+	sum, err := seed.Run(ctx, s.dataset, s.stores.orders, s.stores.stock)
+	if err != nil {
+		return err
+	}
+	s.progress.at("products", sum.Products, sum.Products)
+	holds, holdErr := s.hold(ctx, planned)
+	s.progress.end()
+	out := s.cmd.OutOrStdout()
+	fmt.Fprintf(out, "data set      %s\nproducts      %d new, %d existing\nstock         %d units received, at %d locations\n",
+		s.dataset, sum.New, int64(sum.Products)-sum.New, sum.Units, sum.Locations)
+	left := planned - holds.Made - holds.Existing - len(holds.Refused)
+	fmt.Fprintf(out, "reservations  %d made, %d existing, %d refused, %d left out\n", holds.Made, holds.Existing, len(holds.Refused), left)
+	if holds.Ended > 0 {
+		fmt.Fprintf(out, "              %d of the existing have ended and are not made again; --reset begins afresh\n", holds.Ended)
+	}
+	for _, r := range holds.Refused {
+		fmt.Fprintf(out, "              refused: %s\n", r)
+	}
+	if left > 0 {
+		fmt.Fprintf(out, "              left out: %s\n", s.whyLeftOut(holdErr))
+	}
+	fmt.Fprintf(out, "time          %s\n", time.Since(start).Round(time.Millisecond))
+	if holdErr != nil && (s.reservations == holdsRequired || ctx.Err() != nil) {
+		return fmt.Errorf("reservations: %w", holdErr)
+	}
+	return nil
+}
+
+// whyLeftOut says why, and how to add what is missing.
+func (s *seedCommand) whyLeftOut(err error) string {
+	if s.reservations == holdsOff {
+		return "--reservations=off"
+	}
+	return fmt.Sprintf("%v\n              to add them, run this again once the platform runs, with TEMPORAL_ADDRESS set", err)
+}
+
+// connect opens Temporal where it is configured and answers, and remembers why where not.
+func (s *seedCommand) connect(ctx context.Context, cfg seedConfig) {
+	if cfg.Address == "" {
+		s.noClient = errors.New("TEMPORAL_ADDRESS is not set")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	s.temporal, s.noClient = temporalclient.Dial(ctx, temporalclient.Config{Address: cfg.Address, Namespace: cfg.Namespace}, nil)
+}
+
+// hold makes the data set's reservations.
+func (s *seedCommand) hold(ctx context.Context, planned int) (seed.HoldSummary, error) {
+	if s.reservations == holdsOff || planned == 0 {
+		return seed.HoldSummary{}, nil
+	}
+	if s.temporal == nil {
+		return seed.HoldSummary{}, s.noClient
+	}
+	return seed.Holder{
+		Books: s.stores.orders, Held: s.stores.stock, Temporal: s.temporal,
+		Progress: func(done, total int) { s.progress.at("reservations", done, total) },
+	}.Hold(ctx, s.dataset)
+}
+
+// wipe empties both databases, once somebody has confirmed it.
+func (s *seedCommand) wipe(ctx context.Context) error {
+	lost, err := seed.Reset{
+		Orders: s.stores.orders, Inventory: s.stores.stock, Temporal: s.temporal, NoClient: s.noClient, Force: s.foreign, Confirm: s.confirm,
+	}.Run(ctx)
+	if err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	s.progress.end()
+	fmt.Fprintf(s.cmd.ErrOrStderr(), "wiped: %d products with all stock, %d orders\n", lost.Products, lost.Orders)
+	return nil
+}
+
+func (s *seedCommand) confirm(lost seed.Lost) (bool, error) {
+	if s.confirmed {
+		return true, nil
+	}
+	if !isTerminal(s.cmd.InOrStdin()) {
+		return false, fmt.Errorf("--reset destroys %d products with all stock and %d orders; add --yes to go on", lost.Products, lost.Orders)
+	}
+	fmt.Fprintf(s.cmd.ErrOrStderr(), "This destroys %d products with all stock and %d orders. Type \"reset\" to go on: ", lost.Products, lost.Orders)
+	answer, err := bufio.NewReader(s.cmd.InOrStdin()).ReadString('\n')
+	return err == nil && strings.TrimSpace(answer) == "reset", nil
+}

@@ -1,0 +1,28 @@
+-- Seeding and its reset, which wipes the catalogue and every order.
+
+-- name: LockSeeding :exec
+-- One seeder at a time on a database; held by the session until it is given back or the connection ends.
+SELECT pg_advisory_lock(@key::bigint);
+
+-- name: UnlockSeeding :exec
+SELECT pg_advisory_unlock(@key::bigint);
+
+-- name: CountCatalogue :one
+SELECT (SELECT count(*) FROM products) AS products,
+       (SELECT count(*) FROM orders) AS orders,
+       (SELECT count(*) FROM customer_reservations WHERE issuer <> @seed_issuer::text) AS foreign_reservations;
+
+-- name: ReservationsOfIssuer :many
+-- Every reservation from outside, or with an issuer only that one's.
+SELECT reservation_id FROM customer_reservations WHERE @issuer::text = '' OR issuer = @issuer ORDER BY reservation_id;
+
+-- name: OpenOrderWorkflows :many
+SELECT workflow_id FROM orders WHERE state = ANY (@open_states::text[]) ORDER BY workflow_id;
+
+-- name: LockForReset :exec
+-- From here on nobody places an order or a reservation that the count above did not see.
+LOCK TABLE orders, customer_reservations, products IN ACCESS EXCLUSIVE MODE;
+
+-- name: WipeOrders :exec
+-- CASCADE takes along whatever else refers to an order or a product.
+TRUNCATE products, product_prices, orders, order_lines, order_timeline, payments, customer_reservations, outbox, processed_events CASCADE;

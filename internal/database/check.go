@@ -1,0 +1,66 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/migrations"
+)
+
+// Check reports whether the database at url answers and has every migration of this binary. It writes nothing. The
+// error is meant for the person who started a command: it names the database and what to do.
+func Check(ctx context.Context, url string, name Name) (err error) {
+	variable := strings.ToUpper(string(name)) + "_DATABASE_URL"
+	conn, err := pgx.Connect(ctx, url)
+	if hasCode(err, "3D000") {
+		return fmt.Errorf("the %s database does not exist (%s); run: holdfast migrate", name, variable)
+	}
+	if err != nil {
+		return fmt.Errorf("the %s database does not answer (%s): %w", name, variable, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	applied := map[int64]bool{}
+	rows, err := conn.Query(ctx, "SELECT version_id FROM goose_db_version WHERE is_applied")
+	if err == nil {
+		var versions []int64
+		versions, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		for _, v := range versions {
+			applied[v] = true
+		}
+	}
+	if err != nil && !hasCode(err, "42P01") { // a database that was never migrated has no such table
+		return fmt.Errorf("read which migrations the %s database has (%s): %w", name, variable, err)
+	}
+	missing, err := missingFrom(name, applied)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the %s database (%s) lacks %d migrations: %s; run: holdfast migrate", name, variable, len(missing), strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+func missingFrom(name Name, applied map[int64]bool) ([]string, error) {
+	files, err := fs.Glob(migrations.FS, string(name)+"/*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("list the %s migrations: %w", name, err)
+	}
+	var missing []string
+	for _, file := range files {
+		file = strings.TrimPrefix(file, string(name)+"/")
+		var version int64
+		if _, err := fmt.Sscanf(file, "%d_", &version); err != nil {
+			return nil, fmt.Errorf("read the number of migration %s: %w", file, err)
+		}
+		if !applied[version] {
+			missing = append(missing, file)
+		}
+	}
+	return missing, nil
+}

@@ -1,0 +1,39 @@
+package database_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/database"
+	"holdfast/internal/testenv"
+)
+
+// TestCheck names the database, what it lacks and what to do, and writes nothing.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	url := testenv.Database(t)
+	err := database.Check(t.Context(), url, database.Orders)
+	for _, part := range []string{"orders database", "ORDERS_DATABASE_URL", "00001_orders.sql", "holdfast migrate"} {
+		require.ErrorContains(t, err, part)
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	var tables int
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&tables))
+	require.Zero(t, tables)
+	_, err = database.Migrate(t.Context(), url, database.Orders)
+	require.NoError(t, err)
+	require.NoError(t, database.Check(t.Context(), url, database.Orders))
+	_, err = conn.Exec(t.Context(), "DELETE FROM goose_db_version WHERE version_id = 3")
+	require.NoError(t, err)
+	require.ErrorContains(t, database.Check(t.Context(), url, database.Orders), "lacks 1 migrations: 00003_product_version.sql;")
+	require.NoError(t, conn.Close(t.Context()))
+
+	cfg, err := pgx.ParseConfig(url)
+	require.NoError(t, err)
+	require.ErrorContains(t, database.Check(t.Context(), strings.Replace(url, cfg.Database, "nowhere_at_all", 1), database.Inventory), "does not exist")
+	require.ErrorContains(t, database.Check(t.Context(), "postgres://nobody@127.0.0.1:1/x", database.Inventory), "the inventory database does not answer")
+}

@@ -1,0 +1,99 @@
+package orderstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/internal/order"
+)
+
+// ErrOrdersLeft says that a wipe was refused because of orders or reservations that are not example data.
+var ErrOrdersLeft = errors.New("there are orders or reservations that are not from seeding")
+
+// seedingLock is the key of the advisory lock that a seeder holds ("seed" in ASCII).
+const seedingLock = 0x73656564
+
+// LockSeeding waits until no other seeder works on this database, and keeps others out until release is called. It
+// takes a connection of the pool for that long; one that is lost gives the lock back by itself.
+func (s *Store) LockSeeding(ctx context.Context) (release func(), err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to lock out other seeders: %w", err)
+	}
+	if err := s.q.LockSeeding(ctx, conn, seedingLock); err != nil {
+		conn.Release()
+		return nil, fmt.Errorf("lock out other seeders: %w", err)
+	}
+	return func() {
+		if err := s.q.UnlockSeeding(context.WithoutCancel(ctx), conn, seedingLock); err != nil {
+			_ = conn.Conn().Close(context.WithoutCancel(ctx)) // which gives the lock back too
+		}
+		conn.Release()
+	}, nil
+}
+
+// Contents says what a wipe would take away.
+type Contents struct {
+	Products, Orders    int64
+	ForeignReservations int64 // from outside, and not made by the seeder
+}
+
+// Contents counts what there is; seedIssuer is who issued the seeder's reservations.
+func (s *Store) Contents(ctx context.Context, seedIssuer string) (Contents, error) {
+	n, err := s.q.CountCatalogue(ctx, s.pool, seedIssuer)
+	if err != nil {
+		return Contents{}, fmt.Errorf("count what there is: %w", err)
+	}
+	return Contents(n), nil
+}
+
+// ReservationsOf returns the ids of the reservations from outside that were registered for an issuer, or all for "".
+func (s *Store) ReservationsOf(ctx context.Context, issuer string) ([]uuid.UUID, error) {
+	ids, err := s.q.ReservationsOfIssuer(ctx, s.pool, issuer)
+	if err != nil {
+		return nil, fmt.Errorf("list reservations: %w", err)
+	}
+	return ids, nil
+}
+
+// OpenOrderWorkflows returns the workflow ids of the orders that may still change.
+func (s *Store) OpenOrderWorkflows(ctx context.Context) ([]string, error) {
+	var open []string
+	for _, state := range order.States() {
+		if !state.Closed() {
+			open = append(open, string(state))
+		}
+	}
+	ids, err := s.q.OpenOrderWorkflows(ctx, s.pool, open)
+	if err != nil {
+		return nil, fmt.Errorf("list open orders: %w", err)
+	}
+	return ids, nil
+}
+
+// Wipe empties catalogue, orders, reservations from outside and events in one transaction. Unless force is set it looks
+// again, with everybody else locked out, and leaves all as it is (ErrOrdersLeft) when something in there is not example data.
+func (s *Store) Wipe(ctx context.Context, seedIssuer string, force bool) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := s.q.LockForReset(ctx, tx); err != nil {
+			return fmt.Errorf("lock the orders database: %w", err)
+		}
+		n, err := s.q.CountCatalogue(ctx, tx, seedIssuer)
+		if err != nil {
+			return fmt.Errorf("count what there is: %w", err)
+		}
+		if !force && Contents(n).foreign() {
+			return ErrOrdersLeft
+		}
+		if err := s.q.WipeOrders(ctx, tx); err != nil {
+			return fmt.Errorf("wipe the orders database: %w", err)
+		}
+		return nil
+	})
+}
+
+func (c Contents) foreign() bool { return c.Orders > 0 || c.ForeignReservations > 0 }

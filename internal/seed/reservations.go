@@ -1,0 +1,220 @@
+package seed
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/orderstore"
+	"holdfast/internal/reserving"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderflow"
+)
+
+// Who the seeder's reservations belong to. No token has this issuer, so only operators see them.
+const (
+	Issuer = "holdfast-seed"
+	Actor  = "seed"
+)
+
+const (
+	holdTTL = inventoryapi.MaxTTLSeconds // a day
+	// placeBudget is how long a reservation may take before the seeder believes that no worker answers.
+	placeBudget = 10 * time.Second
+	// expireBudget is how long after its deadline a reservation may take to have expired.
+	expireBudget = 30 * time.Second
+	// pollerAge is how old a worker's last poll may be: a poll without work lasts a minute.
+	pollerAge = 70 * time.Second
+	// parallel bounds how many reservations are placed at once.
+	parallel = 8
+)
+
+// ErrNoWorker says that Temporal answers, but nobody who would carry out a reservation.
+var ErrNoWorker = errors.New("no worker carries out reservations")
+
+// Books are the orders database, which remembers who asked for a reservation.
+type Books interface {
+	RegisterReservation(ctx context.Context, r orderstore.Reservation) error
+}
+
+// Held reads reservations as inventory has them.
+type Held interface {
+	GetReservation(ctx context.Context, reservationID uuid.UUID) (inventoryapi.Reservation, error)
+}
+
+// Holder holds the stock that a data set has reserved, through the workflows that own the timers.
+type Holder struct {
+	Books    Books
+	Held     Held
+	Temporal client.Client
+	Progress func(done, total int) // may be nil
+}
+
+// HoldSummary says what became of a data set's reservations.
+type HoldSummary struct {
+	Planned  int
+	Made     int
+	Existing int
+	Ended    int      // existing ones that hold nothing any more and are not made again
+	Refused  []string // each with the reason
+}
+
+// Planned returns how many reservations a data set has.
+func Planned(name string) (int, error) {
+	set, err := find(name)
+	return len(set.holds), err
+}
+
+// Hold makes the reservations of a data set that were never made; ErrNoWorker where nobody would carry them out. It is
+// idempotent: one that has ended since stays ended, because its id stands for that one reservation.
+func (h Holder) Hold(ctx context.Context, name string) (HoldSummary, error) {
+	set, err := find(name)
+	sum := HoldSummary{Planned: len(set.holds)}
+	if err != nil || len(set.holds) == 0 {
+		return sum, err
+	}
+	if err := h.workerPolls(ctx); err != nil {
+		return sum, err
+	}
+	var mu sync.Mutex
+	done := 0
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, want := range set.holds {
+		group.Go(func() error {
+			became, err := h.place(ctx, want)
+			if err != nil {
+				return fmt.Errorf("reservation %s: %w", want.key, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			sum.add(became, want)
+			if done++; h.Progress != nil {
+				h.Progress(done, len(set.holds))
+			}
+			return nil
+		})
+	}
+	err = group.Wait() // before the summary is read
+	return sum, err
+}
+
+// outcome is what became of one reservation.
+type outcome struct {
+	made    bool
+	status  string
+	refusal string
+}
+
+func (s *HoldSummary) add(o outcome, want hold) {
+	switch {
+	case o.refusal != "":
+		s.Refused = append(s.Refused, want.key+": "+o.refusal)
+	case o.made:
+		s.Made++
+	default:
+		s.Existing++
+		if o.status != orderflow.ReservationPending && !want.expired {
+			s.Ended++
+		}
+	}
+}
+
+// workerPolls asks Temporal whether somebody has polled for workflows lately.
+func (h Holder) workerPolls(ctx context.Context) error {
+	found, err := h.Temporal.DescribeTaskQueue(ctx, orderflow.OrdersQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return fmt.Errorf("ask Temporal for workers: %w", err)
+	}
+	for _, p := range found.GetPollers() {
+		if time.Since(p.GetLastAccessTime().AsTime()) < pollerAge {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: nobody polls the queue %q", ErrNoWorker, orderflow.OrdersQueue)
+}
+
+// start is a reservation's workflow input; but for the moment it is the same in every run.
+func (want hold) start() (orderflow.ReservationStart, orderstore.Reservation, error) {
+	theirs := uuid.NewSHA1(orderIDs, []byte(want.key))
+	owner := orderflow.CustomerReservationOwner(Issuer, Actor, theirs.String())
+	id := inventoryapi.NewReservationID(inventoryapi.OwnerCustomer, owner, 1)
+	in := orderflow.ReservationStart{
+		ReservationID: id, OwnerID: owner, Actor: Actor, TTLSeconds: holdTTL,
+		CorrelationID: "seed-" + want.key, PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
+	}
+	if want.expired {
+		in.TTLSeconds = 1
+	}
+	for _, l := range want.lines {
+		for rest := l.quantity; rest > 0; rest -= inventoryapi.MaxLineQuantity {
+			in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: len(in.Lines) + 1, ProductID: l.product, Quantity: min(rest, inventoryapi.MaxLineQuantity)})
+		}
+	}
+	canonical, err := json.Marshal(in.Lines)
+	hash := sha256.Sum256(canonical)
+	in.RequestHash = hex.EncodeToString(hash[:])
+	return in, orderstore.Reservation{ID: id, OwnerID: owner, Issuer: Issuer, CustomerID: Actor, TheirOrderID: theirs.String()}, err
+}
+
+func (h Holder) place(ctx context.Context, want hold) (outcome, error) {
+	in, registered, err := want.start()
+	if err != nil {
+		return outcome{}, err
+	}
+	row, err := h.Held.GetReservation(ctx, in.ReservationID)
+	if err == nil {
+		return outcome{status: string(row.Status)}, h.awaitEnd(ctx, want, row)
+	}
+	if !errors.Is(err, inventoryapi.ReservationNotFound) {
+		return outcome{}, err
+	}
+	if err := h.Books.RegisterReservation(ctx, registered); err != nil {
+		return outcome{}, err
+	}
+	// A new update id: the old one would be answered by a run that a reset has ended.
+	brief, cancel := context.WithTimeout(ctx, placeBudget)
+	defer cancel()
+	view, err := reserving.Place(brief, h.Temporal, in, Actor, uuid.NewString())
+	switch {
+	case err != nil && ctx.Err() == nil && brief.Err() != nil:
+		return outcome{}, fmt.Errorf("%w: not done within %s; it waits in Temporal and is made as soon as one does", ErrNoWorker, placeBudget)
+	case err != nil:
+		return outcome{}, err
+	case view.Refusal != nil:
+		return outcome{refusal: view.Refusal.Code + " " + view.Refusal.Detail}, nil
+	}
+	row, err = h.Held.GetReservation(ctx, in.ReservationID)
+	if errors.Is(err, inventoryapi.ReservationNotFound) {
+		return outcome{}, errors.New("its workflow says that it is made, but this inventory does not have it: the worker works on another " +
+			"inventory than INVENTORY_DATABASE_URL, or the workflow is left from before a reset; terminate it and run this again")
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcome{made: true, status: string(row.Status)}, h.awaitEnd(ctx, want, row)
+}
+
+// awaitEnd returns once a reservation that is to have expired has, by its workflow's own timer.
+func (h Holder) awaitEnd(ctx context.Context, want hold, row inventoryapi.Reservation) error {
+	if !want.expired || row.Status != inventoryapi.StatusPending {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, expireBudget)
+	defer cancel()
+	var view orderflow.ReservationView
+	if err := h.Temporal.GetWorkflow(ctx, orderflow.ReservationWorkflowID(row.ReservationID), "").Get(ctx, &view); err != nil {
+		return fmt.Errorf("wait until it has expired: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package seed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/orderstore"
+	"holdfast/workflows/orderflow"
+)
+
+// ErrForeign says that a reset was refused because it would take away more than example data.
+var ErrForeign = errors.New("this database has more than example data")
+
+// Orders is the orders database as a reset needs it.
+type Orders interface {
+	Contents(ctx context.Context, seedIssuer string) (orderstore.Contents, error)
+	ReservationsOf(ctx context.Context, issuer string) ([]uuid.UUID, error)
+	OpenOrderWorkflows(ctx context.Context) ([]string, error)
+	Wipe(ctx context.Context, seedIssuer string, force bool) error
+}
+
+// Inventory is the inventory as a reset needs it.
+type Inventory interface {
+	PendingBeside(ctx context.Context, known []uuid.UUID) (int64, error)
+	Wipe(ctx context.Context) error
+}
+
+// Reset takes everything away, so that a data set can be put in place afresh.
+type Reset struct {
+	Orders    Orders
+	Inventory Inventory
+	Temporal  client.Client // nil where there is none
+	NoClient  error         // why
+	// Force takes orders and reservations away too that are not from seeding, and goes on without Temporal.
+	Force bool
+	// Confirm is asked once it is clear what goes; false leaves everything as it is.
+	Confirm func(lost Lost) (bool, error)
+}
+
+// Lost says what a reset takes away.
+type Lost struct {
+	orderstore.Contents
+	ForeignHolds int64 // that hold stock and are not from seeding
+}
+
+// ErrNotConfirmed says that the reset was called off.
+var ErrNotConfirmed = errors.New("not confirmed; nothing was changed")
+
+// Run ends the workflows of what goes and then wipes both databases, each in one transaction. The caller holds the
+// seeders' lock. Interrupted in between, it can be run again.
+func (r Reset) Run(ctx context.Context) (Lost, error) {
+	seeded, err := r.Orders.ReservationsOf(ctx, Issuer)
+	if err != nil {
+		return Lost{}, err
+	}
+	var lost Lost
+	if lost.Contents, err = r.Orders.Contents(ctx, Issuer); err != nil {
+		return lost, err
+	}
+	if lost.ForeignHolds, err = r.Inventory.PendingBeside(ctx, seeded); err != nil {
+		return lost, err
+	}
+	if !r.Force && (lost.Orders > 0 || lost.ForeignReservations > 0 || lost.ForeignHolds > 0) {
+		return lost, fmt.Errorf("%w: %d orders, %d reservations by customers, %d of other origin that hold stock; "+
+			"use databases of their own for example data, or add --force to lose all of that", ErrForeign, lost.Orders, lost.ForeignReservations, lost.ForeignHolds)
+	}
+	if r.Temporal == nil && len(seeded) > 0 && !r.Force {
+		return lost, fmt.Errorf("%d reservations from seeding may still have workflows, whose timers would act on stock that is gone, and Temporal cannot be asked to end them (%w); "+
+			"set TEMPORAL_ADDRESS and start it, or add --force to leave them", len(seeded), r.NoClient)
+	}
+	if yes, err := r.Confirm(lost); err != nil || !yes {
+		return lost, errors.Join(err, ErrNotConfirmed)
+	}
+	if err := r.endWorkflows(ctx, seeded); err != nil {
+		return lost, err
+	}
+	// Orders first: without a catalogue nobody can order what is about to go.
+	switch err := r.Orders.Wipe(ctx, Issuer, r.Force); {
+	case errors.Is(err, orderstore.ErrOrdersLeft):
+		return lost, fmt.Errorf("%w: an order was placed meanwhile; run this again", ErrForeign)
+	case err != nil:
+		return lost, err
+	}
+	return lost, r.Inventory.Wipe(ctx)
+}
+
+// endWorkflows terminates rather than cancels: a cancelled one would give stock back, which needs a worker and an
+// inventory that still has the stock.
+func (r Reset) endWorkflows(ctx context.Context, seeded []uuid.UUID) error {
+	if r.Temporal == nil {
+		return nil
+	}
+	reservations := seeded
+	var ids []string
+	if r.Force {
+		var err error
+		if ids, err = r.Orders.OpenOrderWorkflows(ctx); err != nil {
+			return err
+		}
+		if reservations, err = r.Orders.ReservationsOf(ctx, ""); err != nil {
+			return err
+		}
+	}
+	for _, id := range reservations {
+		ids = append(ids, orderflow.ReservationWorkflowID(id))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, id := range ids {
+		group.Go(func() error {
+			err := r.Temporal.TerminateWorkflow(ctx, id, "", "the example data is reset")
+			var ended *serviceerror.NotFound // or never started
+			if err != nil && !errors.As(err, &ended) {
+				return fmt.Errorf("end workflow %s: %w", id, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
