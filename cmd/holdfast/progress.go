@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/mattn/go-isatty"
 )
 
 // progress tells a person how far a command is: on a terminal in one line that is written again, elsewhere in plain
@@ -21,11 +23,7 @@ func newProgress(out io.Writer) *progress { return &progress{out: out, live: isT
 // isTerminal reports whether a person sees what is written there, or types what is read.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && isatty.IsTerminal(f.Fd())
 }
 
 // at says that done of total parts of a step are done; a total of 0 is not known.

@@ -76,6 +76,42 @@ func (q *Queries) OpenOrderWorkflows(ctx context.Context, db DBTX, openStates []
 	return items, nil
 }
 
+const pageProducts = `-- name: PageProducts :many
+SELECT product_id, sku, active FROM products WHERE product_id > $1 ORDER BY product_id LIMIT $2
+`
+
+type PageProductsParams struct {
+	After    uuid.UUID
+	PageSize int32
+}
+
+type PageProductsRow struct {
+	ProductID uuid.UUID
+	Sku       string
+	Active    bool
+}
+
+// Every product, active or not, in the order of the primary key: for copying, not for showing.
+func (q *Queries) PageProducts(ctx context.Context, db DBTX, arg PageProductsParams) ([]PageProductsRow, error) {
+	rows, err := db.Query(ctx, pageProducts, arg.After, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PageProductsRow{}
+	for rows.Next() {
+		var i PageProductsRow
+		if err := rows.Scan(&i.ProductID, &i.Sku, &i.Active); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reservationsOfIssuer = `-- name: ReservationsOfIssuer :many
 SELECT reservation_id FROM customer_reservations WHERE $1::text = '' OR issuer = $1 ORDER BY reservation_id
 `

@@ -89,6 +89,20 @@ func (p *Platform) Start(name string) *Process {
 	return c
 }
 
+// Run runs a command of the real binary to its end with the platform's environment, changed by pairs of variables and
+// values, and returns what it wrote to stdout and stderr.
+func (p *Platform) Run(args []string, change ...string) (stdout, stderr string, err error) {
+	p.T.Helper()
+	cmd := p.command(p.T.Context(), args...)
+	for i := 0; i+1 < len(change); i += 2 {
+		cmd.Env = append(cmd.Env, change[i]+"="+change[i+1])
+	}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
 // Process returns the process of the given name that was started last.
 func (p *Platform) Process(name string) *Process { return p.processes[name] }
 

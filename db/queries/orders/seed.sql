@@ -26,3 +26,7 @@ LOCK TABLE orders, customer_reservations, products IN ACCESS EXCLUSIVE MODE;
 -- name: WipeOrders :exec
 -- CASCADE takes along whatever else refers to an order or a product.
 TRUNCATE products, product_prices, orders, order_lines, order_timeline, payments, customer_reservations, outbox, processed_events CASCADE;
+
+-- name: PageProducts :many
+-- Every product, active or not, in the order of the primary key: for copying, not for showing.
+SELECT product_id, sku, active FROM products WHERE product_id > @after ORDER BY product_id LIMIT @page_size;

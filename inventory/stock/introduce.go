@@ -1,0 +1,22 @@
+package stock
+
+import "holdfast/inventory/inventoryapi"
+
+// Introduce is the first Receive of a product. It is refused (AlreadyExists) once the product has stock, or ever had
+// any, wherever that lies, so that whoever copies a catalogue never adds to what somebody else has counted.
+type Introduce struct{ Receive }
+
+// Kind names the operation.
+func (Introduce) Kind() string { return "introduce" }
+
+func (i Introduce) decide(b *Book) (any, error) {
+	if len(b.entries[i.OperationID]) == 0 {
+		for _, it := range b.products[i.ProductID] {
+			// The item at the location itself is there by now, made by Ensure; one that nobody touched has version 0.
+			if it.Location != i.Location || it.Version > 0 || it.changed {
+				return nil, inventoryapi.Errorf(inventoryapi.AlreadyExists, "product_id", "product %s has stock already", i.ProductID)
+			}
+		}
+	}
+	return i.Receive.decide(b)
+}
