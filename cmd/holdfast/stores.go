@@ -34,8 +34,9 @@ func openStores(ctx context.Context, cfg databases) (stores, error) {
 		orders.Close()
 		return stores{}, fmt.Errorf("open the inventory database: %w", err)
 	}
+	service := inventory.New(inventory.Options{Pool: stock})
 	return stores{
-		orders: orderstore.New(orders), stock: inventory.New(inventory.Options{Pool: stock}),
-		close: func() { orders.Close(); stock.Close() },
+		orders: orderstore.New(orders), stock: service,
+		close: func() { service.Close(); orders.Close(); stock.Close() },
 	}, nil
 }

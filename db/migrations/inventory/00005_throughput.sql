@@ -19,7 +19,7 @@ ALTER TABLE stock_ledger DROP CONSTRAINT stock_ledger_item_fkey;
 -- +goose StatementBegin
 CREATE FUNCTION items_refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF current_setting('holdfast.maintenance', true) = 'on' THEN -- set by seed --reset, for its transaction
+    IF current_setting('holdfast.reset', true) = 'on' THEN -- set by seed --reset, for its transaction
         RETURN NULL;
     END IF;
     RAISE EXCEPTION 'items are never deleted, their ledger names them: % refused', TG_OP
