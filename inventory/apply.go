@@ -2,10 +2,12 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"holdfast/inventory/inventoryapi"
@@ -100,18 +102,29 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 	for _, r := range batch {
 		r.Reads(&reads)
 	}
-	// Nobody but a faulty caller uses an owner's number twice, so it is not looked up at first: its
-	// unique key finds out, and the next attempt reads who has it.
-	owners := reads.Owners
+	// A new reservation is looked up only where one was sent again of late, and its owner's number, which
+	// nobody but a faulty caller uses twice, never: their unique keys find out, and the next attempt reads
+	// what is there. No reserve is refused before it was looked up: it may have been granted long ago.
+	thorough := reads
 	reads.Owners = nil
+	if !s.repeats.recent() {
+		reads.Reserves = nil
+	}
 	reconnects := 0
 	for n := 1; ; n++ {
 		var changes stock.Changes
 		err := s.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
 			var err error
-			changes, err = decide(book, batch, answers)
+			if changes, err = decide(book, batch, answers); err == nil && reads.Reserves == nil && anyReserveRefused(batch, answers) {
+				err = errLookUp
+			}
 			return changes, err
 		})
+		if errors.Is(err, errLookUp) {
+			s.repeats.seen()
+			reads = thorough
+			continue
+		}
 		if err == nil || store.Classify(err) == store.Disconnected { // the commit may have happened
 			s.changed(written(changes))
 		}
@@ -120,7 +133,10 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 		}
 		switch store.Classify(err) {
 		case store.Conflict:
-			reads.Owners = owners
+			if store.ReservationExists(err) {
+				s.repeats.seen()
+			}
+			reads = thorough
 			s.metrics.retries.WithLabelValues("conflict").Inc()
 		case store.OperationTaken:
 			// Another call of the same operation may have been first: then a fresh read shows it. A second
@@ -128,8 +144,10 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 			if n > 1 {
 				return err
 			}
+			reads = thorough
 			s.metrics.retries.WithLabelValues("conflict").Inc()
 		case store.Disconnected:
+			reads = thorough // what it had decided may be there now
 			if reconnects++; reconnects > maxReconnects {
 				return err
 			}
@@ -164,6 +182,29 @@ func decide(book *stock.Book, batch []stock.Request, answers []answer) (c stock.
 	}
 	return book.Changes(), nil
 }
+
+// errLookUp means that a batch has to be decided again with its reservations looked up.
+var errLookUp = errors.New("a reserve would be refused that may have been granted before")
+
+func anyReserveRefused(batch []stock.Request, answers []answer) bool {
+	for i, r := range batch {
+		if _, ok := r.(stock.Reserve); ok && answers[i].err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// repeatsMemory is how long after a request that had been sent before more of them are expected.
+const repeatsMemory = time.Second
+
+// repeats remembers when a reserve was last sent again: callers do so when answers are slow or lost, and
+// then many do.
+type repeats struct{ last atomic.Int64 } // nanoseconds since 1970
+
+func (r *repeats) seen() { r.last.Store(time.Now().UnixNano()) }
+
+func (r *repeats) recent() bool { return time.Now().UnixNano()-r.last.Load() < int64(repeatsMemory) }
 
 // pause waits before attempt n+1, longer each time and with full jitter, so that those who met once
 // do not meet again. It reports whether there is time left.

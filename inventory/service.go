@@ -33,6 +33,7 @@ type Service struct {
 
 	availability *availability
 	committer    *committer
+	repeats      repeats
 	statistics   *statistics
 	strategy     inventoryapi.Strategy
 }

@@ -116,7 +116,7 @@ func retryLoop(ctx context.Context, e *environment) ([]result, error) {
 	}
 	defer s.pool.Close()
 	cpu := e.measureCPU()
-	sum := closed(ctx, e.callers, warm, e.duration, func(ctx context.Context, _ int) error {
+	sum := closed(ctx, e.callers, e.duration, func(ctx context.Context, _ int) error {
 		for {
 			ok, err := optimistic(ctx, s.pool, s.items[0])
 			if ok || err != nil {
@@ -173,7 +173,7 @@ func bareTransaction(ctx context.Context, e *environment) ([]result, error) {
 		return nil, err
 	}
 	defer s.pool.Close()
-	sum := closed(ctx, 1, warm, e.duration, func(ctx context.Context, _ int) error {
+	sum := closed(ctx, 1, e.duration, func(ctx context.Context, _ int) error {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return err

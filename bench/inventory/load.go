@@ -23,9 +23,12 @@ type sample struct {
 	took    []time.Duration
 }
 
+// warm is how long a run goes on before it is measured.
+const warm = 2 * time.Second
+
 // closed runs callers that each send the next request once the last was answered, for warm and then
 // for the measured time; only what began in the latter counts.
-func closed(ctx context.Context, callers int, warm, measured time.Duration, call func(ctx context.Context, caller int) error) sample {
+func closed(ctx context.Context, callers int, measured time.Duration, call func(ctx context.Context, caller int) error) sample {
 	begin := time.Now().Add(warm)
 	end := begin.Add(measured)
 	latencies := make([][]time.Duration, callers)

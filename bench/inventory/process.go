@@ -120,8 +120,8 @@ func overHTTP(ctx context.Context, e *environment) (results []result, err error)
 		_, err := p.client.Reserve(ctx, reserve(s.products))
 		return err
 	}
-	hot := e.watched(p, "http-hot", "one product, all callers, cache told of each commit", func() sample { return closed(ctx, e.callers, warm, e.duration, call) })
-	idle := e.watched(p, "http-idle", "one product, a lone caller", func() sample { return closed(ctx, 1, warm, e.duration, call) })
+	hot := e.watched(p, "http-hot", "one product, all callers, cache told of each commit", func() sample { return closed(ctx, e.callers, e.duration, call) })
+	idle := e.watched(p, "http-idle", "one product, a lone caller", func() sample { return closed(ctx, 1, e.duration, call) })
 	return []result{hot, idle}, s.verify(ctx, hot.Done+idle.Done)
 }
 

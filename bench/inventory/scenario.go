@@ -14,9 +14,6 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// warm is how long a run goes on before it is measured.
-const warm = 2 * time.Second
-
 type scenario struct {
 	name, what string
 	run        func(context.Context, *environment) ([]result, error)
@@ -78,7 +75,7 @@ func inProcess(name string, products, replicas, times int) func(context.Context,
 			return nil, err
 		}
 		cpu := e.measureCPU()
-		sum := closed(ctx, e.callers*times, warm, e.duration, func(ctx context.Context, i int) error {
+		sum := closed(ctx, e.callers*times, e.duration, func(ctx context.Context, i int) error {
 			_, err := services[i%replicas].Reserve(ctx, reserve(s.products))
 			return err
 		})

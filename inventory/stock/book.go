@@ -141,10 +141,14 @@ type Reads struct {
 	Ensure       []Place     // items to create, empty, where missing
 }
 
-// Keys names the products and reservations that are read, each once: two requests without a common key have
-// nothing to do with each other, except through an item that a reservation's lines name.
+// Keys names the products and reservations that are read, each once: two requests without a common key
+// have nothing to do with each other. What products a reservation's lines name is not known before it
+// is read, so whatever concerns reservations that exist has a key in common.
 func (r *Reads) Keys() []uuid.UUID {
 	keys := slices.Concat(r.Products, r.Reservations, r.Reserves)
+	if len(r.Reservations) > 0 {
+		keys = append(keys, uuid.Max)
+	}
 	slices.SortFunc(keys, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
 	return slices.Compact(keys)
 }

@@ -60,6 +60,12 @@ func Classify(err error) Class {
 	return Other
 }
 
+// ReservationExists reports that a reservation was to be made whose id there is already.
+func ReservationExists(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == "reservations_pkey"
+}
+
 // stalePlan reports that a connection's prepared statements no longer fit the schema, as after a
 // migration, so that it must not be used again.
 func stalePlan(err error) bool {

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 var scanned = map[string]string{
 	"StockTotals":          "computed aside from requests, for the remembered statistics",
 	"MostReservedProducts": "computed aside from requests, for the remembered statistics",
+	"AllowReset":           "reads no table; only the reset of example data",
+	"WipeInventory":        "only the reset of example data",
+	"CountPending":         "only the reset of example data",
 }
 
 // page is how many rows the lists are asked for.
@@ -60,7 +63,8 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 		"UpsertLocations": func(ctx context.Context, q q, db db) error {
 			return q.UpsertLocations(ctx, db, inventorydb.UpsertLocationsParams{Codes: []string{"x"}, Names: []string{"x"}, Priorities: []int32{1}})
 		},
-		"Locations": func(ctx context.Context, q q, db db) error { _, err := q.Locations(ctx, db); return err },
+		"LocationExists": func(ctx context.Context, q q, db db) error { _, err := q.LocationExists(ctx, db, "l1"); return err },
+		"Locations":      func(ctx context.Context, q q, db db) error { _, err := q.Locations(ctx, db); return err },
 		"GetImport": func(ctx context.Context, q q, db db) error {
 			_, err := q.GetImport(ctx, db, f.operations[0])
 			return err
