@@ -28,8 +28,9 @@ type Pool struct {
 	LockTimeout      time.Duration `env:"DATABASE_LOCK_TIMEOUT" envDefault:"1s"`
 	IdleTxTimeout    time.Duration `env:"DATABASE_IDLE_TRANSACTION_TIMEOUT" envDefault:"30s"`
 
-	// IndexOnly keeps the planner from scanning whole tables. A prepared statement's plan that was made
-	// while its tables were small, and is right then, would stay when they have grown.
+	// IndexOnly keeps the planner from scanning whole tables, and has it plan a prepared statement once. A
+	// plan that was made while its tables were small, and is right then, would stay when they have grown;
+	// and planning a look-up by key anew each time takes longer than the look-up.
 	IndexOnly bool
 }
 
@@ -61,7 +62,7 @@ func (p *Pool) parameters() map[string]string {
 		m[name] = strconv.FormatInt(d.Milliseconds(), 10)
 	}
 	if p.IndexOnly {
-		m["enable_seqscan"] = "off"
+		m["enable_seqscan"], m["plan_cache_mode"] = "off", "force_generic_plan"
 	}
 	return m
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -42,12 +41,10 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if len(reads.Operations) > 0 {
 		t.send(s.entriesOf(ctx, v, reads.Operations))
 	}
-	t.send(func(db inventorydb.DBTX) (err error) {
-		if v.now, err = s.q.Clock(ctx, db); err != nil {
-			return fmt.Errorf("read the clock: %w", err)
-		}
-		return nil
-	})
+	t.send(step{"read the clock", func(db inventorydb.DBTX) (err error) {
+		v.now, err = s.q.Clock(ctx, db)
+		return err
+	}})
 	if err := t.sync(); err != nil {
 		return nil, err
 	}
@@ -114,20 +111,15 @@ func (s *Store) ensureItems(ctx context.Context, places []stock.Place) step {
 		arg.ProductIds = append(arg.ProductIds, p.ProductID)
 		arg.Locations = append(arg.Locations, p.Location)
 	}
-	return func(db inventorydb.DBTX) error {
-		if err := s.q.EnsureItems(ctx, db, arg); err != nil {
-			return fmt.Errorf("create items: %w", err)
-		}
-		return nil
-	}
+	return step{"create items", func(db inventorydb.DBTX) error { return s.q.EnsureItems(ctx, db, arg) }}
 }
 
 func (s *Store) lockItems(ctx context.Context, v *view, reads stock.Reads) step {
 	arg := inventorydb.LockItemsParams{ProductIds: distinct(reads.Products), ReservationIds: reads.Reservations}
-	return func(db inventorydb.DBTX) error {
+	return step{"lock items", func(db inventorydb.DBTX) error {
 		rows, err := s.q.LockItems(ctx, db, arg)
 		if err != nil {
-			return fmt.Errorf("lock items: %w", err)
+			return err
 		}
 		v.items = make([]stock.Item, len(rows))
 		for i, r := range rows {
@@ -137,7 +129,7 @@ func (s *Store) lockItems(ctx context.Context, v *view, reads stock.Reads) step 
 			}
 		}
 		return nil
-	}
+	}}
 }
 
 func (s *Store) lockReservations(ctx context.Context, v *view, reads stock.Reads) step {
@@ -147,41 +139,41 @@ func (s *Store) lockReservations(ctx context.Context, v *view, reads stock.Reads
 		arg.OwnerIds = append(arg.OwnerIds, o.ID)
 		arg.Numbers = append(arg.Numbers, int32(o.Number)) //nolint:gosec // checked to be at most a million
 	}
-	return func(db inventorydb.DBTX) error {
+	return step{"lock reservations", func(db inventorydb.DBTX) error {
 		rows, err := s.q.LockReservations(ctx, db, arg)
 		if err != nil {
-			return fmt.Errorf("lock reservations: %w", err)
+			return err
 		}
 		v.reservations = make([]stock.Reservation, len(rows))
 		for i, r := range rows {
 			v.reservations[i] = reservationOf(r)
 		}
 		return nil
-	}
+	}}
 }
 
 func (s *Store) lines(ctx context.Context, into *[]inventorydb.LinesOfReservationsRow, ids []uuid.UUID) step {
-	return func(db inventorydb.DBTX) error {
+	return step{"read lines", func(db inventorydb.DBTX) error {
 		found, err := s.q.LinesOfReservations(ctx, db, ids)
 		if err != nil {
-			return fmt.Errorf("read lines: %w", err)
+			return err
 		}
 		*into = append(*into, found...)
 		return nil
-	}
+	}}
 }
 
 func (s *Store) entriesOf(ctx context.Context, v *view, operations []uuid.UUID) step {
-	return func(db inventorydb.DBTX) error {
+	return step{"read entries", func(db inventorydb.DBTX) error {
 		found, err := s.q.EntriesOfOperations(ctx, db, operations)
 		if err != nil {
-			return fmt.Errorf("read entries: %w", err)
+			return err
 		}
 		for _, e := range found {
 			v.entries = append(v.entries, entryOf(e))
 		}
 		return nil
-	}
+	}}
 }
 
 func distinct(ids []uuid.UUID) []uuid.UUID {

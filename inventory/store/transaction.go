@@ -18,9 +18,12 @@ import (
 // it is closed, which releases its locks as well.
 const rollbackTimeout = time.Second
 
-// step is a statement of a transaction. It calls one generated query on db and judges its answer. It
+// step is a statement of a transaction: run calls one generated query on db and judges its answer. It
 // is run twice: to send the statement, when what it returns counts for nothing, and to read the answer.
-type step func(db inventorydb.DBTX) error
+type step struct {
+	what string // for the error
+	run  func(db inventorydb.DBTX) error
+}
 
 // transaction is a database transaction whose statements are pipelined: they are sent without waiting
 // for each other's answers, so that a whole phase costs one round trip, and the server can begin with
@@ -47,7 +50,7 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 		return nil, err
 	}
 	t := &transaction{ctx: ctx, conn: conn, statements: statements, pipe: conn.Conn().PgConn().StartPipeline(ctx)}
-	t.send(func(db inventorydb.DBTX) error { return control(ctx, db, sqlBegin) })
+	t.send(control(ctx, sqlBegin))
 	return t, nil
 }
 
@@ -57,11 +60,11 @@ const (
 	sqlCommit = "commit"
 )
 
-func control(ctx context.Context, db inventorydb.DBTX, sql string) error {
-	if _, err := db.Exec(ctx, sql); err != nil {
-		return fmt.Errorf("%s: %w", sql, err)
-	}
-	return nil
+func control(ctx context.Context, sql string) step {
+	return step{sql, func(db inventorydb.DBTX) error {
+		_, err := db.Exec(ctx, sql)
+		return err
+	}}
 }
 
 // send queues steps.
@@ -70,7 +73,7 @@ func (t *transaction) send(steps ...step) {
 		if t.failed != nil {
 			return
 		}
-		_ = s(sender{t})
+		_ = s.run(sender{t})
 		t.sent = append(t.sent, s)
 	}
 }
@@ -104,7 +107,10 @@ func (t *transaction) receiveFirst() error {
 	}
 	first := t.sent[0]
 	t.sent = t.sent[1:]
-	return first(receiver{t})
+	if err := first.run(receiver{t}); err != nil {
+		return fmt.Errorf("%s: %w", first.what, err)
+	}
+	return nil
 }
 
 // sync ends a phase: the server answers everything and, after an error, is ready for what follows.
@@ -126,7 +132,7 @@ func (t *transaction) sync() error {
 
 // commit sends what is left together with COMMIT.
 func (t *transaction) commit() error {
-	t.send(func(db inventorydb.DBTX) error { return control(t.ctx, db, sqlCommit) })
+	t.send(control(t.ctx, sqlCommit))
 	if err := t.sync(); err != nil {
 		return err
 	}

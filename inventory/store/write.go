@@ -12,17 +12,25 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// write sends all statements, each one's rows as soon as they are encoded. The version check comes
-// first and its answer is read before the last is sent: COMMIT is never on its way to a transaction
-// that lost the race.
+// streamed is from how many rows on it is worth to send the first before the last are encoded.
+const streamed = 16
+
+// write sends all statements, of a large batch each one's rows as soon as they are encoded. The version
+// check comes first and its answer is read before the last is sent: COMMIT is never on its way to a
+// transaction that lost the race.
 func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) error {
 	s.writeItems(ctx, t, c.Items)
-	t.flush(true)
+	large := len(c.Entries) >= streamed
+	if large {
+		t.flush(true)
+	}
 	s.writeReservations(ctx, t, c)
 	s.writeLines(ctx, t, c)
-	t.flush(false)
+	if large {
+		t.flush(false)
+	}
 	s.writeEntries(ctx, t, c)
-	t.flush(false)
+	t.flush(!large)
 	if err := s.writeEvents(ctx, t, c); err != nil {
 		return err
 	}
@@ -35,16 +43,13 @@ func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) erro
 // expect is the step of a statement that must touch as many rows as were meant; else one of them had
 // moved since it was read.
 func expect(what string, rows int, query func(inventorydb.DBTX) (int64, error)) step {
-	return func(db inventorydb.DBTX) error {
+	return step{what, func(db inventorydb.DBTX) error {
 		got, err := query(db)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", what, err)
-		case got != int64(rows):
-			return fmt.Errorf("%s: %d of %d rows: %w", what, got, rows, ErrVersionConflict)
+		if err == nil && got != int64(rows) {
+			return fmt.Errorf("%d of %d rows: %w", got, rows, ErrVersionConflict)
 		}
-		return nil
-	}
+		return err
+	}}
 }
 
 func (s *Store) writeItems(ctx context.Context, t *transaction, items []*stock.Item) {
