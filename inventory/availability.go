@@ -21,6 +21,8 @@ type AvailabilityCache interface {
 	Set(ctx context.Context, epoch string, values []inventoryapi.Availability)
 	// Invalidate drops what committed changes made stale, or sees to it that it is not used.
 	Invalidate(ctx context.Context, changes []cache.Change)
+	// InvalidateAll is Invalidate for all there is.
+	InvalidateAll(ctx context.Context)
 }
 
 // availability reads the stock of products, from the cache where there is one and it can tell.

@@ -12,6 +12,9 @@ func (s *Service) Wipe(ctx context.Context) error {
 	if err := s.store.Wipe(ctx); err != nil {
 		return unavailable(err)
 	}
+	if c := s.availability.cache; c != nil {
+		c.InvalidateAll(ctx)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/database"
+	"holdfast/internal/redisclient"
 )
 
 // databases are the addresses that migrate, seed and sync work on.
@@ -14,7 +15,12 @@ type databases struct {
 	Orders    string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
 	Inventory string `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
 	Sandbox   string `env:"SANDBOX_DATABASE_URL"` // only where the payment sandbox is used
+
+	Redis redisclient.Config // of the inventory service's cache, where it has one
 }
+
+// Validate reports every rule that the tags cannot say.
+func (d *databases) Validate() error { return d.Redis.Validate() }
 
 func newMigrate() *cobra.Command {
 	var down, confirmed bool

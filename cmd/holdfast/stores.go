@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/database"
 	"holdfast/internal/orderstore"
+	"holdfast/internal/redisclient"
 	"holdfast/inventory"
+	"holdfast/inventory/cache"
 )
 
 // stores are both sides' databases, for the commands that work on both. Only such commands see both.
@@ -34,9 +37,25 @@ func openStores(ctx context.Context, cfg databases) (stores, error) {
 		orders.Close()
 		return stores{}, fmt.Errorf("open the inventory database: %w", err)
 	}
-	service := inventory.New(inventory.Options{Pool: stock})
-	return stores{
-		orders: orderstore.New(orders), stock: service,
-		close: func() { service.Close(); orders.Close(); stock.Close() },
-	}, nil
+	options := inventory.Options{Pool: stock}
+	closers := []func(){orders.Close, stock.Close}
+	if cfg.Redis.Given() {
+		// What a running inventory service has cached becomes stale by what these commands write.
+		client, err := redisclient.Open(cfg.Redis, "command", nil, nil)
+		if err != nil {
+			orders.Close()
+			stock.Close()
+			return stores{}, err
+		}
+		c := cache.New(cache.Options{Client: client})
+		options.Cache = c
+		closers = append(closers, func() { _ = client.Close() }, c.Close)
+	}
+	service := inventory.New(options)
+	return stores{orders: orderstore.New(orders), stock: service, close: func() {
+		service.Close()
+		for _, c := range slices.Backward(closers) {
+			c()
+		}
+	}}, nil
 }

@@ -224,6 +224,24 @@ func (c *Cache) Invalidate(ctx context.Context, changes []Change) {
 	c.metrics.invalidations.WithLabelValues("delivered").Add(float64(len(changes)))
 }
 
+// InvalidateAll drops everything that is stored. When Redis does not take it, it is remembered like any
+// other change.
+func (c *Cache) InvalidateAll(ctx context.Context) {
+	if err := c.renewEpoch(ctx); err != nil {
+		c.mu.Lock()
+		c.undelivered.everything = true
+		c.mu.Unlock()
+		c.fail(err, nil)
+	}
+}
+
+// renewEpoch makes all values worthless, whoever stored them.
+func (c *Cache) renewEpoch(ctx context.Context) error {
+	return c.call(ctx, "invalidate", func(ctx context.Context) error {
+		return c.client.Set(ctx, c.epochKey(), uuid.NewString(), 0).Err()
+	})
+}
+
 // maxKeys bounds the products of one script: a server does nothing else meanwhile.
 const maxKeys = 256
 

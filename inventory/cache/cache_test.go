@@ -313,3 +313,23 @@ func TestForeignValueIsAMiss(t *testing.T) {
 	_, found, _ := r.look(p)
 	require.True(t, found)
 }
+
+// TestInvalidateAll: nothing that was stored is found afterwards, nothing that was read before can be
+// stored, and versions may begin anew, as after a reset of the database.
+func TestInvalidateAll(t *testing.T) {
+	t.Parallel()
+	r, other := newRig(t), uuid.New()
+	p := uuid.New()
+	r.put(at(p, 7, 3))
+	_, _, before := r.look(other)
+	r.InvalidateAll(t.Context())
+	r.Set(t.Context(), before, []inventoryapi.Availability{at(other, 9)})
+	for _, product := range []uuid.UUID{p, other} {
+		_, found, _ := r.look(product)
+		require.False(t, found)
+	}
+	r.put(at(p, 1))
+	value, found, _ := r.look(p)
+	require.True(t, found)
+	require.EqualValues(t, 1, value.Version)
+}

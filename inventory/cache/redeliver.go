@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 )
 
 // retryPause is the time between two attempts to reach a Redis that failed. Only the background waits
@@ -83,9 +82,7 @@ func (c *Cache) deliver() error {
 	var err error
 	switch changes := batch.changes(); {
 	case batch.everything:
-		err = c.call(c.life, "invalidate", func(ctx context.Context) error {
-			return c.client.Set(ctx, c.epochKey(), uuid.NewString(), 0).Err()
-		})
+		err = c.renewEpoch(c.life)
 	case len(changes) > 0:
 		if err = c.send(c.life, changes); err == nil {
 			c.metrics.invalidations.WithLabelValues("redelivered").Add(float64(len(changes)))
