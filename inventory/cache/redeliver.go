@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"time"
-
 )
 
 // retryPause is the time between two attempts to reach a Redis that failed. Only the background waits
