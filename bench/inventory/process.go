@@ -37,7 +37,7 @@ func (e *environment) serve(ctx context.Context, s *shop, redis string) (*proces
 	}
 	cmd := exec.Command(e.binary, "inventory") //nolint:noctx // it is stopped below, with grace
 	cmd.Env = append(os.Environ(), "INVENTORY_DATABASE_URL="+s.url, "INVENTORY_LISTEN="+address, "SERVICE_API_KEYS="+serviceKey,
-		"REDIS_URL="+redis, "LOG_LEVEL=warn")
+		"REDIS_URL="+redis)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s (make build makes it): %w", e.binary, err)
