@@ -147,6 +147,11 @@ func (t *transaction) commit() error {
 func (t *transaction) end() {
 	defer t.conn.Release() // which closes it unless it is idle
 	raw := t.conn.Conn().PgConn()
+	if raw.IsClosed() {
+		// It broke, and a goroutine of pgx says good-bye on it. Writing to it at the same time, as Sync does, is
+		// answered there by a panic, which nobody can recover from.
+		return
+	}
 	if t.pipe.Sync() == nil { // after an error the server waits for this
 		_ = t.pipe.Close()
 	}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/database"
+	"holdfast/internal/testenv"
+	"holdfast/inventory/stock"
+)
+
+// fragile is a connection that can be cut, and takes its time to notice when something is written.
+type fragile struct {
+	net.Conn
+	cut *atomic.Bool
+}
+
+func (c fragile) Write(b []byte) (int, error) {
+	if c.cut.Load() {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return c.Conn.Write(b)
+}
+
+// TestConnectionBreaksInsideATransaction: pgx closes a broken connection in a goroutine of its own, and
+// panics there when somebody else writes to it meanwhile, which ends the process.
+func TestConnectionBreaksInsideATransaction(t *testing.T) {
+	t.Parallel()
+	url := testenv.Database(t)
+	_, err := database.Migrate(t.Context(), url, database.Inventory)
+	require.NoError(t, err)
+	cfg, err := pgxpool.ParseConfig(url)
+	require.NoError(t, err)
+	var cut atomic.Bool
+	var conn net.Conn
+	dial := cfg.ConnConfig.DialFunc
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if cut.Load() { // as pgx does to cancel what the server may still be doing
+			return nil, errors.New("the network is down")
+		}
+		var err error
+		conn, err = dial(ctx, network, address)
+		return fragile{conn, &cut}, err
+	}
+	cfg.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	s := New(pool)
+	for range 5 {
+		err = s.Decide(t.Context(), stock.Reads{}, func(*stock.Book) (stock.Changes, error) {
+			cut.Store(true)
+			return stock.Changes{Items: []*stock.Item{{ID: 1}}}, conn.(*net.TCPConn).CloseRead()
+		})
+		require.Equal(t, Disconnected, Classify(err), "%v", err)
+		cut.Store(false)
+		require.NoError(t, s.Ping(t.Context()), "the pool has another connection then")
+	}
+}
