@@ -112,10 +112,11 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 	}
 	reconnects := 0
 	for n := 1; ; n++ {
-		var changes stock.Changes
-		err := s.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
-			var err error
-			if changes, err = decide(book, batch, answers); err == nil && reads.Reserves == nil && anyReserveRefused(batch, answers) {
+		var book *stock.Book
+		err := s.store.Decide(ctx, reads, func(b *stock.Book) (stock.Changes, error) {
+			book = b
+			changes, err := decide(b, batch, answers)
+			if err == nil && reads.Reserves == nil && anyReserveRefused(batch, answers) {
 				err = errLookUp
 			}
 			return changes, err
@@ -126,7 +127,7 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 			continue
 		}
 		if err == nil || store.Classify(err) == store.Disconnected { // the commit may have happened
-			s.changed(written(changes))
+			s.seen(book)
 		}
 		if err == nil {
 			return nil

@@ -127,30 +127,23 @@ func wanting(a inventoryapi.Availability, quantity int64) inventoryapi.Availabil
 	return a
 }
 
-// changed tells the cache what a transaction made of items: as they are now, the version included. It
-// is called after the commit and before anybody has its answer, so that whoever has it reads nothing
-// older. A transaction whose outcome is unknown counts as committed; where it was not, the cache
-// refuses the product's values until it has forgotten the version.
+// seen tells the cache what a transaction read of items and made of them: as they are now, the version
+// included. It is called after the commit and before anybody has its answer, so that whoever has it reads
+// nothing older. That holds for a refusal and for a repeated request too, which change nothing: they tell
+// of what another replica committed, and that one may not have told the cache yet, or have died before it
+// could. A transaction whose outcome is unknown counts as committed; where it was not, the cache refuses
+// the product's values until it has forgotten the version.
 //
-// It takes a round trip to Redis, 100 ms when that hangs, and nothing while it is known to be away. It
-// may be called from several goroutines at once, for the same items in any order.
-func (s *Service) changed(items []stock.Item) {
-	if s.availability.cache == nil || len(items) == 0 {
+// It takes a round trip to Redis, 100 ms when that hangs, and nothing while it is known to be away; a
+// value that is up to date stays. It may be called from several goroutines at once, for the same items in
+// any order. The book is nil when nothing was read.
+func (s *Service) seen(book *stock.Book) {
+	if s.availability.cache == nil || book == nil {
 		return
 	}
-	changes := make([]cache.Change, len(items))
-	for i, it := range items {
-		changes[i] = cache.Change{Product: it.ProductID, Location: it.Location, Version: it.Version, Deleted: it.Deleted}
+	var changes []cache.Change
+	for it := range book.Items() {
+		changes = append(changes, cache.Change{Product: it.ProductID, Location: it.Location, Version: it.Version, Deleted: it.Deleted})
 	}
 	s.availability.cache.Invalidate(context.Background(), changes)
-}
-
-// written are the items that changes leave behind.
-func written(changes stock.Changes) []stock.Item {
-	items := make([]stock.Item, len(changes.Items))
-	for i, it := range changes.Items {
-		items[i] = *it
-		items[i].Version++
-	}
-	return items
 }

@@ -71,3 +71,62 @@ func TestReadUnderWayIsNotForWhoComesAfterACommit(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 6, a.AvailableQuantity)
 }
+
+// lateCache is a cache whose first Invalidate waits.
+type lateCache struct {
+	*cache.Cache
+	held             atomic.Bool
+	reached, release chan struct{}
+}
+
+func (c *lateCache) Invalidate(ctx context.Context, changes []cache.Change) {
+	if c.held.CompareAndSwap(false, true) {
+		close(c.reached)
+		<-c.release
+	}
+	c.Cache.Invalidate(ctx, changes)
+}
+
+// TestWhoSawACommitReadsNothingOlder: a replica has committed and not told the cache yet, and another
+// already answers by what it committed: with a refusal, or by finding the same request done. Whoever has
+// such an answer must not read the stock from before it.
+func TestWhoSawACommitReadsNothingOlder(t *testing.T) {
+	t.Parallel()
+	_, pool := newDatabase(t)
+	prefix := newPrefix()
+	other := cachedSubject(t, pool, newCache(t, testenv.Redis(t), prefix, patient))
+	late := &lateCache{
+		Cache:   newCache(t, testenv.Redis(t), prefix, patient),
+		reached: make(chan struct{}), release: make(chan struct{}),
+	}
+	service := inventory.New(inventory.Options{Pool: pool, Cache: late})
+	p := other.Stock(t, 1)
+	available, _ := other.Available(t, p)
+	require.EqualValues(t, 1, available)
+	in := inventorytest.NewReserve(inventorytest.Line(p, 1))
+	first := make(chan error, 1)
+	go func() {
+		_, err := service.Reserve(t.Context(), in)
+		first <- err
+	}()
+	<-late.reached
+	for name, see := range map[string]func(){
+		"refused": func() {
+			_, err := other.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
+			require.ErrorIs(t, err, inventoryapi.InsufficientStock)
+		},
+		"repeated": func() {
+			out, err := other.API.Reserve(t.Context(), in)
+			require.NoError(t, err)
+			require.True(t, out.Replayed)
+		},
+	} {
+		see()
+		available, _ = other.Available(t, p)
+		require.Zero(t, available, name)
+	}
+	close(late.release)
+	require.NoError(t, <-first)
+	available, _ = other.Available(t, p)
+	require.Zero(t, available)
+}

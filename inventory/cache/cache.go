@@ -17,8 +17,10 @@
 //     that is stored void.
 //
 // What a reader may see: after a commit's answer this process never returns older stock, whatever
-// happens to Redis, and neither does another replica while the process that committed reaches Redis.
-// While it does not, another replica that does may return values from before the commit, until the
+// happens to Redis, and neither does another replica while the process that committed reaches Redis. The
+// same goes for the answer of any operation that found the commit, be it a refusal or a repeated request:
+// the process that gives it invalidates what it found. (A single reservation is read past the cache, so
+// it may show a commit that has no answer yet, and availability not yet.) While a process does not reach Redis, another replica that does may return values from before the commit, until the
 // commit's invalidation is delivered or, at the latest, the value's time to live is over: 5.5 minutes.
 // The same bound holds for values that Redis itself brings back, by a fail-over to a replica that was
 // behind or a restart from a file that misses the last second. Run the cache without persistence.

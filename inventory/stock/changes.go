@@ -3,6 +3,7 @@ package stock
 import (
 	"bytes"
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -67,4 +68,20 @@ func (b *Book) Changes() Changes {
 	}
 	c.Events = append(c.Events, b.itemEvents(c.Items)...)
 	return c
+}
+
+// Items goes through what the book has of items, as they are once its changes are committed, in no
+// particular order. An item that was created in case it would be needed, and was not, is left out.
+func (b *Book) Items() iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		for _, it := range b.items {
+			now := *it
+			if it.changed {
+				now.Version++
+			}
+			if now.Version > 0 && !yield(now) {
+				return
+			}
+		}
+	}
 }
