@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,30 +52,43 @@ func start(t testing.TB, databaseURL string) string { return startWithRedis(t, d
 // startWithRedis is start with a cache.
 func startWithRedis(t testing.TB, databaseURL, redisURL string) string {
 	t.Helper()
-	listening := make(chan net.Addr, 1)
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	cfg := inventory.Config{
+	base, _ := launch(t, configuration(databaseURL, redisURL))
+	return base
+}
+
+func configuration(databaseURL, redisURL string) inventory.Config {
+	return inventory.Config{
 		DatabaseURL: databaseURL, Listen: "127.0.0.1:0", ServiceKeys: []string{"another-key", serviceKey}, TTL: inventory.DefaultTTL, Strategy: "priority", QueueLimit: inventory.DefaultQueueLimit,
 		Pool:  database.Pool{MaxConns: 20},
 		Redis: redisclient.Config{URL: redisURL, PoolSize: 10, DialTimeout: 5 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second},
 	}
+}
+
+// launch runs the real process until stop is called, at the latest when the test ends, and returns its
+// base URL. It is stopped as SIGTERM would, and must then end without an error.
+func launch(t testing.TB, cfg inventory.Config) (base string, stop func()) {
+	t.Helper()
+	listening := make(chan net.Addr, 1)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
 	go func() {
 		done <- inventory.Run(ctx, cfg, service.Env{
 			Log: telemetry.NewLogger(os.Stderr, "inventory", slog.LevelError), Registry: telemetry.NewRegistry(),
 			OnListen: func(a net.Addr) { listening <- a },
 		})
 	}()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		require.NoError(t, <-done)
 	})
+	t.Cleanup(stop)
 	select {
 	case a := <-listening:
-		return "http://" + a.String()
+		return "http://" + a.String(), stop
 	case err := <-done:
+		done <- err
 		require.NoError(t, err, "the service did not start")
-		return ""
+		return "", stop
 	}
 }
 
