@@ -2,22 +2,20 @@ package inventory
 
 import (
 	"bytes"
-	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
+	"holdfast/internal/csvtable"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/stock"
 )
 
-// The columns of an import, in the order in which they are described.
+// The columns of an import.
 const (
 	columnProduct   = "product_id"
 	columnLocation  = "location"
@@ -26,10 +24,11 @@ const (
 	columnReason    = "reason"
 )
 
-var (
-	importColumns   = []string{columnProduct, columnLocation, columnQuantity, columnThreshold, columnReason}
-	requiredColumns = importColumns[:3]
-)
+var importColumns = csvtable.Format{
+	Required: []string{columnProduct, columnLocation, columnQuantity},
+	Optional: []string{columnThreshold, columnReason},
+	MaxRows:  inventoryapi.MaxImportRows,
+}
 
 // importRow is a row of an import, and what became of it.
 type importRow struct {
@@ -40,105 +39,61 @@ type importRow struct {
 	err               error
 }
 
-// maxEcho bounds what is repeated of a field that may be anything, in bytes.
-const maxEcho = 64
-
 // parseImport reads a file. Its error concerns the file as a whole; a row's own is kept with the row.
 func parseImport(content []byte) ([]importRow, error) {
-	content = bytes.TrimPrefix(content, []byte("\uFEFF")) // spreadsheets write a byte order mark
-	if !utf8.Valid(content) {
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file is not UTF-8")
-	}
-	r := csv.NewReader(bytes.NewReader(content))
-	r.FieldsPerRecord = -1 // a ragged row fails alone
-	header, err := r.Read()
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, columnProduct, "the file is empty; its first row names the columns: %s", strings.Join(importColumns, ", "))
-		}
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "row 1: %s", csvFault(err))
-	}
-	columns, err := importHeader(header)
-	if err != nil {
-		return nil, err
+	if !utf8.Valid(content) { // counts are not taken from a file that was saved wrongly, not even from its good rows
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file is not UTF-8; save it as such")
 	}
 	var rows []importRow
+	table, err := csvtable.NewReader(bytes.NewReader(content), importColumns)
 	seen := map[stock.Place]int{}
-	for {
-		fields, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return rows, nil
+	for err == nil {
+		var cells csvtable.Row
+		if cells, err = table.Next(); err != nil {
+			break
 		}
-		if len(rows) == inventoryapi.MaxImportRows {
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file has more than %d rows", inventoryapi.MaxImportRows)
-		}
-		var parse *csv.ParseError
-		switch {
-		case errors.As(err, &parse):
-			rows = append(rows, importRow{line: parse.StartLine, err: inventoryapi.Errorf(inventoryapi.InvalidInput, "", "%s", csvFault(err))})
-			continue
-		case err != nil:
-			return nil, fmt.Errorf("read the file: %w", err)
-		}
-		row := parseImportRow(columns, fields)
-		row.line, _ = r.FieldPos(0)
+		row := parseImportRow(cells)
 		if row.err == nil {
 			if first, twice := seen[row.count.Place]; twice {
-				row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, columnProduct, "row %d counts the same product at the same location", first)
+				row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, columnProduct, "line %d counts the same product at the same location", first)
 			} else {
 				seen[row.count.Place] = row.line
 			}
 		}
 		rows = append(rows, row)
 	}
+	var fault *csvtable.FileError
+	switch {
+	case errors.As(err, &fault):
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, fault.Column, "%s", fault.Detail)
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	}
+	return rows, nil
 }
 
-// importHeader returns which column each position holds.
-func importHeader(header []string) ([]string, error) {
-	columns := make([]string, len(header))
-	for i, name := range header {
-		name = strings.ToLower(strings.TrimSpace(name))
-		switch {
-		case !slices.Contains(importColumns, name):
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, echo(header[i]), "row 1, column %d: there is no column %q; the columns are %s", i+1, echo(header[i]), strings.Join(importColumns, ", "))
-		case slices.Contains(columns, name):
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, name, "row 1, column %d: the column %s is there twice", i+1, name)
-		}
-		columns[i] = name
-	}
-	for _, name := range requiredColumns {
-		if !slices.Contains(columns, name) {
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, name, "row 1: the column %s is missing", name)
-		}
-	}
-	return columns, nil
-}
-
-func parseImportRow(columns, fields []string) importRow {
-	values := map[string]string{}
-	for i, f := range fields[:min(len(fields), len(columns))] {
-		values[columns[i]] = strings.TrimSpace(f)
-	}
-	row := importRow{product: echo(values[columnProduct]), location: echo(values[columnLocation])}
-	if len(fields) != len(columns) {
-		row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the row has %d fields, the header has %d", len(fields), len(columns))
+func parseImportRow(cells csvtable.Row) importRow {
+	cell := func(column string) string { return strings.TrimSpace(cells.Cell(column)) }
+	row := importRow{line: cells.Line, product: csvtable.Echo(cell(columnProduct)), location: csvtable.Echo(cell(columnLocation))}
+	if e := cells.Err; e != nil {
+		row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, e.Column, "%s", e.Detail)
 		return row
 	}
-	product, err := uuid.Parse(values[columnProduct])
-	if err != nil || len(values[columnProduct]) != len(uuid.Nil.String()) {
+	product, err := uuid.Parse(cell(columnProduct))
+	if err != nil || len(cell(columnProduct)) != len(uuid.Nil.String()) {
 		row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, columnProduct, "%q is not a UUID", row.product)
 		return row
 	}
-	row.count.Place = stock.Place{ProductID: product, Location: values[columnLocation]}
-	if row.count.Quantity, row.err = parseCount(columnQuantity, values[columnQuantity]); row.err != nil {
+	row.count.Place = stock.Place{ProductID: product, Location: cell(columnLocation)}
+	if row.count.Quantity, row.err = parseCount(columnQuantity, cell(columnQuantity)); row.err != nil {
 		return row
 	}
-	if text := values[columnThreshold]; text != "" {
+	if text := cell(columnThreshold); text != "" {
 		if row.count.Threshold, row.err = parseCount(columnThreshold, text); row.err != nil {
 			return row
 		}
 	}
-	row.count.Reason = values[columnReason]
+	row.count.Reason = cell(columnReason)
 	if row.count.Reason == "" {
 		row.count.Reason = "import"
 	}
@@ -153,18 +108,9 @@ func parseCount(column, text string) (*int64, error) {
 	case errors.Is(err, strconv.ErrRange):
 		return nil, inventoryapi.Errorf(inventoryapi.InvalidQuantity, column, "%s is at most %d", column, int64(stock.MaxStock))
 	case err != nil:
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number without separators", echo(text))
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number without separators", csvtable.Echo(text))
 	}
 	return &n, stock.CheckCount(column, n)
-}
-
-// csvFault is what is wrong with the form of a row, without the position that the report has anyway.
-func csvFault(err error) string {
-	var parse *csv.ParseError
-	if errors.As(err, &parse) {
-		return fmt.Sprintf("line %d, column %d: %s", parse.Line, parse.Column, parse.Err)
-	}
-	return err.Error()
 }
 
 // rowDetail names the column at fault and says what is wrong with it.
@@ -180,11 +126,4 @@ func rowDetail(err error) string {
 		return "column " + columnQuantity + ": the count is less than what is reserved"
 	}
 	return err.Error()
-}
-
-func echo(s string) string {
-	if len(s) <= maxEcho {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxEcho], "") + "…"
 }

@@ -287,7 +287,7 @@ type ImportedRow struct {
 	// ProductID Absent for a row that failed.
 	ProductID openapi_types.UUID `json:"product_id,omitempty,omitzero"`
 
-	// SKU As the file has it.
+	// SKU As the file has it, cut after 64 bytes.
 	SKU string `json:"sku"`
 }
 
@@ -845,7 +845,7 @@ type ClientInterface interface {
 	// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 	// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 	// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-	// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+	// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 	//
 	// A row creates the product of its SKU or updates it. A column that the file does not have leaves
 	// that part of a product as it is; an empty price means that it is not sold in that currency; an
@@ -1288,7 +1288,7 @@ func (c *restClient) CreateProduct(ctx context.Context, body CreateProductJSONRe
 // The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 // `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 // as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 //
 // A row creates the product of its SKU or updates it. A column that the file does not have leaves
 // that part of a product as it is; an empty price means that it is not sold in that currency; an
@@ -2495,7 +2495,7 @@ type ClientWithResponsesInterface interface {
 	// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 	// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 	// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-	// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+	// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 	//
 	// A row creates the product of its SKU or updates it. A column that the file does not have leaves
 	// that part of a product as it is; an empty price means that it is not sold in that currency; an
@@ -4388,7 +4388,7 @@ func (c *ClientWithResponses) CreateProductWithResponse(ctx context.Context, bod
 // The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 // `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 // as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-// line breaks are quoted. UTF-8, at most 10,000 rows and 8 MiB.
+// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 //
 // A row creates the product of its SKU or updates it. A column that the file does not have leaves
 // that part of a product as it is; an empty price means that it is not sold in that currency; an

@@ -1,9 +1,6 @@
 package server
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"holdfast/api/orderapi"
+	"holdfast/internal/csvtable"
 	"holdfast/internal/money"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
@@ -30,6 +28,18 @@ var skuFormat = regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`)
 // pricePrefix begins the name of a column of prices; the currency follows.
 const pricePrefix = "price_"
 
+// productColumns are the columns of a file of products.
+var productColumns = csvtable.Format{
+	Required: []string{"sku", "name"},
+	Optional: []string{"description", "category", "active"},
+	Family: &csvtable.Family{Prefix: pricePrefix, Example: "price_EUR", Rest: func(rest string) (string, error) {
+		currency := strings.ToUpper(rest)
+		_, err := money.Exponent(currency)
+		return currency, err
+	}},
+	MaxRows: maxImportRows,
+}
+
 // importFile is a CSV file as it was read. A row without an outcome yet has an upsert, in the same order.
 type importFile struct {
 	rows    []orderapi.ImportedRow
@@ -40,123 +50,59 @@ type importFile struct {
 // row is in that row.
 func readImport(body io.Reader) (importFile, error) {
 	var f importFile
-	text := bufio.NewReader(body)
-	if mark, err := text.Peek(3); err == nil && bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
-		_, _ = text.Discard(len(mark)) // the byte order mark that spreadsheets put in front
-	}
-	r := csv.NewReader(text)
-	r.FieldsPerRecord = -1 // a row of another length fails alone, and by our own words
-	names, err := r.Read()
-	if errors.Is(err, io.EOF) {
-		return f, problem.Invalid("", "the file is empty; its first line names the columns, as in sku,name,price_EUR")
-	}
-	columns, err := readColumns(names, err)
-	if err != nil {
-		return f, err
-	}
+	table, err := csvtable.NewReader(body, productColumns)
 	lines := map[string]int{} // by SKU: where it was
-	for {
-		cells, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
+	for err == nil {
+		var row csvtable.Row
+		if row, err = table.Next(); err == nil {
+			f.add(table.Columns(), row, lines)
 		}
-		var malformed *csv.ParseError
-		if err != nil && !errors.As(err, &malformed) {
-			return f, fmt.Errorf("read the file: %w", err)
-		}
-		if len(f.rows) == maxImportRows {
-			return f, problem.Invalid("", "the file has more than %d rows; split it", maxImportRows)
-		}
-		if malformed != nil {
-			f.rows = append(f.rows, failedRow(malformed.StartLine, "", orderapi.InvalidRow, "", malformed.Err.Error()))
-			continue
-		}
-		line, _ := r.FieldPos(0)
-		f.add(columns, cells, line, lines)
 	}
-	if len(f.rows) == 0 {
+	var fault *csvtable.FileError
+	switch {
+	case errors.As(err, &fault):
+		return f, problem.Invalid(fault.Column, "%s", fault.Detail)
+	case !errors.Is(err, io.EOF):
+		return f, err
+	case len(f.rows) == 0:
 		return f, problem.Invalid("", "the file has no rows below the names of its columns")
 	}
 	return f, nil
 }
 
 // add reads one row, as an upsert or as a failed one.
-func (f *importFile) add(columns []string, cells []string, line int, lines map[string]int) {
-	sku := ""
-	for i, name := range columns {
-		if name == "sku" && i < len(cells) {
-			sku = strings.ToValidUTF8(cells[i], "\uFFFD")
-		}
+func (f *importFile) add(columns []string, row csvtable.Row, lines map[string]int) {
+	out := orderapi.ImportedRow{Line: row.Line, SKU: csvtable.Echo(row.Cell("sku"))}
+	fail := func(code orderapi.ImportedRowCode, column, detail string) {
+		out.Outcome, out.Code, out.Field, out.Detail = orderapi.ImportedRowOutcomeFailed, code, column, detail
+		f.rows = append(f.rows, out)
 	}
-	if len(cells) != len(columns) {
-		f.rows = append(f.rows, failedRow(line, sku, orderapi.InvalidRow, "",
-			fmt.Sprintf("the row has %d fields, the first line names %d columns", len(cells), len(columns))))
+	if e := row.Err; e != nil {
+		code := orderapi.InvalidRow
+		if e.Column != "" {
+			code = orderapi.InvalidValue
+		}
+		fail(code, e.Column, e.Detail)
 		return
 	}
-	u, column, err := readRow(columns, cells)
+	u, column, err := readRow(columns, row.Cells)
 	if err != nil {
-		f.rows = append(f.rows, failedRow(line, sku, orderapi.InvalidValue, column, err.Error()))
+		fail(orderapi.InvalidValue, column, err.Error())
 		return
 	}
 	if first, again := lines[u.SKU]; again {
-		f.rows = append(f.rows, failedRow(line, sku, orderapi.DuplicateSKU, "sku", fmt.Sprintf("line %d has this SKU already", first)))
+		fail(orderapi.DuplicateSKU, "sku", fmt.Sprintf("line %d has this SKU already", first))
 		return
 	}
-	lines[u.SKU] = line
-	f.rows = append(f.rows, orderapi.ImportedRow{Line: line, SKU: sku})
+	lines[u.SKU] = row.Line
+	f.rows = append(f.rows, out)
 	f.upserts = append(f.upserts, u)
-}
-
-func failedRow(line int, sku string, code orderapi.ImportedRowCode, column, detail string) orderapi.ImportedRow {
-	return orderapi.ImportedRow{Line: line, SKU: sku, Outcome: orderapi.ImportedRowOutcomeFailed, Code: code, Field: column, Detail: detail}
-}
-
-// readColumns checks the first line and returns its names in the form that readRow knows.
-func readColumns(names []string, err error) ([]string, error) {
-	var malformed *csv.ParseError
-	switch {
-	case errors.As(err, &malformed):
-		return nil, problem.Invalid("", "the first line, which names the columns, is not valid CSV: %s", malformed.Err)
-	case err != nil:
-		return nil, fmt.Errorf("read the file: %w", err)
-	case !utf8.ValidString(strings.Join(names, "")):
-		return nil, problem.Invalid("", "the file is not UTF-8; save it as such")
-	case len(names) == 1 && strings.ContainsAny(names[0], ";\t"):
-		return nil, problem.Invalid("", "separate the columns by commas")
-	}
-	seen := map[string]bool{}
-	for i, raw := range names {
-		name := strings.ToLower(strings.TrimSpace(raw))
-		if currency, ok := strings.CutPrefix(name, pricePrefix); ok {
-			currency = strings.ToUpper(currency)
-			if _, err := money.Exponent(currency); err != nil {
-				return nil, problem.Invalid(raw, "%s", err)
-			}
-			name = pricePrefix + currency
-		} else if !map[string]bool{"sku": true, "name": true, "description": true, "category": true, "active": true}[name] {
-			return nil, problem.Invalid(raw, "there is no column %q; there are sku, name, description, category, active and price_ with a currency", raw)
-		}
-		if seen[name] {
-			return nil, problem.Invalid(name, "the column %s is there twice", name)
-		}
-		seen[name] = true
-		names[i] = name
-	}
-	for _, required := range []string{"sku", "name"} {
-		if !seen[required] {
-			return nil, problem.Invalid(required, "the column %s is missing", required)
-		}
-	}
-	return names, nil
 }
 
 // readRow reads a row's cells; the error is about the named column.
 func readRow(columns, cells []string) (u orderstore.ProductUpsert, column string, err error) {
 	for i, name := range columns {
 		cell := cells[i]
-		if !utf8.ValidString(cell) || strings.ContainsRune(cell, 0) {
-			return u, name, errors.New("use UTF-8 without the character U+0000")
-		}
 		switch name {
 		case "sku":
 			if u.SKU = cell; !skuFormat.MatchString(cell) {
@@ -210,7 +156,7 @@ func readPrice(cell, currency string) (*int64, error) {
 	if cell = strings.TrimSpace(cell); cell == "" {
 		return nil, nil
 	}
-	amount, err := money.Parse(cell, currency)
+	amount, err := money.Parse(csvtable.Echo(cell), currency) // its error repeats the cell
 	if err == nil && amount.Minor > maxPrice {
 		err = fmt.Errorf("a price is at most %s", money.Amount{Minor: maxPrice, Currency: currency})
 	}

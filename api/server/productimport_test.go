@@ -91,6 +91,8 @@ func TestImportRows(t *testing.T) {
 		{"OK-1,Twice,x,true,2.00", "failed", "duplicate_sku", "sku"},
 		{"OK-14,\xff,x,true,1.00", "failed", "invalid_value", "name"},
 		{"OK-15,a\x00b,x,true,1.00", "failed", "invalid_value", "name"},
+		{strings.Repeat("X", 100_000) + ",Long,x,true,1.00", "failed", "invalid_value", "sku"},
+		{"OK-17,Long,x,true," + strings.Repeat("x", 100_000), "failed", "invalid_value", "price_EUR"},
 		{"OK-16,Last,x,true,", "created", "", ""},
 	}
 	file := "sku,name,category,active,price_EUR\n"
@@ -105,6 +107,7 @@ func TestImportRows(t *testing.T) {
 		require.Equal(t, i+2, got.Line)
 		if r.outcome == "failed" {
 			require.NotEmpty(t, got.Detail)
+			require.Less(t, len(got.SKU)+len(got.Detail), 300, "little is repeated of what may be anything")
 		}
 	}
 	require.Len(t, s.products(), 2)
@@ -130,6 +133,7 @@ func TestImportFiles(t *testing.T) {
 		"UTF-16":                  {"\xff\xfes\x00k\x00u\x00", 400, ""},
 		"quotes in the first":     {"s\"ku,name\nA,B\n", 400, ""},
 		"more rows than allowed":  {many, 400, ""},
+		"a row too long":          {"sku,name\nA,B\nC,\"" + strings.Repeat("D,E\n", 100_000), 400, ""},
 		"more bytes than allowed": {"sku,name\n" + strings.Repeat("x", maxImportBody), 413, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -238,11 +238,11 @@ type ImportRow struct {
 	Code   string `json:"code,omitempty,omitzero"`
 	Detail string `json:"detail,omitempty,omitzero"`
 
-	// Location As the file has it.
+	// Location As the file has it, cut after 64 bytes.
 	Location string        `json:"location"`
 	Outcome  ImportOutcome `json:"outcome"`
 
-	// ProductID As the file has it.
+	// ProductID As the file has it, cut after 64 bytes.
 	ProductID string `json:"product_id"`
 
 	// Replayed An earlier run of this import had done it; unchanged this time.
@@ -961,9 +961,9 @@ type ClientInterface interface {
 	// ImportStockWithBody Set the counts of many items from a CSV file.
 	//
 	// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
-	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
-	// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
-	// nothing is changed. Rows that are missing are not touched.
+	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
+	// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
+	// is a refusal, and nothing is changed. Rows that are missing are not touched.
 	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 	// content, and of the same import only rows that failed are tried again. To apply the same counts
 	// another day, send another key. Another file under a known key is refused.
@@ -1301,9 +1301,9 @@ func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, b
 // ImportStockWithBody Set the counts of many items from a CSV file.
 //
 // UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
-// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
-// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
-// nothing is changed. Rows that are missing are not touched.
+// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
+// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
+// is a refusal, and nothing is changed. Rows that are missing are not touched.
 // A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 // content, and of the same import only rows that failed are tried again. To apply the same counts
 // another day, send another key. Another file under a known key is refused.
@@ -3316,9 +3316,9 @@ type ClientWithResponsesInterface interface {
 	// ImportStockWithBodyWithResponse Set the counts of many items from a CSV file.
 	//
 	// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
-	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
-	// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
-	// nothing is changed. Rows that are missing are not touched.
+	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
+	// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
+	// is a refusal, and nothing is changed. Rows that are missing are not touched.
 	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 	// content, and of the same import only rows that failed are tried again. To apply the same counts
 	// another day, send another key. Another file under a known key is refused.
@@ -4836,9 +4836,9 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, reservati
 // ImportStockWithBodyWithResponse Set the counts of many items from a CSV file.
 //
 // UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
-// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows. Each row succeeds or fails
-// for itself; an error of the whole file (its header, its size, its encoding) is a refusal, and
-// nothing is changed. Rows that are missing are not touched.
+// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
+// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
+// is a refusal, and nothing is changed. Rows that are missing are not touched.
 // A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
 // content, and of the same import only rows that failed are tried again. To apply the same counts
 // another day, send another key. Another file under a known key is refused.

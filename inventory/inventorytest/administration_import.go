@@ -98,11 +98,11 @@ func testImportMistakes(t *testing.T, a administered) {
 	p := a.Stock(t, 1).String()
 	header, many := "product_id,location,quantity", strings.Repeat("x,y,z\n", inventoryapi.MaxImportRows+1)
 	for name, c := range map[string]struct{ file, field, detail string }{
-		"empty":     {"", "product_id", "names the columns"},
-		"missing":   {"product_id,location\n", "quantity", "row 1: the column quantity is missing"},
-		"unknown":   {"product_id,location,quantity,price\n", "price", `row 1, column 4: there is no column "price"`},
-		"duplicate": {"product_id,location,quantity,Location\n", "location", "row 1, column 4: the column location is there twice"},
-		"quotes":    {"product_id,\"loc\"ation,quantity\n", "", "row 1"},
+		"empty":     {"", "", "names the columns"},
+		"missing":   {"product_id,location\n", "quantity", "line 1: the column quantity is missing"},
+		"unknown":   {"product_id,location,quantity,price\n", "price", `line 1, column 4: there is no column "price"`},
+		"duplicate": {"product_id,location,quantity,Location\n", "location", "line 1, column 4: the column location is there twice"},
+		"quotes":    {"product_id,\"loc\"ation,quantity\n", "", "line 1"},
 		"encoding":  {"\xff\xfep\x00", "", "not UTF-8"},
 		"too many":  {header + "\n" + many, "", "10000 rows"},
 	} {
@@ -134,5 +134,5 @@ func testImportMistakes(t *testing.T, a administered) {
 	}, outcomes(got))
 	require.Equal(t, "the row has 2 fields, the header has 3", got.Rows[0].Detail)
 	require.Equal(t, `column quantity: "1.5" is not a whole number without separators`, got.Rows[3].Detail)
-	require.Contains(t, got.Rows[12].Detail, "row 14 counts the same product")
+	require.Contains(t, got.Rows[12].Detail, "line 14 counts the same product")
 }
