@@ -56,6 +56,15 @@ func startWithRedis(t testing.TB, databaseURL, redisURL string) string {
 	return base
 }
 
+// startWith is start with another configuration.
+func startWith(t testing.TB, databaseURL string, change func(*inventory.Config)) string {
+	t.Helper()
+	cfg := configuration(databaseURL, "")
+	change(&cfg)
+	base, _ := launch(t, cfg)
+	return base
+}
+
 func configuration(databaseURL, redisURL string) inventory.Config {
 	return inventory.Config{
 		DatabaseURL: databaseURL, Listen: "127.0.0.1:0", ServiceKeys: []string{"another-key", serviceKey}, TTL: inventory.DefaultTTL, Strategy: "priority", QueueLimit: inventory.DefaultQueueLimit,

@@ -208,37 +208,6 @@ func TestConfirmRacesExpire(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestExpiryGivesBack: ten holds of one second are back within two, exactly ten units.
-func TestExpiryGivesBack(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	p := s.Stock(t, 10)
-	start := time.Now()
-	together(10, func(int) {
-		in := inventorytest.NewReserve(inventorytest.Line(p, 1))
-		in.TTLSeconds = 1
-		if _, err := s.API.Reserve(t.Context(), in); err != nil {
-			t.Errorf("reserve: %v", err)
-			return
-		}
-		for {
-			_, err := s.API.Expire(t.Context(), in.ReservationID, inventorytest.Resolve())
-			var early *inventoryapi.DeadlineError
-			if !errors.As(err, &early) || early.Code != inventoryapi.NotDue {
-				if err != nil {
-					t.Errorf("expire: %v", err)
-				}
-				return
-			}
-			time.Sleep(time.Until(early.ExpiresAt)) // as the workflow's timer does
-		}
-	})
-	require.Less(t, time.Since(start), 2*time.Second+500*time.Millisecond)
-	available, _ := s.Available(t, p)
-	require.EqualValues(t, 10, available)
-	inventorytest.RequireConsistent(t, s.Pool)
-}
-
 // TestConfirmWaitsPastDeadline: the deadline is judged by the clock after the lock was obtained, not
 // by that of the transaction's start.
 func TestConfirmWaitsPastDeadline(t *testing.T) {
