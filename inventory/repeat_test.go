@@ -2,12 +2,14 @@ package inventory_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
+	"holdfast/inventory/stock"
 )
 
 // TestRepeatFindsItsReservation: a service that has seen no repeat of late does not look reservations up
@@ -47,4 +49,24 @@ func TestRepeatFindsItsReservation(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRepeatBesideAnExtension: a repeat that is decided in one batch with an extension of its
+// reservation, which was read for that, is still given its first answer, lines and all.
+func TestRepeatBesideAnExtension(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	p := s.Stock(t, 5)
+	in := inventorytest.NewReserve(inventorytest.Line(p, 2))
+	first, err := s.API.Reserve(t.Context(), in)
+	require.NoError(t, err)
+	extend, err := stock.NewExtend(in.ReservationID, inventoryapi.ExtendRequest{ExpiresAt: time.Now().Add(time.Hour), Actor: inventorytest.Actor}, "")
+	require.NoError(t, err)
+	fresh := inventory.New(inventory.Options{Pool: s.Pool}) // remembers nothing
+	defer fresh.Close()
+	answers := fresh.AnswersAtOnce(t.Context(), extend, reserveOf(t, in))
+	again, ok := answers[1].(inventoryapi.Reservation)
+	require.True(t, ok)
+	require.True(t, again.Replayed)
+	require.Equal(t, first.Lines, again.Lines)
 }

@@ -74,8 +74,12 @@ func (b *Book) stockLines(entries []Entry) []inventoryapi.StockLine {
 
 func (b *Book) reservationAnswer(r *Reservation, replayed bool) (inventoryapi.Reservation, error) {
 	entries, err := b.entriesOf(r.ReserveOp, r.ID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return inventoryapi.Reservation{}, err
+	case len(entries) == 0:
+		// It was read for another request of the batch, without what it was answered at first.
+		return inventoryapi.Reservation{}, ErrStale
 	}
 	out := Describe(r)
 	out.Replayed = replayed
