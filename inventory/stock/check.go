@@ -11,10 +11,10 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Limits of texts, in bytes; the contract states them in characters, of which there are never more.
+// Limits of texts, in characters, as the contract states them.
 const (
 	maxActor      = 255
-	maxReason     = 2000
+	maxReason     = 500
 	maxWorkflowID = 255
 	maxNumber     = 1_000_000
 )
@@ -26,7 +26,12 @@ func required(name string) error {
 }
 
 func tooLong(name string, limit int) error {
-	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s is longer than %d bytes", name, limit)
+	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s is longer than %d characters", name, limit)
+}
+
+// long reports whether a text has more characters than limit. Most have not even as many bytes.
+func long(text string, limit int) bool {
+	return len(text) > limit && utf8.RuneCountInString(text) > limit
 }
 
 func checkChange(op uuid.UUID, actor, reason string) error {
@@ -35,9 +40,9 @@ func checkChange(op uuid.UUID, actor, reason string) error {
 		return required("operation_id")
 	case actor == "":
 		return required("actor")
-	case len(actor) > maxActor:
+	case long(actor, maxActor):
 		return tooLong("actor", maxActor)
-	case len(reason) > maxReason:
+	case long(reason, maxReason):
 		return tooLong("reason", maxReason)
 	case !Storable(actor):
 		return unstorable("actor")
@@ -64,7 +69,7 @@ func checkOwner(kind inventoryapi.OwnerKind, id uuid.UUID, number int, workflowI
 		return required("owner_id")
 	case number < 1 || number > maxNumber:
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "number", "number lies between 1 and %d", maxNumber)
-	case len(workflowID) > maxWorkflowID:
+	case long(workflowID, maxWorkflowID):
 		return tooLong("workflow_id", maxWorkflowID)
 	case !Storable(workflowID):
 		return unstorable("workflow_id")
@@ -72,7 +77,7 @@ func checkOwner(kind inventoryapi.OwnerKind, id uuid.UUID, number int, workflowI
 	return nil
 }
 
-// maxCode is the length of a location's code, in bytes.
+// maxCode is the length of a location's code, in characters.
 const maxCode = 64
 
 // checkLocation refuses what can be no location's code; whether there is such a one the book knows.
@@ -80,7 +85,7 @@ func checkLocation(field, code string) error {
 	switch {
 	case code == "":
 		return required(field)
-	case len(code) > maxCode:
+	case long(code, maxCode):
 		return tooLong(field, maxCode)
 	case !Storable(code):
 		return unstorable(field)
