@@ -1,0 +1,228 @@
+package inventory_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/problem"
+	"holdfast/internal/servicekey"
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+)
+
+// operation is one of the contract's, with a request that is right: a test changes one thing about it,
+// so that nothing else can be why it is refused.
+type operation struct {
+	id, method, path string // path is the template
+	spec             *openapi3.Operation
+	parameters       openapi3.Parameters
+	params           map[string]string // of the path
+	values           map[string]any    // what the body has where any value of the right form would not do
+	prepare          func()            // called before the request that must succeed
+}
+
+// sending is a request as it goes out.
+type sending struct {
+	path, query, contentType string
+	body                     []byte
+	header                   http.Header
+}
+
+// TestContractRefusesBadInput walks the contract, so that no operation and no property is forgotten, and
+// sends to each operation of the real process what its parameters, headers and body can get wrong, one
+// thing at a time. Each is refused with a problem whose code the contract lists, whose status is that
+// code's and whose field is at fault; nothing is done. Then the same request without the fault
+// succeeds, which says that it was the fault that was refused.
+func TestContractRefusesBadInput(t *testing.T) {
+	t.Parallel()
+	s, base := newServer(t)
+	doc, err := openapi3.NewLoader().LoadFromData(inventory.OpenAPI)
+	require.NoError(t, err)
+	var listed []problem.Code
+	for _, c := range doc.Components.Schemas["Problem"].Value.Properties["code"].Value.Enum {
+		listed = append(listed, problem.Code(c.(string)))
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 4}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport}
+	walked := 0
+	for path, item := range doc.Paths.Map() {
+		for method, spec := range item.Operations() {
+			walked++
+			o := operation{id: spec.OperationID, method: method, path: path, spec: spec, parameters: append(slices.Clone(item.Parameters), spec.Parameters...)}
+			o.fit(t, s)
+			t.Run(o.id, func(t *testing.T) {
+				before := rowsOf(t, s)
+				for _, f := range append(append(o.badParameters(), o.badProperties()...), o.badBodies()...) {
+					status, header, answer := exchange(t, client, base, o.method, f.request)
+					about := fmt.Sprintf("%s: %s\n%s %s?%s %.200s\n%d %s", o.id, f.name, o.method, f.request.path, f.request.query, f.request.body, status, answer)
+					var p problem.Problem
+					if !json.Valid(answer) || json.Unmarshal(answer, &p) != nil {
+						t.Errorf("no problem document: %s", about)
+						continue
+					}
+					kind, known := inventoryapi.Table[p.Code]
+					switch {
+					case status < 400 || status > 499:
+						t.Errorf("not refused: %s", about)
+					case header.Get("Content-Type") != problem.ContentType || !slices.Contains(listed, p.Code) || !known || kind.Status != status || p.Status != status:
+						t.Errorf("not as the contract says: %s", about)
+					case f.field != "" && p.Field != f.field:
+						t.Errorf("field %q, not %q: %s", p.Field, f.field, about)
+					}
+				}
+				require.Equal(t, before, rowsOf(t, s), "something was done")
+				o.prepare()
+				status, _, answer := exchange(t, client, base, o.method, o.good())
+				require.Contains(t, []int{http.StatusOK, http.StatusCreated}, status, "the request without a fault: %s", answer)
+			})
+		}
+	}
+	require.NotZero(t, walked)
+	inventorytest.RequireConsistent(t, s.Pool)
+}
+
+// fit makes what the right request refers to. An operation that is added to the contract and needs
+// something else fails its right request, and so this test, until that is made here.
+func (o *operation) fit(t *testing.T, s inventorytest.Subject) {
+	t.Helper()
+	product := s.Stock(t, 100, 100)
+	in := inventorytest.NewReserve(inventorytest.Line(product, 1))
+	o.prepare = func() {}
+	o.params = map[string]string{"product_id": product.String(), "reservation_id": in.ReservationID.String(), "location": "near", "code": "attic"}
+	o.values = map[string]any{
+		"product_id": product, "location": "near", "from": "near", "to": "far",
+		"owner_kind": in.OwnerKind, "owner_id": in.OwnerID, "number": in.Number, "workflow_id": in.WorkflowID,
+		"expires_at": time.Now().Add(time.Hour),
+	}
+	if o.id == "reserve" || o.id == "deleteItem" { // these want an id, or stock, that nobody holds
+		return
+	}
+	_, err := s.API.Reserve(t.Context(), in)
+	require.NoError(t, err)
+	switch o.id {
+	case "return":
+		_, err := s.API.Confirm(t.Context(), in.ReservationID, inventorytest.Resolve())
+		require.NoError(t, err)
+	case "expire":
+		o.prepare = func() { s.Age(t, in.ReservationID) }
+	}
+}
+
+// good is a request that must succeed.
+func (o *operation) good() sending {
+	path := o.path
+	for name, value := range o.params {
+		path = strings.ReplaceAll(path, "{"+name+"}", value)
+	}
+	r := sending{path: path, header: http.Header{}}
+	switch schema, contentType := o.body(); {
+	case contentType == "":
+	case schema.Type.Is("object"):
+		r.contentType = contentType
+		r.body = encode(o.object(schema))
+	default: // a file
+		r.contentType = contentType
+		r.body = []byte("product_id,location,quantity\n" + o.params["product_id"] + ",near,100\n")
+		r.header.Set("X-Actor", inventorytest.Actor)
+	}
+	return r
+}
+
+// body is what the operation takes: its schema and media type.
+func (o *operation) body() (*openapi3.Schema, string) {
+	if o.spec.RequestBody == nil {
+		return nil, ""
+	}
+	for contentType, media := range o.spec.RequestBody.Value.Content {
+		return media.Schema.Value, contentType
+	}
+	return nil, ""
+}
+
+// object has every property but those that only go without another, or with a state that moves.
+func (o *operation) object(schema *openapi3.Schema) map[string]any {
+	out := map[string]any{}
+	for name, p := range schema.Properties {
+		if name == "expected_version" || o.id == "adjustStock" && name == "quantity" {
+			continue
+		}
+		out[name] = o.value(name, p.Value)
+	}
+	return out
+}
+
+func (o *operation) value(name string, schema *openapi3.Schema) any {
+	if v, ok := o.values[name]; ok {
+		return v
+	}
+	switch {
+	case schema.Type.Is("object"):
+		return o.object(schema)
+	case schema.Type.Is("array"):
+		return []any{o.value("", schema.Items.Value)}
+	case schema.Type.Is("integer"):
+		return 1
+	case len(schema.Enum) > 0:
+		return schema.Enum[0]
+	case schema.Format == "uuid":
+		return uuid.New()
+	}
+	return "text"
+}
+
+func encode(body any) []byte {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}
+
+func exchange(t *testing.T, client *http.Client, base, method string, r sending) (int, http.Header, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, base+r.path+"?"+r.query, bytes.NewReader(r.body))
+	require.NoError(t, err)
+	maps.Copy(req.Header, r.header)
+	req.Header.Set(servicekey.Header, serviceKey)
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	answer, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res.StatusCode, res.Header, answer
+}
+
+// rowsOf is what an operation could have changed.
+func rowsOf(t *testing.T, s inventorytest.Subject) (state []string) {
+	t.Helper()
+	rows, err := s.Pool.Query(t.Context(), `
+		SELECT format('item %s: %s, %s, %s, %s, %s', item_id, quantity, reserved, version, low_stock_threshold, deleted_at) FROM items
+		UNION ALL SELECT format('reservation %s: %s until %s', reservation_id, status, expires_at) FROM reservations
+		UNION ALL SELECT format('location %s: %s, %s', code, name, priority) FROM locations
+		UNION ALL SELECT format('import %s', import_id) FROM stock_imports
+		UNION ALL SELECT format('%s events', count(*)) FROM outbox
+		ORDER BY 1`)
+	require.NoError(t, err)
+	state, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return state
+}
