@@ -39,8 +39,8 @@ type answer struct {
 // every request recognises its own work: reserve by the reservation's id and hash, the resolutions by
 // the status, extend by the deadline, return and receive by the operation id in the ledger.
 //
-// An error that is nobody's race (a constraint that one of the requests broke, stock that somebody else
-// holds a lock on) splits the batch, so that the request at fault fails alone.
+// An error that is nobody's race (a constraint that one of the requests broke) splits the batch, so that
+// the request at fault fails alone. Where somebody else holds a lock, the committer gathers anew.
 func (s *Service) apply(ctx context.Context, requests []stock.Request) []answer {
 	if len(requests) == 0 {
 		return nil
@@ -58,12 +58,23 @@ func (s *Service) apply(ctx context.Context, requests []stock.Request) []answer 
 	return answers
 }
 
-// commit has a batch decided and committed. It does not end with a caller: the others want theirs.
-func (s *Service) commit(batch []stock.Request, answers []answer) {
+// commit has a batch decided and committed. It does not end with a caller: the others want theirs. With
+// others it reports true, and has nothing done, when somebody holds a lock on stock of one of them: then
+// each has to be decided without those whom that is nothing to.
+func (s *Service) commit(batch []stock.Request, answers []answer, others bool) (blocked bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), applyTimeout)
 	defer cancel()
 	s.metrics.batch.Observe(float64(len(batch)))
-	s.settle(ctx, batch, answers)
+	err := s.attempt(ctx, batch, answers, others)
+	if store.Classify(err) == store.Blocked {
+		if others {
+			return true
+		}
+		s.fail(ctx, answers, err)
+		return true
+	}
+	s.settle(ctx, batch, answers, err)
+	return false
 }
 
 // errPanic is a fault of ours in a rule. It fails the request at fault alone, as any other would, and
@@ -78,26 +89,31 @@ func (e *errPanic) Is(target error) bool { return target == store.ErrFault }
 
 func (e *errPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
 
-// settle fills the answers, splitting the batch where it must.
-func (s *Service) settle(ctx context.Context, batch []stock.Request, answers []answer) {
-	err := s.attempt(ctx, batch, answers)
+// settle fills the answers of a batch that was attempted, splitting it where it must.
+func (s *Service) settle(ctx context.Context, batch []stock.Request, answers []answer, err error) {
 	if err == nil {
 		return
 	}
-	if alone := store.Classify(err); len(batch) > 1 && (alone == store.Other || alone == store.OperationTaken || alone == store.Blocked) {
+	if alone := store.Classify(err); len(batch) > 1 && (alone == store.Other || alone == store.OperationTaken) {
 		half := len(batch) / 2
-		s.settle(ctx, batch[:half], answers[:half])
-		s.settle(ctx, batch[half:], answers[half:])
+		s.settle(ctx, batch[:half], answers[:half], s.attempt(ctx, batch[:half], answers[:half], false))
+		s.settle(ctx, batch[half:], answers[half:], s.attempt(ctx, batch[half:], answers[half:], false))
 		return
 	}
+	s.fail(ctx, answers, err)
+}
+
+// fail answers everybody with what an error means for the caller.
+func (s *Service) fail(ctx context.Context, answers []answer, err error) {
 	err = s.explain(ctx, err)
 	for i := range answers {
 		answers[i] = answer{err: err}
 	}
 }
 
-// attempt decides and commits the batch, again after a lost race, within bounds.
-func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []answer) error {
+// attempt decides and commits the batch, again after a lost race, within bounds. With others who want
+// something else a lock is waited for once, without them twice.
+func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []answer, others bool) error {
 	var reads stock.Reads
 	for _, r := range batch {
 		r.Reads(&reads)
@@ -154,10 +170,11 @@ func (s *Service) attempt(ctx context.Context, batch []stock.Request, answers []
 			}
 			s.metrics.retries.WithLabelValues("disconnected").Inc()
 		case store.Blocked:
-			if len(batch) > 1 {
+			s.metrics.retries.WithLabelValues("blocked").Inc()
+			if others || n > 1 {
 				return err
 			}
-			s.metrics.retries.WithLabelValues("blocked").Inc()
+			reads = thorough
 		default:
 			return err
 		}
@@ -224,7 +241,9 @@ func pause(ctx context.Context, n int) bool {
 // explain turns the failure of a batch that cannot be split further into the caller's error.
 func (s *Service) explain(ctx context.Context, err error) error {
 	switch store.Classify(err) {
-	case store.Conflict, store.Blocked:
+	case store.Blocked:
+		return inventoryapi.Errorf(inventoryapi.VersionConflict, "", "somebody else works on this stock; send the same request again")
+	case store.Conflict:
 		return inventoryapi.Errorf(inventoryapi.VersionConflict, "", "the stock kept changing meanwhile; send the same request again")
 	case store.OperationTaken:
 		return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "the operation id was used for something else")

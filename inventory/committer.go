@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -33,9 +34,11 @@ type unit struct {
 	ctx      context.Context
 	requests []stock.Request
 	keys     []uuid.UUID // products and reservations that it concerns
+	products []uuid.UUID
 	answers  []answer
 	done     chan struct{} // closed when the answers are there
 	taken    bool          // it is in a batch, or was dropped
+	apart    bool          // only with those on the same stock: somebody was found to hold a lock
 }
 
 // committer is group commit: requests that arrive together are committed together. While a batch is
@@ -46,24 +49,35 @@ type unit struct {
 // nobody is overtaken on the same stock, a hot product costs one transaction for all who want it, and
 // a product that somebody else has locked delays no other. Between replicas the row locks do that.
 //
+// A batch that finds stock locked by somebody else is gathered anew: each stock's units for themselves,
+// so that only they wait for the lock; and whoever wants that stock later is kept apart from the start,
+// until a batch of it succeeds. Such batches leave one lane to everybody else.
+//
 // No goroutine runs while there is nothing to do.
 type committer struct {
 	limit int
 	lanes int
-	apply func([]stock.Request, []answer)
+	// apply decides a batch and reports whether somebody holds a lock on its stock. With others, whom that
+	// is nothing to, nothing was done then.
+	apply func(batch []stock.Request, answers []answer, others bool) (blocked bool)
 
 	mu      sync.Mutex
 	waiting []*unit
-	queued  int               // requests of waiting
-	claims  map[uuid.UUID]int // by key: units that wait or are under way
-	busy    map[uuid.UUID]int // by key: units under way
-	running int               // lanes
+	queued  int                // requests of waiting
+	claims  map[uuid.UUID]int  // by key: units that wait or are under way
+	busy    map[uuid.UUID]int  // by key: units under way
+	locked  map[uuid.UUID]bool // products of which somebody was found to hold a lock
+	apart   int                // lanes whose batch is of such stock
+	running int                // lanes
 	closed  bool
 	idle    *sync.Cond // running became 0
 }
 
-func newCommitter(limit int, apply func([]stock.Request, []answer)) *committer {
-	c := &committer{limit: limit, lanes: maxLanes, apply: apply, claims: map[uuid.UUID]int{}, busy: map[uuid.UUID]int{}}
+func newCommitter(limit int, apply func([]stock.Request, []answer, bool) bool) *committer {
+	c := &committer{
+		limit: limit, lanes: maxLanes, apply: apply,
+		claims: map[uuid.UUID]int{}, busy: map[uuid.UUID]int{}, locked: map[uuid.UUID]bool{},
+	}
 	c.idle = sync.NewCond(&c.mu)
 	return c
 }
@@ -79,7 +93,7 @@ func (c *committer) submit(ctx context.Context, requests []stock.Request) ([]ans
 	for _, r := range requests {
 		r.Reads(&reads)
 	}
-	u := &unit{ctx: ctx, requests: requests, keys: reads.Keys(), answers: make([]answer, len(requests)), done: make(chan struct{})}
+	u := &unit{ctx: ctx, requests: requests, keys: reads.Keys(), products: reads.Products, answers: make([]answer, len(requests)), done: make(chan struct{})}
 	if err := c.enqueue(u); err != nil {
 		return nil, err
 	}
@@ -155,25 +169,63 @@ func (c *committer) run() {
 		if len(units) == 0 {
 			break
 		}
-		c.mu.Unlock()
-		c.commit(units)
-		c.mu.Lock()
-		for _, u := range units {
-			c.unclaim(u)
-			for _, k := range u.keys {
-				if c.busy[k]--; c.busy[k] == 0 {
-					delete(c.busy, k)
-				}
-			}
+		apart := units[0].apart
+		others := !apart && len(units) > 1
+		if apart {
+			c.apart++
+			c.help() // with what was left for a batch of its own
 		}
+		c.mu.Unlock()
+		blocked := c.commit(units, others)
+		c.mu.Lock()
+		if apart {
+			c.apart--
+		}
+		c.release(units, blocked, blocked && others)
 	}
 	if c.running--; c.running == 0 {
 		c.idle.Broadcast()
 	}
 }
 
+// help starts another lane where one may run.
+func (c *committer) help() {
+	if c.running < c.lanes && len(c.waiting) > 0 {
+		c.running++
+		go c.run()
+	}
+}
+
+// release lets go of the stock of a batch that ended, and queues it in front again where it has to be
+// gathered anew.
+func (c *committer) release(units []*unit, blocked, again bool) {
+	for _, u := range units {
+		for _, k := range u.keys {
+			if c.busy[k]--; c.busy[k] == 0 {
+				delete(c.busy, k)
+			}
+		}
+		if again {
+			u.taken, u.apart = false, true
+			c.queued += len(u.requests)
+			continue
+		}
+		c.unclaim(u)
+		for _, p := range u.products {
+			if blocked {
+				c.locked[p] = true
+			} else {
+				delete(c.locked, p)
+			}
+		}
+	}
+	if again {
+		c.waiting = append(slices.Clone(units), c.waiting...)
+	}
+}
+
 // take removes the next batch from the queue: in order of arrival, whatever is not held up by a batch
-// under way or by somebody before it.
+// under way or by somebody before it. A unit that is kept apart is taken only with those on its stock.
 func (c *committer) take() []*unit {
 	var batch []*unit
 	held := map[uuid.UUID]bool{} // keys of units that stay
@@ -187,7 +239,7 @@ func (c *committer) take() []*unit {
 		switch {
 		case u.ctx.Err() != nil:
 			c.drop(u)
-		case size > 0 && size+len(u.requests) > maxBatch, c.heldUp(u, held):
+		case size > 0 && size+len(u.requests) > maxBatch, c.heldUp(u, held), !c.fits(u, batch):
 			for _, k := range u.keys {
 				held[k] = true
 			}
@@ -209,6 +261,22 @@ func (c *committer) take() []*unit {
 	return batch
 }
 
+// fits reports whether a unit may join a batch, and keeps it apart where its stock is known to be locked.
+func (c *committer) fits(u *unit, batch []*unit) bool {
+	for _, p := range u.products {
+		u.apart = u.apart || c.locked[p]
+	}
+	switch {
+	case len(batch) == 0:
+		return !u.apart || c.apart < c.lanes-1
+	case !batch[0].apart:
+		return !u.apart
+	}
+	same := slices.ContainsFunc(u.keys, func(k uuid.UUID) bool { return k != uuid.Max && slices.Contains(batch[0].keys, k) })
+	u.apart = u.apart || same
+	return same
+}
+
 func (c *committer) heldUp(u *unit, held map[uuid.UUID]bool) bool {
 	for _, k := range u.keys {
 		if c.busy[k] > 0 || held[k] {
@@ -218,7 +286,8 @@ func (c *committer) heldUp(u *unit, held map[uuid.UUID]bool) bool {
 	return false
 }
 
-func (c *committer) commit(units []*unit) {
+// commit has a batch decided and hands out the answers, unless it has to be gathered anew.
+func (c *committer) commit(units []*unit, others bool) (blocked bool) {
 	n := 0
 	for _, u := range units {
 		n += len(u.requests)
@@ -227,12 +296,15 @@ func (c *committer) commit(units []*unit) {
 	for _, u := range units {
 		batch = append(batch, u.requests...)
 	}
-	c.apply(batch, answers)
+	if blocked = c.apply(batch, answers, others); blocked && others {
+		return true
+	}
 	for _, u := range units {
 		copy(u.answers, answers)
 		answers = answers[len(u.requests):]
 		close(u.done)
 	}
+	return blocked
 }
 
 // close refuses new requests, lets everything that was accepted be done, and returns then.

@@ -34,7 +34,7 @@ type workbench struct {
 
 func newWorkbench(limit int) *workbench {
 	w := &workbench{begun: make(chan []int, 100), end: make(chan struct{})}
-	w.committer = newCommitter(limit, func(batch []stock.Request, answers []answer) {
+	w.committer = newCommitter(limit, func(batch []stock.Request, answers []answer, _ bool) bool {
 		var jobs []int
 		for i, r := range batch {
 			jobs = append(jobs, r.(job).n)
@@ -42,6 +42,7 @@ func newWorkbench(limit int) *workbench {
 		}
 		w.begun <- jobs
 		<-w.end
+		return false
 	})
 	return w
 }
@@ -142,6 +143,62 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
+// TestLockedStockIsKeptApart: a batch that finds stock locked is gathered anew, so that only who wants
+// that stock waits for it, also later, until a batch of it succeeds.
+func TestLockedStockIsKeptApart(t *testing.T) {
+	t.Parallel()
+	type batch struct {
+		jobs   []int
+		others bool
+	}
+	begun, verdict := make(chan batch, 100), make(chan bool)
+	w := &workbench{}
+	w.committer = newCommitter(100, func(requests []stock.Request, answers []answer, others bool) bool {
+		b := batch{others: others}
+		for i, r := range requests {
+			b.jobs = append(b.jobs, r.(job).n)
+			answers[i].value = r.(job).n
+		}
+		begun <- b
+		return <-verdict
+	})
+	var results []chan error
+	submit := func(n int, keys ...byte) { results = append(results, w.enqueued(t, t.Context(), n, keys...)) }
+	submit(1, 'a', 'x', 'b', 'c')
+	require.Equal(t, batch{[]int{1}, false}, <-begun)
+	submit(2, 'a')
+	submit(3, 'x')
+	submit(4, 'x')
+	submit(5, 'b')
+	verdict <- false
+	require.Equal(t, batch{[]int{2, 3, 4, 5}, true}, <-begun)
+	verdict <- true // somebody holds x
+	apart := []batch{<-begun, <-begun, <-begun}
+	require.ElementsMatch(t, []batch{{[]int{2}, false}, {[]int{3, 4}, false}, {[]int{5}, false}}, apart)
+	submit(6, 'c')
+	require.Equal(t, batch{[]int{6}, false}, <-begun, "a lane is left for others")
+	for range 4 {
+		verdict <- true // x is still held; of the others nobody asks again
+	}
+	for _, r := range results {
+		require.NoError(t, <-r)
+	}
+	w.mu.Lock()
+	w.locked = map[uuid.UUID]bool{key('x'): true}
+	w.mu.Unlock()
+	submit(7, 'x', 'y')
+	require.Equal(t, batch{[]int{7}, false}, <-begun)
+	submit(8, 'y')
+	submit(9, 'x')
+	verdict <- false // x is free: from now on it is like any other
+	require.Equal(t, batch{[]int{8, 9}, true}, <-begun)
+	verdict <- false
+	w.close()
+	require.Empty(t, w.claims)
+	require.Empty(t, w.locked)
+	require.Zero(t, w.queued)
+}
+
 // TestCloseDrains: what was accepted is done, what comes later is refused.
 func TestCloseDrains(t *testing.T) {
 	t.Parallel()
@@ -180,7 +237,7 @@ func TestCommitterUnderLoad(t *testing.T) {
 	under := map[uuid.UUID]bool{}
 	last := map[[2]uuid.UUID]int{} // by caller and key
 	sizes := 0
-	c := newCommitter(1000, func(batch []stock.Request, answers []answer) {
+	c := newCommitter(1000, func(batch []stock.Request, answers []answer, _ bool) bool {
 		mu.Lock()
 		mine := map[uuid.UUID]bool{}
 		for i, r := range batch {
@@ -208,6 +265,7 @@ func TestCommitterUnderLoad(t *testing.T) {
 			delete(under, k)
 		}
 		mu.Unlock()
+		return false
 	})
 	const callers, each = 24, 200
 	var wg sync.WaitGroup
