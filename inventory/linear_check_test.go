@@ -24,9 +24,13 @@ func (h *historian) close(t *testing.T, last replica) {
 	open := h.openExtensions(t)
 	h.mu.Lock()
 	end := h.now()
+	needless := h.needless()
 	h.history = slices.DeleteFunc(h.history, func(o porcupine.Operation) bool {
 		a := o.Input.(action)
-		return o.Output.(result).unknown && !traces[a.op] && !(a.kind == "extend" && open[a.i])
+		if a.kind == "extend" {
+			return o.Output.(result).unknown && !open[a.i]
+		}
+		return o.Output.(result).unknown && (!traces[a.op] || needless(o))
 	})
 	for i := range h.history {
 		o, a := &h.history[i], h.history[i].Input.(action)
@@ -41,6 +45,27 @@ func (h *historian) close(t *testing.T, last replica) {
 	h.ask(t, t.Context(), me, last, action{kind: "read"})
 	for i := range h.holds {
 		h.ask(t, t.Context(), me, last, action{kind: "get", i: i})
+	}
+}
+
+// needless tells which attempts without an answer explain nothing, of operations that were asked for more
+// than once: where somebody was told that his attempt did it, the others did nothing; and of those that are
+// open to the end, what any did the first can have done.
+func (h *historian) needless() func(porcupine.Operation) bool {
+	done, first := map[uuid.UUID]bool{}, map[uuid.UUID]int64{}
+	for _, o := range h.history {
+		a, got := o.Input.(action), o.Output.(result)
+		switch at, known := first[a.op]; {
+		case got.unknown && !got.within && (!known || o.Call < at):
+			first[a.op] = o.Call
+		case !got.unknown && got.code == "" && !got.replayed && (a.kind == "reserve" || a.kind == "change"):
+			done[a.op] = true
+		}
+	}
+	return func(o porcupine.Operation) bool {
+		op := o.Input.(action).op
+		at, known := first[op]
+		return done[op] || known && o.Call > at
 	}
 }
 

@@ -2,199 +2,212 @@ package inventory_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
-	"holdfast/inventory/stock"
+	"holdfast/tests/fault"
 )
 
-// model is the inventory as simply as it can be said.
-type model struct {
-	quantity map[uuid.UUID]int64
-	holds    map[uuid.UUID]*modelHold
-}
-
-type modelHold struct {
-	in     inventoryapi.ReserveRequest
-	status inventoryapi.Status // "" while unseen
-	due    bool
-	out    int64 // confirmed and not come back
-}
-
-func (h *modelHold) wants(p uuid.UUID) (n int64) {
-	for _, l := range h.in.Lines {
-		if l.ProductID == p {
-			n += l.Quantity
-		}
-	}
-	return n
-}
-
-func (m *model) reserved(p uuid.UUID) (n int64) {
-	for _, h := range m.holds {
-		if h.status == inventoryapi.StatusPending {
-			n += h.wants(p)
-		}
-	}
-	return n
-}
-
-// adjust is what an adjustment must answer; a success changes the model.
-func (m *model) adjust(p uuid.UUID, n int64) inventoryapi.Code {
-	switch {
-	case n == 0:
-		return inventoryapi.InvalidQuantity
-	case m.quantity[p]+n < 0:
-		return inventoryapi.NegativeQuantity
-	case m.quantity[p]+n < m.reserved(p):
-		return inventoryapi.InsufficientStock
-	}
-	m.quantity[p] += n
-	return ""
-}
-
-// expect is the code that the operation must answer, "" for success; a success changes the model.
-func (m *model) expect(kind string, h *modelHold) inventoryapi.Code {
-	const pending, confirmed, released, expired = inventoryapi.StatusPending, inventoryapi.StatusConfirmed, inventoryapi.StatusReleased, inventoryapi.StatusExpired
-	switch kind {
-	case "reserve":
-		switch h.status {
-		case pending, confirmed:
-			return ""
-		case released, expired:
-			return inventoryapi.AlreadyResolved
-		}
-		for p, q := range m.quantity {
-			if q-m.reserved(p) < h.wants(p) {
-				return inventoryapi.InsufficientStock
-			}
-		}
-		h.status = pending
-		return ""
-	case "release":
-		if h.status == confirmed || h.status == expired {
-			return inventoryapi.AlreadyResolved
-		}
-		h.status = released
-		return ""
-	}
-	if h.status == "" {
-		return inventoryapi.ReservationNotFound
-	}
-	switch kind {
-	case "confirm":
-		switch {
-		case h.status == confirmed:
-			return ""
-		case h.status == released:
-			return inventoryapi.AlreadyResolved
-		case h.status == expired || h.due:
-			return inventoryapi.ReservationExpired
-		}
-		h.status = confirmed
-		for p := range m.quantity {
-			m.quantity[p] -= h.wants(p)
-			h.out += h.wants(p)
-		}
-	case "expire":
-		switch {
-		case h.status == expired:
-			return ""
-		case h.status != pending:
-			return inventoryapi.AlreadyResolved
-		case !h.due:
-			return inventoryapi.NotDue
-		}
-		h.status = expired
-	case "return":
-		if h.status != confirmed || h.out == 0 {
-			return inventoryapi.InvalidReturn
-		}
-		for p := range m.quantity {
-			m.quantity[p] += h.wants(p)
-		}
-		h.out = 0
-	}
-	return ""
-}
-
-// TestServiceFollowsModel runs random operations, each sent twice as if the first answer had been
-// lost, against the real database and the model.
+// TestServiceFollowsModel runs random operations of every kind against the real database and the model.
+// The database loses the answer to a COMMIT, or the caller loses the service's, and everything is asked
+// twice: the answer is the first one's.
 func TestServiceFollowsModel(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	url, pool := newDatabase(t)
+	faulty, proxy := proxied(t, url)
+	service := inventory.New(inventory.Options{Pool: faulty})
+	s := inventorytest.NewSubject(t, service, pool)
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &model{quantity: map[uuid.UUID]int64{}, holds: map[uuid.UUID]*modelHold{}}
-		var products, ids []uuid.UUID
+		r := &modelRun{t: t, rt: rt, s: s, service: service, proxy: proxy, world: world{
+			items: map[uuid.UUID]map[string]*worldItem{}, holds: map[uuid.UUID]*worldHold{},
+		}, was: map[[2]string]bool{}}
 		for range 2 {
-			n := int64(rapid.IntRange(0, 6).Draw(rt, "stock"))
-			p := s.Stock(t, n)
-			products, m.quantity[p] = append(products, p), n
+			p := uuid.New()
+			r.products = append(r.products, p)
+			r.world.items[p] = map[string]*worldItem{"near": {threshold: 10}, "far": {threshold: 10}}
 		}
-		for range 4 {
+		for range 5 {
 			var lines []inventoryapi.ReserveLine
 			for range rapid.IntRange(1, 3).Draw(rt, "lines") {
-				lines = append(lines, inventorytest.Line(rapid.SampledFrom(products).Draw(rt, "product"), int64(rapid.IntRange(1, 3).Draw(rt, "quantity"))))
+				lines = append(lines, inventorytest.Line(r.product(), int64(rapid.IntRange(1, 4).Draw(rt, "quantity"))))
 			}
 			in := inventorytest.NewReserve(lines...)
-			ids, m.holds[in.ReservationID] = append(ids, in.ReservationID), &modelHold{in: in}
+			in.Strategy = rapid.SampledFrom([]inventoryapi.Strategy{"", inventoryapi.StrategyPriority, inventoryapi.StrategyMostStock, inventoryapi.StrategyFewestLocations}).Draw(rt, "strategy")
+			r.ids = append(r.ids, in.ReservationID)
+			r.world.holds[in.ReservationID] = &worldHold{in: in}
 		}
-		for range rapid.IntRange(1, 14).Draw(rt, "operations") {
-			id := rapid.SampledFrom(ids).Draw(rt, "reservation")
-			h := m.holds[id]
-			kind := rapid.SampledFrom([]string{"reserve", "reserve", "confirm", "release", "expire", "return", "receive", "adjust", "wait"}).Draw(rt, "kind")
-			var call func() error
-			want := inventoryapi.Code("")
-			resolve, back := inventorytest.Resolve(), inventorytest.ReturnOf()
-			switch kind {
-			case "reserve":
-				call = func() error { _, err := s.API.Reserve(t.Context(), h.in); return err }
-			case "confirm":
-				call = func() error { _, err := s.API.Confirm(t.Context(), id, resolve); return err }
-			case "release":
-				call = func() error { _, err := s.API.Release(t.Context(), id, inventorytest.ReleaseOf(h.in)); return err }
-			case "expire":
-				call = func() error { _, err := s.API.Expire(t.Context(), id, resolve); return err }
-			case "return":
-				call = func() error { _, err := s.API.Return(t.Context(), id, back); return err }
-			case "receive":
-				p := rapid.SampledFrom(products).Draw(rt, "product")
-				in := stock.Receive{OperationID: uuid.New(), ProductID: p, Location: "near", Quantity: 2, Actor: inventorytest.Actor}
-				m.quantity[p] += 2
-				call = func() error { _, err := s.Service.Receive(t.Context(), in); return err }
-			case "adjust":
-				p, n := rapid.SampledFrom(products).Draw(rt, "product"), int64(rapid.IntRange(-4, 3).Draw(rt, "delta"))
-				want = m.adjust(p, n)
-				in := inventoryapi.AdjustRequest{OperationID: uuid.New(), Location: "near", Delta: &n, Reason: "r"}
-				call = func() error {
-					_, err := s.API.(inventoryapi.Administration).AdjustStock(t.Context(), p, in, inventorytest.By)
-					return err
-				}
-			case "wait":
-				if h.status == inventoryapi.StatusPending {
-					s.Age(t, id)
-					h.due = true
-				}
-				continue
-			}
-			if kind != "receive" && kind != "adjust" {
-				want = m.expect(kind, h)
-			}
-			for range 2 {
-				err := call()
-				require.Equal(rt, want, inventoryapi.CodeOf(err), "%s: %v", kind, err)
-				require.Equal(rt, want == "", err == nil, "%s: %v", kind, err)
-			}
-			for _, p := range products {
-				available, reserved := s.Available(t, p)
-				require.Equal(rt, m.reserved(p), reserved)
-				require.Equal(rt, m.quantity[p]-m.reserved(p), available)
-			}
+		kinds := []string{"reserve", "reserve", "reserve", "confirm", "release", "expire", "extend", "return", "wait", "receive", "receive", "adjust", "count", "transfer", "threshold", "create", "delete"}
+		for range rapid.IntRange(4, 16).Draw(rt, "operations") {
+			r.step(rapid.SampledFrom(kinds).Draw(rt, "kind"))
+			r.compare()
 		}
 	})
-	inventorytest.RequireConsistent(t, s.Pool)
+	service.Close()
+	inventorytest.RequireConsistent(t, pool)
+}
+
+// modelRun is one sequence of operations on products and reservations of its own.
+type modelRun struct {
+	t        *testing.T
+	rt       *rapid.T
+	s        inventorytest.Subject
+	service  *inventory.Service
+	proxy    *fault.Postgres
+	world    world
+	products []uuid.UUID
+	ids      []uuid.UUID
+	was      map[[2]string]bool // there is, or was, an item of the product at the location
+}
+
+func (r *modelRun) product() uuid.UUID { return rapid.SampledFrom(r.products).Draw(r.rt, "product") }
+
+func (r *modelRun) location() string { return rapid.SampledFrom(worldLocations).Draw(r.rt, "location") }
+
+// step draws an operation and does it.
+func (r *modelRun) step(kind string) {
+	ctx := r.rt.Context()
+	id := rapid.SampledFrom(r.ids).Draw(r.rt, "reservation")
+	h := r.world.holds[id]
+	p, at := r.product(), r.location()
+	n := int64(rapid.IntRange(1, 5).Draw(r.rt, "n"))
+	op := uuid.New()
+	var want inventoryapi.Code
+	var call func() (any, error)
+	switch kind {
+	case "wait":
+		if h.status == inventoryapi.StatusPending {
+			r.s.Age(r.t, id)
+			h.due = true
+		}
+		return
+	case "reserve":
+		want = r.world.reserve(h)
+		call = func() (any, error) { out, err := r.service.Reserve(ctx, h.in); out.Replayed = false; return out, err }
+	case "confirm", "expire":
+		in := inventoryapi.ResolveRequest{OperationID: op, Actor: inventorytest.Actor}
+		if kind == "confirm" {
+			want = r.world.resolve(h, inventoryapi.StatusConfirmed)
+			call = func() (any, error) { return r.service.Confirm(ctx, id, in) }
+		} else {
+			want = r.world.resolve(h, inventoryapi.StatusExpired)
+			call = func() (any, error) { return r.service.Expire(ctx, id, in) }
+		}
+	case "release":
+		in := inventorytest.ReleaseOf(h.in)
+		want = r.world.resolve(h, inventoryapi.StatusReleased)
+		call = func() (any, error) { return r.service.Release(ctx, id, in) }
+	case "extend":
+		in := inventoryapi.ExtendRequest{ExpiresAt: time.Now().Add(time.Duration(n) * time.Hour), Actor: inventorytest.Actor}
+		want = r.world.extend(h)
+		call = func() (any, error) { return r.service.Extend(ctx, id, in) }
+	case "return":
+		in := inventoryapi.ReturnRequest{OperationID: op, Actor: inventorytest.Actor}
+		line := rapid.IntRange(0, len(h.in.Lines)).Draw(r.rt, "line")
+		if line > 0 {
+			in.Lines = []inventoryapi.ReturnLine{{LineNo: line, Quantity: n}}
+		}
+		want = r.world.giveBack(h, line, map[bool]int64{true: n}[line > 0])
+		call = func() (any, error) { return r.service.Return(ctx, id, in) }
+	case "receive":
+		r.was[[2]string{p.String(), at}] = true
+		want = r.world.receive(p, at, n)
+		in := inventoryapi.ReceiveRequest{OperationID: op, Location: at, Quantity: n}
+		call = func() (any, error) { return plain(r.service.ReceiveStock(ctx, p, in, inventorytest.By)) }
+	case "adjust":
+		n -= 3
+		in := inventoryapi.AdjustRequest{OperationID: op, Location: at, Delta: &n, Reason: "r"}
+		if want = inventoryapi.InvalidQuantity; n != 0 {
+			want = r.world.adjust(p, at, n)
+		}
+		call = func() (any, error) { return plain(r.service.AdjustStock(ctx, p, in, inventorytest.By)) }
+	case "count":
+		in := inventoryapi.AdjustRequest{OperationID: op, Location: at, Quantity: &n, Reason: "r"}
+		want = r.world.adjust(p, at, n-r.world.items[p][at].quantity)
+		call = func() (any, error) { return plain(r.service.AdjustStock(ctx, p, in, inventorytest.By)) }
+	case "transfer":
+		to := map[string]string{"near": "far", "far": "near"}[at]
+		in := inventoryapi.TransferRequest{OperationID: op, From: at, To: to, Quantity: n, Reason: "r"}
+		if want = r.world.transfer(p, at, to, n); want == "" {
+			r.was[[2]string{p.String(), to}] = true
+		}
+		call = func() (any, error) {
+			out, err := r.service.TransferStock(ctx, p, in, inventorytest.By)
+			out.Replayed, out.Version = false, 0
+			return out, err
+		}
+	case "threshold":
+		want = r.world.setThreshold(p, at, n)
+		in := inventoryapi.ThresholdRequest{Location: at, LowStockThreshold: &n}
+		call = func() (any, error) { return r.service.SetThreshold(ctx, p, in, inventorytest.By) }
+	case "create":
+		r.was[[2]string{p.String(), at}] = true
+		want = r.world.createItem(p, at)
+		call = func() (any, error) {
+			out, err := r.service.CreateItem(ctx, p, at, inventoryapi.CreateItemRequest{}, inventorytest.By)
+			out.Created = false
+			return out, err
+		}
+	case "delete":
+		want = r.world.deleteItem(p, at, r.was[[2]string{p.String(), at}])
+		in := inventoryapi.DeleteItemRequest{OperationID: op, Reason: "r"}
+		call = func() (any, error) { return plain(r.service.DeleteItem(ctx, p, at, in, inventorytest.By)) }
+	}
+	r.ask(kind, want, call)
+}
+
+// plain leaves out what a repeated answer has or lacks.
+func plain(out inventoryapi.StockChange, err error) (inventoryapi.StockChange, error) {
+	out.Replayed, out.Version = false, 0
+	return out, err
+}
+
+// ask does the operation, with what may get lost, and does it again.
+func (r *modelRun) ask(kind string, want inventoryapi.Code, call func() (any, error)) {
+	if rapid.IntRange(0, 3).Draw(r.rt, "lose") == 0 {
+		rule := r.proxy.LoseCommits(1)
+		defer rule.Release()
+	}
+	first, err := call()
+	require.Equal(r.rt, want, inventoryapi.CodeOf(err), "%s: %v", kind, err)
+	require.Equal(r.rt, want == "", err == nil, "%s: %v", kind, err)
+	again, err := call() // by a caller who has waited in vain for the first answer
+	require.Equal(r.rt, want, inventoryapi.CodeOf(err), "%s again: %v", kind, err)
+	if want == "" {
+		require.Equal(r.rt, first, again, "%s again", kind)
+	}
+}
+
+// compare holds what everybody can read against the model.
+func (r *modelRun) compare() {
+	for _, p := range r.products {
+		a, err := r.service.Availability(r.rt.Context(), p, 1)
+		got := map[string][2]int64{}
+		for _, l := range a.Locations {
+			got[l.Location] = [2]int64{l.Quantity, l.Reserved}
+		}
+		want := map[string][2]int64{}
+		for location, it := range r.world.items[p] {
+			if it.kept {
+				want[location] = [2]int64{it.quantity, it.reserved}
+			}
+		}
+		require.Equal(r.rt, want, got)
+		require.Equal(r.rt, len(want) > 0, err == nil, "%v", err)
+	}
+	for id, h := range r.world.holds {
+		out, err := r.service.GetReservation(r.rt.Context(), id)
+		require.Equal(r.rt, h.status == "", err != nil, "%v", err)
+		require.Equal(r.rt, h.status, out.Status)
+		var got []worldPick
+		for _, l := range out.Lines {
+			got = append(got, worldPick{l.LineNo, l.ProductID, l.Location, l.Quantity, l.Returned})
+		}
+		require.ElementsMatch(r.rt, h.picks, got)
+	}
 }

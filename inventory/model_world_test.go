@@ -1,0 +1,257 @@
+package inventory_test
+
+import (
+	"slices"
+
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// world is the inventory at two locations, "near" before "far", as simply as it can be said. Each method
+// is an operation: it returns the code that has to be answered, "" for success, which changes the world.
+type world struct {
+	items map[uuid.UUID]map[string]*worldItem
+	holds map[uuid.UUID]*worldHold
+}
+
+type worldItem struct {
+	quantity, reserved, threshold int64
+	kept                          bool
+}
+
+func (i *worldItem) available() int64 { return i.quantity - i.reserved }
+
+type worldHold struct {
+	in     inventoryapi.ReserveRequest
+	status inventoryapi.Status // "" while unseen
+	due    bool
+	picks  []worldPick
+}
+
+type worldPick struct {
+	line               int
+	product            uuid.UUID
+	location           string
+	quantity, returned int64
+}
+
+var worldLocations = []string{"near", "far"}
+
+// missing is the code for a product or item that is not there.
+func (w *world) missing(p uuid.UUID, location string) inventoryapi.Code {
+	switch {
+	case w.items[p][location].kept:
+		return ""
+	case w.items[p]["near"].kept || w.items[p]["far"].kept:
+		return inventoryapi.ItemNotFound
+	}
+	return inventoryapi.ProductNotFound
+}
+
+func (w *world) receive(p uuid.UUID, location string, n int64) inventoryapi.Code {
+	it := w.items[p][location]
+	it.kept = true
+	it.quantity += n
+	return ""
+}
+
+func (w *world) adjust(p uuid.UUID, location string, n int64) inventoryapi.Code {
+	it := w.items[p][location]
+	code := w.missing(p, location)
+	switch {
+	case code != "":
+		return code
+	case it.quantity+n < 0:
+		return inventoryapi.NegativeQuantity
+	case it.quantity+n < it.reserved:
+		return inventoryapi.InsufficientStock
+	}
+	it.quantity += n
+	return ""
+}
+
+func (w *world) transfer(p uuid.UUID, from, to string, n int64) inventoryapi.Code {
+	code := w.missing(p, from)
+	switch {
+	case code != "":
+		return code
+	case w.items[p][from].available() < n:
+		return inventoryapi.InsufficientStock
+	}
+	w.items[p][from].quantity -= n
+	w.items[p][to].quantity += n
+	w.items[p][to].kept = true
+	return ""
+}
+
+func (w *world) setThreshold(p uuid.UUID, location string, n int64) inventoryapi.Code {
+	if code := w.missing(p, location); code != "" {
+		return code
+	}
+	w.items[p][location].threshold = n
+	return ""
+}
+
+func (w *world) createItem(p uuid.UUID, location string) inventoryapi.Code {
+	w.items[p][location].kept = true
+	return ""
+}
+
+// deleteItem: an item that was there once may be deleted again.
+func (w *world) deleteItem(p uuid.UUID, location string, was bool) inventoryapi.Code {
+	it := w.items[p][location]
+	code := w.missing(p, location)
+	switch {
+	case !it.kept && was:
+		return ""
+	case code != "":
+		return code
+	case it.reserved > 0:
+		return inventoryapi.InsufficientStock
+	}
+	it.quantity, it.kept = 0, false
+	return ""
+}
+
+func (w *world) reserve(h *worldHold) inventoryapi.Code {
+	switch h.status {
+	case inventoryapi.StatusPending, inventoryapi.StatusConfirmed:
+		return ""
+	case inventoryapi.StatusReleased, inventoryapi.StatusExpired:
+		return inventoryapi.AlreadyResolved
+	}
+	demand := map[uuid.UUID]int64{}
+	for _, l := range h.in.Lines {
+		if w.missing(l.ProductID, "near") == inventoryapi.ProductNotFound {
+			return inventoryapi.ProductNotFound
+		}
+		demand[l.ProductID] += l.Quantity
+	}
+	for p, n := range demand {
+		if w.items[p]["near"].available()+w.items[p]["far"].available() < n {
+			return inventoryapi.InsufficientStock
+		}
+	}
+	for i, l := range h.in.Lines {
+		rest := l.Quantity
+		for _, location := range w.order(h.in.Strategy, l.ProductID, demand) {
+			take := min(rest, w.left(h, l.ProductID, location))
+			if take > 0 {
+				h.picks = append(h.picks, worldPick{line: i + 1, product: l.ProductID, location: location, quantity: take})
+				rest -= take
+			}
+		}
+	}
+	for _, p := range h.picks {
+		w.items[p.product][p.location].reserved += p.quantity
+	}
+	h.status = inventoryapi.StatusPending
+	return ""
+}
+
+// order is in which order a product's locations are asked: only one of them where one can fill the demand.
+func (w *world) order(strategy inventoryapi.Strategy, p uuid.UUID, demand map[uuid.UUID]int64) []string {
+	order := slices.Clone(worldLocations)
+	if strategy == inventoryapi.StrategyMostStock && w.items[p]["far"].available() > w.items[p]["near"].available() {
+		slices.Reverse(order)
+	}
+	if strategy == inventoryapi.StrategyFewestLocations {
+		for _, location := range worldLocations { // one for everything
+			enough := true
+			for q, n := range demand {
+				enough = enough && w.items[q][location].available() >= n
+			}
+			if enough {
+				return []string{location}
+			}
+		}
+	}
+	for _, location := range order {
+		if w.items[p][location].available() >= demand[p] {
+			return []string{location}
+		}
+	}
+	return order
+}
+
+// left is what a location has left for a hold that is being put together.
+func (w *world) left(h *worldHold, p uuid.UUID, location string) int64 {
+	left := w.items[p][location].available()
+	for _, pick := range h.picks {
+		if pick.product == p && pick.location == location {
+			left -= pick.quantity
+		}
+	}
+	return left
+}
+
+// resolve is confirm, release and expire, by the status to which each leads.
+func (w *world) resolve(h *worldHold, to inventoryapi.Status) inventoryapi.Code {
+	switch {
+	case h.status == "" && to != inventoryapi.StatusReleased:
+		return inventoryapi.ReservationNotFound
+	case h.status == to, h.status == "":
+		h.status = to
+		return ""
+	case to == inventoryapi.StatusConfirmed && (h.status == inventoryapi.StatusExpired || h.status == inventoryapi.StatusPending && h.due):
+		return inventoryapi.ReservationExpired
+	case h.status != inventoryapi.StatusPending:
+		return inventoryapi.AlreadyResolved
+	case to == inventoryapi.StatusExpired && !h.due:
+		return inventoryapi.NotDue
+	}
+	for _, p := range h.picks {
+		w.items[p.product][p.location].reserved -= p.quantity
+		if to == inventoryapi.StatusConfirmed {
+			w.items[p.product][p.location].quantity -= p.quantity
+		}
+	}
+	h.status = to
+	return ""
+}
+
+func (w *world) extend(h *worldHold) inventoryapi.Code {
+	switch {
+	case h.status == "":
+		return inventoryapi.ReservationNotFound
+	case h.status == inventoryapi.StatusExpired, h.status == inventoryapi.StatusPending && h.due:
+		return inventoryapi.ReservationExpired
+	case h.status != inventoryapi.StatusPending:
+		return inventoryapi.ReservationNotPending
+	}
+	return ""
+}
+
+// giveBack is a return of some of a line, or of everything where line is 0.
+func (w *world) giveBack(h *worldHold, line int, n int64) inventoryapi.Code {
+	if h.status == "" {
+		return inventoryapi.ReservationNotFound
+	}
+	left := int64(0)
+	for _, p := range h.picks {
+		if line == 0 || p.line == line {
+			left += p.quantity - p.returned
+		}
+	}
+	if h.status != inventoryapi.StatusConfirmed || left == 0 || left < n {
+		return inventoryapi.InvalidReturn
+	}
+	if line == 0 {
+		n = left
+	}
+	for i := range h.picks {
+		p := &h.picks[i]
+		if line != 0 && p.line != line {
+			continue
+		}
+		back := min(n, p.quantity-p.returned)
+		if back > 0 {
+			n -= back
+			p.returned += back
+			w.items[p.product][p.location].quantity += back
+			w.items[p.product][p.location].kept = true
+		}
+	}
+	return ""
+}
