@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +31,6 @@ const (
 type linearRun struct {
 	subject inventorytest.Subject
 	shelves []*historian
-	done    atomic.Int64 // operations
 }
 
 func newLinearRun(t *testing.T, pool *pgxpool.Pool, replicas []replica, cached bool) *linearRun {
