@@ -65,7 +65,7 @@ func TestReservationIsLockedBeforeItIsRead(t *testing.T) {
 		_, err := service.Extend(t.Context(), in.ReservationID, inventoryapi.ExtendRequest{ExpiresAt: time.Now().Add(time.Hour), Actor: inventorytest.Actor})
 		extended <- err
 	}()
-	blocked(t, s.Pool, 1)
+	awaitBlocked(t, s.Pool)
 	require.NoError(t, tx.Commit(t.Context()))
 	require.NoError(t, <-extended)
 	after, err := service.GetReservation(t.Context(), in.ReservationID)
