@@ -18,7 +18,8 @@ const (
 	ageFactor    = 50                    // a snapshot's age in computations: they cost 2 % of a core at most
 	minAge       = time.Second           // however fast the computation is
 	computeLimit = time.Minute           // one computation; more is given up
-	firstWait    = 4 * time.Second       // for the very first snapshot; clients have 5 s for a read
+	firstWait    = 4 * time.Second       // for the very first snapshot, or after quiet; clients have 5 s for a read
+	quiet        = 10 * time.Second      // so long overdue, nobody has asked for a while
 	patience     = 50 * time.Millisecond // for a fresher snapshot, where the last took less than this
 )
 
@@ -56,14 +57,14 @@ func newStatistics(compute func(context.Context) (snapshot, error), now func() t
 }
 
 // get returns the latest snapshot. One that is too old has the next computed, which is waited for a
-// moment where it takes no longer, so that whoever asks a small shop's service once a day is not
-// answered with yesterday's figures.
+// moment where it takes no longer, and like the first where nobody has asked for a while: whoever asks
+// once a day is not answered with yesterday's figures.
 func (s *statistics) get(ctx context.Context) (*snapshot, error) {
 	s.mu.Lock()
 	latest, wait := s.latest, time.Duration(0)
 	due := latest == nil || !s.now().Before(s.next)
 	switch {
-	case latest == nil:
+	case latest == nil, s.now().Sub(s.next) > quiet:
 		wait = firstWait
 	case s.took < s.patience:
 		wait = s.patience
