@@ -33,9 +33,14 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 		out.NextCursor = cursor.Encode(position{ids[limit-1]})
 	}
 	if len(ids) > 0 {
-		out.Items, err = s.Availabilities(ctx, ids)
+		if out.Items, err = s.availability.of(ctx, ids); err != nil {
+			return inventoryapi.AvailabilityList{}, unavailable(err)
+		}
+		for i := range out.Items {
+			out.Items[i] = wanting(out.Items[i], 1)
+		}
 	}
-	return out, err
+	return out, nil
 }
 
 // LowStock implements inventoryapi.Queries.

@@ -26,7 +26,7 @@ type Pool struct {
 	// process no longer says anything. 0 means no limit.
 	StatementTimeout time.Duration `env:"DATABASE_STATEMENT_TIMEOUT" envDefault:"5s"`
 	LockTimeout      time.Duration `env:"DATABASE_LOCK_TIMEOUT" envDefault:"1s"`
-	IdleTxTimeout    time.Duration `env:"DATABASE_IDLE_TRANSACTION_TIMEOUT" envDefault:"30s"`
+	IdleTxTimeout    time.Duration `env:"DATABASE_IDLE_TRANSACTION_TIMEOUT" envDefault:"3s"`
 
 	// IndexOnly keeps the planner from scanning whole tables, and has it plan a prepared statement once. A
 	// plan that was made while its tables were small, and is right then, would stay when they have grown;

@@ -112,8 +112,8 @@ func New(o Options) *Cache {
 	return c
 }
 
-// Close stops what runs in the background. What could not be invalidated yet is left to its time to
-// live.
+// Close stops what runs in the background. Where something could not be invalidated yet, all that is
+// stored is dropped; if Redis does not take that either, it is left to its time to live.
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -121,6 +121,14 @@ func (c *Cache) Close() {
 	c.mu.Unlock()
 	c.end()
 	c.running.Wait()
+	c.mu.Lock()
+	owing := !c.undelivered.empty()
+	c.mu.Unlock()
+	if owing {
+		if err := c.renewEpoch(context.Background()); err != nil {
+			c.log.Warn("readers of other replicas may see stock from before the last changes for some minutes", "error", err)
+		}
+	}
 }
 
 // Ping reports whether the cache is in use and answers.

@@ -89,6 +89,10 @@ func (c *Cache) deliver() error {
 	default:
 		err = c.call(c.life, "ping", func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
 	}
+	if err == nil && !batch.everything {
+		// Others were cut off as well, and one that has ended cannot deliver any more what it owes.
+		err = c.renewEpoch(c.life)
+	}
 	if err != nil {
 		c.mu.Lock()
 		c.undelivered.merge(batch)

@@ -110,19 +110,35 @@ func testAdjust(t *testing.T, a administered) {
 
 func testCount(t *testing.T, a administered) {
 	p := a.Stock(t, 10)
-	count := func(n int64) inventoryapi.StockChange {
-		out, err := a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{Location: "near", Quantity: &n, Reason: "count"}, By)
+	counted := func(op uuid.UUID, n int64) inventoryapi.StockChange {
+		out, err := a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{OperationID: op, Location: "near", Quantity: &n, Reason: "count"}, By)
 		require.NoError(t, err)
 		return out
 	}
+	count := func(n int64) inventoryapi.StockChange { return counted(uuid.New(), n) }
 	require.EqualValues(t, -4, count(6).Quantity)
-	before := a.version(t, p)
-	same := count(6)
+	op := uuid.New()
+	same := counted(op, 6)
 	require.Zero(t, same.Quantity)
 	require.EqualValues(t, 6, same.Stock)
-	require.Equal(t, before, same.Version)
-	require.Equal(t, before, a.version(t, p), "a count that changes nothing leaves no trace")
-	require.EqualValues(t, -6, count(0).Quantity)
+	require.Equal(t, same.Version, a.version(t, p), "that it was right is in the ledger")
+	require.EqualValues(t, -2, count(4).Quantity)
+	again := counted(op, 6)
+	require.True(t, again.Replayed)
+	require.EqualValues(t, 6, again.Stock)
+	available, _ := a.Available(t, p)
+	require.EqualValues(t, 4, available, "a count that is sent again later is not another count")
+	require.EqualValues(t, -4, count(0).Quantity)
+
+	remove := inventoryapi.DeleteItemRequest{OperationID: uuid.New(), Reason: "closed"}
+	_, err := a.admin.DeleteItem(t.Context(), p, "near", remove, By)
+	require.NoError(t, err)
+	_, err = a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "near", Quantity: 50}, By)
+	require.NoError(t, err)
+	_, err = a.admin.DeleteItem(t.Context(), p, "near", remove, By)
+	require.NoError(t, err)
+	available, _ = a.Available(t, p)
+	require.EqualValues(t, 50, available, "a deletion that is sent again later takes nothing away")
 }
 
 func testAdjustRefused(t *testing.T, a administered) {

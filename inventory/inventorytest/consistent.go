@@ -85,7 +85,7 @@ var invariants = []invariant{
 		SELECT format('item %s, version %s: %s of %s, announced %s', l.item_id, l.version_after, l.kind, l.quantity, coalesce(o.quantity::text, 'not at all'))
 		FROM (
 			SELECT item_id, version_after, kind, sum(quantity_delta) AS quantity
-			FROM stock_ledger WHERE kind IN ('received', 'adjusted', 'transferred') GROUP BY 1, 2, 3
+			FROM stock_ledger WHERE kind IN ('received', 'adjusted', 'transferred') AND quantity_delta <> 0 GROUP BY 1, 2, 3
 		) l
 		JOIN items i USING (item_id)
 		JOIN locations p USING (location_id)

@@ -6,8 +6,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Adjust corrects the stock of an item, by a difference or to a count. It acts once per operation id;
-// a count that changes nothing leaves no trace.
+// Adjust corrects the stock of an item, by a difference or to a count. It acts once per operation id; a
+// count that finds the stock right is in the ledger too, so that sending it again later changes nothing.
 type Adjust struct {
 	OperationID   uuid.UUID
 	Place         Place
@@ -92,9 +92,6 @@ func (a Adjust) decide(b *Book) (any, error) {
 		return nil, err
 	}
 	n := a.change(it)
-	if n == 0 {
-		return b.unchanged(a.OperationID, it), nil
-	}
 	if err := checkChangeOf(it, n); err != nil {
 		return nil, err
 	}
@@ -120,7 +117,9 @@ func (a Adjust) made(e Entry) bool {
 // adjust writes a change that was checked.
 func (a Adjust) adjust(b *Book, it *Item, n int64) Entry {
 	e := b.record(it, Entry{OperationID: a.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: n, Actor: a.Actor, Reason: a.Reason})
-	b.noteItem(inventoryapi.EventAdjusted, e, a.CorrelationID)
+	if n != 0 {
+		b.noteItem(inventoryapi.EventAdjusted, e, a.CorrelationID)
+	}
 	return e
 }
 
@@ -133,7 +132,7 @@ func checkChangeOf(it *Item, n int64) error {
 		return inventoryapi.Errorf(inventoryapi.NegativeQuantity, "delta", "product %s has %d at %s; %d cannot be taken off", it.ProductID, it.Quantity, it.Location, -n)
 	case after < it.Reserved:
 		return tooFew(it, -n)
-	case after > MaxStock:
+	case n > 0 && after > MaxStock: // what came back may have filled it beyond, and must go out again
 		return stockFull("quantity")
 	}
 	return nil
@@ -172,12 +171,4 @@ func (b *Book) stockChange(e Entry, replayed bool) inventoryapi.StockChange {
 		out.Version = b.version(it.ProductID)
 	}
 	return out
-}
-
-// unchanged answers a request that had nothing to change.
-func (b *Book) unchanged(op uuid.UUID, it *Item) inventoryapi.StockChange {
-	return inventoryapi.StockChange{
-		OperationID: op, ProductID: it.ProductID, Location: it.Location, Stock: it.Quantity, ReservedStock: it.Reserved,
-		AvailableStock: it.Available(), Version: b.version(it.ProductID),
-	}
 }

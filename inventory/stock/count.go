@@ -61,8 +61,6 @@ func (c Count) decide(b *Book) (any, error) {
 		it.Deleted, it.changed = false, true
 		out.Outcome = inventoryapi.OutcomeCreated
 	}
-	if n != 0 {
-		c.adjust(b, it, n)
-	}
+	c.adjust(b, it, n)
 	return out, nil
 }

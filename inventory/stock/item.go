@@ -118,8 +118,8 @@ func (c CreateItem) decide(b *Book) (any, error) {
 }
 
 // DeleteItem ends the stock-keeping of a product at a location: what is left is written off, and the
-// item vanishes until stock arrives there again. It is refused while anything is reserved. It acts
-// once per operation id where it writes stock off; deleting what is deleted is a success.
+// item vanishes until stock arrives there again. It is refused while anything is reserved. It acts once
+// per operation id, also where there was nothing to write off; deleting what is deleted is a success.
 type DeleteItem struct {
 	OperationID   uuid.UUID
 	Place         Place
@@ -162,7 +162,7 @@ func (d DeleteItem) decide(b *Book) (any, error) {
 		_, err := b.find(d.Place, "location")
 		return nil, err
 	case it.Deleted:
-		return b.unchanged(d.OperationID, it), nil
+		return b.stockChange(b.record(it, d.entry(0)), false), nil
 	}
 	if err := d.Expect.check(b, it.ProductID); err != nil {
 		return nil, err
@@ -170,15 +170,16 @@ func (d DeleteItem) decide(b *Book) (any, error) {
 	if it.Reserved > 0 {
 		return nil, tooFew(it, it.Quantity)
 	}
-	out := b.unchanged(d.OperationID, it)
-	if it.Quantity > 0 {
-		e := b.record(it, Entry{OperationID: d.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: -it.Quantity, Actor: d.Actor, Reason: d.Reason})
+	e := b.record(it, d.entry(-it.Quantity))
+	if e.QuantityDelta != 0 {
 		b.noteItem(inventoryapi.EventAdjusted, e, d.CorrelationID)
-		out.Quantity, out.Stock, out.AvailableStock = e.QuantityDelta, 0, 0
 	}
-	it.Deleted, it.changed = true, true
-	out.Version = b.version(it.ProductID)
-	return out, nil
+	it.Deleted = true
+	return b.stockChange(e, false), nil
+}
+
+func (d DeleteItem) entry(delta int64) Entry {
+	return Entry{OperationID: d.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: delta, Actor: d.Actor, Reason: d.Reason}
 }
 
 // CheckActor refuses a name that nobody could be recorded under.

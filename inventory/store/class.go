@@ -29,7 +29,10 @@ var ErrFault = errors.New("a fault of ours")
 // Classify tells what to do about an error of Decide.
 func Classify(err error) Class {
 	var pg *pgconn.PgError
+	var connect *pgconn.ConnectError
 	switch {
+	case errors.As(err, &connect): // whatever the server gave as its reason
+		return Disconnected
 	case errors.Is(err, ErrVersionConflict), errors.Is(err, stock.ErrStale):
 		return Conflict
 	case errors.Is(err, ErrFault):
@@ -49,12 +52,13 @@ func Classify(err error) Class {
 		case "stock_ledger_operation_key":
 			return OperationTaken
 		}
-	case "0A000", "26000": // a prepared statement that no longer fits the schema, or is gone; see stalePlan
+	case "25006", "25P03": // read-only, as a server is that was demoted; idle for too long in a transaction
 		return Disconnected
-	case "57P01", "57P02", "57P03", "53300", "57014": // stopping, crashed, starting, too many connections, cancelled
+	case "0A000", "26000": // a prepared statement that no longer fits the schema, or is gone; see unusable
 		return Disconnected
 	}
-	if pg.Code[:2] == "08" { // connection exceptions
+	switch pg.Code[:2] { // connection, resources, intervention (stopping, starting, cancelled), system
+	case "08", "53", "57", "58":
 		return Disconnected
 	}
 	return Other
@@ -66,9 +70,9 @@ func ReservationExists(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == "reservations_pkey"
 }
 
-// stalePlan reports that a connection's prepared statements no longer fit the schema, as after a
-// migration, so that it must not be used again.
-func stalePlan(err error) bool {
+// unusable reports that a connection must not be used again: its prepared statements no longer fit the
+// schema, as after a migration, or its server only reads.
+func unusable(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "0A000" || pg.Code == "26000")
+	return errors.As(err, &pg) && (pg.Code == "0A000" || pg.Code == "26000" || pg.Code == "25006")
 }

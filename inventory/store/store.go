@@ -34,7 +34,7 @@ func (s *Store) Decide(ctx context.Context, reads stock.Reads, decide func(*stoc
 	}
 	defer t.end()
 	err = s.decide(ctx, t, reads, decide)
-	if stalePlan(err) {
+	if unusable(err) {
 		t.invalidate()
 	}
 	return err

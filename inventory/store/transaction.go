@@ -163,7 +163,7 @@ func (t *transaction) end() {
 	_ = raw.Exec(ctx, "rollback").Close()
 }
 
-// invalidate closes the connection where its prepared statements no longer fit the schema.
+// invalidate closes the connection, so that nobody uses it again.
 func (t *transaction) invalidate() { _ = t.conn.Conn().Close(t.ctx) }
 
 var errSent = errors.New("the statement was sent; its answer is read later")

@@ -6,6 +6,11 @@
 ALTER TABLE items ADD COLUMN deleted_at timestamptz;
 ALTER TABLE items ADD CONSTRAINT items_deleted_empty CHECK (deleted_at IS NULL OR (quantity = 0 AND reserved = 0));
 
+-- A count that finds the stock right is worth an entry: it says that somebody looked, and a repeat of it
+-- finds that it was done.
+ALTER TABLE stock_ledger DROP CONSTRAINT stock_ledger_changes_something,
+    ADD CONSTRAINT stock_ledger_changes_something CHECK (quantity_delta <> 0 OR reserved_delta <> 0 OR kind = 'adjusted');
+
 -- What became of an import's rows, so that a rerun sets no count a second time. The primary key is
 -- what a rerun asks by.
 CREATE TABLE stock_imports (
@@ -19,5 +24,7 @@ CREATE TABLE stock_imports (
 
 -- +goose Down
 DROP TABLE stock_imports;
+ALTER TABLE stock_ledger DROP CONSTRAINT stock_ledger_changes_something,
+    ADD CONSTRAINT stock_ledger_changes_something CHECK (quantity_delta <> 0 OR reserved_delta <> 0) NOT VALID;
 ALTER TABLE items DROP CONSTRAINT items_deleted_empty;
 ALTER TABLE items DROP COLUMN deleted_at;
