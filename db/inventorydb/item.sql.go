@@ -40,11 +40,11 @@ SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i
        i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i
 JOIN locations l USING (location_id)
-WHERE i.item_id IN (
+WHERE i.item_id = ANY (ARRAY(
     SELECT p.item_id FROM items p WHERE p.product_id = ANY ($1::uuid[])
-    UNION
+    UNION ALL
     SELECT rl.item_id FROM reservation_lines rl WHERE rl.reservation_id = ANY ($2::uuid[])
-)
+))
 ORDER BY i.item_id
 FOR NO KEY UPDATE OF i
 `
@@ -69,9 +69,10 @@ type LockItemsRow struct {
 
 // An item is the stock of one product at one location; available = quantity - reserved.
 // Locks the items of the given products and of the given reservations' lines, in id order, so that
-// two transactions never wait for each other; returns them as they are once locked. The sort runs
+// two transactions never wait for each other; returns them as they are once locked. The order is made
 // below the locking, which is what makes the order hold. FOR NO KEY UPDATE lets the foreign keys of
-// lines and ledger entries be checked meanwhile.
+// lines and ledger entries be checked meanwhile. The ids are an array and not a joined set, so that every
+// item is looked up by its key: a join may read all items instead, and a plan that was right for few stays.
 func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) ([]LockItemsRow, error) {
 	rows, err := db.Query(ctx, lockItems, arg.ProductIds, arg.ReservationIds)
 	if err != nil {

@@ -2,18 +2,19 @@
 
 -- name: LockItems :many
 -- Locks the items of the given products and of the given reservations' lines, in id order, so that
--- two transactions never wait for each other; returns them as they are once locked. The sort runs
+-- two transactions never wait for each other; returns them as they are once locked. The order is made
 -- below the locking, which is what makes the order hold. FOR NO KEY UPDATE lets the foreign keys of
--- lines and ledger entries be checked meanwhile.
+-- lines and ledger entries be checked meanwhile. The ids are an array and not a joined set, so that every
+-- item is looked up by its key: a join may read all items instead, and a plan that was right for few stays.
 SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version,
        i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i
 JOIN locations l USING (location_id)
-WHERE i.item_id IN (
+WHERE i.item_id = ANY (ARRAY(
     SELECT p.item_id FROM items p WHERE p.product_id = ANY (@product_ids::uuid[])
-    UNION
+    UNION ALL
     SELECT rl.item_id FROM reservation_lines rl WHERE rl.reservation_id = ANY (@reservation_ids::uuid[])
-)
+))
 ORDER BY i.item_id
 FOR NO KEY UPDATE OF i;
 
