@@ -103,6 +103,9 @@ func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location stri
 		}
 	}
 	out.Items, out.NextCursor = cut(rows, limit)
+	if out.ArchivedEntries, err = s.store.ArchivedEntries(ctx, productID, at); err != nil {
+		return out, unavailable(err)
+	}
 	return out, nil
 }
 

@@ -126,6 +126,8 @@ func (s *Service) GetReservation(ctx context.Context, id uuid.UUID) (inventoryap
 	}
 	out, found, err := s.store.GetReservation(ctx, id)
 	switch {
+	case errors.Is(err, inventoryapi.ReservationNotFound): // it was archived
+		return out, err
 	case err != nil:
 		return out, unavailable(err)
 	case !found:

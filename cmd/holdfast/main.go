@@ -46,7 +46,7 @@ func newRoot() *cobra.Command {
 		process("inventory", "Run the inventory service (port 8080).", inventory.Run),
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),
 		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).", sandboxserver.Run),
-		newMigrate(), newSeed(), newSync(), newToken(), newDeploy(), newVersion(),
+		newMigrate(), newSeed(), newSync(), newArchive(), newToken(), newDeploy(), newVersion(),
 	)
 	return root
 }

@@ -27,24 +27,45 @@ func (q *Queries) Clock(ctx context.Context, db DBTX) (time.Time, error) {
 
 const entriesOfOperations = `-- name: EntriesOfOperations :many
 
-SELECT ledger_id, operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger
-WHERE operation_id = ANY ($1::uuid[])
-ORDER BY operation_id, line, item_id
+SELECT e.operation_id, e.item_id, e.line, e.kind, e.quantity_delta, e.reserved_delta, e.quantity_after, e.reserved_after,
+       e.version_after, e.reservation_id, e.actor, e.reason
+FROM (
+    SELECT ledger_id, operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger l WHERE l.operation_id = ANY ($1::uuid[])
+    UNION ALL
+    SELECT ledger_id, operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM archive.stock_ledger a WHERE a.operation_id = ANY ($1::uuid[])
+) e
+ORDER BY e.operation_id, e.line, e.item_id
 `
+
+type EntriesOfOperationsRow struct {
+	OperationID   uuid.UUID
+	ItemID        int64
+	Line          int32
+	Kind          string
+	QuantityDelta int64
+	ReservedDelta int64
+	QuantityAfter int64
+	ReservedAfter int64
+	VersionAfter  int64
+	ReservationID *uuid.UUID
+	Actor         string
+	Reason        string
+}
 
 // The stock ledger holds every change of an item's counters, append-only; one operation has one
 // entry per item and line.
-func (q *Queries) EntriesOfOperations(ctx context.Context, db DBTX, operationIds []uuid.UUID) ([]StockLedger, error) {
+// In one statement, so that an entry on its way to the archive is seen once. What had no reservation may
+// be repeated at any time, and finds there what it did.
+func (q *Queries) EntriesOfOperations(ctx context.Context, db DBTX, operationIds []uuid.UUID) ([]EntriesOfOperationsRow, error) {
 	rows, err := db.Query(ctx, entriesOfOperations, operationIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []StockLedger{}
+	items := []EntriesOfOperationsRow{}
 	for rows.Next() {
-		var i StockLedger
+		var i EntriesOfOperationsRow
 		if err := rows.Scan(
-			&i.LedgerID,
 			&i.OperationID,
 			&i.ItemID,
 			&i.Line,
@@ -57,7 +78,6 @@ func (q *Queries) EntriesOfOperations(ctx context.Context, db DBTX, operationIds
 			&i.ReservationID,
 			&i.Actor,
 			&i.Reason,
-			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}

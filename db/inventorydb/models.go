@@ -10,6 +10,55 @@ import (
 	"github.com/google/uuid"
 )
 
+type ArchiveHorizon struct {
+	Name          string
+	DeletedBefore time.Time
+}
+
+type ArchiveReservation struct {
+	ReservationID    uuid.UUID
+	OwnerKind        string
+	OwnerID          uuid.UUID
+	Number           int32
+	RequestHash      []byte
+	Status           string
+	ExpiresAt        time.Time
+	WorkflowID       string
+	Version          int64
+	Actor            string
+	Reason           string
+	ReserveOperation uuid.UUID
+	ResolveOperation *uuid.UUID
+	CreatedAt        time.Time
+	ResolvedAt       *time.Time
+}
+
+type ArchiveReservationLine struct {
+	ReservationID uuid.UUID
+	LineNo        int32
+	ItemID        int64
+	Quantity      int64
+	Returned      int64
+	Open          bool
+}
+
+type ArchiveStockLedger struct {
+	LedgerID      int64
+	OperationID   uuid.UUID
+	ItemID        int64
+	Line          int32
+	Kind          string
+	QuantityDelta int64
+	ReservedDelta int64
+	QuantityAfter int64
+	ReservedAfter int64
+	VersionAfter  int64
+	ReservationID *uuid.UUID
+	Actor         string
+	Reason        string
+	CreatedAt     time.Time
+}
+
 type Item struct {
 	ItemID            int64
 	ProductID         uuid.UUID
@@ -22,6 +71,15 @@ type Item struct {
 	UpdatedAt         time.Time
 	DeletedAt         *time.Time
 	LowStock          bool
+}
+
+type LedgerBalance struct {
+	ItemID          int64
+	Entries         int64
+	Quantity        int64
+	Reserved        int64
+	ThroughLedgerID int64
+	ThroughVersion  int64
 }
 
 type Location struct {

@@ -279,8 +279,10 @@ type Item struct {
 
 // Ledger defines model for Ledger.
 type Ledger struct {
-	Items      []LedgerEntry `json:"items"`
-	NextCursor string        `json:"next_cursor,omitempty,omitzero"`
+	// ArchivedEntries How many entries, older than all of these, are in the archive and not listed here; absent where none is.
+	ArchivedEntries int64         `json:"archived_entries,omitempty,omitzero"`
+	Items           []LedgerEntry `json:"items"`
+	NextCursor      string        `json:"next_cursor,omitempty,omitzero"`
 }
 
 // LedgerEntry One change of an item's counters; append-only.
@@ -1015,12 +1017,18 @@ type ClientInterface interface {
 
 	// ReserveWithBody Reserve all lines, or none.
 	//
+	// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+	// one answers `reservation_not_found`, and the detail says that it is archived.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/reserve (the `Reserve` operationId).
 	ReserveWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Reserve Reserve all lines, or none.
+	//
+	// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+	// one answers `reservation_not_found`, and the detail says that it is archived.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1143,6 +1151,7 @@ type ClientInterface interface {
 
 	// ListLedger Every change of this product's stock, newest first.
 	//
+	// The oldest entries may have been moved to the archive (`holdfast archive`); `archived_entries` counts them.
 	// Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
@@ -1415,6 +1424,9 @@ func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReser
 
 // ReserveWithBody Reserve all lines, or none.
 //
+// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+// one answers `reservation_not_found`, and the detail says that it is archived.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/inventory/reserve (the `Reserve` operationId).
@@ -1431,6 +1443,9 @@ func (c *restClient) ReserveWithBody(ctx context.Context, contentType string, bo
 }
 
 // Reserve Reserve all lines, or none.
+//
+// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+// one answers `reservation_not_found`, and the detail says that it is archived.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1703,6 +1718,7 @@ func (c *restClient) ListHolds(ctx context.Context, productID openapi_types.UUID
 
 // ListLedger Every change of this product's stock, newest first.
 //
+// The oldest entries may have been moved to the archive (`holdfast archive`); `archived_entries` counts them.
 // Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
@@ -3376,12 +3392,18 @@ type ClientWithResponsesInterface interface {
 
 	// ReserveWithBodyWithResponse Reserve all lines, or none.
 	//
+	// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+	// one answers `reservation_not_found`, and the detail says that it is archived.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/inventory/reserve (the `Reserve` operationId).
 	ReserveWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReserveResponse, error)
 
 	// ReserveWithResponse Reserve all lines, or none.
+	//
+	// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+	// one answers `reservation_not_found`, and the detail says that it is archived.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3512,6 +3534,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListLedgerWithResponse Every change of this product's stock, newest first.
 	//
+	// The oldest entries may have been moved to the archive (`holdfast archive`); `archived_entries` counts them.
 	// Through the gateway: operators and admins.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4932,6 +4955,9 @@ func (c *ClientWithResponses) ListMostReservedWithResponse(ctx context.Context, 
 
 // ReserveWithBodyWithResponse Reserve all lines, or none.
 //
+// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+// one answers `reservation_not_found`, and the detail says that it is archived.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/inventory/reserve (the `Reserve` operationId).
@@ -4944,6 +4970,9 @@ func (c *ClientWithResponses) ReserveWithBodyWithResponse(ctx context.Context, c
 }
 
 // ReserveWithResponse Reserve all lines, or none.
+//
+// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
+// one answers `reservation_not_found`, and the detail says that it is archived.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5164,6 +5193,7 @@ func (c *ClientWithResponses) ListHoldsWithResponse(ctx context.Context, product
 
 // ListLedgerWithResponse Every change of this product's stock, newest first.
 //
+// The oldest entries may have been moved to the archive (`holdfast archive`); `archived_entries` counts them.
 // Through the gateway: operators and admins.
 //
 // Returns a wrapper object for the known response body format(s).

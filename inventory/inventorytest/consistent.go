@@ -17,7 +17,40 @@ import (
 // invariant is something that must hold; its query returns one text per violation.
 type invariant struct{ name, query string }
 
+// everything makes the queries see what was archived beside what was not, under the names of the tables. Events are
+// deleted once they are old: until then there is one for each change.
+const everything = `WITH
+	stock_ledger AS (SELECT * FROM public.stock_ledger UNION ALL SELECT * FROM archive.stock_ledger),
+	reservations AS (SELECT * FROM public.reservations UNION ALL SELECT * FROM archive.reservations),
+	reservation_lines AS (SELECT * FROM public.reservation_lines UNION ALL SELECT * FROM archive.reservation_lines),
+	announced AS (SELECT coalesce(max(deleted_before), '-infinity') AS since FROM archive.horizons WHERE name = 'outbox')`
+
 var invariants = []invariant{
+	{"counters equal their item's balance and its live entries", `
+		SELECT format('item %s: quantity %s, reserved %s, balance %s, %s and live entries %s, %s', i.item_id, i.quantity, i.reserved,
+			b.quantity, b.reserved, l.quantity, l.reserved)
+		FROM items i
+		LEFT JOIN ledger_balances b USING (item_id)
+		LEFT JOIN (SELECT item_id, sum(quantity_delta) AS quantity, sum(reserved_delta) AS reserved FROM public.stock_ledger GROUP BY 1) l USING (item_id)
+		WHERE i.quantity <> coalesce(b.quantity, 0) + coalesce(l.quantity, 0) OR i.reserved <> coalesce(b.reserved, 0) + coalesce(l.reserved, 0)`},
+	{"balances equal the sums of the archived entries, which are the oldest of their item", `
+		SELECT format('item %s: balance %s, %s of %s entries, archived %s, %s of %s', item_id, b.quantity, b.reserved, b.entries, a.quantity, a.reserved, a.entries)
+		FROM ledger_balances b
+		FULL JOIN (
+			SELECT item_id, count(*) AS entries, sum(quantity_delta) AS quantity, sum(reserved_delta) AS reserved,
+				max(ledger_id) AS last, max(version_after) AS version
+			FROM archive.stock_ledger GROUP BY 1
+		) a USING (item_id)
+		WHERE (b.entries, b.quantity, b.reserved, b.through_ledger_id, b.through_version) IS DISTINCT FROM (a.entries, a.quantity, a.reserved, a.last, a.version)
+			OR EXISTS (SELECT 1 FROM public.stock_ledger s WHERE s.item_id = b.item_id AND s.ledger_id <= b.through_ledger_id)`},
+	{"nothing is in the archive and outside of it", `
+		SELECT format('reservation %s', r.reservation_id) FROM public.reservations r
+		WHERE EXISTS (SELECT 1 FROM archive.reservations a WHERE a.reservation_id = r.reservation_id)
+			OR EXISTS (SELECT 1 FROM archive.reservation_lines a WHERE a.reservation_id = r.reservation_id)
+			OR EXISTS (SELECT 1 FROM archive.stock_ledger a WHERE a.reservation_id = r.reservation_id)
+		UNION ALL
+		SELECT format('line %s of reservation %s', l.line_no, l.reservation_id) FROM public.reservation_lines l
+		WHERE NOT EXISTS (SELECT 1 FROM public.reservations r WHERE r.reservation_id = l.reservation_id)`},
 	{"counters equal the ledger's sums", `
 		SELECT format('item %s: quantity %s, reserved %s, ledger %s, %s', i.item_id, i.quantity, i.reserved,
 			coalesce(sum(l.quantity_delta), 0), coalesce(sum(l.reserved_delta), 0))
@@ -43,7 +76,7 @@ var invariants = []invariant{
 		FROM reservations r
 		JOIN reservation_lines rl USING (reservation_id)
 		LEFT JOIN stock_ledger l ON l.reservation_id = r.reservation_id AND l.line = rl.line_no AND l.item_id = rl.item_id
-		GROUP BY r.reservation_id, rl.line_no, rl.item_id, rl.quantity, rl.returned
+		GROUP BY r.reservation_id, r.status, rl.line_no, rl.item_id, rl.quantity, rl.returned
 		HAVING count(*) FILTER (WHERE l.kind = 'reserved') <> 1
 			OR count(*) FILTER (WHERE l.kind IN ('confirmed', 'released', 'expired')) <> (r.status <> 'pending')::int
 			OR count(*) FILTER (WHERE l.kind = r.status) <> (r.status <> 'pending')::int
@@ -68,8 +101,14 @@ var invariants = []invariant{
 	{"each change of a reservation is announced once", `
 		SELECT format('reservation %s: %s operations with entries, %s events', r.reservation_id, l.n, coalesce(o.n, 0))
 		FROM reservations r
-		JOIN (SELECT reservation_id, count(DISTINCT operation_id) AS n FROM stock_ledger WHERE reservation_id IS NOT NULL GROUP BY 1) l USING (reservation_id)
-		LEFT JOIN (SELECT aggregate_id, count(*) AS n FROM outbox WHERE aggregate_type = 'reservation' GROUP BY 1) o ON o.aggregate_id = r.reservation_id
+		JOIN (
+			SELECT reservation_id, count(DISTINCT operation_id) AS n
+			FROM stock_ledger, announced WHERE reservation_id IS NOT NULL AND created_at >= since GROUP BY 1
+		) l USING (reservation_id)
+		LEFT JOIN (
+			SELECT aggregate_id, count(*) AS n
+			FROM outbox, announced WHERE aggregate_type = 'reservation' AND created_at >= since GROUP BY 1
+		) o ON o.aggregate_id = r.reservation_id
 		WHERE l.n <> coalesce(o.n, 0)`},
 	{"deleted items are empty", `
 		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
@@ -85,7 +124,7 @@ var invariants = []invariant{
 		SELECT format('item %s, version %s: %s of %s, announced %s', l.item_id, l.version_after, l.kind, l.quantity, coalesce(o.quantity::text, 'not at all'))
 		FROM (
 			SELECT item_id, version_after, kind, sum(quantity_delta) AS quantity
-			FROM stock_ledger WHERE kind IN ('received', 'adjusted', 'transferred') AND quantity_delta <> 0 GROUP BY 1, 2, 3
+			FROM stock_ledger, announced WHERE kind IN ('received', 'adjusted', 'transferred') AND quantity_delta <> 0 AND created_at >= since GROUP BY 1, 2, 3
 		) l
 		JOIN items i USING (item_id)
 		JOIN locations p USING (location_id)
@@ -117,7 +156,7 @@ func Inconsistencies(ctx context.Context, pool *pgxpool.Pool) ([]string, error) 
 	defer func() { _ = tx.Rollback(ctx) }()
 	var faults []string
 	for _, i := range invariants {
-		rows, err := tx.Query(ctx, i.query)
+		rows, err := tx.Query(ctx, everything+i.query)
 		if err != nil {
 			return nil, fmt.Errorf("check that %s: %w", i.name, err)
 		}

@@ -170,6 +170,7 @@ type Book struct {
 	written      []Entry
 	events       []Event
 	itemChanges  map[itemChangeKey]*itemChange
+	archived     map[uuid.UUID]Archived
 }
 
 // NewBook takes over what was read. The time must be the database's, read after every lock was held:

@@ -82,6 +82,9 @@ func (r Reserve) decide(b *Book) (any, error) {
 	if held := b.reservations[r.in.ReservationID]; held != nil {
 		return r.again(b, held)
 	}
+	if a, ok := b.archived[r.in.ReservationID]; ok {
+		return nil, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: a.ID, Status: a.Status}
+	}
 	if other, ok := b.owners[r.owner()]; ok {
 		return nil, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
 			"%s %s has reservation %s under number %d", r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)

@@ -23,6 +23,9 @@ func (r resolution) Reads(reads *Reads) { reads.Reservations = append(reads.Rese
 func (r resolution) find(b *Book) (*Reservation, error) {
 	held := b.reservations[r.id]
 	if held == nil {
+		if a, ok := b.archived[r.id]; ok {
+			return nil, a.NotFound()
+		}
 		return nil, inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id", "there is no reservation %s", r.id)
 	}
 	return held, nil
@@ -152,7 +155,7 @@ func (r Release) Reads(reads *Reads) {
 func (r Release) decide(b *Book) (any, error) {
 	held := b.reservations[r.id]
 	if held == nil {
-		if r.owner == (Owner{}) {
+		if _, archived := b.archived[r.id]; archived || r.owner == (Owner{}) {
 			return r.find(b)
 		}
 		return r.plantTombstone(b)

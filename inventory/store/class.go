@@ -47,7 +47,7 @@ func Classify(err error) Class {
 		return Blocked
 	case "23505":
 		switch pg.ConstraintName {
-		case "reservations_pkey", "reservations_owner_key", "items_product_location_key":
+		case "reservations_pkey", "archived_reservations_pkey", "reservations_owner_key", "items_product_location_key":
 			return Conflict // somebody wrote it between our read and our write
 		case "stock_ledger_operation_key":
 			return OperationTaken
@@ -64,10 +64,11 @@ func Classify(err error) Class {
 	return Other
 }
 
-// ReservationExists reports that a reservation was to be made whose id there is already.
+// ReservationExists reports that a reservation was to be made whose id there is already, or was before it
+// was archived.
 func ReservationExists(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == "reservations_pkey"
+	return errors.As(err, &pg) && pg.Code == "23505" && (pg.ConstraintName == "reservations_pkey" || pg.ConstraintName == "archived_reservations_pkey")
 }
 
 // unusable reports that a connection must not be used again: its prepared statements no longer fit the

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -26,6 +27,8 @@ var scanned = map[string]string{
 	"AllowReset":           "reads no table; only the reset of example data",
 	"WipeInventory":        "only the reset of example data",
 	"CountPending":         "only the reset of example data",
+	"DeleteImports":        "there are as many as files were imported, and the archive asks once a day",
+	"CountImports":         "there are as many as files were imported, and the archive asks once a day",
 }
 
 // page is how many rows the lists are asked for.
@@ -43,6 +46,7 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 	times := slices.Repeat([]time.Time{f.now}, n)
 	const all = math.MaxInt32
 	return map[string]func(context.Context, q, db) error{
+		"LocationExists":  func(ctx context.Context, q q, db db) error { _, err := q.LocationExists(ctx, db, "l1"); return err },
 		"Clock":           func(ctx context.Context, q q, db db) error { _, err := q.Clock(ctx, db); return err },
 		"BoundStatistics": func(ctx context.Context, q q, db db) error { return q.BoundStatistics(ctx, db, "1000") },
 		"LockItems": func(ctx context.Context, q q, db db) error {
@@ -63,8 +67,7 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 		"UpsertLocations": func(ctx context.Context, q q, db db) error {
 			return q.UpsertLocations(ctx, db, inventorydb.UpsertLocationsParams{Codes: []string{"x"}, Names: []string{"x"}, Priorities: []int32{1}})
 		},
-		"LocationExists": func(ctx context.Context, q q, db db) error { _, err := q.LocationExists(ctx, db, "l1"); return err },
-		"Locations":      func(ctx context.Context, q q, db db) error { _, err := q.Locations(ctx, db); return err },
+		"Locations": func(ctx context.Context, q q, db db) error { _, err := q.Locations(ctx, db); return err },
 		"GetImport": func(ctx context.Context, q q, db db) error {
 			_, err := q.GetImport(ctx, db, f.operations[0])
 			return err
@@ -167,7 +170,9 @@ func TestPlans(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) }()
-	calls := planned(fill(t, conn))
+	made := fill(t, conn)
+	calls := planned(made)
+	maps.Copy(calls, plannedArchive(made))
 	queries := inventorydb.New()
 	for _, name := range methods(queries) {
 		if reason := scanned[name]; reason != "" {

@@ -17,6 +17,7 @@ import (
 func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
 
 // GetReservation returns a reservation with its lines' present stock; found is false when there is none.
+// One that was archived is refused as stock.Archived says.
 func (s *Store) GetReservation(ctx context.Context, id uuid.UUID) (out inventoryapi.Reservation, found bool, err error) {
 	// One snapshot for both statements, so that lines and status belong together.
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
@@ -26,7 +27,7 @@ func (s *Store) GetReservation(ctx context.Context, id uuid.UUID) (out inventory
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	row, err := s.q.GetReservation(ctx, tx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return out, false, nil
+		return out, false, s.whetherArchived(ctx, tx, id)
 	}
 	if err != nil {
 		return out, false, fmt.Errorf("read reservation %s: %w", id, err)

@@ -17,6 +17,7 @@ type view struct {
 	items        []stock.Item
 	reservations []stock.Reservation
 	entries      []stock.Entry
+	archived     []stock.Archived
 	now          time.Time
 }
 
@@ -34,6 +35,9 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if len(reads.Reservations)+len(reads.Reserves)+len(reads.Owners) > 0 {
 		t.send(s.lockReservations(ctx, v, reads))
 	}
+	if len(reads.Reserves) > 0 { // after the locks: what went to the archive while they were waited for is there
+		t.send(s.archived(ctx, v, reads.Reserves))
+	}
 	var lines []inventorydb.LinesOfReservationsRow
 	if len(reads.Reservations) > 0 {
 		t.send(s.lines(ctx, &lines, reads.Reservations))
@@ -48,7 +52,12 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if err := t.sync(); err != nil {
 		return nil, err
 	}
-	if again, operations := v.repeated(reads); len(again)+len(operations) > 0 {
+	again, operations := v.repeated(reads)
+	missing := v.missing(reads.Reservations)
+	if len(again)+len(operations)+len(missing) > 0 {
+		if len(missing) > 0 {
+			t.send(s.archived(ctx, v, missing))
+		}
 		if len(again) > 0 {
 			t.send(s.lines(ctx, &lines, again))
 		}
@@ -60,7 +69,9 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 		}
 	}
 	v.attach(lines)
-	return stock.NewBook(v.now.UTC(), v.items, v.reservations, v.entries), nil
+	book := stock.NewBook(v.now.UTC(), v.items, v.reservations, v.entries)
+	book.NoteArchived(v.archived)
+	return book, nil
 }
 
 // repeated names the reservations whose lines, and the operations whose entries, hold answers to be
@@ -200,7 +211,7 @@ func reservationOf(r inventorydb.Reservation) stock.Reservation {
 	return out
 }
 
-func entryOf(e inventorydb.StockLedger) stock.Entry {
+func entryOf(e inventorydb.EntriesOfOperationsRow) stock.Entry {
 	out := stock.Entry{
 		OperationID: e.OperationID, ItemID: e.ItemID, Line: int(e.Line), Kind: stock.Kind(e.Kind),
 		QuantityDelta: e.QuantityDelta, ReservedDelta: e.ReservedDelta, QuantityAfter: e.QuantityAfter,

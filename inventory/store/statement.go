@@ -57,6 +57,7 @@ func transactional(q *inventorydb.Queries) []string {
 	_ = q.EnsureItems(ctx, r, inventorydb.EnsureItemsParams{})
 	_, _ = q.LockItems(ctx, r, inventorydb.LockItemsParams{})
 	_, _ = q.LockReservations(ctx, r, inventorydb.LockReservationsParams{})
+	_, _ = q.ArchivedReservations(ctx, r, nil)
 	_, _ = q.LinesOfReservations(ctx, r, nil)
 	_, _ = q.EntriesOfOperations(ctx, r, nil)
 	_, _ = q.Clock(ctx, r)

@@ -2,9 +2,16 @@
 -- entry per item and line.
 
 -- name: EntriesOfOperations :many
-SELECT * FROM stock_ledger
-WHERE operation_id = ANY (@operation_ids::uuid[])
-ORDER BY operation_id, line, item_id;
+-- In one statement, so that an entry on its way to the archive is seen once. What had no reservation may
+-- be repeated at any time, and finds there what it did.
+SELECT e.operation_id, e.item_id, e.line, e.kind, e.quantity_delta, e.reserved_delta, e.quantity_after, e.reserved_after,
+       e.version_after, e.reservation_id, e.actor, e.reason
+FROM (
+    SELECT * FROM stock_ledger l WHERE l.operation_id = ANY (@operation_ids::uuid[])
+    UNION ALL
+    SELECT * FROM archive.stock_ledger a WHERE a.operation_id = ANY (@operation_ids::uuid[])
+) e
+ORDER BY e.operation_id, e.line, e.item_id;
 
 -- name: InsertEntries :execrows
 INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after,

@@ -6,7 +6,8 @@ SELECT set_config('holdfast.reset', 'on', true);
 
 -- name: WipeInventory :exec
 -- CASCADE takes along whatever else refers to an item or a reservation.
-TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, outbox, processed_events CASCADE;
+TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, outbox, processed_events,
+    ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE;
 
 -- name: CountPending :one
 -- Reservations that hold stock, beside the given ones. It reads them all; nobody but the reset asks.

@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/inventorydb"
+)
+
+// Cutoffs are the moments before which something must lie to be archived, or deleted, by the
+// database's clock.
+type Cutoffs struct {
+	Finished  time.Time // released and expired reservations, tombstones, and entries of the ledger
+	Confirmed time.Time // confirmed reservations
+	Events    time.Time // published events, and the inbox
+	Imports   time.Time // what became of the rows of an import
+}
+
+// Range is a part of a table: its pages, or the ids of items, from the first up to before the last.
+type Range struct{ From, To int64 }
+
+// Moved counts rows.
+type Moved struct {
+	Confirmed, Released, Expired, Tombstones int64 // reservations
+	Lines                                    int64
+	Entries                                  int64 // of the ledger
+	Events, Processed, Imports               int64 // deleted
+}
+
+// Reservations is how many reservations of any kind there are.
+func (m Moved) Reservations() int64 { return m.Confirmed + m.Released + m.Expired + m.Tombstones }
+
+// Rows is how many rows of any kind there are.
+func (m Moved) Rows() int64 {
+	return m.Reservations() + m.Lines + m.Entries + m.Events + m.Processed + m.Imports
+}
+
+// Add returns the sum.
+func (m Moved) Add(n Moved) Moved {
+	return Moved{
+		m.Confirmed + n.Confirmed, m.Released + n.Released, m.Expired + n.Expired, m.Tombstones + n.Tombstones,
+		m.Lines + n.Lines, m.Entries + n.Entries, m.Events + n.Events, m.Processed + n.Processed, m.Imports + n.Imports,
+	}
+}
+
+// Extent says how far the tables reach that are archived range by range.
+type Extent struct{ Reservations, Events, Processed, Items Range }
+
+// Extent reads it, with the database's clock.
+func (s *Store) Extent(ctx context.Context) (e Extent, now time.Time, err error) {
+	p, err := s.q.Pages(ctx, s.pool)
+	if err == nil {
+		now, err = s.q.Clock(ctx, s.pool)
+	}
+	if err != nil {
+		return e, now, fmt.Errorf("measure the tables: %w", err)
+	}
+	return Extent{
+		Reservations: Range{0, int64(p.Reservations)}, Events: Range{0, int64(p.Outbox)},
+		Processed: Range{0, int64(p.ProcessedEvents)}, Items: Range{1, p.LastItem + 1},
+	}, now, nil
+}
+
+// batch runs one transaction of the archive. It is complete in itself: whatever ends the process
+// before or after it leaves a state from which the next run goes on.
+func (s *Store) batch(ctx context.Context, what string, work func(pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := s.q.BeginArchiving(ctx, tx); err != nil {
+			return err
+		}
+		return work(tx)
+	})
+	if err != nil {
+		return fmt.Errorf("archive %s: %w", what, err)
+	}
+	return nil
+}
+
+// ArchiveReservations moves up to most finished reservations that lie on some pages, with their lines.
+func (s *Store) ArchiveReservations(ctx context.Context, c Cutoffs, pages Range, most int) (m Moved, err error) {
+	err = s.batch(ctx, "reservations", func(tx pgx.Tx) error {
+		ids, err := s.q.PickReservations(ctx, tx, inventorydb.PickReservationsParams{
+			FromPage: pages.From, ToPage: pages.To, ConfirmedBefore: c.Confirmed, FinishedBefore: c.Finished, Most: size(most),
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		copied, err := s.q.CopyReservations(ctx, tx, ids)
+		if err != nil {
+			return err
+		}
+		for _, r := range copied {
+			switch {
+			case r.Tombstone:
+				m.Tombstones++
+			case r.Status == "confirmed":
+				m.Confirmed++
+			case r.Status == "released":
+				m.Released++
+			default:
+				m.Expired++
+			}
+		}
+		if m.Lines, err = s.q.CopyReservationLines(ctx, tx, ids); err != nil {
+			return err
+		}
+		return s.leave(ctx, tx, ids, m)
+	})
+	if err != nil {
+		return Moved{}, err
+	}
+	return m, nil
+}
+
+// leave deletes what was copied. The database checks that it is in the archive as it is; the counts
+// check the statements.
+func (s *Store) leave(ctx context.Context, tx pgx.Tx, ids []uuid.UUID, m Moved) error {
+	lines, err := s.q.DeleteReservationLines(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	reservations, err := s.q.DeleteReservations(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	if lines != m.Lines || reservations != m.Reservations() || reservations != int64(len(ids)) {
+		return fmt.Errorf("%d reservations with %d lines were copied, %d with %d deleted", m.Reservations(), m.Lines, reservations, lines)
+	}
+	return nil
+}
+
+// ArchiveEntries moves up to most entries of the items in a range: of each the oldest, up to the first
+// that is young or about a reservation that is not archived. It returns where to go on, which is the
+// range's end where nothing is left in it. The database adds the entries to their items' balances.
+func (s *Store) ArchiveEntries(ctx context.Context, c Cutoffs, items Range, most int) (m Moved, next int64, err error) {
+	next = items.To
+	err = s.batch(ctx, "the ledger", func(tx pgx.Tx) error {
+		rows, err := s.q.CopyEntries(ctx, tx, inventorydb.CopyEntriesParams{
+			AfterItem: items.From - 1, LastItem: items.To - 1, Most: size(most), FinishedBefore: c.Finished,
+		})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		var gone inventorydb.DeleteEntriesParams
+		last := int64(0)
+		for _, r := range rows {
+			gone.ItemIds = append(gone.ItemIds, r.ItemID)
+			gone.LedgerIds = append(gone.LedgerIds, r.LedgerID)
+			last = max(last, r.ItemID)
+		}
+		deleted, err := s.q.DeleteEntries(ctx, tx, gone)
+		if err != nil {
+			return err
+		}
+		if deleted != int64(len(rows)) {
+			return fmt.Errorf("%d entries were copied, %d deleted", len(rows), deleted)
+		}
+		if m.Entries = deleted; len(rows) == most {
+			next = last // it may have more
+		}
+		return nil
+	})
+	if err != nil {
+		return Moved{}, items.From, err
+	}
+	return m, next, nil
+}
+
+// DeleteEvents deletes up to most published events that lie on some pages.
+func (s *Store) DeleteEvents(ctx context.Context, c Cutoffs, pages Range, most int) (m Moved, err error) {
+	err = s.batch(ctx, "events", func(tx pgx.Tx) error {
+		m.Events, err = s.q.DeletePublishedEvents(ctx, tx, inventorydb.DeletePublishedEventsParams{FromPage: pages.From, ToPage: pages.To, Before: c.Events, Most: size(most)})
+		return s.moveHorizon(ctx, tx, err, "outbox", m.Events, c.Events)
+	})
+	return m, err
+}
+
+// DeleteProcessed deletes up to most rows of the inbox that lie on some pages.
+func (s *Store) DeleteProcessed(ctx context.Context, c Cutoffs, pages Range, most int) (m Moved, err error) {
+	err = s.batch(ctx, "processed events", func(tx pgx.Tx) error {
+		m.Processed, err = s.q.DeleteProcessedEvents(ctx, tx, inventorydb.DeleteProcessedEventsParams{FromPage: pages.From, ToPage: pages.To, Before: c.Events, Most: size(most)})
+		return s.moveHorizon(ctx, tx, err, "processed_events", m.Processed, c.Events)
+	})
+	return m, err
+}
+
+// DeleteImports deletes up to most records of imports.
+func (s *Store) DeleteImports(ctx context.Context, c Cutoffs, most int) (m Moved, err error) {
+	err = s.batch(ctx, "imports", func(tx pgx.Tx) error {
+		m.Imports, err = s.q.DeleteImports(ctx, tx, inventorydb.DeleteImportsParams{Before: c.Imports, Most: size(most)})
+		return s.moveHorizon(ctx, tx, err, "stock_imports", m.Imports, c.Imports)
+	})
+	return m, err
+}
+
+func (s *Store) moveHorizon(ctx context.Context, tx pgx.Tx, err error, name string, deleted int64, before time.Time) error {
+	if err != nil || deleted == 0 {
+		return err
+	}
+	return s.q.MoveHorizon(ctx, tx, inventorydb.MoveHorizonParams{Name: name, DeletedBefore: before})
+}
