@@ -71,6 +71,9 @@ func inventoryAt(t *testing.T, version int64) (url string, p *goose.Provider, co
 		}
 	}
 	for table := range columnsOf(t, conn) {
+		if table == "ledger_balances" {
+			continue // the archive's trigger alone writes it; inventory's TestArchiveGoesBack takes it down and up
+		}
 		var filled bool
 		require.NoError(t, conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM "+pgx.Identifier{table}.Sanitize()+")").Scan(&filled))
 		require.True(t, filled, "version %d has table %s: add rows of it", version, table)
