@@ -21,14 +21,14 @@ import (
 // In the end it looks at everything once more, through a replica of its own.
 func (h *historian) close(t *testing.T, last replica) {
 	traces, ends := h.traces(t)
-	open := h.openExtensions(t)
+	extended := h.extensions(t)
 	h.mu.Lock()
 	end := h.now()
 	needless := h.needless()
 	h.history = slices.DeleteFunc(h.history, func(o porcupine.Operation) bool {
 		a := o.Input.(action)
 		if a.kind == "extend" {
-			return o.Output.(result).unknown && !open[a.i]
+			return o.Output.(result).unknown && !extended(a)
 		}
 		return o.Output.(result).unknown && (!traces[a.op] || needless(o))
 	})
@@ -77,10 +77,11 @@ func (h *historian) traces(t *testing.T) (all, ends map[uuid.UUID]bool) {
 	return all, collect[uuid.UUID](t, h.pool, "SELECT resolve_operation FROM reservations WHERE status <> 'pending'")
 }
 
-// openExtensions are the reservations that were extended more often than somebody was told. The books do
-// not name extensions, but each raises the version.
-func (h *historian) openExtensions(t *testing.T) (open [shelfHolds]bool) {
-	told := map[int64]bool{}
+// extensions tells which attempts to extend may have done something. The books do not name extensions, but
+// each raises the version, and nobody else asks for the same deadline: where as many deadlines were
+// confirmed as there were extensions, it was by an attempt at one of these.
+func (h *historian) extensions(t *testing.T) func(action) bool {
+	told, open := map[int64]bool{}, [shelfHolds]bool{}
 	for _, o := range h.history {
 		if a := o.Input.(action); a.kind == "extend" && o.Output.(result).deadline == a.at {
 			told[a.at] = true
@@ -92,15 +93,15 @@ func (h *historian) openExtensions(t *testing.T) (open [shelfHolds]bool) {
 		if !errors.Is(err, pgx.ErrNoRows) {
 			require.NoError(t, err)
 		}
+		confirmed := map[int64]bool{}
 		for _, o := range h.history {
 			if a := o.Input.(action); a.kind == "extend" && a.i == i && told[a.at] {
-				delete(told, a.at) // once, however often it was asked for
-				extended--
+				confirmed[a.at] = true
 			}
 		}
-		open[i] = extended > 0
+		open[i] = extended > len(confirmed)
 	}
-	return open
+	return func(a action) bool { return told[a.at] || open[a.i] }
 }
 
 func collect[T comparable](t *testing.T, pool *pgxpool.Pool, sql string) map[T]bool {
