@@ -82,7 +82,7 @@ func reserveRefusal(err error, id uuid.UUID) error {
 func (a *InventoryActivities) ExtendReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Extend(ctx, id, inventoryapi.ExtendRequest{ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: in.Reason})
+	res, err := a.inventory.Extend(ctx, id, inventoryapi.ExtendRequest{ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: recordable(in.Reason)})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("extend", id, err)
 	}
@@ -93,7 +93,7 @@ func (a *InventoryActivities) ExtendReservation(ctx context.Context, in orderflo
 func (a *InventoryActivities) ConfirmReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Confirm(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: in.Reason})
+	res, err := a.inventory.Confirm(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: recordable(in.Reason)})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("confirm", id, err)
 	}
@@ -106,7 +106,7 @@ func (a *InventoryActivities) ReleaseStock(ctx context.Context, in orderflow.Res
 	ctx = correlation.With(ctx, in.CorrelationID)
 	ref, id := in.Reservation, reservationID(in.Reservation)
 	res, err := a.inventory.Release(ctx, id, inventoryapi.ReleaseRequest{
-		OperationID: operation(id, orderflow.ReleaseStock), Actor: in.Actor, Reason: in.Reason,
+		OperationID: operation(id, orderflow.ReleaseStock), Actor: in.Actor, Reason: recordable(in.Reason),
 		OwnerKind: inventoryapi.OwnerKind(ref.OwnerKind), OwnerID: ref.OwnerID, Number: ref.Number, WorkflowID: ref.WorkflowID,
 	})
 	return ended(id, string(res.Status), "release", err)
@@ -117,7 +117,7 @@ func (a *InventoryActivities) ReleaseStock(ctx context.Context, in orderflow.Res
 func (a *InventoryActivities) ExpireReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: in.Reason})
+	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: recordable(in.Reason)})
 	return ended(id, string(res.Status), "expire", err)
 }
 
@@ -125,7 +125,7 @@ func (a *InventoryActivities) ExpireReservation(ctx context.Context, in orderflo
 func (a *InventoryActivities) ReturnStock(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Return(ctx, id, inventoryapi.ReturnRequest{OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: in.Reason})
+	res, err := a.inventory.Return(ctx, id, inventoryapi.ReturnRequest{OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: recordable(in.Reason)})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("return", id, err)
 	}
