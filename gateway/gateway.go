@@ -185,11 +185,11 @@ func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 	}
 }
 
-func upstreamProblem(ctx context.Context, err error, timeout time.Duration) *problem.Problem {
+func upstreamProblem(ctx context.Context, err error, timeout time.Duration) error {
 	var size *http.MaxBytesError
 	switch {
 	case errors.As(err, &size):
-		return problem.Common.New(problem.BodyTooLarge, "the body may have at most %d bytes", size.Limit)
+		return size
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; send the request again with the same Idempotency-Key", timeout)
 	}

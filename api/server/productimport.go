@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -31,10 +30,6 @@ func (h *handlers) ImportProducts(c *gin.Context, params orderapi.ImportProducts
 	}
 	file, err := readImport(c.Request.Body)
 	if err != nil {
-		var size *http.MaxBytesError
-		if errors.As(err, &size) {
-			err = httpx.TooLarge(size.Limit)
-		}
 		httpx.Fail(c, err)
 		return
 	}

@@ -25,7 +25,8 @@ type Problemer interface {
 }
 
 // Fail ends the request with a problem document made from err: a *problem.Problem or a Problemer
-// anywhere in its chain, a deadline as 503, anything else as a 500 whose cause only the log sees.
+// anywhere in its chain, a body over its limit as 413, a deadline as 503, anything else as a 500 whose
+// cause only the log sees.
 func Fail(c *gin.Context, err error) {
 	ctx := c.Request.Context()
 	p := asProblem(ctx, err)
@@ -50,7 +51,10 @@ func Fail(c *gin.Context, err error) {
 func asProblem(ctx context.Context, err error) *problem.Problem {
 	var p *problem.Problem
 	var typed Problemer
+	var size *http.MaxBytesError
 	switch {
+	case errors.As(err, &size):
+		return problem.Common.New(problem.BodyTooLarge, "the body may have at most %d bytes", size.Limit)
 	case errors.As(err, &p):
 		answer := *p // the error may be shared; the correlation id is this request's
 		return &answer
@@ -80,20 +84,17 @@ func DecodeJSON(c *gin.Context, dst any) error {
 		return problem.Invalid(path, "the character U+0000 is not allowed")
 	}
 	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
-		if p := bodyLimitProblem(err); p != nil {
-			return p
+		if tooLarge(err) {
+			return err
 		}
 		return problem.Invalid("", "the body must be one JSON value and nothing after it")
 	}
 	return nil
 }
 
-func bodyLimitProblem(err error) *problem.Problem {
+func tooLarge(err error) bool {
 	var size *http.MaxBytesError
-	if errors.As(err, &size) {
-		return TooLarge(size.Limit)
-	}
-	return nil
+	return errors.As(err, &size)
 }
 
 // decodeProblem names what is wrong with raw, which does not fit t. The decoder does not say where a
@@ -101,10 +102,9 @@ func bodyLimitProblem(err error) *problem.Problem {
 func decodeProblem(err error, raw []byte, t reflect.Type) error {
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
-	if p := bodyLimitProblem(err); p != nil {
-		return p
-	}
 	switch {
+	case tooLarge(err):
+		return err
 	case errors.Is(err, io.EOF):
 		return problem.Invalid("", "the body is empty; a JSON object is required")
 	case errors.As(err, &syntax):

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -144,10 +145,13 @@ func limitBody(usual int64, larger map[string]int64) gin.HandlerFunc {
 		limit := max(usual, larger[c.FullPath()])
 		if c.Request.ContentLength > limit {
 			// Many clients read the answer only after they have sent all; so much of it is taken in. What
-			// is left after that is not read, so the connection cannot be used again.
-			_, _ = io.CopyN(io.Discard, c.Request.Body, max(maxDrain, 2*limit))
+			// is left after that is not read, so the connection cannot be used again. Whoever asks first
+			// (RFC 9110, 10.1.1) is told before sending anything: to read would be to say "continue".
+			if !strings.EqualFold(c.GetHeader("Expect"), "100-continue") {
+				_, _ = io.CopyN(io.Discard, c.Request.Body, max(maxDrain, 2*limit))
+			}
 			c.Header("Connection", "close")
-			Fail(c, TooLarge(limit))
+			Fail(c, &http.MaxBytesError{Limit: limit})
 			return
 		}
 		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
@@ -157,8 +161,3 @@ func limitBody(usual int64, larger map[string]int64) gin.HandlerFunc {
 
 // maxDrain bounds, in bytes, what is read of a body that is refused for its size, where twice the limit is not more.
 const maxDrain = 4 << 20
-
-// TooLarge is the problem of a body that has more than limit bytes.
-func TooLarge(limit int64) *problem.Problem {
-	return problem.Common.New(problem.BodyTooLarge, "the body may have at most %d bytes", limit)
-}

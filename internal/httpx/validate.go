@@ -84,11 +84,11 @@ func bodyType(body *openapi3.RequestBody) string {
 	return jsonType
 }
 
-func specProblem(c *gin.Context, err error) *problem.Problem {
+func specProblem(c *gin.Context, err error) error {
 	var request *openapi3filter.RequestError
 	var schema *openapi3.SchemaError
-	if p := bodyLimitProblem(err); p != nil {
-		return p
+	if tooLarge(err) {
+		return err
 	}
 	if !errors.As(err, &request) {
 		return problem.Invalid("", "%s", err)

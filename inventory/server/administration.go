@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"mime"
 	"net/http"
 
@@ -101,9 +100,5 @@ func (h handlers) ImportStock(c *gin.Context, params inventoryapi.ImportStockPar
 	out, err := h.api.ImportStock(c.Request.Context(), c.Request.Body, inventoryapi.ImportOptions{
 		Actor: params.XActor, Key: params.IdempotencyKey, DryRun: params.DryRun,
 	})
-	var size *http.MaxBytesError
-	if errors.As(err, &size) {
-		err = problem.Common.New(problem.BodyTooLarge, "the file may have at most %d bytes", size.Limit)
-	}
 	answer(c, http.StatusOK, out, err)
 }

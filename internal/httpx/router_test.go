@@ -1,0 +1,97 @@
+package httpx
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/telemetry"
+)
+
+// startLimited serves a route that takes 10 bytes and another that takes 20.
+func startLimited(t *testing.T) string {
+	t.Helper()
+	e := NewRouter(Options{
+		Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: NewHealth(),
+		MaxBody: 10, LargeBodies: map[string]int64{"/large/:id": 20},
+	})
+	read := func(c *gin.Context) {
+		body, err := io.ReadAll(c.Request.Body)
+		if err != nil {
+			Fail(c, err)
+			return
+		}
+		c.String(http.StatusOK, "%d", len(body))
+	}
+	e.POST("/usual", read)
+	e.POST("/large/:id", read)
+	server := httptest.NewServer(e)
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// say sends what it is given and returns the answer to it, and what came after the answer's head.
+func say(t *testing.T, addr, head string, body io.Reader) (*http.Response, string) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(conn, head)
+	require.NoError(t, err)
+	_, err = io.Copy(conn, body)
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	got, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res, string(got)
+}
+
+// TestBodyLimits holds each route to its own limit, whether the length is told or not.
+func TestBodyLimits(t *testing.T) {
+	t.Parallel()
+	addr := startLimited(t)
+	for path, limit := range map[string]int{"/usual": 10, "/large/1": 20} {
+		for _, chunked := range []bool{false, true} {
+			for size, want := range map[int]int{limit: http.StatusOK, limit + 1: http.StatusRequestEntityTooLarge} {
+				head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", path, size)
+				body := strings.Repeat("x", size)
+				if chunked {
+					head = fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n", path)
+					body = fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", size, body)
+				}
+				res, got := say(t, addr, head, strings.NewReader(body))
+				require.Equal(t, want, res.StatusCode, "%s, %d bytes: %s", path, size, got)
+			}
+		}
+	}
+}
+
+// TestTooLargeIsAnsweredBeforeTheBody: a client that asks before it sends is refused without having
+// sent anything; one that just sends gets to read the answer, though it reads only when it has sent all.
+func TestTooLargeIsAnsweredBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	addr := startLimited(t)
+	head := fmt.Sprintf("POST /usual HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n", maxDrain)
+	for _, expect := range []string{"100-continue", "100-Continue"} {
+		res, got := say(t, addr, head+"Expect: "+expect+"\r\n\r\n", strings.NewReader(""))
+		require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode, "a 100 would ask for the body")
+		require.True(t, res.Close)
+		require.Contains(t, got, "at most 10 bytes")
+	}
+	res, got := say(t, addr, head+"\r\n", strings.NewReader(strings.Repeat("x", maxDrain)))
+	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
+	require.Contains(t, got, "at most 10 bytes")
+}
