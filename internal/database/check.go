@@ -15,15 +15,17 @@ import (
 // Check reports whether the database at url answers and has every migration of this binary. It writes nothing. The
 // error is meant for the person who started a command: it names the database and what to do.
 func Check(ctx context.Context, url string, name Name) (err error) {
-	variable := strings.ToUpper(string(name)) + "_DATABASE_URL"
 	conn, err := pgx.Connect(ctx, url)
 	if hasCode(err, "3D000") {
-		return fmt.Errorf("the %s database does not exist (%s); run: holdfast migrate", name, variable)
+		return fmt.Errorf("the %s database does not exist (%s); run: holdfast migrate", name, variable(name))
 	}
 	if err != nil {
-		return fmt.Errorf("the %s database does not answer (%s): %w", name, variable, err)
+		return fmt.Errorf("the %s database does not answer (%s): %w", name, variable(name), err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if err := refuseOther(ctx, conn, name); err != nil {
+		return err
+	}
 	applied := map[int64]bool{}
 	rows, err := conn.Query(ctx, "SELECT version_id FROM goose_db_version WHERE is_applied")
 	if err == nil {
@@ -34,14 +36,14 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 		}
 	}
 	if err != nil && !hasCode(err, "42P01") { // a database that was never migrated has no such table
-		return fmt.Errorf("read which migrations the %s database has (%s): %w", name, variable, err)
+		return fmt.Errorf("read which migrations the %s database has (%s): %w", name, variable(name), err)
 	}
 	missing, err := missingFrom(name, applied)
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the %s database (%s) lacks %d migrations: %s; run: holdfast migrate", name, variable, len(missing), strings.Join(missing, ", "))
+		return fmt.Errorf("the %s database (%s) lacks %d migrations: %s; run: holdfast migrate", name, variable(name), len(missing), strings.Join(missing, ", "))
 	}
 	return nil
 }

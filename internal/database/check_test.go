@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -31,6 +32,16 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, database.Check(t.Context(), url, database.Orders), "lacks 1 migrations: 00003_product_version.sql;")
 	require.NoError(t, conn.Close(t.Context()))
+
+	for _, other := range []database.Name{database.Inventory, database.Sandbox} {
+		said := strings.ToUpper(string(other)) + "_DATABASE_URL leads to the orders database"
+		require.ErrorContains(t, database.Check(t.Context(), url, other), said)
+		for _, migrate := range []func(context.Context, string, database.Name) ([]database.Applied, error){database.Migrate, database.MigrateDown} {
+			done, err := migrate(t.Context(), url, other)
+			require.ErrorContains(t, err, said)
+			require.Empty(t, done)
+		}
+	}
 
 	cfg, err := pgx.ParseConfig(url)
 	require.NoError(t, err)

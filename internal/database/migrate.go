@@ -37,15 +37,18 @@ type Applied struct {
 // Migrate brings the database at url to the newest schema. Concurrent runs are safe: a session-level
 // advisory lock lets one work while the others wait, then find nothing to do.
 func Migrate(ctx context.Context, url string, name Name) ([]Applied, error) {
-	return withProvider(url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.Up(ctx) })
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.Up(ctx) })
 }
 
 // MigrateDown takes every migration back, newest first. It destroys data.
 func MigrateDown(ctx context.Context, url string, name Name) ([]Applied, error) {
-	return withProvider(url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.DownTo(ctx, 0) })
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.DownTo(ctx, 0) })
 }
 
-func withProvider(url string, name Name, run func(*goose.Provider) ([]*goose.MigrationResult, error)) (done []Applied, err error) {
+func withProvider(ctx context.Context, url string, name Name, run func(*goose.Provider) ([]*goose.MigrationResult, error)) (done []Applied, err error) {
+	if err := refuseOtherAt(ctx, url, name); err != nil {
+		return nil, err
+	}
 	files, err := fs.Sub(migrations.FS, string(name))
 	if err != nil {
 		return nil, fmt.Errorf("open the %s migrations: %w", name, err)
