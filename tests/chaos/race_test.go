@@ -54,12 +54,16 @@ func payAndExpiry(t *testing.T, p *platform.Platform) {
 				t.Errorf("pay: %v", err)
 				return
 			}
-			want := map[int]string{http.StatusOK: "confirmed", http.StatusGone: "expired"}[paid.Status]
-			if want == "" {
+			want, heard := map[int]string{http.StatusOK: "confirmed", http.StatusGone: "expired"}[paid.Status]
+			switch {
+			case heard:
+				p.Await("alice", id, want, 30*time.Second)
+			case paid.Status == http.StatusAccepted: // a machine with too much to do lets the client ask
+				want = p.AwaitOneOf("alice", id, time.Minute, "confirmed", "expired")
+			default:
 				t.Errorf("a payment at the deadline is 200 or 410, not %d: %s", paid.Status, paid.Raw)
 				return
 			}
-			p.Await("alice", id, want, 30*time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			ends[want]++
