@@ -17,6 +17,10 @@ const (
 	// DefaultQueueLimit is how many requests may wait for their batch. At 20,000 a second a full queue
 	// is half a second of work: whoever comes then is better told so at once.
 	DefaultQueueLimit = 10_000
+	// stockShare bounds what of the queue those may fill who want the same: so many times what is left free,
+	// which is four fifths for one hot product, four ninths each for two. Whatever is stuck, others find room.
+	// (Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998.)
+	stockShare = 4
 	// maxBatch bounds the requests of one transaction, and so how long one may take.
 	maxBatch = 512
 	// maxLanes bounds the transactions under way at once. Two keep the processor busy while another
@@ -64,6 +68,7 @@ type committer struct {
 	mu      sync.Mutex
 	waiting []*unit
 	queued  int                // requests of waiting
+	crowds  map[uuid.UUID]int  // by product: requests of waiting
 	claims  map[uuid.UUID]int  // by key: units that wait or are under way
 	busy    map[uuid.UUID]int  // by key: units under way
 	locked  map[uuid.UUID]bool // products of which somebody was found to hold a lock
@@ -76,7 +81,7 @@ type committer struct {
 func newCommitter(limit int, apply func([]stock.Request, []answer, bool) bool) *committer {
 	c := &committer{
 		limit: limit, lanes: maxLanes, apply: apply,
-		claims: map[uuid.UUID]int{}, busy: map[uuid.UUID]int{}, locked: map[uuid.UUID]bool{},
+		crowds: map[uuid.UUID]int{}, claims: map[uuid.UUID]int{}, busy: map[uuid.UUID]int{}, locked: map[uuid.UUID]bool{},
 	}
 	c.idle = sync.NewCond(&c.mu)
 	return c
@@ -112,7 +117,7 @@ func (c *committer) enqueue(u *unit) error {
 	switch {
 	case c.closed:
 		return errClosed
-	case c.queued > 0 && c.queued+len(u.requests) > c.limit: // a large unit may always be the only one
+	case c.full(u):
 		return errQueueFull
 	}
 	free := true
@@ -121,13 +126,32 @@ func (c *committer) enqueue(u *unit) error {
 		c.claims[k]++
 	}
 	c.waiting = append(c.waiting, u)
-	c.queued += len(u.requests)
+	c.count(u, len(u.requests))
 	// Behind somebody on the same stock it will be taken by the lane that ends then.
 	if free && c.running < c.lanes {
 		c.running++
 		go c.run()
 	}
 	return nil
+}
+
+// full reports whether there is no room for a unit. A large one may always be the only one.
+func (c *committer) full(u *unit) bool {
+	if c.queued == 0 {
+		return false
+	}
+	crowded := func(k uuid.UUID) bool { return c.crowds[k] >= stockShare*(c.limit-c.queued) }
+	return c.queued+len(u.requests) > c.limit || slices.ContainsFunc(u.products, crowded)
+}
+
+// count adds to the requests that wait, or takes from them.
+func (c *committer) count(u *unit, n int) {
+	c.queued += n
+	for _, p := range u.products {
+		if c.crowds[p] += n; c.crowds[p] == 0 {
+			delete(c.crowds, p)
+		}
+	}
 }
 
 // abandon takes a unit out whose caller has gone, so that it does not happen needlessly.
@@ -148,7 +172,7 @@ func (c *committer) abandon(u *unit) {
 
 func (c *committer) drop(u *unit) {
 	u.taken = true
-	c.queued -= len(u.requests)
+	c.count(u, -len(u.requests))
 	c.unclaim(u)
 }
 
@@ -158,153 +182,6 @@ func (c *committer) unclaim(u *unit) {
 			delete(c.claims, k)
 		}
 	}
-}
-
-// run is one lane: it commits batch after batch until none is ready.
-func (c *committer) run() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for {
-		units := c.take()
-		if len(units) == 0 {
-			break
-		}
-		apart := units[0].apart
-		others := !apart && len(units) > 1
-		if apart {
-			c.apart++
-			c.help() // with what was left for a batch of its own
-		}
-		c.mu.Unlock()
-		blocked := c.commit(units, others)
-		c.mu.Lock()
-		if apart {
-			c.apart--
-		}
-		c.release(units, blocked, blocked && others)
-	}
-	if c.running--; c.running == 0 {
-		c.idle.Broadcast()
-	}
-}
-
-// help starts another lane where one may run.
-func (c *committer) help() {
-	if c.running < c.lanes && len(c.waiting) > 0 {
-		c.running++
-		go c.run()
-	}
-}
-
-// release lets go of the stock of a batch that ended, and queues it in front again where it has to be
-// gathered anew.
-func (c *committer) release(units []*unit, blocked, again bool) {
-	for _, u := range units {
-		for _, k := range u.keys {
-			if c.busy[k]--; c.busy[k] == 0 {
-				delete(c.busy, k)
-			}
-		}
-		if again {
-			u.taken, u.apart = false, true
-			c.queued += len(u.requests)
-			continue
-		}
-		c.unclaim(u)
-		for _, p := range u.products {
-			if blocked {
-				c.locked[p] = true
-			} else {
-				delete(c.locked, p)
-			}
-		}
-	}
-	if again {
-		c.waiting = append(slices.Clone(units), c.waiting...)
-	}
-}
-
-// take removes the next batch from the queue: in order of arrival, whatever is not held up by a batch
-// under way or by somebody before it. A unit that is kept apart is taken only with those on its stock.
-func (c *committer) take() []*unit {
-	var batch []*unit
-	held := map[uuid.UUID]bool{} // keys of units that stay
-	kept := c.waiting[:0]
-	size := 0
-	for i, u := range c.waiting {
-		if size >= maxBatch {
-			kept = append(kept, c.waiting[i:]...)
-			break
-		}
-		switch {
-		case u.ctx.Err() != nil:
-			c.drop(u)
-		case size > 0 && size+len(u.requests) > maxBatch, c.heldUp(u, held), !c.fits(u, batch):
-			for _, k := range u.keys {
-				held[k] = true
-			}
-			kept = append(kept, u)
-		default:
-			u.taken = true
-			batch = append(batch, u)
-			size += len(u.requests)
-		}
-	}
-	clear(c.waiting[len(kept):])
-	c.waiting = kept
-	c.queued -= size
-	for _, u := range batch {
-		for _, k := range u.keys {
-			c.busy[k]++
-		}
-	}
-	return batch
-}
-
-// fits reports whether a unit may join a batch, and keeps it apart where its stock is known to be locked.
-func (c *committer) fits(u *unit, batch []*unit) bool {
-	for _, p := range u.products {
-		u.apart = u.apart || c.locked[p]
-	}
-	switch {
-	case len(batch) == 0:
-		return !u.apart || c.apart < c.lanes-1
-	case !batch[0].apart:
-		return !u.apart
-	}
-	same := slices.ContainsFunc(u.keys, func(k uuid.UUID) bool { return k != uuid.Max && slices.Contains(batch[0].keys, k) })
-	u.apart = u.apart || same
-	return same
-}
-
-func (c *committer) heldUp(u *unit, held map[uuid.UUID]bool) bool {
-	for _, k := range u.keys {
-		if c.busy[k] > 0 || held[k] {
-			return true
-		}
-	}
-	return false
-}
-
-// commit has a batch decided and hands out the answers, unless it has to be gathered anew.
-func (c *committer) commit(units []*unit, others bool) (blocked bool) {
-	n := 0
-	for _, u := range units {
-		n += len(u.requests)
-	}
-	batch, answers := make([]stock.Request, 0, n), make([]answer, n)
-	for _, u := range units {
-		batch = append(batch, u.requests...)
-	}
-	if blocked = c.apply(batch, answers, others); blocked && others {
-		return true
-	}
-	for _, u := range units {
-		copy(u.answers, answers)
-		answers = answers[len(u.requests):]
-		close(u.done)
-	}
-	return blocked
 }
 
 // close refuses new requests, lets everything that was accepted be done, and returns then.

@@ -143,6 +143,44 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
+// TestQueueKeepsRoomForOthers: those who want one product cannot fill the queue, however long it is stuck;
+// who wants another finds room, and what was let in is done.
+func TestQueueKeepsRoomForOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorkbench(20)
+	var results []chan error
+	for i, k := range []byte{'a', 'b'} { // both are stuck
+		results = append(results, w.enqueued(t, t.Context(), i, k))
+		require.Equal(t, []int{i}, <-w.begun)
+	}
+	full := func(keys ...uuid.UUID) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.full(&unit{requests: make([]stock.Request, 1), products: keys})
+	}
+	fill := func(k byte) (n int) {
+		for ; !full(key(k)); n++ {
+			results = append(results, w.enqueued(t, t.Context(), len(results), k))
+		}
+		return n
+	}
+	require.Equal(t, 16, fill('a'), "four fifths")
+	require.False(t, full(key('c')))
+	require.True(t, full(key('c'), key('a')), "it would wait for a as well")
+	require.Equal(t, 4, fill('b'))
+	require.True(t, full(key('c')), "nothing is free")
+	for range 4 {
+		w.end <- struct{}{}
+	}
+	for _, r := range results {
+		require.NoError(t, <-r)
+	}
+	w.close()
+	require.Empty(t, w.claims)
+	require.Empty(t, w.crowds)
+	require.Zero(t, w.queued)
+}
+
 // TestLockedStockIsKeptApart: a batch that finds stock locked is gathered anew, so that only who wants
 // that stock waits for it, also later, until a batch of it succeeds.
 func TestLockedStockIsKeptApart(t *testing.T) {
@@ -289,6 +327,7 @@ func TestCommitterUnderLoad(t *testing.T) {
 	c.close()
 	require.Equal(t, callers*each, sizes)
 	require.Empty(t, c.claims)
+	require.Empty(t, c.crowds)
 	require.Empty(t, c.busy)
 	require.Zero(t, c.running)
 }
