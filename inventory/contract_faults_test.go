@@ -48,6 +48,11 @@ func (o *operation) badParameters() (faults []badRequest) {
 			faults = append(faults, badRequest{p.Name + " twice", p.Name, r})
 		}
 	}
+	for _, name := range []string{"dryrun", strings.Repeat("é", 40)} {
+		r := o.good()
+		r.query = strings.Trim(r.query+"&"+url.QueryEscape(name)+"=true", "&")
+		faults = append(faults, badRequest{"an unknown parameter", strings.ToValidUTF8(name[:min(64, len(name))], "\uFFFD"), r})
+	}
 	return faults
 }
 

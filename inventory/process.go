@@ -73,6 +73,8 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		Log: env.Log, Registry: env.Registry, Health: health,
 		LargeBodies: map[string]int64{inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
 	})
-	server.Register(router, svc, cfg.ServiceKeys)
+	if err := server.Register(router, svc, cfg.ServiceKeys, OpenAPI); err != nil {
+		return err
+	}
 	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
 }

@@ -81,10 +81,14 @@ func Register(router *gin.Engine, h ServerInterface, verifier *auth.Verifier, mo
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
+	strictQuery, err := httpx.StrictQuery(api.Spec)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
 	if err := serveDocs(router, more); err != nil {
 		return err
 	}
-	RegisterHandlersWithOptions(router.Group("", verifier.Require, check), h, GinServerOptions{ErrorHandler: failParameter})
+	RegisterHandlersWithOptions(router.Group("", verifier.Require, strictQuery, check), h, GinServerOptions{ErrorHandler: failParameter})
 	return nil
 }
 

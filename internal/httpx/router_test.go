@@ -95,3 +95,52 @@ func TestTooLargeIsAnsweredBeforeTheBody(t *testing.T) {
 	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 	require.Contains(t, got, "at most 10 bytes")
 }
+
+// TestStrictQuery refuses what would be left out: unknown parameters and parts that cannot be read.
+func TestStrictQuery(t *testing.T) {
+	t.Parallel()
+	strict, err := StrictQuery([]byte(`
+openapi: 3.0.3
+info: { title: t, version: "1" }
+paths:
+  /things/{id}:
+    parameters: [{ name: id, in: path, required: true, schema: { type: string } }, { name: dry_run, in: query, schema: { type: boolean } }]
+    get: { responses: { default: { description: d } } }
+    put: { parameters: [{ name: limit, in: query, schema: { type: integer } }], responses: { default: { description: d } } }
+  /bare:
+    get: { responses: { default: { description: d } } }
+`))
+	require.NoError(t, err)
+	e := NewRouter(Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: NewHealth()})
+	group := e.Group("", strict)
+	for _, route := range []string{"GET /things/:id", "PUT /things/:id", "GET /bare", "GET /elsewhere"} {
+		method, path, _ := strings.Cut(route, " ")
+		group.Handle(method, path, func(c *gin.Context) { c.Status(http.StatusOK) })
+	}
+	for request, want := range map[string]string{
+		"GET /things/1":                        "",
+		"GET /things/1?":                       "",
+		"GET /things/1?dry_run=true":           "",
+		"GET /things/1?dryrun=true":            `there is no parameter \"dryrun\"; there are: dry_run`,
+		"GET /things/1?DRY_RUN=true":           "there is no parameter",
+		"GET /things/1?limit=1":                "there is no parameter",
+		"PUT /things/1?limit=1&dry_run=1":      "",
+		"PUT /things/1?dry_run=1&dry_run=2":    "", // how often is for the handler to judge
+		"GET /bare?x":                          `there is no parameter \"x\"; this takes none`,
+		"GET /bare?%FF=1":                      "there is no parameter",
+		"GET /things/1?dry_run=1;x":            "cannot be read",
+		"GET /things/1?dry_run=%zz":            "cannot be read",
+		"GET /elsewhere?x=1":                   "",
+		"GET /bare?" + strings.Repeat("é", 99): strings.Repeat("é", 32) + `\"`,
+	} {
+		method, target, _ := strings.Cut(request, " ")
+		rec := httptest.NewRecorder()
+		e.ServeHTTP(rec, httptest.NewRequest(method, target, nil))
+		if want == "" {
+			require.Equal(t, http.StatusOK, rec.Code, "%s: %s", request, rec.Body)
+			continue
+		}
+		require.Equal(t, http.StatusBadRequest, rec.Code, "%s: %s", request, rec.Body)
+		require.Contains(t, rec.Body.String(), want, request)
+	}
+}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -11,14 +10,6 @@ import (
 	"holdfast/internal/problem"
 	"holdfast/inventory/inventoryapi"
 )
-
-// readableQuery refuses a query string of which a part cannot be read. The standard library leaves that
-// part out, and a filter that is left out answers more than was asked for.
-func readableQuery(c *gin.Context) {
-	if _, err := url.ParseQuery(c.Request.URL.RawQuery); err != nil {
-		httpx.Fail(c, problem.Invalid("", "the query string cannot be read: %s", err))
-	}
-}
 
 // ListAvailability answers the products that are named, or one page of all where none is.
 func (h handlers) ListAvailability(c *gin.Context, params inventoryapi.ListAvailabilityParams) {

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 
@@ -21,10 +22,15 @@ type Service interface {
 	inventoryapi.Administration
 }
 
-// Register adds the contract's routes to router, behind the service keys.
-func Register(router gin.IRouter, api Service, serviceKeys []string) {
-	group := router.Group("", httpx.RequireServiceKey(serviceKeys), readableQuery)
+// Register adds the routes of the contract, an OpenAPI document, to router, behind the service keys.
+func Register(router gin.IRouter, api Service, serviceKeys []string, contract []byte) error {
+	strictQuery, err := httpx.StrictQuery(contract)
+	if err != nil {
+		return fmt.Errorf("inventory: %w", err)
+	}
+	group := router.Group("", httpx.RequireServiceKey(serviceKeys), strictQuery)
 	RegisterHandlersWithOptions(group, handlers{api}, GinServerOptions{ErrorHandler: failParameter})
+	return nil
 }
 
 // parameter finds the name in the generated code's message; it hands over nothing else.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ func (r refusing) Availability(context.Context, uuid.UUID, int64) (inventoryapi.
 func newRouter(t *testing.T, api Service) http.Handler {
 	t.Helper()
 	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
-	Register(router, api, []string{"key"})
+	require.NoError(t, Register(router, api, []string{"key"}, contract(t)))
 	return router
 }
 
@@ -220,7 +221,7 @@ func TestErrorsTravel(t *testing.T) {
 func TestRoutesMatchContract(t *testing.T) {
 	t.Parallel()
 	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
-	Register(router, refusing{t: t}, []string{"key"})
+	require.NoError(t, Register(router, refusing{t: t}, []string{"key"}, contract(t)))
 	var served []string
 	for _, r := range router.Routes() {
 		if !slices.Contains([]string{"/health", "/ready", "/metrics"}, r.Path) {
@@ -262,4 +263,12 @@ func specRoutes(t *testing.T) []string {
 		}
 	}
 	return routes
+}
+
+// contract is the document that the process is made with.
+func contract(t *testing.T) []byte {
+	t.Helper()
+	spec, err := os.ReadFile("../openapi.yaml")
+	require.NoError(t, err)
+	return spec
 }
