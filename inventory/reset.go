@@ -18,16 +18,15 @@ func (s *Service) Wipe(ctx context.Context) error {
 	return nil
 }
 
-// PendingBeside returns how many reservations hold stock beside the known ones.
-func (s *Service) PendingBeside(ctx context.Context, known []uuid.UUID) (int64, error) {
-	if known == nil {
-		known = []uuid.UUID{} // NULL would compare as unknown
-	}
-	n, err := s.store.CountPending(ctx, known)
+// Beside returns how many reservations hold stock, and how many items have some, beside the given
+// reservations and the items of the given products.
+func (s *Service) Beside(ctx context.Context, reservations, products []uuid.UUID) (holds, items int64, err error) {
+	none := []uuid.UUID{} // NULL would compare as unknown
+	holds, items, err = s.store.CountBeside(ctx, append(none, reservations...), append(none, products...))
 	if err != nil {
-		return 0, unavailable(err)
+		return 0, 0, unavailable(err)
 	}
-	return n, nil
+	return holds, items, nil
 }
 
 // HasLocation reports whether stock can lie at a location of the given code.

@@ -91,6 +91,7 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 
 // Run polls both queues until ctx ends, then lets what is under way finish.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
+	cfg.Pool.Holds = database.Orders
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "worker", env.Registry)
 	if err != nil {
 		return err

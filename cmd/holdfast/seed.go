@@ -65,7 +65,7 @@ func newSeed() *cobra.Command {
 	flags.StringVar(&s.reservations, "reservations", holdsAuto, "auto: where a worker answers · required: fail where none does · off")
 	flags.BoolVar(&s.reset, "reset", false, "wipe catalogue, stock and orders first; asks before it does")
 	flags.BoolVar(&s.confirmed, "yes", false, "confirm --reset")
-	flags.BoolVar(&s.foreign, "force", false, "let --reset take away orders and reservations that are not from seeding")
+	flags.BoolVar(&s.foreign, "force", false, "let --reset take away orders, reservations, products and stock that are not from seeding")
 	return cmd
 }
 

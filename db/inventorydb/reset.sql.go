@@ -23,16 +23,28 @@ func (q *Queries) AllowReset(ctx context.Context, db DBTX) error {
 	return err
 }
 
-const countPending = `-- name: CountPending :one
-SELECT count(*) FROM reservations WHERE status = 'pending' AND NOT (reservation_id = ANY ($1::uuid[]))
+const countBeside = `-- name: CountBeside :one
+SELECT (SELECT count(*) FROM reservations WHERE status = 'pending' AND NOT (reservation_id = ANY ($1::uuid[]))) AS holds,
+       (SELECT count(*) FROM items WHERE quantity > 0 AND NOT (product_id = ANY ($2::uuid[]))) AS items
 `
 
-// Reservations that hold stock, beside the given ones. It reads them all; nobody but the reset asks.
-func (q *Queries) CountPending(ctx context.Context, db DBTX, known []uuid.UUID) (int64, error) {
-	row := db.QueryRow(ctx, countPending, known)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+type CountBesideParams struct {
+	Reservations []uuid.UUID
+	Products     []uuid.UUID
+}
+
+type CountBesideRow struct {
+	Holds int64
+	Items int64
+}
+
+// Reservations that hold stock, and items that have some, beside those of the given reservations and products. It
+// reads them all; nobody but the reset asks.
+func (q *Queries) CountBeside(ctx context.Context, db DBTX, arg CountBesideParams) (CountBesideRow, error) {
+	row := db.QueryRow(ctx, countBeside, arg.Reservations, arg.Products)
+	var i CountBesideRow
+	err := row.Scan(&i.Holds, &i.Items)
+	return i, err
 }
 
 const locationExists = `-- name: LocationExists :one

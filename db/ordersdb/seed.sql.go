@@ -14,19 +14,31 @@ import (
 const countCatalogue = `-- name: CountCatalogue :one
 SELECT (SELECT count(*) FROM products) AS products,
        (SELECT count(*) FROM orders) AS orders,
-       (SELECT count(*) FROM customer_reservations WHERE issuer <> $1::text) AS foreign_reservations
+       (SELECT count(*) FROM customer_reservations WHERE issuer <> $1::text) AS foreign_reservations,
+       (SELECT count(*) FROM products WHERE NOT (product_id = ANY ($2::uuid[]))) AS foreign_products
 `
+
+type CountCatalogueParams struct {
+	SeedIssuer string
+	Examples   []uuid.UUID
+}
 
 type CountCatalogueRow struct {
 	Products            int64
 	Orders              int64
 	ForeignReservations int64
+	ForeignProducts     int64
 }
 
-func (q *Queries) CountCatalogue(ctx context.Context, db DBTX, seedIssuer string) (CountCatalogueRow, error) {
-	row := db.QueryRow(ctx, countCatalogue, seedIssuer)
+func (q *Queries) CountCatalogue(ctx context.Context, db DBTX, arg CountCatalogueParams) (CountCatalogueRow, error) {
+	row := db.QueryRow(ctx, countCatalogue, arg.SeedIssuer, arg.Examples)
 	var i CountCatalogueRow
-	err := row.Scan(&i.Products, &i.Orders, &i.ForeignReservations)
+	err := row.Scan(
+		&i.Products,
+		&i.Orders,
+		&i.ForeignReservations,
+		&i.ForeignProducts,
+	)
 	return i, err
 }
 

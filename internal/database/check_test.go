@@ -43,6 +43,11 @@ func TestCheck(t *testing.T) {
 		}
 	}
 
+	pool, err := database.Open(t.Context(), url, database.Pool{MaxConns: 1, Holds: database.Inventory}, "test", nil)
+	require.NoError(t, err)
+	defer pool.Close()
+	require.ErrorContains(t, pool.Ping(t.Context()), "INVENTORY_DATABASE_URL leads to the orders database", "a service's pool")
+
 	cfg, err := pgx.ParseConfig(url)
 	require.NoError(t, err)
 	require.ErrorContains(t, database.Check(t.Context(), strings.Replace(url, cfg.Database, "nowhere_at_all", 1), database.Inventory), "does not exist")

@@ -32,6 +32,10 @@ type Pool struct {
 	// plan that was made while its tables were small, and is right then, would stay when they have grown;
 	// and planning a look-up by key anew each time takes longer than the look-up.
 	IndexOnly bool
+
+	// Holds is which of our databases it has to be; a connection to another one is refused. Not asked where
+	// it is empty.
+	Holds Name
 }
 
 // Validate reports every rule that the tags cannot say.
@@ -82,9 +86,12 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 		cfg.ConnConfig.RuntimeParams["application_name"] = "holdfast-" + service
 	}
 	maps.Copy(cfg.ConnConfig.RuntimeParams, p.parameters())
-	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // else every UUID travels as text, by way of database/sql's interface
-		return nil
+		if p.Holds == "" {
+			return nil
+		}
+		return refuseOther(ctx, conn, p.Holds)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

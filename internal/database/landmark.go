@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// landmarks are a table of each database that no other one of ours has.
-var landmarks = map[Name]string{Orders: "orders", Inventory: "stock_ledger", Sandbox: "charges"}
+// landmarks are a table of each database that no other one of ours has, from its first migration.
+var landmarks = map[Name]string{Orders: "orders", Inventory: "items", Sandbox: "charges"}
 
 // variable is where a database's address is configured.
 func variable(name Name) string { return strings.ToUpper(string(name)) + "_DATABASE_URL" }
@@ -18,18 +19,22 @@ func variable(name Name) string { return strings.ToUpper(string(name)) + "_DATAB
 // refuseOther fails when the database is another one of ours. Migrations are known by their numbers only, so
 // those of one database would be taken for those of another.
 func refuseOther(ctx context.Context, conn *pgx.Conn, name Name) error {
+	others, tables := []Name{}, []string{}
 	for other, table := range landmarks {
-		if other == name {
-			continue
+		if other != name {
+			others, tables = append(others, other), append(tables, table)
 		}
-		var there bool
-		if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&there); err != nil {
-			return fmt.Errorf("look what is in the %s database (%s): %w", name, variable(name), err)
-		}
-		if there {
-			return fmt.Errorf("%s leads to the %s database, which has the table %s; each service needs a database of its own",
-				variable(name), other, table)
-		}
+	}
+	var there []bool
+	// Simple protocol: a new connection has better things to remember than this statement.
+	err := conn.QueryRow(ctx, "SELECT array_agg(to_regclass(name) IS NOT NULL ORDER BY at) FROM unnest($1::text[]) WITH ORDINALITY AS t (name, at)",
+		pgx.QueryExecModeSimpleProtocol, tables).Scan(&there)
+	if err != nil {
+		return fmt.Errorf("look what is in the %s database (%s): %w", name, variable(name), err)
+	}
+	if i := slices.Index(there, true); i >= 0 {
+		return fmt.Errorf("%s leads to the %s database, which has the table %s; each service needs a database of its own",
+			variable(name), others[i], tables[i])
 	}
 	return nil
 }

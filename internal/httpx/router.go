@@ -147,7 +147,7 @@ func limitBody(usual int64, larger map[string]int64) gin.HandlerFunc {
 			// Many clients read the answer only after they have sent all; so much of it is taken in. What
 			// is left after that is not read, so the connection cannot be used again. Whoever asks first
 			// (RFC 9110, 10.1.1) is told before sending anything: to read would be to say "continue".
-			if !strings.EqualFold(c.GetHeader("Expect"), "100-continue") {
+			if !strings.Contains(strings.ToLower(c.GetHeader("Expect")), "100-continue") {
 				_, _ = io.CopyN(io.Discard, c.Request.Body, max(maxDrain, 2*limit))
 			}
 			c.Header("Connection", "close")

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/db/ordersdb"
 	"holdfast/internal/order"
 )
 
@@ -40,11 +41,18 @@ func (s *Store) LockSeeding(ctx context.Context) (release func(), err error) {
 type Contents struct {
 	Products, Orders    int64
 	ForeignReservations int64 // from outside, and not made by the seeder
+	ForeignProducts     int64
 }
 
-// Contents counts what there is; seedIssuer is who issued the seeder's reservations.
-func (s *Store) Contents(ctx context.Context, seedIssuer string) (Contents, error) {
-	n, err := s.q.CountCatalogue(ctx, s.pool, seedIssuer)
+// Examples says what is the seeder's.
+type Examples struct {
+	Issuer   string      // of its reservations
+	Products []uuid.UUID // of all its data sets
+}
+
+// Contents counts what there is.
+func (s *Store) Contents(ctx context.Context, examples Examples) (Contents, error) {
+	n, err := s.q.CountCatalogue(ctx, s.pool, ordersdb.CountCatalogueParams{SeedIssuer: examples.Issuer, Examples: examples.Products})
 	if err != nil {
 		return Contents{}, fmt.Errorf("count what there is: %w", err)
 	}
@@ -77,12 +85,12 @@ func (s *Store) OpenOrderWorkflows(ctx context.Context) ([]string, error) {
 
 // Wipe empties catalogue, orders, reservations from outside and events in one transaction. Unless force is set it looks
 // again, with everybody else locked out, and leaves all as it is (ErrOrdersLeft) when something in there is not example data.
-func (s *Store) Wipe(ctx context.Context, seedIssuer string, force bool) error {
+func (s *Store) Wipe(ctx context.Context, examples Examples, force bool) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := s.q.LockForReset(ctx, tx); err != nil {
 			return fmt.Errorf("lock the orders database: %w", err)
 		}
-		n, err := s.q.CountCatalogue(ctx, tx, seedIssuer)
+		n, err := s.q.CountCatalogue(ctx, tx, ordersdb.CountCatalogueParams{SeedIssuer: examples.Issuer, Examples: examples.Products})
 		if err != nil {
 			return fmt.Errorf("count what there is: %w", err)
 		}
@@ -96,4 +104,6 @@ func (s *Store) Wipe(ctx context.Context, seedIssuer string, force bool) error {
 	})
 }
 
-func (c Contents) foreign() bool { return c.Orders > 0 || c.ForeignReservations > 0 }
+func (c Contents) foreign() bool {
+	return c.Orders > 0 || c.ForeignReservations > 0 || c.ForeignProducts > 0
+}

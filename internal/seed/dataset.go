@@ -66,6 +66,17 @@ type holdLine struct {
 
 var datasets = map[string]func() dataset{"dev": dev, "test": test, "demo": demo}
 
+// Examples is what the data sets consist of, to tell it from what is somebody's.
+func Examples() orderstore.Examples {
+	out := orderstore.Examples{Issuer: Issuer, Products: []uuid.UUID{}}
+	for _, build := range datasets {
+		for _, i := range build().items {
+			out.Products = append(out.Products, ProductID(i.SKU))
+		}
+	}
+	return out
+}
+
 // Names lists the data sets.
 func Names() []string { return slices.Sorted(maps.Keys(datasets)) }
 

@@ -19,15 +19,15 @@ var ErrForeign = errors.New("this database has more than example data")
 
 // Orders is the orders database as a reset needs it.
 type Orders interface {
-	Contents(ctx context.Context, seedIssuer string) (orderstore.Contents, error)
+	Contents(ctx context.Context, examples orderstore.Examples) (orderstore.Contents, error)
 	ReservationsOf(ctx context.Context, issuer string) ([]uuid.UUID, error)
 	OpenOrderWorkflows(ctx context.Context) ([]string, error)
-	Wipe(ctx context.Context, seedIssuer string, force bool) error
+	Wipe(ctx context.Context, examples orderstore.Examples, force bool) error
 }
 
 // Inventory is the inventory as a reset needs it.
 type Inventory interface {
-	PendingBeside(ctx context.Context, known []uuid.UUID) (int64, error)
+	Beside(ctx context.Context, reservations, products []uuid.UUID) (holds, items int64, err error)
 	Wipe(ctx context.Context) error
 }
 
@@ -37,7 +37,7 @@ type Reset struct {
 	Inventory Inventory
 	Temporal  client.Client // nil where there is none
 	NoClient  error         // why
-	// Force takes orders and reservations away too that are not from seeding, and goes on without Temporal.
+	// Force takes away what is not from seeding too, and goes on without Temporal.
 	Force bool
 	// Confirm is asked once it is clear what goes; false leaves everything as it is.
 	Confirm func(lost Lost) (bool, error)
@@ -47,6 +47,7 @@ type Reset struct {
 type Lost struct {
 	orderstore.Contents
 	ForeignHolds int64 // that hold stock and are not from seeding
+	ForeignItems int64 // that have stock of products that are not from seeding
 }
 
 // ErrNotConfirmed says that the reset was called off.
@@ -60,15 +61,16 @@ func (r Reset) Run(ctx context.Context) (Lost, error) {
 		return Lost{}, err
 	}
 	var lost Lost
-	if lost.Contents, err = r.Orders.Contents(ctx, Issuer); err != nil {
+	if lost.Contents, err = r.Orders.Contents(ctx, Examples()); err != nil {
 		return lost, err
 	}
-	if lost.ForeignHolds, err = r.Inventory.PendingBeside(ctx, seeded); err != nil {
+	if lost.ForeignHolds, lost.ForeignItems, err = r.Inventory.Beside(ctx, seeded, Examples().Products); err != nil {
 		return lost, err
 	}
-	if !r.Force && (lost.Orders > 0 || lost.ForeignReservations > 0 || lost.ForeignHolds > 0) {
-		return lost, fmt.Errorf("%w: %d orders, %d reservations by customers, %d of other origin that hold stock; "+
-			"use databases of their own for example data, or add --force to lose all of that", ErrForeign, lost.Orders, lost.ForeignReservations, lost.ForeignHolds)
+	if !r.Force && lost.Orders+lost.ForeignReservations+lost.ForeignHolds+lost.ForeignProducts+lost.ForeignItems > 0 {
+		return lost, fmt.Errorf("%w: %d orders, %d reservations by customers, %d of other origin that hold stock, %d products and stock of other products at %d places; "+
+			"use databases of their own for example data, or add --force to lose all of that",
+			ErrForeign, lost.Orders, lost.ForeignReservations, lost.ForeignHolds, lost.ForeignProducts, lost.ForeignItems)
 	}
 	if r.Temporal == nil && len(seeded) > 0 && !r.Force {
 		return lost, fmt.Errorf("%d reservations from seeding may still have workflows, whose timers would act on stock that is gone, and Temporal cannot be asked to end them (%w); "+
@@ -81,9 +83,9 @@ func (r Reset) Run(ctx context.Context) (Lost, error) {
 		return lost, err
 	}
 	// Orders first: without a catalogue nobody can order what is about to go.
-	switch err := r.Orders.Wipe(ctx, Issuer, r.Force); {
+	switch err := r.Orders.Wipe(ctx, Examples(), r.Force); {
 	case errors.Is(err, orderstore.ErrOrdersLeft):
-		return lost, fmt.Errorf("%w: an order was placed meanwhile; run this again", ErrForeign)
+		return lost, fmt.Errorf("%w: an order was placed, or a product added, meanwhile; run this again", ErrForeign)
 	case err != nil:
 		return lost, err
 	}

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/seed"
 	"holdfast/inventory/inventorytest"
+	"holdfast/inventory/stock"
 	"holdfast/workflows/orderflow"
 )
 
@@ -38,6 +39,32 @@ func (s shop) placeOrder() {
 		Entries:    []orderflow.TimelineEntry{{Seq: 1, Event: order.EventReserved, State: order.Reserved, At: at, Actor: "system"}},
 		WorkflowID: orderflow.OrderWorkflowID(id), RunID: "run",
 	}))
+}
+
+// TestResetKeepsWhatIsSomebodys: products and stock that are not example data are lost only by force.
+func TestResetKeepsWhatIsSomebodys(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.seed("demo")
+	s.seed("test")
+	mug := uuid.New()
+	_, err := s.stock.Receive(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: mug, Location: seed.Location, Quantity: 7, Actor: "olga"})
+	require.NoError(t, err)
+	_, err = s.reset(nil, false, yes)
+	require.ErrorIs(t, err, seed.ErrForeign, "stock of a product that no data set has")
+	require.ErrorContains(t, err, "stock of other products at 1 places")
+	require.EqualValues(t, 7, s.one(s.stockPool, "SELECT max(quantity) FILTER (WHERE product_id = '"+mug.String()+"') FROM items"))
+	_, err = s.reset(nil, true, yes)
+	require.NoError(t, err)
+
+	s.seed("test")
+	_, err = s.orders.AddProducts(t.Context(), []orderstore.NewProduct{{ProductID: mug, SKU: "MUG", Name: "Mug", Prices: []money.Amount{{Minor: 500, Currency: "EUR"}}}}, time.Now())
+	require.NoError(t, err)
+	lost, err := s.reset(nil, false, yes)
+	require.ErrorIs(t, err, seed.ErrForeign, "a product of the shop's own")
+	require.EqualValues(t, 1, lost.ForeignProducts)
+	require.ErrorIs(t, s.orders.Wipe(t.Context(), seed.Examples(), false), orderstore.ErrOrdersLeft, "also one that was added after the count")
+	require.EqualValues(t, 21, s.one(s.ordersPool, "SELECT count(*) FROM products"))
 }
 
 // TestResetBeginsAfresh ends the workflows, wipes both sides, and everything can be seeded again under the same ids.
@@ -116,7 +143,7 @@ func TestResetRefusals(t *testing.T) {
 	require.ErrorIs(t, err, seed.ErrForeign)
 	require.ErrorContains(t, err, "--force")
 	untouched()
-	require.ErrorIs(t, s.orders.Wipe(t.Context(), seed.Issuer, false), orderstore.ErrOrdersLeft, "also one that was placed after the count")
+	require.ErrorIs(t, s.orders.Wipe(t.Context(), seed.Examples(), false), orderstore.ErrOrdersLeft, "also one that was placed after the count")
 	untouched()
 
 	lost, err := s.reset(nil, true, yes)

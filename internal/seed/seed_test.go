@@ -239,7 +239,7 @@ func BenchmarkSeedDev(b *testing.B) {
 	s := newShop(b)
 	for b.Loop() {
 		b.StopTimer()
-		require.NoError(b, s.orders.Wipe(b.Context(), seed.Issuer, false))
+		require.NoError(b, s.orders.Wipe(b.Context(), seed.Examples(), false))
 		require.NoError(b, s.stock.Wipe(b.Context()))
 		b.StartTimer()
 		s.seed("dev")

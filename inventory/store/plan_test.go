@@ -26,7 +26,7 @@ var scanned = map[string]string{
 	"MostReservedProducts": "computed aside from requests, for the remembered statistics",
 	"AllowReset":           "reads no table; only the reset of example data",
 	"WipeInventory":        "only the reset of example data",
-	"CountPending":         "only the reset of example data",
+	"CountBeside":          "only the reset of example data",
 	"DeleteImports":        "there are as many as files were imported, and the archive asks once a day",
 	"CountImports":         "there are as many as files were imported, and the archive asks once a day",
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/inventorydb"
 )
 
 // Wipe empties the database in one transaction: items, reservations, ledger, events and locations.
@@ -21,13 +23,14 @@ func (s *Store) Wipe(ctx context.Context) error {
 	})
 }
 
-// CountPending returns how many reservations hold stock, beside the known ones.
-func (s *Store) CountPending(ctx context.Context, known []uuid.UUID) (int64, error) {
-	n, err := s.q.CountPending(ctx, s.pool, known)
+// CountBeside returns how many reservations hold stock, and how many items have some, beside the given
+// reservations and the items of the given products.
+func (s *Store) CountBeside(ctx context.Context, reservations, products []uuid.UUID) (holds, items int64, err error) {
+	n, err := s.q.CountBeside(ctx, s.pool, inventorydb.CountBesideParams{Reservations: reservations, Products: products})
 	if err != nil {
-		return 0, fmt.Errorf("count pending reservations: %w", err)
+		return 0, 0, fmt.Errorf("count what there is: %w", err)
 	}
-	return n, nil
+	return n.Holds, n.Items, nil
 }
 
 // HasLocation reports whether there is a location of the given code.

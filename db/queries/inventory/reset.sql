@@ -9,9 +9,11 @@ SELECT set_config('holdfast.reset', 'on', true);
 TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, outbox, processed_events,
     ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE;
 
--- name: CountPending :one
--- Reservations that hold stock, beside the given ones. It reads them all; nobody but the reset asks.
-SELECT count(*) FROM reservations WHERE status = 'pending' AND NOT (reservation_id = ANY (@known::uuid[]));
+-- name: CountBeside :one
+-- Reservations that hold stock, and items that have some, beside those of the given reservations and products. It
+-- reads them all; nobody but the reset asks.
+SELECT (SELECT count(*) FROM reservations WHERE status = 'pending' AND NOT (reservation_id = ANY (@reservations::uuid[]))) AS holds,
+       (SELECT count(*) FROM items WHERE quantity > 0 AND NOT (product_id = ANY (@products::uuid[]))) AS items;
 
 -- name: LocationExists :one
 SELECT EXISTS (SELECT 1 FROM locations WHERE code = @code);

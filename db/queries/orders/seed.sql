@@ -10,7 +10,8 @@ SELECT pg_advisory_unlock(@key::bigint);
 -- name: CountCatalogue :one
 SELECT (SELECT count(*) FROM products) AS products,
        (SELECT count(*) FROM orders) AS orders,
-       (SELECT count(*) FROM customer_reservations WHERE issuer <> @seed_issuer::text) AS foreign_reservations;
+       (SELECT count(*) FROM customer_reservations WHERE issuer <> @seed_issuer::text) AS foreign_reservations,
+       (SELECT count(*) FROM products WHERE NOT (product_id = ANY (@examples::uuid[]))) AS foreign_products;
 
 -- name: ReservationsOfIssuer :many
 -- Every reservation from outside, or with an issuer only that one's.

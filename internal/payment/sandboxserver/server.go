@@ -37,6 +37,7 @@ const authorisedFor = 7 * 24 * time.Hour
 
 // Run serves the sandbox until ctx ends.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
+	cfg.Pool.Holds = database.Sandbox
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "payment-sandbox", env.Registry)
 	if err != nil {
 		return err
