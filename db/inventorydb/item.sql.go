@@ -104,6 +104,18 @@ func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) (
 	return items, nil
 }
 
+const lockProducts = `-- name: LockProducts :exec
+SELECT pg_advisory_xact_lock(hashtextextended(p.product_id::text, 0))
+FROM (SELECT DISTINCT unnest($1::uuid[]) AS product_id ORDER BY 1) p
+`
+
+// One transaction at a time adds items to a product, until its end: two that make the first items of a
+// product meet on no row. Before everything else, in order.
+func (q *Queries) LockProducts(ctx context.Context, db DBTX, productIds []uuid.UUID) error {
+	_, err := db.Exec(ctx, lockProducts, productIds)
+	return err
+}
+
 const stockOfProducts = `-- name: StockOfProducts :many
 SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i

@@ -13,16 +13,24 @@ import (
 )
 
 const clock = `-- name: Clock :one
-SELECT clock_timestamp()::timestamptz AS at
+SELECT clock_timestamp()::timestamptz AS at,
+       ARRAY(SELECT i.item_id FROM items i WHERE i.product_id = ANY ($1::uuid[]))::bigint[] AS item_ids
 `
 
+type ClockRow struct {
+	At      time.Time
+	ItemIds []int64
+}
+
 // The database's clock decides every deadline. Asked after the locks are held: a time read before
-// would be stale by as long as the lock was waited for, and now() is the transaction's start.
-func (q *Queries) Clock(ctx context.Context, db DBTX) (time.Time, error) {
-	row := db.QueryRow(ctx, clock)
-	var at time.Time
-	err := row.Scan(&at)
-	return at, err
+// would be stale by as long as the lock was waited for, and now() is the transaction's start. For the same
+// reason it tells which items the products have now: the statement that locked them saw those that there
+// were when it began to wait.
+func (q *Queries) Clock(ctx context.Context, db DBTX, productIds []uuid.UUID) (ClockRow, error) {
+	row := db.QueryRow(ctx, clock, productIds)
+	var i ClockRow
+	err := row.Scan(&i.At, &i.ItemIds)
+	return i, err
 }
 
 const entriesOfOperations = `-- name: EntriesOfOperations :many

@@ -54,7 +54,9 @@ type Extent struct{ Reservations, Events, Processed, Items Range }
 func (s *Store) Extent(ctx context.Context) (e Extent, now time.Time, err error) {
 	p, err := s.q.Pages(ctx, s.pool)
 	if err == nil {
-		now, err = s.q.Clock(ctx, s.pool)
+		var clock inventorydb.ClockRow
+		clock, err = s.q.Clock(ctx, s.pool, nil)
+		now = clock.At
 	}
 	if err != nil {
 		return e, now, fmt.Errorf("measure the tables: %w", err)

@@ -47,7 +47,7 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 	const all = math.MaxInt32
 	return map[string]func(context.Context, q, db) error{
 		"LocationExists":  func(ctx context.Context, q q, db db) error { _, err := q.LocationExists(ctx, db, "l1"); return err },
-		"Clock":           func(ctx context.Context, q q, db db) error { _, err := q.Clock(ctx, db); return err },
+		"Clock":           func(ctx context.Context, q q, db db) error { _, err := q.Clock(ctx, db, f.products); return err },
 		"BoundStatistics": func(ctx context.Context, q q, db db) error { return q.BoundStatistics(ctx, db, "1000") },
 		"LockItems": func(ctx context.Context, q q, db db) error {
 			_, err := q.LockItems(ctx, db, inventorydb.LockItemsParams{ProductIds: f.products, ReservationIds: f.reservations})
@@ -57,6 +57,7 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			_, err := q.UpdateItems(ctx, db, inventorydb.UpdateItemsParams{ItemIds: f.items, Versions: numbers, Quantities: numbers, Reserveds: numbers})
 			return err
 		},
+		"LockProducts": func(ctx context.Context, q q, db db) error { return q.LockProducts(ctx, db, f.products) },
 		"EnsureItems": func(ctx context.Context, q q, db db) error {
 			return q.EnsureItems(ctx, db, inventorydb.EnsureItemsParams{ProductIds: f.products, Locations: slices.Repeat([]string{"l1"}, n)})
 		},

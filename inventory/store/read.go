@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -29,7 +31,7 @@ type view struct {
 func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*stock.Book, error) {
 	v := &view{}
 	if len(reads.Ensure) > 0 {
-		t.send(s.ensureItems(ctx, reads.Ensure))
+		t.send(s.lockProducts(ctx, reads.Ensure), s.ensureItems(ctx, reads.Ensure))
 	}
 	t.send(s.lockItems(ctx, v, reads))
 	if len(reads.Reservations)+len(reads.Reserves)+len(reads.Owners) > 0 {
@@ -45,10 +47,7 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if len(reads.Operations) > 0 {
 		t.send(s.entriesOf(ctx, v, reads.Operations))
 	}
-	t.send(step{"read the clock", func(db inventorydb.DBTX) (err error) {
-		v.now, err = s.q.Clock(ctx, db)
-		return err
-	}})
+	t.send(s.clock(ctx, v, distinct(reads.Products)))
 	if err := t.sync(); err != nil {
 		return nil, err
 	}
@@ -114,6 +113,31 @@ func (v *view) attach(lines []inventorydb.LinesOfReservationsRow) {
 			r.Lines = append(r.Lines, stock.Line{No: int(l.LineNo), ItemID: l.ItemID, Quantity: l.Quantity, Returned: l.Returned})
 		}
 	}
+}
+
+// clock reads the time, and refuses to go on where a product got an item while the others were waited for.
+func (s *Store) clock(ctx context.Context, v *view, products []uuid.UUID) step {
+	return step{"read the clock", func(db inventorydb.DBTX) error {
+		now, err := s.q.Clock(ctx, db, products)
+		if err != nil {
+			return err
+		}
+		v.now = now.At
+		for _, id := range now.ItemIds {
+			if _, locked := slices.BinarySearchFunc(v.items, id, func(it stock.Item, id int64) int { return cmp.Compare(it.ID, id) }); !locked {
+				return fmt.Errorf("item %d came to be meanwhile: %w", id, ErrVersionConflict)
+			}
+		}
+		return nil
+	}}
+}
+
+func (s *Store) lockProducts(ctx context.Context, places []stock.Place) step {
+	products := make([]uuid.UUID, len(places))
+	for i, p := range places {
+		products[i] = p.ProductID
+	}
+	return step{"lock products", func(db inventorydb.DBTX) error { return s.q.LockProducts(ctx, db, products) }}
 }
 
 func (s *Store) ensureItems(ctx context.Context, places []stock.Place) step {

@@ -54,13 +54,14 @@ func (r *recorder) QueryRow(_ context.Context, sql string, _ ...any) pgx.Row {
 // transactional lists the statements that transactions are made of.
 func transactional(q *inventorydb.Queries) []string {
 	ctx, r := context.Background(), &recorder{texts: []string{sqlBegin, sqlCommit}}
+	_ = q.LockProducts(ctx, r, nil)
 	_ = q.EnsureItems(ctx, r, inventorydb.EnsureItemsParams{})
 	_, _ = q.LockItems(ctx, r, inventorydb.LockItemsParams{})
 	_, _ = q.LockReservations(ctx, r, inventorydb.LockReservationsParams{})
 	_, _ = q.ArchivedReservations(ctx, r, nil)
 	_, _ = q.LinesOfReservations(ctx, r, nil)
 	_, _ = q.EntriesOfOperations(ctx, r, nil)
-	_, _ = q.Clock(ctx, r)
+	_, _ = q.Clock(ctx, r, nil)
 	_, _ = q.UpdateItems(ctx, r, inventorydb.UpdateItemsParams{})
 	_, _ = q.InsertReservations(ctx, r, inventorydb.InsertReservationsParams{})
 	_, _ = q.UpdateReservations(ctx, r, inventorydb.UpdateReservationsParams{})

@@ -30,6 +30,12 @@ FROM (
 ) u
 WHERE i.item_id = u.item_id AND i.version = u.version;
 
+-- name: LockProducts :exec
+-- One transaction at a time adds items to a product, until its end: two that make the first items of a
+-- product meet on no row. Before everything else, in order.
+SELECT pg_advisory_xact_lock(hashtextextended(p.product_id::text, 0))
+FROM (SELECT DISTINCT unnest(@product_ids::uuid[]) AS product_id ORDER BY 1) p;
+
 -- name: EnsureItems :exec
 -- Creates the missing items of product and location pairs, empty and deleted: whether one comes to be
 -- is decided by the request, and a refused one leaves nothing that anybody sees. Sorted, so that two

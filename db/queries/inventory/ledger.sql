@@ -30,5 +30,8 @@ FROM (
 
 -- name: Clock :one
 -- The database's clock decides every deadline. Asked after the locks are held: a time read before
--- would be stale by as long as the lock was waited for, and now() is the transaction's start.
-SELECT clock_timestamp()::timestamptz AS at;
+-- would be stale by as long as the lock was waited for, and now() is the transaction's start. For the same
+-- reason it tells which items the products have now: the statement that locked them saw those that there
+-- were when it began to wait.
+SELECT clock_timestamp()::timestamptz AS at,
+       ARRAY(SELECT i.item_id FROM items i WHERE i.product_id = ANY (@product_ids::uuid[]))::bigint[] AS item_ids;
