@@ -80,6 +80,9 @@ func (a *availability) of(ctx context.Context, products []uuid.UUID) ([]inventor
 
 // distinct keeps the first of each.
 func distinct(products []uuid.UUID) []uuid.UUID {
+	if len(products) < 2 {
+		return products
+	}
 	seen := make(map[uuid.UUID]bool, len(products))
 	out := make([]uuid.UUID, 0, len(products))
 	for _, id := range products {

@@ -38,7 +38,8 @@ type unit struct {
 	ctx      context.Context
 	requests []stock.Request
 	keys     []uuid.UUID // products and reservations that it concerns
-	products []uuid.UUID
+	products []uuid.UUID // each once
+	last     bool        // nothing may be done to its products after it in the same batch
 	answers  []answer
 	done     chan struct{} // closed when the answers are there
 	taken    bool          // it is in a batch, or was dropped
@@ -98,7 +99,8 @@ func (c *committer) submit(ctx context.Context, requests []stock.Request) ([]ans
 	for _, r := range requests {
 		r.Reads(&reads)
 	}
-	u := &unit{ctx: ctx, requests: requests, keys: reads.Keys(), products: reads.Products, answers: make([]answer, len(requests)), done: make(chan struct{})}
+	u := &unit{ctx: ctx, requests: requests, keys: reads.Keys(), products: distinct(reads.Products), answers: make([]answer, len(requests)), done: make(chan struct{})}
+	u.last = slices.ContainsFunc(requests, stock.TellsVersion)
 	if err := c.enqueue(u); err != nil {
 		return nil, err
 	}

@@ -97,6 +97,12 @@ func (c *committer) take() []*unit {
 			c.count(u, -len(u.requests))
 			batch = append(batch, u)
 			size += len(u.requests)
+			if u.last {
+				held[uuid.Max] = true // whose products are not known
+				for _, p := range u.products {
+					held[p] = true
+				}
+			}
 		}
 	}
 	clear(c.waiting[len(kept):])

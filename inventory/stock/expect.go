@@ -43,6 +43,17 @@ func (x Expectation) check(b *Book, product uuid.UUID) error {
 	return nil
 }
 
+// TellsVersion reports whether the answer to a request names its product's version, by which its caller may
+// write next. All that is decided together moves the version once, so nothing may be done to the product
+// after such a request in the same batch: the version would stand for two states.
+func TellsVersion(r Request) bool {
+	switch r.(type) {
+	case Receive, Adjust, Transfer, SetThreshold, CreateItem, DeleteItem:
+		return true
+	}
+	return false
+}
+
 // version is the product's version as clients see it, with what this batch did so far: the sum of its
 // items' versions, deleted ones included. It needs all items of the product to have been read.
 func (b *Book) version(product uuid.UUID) int64 {

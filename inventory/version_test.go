@@ -1,0 +1,61 @@
+package inventory_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+)
+
+// TestVersionIsOneState: what is decided together moves a product's version once, so that of two who are
+// answered a version none may be answered the state in between: it would pass for what is there.
+func TestVersionIsOneState(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	p := s.Stock(t, 100)
+	unlock := lockProduct(t, s.Pool, p)
+	ctx := context.WithoutCancel(t.Context())
+	type told struct {
+		inventoryapi.StockChange
+		err error
+	}
+	answers := make(chan told, 3)
+	for n := range 3 { // the first waits for the lock, and the others for their batch
+		go func() {
+			out, err := s.Service.ReceiveStock(ctx, p, inventoryapi.ReceiveRequest{Location: "near", Quantity: 10}, inventorytest.By)
+			answers <- told{out, err}
+		}()
+		if n == 0 {
+			awaitBlocked(t, s.Pool)
+			continue
+		}
+		require.Eventually(t, func() bool { return s.Service.Waiting() == n }, patience, time.Millisecond)
+	}
+	reserved := make(chan error, 1)
+	go func() {
+		_, err := s.Service.Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(p, 1)))
+		reserved <- err
+	}()
+	require.Eventually(t, func() bool { return s.Service.Waiting() == 3 }, patience, time.Millisecond)
+	unlock()
+	states := map[int64]int64{}
+	for range 3 {
+		a := <-answers
+		require.NoError(t, a.err)
+		require.NotContains(t, states, a.Version)
+		states[a.Version] = a.Stock
+	}
+	require.NoError(t, <-reserved)
+	now, err := s.Service.Availability(t.Context(), p, 1)
+	require.NoError(t, err)
+	require.NotContains(t, states, now.Version, "the reserve came after all of them")
+	for version, stock := range states {
+		_, err := s.Service.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{Location: "near", Quantity: &stock, Reason: "count"},
+			inventoryapi.WriteOptions{Actor: "a", IfMatch: inventoryapi.ETag(version)})
+		require.ErrorIs(t, err, inventoryapi.PreconditionFailed)
+	}
+}
