@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -26,6 +27,8 @@ const (
 	// maxLanes bounds the transactions under way at once. Two keep the processor busy while another
 	// waits for the disk; the rest are for stock that somebody else holds a lock on.
 	maxLanes = 4
+	// lockMemory is for how long stock that somebody held a lock on is expected to be locked still.
+	lockMemory = 10 * time.Second
 )
 
 var (
@@ -39,11 +42,13 @@ type unit struct {
 	requests []stock.Request
 	keys     []uuid.UUID // products and reservations that it concerns
 	products []uuid.UUID // each once
-	last     bool        // nothing may be done to its products after it in the same batch
-	answers  []answer
-	done     chan struct{} // closed when the answers are there
-	taken    bool          // it is in a batch, or was dropped
-	apart    bool          // only with those on the same stock: somebody was found to hold a lock
+	// reservations are those whose products are not known; then it has a key in common with all such units.
+	reservations []uuid.UUID
+	last         bool // nothing may be done to its products after it in the same batch
+	answers      []answer
+	done         chan struct{} // closed when the answers are there
+	taken        bool          // it is in a batch, or was dropped
+	apart        bool          // only with those on the same stock: somebody was found to hold a lock
 }
 
 // committer is group commit: requests that arrive together are committed together. While a batch is
@@ -56,7 +61,8 @@ type unit struct {
 //
 // A batch that finds stock locked by somebody else is gathered anew: each stock's units for themselves,
 // so that only they wait for the lock; and whoever wants that stock later is kept apart from the start,
-// until a batch of it succeeds. Such batches leave one lane to everybody else.
+// until a batch of it succeeds. Such batches leave one lane to everybody else. What products a confirmation
+// or release concerns is looked up only then; until then all of those share one lane.
 //
 // No goroutine runs while there is nothing to do.
 type committer struct {
@@ -65,16 +71,18 @@ type committer struct {
 	// apply decides a batch and reports whether somebody holds a lock on its stock. With others, whom that
 	// is nothing to, nothing was done then.
 	apply func(batch []stock.Request, answers []answer, others bool) (blocked bool)
+	// products looks up what products the lines of reservations name; nil where nobody can tell.
+	products func(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error)
 
 	mu      sync.Mutex
 	waiting []*unit
-	queued  int                // requests of waiting
-	crowds  map[uuid.UUID]int  // by product: requests of waiting
-	claims  map[uuid.UUID]int  // by key: units that wait or are under way
-	busy    map[uuid.UUID]int  // by key: units under way
-	locked  map[uuid.UUID]bool // products of which somebody was found to hold a lock
-	apart   int                // lanes whose batch is of such stock
-	running int                // lanes
+	queued  int                     // requests of waiting
+	crowds  map[uuid.UUID]int       // by what they share: requests of waiting
+	claims  map[uuid.UUID]int       // by key: units that wait or are under way
+	busy    map[uuid.UUID]int       // by key: units under way
+	locked  map[uuid.UUID]time.Time // products of which somebody was found to hold a lock, and when
+	apart   int                     // lanes whose batch is of such stock
+	running int                     // lanes
 	closed  bool
 	idle    *sync.Cond // running became 0
 }
@@ -82,7 +90,7 @@ type committer struct {
 func newCommitter(limit int, apply func([]stock.Request, []answer, bool) bool) *committer {
 	c := &committer{
 		limit: limit, lanes: maxLanes, apply: apply,
-		crowds: map[uuid.UUID]int{}, claims: map[uuid.UUID]int{}, busy: map[uuid.UUID]int{}, locked: map[uuid.UUID]bool{},
+		crowds: map[uuid.UUID]int{}, claims: map[uuid.UUID]int{}, busy: map[uuid.UUID]int{}, locked: map[uuid.UUID]time.Time{},
 	}
 	c.idle = sync.NewCond(&c.mu)
 	return c
@@ -100,6 +108,12 @@ func (c *committer) submit(ctx context.Context, requests []stock.Request) ([]ans
 		r.Reads(&reads)
 	}
 	u := &unit{ctx: ctx, requests: requests, keys: reads.Keys(), products: distinct(reads.Products), answers: make([]answer, len(requests)), done: make(chan struct{})}
+	if len(reads.Reservations) > 0 {
+		u.reservations = reads.Reservations
+		if c.somethingLocked() {
+			u.know(c.locate(ctx, u)[u])
+		}
+	}
 	u.last = slices.ContainsFunc(requests, stock.TellsVersion)
 	if err := c.enqueue(u); err != nil {
 		return nil, err
@@ -125,8 +139,8 @@ func (c *committer) enqueue(u *unit) error {
 	free := true
 	for _, k := range u.keys {
 		free = free && c.claims[k] == 0
-		c.claims[k]++
 	}
+	c.claim(u)
 	c.waiting = append(c.waiting, u)
 	c.count(u, len(u.requests))
 	// Behind somebody on the same stock it will be taken by the lane that ends then.
@@ -143,13 +157,13 @@ func (c *committer) full(u *unit) bool {
 		return false
 	}
 	crowded := func(k uuid.UUID) bool { return c.crowds[k] >= stockShare*(c.limit-c.queued) }
-	return c.queued+len(u.requests) > c.limit || slices.ContainsFunc(u.products, crowded)
+	return c.queued+len(u.requests) > c.limit || slices.ContainsFunc(u.shares(), crowded)
 }
 
 // count adds to the requests that wait, or takes from them.
 func (c *committer) count(u *unit, n int) {
 	c.queued += n
-	for _, p := range u.products {
+	for _, p := range u.shares() {
 		if c.crowds[p] += n; c.crowds[p] == 0 {
 			delete(c.crowds, p)
 		}
@@ -176,6 +190,12 @@ func (c *committer) drop(u *unit) {
 	u.taken = true
 	c.count(u, -len(u.requests))
 	c.unclaim(u)
+}
+
+func (c *committer) claim(u *unit) {
+	for _, k := range u.keys {
+		c.claims[k]++
+	}
 }
 
 func (c *committer) unclaim(u *unit) {

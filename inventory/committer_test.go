@@ -17,11 +17,15 @@ import (
 // job is a request that concerns some products.
 type job struct {
 	stock.Request
-	n    int
-	keys []uuid.UUID
+	n            int
+	keys         []uuid.UUID
+	reservations []uuid.UUID
 }
 
-func (j job) Reads(r *stock.Reads) { r.Products = append(r.Products, j.keys...) }
+func (j job) Reads(r *stock.Reads) {
+	r.Products = append(r.Products, j.keys...)
+	r.Reservations = append(r.Reservations, j.reservations...)
+}
 
 func key(n byte) uuid.UUID { return uuid.UUID{n} }
 
@@ -181,6 +185,39 @@ func TestQueueKeepsRoomForOthers(t *testing.T) {
 	require.Zero(t, w.queued)
 }
 
+// TestConfirmationsLeaveRoom: confirmations, of which it is not known what they concern, do not fill the queue
+// either.
+func TestConfirmationsLeaveRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorkbench(20)
+	const most = 16
+	results := make(chan error, most+1)
+	for n := range most + 1 {
+		go func() {
+			_, err := w.submit(context.WithoutCancel(t.Context()), []stock.Request{job{n: n, reservations: []uuid.UUID{uuid.New()}}})
+			results <- err
+		}()
+		if n == 0 {
+			<-w.begun
+		}
+		require.Eventually(t, func() bool { return int(w.waitingNow()) == n }, 5*time.Second, 50*time.Microsecond)
+	}
+	_, err := w.submit(t.Context(), []stock.Request{job{reservations: []uuid.UUID{uuid.New()}}})
+	require.ErrorIs(t, err, errQueueFull)
+	product := w.enqueued(t, t.Context(), 100, 'a')
+	require.Equal(t, []int{100}, <-w.begun)
+	for range 3 {
+		w.end <- struct{}{}
+	}
+	for range most + 1 {
+		require.NoError(t, <-results)
+	}
+	require.NoError(t, <-product)
+	w.close()
+	require.Empty(t, w.claims)
+	require.Empty(t, w.crowds)
+}
+
 // TestLockedStockIsKeptApart: a batch that finds stock locked is gathered anew, so that only who wants
 // that stock waits for it, also later, until a batch of it succeeds.
 func TestLockedStockIsKeptApart(t *testing.T) {
@@ -222,7 +259,7 @@ func TestLockedStockIsKeptApart(t *testing.T) {
 		require.NoError(t, <-r)
 	}
 	w.mu.Lock()
-	w.locked = map[uuid.UUID]bool{key('x'): true}
+	w.locked = map[uuid.UUID]time.Time{key('x'): time.Now()}
 	w.mu.Unlock()
 	submit(7, 'x', 'y')
 	require.Equal(t, batch{[]int{7}, false}, <-begun)

@@ -180,6 +180,53 @@ func TestLockedProductDelaysNoOther(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 }
 
+// TestLockedProductDelaysNoOthersConfirm: what products confirmations concern is not known when they come.
+// Once one is found to wait for a lock it is, and those of other products do not wait behind it.
+func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
+	t.Parallel()
+	url, pool := newDatabase(t)
+	service := newReplica(t, url, inventory.Options{}, database.Pool{MaxConns: 10, LockTimeout: 500 * time.Millisecond})
+	s := inventorytest.NewSubject(t, service, pool)
+	reserved := func(product uuid.UUID, n int) (ids []uuid.UUID) {
+		ins, _ := reserves(t, product, n)
+		for _, in := range ins {
+			_, err := service.Reserve(t.Context(), in)
+			require.NoError(t, err)
+			ids = append(ids, in.ReservationID)
+		}
+		return ids
+	}
+	const stuck, free = 20, 10
+	locked := s.Stock(t, 100)
+	held, others := reserved(locked, stuck), reserved(s.Stock(t, 100), free)
+	unlock := lockProduct(t, pool, locked)
+	answers := make(chan error, stuck)
+	for _, id := range held {
+		go func() {
+			_, err := service.Confirm(context.WithoutCancel(t.Context()), id, inventorytest.Resolve())
+			answers <- err
+		}()
+	}
+	awaitBlocked(t, pool)
+	together(free, func(i int) {
+		if _, err := service.Confirm(t.Context(), others[i], inventorytest.Resolve()); err != nil {
+			t.Error(err)
+		}
+	})
+	require.Less(t, len(answers), stuck/2, "all of the others' came last")
+	unlock()
+	for range stuck {
+		if err := <-answers; err != nil {
+			require.True(t, inventoryapi.Retryable(err), "%v", err)
+		}
+	}
+	for _, id := range held {
+		_, err := service.Confirm(t.Context(), id, inventorytest.Resolve())
+		require.NoError(t, err)
+	}
+	inventorytest.RequireConsistent(t, pool)
+}
+
 // TestLockedProductIsBounded: who wants a product that stays locked is told so within bounds, may send
 // the same again, and had nothing done.
 func TestLockedProductIsBounded(t *testing.T) {

@@ -1,7 +1,9 @@
 package inventory
 
 import (
+	"context"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -25,11 +27,15 @@ func (c *committer) run() {
 		}
 		c.mu.Unlock()
 		blocked := c.commit(units, others)
+		var located map[*unit][]uuid.UUID
+		if blocked {
+			located = c.locate(context.Background(), units...)
+		}
 		c.mu.Lock()
 		if apart {
 			c.apart--
 		}
-		c.release(units, blocked, blocked && others)
+		c.release(units, located, blocked, blocked && others)
 	}
 	if c.running--; c.running == 0 {
 		c.idle.Broadcast()
@@ -46,22 +52,24 @@ func (c *committer) help() {
 
 // release lets go of the stock of a batch that ended, and queues it in front again where it has to be
 // gathered anew.
-func (c *committer) release(units []*unit, blocked, again bool) {
+func (c *committer) release(units []*unit, located map[*unit][]uuid.UUID, blocked, again bool) {
 	for _, u := range units {
 		for _, k := range u.keys {
 			if c.busy[k]--; c.busy[k] == 0 {
 				delete(c.busy, k)
 			}
 		}
+		c.unclaim(u)
+		u.know(located[u])
 		if again {
 			u.taken, u.apart = false, true
+			c.claim(u)
 			c.count(u, len(u.requests))
 			continue
 		}
-		c.unclaim(u)
 		for _, p := range u.products {
 			if blocked {
-				c.locked[p] = true
+				c.locked[p] = time.Now()
 			} else {
 				delete(c.locked, p)
 			}
@@ -118,7 +126,7 @@ func (c *committer) take() []*unit {
 // fits reports whether a unit may join a batch, and keeps it apart where its stock is known to be locked.
 func (c *committer) fits(u *unit, batch []*unit) bool {
 	for _, p := range u.products {
-		u.apart = u.apart || c.locked[p]
+		u.apart = u.apart || c.isLocked(p)
 	}
 	switch {
 	case len(batch) == 0:

@@ -70,6 +70,7 @@ func New(o Options) *Service {
 	s := &Service{store: store.New(o.Pool), log: o.Log, ttl: o.TTL, metrics: newMetrics(o.Registry), strategy: o.Strategy}
 	s.availability = newAvailability(s.store, o.Cache)
 	s.committer = newCommitter(o.QueueLimit, s.commit)
+	s.committer.products = s.store.ProductsOfReservations
 	promauto.With(o.Registry).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "inventory_queue_requests", Help: "Requests that wait for their batch.",
 	}, s.committer.waitingNow)

@@ -198,6 +198,19 @@ func (s *Store) lines(ctx context.Context, into *[]inventorydb.LinesOfReservatio
 	}}
 }
 
+// ProductsOfReservations returns by reservation what products its lines name, without locking anything.
+func (s *Store) ProductsOfReservations(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) {
+	lines, err := s.q.LinesOfReservations(ctx, s.pool, reservations)
+	if err != nil {
+		return nil, fmt.Errorf("look up what reservations hold: %w", err)
+	}
+	out := make(map[uuid.UUID][]uuid.UUID, len(reservations))
+	for _, l := range lines {
+		out[l.ReservationID] = append(out[l.ReservationID], l.ProductID)
+	}
+	return out, nil
+}
+
 func (s *Store) entriesOf(ctx context.Context, v *view, operations []uuid.UUID) step {
 	return step{"read entries", func(db inventorydb.DBTX) error {
 		found, err := s.q.EntriesOfOperations(ctx, db, operations)
