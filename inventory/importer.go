@@ -55,7 +55,12 @@ func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi
 	case err != nil:
 		return inventoryapi.ImportReport{}, unavailable(err)
 	case before.ContentHash != nil && !bytes.Equal(before.ContentHash, hash[:]):
-		return inventoryapi.ImportReport{}, inventoryapi.Errorf(inventoryapi.AlreadyExists, "Idempotency-Key", "the key was used for another file")
+		return inventoryapi.ImportReport{}, errOtherFile()
+	case before.ContentHash == nil && !o.DryRun:
+		// The key is taken before anything is done, so that another file that comes at the same time is refused.
+		if err := s.settleImport(ctx, id, hash[:], nil); err != nil {
+			return inventoryapi.ImportReport{}, err
+		}
 	}
 	run := importRun{service: s, id: id, hash: hash[:], before: before, options: o}
 	for chunk := range slices.Chunk(rows, importChunk) {
@@ -123,10 +128,23 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 	if r.options.DryRun || len(settled) == 0 {
 		return nil
 	}
-	if err := r.service.store.SettleImportRows(ctx, r.id, r.hash, settled); err != nil {
+	return r.service.settleImport(ctx, r.id, r.hash, settled)
+}
+
+// settleImport remembers lines of a file that are done, and refuses when the import is of another file.
+func (s *Service) settleImport(ctx context.Context, id uuid.UUID, hash []byte, lines []int) error {
+	ours, err := s.store.SettleImportRows(ctx, id, hash, lines)
+	switch {
+	case err != nil:
 		return unavailable(err)
+	case !ours:
+		return errOtherFile()
 	}
 	return nil
+}
+
+func errOtherFile() error {
+	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "Idempotency-Key", "the key was used for another file")
 }
 
 // errDryRun ends a transaction whose decisions were only wanted for show.

@@ -235,7 +235,8 @@ func reads(s sample) []call {
 		}},
 		{"GetImport", "new", true, func(ctx context.Context, q q, db db) error { _, err := q.GetImport(ctx, db, uuid.New()); return err }},
 		{"SettleImportRows", "new", true, func(ctx context.Context, q q, db db) error {
-			return q.SettleImportRows(ctx, db, inventorydb.SettleImportRowsParams{ImportID: uuid.New(), ContentHash: make([]byte, 32), SettledRows: []int32{1, 2, 3}})
+			_, err := q.SettleImportRows(ctx, db, inventorydb.SettleImportRowsParams{ImportID: uuid.New(), ContentHash: make([]byte, 32), SettledRows: []int32{1, 2, 3}})
+			return err
 		}},
 		{"UpsertLocations", "one", true, func(ctx context.Context, q q, db db) error {
 			return q.UpsertLocations(ctx, db, inventorydb.UpsertLocationsParams{Codes: []string{"l1"}, Names: []string{"x"}, Priorities: []int32{1}})

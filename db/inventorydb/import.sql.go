@@ -29,11 +29,12 @@ func (q *Queries) GetImport(ctx context.Context, db DBTX, importID uuid.UUID) (G
 	return i, err
 }
 
-const settleImportRows = `-- name: SettleImportRows :exec
+const settleImportRows = `-- name: SettleImportRows :execrows
 INSERT INTO stock_imports (import_id, content_hash, settled_rows)
 VALUES ($1, $2, $3::integer[])
 ON CONFLICT (import_id) DO UPDATE
 SET settled_rows = stock_imports.settled_rows || excluded.settled_rows, updated_at = now()
+WHERE stock_imports.content_hash = excluded.content_hash
 `
 
 type SettleImportRowsParams struct {
@@ -42,8 +43,11 @@ type SettleImportRowsParams struct {
 	SettledRows []int32
 }
 
-// Two runs of one import at once add to the same row.
-func (q *Queries) SettleImportRows(ctx context.Context, db DBTX, arg SettleImportRowsParams) error {
-	_, err := db.Exec(ctx, settleImportRows, arg.ImportID, arg.ContentHash, arg.SettledRows)
-	return err
+// Two runs of one import at once add to the same row. No row is touched where the import is of another file.
+func (q *Queries) SettleImportRows(ctx context.Context, db DBTX, arg SettleImportRowsParams) (int64, error) {
+	result, err := db.Exec(ctx, settleImportRows, arg.ImportID, arg.ContentHash, arg.SettledRows)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -25,6 +25,10 @@ func testReturn(t *testing.T, s Subject) {
 	again, err := s.API.Return(t.Context(), in.ReservationID, some)
 	require.NoError(t, err)
 	require.Equal(t, first, again)
+	other := some
+	other.Lines = []inventoryapi.ReturnLine{{LineNo: 2, Quantity: 1}}
+	_, err = s.API.Return(t.Context(), in.ReservationID, other)
+	require.ErrorIs(t, err, inventoryapi.AlreadyExists, "the operation's id stands for other lines")
 	rest, err := s.API.Return(t.Context(), in.ReservationID, ReturnOf())
 	require.NoError(t, err)
 	require.EqualValues(t, 4, rest.QuantityReturned)

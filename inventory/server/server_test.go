@@ -85,6 +85,7 @@ func TestBadInput(t *testing.T) {
 		{"GET", "/api/inventory?product_ids=" + id + "&cursor=x", "", 400, "cursor"},
 		{"GET", "/api/inventory?product_ids=" + id + "&limit=5", "", 400, "limit"},
 		{"GET", "/api/inventory?product_ids=%zz", "", 400, ""},
+		{"GET", "/api/inventory?productids=" + id, "", 400, "productids"},
 		{"GET", "/api/inventory?product_ids=" + id + ";", "", 400, ""},
 		{"GET", "/api/inventory/low-stock?location=a;b", "", 400, ""},
 		{"GET", "/api/inventory?limit=0", "", 400, "limit"},

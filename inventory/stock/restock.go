@@ -2,6 +2,7 @@ package stock
 
 import (
 	"github.com/google/uuid"
+	"maps"
 
 	"holdfast/inventory/inventoryapi"
 )
@@ -36,7 +37,7 @@ func (r Return) decide(b *Book) (any, error) {
 		return nil, err
 	}
 	if done := b.entries[r.operationID]; len(done) > 0 {
-		if done[0].Kind != Returned || done[0].ReservationID != held.ID {
+		if done[0].Kind != Returned || done[0].ReservationID != held.ID || !r.did(done) {
 			return nil, operationUsed(r.operationID)
 		}
 		return r.answer(b, held)
@@ -71,6 +72,21 @@ func (r Return) decide(b *Book) (any, error) {
 	}
 	b.announce(inventoryapi.EventReturned, held, r.operationID, entries, r.correlationID)
 	return r.answer(b, held)
+}
+
+// did reports whether entries are what the return asks for. One that names no lines asks for what there is.
+func (r Return) did(entries []Entry) bool {
+	if len(r.lines) == 0 {
+		return true
+	}
+	back, asked := map[int]int64{}, map[int]int64{}
+	for _, e := range entries {
+		back[e.Line] += e.QuantityDelta
+	}
+	for _, l := range r.lines {
+		asked[l.LineNo] += l.Quantity
+	}
+	return maps.Equal(back, asked)
 }
 
 // plan says how much comes back on each row of the reservation; a line that is split over locations

@@ -47,13 +47,14 @@ func (s *Store) GetImport(ctx context.Context, id uuid.UUID) (Import, error) {
 }
 
 // SettleImportRows remembers rows of an import that succeeded.
-func (s *Store) SettleImportRows(ctx context.Context, id uuid.UUID, contentHash []byte, rows []int) error {
+func (s *Store) SettleImportRows(ctx context.Context, id uuid.UUID, contentHash []byte, rows []int) (ours bool, err error) {
 	arg := inventorydb.SettleImportRowsParams{ImportID: id, ContentHash: contentHash, SettledRows: make([]int32, len(rows))}
 	for i, n := range rows {
 		arg.SettledRows[i] = int32(n) //nolint:gosec // a line of a file of 8 MB
 	}
-	if err := s.q.SettleImportRows(ctx, s.pool, arg); err != nil {
-		return fmt.Errorf("remember the rows of import %s: %w", id, err)
+	n, err := s.q.SettleImportRows(ctx, s.pool, arg)
+	if err != nil {
+		return false, fmt.Errorf("remember the rows of import %s: %w", id, err)
 	}
-	return nil
+	return n > 0, nil
 }

@@ -74,7 +74,8 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			return err
 		},
 		"SettleImportRows": func(ctx context.Context, q q, db db) error {
-			return q.SettleImportRows(ctx, db, inventorydb.SettleImportRowsParams{ImportID: f.operations[0], ContentHash: make([]byte, 32), SettledRows: small})
+			_, err := q.SettleImportRows(ctx, db, inventorydb.SettleImportRowsParams{ImportID: f.operations[0], ContentHash: make([]byte, 32), SettledRows: small})
+			return err
 		},
 		"EntriesOfOperations": func(ctx context.Context, q q, db db) error {
 			_, err := q.EntriesOfOperations(ctx, db, f.operations)

@@ -3,9 +3,10 @@
 -- name: GetImport :one
 SELECT content_hash, settled_rows FROM stock_imports WHERE import_id = @import_id;
 
--- name: SettleImportRows :exec
--- Two runs of one import at once add to the same row.
+-- name: SettleImportRows :execrows
+-- Two runs of one import at once add to the same row. No row is touched where the import is of another file.
 INSERT INTO stock_imports (import_id, content_hash, settled_rows)
 VALUES (@import_id, @content_hash, @settled_rows::integer[])
 ON CONFLICT (import_id) DO UPDATE
-SET settled_rows = stock_imports.settled_rows || excluded.settled_rows, updated_at = now();
+SET settled_rows = stock_imports.settled_rows || excluded.settled_rows, updated_at = now()
+WHERE stock_imports.content_hash = excluded.content_hash;
