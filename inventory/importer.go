@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -152,7 +153,17 @@ var errDryRun = errors.New("dry run")
 
 func (r *importRun) decide(ctx context.Context, batch []stock.Request) ([]answer, error) {
 	if !r.options.DryRun {
-		return r.service.apply(ctx, batch), nil
+		answers := r.service.apply(ctx, batch)
+		other := func(a answer) bool { return inventoryapi.CodeOf(a.err) != inventoryapi.VersionConflict }
+		if len(batch) > 1 && !slices.ContainsFunc(answers, other) {
+			// Somebody holds a lock on the stock of one row, or of some: the others need not fail with it.
+			var each sync.WaitGroup
+			for i := range batch {
+				each.Go(func() { answers[i] = r.service.apply(ctx, batch[i:i+1])[0] })
+			}
+			each.Wait()
+		}
+		return answers, nil
 	}
 	var reads stock.Reads
 	for _, request := range batch {

@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/database"
+	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
 )
 
 // TestImportKeyIsOneFilesAtOnce: of two files that come at the same time under one key, one is imported, and
@@ -33,4 +38,28 @@ func TestImportKeyIsOneFilesAtOnce(t *testing.T) {
 	require.NoError(t, <-first)
 	available, _ = s.Available(t, y)
 	require.EqualValues(t, 6, available)
+}
+
+// TestImportFailsRowByRow: a row whose stock somebody holds a lock on fails for itself.
+func TestImportFailsRowByRow(t *testing.T) {
+	t.Parallel()
+	url, pool := newDatabase(t)
+	service := newReplica(t, url, inventory.Options{}, database.Pool{MaxConns: 10, LockTimeout: 50 * time.Millisecond})
+	s := inventorytest.NewSubject(t, service, pool)
+	file, products := "product_id,location,quantity\n", []uuid.UUID{}
+	for range 20 {
+		products = append(products, s.Stock(t, 1))
+		file += products[len(products)-1].String() + ",near,5\n"
+	}
+	unlock := lockProduct(t, pool, products[7])
+	o := inventoryapi.ImportOptions{Actor: "olga"}
+	out, err := service.ImportStock(t.Context(), strings.NewReader(file), o)
+	require.NoError(t, err)
+	require.Equal(t, []int{19, 1}, []int{out.Totals.Adjusted, out.Totals.Failed})
+	require.Equal(t, string(inventoryapi.VersionConflict), out.Rows[7].Code)
+	unlock()
+	out, err = service.ImportStock(t.Context(), strings.NewReader(file), o)
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 19}, []int{out.Totals.Adjusted, out.Totals.Unchanged})
+	inventorytest.RequireConsistent(t, pool)
 }

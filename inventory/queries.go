@@ -2,8 +2,10 @@ package inventory
 
 import (
 	"context"
+	"hash/crc32"
 	"math"
 	"regexp"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -19,18 +21,18 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 	type position struct {
 		ProductID uuid.UUID `json:"p"`
 	}
-	after, limit, err := pageOf(page, position{}, func(p position) bool { return p.ProductID != uuid.Nil })
+	at, err := pageOf(page, "", position{}, func(p position) bool { return p.ProductID != uuid.Nil })
 	if err != nil {
 		return inventoryapi.AvailabilityList{}, err
 	}
-	ids, err := s.store.Products(ctx, after.ProductID, limit+1)
+	ids, err := s.store.Products(ctx, at.after.ProductID, at.limit+1)
 	if err != nil {
 		return inventoryapi.AvailabilityList{}, unavailable(err)
 	}
 	out := inventoryapi.AvailabilityList{Items: []inventoryapi.Availability{}}
-	if len(ids) > limit {
-		ids = ids[:limit]
-		out.NextCursor = cursor.Encode(position{ids[limit-1]})
+	if len(ids) > at.limit {
+		ids = ids[:at.limit]
+		out.NextCursor = at.next(position{ids[at.limit-1]})
 	}
 	if len(ids) > 0 {
 		if out.Items, err = s.availability.of(ctx, ids); err != nil {
@@ -45,7 +47,7 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 
 // LowStock implements inventoryapi.Queries.
 func (s *Service) LowStock(ctx context.Context, location string, page inventoryapi.Page) (out inventoryapi.LowStockList, err error) {
-	after, limit, err := pageOf(page, store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64},
+	place, err := pageOf(page, location, store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64},
 		func(p store.ItemPosition) bool { return p.LocationID != 0 && p.ItemID != 0 })
 	if err != nil {
 		return out, err
@@ -54,23 +56,23 @@ func (s *Service) LowStock(ctx context.Context, location string, page inventorya
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.LowStock(ctx, at, after, limit+1)
+	rows, err := s.store.LowStock(ctx, at, place.after, place.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
-	out.Items, out.NextCursor = cut(rows, limit)
+	out.Items, out.NextCursor = cut(rows, place)
 	return out, nil
 }
 
 // Holds implements inventoryapi.Queries.
 func (s *Service) Holds(ctx context.Context, productID uuid.UUID, page inventoryapi.Page) (out inventoryapi.HoldList, err error) {
-	after, limit, err := pageOf(page, store.HoldPosition{}, func(p store.HoldPosition) bool {
+	place, err := pageOf(page, productID.String(), store.HoldPosition{}, func(p store.HoldPosition) bool {
 		return !p.ExpiresAt.IsZero() && p.ReservationID != uuid.Nil && p.LineNo != 0 && p.ItemID != 0
 	})
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.Holds(ctx, productID, after, limit+1)
+	rows, err := s.store.Holds(ctx, productID, place.after, place.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
@@ -79,13 +81,13 @@ func (s *Service) Holds(ctx context.Context, productID uuid.UUID, page inventory
 			return out, err
 		}
 	}
-	out.Items, out.NextCursor = cut(rows, limit)
+	out.Items, out.NextCursor = cut(rows, place)
 	return out, nil
 }
 
 // Ledger implements inventoryapi.Queries.
 func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page) (out inventoryapi.Ledger, err error) {
-	before, limit, err := pageOf(page, store.EntryPosition{LedgerID: math.MaxInt64}, func(p store.EntryPosition) bool { return p.LedgerID > 0 })
+	place, err := pageOf(page, productID.String()+location, store.EntryPosition{LedgerID: math.MaxInt64}, func(p store.EntryPosition) bool { return p.LedgerID > 0 })
 	if err != nil {
 		return out, err
 	}
@@ -93,7 +95,7 @@ func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location stri
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.Ledger(ctx, productID, at, before, limit+1)
+	rows, err := s.store.Ledger(ctx, productID, at, place.after, place.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
@@ -102,25 +104,43 @@ func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location stri
 			return out, err
 		}
 	}
-	out.Items, out.NextCursor = cut(rows, limit)
+	out.Items, out.NextCursor = cut(rows, place)
 	if out.ArchivedEntries, err = s.store.ArchivedEntries(ctx, productID, at); err != nil {
 		return out, unavailable(err)
 	}
 	return out, nil
 }
 
-// pageOf returns after which position a page begins, and how many rows it has. Lists are asked for one
-// row more than the page, which tells whether there is another.
-func pageOf[P any](page inventoryapi.Page, first P, valid func(P) bool) (after P, limit int, err error) {
-	limit, err = limitOf(page.Limit, inventoryapi.DefaultPage, inventoryapi.MaxPage)
-	if err != nil || page.Cursor == "" {
-		return first, limit, err
+// place is where a page of a list is.
+type place[P any] struct {
+	list  string // which list, in short
+	after P      // the position that it follows
+	limit int    // how many rows it has
+}
+
+// located is what a cursor says. Of another list it is refused: the page that it led to there would be
+// empty or begin anywhere, and an empty one tells that there is nothing.
+type located[P any] struct {
+	List string `json:"of"`
+	At   P      `json:"at"`
+}
+
+func (p place[P]) next(last P) string { return cursor.Encode(located[P]{p.list, last}) }
+
+// pageOf returns where a page is of the list with the given filters. Lists are asked for one row more than
+// the page, which tells whether there is another.
+func pageOf[P any](page inventoryapi.Page, filters string, first P, valid func(P) bool) (place[P], error) {
+	at := place[P]{list: strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(filters))), 36), after: first}
+	var err error
+	if at.limit, err = limitOf(page.Limit, inventoryapi.DefaultPage, inventoryapi.MaxPage); err != nil || page.Cursor == "" {
+		return at, err
 	}
-	after, err = cursor.Decode[P](page.Cursor)
-	if err != nil || !valid(after) {
-		return after, 0, inventoryapi.Errorf(inventoryapi.InvalidInput, "cursor", "use the next_cursor of the page before")
+	from, err := cursor.Decode[located[P]](page.Cursor)
+	if err != nil || from.List != at.list || !valid(from.At) {
+		return at, inventoryapi.Errorf(inventoryapi.InvalidInput, "cursor", "use the next_cursor of the page before, of the same list")
 	}
-	return after, limit, nil
+	at.after = from.At
+	return at, nil
 }
 
 func limitOf(limit, byDefault, most int) (int, error) {
@@ -134,11 +154,11 @@ func limitOf(limit, byDefault, most int) (int, error) {
 }
 
 // cut takes the row too many away and makes the cursor that leads to it.
-func cut[T, P any](rows []store.Row[T, P], limit int) ([]T, string) {
+func cut[T, P any](rows []store.Row[T, P], at place[P]) ([]T, string) {
 	next := ""
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next = cursor.Encode(rows[limit-1].Position)
+	if len(rows) > at.limit {
+		rows = rows[:at.limit]
+		next = at.next(rows[at.limit-1].Position)
 	}
 	out := make([]T, len(rows))
 	for i, r := range rows {

@@ -160,14 +160,31 @@ func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 	_, err := s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
 	require.NoError(t, err)
 	require.Empty(t, of(low("near"), far), "what was held has come back")
-	// A cursor of all locations also goes on in one of them.
+	// A cursor leads on in the list that it is of, and nowhere else.
 	first, err := q.LowStock(t.Context(), "", inventoryapi.Page{Limit: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, first.NextCursor)
-	rest, err := q.LowStock(t.Context(), "far", inventoryapi.Page{Cursor: first.NextCursor})
+	_, err = q.LowStock(t.Context(), "far", inventoryapi.Page{Cursor: first.NextCursor})
+	require.ErrorIs(t, err, inventoryapi.InvalidInput)
+	_, err = q.LowStock(t.Context(), "", inventoryapi.Page{Cursor: first.NextCursor, Limit: 7})
 	require.NoError(t, err)
-	for _, i := range rest.Items {
-		require.Equal(t, "far", i.Location)
+	entries, err := q.Ledger(t.Context(), both, "", inventoryapi.Page{Limit: 1})
+	require.NoError(t, err)
+	for list, read := range map[string]func(uuid.UUID, string) error{
+		"of another product": func(_ uuid.UUID, cursor string) error {
+			_, err := q.Ledger(t.Context(), far, "", inventoryapi.Page{Cursor: cursor})
+			return err
+		},
+		"at one of its locations": func(p uuid.UUID, cursor string) error {
+			_, err := q.Ledger(t.Context(), p, "near", inventoryapi.Page{Cursor: cursor})
+			return err
+		},
+		"of another kind": func(p uuid.UUID, cursor string) error {
+			_, err := q.Holds(t.Context(), p, inventoryapi.Page{Cursor: cursor})
+			return err
+		},
+	} {
+		require.ErrorIs(t, read(both, entries.NextCursor), inventoryapi.InvalidInput, list)
 	}
 }
 
