@@ -40,7 +40,7 @@ var (
 type unit struct {
 	ctx      context.Context
 	requests []stock.Request
-	keys     []uuid.UUID // products and reservations that it concerns
+	keys     []uuid.UUID // products, reservations and operations that it concerns
 	products []uuid.UUID // each once
 	// reservations are those whose products are not known; then it has a key in common with all such units.
 	reservations []uuid.UUID

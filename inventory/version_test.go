@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/inventory/inventoryapi"
@@ -58,4 +59,34 @@ func TestVersionIsOneState(t *testing.T) {
 			inventoryapi.WriteOptions{Actor: "a", IfMatch: inventoryapi.ETag(version)})
 		require.ErrorIs(t, err, inventoryapi.PreconditionFailed)
 	}
+}
+
+// TestOneOperationIsOneThing: of two things that are asked for under one operation id at the same time, one is
+// done, whatever stock they concern.
+func TestOneOperationIsOneThing(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	for range 5 {
+		p, q := s.Stock(t, 1), s.Stock(t, 1)
+		unlocks := []func(){lockProduct(t, s.Pool, p), lockProduct(t, s.Pool, q)}
+		op, answers := uuid.New(), make(chan error, 2)
+		for _, product := range []uuid.UUID{p, q} {
+			go func() {
+				_, err := s.Service.ReceiveStock(context.WithoutCancel(t.Context()), product,
+					inventoryapi.ReceiveRequest{OperationID: op, Location: "near", Quantity: 10}, inventorytest.By)
+				answers <- err
+			}()
+			if product == p {
+				awaitBlocked(t, s.Pool)
+			}
+		}
+		require.Eventually(t, func() bool { return s.Service.Waiting() == 1 }, patience, time.Millisecond, "both are under way")
+		for _, unlock := range unlocks {
+			unlock()
+		}
+		first, second := <-answers, <-answers
+		require.NoError(t, first)
+		require.ErrorIs(t, second, inventoryapi.AlreadyExists)
+	}
+	inventorytest.RequireConsistent(t, s.Pool)
 }

@@ -141,11 +141,11 @@ type Reads struct {
 	Ensure       []Place     // items to create, empty, where missing
 }
 
-// Keys names the products and reservations that are read, each once: two requests without a common key
-// have nothing to do with each other. What products a reservation's lines name is not known before it
+// Keys names the products, reservations and operations that are read, each once: two requests without a
+// common key have nothing to do with each other. What products a reservation's lines name is not known before it
 // is read, so whatever concerns reservations that exist has a key in common.
 func (r *Reads) Keys() []uuid.UUID {
-	keys := slices.Concat(r.Products, r.Reservations, r.Reserves)
+	keys := slices.Concat(r.Products, r.Reservations, r.Reserves, r.Operations)
 	if len(r.Reservations) > 0 {
 		keys = append(keys, uuid.Max)
 	}
