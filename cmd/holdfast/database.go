@@ -58,7 +58,7 @@ func migrate(cmd *cobra.Command, name database.Name, url string, down bool) erro
 	if down {
 		run = database.MigrateDown
 	} else if created, err := database.EnsureDatabase(cmd.Context(), url); err != nil {
-		return err
+		return fmt.Errorf("the %s database: %w", name, err)
 	} else if created {
 		fmt.Fprintf(out, "%-10s database created\n", name)
 	}

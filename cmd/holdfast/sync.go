@@ -41,6 +41,9 @@ func runSync(cmd *cobra.Command, o catalogsync.Options) error {
 	o.Progress = func(done int) { progress.at("products", done, 0) }
 	sum, err := catalogsync.Run(cmd.Context(), stores.orders, stores.stock, o)
 	progress.end()
+	if err != nil && sum.Seen() == 0 {
+		return fmt.Errorf("sync: %w", err) // nothing was begun
+	}
 	out := cmd.OutOrStdout()
 	if o.DryRun {
 		fmt.Fprintln(out, "dry run: nothing was written")

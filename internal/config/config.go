@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -42,9 +43,17 @@ func load[T any](opts env.Options) (T, error) {
 		}
 	}
 	if len(faults) > 0 {
-		return cfg, fmt.Errorf("configuration is not valid:\n  - %s\nset these in the environment; .env.example lists every variable", strings.Join(faults, "\n  - "))
+		return cfg, fmt.Errorf("configuration is not valid:\n  - %s\nset these in the environment; .env.example lists every variable%s", strings.Join(faults, "\n  - "), developmentHint())
 	}
 	return cfg, nil
+}
+
+// developmentHint tells who works beside `make up` where its configuration is.
+func developmentHint() string {
+	if _, err := os.Stat(".holdfast/env"); err != nil {
+		return ""
+	}
+	return ", and those of `make up` come with: set -a; . .holdfast/env; set +a"
 }
 
 // Common is what every process reads beside its own configuration.
