@@ -258,9 +258,15 @@ func TestLockedStockIsKeptApart(t *testing.T) {
 	for _, r := range results {
 		require.NoError(t, <-r)
 	}
-	w.mu.Lock()
-	w.locked = map[uuid.UUID]time.Time{key('x'): time.Now()}
-	w.mu.Unlock()
+	require.Eventually(t, func() bool { // callers are answered before what was learned of their stock is noted
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.running > 0 {
+			return false
+		}
+		w.locked = map[uuid.UUID]time.Time{key('x'): time.Now()}
+		return true
+	}, 5*time.Second, 50*time.Microsecond)
 	submit(7, 'x', 'y')
 	require.Equal(t, batch{[]int{7}, false}, <-begun)
 	submit(8, 'y')
