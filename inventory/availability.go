@@ -47,7 +47,7 @@ func (a *availability) of(ctx context.Context, products []uuid.UUID) ([]inventor
 	if a.cache == nil {
 		return a.store.Availabilities(ctx, products)
 	}
-	products = distinct(products)
+	products = store.Distinct(products)
 	known, ok := a.cache.Get(ctx, products)
 	if !ok {
 		// Without the cache nobody can tell whether a read that is under way saw the last commit of another
@@ -76,22 +76,6 @@ func (a *availability) of(ctx context.Context, products []uuid.UUID) ([]inventor
 		}
 	}
 	return out, nil
-}
-
-// distinct keeps the first of each.
-func distinct(products []uuid.UUID) []uuid.UUID {
-	if len(products) < 2 {
-		return products
-	}
-	seen := make(map[uuid.UUID]bool, len(products))
-	out := make([]uuid.UUID, 0, len(products))
-	for _, id := range products {
-		if !seen[id] {
-			seen[id] = true
-			out = append(out, id)
-		}
-	}
-	return out
 }
 
 // Availability implements inventoryapi.API.

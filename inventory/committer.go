@@ -11,6 +11,7 @@ import (
 
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/stock"
+	"holdfast/inventory/store"
 )
 
 // The bounds of group commit.
@@ -107,7 +108,7 @@ func (c *committer) submit(ctx context.Context, requests []stock.Request) ([]ans
 	for _, r := range requests {
 		r.Reads(&reads)
 	}
-	u := &unit{ctx: ctx, requests: requests, keys: reads.Keys(), products: distinct(reads.Products), answers: make([]answer, len(requests)), done: make(chan struct{})}
+	u := &unit{ctx: ctx, requests: requests, keys: reads.Keys(), products: store.Distinct(reads.Products), answers: make([]answer, len(requests)), done: make(chan struct{})}
 	if len(reads.Reservations) > 0 {
 		u.reservations = reads.Reservations
 		if c.somethingLocked() {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"holdfast/inventory/store"
 )
 
 // locateTimeout bounds the look-up of what units concern that could not be done.
@@ -68,8 +70,8 @@ func (u *unit) know(products []uuid.UUID) {
 		return
 	}
 	u.reservations = nil
-	u.products = distinct(slices.Concat(u.products, products))
-	u.keys = slices.DeleteFunc(distinct(slices.Concat(u.keys, products)), func(k uuid.UUID) bool { return k == uuid.Max })
+	u.products = store.Distinct(slices.Concat(u.products, products))
+	u.keys = slices.DeleteFunc(store.Distinct(slices.Concat(u.keys, products)), func(k uuid.UUID) bool { return k == uuid.Max })
 }
 
 // shares are what of the queue a unit takes a share of: its products, or where they are not known, what all

@@ -33,7 +33,8 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if len(reads.Ensure) > 0 {
 		t.send(s.lockProducts(ctx, reads.Ensure), s.ensureItems(ctx, reads.Ensure))
 	}
-	t.send(s.lockItems(ctx, v, reads))
+	products := Distinct(reads.Products)
+	t.send(s.lockItems(ctx, v, products, reads.Reservations))
 	if len(reads.Reservations)+len(reads.Reserves)+len(reads.Owners) > 0 {
 		t.send(s.lockReservations(ctx, v, reads))
 	}
@@ -47,7 +48,7 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if len(reads.Operations) > 0 {
 		t.send(s.entriesOf(ctx, v, reads.Operations))
 	}
-	t.send(s.clock(ctx, v, distinct(reads.Products)))
+	t.send(s.clock(ctx, v, products))
 	if err := t.sync(); err != nil {
 		return nil, err
 	}
@@ -149,8 +150,8 @@ func (s *Store) ensureItems(ctx context.Context, places []stock.Place) step {
 	return step{"create items", func(db inventorydb.DBTX) error { return s.q.EnsureItems(ctx, db, arg) }}
 }
 
-func (s *Store) lockItems(ctx context.Context, v *view, reads stock.Reads) step {
-	arg := inventorydb.LockItemsParams{ProductIds: distinct(reads.Products), ReservationIds: reads.Reservations}
+func (s *Store) lockItems(ctx context.Context, v *view, products, reservations []uuid.UUID) step {
+	arg := inventorydb.LockItemsParams{ProductIds: products, ReservationIds: reservations}
 	return step{"lock items", func(db inventorydb.DBTX) error {
 		rows, err := s.q.LockItems(ctx, db, arg)
 		if err != nil {
@@ -224,9 +225,13 @@ func (s *Store) entriesOf(ctx context.Context, v *view, operations []uuid.UUID) 
 	}}
 }
 
-func distinct(ids []uuid.UUID) []uuid.UUID {
+// Distinct keeps the first of each id.
+func Distinct(ids []uuid.UUID) []uuid.UUID {
+	if len(ids) < 2 {
+		return ids
+	}
 	seen := make(map[uuid.UUID]bool, min(len(ids), 64))
-	out := ids[:0:0]
+	out := make([]uuid.UUID, 0, len(ids))
 	for _, id := range ids {
 		if !seen[id] {
 			seen[id] = true
