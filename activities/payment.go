@@ -45,6 +45,12 @@ func (a *PaymentActivities) VoidPayment(ctx context.Context, in orderflow.Paymen
 	return a.result(p, "void", err)
 }
 
+// RefundPayment gives back all that a payment took, once.
+func (a *PaymentActivities) RefundPayment(ctx context.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	p, err := a.provider.Refund(correlation.With(ctx, in.CorrelationID), in.PaymentKey, in.RefundKey, in.Amount.Minor)
+	return a.result(p, "refund", err)
+}
+
 func (a *PaymentActivities) result(p payment.Payment, action string, err error) (orderflow.PaymentResult, error) {
 	var declined *payment.DeclinedError
 	var refused *payment.RefusedError
@@ -55,6 +61,10 @@ func (a *PaymentActivities) result(p payment.Payment, action string, err error) 
 		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentDeclined, err, declined.Reason)
 	case errors.As(err, &refused):
 		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentRefused, err, refused.Reason)
+	case errors.Is(err, payment.ErrCaptured):
+		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentCaptured, err)
+	case errors.Is(err, payment.ErrKeyUsed), errors.Is(err, payment.ErrVoided) && action == "authorise":
+		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentKeyUsed, err)
 	case errors.Is(err, payment.ErrVoided), errors.Is(err, payment.ErrUnknown):
 		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentRefused, err, err.Error())
 	default:

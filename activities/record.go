@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/workflows/orderflow"
@@ -12,7 +13,9 @@ import (
 
 // Recorder keeps the projection of orders.
 type Recorder interface {
-	Record(ctx context.Context, in orderflow.RecordInput) error
+	Record(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error)
+	// Find returns how an order is recorded; ErrNoRow where it is not.
+	Find(ctx context.Context, id uuid.UUID) (orderflow.RecordedOrder, error)
 }
 
 // RecordActivities are the steps that write the orders database.
@@ -24,14 +27,28 @@ type RecordActivities struct {
 func NewRecord(recorder Recorder) *RecordActivities { return &RecordActivities{recorder: recorder} }
 
 // RecordOrder brings an order's row, timeline, payments and outbox up to in.View.Seq. It is idempotent
-// by seq.
+// by seq. Final errors: ErrRecordConflict, ErrRecordImpossible.
 func (a *RecordActivities) RecordOrder(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
-	err := a.recorder.Record(ctx, in)
-	if errors.Is(err, orderflow.ErrRowTaken) {
-		return orderflow.RecordResult{}, temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrRecordConflict, err)
+	out, err := a.recorder.Record(ctx, in)
+	switch {
+	case errors.Is(err, orderflow.ErrRowTaken):
+		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrRecordConflict, err)
+	case errors.Is(err, orderflow.ErrUnrecordable):
+		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrRecordImpossible, err)
+	case err != nil:
+		err = fmt.Errorf("record order %s up to %d: %w", in.View.OrderID, in.View.Seq, err)
 	}
-	if err != nil {
-		return orderflow.RecordResult{}, fmt.Errorf("record order %s up to %d: %w", in.View.OrderID, in.View.Seq, err)
+	return out, err
+}
+
+// FindOrder returns how an order is recorded, and whether the asking run of its workflow has recorded it.
+func (a *RecordActivities) FindOrder(ctx context.Context, in orderflow.FindOrderInput) (orderflow.FindOrderResult, error) {
+	row, err := a.recorder.Find(ctx, in.OrderID)
+	switch {
+	case errors.Is(err, orderflow.ErrNoRow):
+		return orderflow.FindOrderResult{}, nil
+	case err != nil:
+		return orderflow.FindOrderResult{}, fmt.Errorf("find order %s: %w", in.OrderID, err)
 	}
-	return orderflow.RecordResult{Seq: in.View.Seq}, nil
+	return orderflow.FindOrderResult{Order: &row, Own: row.RunID == in.RunID}, nil
 }

@@ -73,6 +73,7 @@ func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
 		orderflow.ExpireReservation:  g.Inventory.ExpireReservation,
 		orderflow.ReturnStock:        g.Inventory.ReturnStock,
 		orderflow.RecordOrder:        g.Record.RecordOrder,
+		orderflow.FindOrder:          g.Record.FindOrder,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
@@ -84,6 +85,7 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 		orderflow.AuthorisePayment: g.Payment.AuthorisePayment,
 		orderflow.CapturePayment:   g.Payment.CapturePayment,
 		orderflow.VoidPayment:      g.Payment.VoidPayment,
+		orderflow.RefundPayment:    g.Payment.RefundPayment,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -6,6 +6,7 @@ import "go.temporal.io/sdk/workflow"
 // added before its step runs, because a step whose answer was lost may have taken effect.
 type compensation struct {
 	undos []undo
+	round int // changes with reset
 }
 
 // undo takes one step back. It is idempotent. With brief set it gives up soon when it gets no answer;
@@ -28,6 +29,15 @@ func (c *compensation) replace(name string, run func(workflow.Context, bool) err
 	c.add(name, run)
 }
 
+// reset drops all undos, also while one of them runs: then it is the last one that runs.
+func (c *compensation) reset() {
+	c.undos = nil
+	c.round++
+}
+
+// empty reports whether there is nothing to undo.
+func (c *compensation) empty() bool { return len(c.undos) == 0 }
+
 // attempt undoes, last first, what can be undone at once. What gets no answer stays on the list, so
 // that an order can end while inventory or the payment provider is down. An undo that is refused is
 // handed to failed.
@@ -45,9 +55,13 @@ func (c *compensation) each(ctx workflow.Context, brief bool, failed func(name s
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	var left []undo
+	round := c.round
 	for i := len(c.undos) - 1; i >= 0; i-- {
 		u := c.undos[i]
 		err := u.run(ctx, brief)
+		if c.round != round {
+			return
+		}
 		if brief && err != nil && !isFinal(err) {
 			left = append([]undo{u}, left...)
 		} else if err != nil {

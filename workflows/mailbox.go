@@ -11,6 +11,8 @@ import (
 // asked.
 type mailbox[I comparable] struct {
 	commands []*command[I]
+	// urgent reports whether the loop has to look after something before it takes the next command; nil: never.
+	urgent func() bool
 }
 
 // command is one request, on its way from an update handler to the loop and back.
@@ -70,7 +72,8 @@ func (m *mailbox[I]) answerRest(settle func(*command[I]) error) {
 type wake int
 
 const (
-	wakeCommand wake = iota
+	wakeUrgent wake = iota
+	wakeCommand
 	wakeDeadline
 	wakeCancelled // the workflow itself was cancelled
 )
@@ -85,8 +88,11 @@ func (m *mailbox[I]) next(ctx workflow.Context, deadline time.Time, summary stri
 	defer stop()
 	timer := workflow.NewTimerWithOptions(timerCtx, deadline.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: summary})
 	due := func() bool { return timer.IsReady() && ctx.Err() == nil }
-	err := workflow.Await(ctx, func() bool { return !m.empty() || due() })
+	urgent := func() bool { return m.urgent != nil && m.urgent() }
+	err := workflow.Await(ctx, func() bool { return urgent() || !m.empty() || due() })
 	switch {
+	case urgent():
+		return wakeUrgent
 	case err != nil:
 		return wakeCancelled
 	case !m.empty():

@@ -3,21 +3,39 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/internal/order"
 	"holdfast/workflows/orderflow"
 )
 
+// refuseOtherID refuses a workflow that was started under an id that is not its own, as a copy that an operator starts
+// in the Web UI: the order or reservation has its workflow, and a second one would act on the same stock and money.
+func refuseOtherID(ctx workflow.Context, want string) error {
+	if id := workflow.GetInfo(ctx).WorkflowExecution.ID; id != want {
+		return temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("this workflow runs only under the id %q; it was started as %q and has done nothing", want, id), orderflow.ErrNotThisOrder, nil)
+	}
+	return nil
+}
+
 // Order holds stock for an order, waits for its payment until the reservation's deadline, and ends
 // confirmed, or with everything undone. One loop owns the state: updates only put a command into its
 // mailbox and wait, and the deadline is one more of its inputs. What an input does in which state is
 // the table in internal/order.
+//
+// A run may be the second one of its order: an operator has reset the workflow. Such a run finds out from the
+// reservation and the order's row (takeover.go), at no cost to the first run of an order.
 func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult, error) {
+	if err := refuseOtherID(ctx, orderflow.OrderWorkflowID(in.OrderID)); err != nil {
+		return orderflow.OrderResult{}, err
+	}
 	o := newOrderRun(ctx, in)
 	if err := o.handleUpdates(ctx); err != nil {
 		return orderflow.OrderResult{}, err
@@ -50,8 +68,14 @@ type orderRun struct {
 	attempts   int // payments tried; each has a key of its own
 	declines   int
 	extensions int
+	tookStock  bool // this run has confirmed the reservation, or knows that an earlier run has
+	adopted    bool // an earlier run had settled the order
+	unrecorded bool // the order cannot be recorded and is undone
+	// leftovers are payments of earlier runs whose outcome this run does not know. finish voids them.
+	leftovers []int
+	paidBy    int // the attempt that captured the money; 0: none
 
-	placed   *orderflow.View // as of the first recorded transition: what the place update answers
+	placed   *orderflow.View // as of the first transition: what the place update answers
 	shown    shown
 	undo     compensation
 	recorder *recorder
@@ -64,6 +88,7 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 		Number: 1, // editing lines will make another reservation; until then an order has one
 	}}
 	o.recorder = &recorder{input: &o.in, view: o.view}
+	o.mailbox.urgent = o.recorder.troubled
 	return o
 }
 
@@ -99,6 +124,9 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 	case !decided:
 		abandon()
 		o.cancel(ctx)
+	case err == nil && held.Status == orderflow.ReservationConfirmed:
+		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
+		o.continueEarlier(ctx)
 	case err == nil:
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
 		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
@@ -120,6 +148,8 @@ func (o *orderRun) next(ctx workflow.Context) {
 		o.show(ctx)
 	}
 	switch o.mailbox.next(ctx, wakeAt(ctx, o.expiresAt, o.early), "the reservation expires") {
+	case wakeUrgent:
+		o.lookAfterRecord(ctx)
 	case wakeCommand:
 		o.mailbox.take(ctx)
 	case wakeDeadline:
@@ -143,10 +173,13 @@ func (o *orderRun) expire(ctx workflow.Context) {
 		o.expiresAt = details[time.Time](err)
 		o.early++
 		return
-	case err == nil && res.Status != orderflow.ReservationConfirmed:
+	case err == nil && res.Status == orderflow.ReservationConfirmed:
+		o.continueEarlier(ctx)
+		return
+	case err == nil:
 		o.undo.forget()
 		o.noteReleased(ctx)
-	default: // no answer, or confirmed behind our back
+	default: // no answer
 		o.undo.replace("let the reservation expire", o.letExpire)
 	}
 	o.apply(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
@@ -163,8 +196,8 @@ func (o *orderRun) letExpire(ctx workflow.Context, brief bool) error {
 	case err != nil && !isFinal(err):
 		return err
 	}
-	// Not due after all, because an extension whose answer was lost has moved the deadline, or
-	// confirmed behind our back. The order has ended, so its stock goes back now.
+	// Not due after all, because an extension whose answer was lost has moved the deadline, or confirmed by an
+	// earlier run. The order has ended, so its stock goes back now.
 	return o.giveBack(ctx, in, brief)
 }
 
@@ -191,10 +224,15 @@ func (o *orderRun) cancel(ctx workflow.Context) {
 // end brings an order to an end that undoes it. What can be undone at once is undone before, so that
 // an order that says cancelled has given everything back; an inventory or a provider that is down does
 // not hold it up, and what is left is undone as soon as they are back (finish).
+//
+// If the provider says that the money is taken already, by a run or an execution that this one knows nothing of, the
+// order is paid: nothing more is undone, and the order is confirmed instead.
 func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason string) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	o.undo.attempt(ctx, o.compensationFailed(ctx))
+	if o.undo.attempt(ctx, o.compensationFailed(ctx)); o.state == order.Confirmed {
+		return
+	}
 	o.apply(ctx, input, actor, reason)
 }
 
@@ -207,6 +245,14 @@ func (o *orderRun) giveStockBack(ctx workflow.Context, brief bool) error {
 func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput, brief bool) error {
 	res, err := releaseStock(ctx, in, brief)
 	if err == nil && res.Status == orderflow.ReservationConfirmed {
+		if !o.tookStock && brief {
+			return errTakenBefore
+		}
+		if !o.tookStock {
+			if o.continueEarlier(ctx); o.state == order.Confirmed {
+				return nil
+			}
+		}
 		_, err = returnStock(ctx, in, brief)
 	}
 	if err == nil {
@@ -215,9 +261,12 @@ func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput,
 	return err
 }
 
+// errTakenBefore says that an earlier run has taken the stock. Whether it goes back is for finish to find out.
+var errTakenBefore = errors.New("an earlier run of the workflow has taken the stock")
+
 // noteReleased puts into the timeline that the stock went back, where it is known that some was held.
 func (o *orderRun) noteReleased(ctx workflow.Context) {
-	if o.reservation != nil {
+	if o.reservation != nil && !o.adopted {
 		o.note(ctx, order.EventStockReleased, orderflow.ActorSystem, "")
 	}
 }
@@ -242,8 +291,21 @@ func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	defer cancel()
 	o.mailbox.answerRest(func(c *command[order.Input]) error { return o.refuse(c.input) })
 	o.show(ctx)
-	o.undo.finish(ctx, o.compensationFailed(ctx))
-	o.recorder.drain(ctx)
+	for {
+		o.undo.finish(ctx, o.compensationFailed(ctx))
+		o.voidLeftovers(ctx)
+		if o.recorder.drain(ctx); o.recorder.troubled() && !o.unrecorded {
+			o.lookAfterRecord(ctx)
+			continue
+		}
+		if o.undo.empty() && len(o.leftovers) == 0 {
+			break
+		}
+	}
+	if o.unrecorded {
+		o.tellFailure(ctx)
+	}
+	o.show(ctx)
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return orderflow.OrderResult{}, err
 	}

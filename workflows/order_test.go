@@ -373,7 +373,7 @@ func TestThirdDeclineEndsTheOrder(t *testing.T) {
 		h.pay(time.Duration(i+1) * time.Second)
 	}
 	late := h.pay(10 * time.Second)
-	h.script[record] = h.until(20*time.Second, errDown)
+	h.script[record] = h.untilAfterTheFirst(20 * time.Second)
 	require.Equal(t, order.Failed, h.run(60).State)
 	require.Equal(t, string(order.InvalidState), late.code())
 	require.Equal(t, 3, h.counts[authorise])

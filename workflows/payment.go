@@ -29,19 +29,22 @@ const (
 // money: what fails afterwards is undone last-first, and nobody is charged for what is not there. A
 // cancellation that came meanwhile is heeded as soon as the outcome of a step is known, until the
 // capture begins.
+//
+// Nothing is authorised before the order's row is known to exist: what the database refuses for good must not have
+// cost anybody money.
 func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.PayResult {
 	o.attempts++
 	o.apply(ctx, order.Pay, in.Actor, "")
 	if err := o.extendForPayment(ctx); err != nil {
 		return o.lostStock(ctx, err)
 	}
+	if o.awaitRow(ctx); o.state != order.Paying {
+		return o.endedOtherwise()
+	}
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
 	}
-	payment := orderflow.PaymentInput{
-		OrderID: o.in.OrderID, PaymentKey: orderflow.PaymentKey(o.in.OrderID, o.attempts), Attempt: o.attempts,
-		Method: in.Method, Amount: o.in.Total, CorrelationID: in.CorrelationID,
-	}
+	var payment orderflow.PaymentInput
 	o.undo.add("void the payment", func(ctx workflow.Context, brief bool) error {
 		within := time.Duration(0)
 		if brief {
@@ -49,9 +52,21 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.Pa
 		}
 		return o.void(ctx, payment, within)
 	})
-	auth, err := authorisePayment(ctx, payment, max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise))
+	var auth orderflow.PaymentResult
+	var err error
+	for {
+		payment = o.payment(o.attempts)
+		payment.Method, payment.CorrelationID = in.Method, in.CorrelationID
+		auth, err = authorisePayment(ctx, payment, max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise))
+		if refusal(err) != orderflow.ErrPaymentKeyUsed || o.attempts >= maxAttempts {
+			break
+		}
+		// An earlier run of the workflow has used this key. What became of that payment is resolved at the end.
+		o.leftovers = append(o.leftovers, o.attempts)
+		o.attempts++
+	}
 	switch {
-	case refusal(err) == orderflow.ErrPaymentDeclined, refusal(err) == orderflow.ErrPaymentRefused:
+	case refusal(err) == orderflow.ErrPaymentDeclined, refusal(err) == orderflow.ErrPaymentRefused, refusal(err) == orderflow.ErrPaymentKeyUsed:
 		o.undo.forget() // nothing was set aside
 		return o.declined(ctx, payment, in.Actor, declineReason(err))
 	case err != nil:
@@ -64,6 +79,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.Pa
 	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
 		return o.lostStock(ctx, err)
 	}
+	o.tookStock = true
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
 	}
@@ -71,13 +87,63 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.Pa
 	if err != nil {
 		o.paid(ctx, payment, "capture", "failed", auth, err.Error())
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment could not be captured: "+declineReason(err))
-		return orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: o.reason}
+		return o.endedOtherwise()
 	}
-	o.undo = compensation{} // carried out: there is nothing to take back
-	o.paid(ctx, payment, "capture", "captured", captured, "")
-	o.note(ctx, order.EventPaid, in.Actor, "")
-	o.apply(ctx, order.PaymentCaptured, orderflow.ActorSystem, "")
+	o.complete(ctx, payment, captured, in.Actor)
 	return orderflow.PayResult{Outcome: orderflow.PayCaptured}
+}
+
+// payment names one attempt to pay the order.
+func (o *orderRun) payment(attempt int) orderflow.PaymentInput {
+	return orderflow.PaymentInput{
+		OrderID:       o.in.OrderID,
+		PaymentKey:    orderflow.PaymentKey(o.in.OrderID, attempt),
+		Attempt:       attempt,
+		Amount:        o.in.Total,
+		CorrelationID: o.in.CorrelationID,
+	}
+}
+
+// complete confirms an order whose stock and money are taken. There is nothing to undo any more.
+func (o *orderRun) complete(ctx workflow.Context, payment orderflow.PaymentInput, captured orderflow.PaymentResult, actor string) {
+	o.undo.reset()
+	o.paidBy = payment.Attempt
+	o.paid(ctx, payment, "capture", "captured", captured, "")
+	o.note(ctx, order.EventPaid, actor, "")
+	o.apply(ctx, order.PaymentCaptured, orderflow.ActorSystem, "")
+}
+
+// awaitRow waits until the order's row is known to exist, or a cancellation comes. If the database does not answer
+// until the payment would come too late, the order expires.
+func (o *orderRun) awaitRow(ctx workflow.Context) {
+	known := func() bool { return o.recorder.hasRow() || o.recorder.troubled() || o.cancellation() != nil }
+	_ = workflow.Await(ctx, func() bool { return known() || o.recorder.slow })
+	if !known() {
+		timerCtx, stop := workflow.WithCancel(ctx)
+		defer stop()
+		timer := workflow.NewTimerWithOptions(timerCtx, o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, workflow.TimerOptions{Summary: "too late to pay"})
+		_ = workflow.Await(ctx, func() bool { return known() || timer.IsReady() })
+	}
+	switch {
+	case o.recorder.troubled():
+		o.lookAfterRecord(ctx)
+	case !known():
+		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the order could not be recorded before its deadline, so nothing was charged")
+	}
+}
+
+// endedOtherwise is the result of a payment that did not go its usual way, by the state that the order is in.
+func (o *orderRun) endedOtherwise() orderflow.PayResult {
+	out := orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: o.reason}
+	switch o.state {
+	case order.Confirmed:
+		out.Outcome = orderflow.PayCaptured
+	case order.Expired:
+		out.Outcome = orderflow.PayExpired
+	case order.Cancelled:
+		out.Outcome = orderflow.PayCancelled
+	}
+	return out
 }
 
 // extendForPayment makes sure that the stock stays held while the payment is under way. It fails when
@@ -96,21 +162,24 @@ func (o *orderRun) extendForPayment(ctx workflow.Context) error {
 
 // lostStock ends an order that is being paid and whose stock inventory does not hold any more.
 func (o *orderRun) lostStock(ctx workflow.Context, err error) orderflow.PayResult {
-	if o.cancellation() != nil {
-		return o.cancelPayment(ctx)
-	}
-	if why := refusal(err); why != "" && why != orderflow.ErrReservationExpired {
+	why := refusal(err)
+	switch {
+	case why == orderflow.ErrReservationClosed && details[string](err) == orderflow.ReservationConfirmed:
+		o.continueEarlier(ctx)
+	case o.cancellation() != nil:
+		o.cancel(ctx)
+	case why != "" && why != orderflow.ErrReservationExpired:
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the reservation is gone: "+reservationEnd(err))
-		return orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: o.reason}
+	default:
+		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the deadline passed before the payment")
 	}
-	o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the deadline passed before the payment")
-	return orderflow.PayResult{Outcome: orderflow.PayExpired, Reason: o.reason}
+	return o.endedOtherwise()
 }
 
 // cancelPayment ends an order that was called off while it was being paid.
 func (o *orderRun) cancelPayment(ctx workflow.Context) orderflow.PayResult {
 	o.cancel(ctx)
-	return orderflow.PayResult{Outcome: orderflow.PayCancelled, Reason: o.reason}
+	return o.endedOtherwise()
 }
 
 // declined leaves the order reserved until its deadline, so that the customer can try another card;
@@ -133,12 +202,14 @@ func (o *orderRun) declined(ctx workflow.Context, payment orderflow.PaymentInput
 // cancellation is heeded meanwhile.
 func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput) orderflow.PayResult {
 	const reason = "the payment provider did not answer in time"
+	var voided orderflow.PaymentResult
 	var err error
 	answered := false
+	payment.Reason = "the order was not carried out"
 	voidCtx, giveUp := workflow.WithCancel(ctx)
 	defer giveUp()
 	workflow.Go(voidCtx, func(ctx workflow.Context) {
-		err = o.void(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx)), minResolve))
+		voided, err = voidPayment(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx)), minResolve))
 		answered = true
 	})
 	_ = workflow.Await(ctx, func() bool { return answered || o.cancellation() != nil }) // never cancelled: a command runs to its end
@@ -146,10 +217,14 @@ func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput)
 	case !answered:
 		giveUp() // the void stays on the list of what is undone
 		return o.cancelPayment(ctx)
-	case err != nil:
+	case err != nil: // also if the payment is captured: then end finds the order paid
 		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
+		if out := o.endedOtherwise(); out.Outcome == orderflow.PayCaptured {
+			return out
+		}
 		return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
 	}
+	o.noteVoided(ctx, payment, voided)
 	o.undo.forget()
 	if o.attempts >= maxAttempts {
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "too many payments were tried")
@@ -159,16 +234,42 @@ func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput)
 	return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
 }
 
-// void frees the money under the same key, within the given time; 0 means without limit.
+// void frees the money under the same key, within the given time; 0 means without limit. If the provider says that
+// the money is taken, the order is paid: it is confirmed if it still can be, else the money is refunded.
 func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput, within time.Duration) error {
 	payment.Reason = "the order was not carried out"
 	res, err := voidPayment(ctx, payment, within)
+	switch {
+	case err == nil:
+		o.noteVoided(ctx, payment, res)
+	case refusal(err) == orderflow.ErrPaymentCaptured && o.state == order.Paying:
+		return o.completeCaptured(ctx, payment)
+	case refusal(err) == orderflow.ErrPaymentCaptured:
+		o.refundUnlessConfirmed(ctx, payment)
+		return nil
+	}
+	return err
+}
+
+// completeCaptured confirms an order whose money an earlier run or a lost execution has captured. Stock goes before
+// money, so its stock is taken too, and confirming it again finds that.
+func (o *orderRun) completeCaptured(ctx workflow.Context, payment orderflow.PaymentInput) error {
+	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
+		o.refund(ctx, payment)
+		return nil
+	}
+	o.tookStock = true
+	captured, err := capturePayment(ctx, payment)
 	if err != nil {
 		return err
 	}
+	o.complete(ctx, payment, captured, orderflow.ActorSystem)
+	return nil
+}
+
+func (o *orderRun) noteVoided(ctx workflow.Context, payment orderflow.PaymentInput, res orderflow.PaymentResult) {
 	o.paid(ctx, payment, "void", "voided", res, "")
 	o.note(ctx, order.EventPaymentVoided, orderflow.ActorSystem, "")
-	return nil
 }
 
 // paid keeps the outcome of one step of a payment for the next record.

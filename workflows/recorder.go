@@ -11,21 +11,27 @@ import (
 )
 
 // recorder writes what happens to an order into the orders database, in order, from a coroutine of
-// its own: a database that is down delays the answer to whoever waits for the record, and never a
+// its own: a database that is down delays the answer to a caller who waits for the record, and never a
 // release of stock or money. What piles up meanwhile is written at once afterwards.
 type recorder struct {
 	input    *orderflow.OrderInput // sent until the first record has succeeded
 	view     func() orderflow.View
 	entries  []orderflow.TimelineEntry
 	payments []orderflow.PaymentRecord
-	recorded int64 // seq of the last entry that is known to be recorded
-	failed   error // a refusal: the row belongs to another request
-	closing  bool
-	stopped  bool
+	after    int64 // seq of the row that this run has taken over from an earlier run; 0: none
+	entered  int   // how many entries there were, ever
+	written  int   // how many of them are recorded, or need not be any more
+	// earlier is the order's row where the database says that an earlier run of the workflow has written it. The
+	// recorder writes nothing more until the order has taken over from that run, which sets earlier to nil.
+	earlier *orderflow.RecordedOrder
+	failed  error // a refusal that no retry mends
+	slow    bool  // the database did not answer at once
+	closing bool
+	stopped bool
 }
 
-// unhurried is how long the beginning of a payment may go unrecorded.
-const unhurried = 100 * time.Millisecond
+// paymentStartDelay is how long the beginning of a payment may go unrecorded.
+const paymentStartDelay = 100 * time.Millisecond
 
 // start runs the recorder until drain.
 func (r *recorder) start(ctx workflow.Context) {
@@ -34,23 +40,30 @@ func (r *recorder) start(ctx workflow.Context) {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		defer func() { r.stopped = true }()
 		for {
-			_ = workflow.Await(ctx, func() bool { return len(r.entries) > 0 || r.closing })
+			_ = workflow.Await(ctx, func() bool { return r.earlier == nil && (len(r.entries) > 0 || r.closing) })
 			if len(r.entries) == 0 || r.failed != nil {
 				return
 			}
-			r.dawdle(ctx)
+			r.awaitPaymentOutcome(ctx)
 			in := orderflow.RecordInput{
-				Order: r.input, View: r.view(), Entries: r.entries, Payments: r.payments,
+				Order: r.input, View: r.view(), Entries: r.entries, Payments: r.payments, After: r.after,
 				WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
 			}
 			fast := !r.holds(func(e order.Event) bool { return !repeatable[e] })
 			r.entries, r.payments = nil, nil
-			if _, err := recordOrder(ctx, in, fast); err != nil {
+			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
+			r.slow = false
+			switch {
+			case err != nil:
 				r.failed = err
 				return
+			case res.Earlier != nil:
+				r.earlier, r.input = res.Earlier, nil
+				r.entries, r.payments = append(in.Entries, r.entries...), append(in.Payments, r.payments...)
+			default:
+				r.written, r.input, r.after = r.written+len(in.Entries), nil, 0
 			}
-			r.recorded, r.input = in.View.Seq, nil
 		}
 	})
 }
@@ -67,9 +80,9 @@ var repeatable = map[order.Event]bool{
 	order.EventPaymentAbandoned: true, order.EventPaid: true, order.EventConfirmed: true,
 }
 
-// dawdle waits while there is only the beginning of a payment to tell: most are through in a moment, and
+// awaitPaymentOutcome waits while there is only the beginning of a payment to tell: most are through in a moment, and
 // recorded with it. A timer that fires, like a payment that ends, has made durable that it came first.
-func (r *recorder) dawdle(ctx workflow.Context) {
+func (r *recorder) awaitPaymentOutcome(ctx workflow.Context) {
 	wanted := func() bool {
 		return r.closing || r.holds(func(e order.Event) bool { return e != order.EventPaymentStarted })
 	}
@@ -78,7 +91,7 @@ func (r *recorder) dawdle(ctx workflow.Context) {
 	}
 	ctx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
-	timer := workflow.NewTimerWithOptions(ctx, unhurried, workflow.TimerOptions{Summary: "record the payment's beginning"})
+	timer := workflow.NewTimerWithOptions(ctx, paymentStartDelay, workflow.TimerOptions{Summary: "record the payment's beginning"})
 	_ = workflow.Await(ctx, func() bool { return wanted() || timer.IsReady() })
 }
 
@@ -87,16 +100,43 @@ func (r *recorder) holds(such func(order.Event) bool) bool {
 	return slices.ContainsFunc(r.entries, func(e orderflow.TimelineEntry) bool { return such(e.Event) })
 }
 
-// wait returns once the order is recorded up to seq, or the refusal.
-func (r *recorder) wait(ctx workflow.Context, seq int64) error {
-	if err := workflow.Await(ctx, func() bool { return r.recorded >= seq || r.failed != nil }); err != nil {
+// add puts an entry in the queue.
+func (r *recorder) add(e orderflow.TimelineEntry) {
+	r.entries = append(r.entries, e)
+	r.entered++
+}
+
+// replace puts other entries in the place of those that wait, as those of a run that takes over from an earlier one.
+// after is the seq of the row that they follow. Callers who wait for an entry that is gone wait for those in its place.
+func (r *recorder) replace(entries []orderflow.TimelineEntry, after int64) {
+	r.entries, r.after, r.earlier, r.closing = entries, after, nil, false
+	r.entered = max(r.entered, r.written+len(entries))
+	r.written = r.entered - len(entries)
+}
+
+// hasRow reports whether the order's row is known to exist.
+func (r *recorder) hasRow() bool { return r.written > 0 || r.input == nil }
+
+// troubled reports whether the order has to look after its record: an earlier run has written the row, or nothing
+// can be recorded.
+func (r *recorder) troubled() bool { return r.earlier != nil || r.failed != nil }
+
+// wait returns once the first n entries are recorded, or the refusal.
+func (r *recorder) wait(ctx workflow.Context, n int) error {
+	if err := workflow.Await(ctx, func() bool { return r.written >= n || r.failed != nil }); err != nil {
 		return err
 	}
 	return r.failed
 }
 
+// settle waits until everything that happened so far is recorded, or the order has to look after its record.
+func (r *recorder) settle(ctx workflow.Context) {
+	n := r.entered
+	_ = workflow.Await(ctx, func() bool { return r.written >= n || r.troubled() })
+}
+
 // drain waits until everything is recorded and the coroutine has ended.
 func (r *recorder) drain(ctx workflow.Context) {
 	r.closing = true
-	_ = workflow.Await(ctx, func() bool { return r.stopped })
+	_ = workflow.Await(ctx, func() bool { return r.stopped || r.troubled() })
 }

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -36,9 +37,17 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 			t.Parallel()
 			r := worker.NewWorkflowReplayer()
 			workers.RegisterWorkflows(r)
-			require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(nil, file))
+			require.NoError(t, replay(t, r, file))
 		})
 	}
+}
+
+func replay(t *testing.T, r worker.WorkflowReplayer, file string) error {
+	t.Helper()
+	f, err := os.Open(file)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	return workers.Replay(r, f)
 }
 
 // TestChangedWorkflowFailsReplay proves that the test above can fail.
@@ -59,7 +68,7 @@ func TestChangedWorkflowFailsReplay(t *testing.T) {
 			t.Parallel()
 			r := worker.NewWorkflowReplayer()
 			r.RegisterWorkflowWithOptions(changed, workflow.RegisterOptions{Name: orderflow.OrderWorkflow})
-			require.Error(t, r.ReplayWorkflowHistoryFromJSONFile(nil, "testdata/order-confirmed.json"))
+			require.Error(t, replay(t, r, "testdata/order-confirmed.json"))
 		})
 	}
 }
@@ -94,6 +103,8 @@ func TestActivitiesMatchTheContract(t *testing.T) {
 		orderflow.AuthorisePayment:   {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.CapturePayment:     {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.VoidPayment:        {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
+		orderflow.RefundPayment:      {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
+		orderflow.FindOrder:          {orderflow.FindOrderInput{}, orderflow.FindOrderResult{}},
 	}
 	names := []string{}
 	for name, payloads := range want {

@@ -12,6 +12,9 @@ import (
 // Reservation holds stock for somebody who has no order with us, and owns the timer that gives it
 // back: no reservation is ever without one. It ends confirmed, released, expired or refused.
 func Reservation(ctx workflow.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
+	if err := refuseOtherID(ctx, orderflow.ReservationWorkflowID(in.ReservationID)); err != nil {
+		return orderflow.ReservationView{}, err
+	}
 	r := &reservationRun{in: in, root: ctx, ref: orderflow.ReservationRef{
 		OwnerKind: orderflow.OwnerCustomer, OwnerID: in.OwnerID, Number: 1, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
 	}}

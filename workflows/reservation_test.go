@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/workflows/orderflow"
@@ -25,8 +26,10 @@ func needsOperator(seen func(bool)) any {
 // hold runs a reservation from outside with the given time to live.
 func (h *harness) hold(ttl int) orderflow.ReservationView {
 	h.t.Helper()
+	id := uuid.New()
+	h.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: orderflow.ReservationWorkflowID(id), TaskQueue: orderflow.OrdersQueue})
 	h.env.ExecuteWorkflow(orderflow.ReservationWorkflow, orderflow.ReservationStart{
-		ReservationID: uuid.New(), OwnerID: uuid.New(), RequestHash: "hash", Actor: "alice", TTLSeconds: ttl, PlacedAt: h.env.Now(),
+		ReservationID: id, OwnerID: uuid.New(), RequestHash: "hash", Actor: "alice", TTLSeconds: ttl, PlacedAt: h.env.Now(),
 		Lines: []orderflow.ReserveLine{{LineNo: 1, ProductID: uuid.New(), Quantity: 1}},
 	})
 	require.True(h.t, h.env.IsWorkflowCompleted())

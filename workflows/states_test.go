@@ -29,6 +29,7 @@ var reach = map[order.State]struct {
 	}},
 	order.Confirmed: {at: 20 * time.Second, ends: order.Confirmed, set: func(h *harness) { h.pay(time.Second) }},
 	order.Rejected: {at: 20 * time.Second, ends: order.Rejected, set: func(h *harness) {
+		h.script[orderflow.RecordOrder] = h.until(100*time.Second, errDown)
 		h.script[orderflow.ReserveStock] = always(refuse(orderflow.ErrOutOfStock, []orderflow.ShortLine{}))
 	}},
 	order.Expired:   {at: 80 * time.Second, ends: order.Expired, set: func(*harness) {}},
@@ -53,7 +54,7 @@ func TestEveryRequestInEveryState(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", state, input), func(t *testing.T) {
 				t.Parallel()
 				h := newHarness(t)
-				h.script[orderflow.RecordOrder] = h.until(100*time.Second, errDown)
+				h.script[orderflow.RecordOrder] = h.untilAfterTheFirst(100 * time.Second)
 				way.set(h)
 				var before orderflow.View
 				h.env.RegisterDelayedCallback(func() {

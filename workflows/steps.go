@@ -52,13 +52,19 @@ func returnStock(ctx workflow.Context, in orderflow.ReservationInput, brief bool
 }
 
 // recordOrder brings the order's row up to date. Only what the workflow task that calls it has not decided, or
-// would decide again, may be recorded fast. Refusal: ErrRecordConflict.
-func recordOrder(ctx workflow.Context, in orderflow.RecordInput, fast bool) (orderflow.RecordResult, error) {
-	return execute[orderflow.RecordResult](ctx, step{activity: orderflow.RecordOrder, summary: "record the order", noFast: !fast}, in)
+// would decide again, may be recorded fast. Refusals: ErrRecordConflict, ErrRecordImpossible.
+// onSlow is called when the database did not answer the fast attempt, or none was made.
+func recordOrder(ctx workflow.Context, in orderflow.RecordInput, fast bool, onSlow func()) (orderflow.RecordResult, error) {
+	return execute[orderflow.RecordResult](ctx, step{activity: orderflow.RecordOrder, summary: "record the order", noFast: !fast, onSlow: onSlow}, in)
+}
+
+// findOrder reads how the order is recorded, and whether this run of the workflow has recorded it.
+func findOrder(ctx workflow.Context, in orderflow.FindOrderInput) (orderflow.FindOrderResult, error) {
+	return execute[orderflow.FindOrderResult](ctx, step{activity: orderflow.FindOrder, summary: "read how the order is recorded"}, in)
 }
 
 // authorisePayment sets the money aside, within the given time. Refusals: ErrPaymentDeclined,
-// ErrPaymentRefused. After any other error the outcome is unknown and must be voided.
+// ErrPaymentRefused, ErrPaymentKeyUsed. After any other error the outcome is unknown and must be voided.
 func authorisePayment(ctx workflow.Context, in orderflow.PaymentInput, within time.Duration) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.AuthorisePayment, summary: "authorise the payment", queue: orderflow.PaymentsQueue, noFast: true, within: within}, in)
 }
@@ -69,7 +75,12 @@ func capturePayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.
 }
 
 // voidPayment frees money that was set aside. A payment that the provider never saw is refused from
-// then on. With a limit it gives up after that time; 0 means without limit.
+// then on. With a limit it gives up after that time; 0 means without limit. Refusal: ErrPaymentCaptured.
 func voidPayment(ctx workflow.Context, in orderflow.PaymentInput, within time.Duration) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.VoidPayment, summary: "void the payment", queue: orderflow.PaymentsQueue, noFast: true, within: within}, in)
+}
+
+// refundPayment gives back all that a payment took. Refusal: ErrPaymentRefused.
+func refundPayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{activity: orderflow.RefundPayment, summary: "refund the payment", queue: orderflow.PaymentsQueue, noFast: true}, in)
 }

@@ -32,7 +32,7 @@ func (o *orderRun) note(ctx workflow.Context, event order.Event, actor, reason s
 
 func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Event, actor, reason string) {
 	o.seq++
-	o.recorder.entries = append(o.recorder.entries, orderflow.TimelineEntry{
+	o.recorder.add(orderflow.TimelineEntry{
 		Seq: o.seq, Event: event, From: from, State: o.state, At: workflow.Now(ctx), Actor: actor, Reason: reason,
 		Attempt: o.attempts, NextDeadline: o.deadline(),
 	})
@@ -61,8 +61,10 @@ func (o *orderRun) refuse(input order.Input) error {
 }
 
 // deadline is when the reservation ends, while the order has one that can.
-func (o *orderRun) deadline() *time.Time {
-	if o.expiresAt.IsZero() || !o.state.Holding() {
+func (o *orderRun) deadline() *time.Time { return o.deadlineIn(o.state) }
+
+func (o *orderRun) deadlineIn(state order.State) *time.Time {
+	if o.expiresAt.IsZero() || !state.Holding() {
 		return nil
 	}
 	t := o.expiresAt

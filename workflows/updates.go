@@ -46,7 +46,7 @@ func (o *orderRun) onPlace(ctx workflow.Context, _ orderflow.PlaceInput) (orderf
 	if err := workflow.Await(ctx, func() bool { return o.placed != nil }); err != nil {
 		return orderflow.PlaceResult{}, err
 	}
-	if err := o.recorder.wait(ctx, o.placed.Seq); err != nil {
+	if err := o.recorder.wait(ctx, min(1, o.recorder.entered)); err != nil {
 		return orderflow.PlaceResult{}, err
 	}
 	return orderflow.PlaceResult{View: *o.placed}, nil
@@ -121,5 +121,5 @@ func (o *orderRun) request(ctx workflow.Context, c *command[order.Input]) error 
 			return err
 		}
 	}
-	return o.recorder.wait(ctx, o.seq)
+	return o.recorder.wait(ctx, o.recorder.entered)
 }

@@ -34,5 +34,10 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 			Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
 		}},
 	}, &res)
-	h.answerOrder(c, id, order.Cancel, err, func(orderstore.Order) error { return nil })
+	h.answerOrder(c, id, order.Cancel, err, func(row orderstore.Order) error {
+		if row.State != string(order.Cancelled) { // the workflow had been reset, and found the order settled by its earlier run
+			return afterTheEnd(row, order.Cancel)
+		}
+		return nil
+	})
 }

@@ -15,8 +15,10 @@ import (
 const advanceOrder = `-- name: AdvanceOrder :execrows
 UPDATE orders
 SET seq = $1, state = $2, reason = $3, refusal = $4, reservation_id = $5,
-    expires_at = $6, payment_attempts = $7, updated_at = $8
-WHERE order_id = $9 AND (updated_at, seq) < ($8, $1::bigint)
+    expires_at = $6, payment_attempts = $7, updated_at = $8, run_id = $9
+WHERE order_id = $10 AND (updated_at, seq) < ($8, $1::bigint)
+  AND CASE $11::bigint WHEN 0 THEN run_id = $9 ELSE seq = $11::bigint END
+  AND (state = $12 OR state <> ALL ($13::text[]))
 `
 
 type AdvanceOrderParams struct {
@@ -28,9 +30,15 @@ type AdvanceOrderParams struct {
 	ExpiresAt       *time.Time
 	PaymentAttempts int32
 	UpdatedAt       time.Time
+	RunID           string
 	OrderID         uuid.UUID
+	After           int64
+	FromState       string
+	Settled         []string
 }
 
+// Only the run that wrote the row advances it, or a run that has taken over from that one and names the seq that it
+// found (after). A settled row moves on only from the state that it is in: no run takes a settled order back.
 func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderParams) (int64, error) {
 	result, err := db.Exec(ctx, advanceOrder,
 		arg.Seq,
@@ -41,12 +49,52 @@ func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderPar
 		arg.ExpiresAt,
 		arg.PaymentAttempts,
 		arg.UpdatedAt,
+		arg.RunID,
 		arg.OrderID,
+		arg.After,
+		arg.FromState,
+		arg.Settled,
 	)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const findRecordedOrder = `-- name: FindRecordedOrder :one
+SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash,
+       (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
+FROM orders o WHERE o.order_id = $1
+`
+
+type FindRecordedOrderRow struct {
+	RunID           string
+	Seq             int64
+	State           string
+	Reason          string
+	ReservationID   *uuid.UUID
+	ExpiresAt       *time.Time
+	PaymentAttempts int32
+	RequestHash     []byte
+	Declines        int32
+}
+
+// How far an order is recorded, and by which run of its workflow.
+func (q *Queries) FindRecordedOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (FindRecordedOrderRow, error) {
+	row := db.QueryRow(ctx, findRecordedOrder, orderID)
+	var i FindRecordedOrderRow
+	err := row.Scan(
+		&i.RunID,
+		&i.Seq,
+		&i.State,
+		&i.Reason,
+		&i.ReservationID,
+		&i.ExpiresAt,
+		&i.PaymentAttempts,
+		&i.RequestHash,
+		&i.Declines,
+	)
+	return i, err
 }
 
 const forgetLostTimeline = `-- name: ForgetLostTimeline :exec

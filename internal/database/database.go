@@ -112,6 +112,21 @@ func IsUniqueViolation(err error, constraint string) bool {
 	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == constraint
 }
 
+// Refuses reports whether err says that the database refuses a value itself, so that the same statement with the
+// same values can never succeed: a data exception, an integrity violation or a limit of the server (SQLSTATE classes
+// 22, 23 and 54, PostgreSQL's appendix A).
+func Refuses(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) < 2 {
+		return false
+	}
+	switch pg.Code[:2] {
+	case "22", "23", "54":
+		return true
+	}
+	return false
+}
+
 // hasCode reports whether err carries the given SQLSTATE.
 func hasCode(err error, sqlstate string) bool {
 	var pg *pgconn.PgError

@@ -39,5 +39,15 @@ func (s State) Closed() bool {
 	return false
 }
 
+// Settled reports whether money and stock have found their place, so that no other execution of the order's
+// workflow may decide the order again: it may only go on from here.
+func (s State) Settled() bool {
+	switch s {
+	case Confirmed, Fulfilling:
+		return true
+	}
+	return s.Closed()
+}
+
 // Holding reports whether stock is held until a deadline.
 func (s State) Holding() bool { return s == Reserved || s == Paying }

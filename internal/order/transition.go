@@ -73,7 +73,12 @@ const (
 	EventPaid               Event = "paid"
 	EventPaymentVoided      Event = "payment_voided"
 	EventStockReleased      Event = "stock_released"
+	EventPaymentRefunded    Event = "payment_refunded"
 	EventCompensationFailed Event = "compensation_failed"
+
+	// EventTakenUp leads from where an earlier run of the workflow left the order to where a later run, which an
+	// operator began by a reset, goes on.
+	EventTakenUp Event = "taken_up"
 )
 
 // Refusal is the code under which a request is refused because of the order's state.

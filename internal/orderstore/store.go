@@ -16,7 +16,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/db/ordersdb"
+	"holdfast/internal/database"
 	"holdfast/internal/events"
+	"holdfast/internal/order"
 	"holdfast/workflows/orderflow"
 )
 
@@ -32,12 +34,18 @@ type Store struct {
 // New returns a store on pool.
 func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: ordersdb.New()} }
 
-// Record brings an order up to in.View.Seq in one transaction: row, lines, timeline, payments and
-// outbox. It is idempotent by seq and moment: a repeated or late record changes nothing, and one of a workflow
-// task that was executed again overwrites what the lost execution told. The first record of an order must carry in.Order. orderflow.ErrRowTaken:
-// the row was made by another request.
-func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+// Record brings an order up to in.View.Seq in one transaction: row, lines, timeline, payments and outbox. The first
+// record of an order must carry in.Order.
+//
+// It is idempotent by seq and moment: a repeated or late record changes nothing, and a record of a workflow task that
+// was executed again overwrites what the lost execution told. It never goes back: a row that is settled
+// (order.State.Settled) moves on only from the state that it is in, and a row that another run of the workflow has
+// written is left as it is and returned as the result's Earlier, until the run names it in in.After.
+//
+// Errors that no retry mends: orderflow.ErrRowTaken, orderflow.ErrUnrecordable.
+func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
+	out := orderflow.RecordResult{Seq: in.View.Seq}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		added := false
 		if in.Order != nil {
 			var err error
@@ -46,42 +54,127 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) error {
 			}
 		}
 		if !added {
-			// Records of an order are written one after the other, so where the row is as far as this one
-			// or further, all of it is there, or was overwritten by a later execution.
-			if advanced, err := s.advance(ctx, tx, in); err != nil || !advanced {
+			// Records of an order are written one after the other. So where the row is as far as this record
+			// or further, all of the record is there, or a later execution has overwritten it.
+			if advanced, err := s.advance(ctx, tx, in); err != nil {
+				return err
+			} else if !advanced {
+				out.Earlier, err = s.writtenByAnother(ctx, tx, in)
 				return err
 			}
 		}
-		for _, e := range in.Entries {
-			if err := s.q.InsertTimeline(ctx, tx, ordersdb.InsertTimelineParams{
-				OrderID: in.View.OrderID, Seq: e.Seq, Event: string(e.Event), FromState: string(e.From), State: string(e.State), At: e.At,
-				Actor: storable(e.Actor), Reason: storable(e.Reason), Attempt: int32(e.Attempt), NextDeadline: e.NextDeadline, //nolint:gosec // attempts are few
-			}); err != nil {
-				return fmt.Errorf("insert timeline entry %d: %w", e.Seq, err)
-			}
+		if err := s.insertTimeline(ctx, tx, in); err != nil {
+			return err
 		}
-		last := in.Entries[len(in.Entries)-1]
-		if err := s.q.ForgetLostTimeline(ctx, tx, ordersdb.ForgetLostTimelineParams{OrderID: in.View.OrderID, Seq: last.Seq, At: last.At}); err != nil {
-			return fmt.Errorf("forget what a lost task told: %w", err)
-		}
-		for _, p := range in.Payments {
-			if err := s.q.InsertPayment(ctx, tx, ordersdb.InsertPaymentParams{
-				OrderID: in.View.OrderID, Step: p.Step, Attempt: int32(p.Attempt), Provider: p.Provider, ProviderRef: p.ProviderRef, //nolint:gosec // attempts are few
-				AmountMinor: p.Amount.Minor, Currency: p.Amount.Currency, State: p.State, Reason: storable(p.Reason),
-				AuthorisedUntil: p.AuthorisedUntil, CreatedAt: p.At,
-			}); err != nil {
-				return fmt.Errorf("insert payment %s %d: %w", p.Step, p.Attempt, err)
-			}
+		if err := s.insertPayments(ctx, tx, in); err != nil {
+			return err
 		}
 		return s.publish(ctx, tx, in)
 	})
+	if database.Refuses(err) {
+		err = fmt.Errorf("%w: %w", orderflow.ErrUnrecordable, err)
+	}
+	return out, err
+}
+
+// writtenByAnother returns the order's row where another run of the workflow has written it, and nil where the run
+// that records has.
+func (s *Store) writtenByAnother(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (*orderflow.RecordedOrder, error) {
+	row, err := s.find(ctx, tx, in.View.OrderID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, fmt.Errorf("%w: the order has no row to advance", orderflow.ErrUnrecordable)
+	case err != nil:
+		return nil, err
+	case in.Order != nil && row.requestHash != in.Order.RequestHash:
+		return nil, orderflow.ErrRowTaken
+	case row.RunID == in.RunID:
+		return nil, nil
+	}
+	return &row.RecordedOrder, nil
+}
+
+// Find returns how an order is recorded and by which run of its workflow; orderflow.ErrNoRow where it is not.
+func (s *Store) Find(ctx context.Context, id uuid.UUID) (orderflow.RecordedOrder, error) {
+	row, err := s.find(ctx, s.pool, id)
+	if errors.Is(err, ErrNotFound) {
+		err = orderflow.ErrNoRow
+	}
+	return row.RecordedOrder, err
+}
+
+type recorded struct {
+	orderflow.RecordedOrder
+	requestHash string
+}
+
+func (s *Store) find(ctx context.Context, db ordersdb.DBTX, id uuid.UUID) (recorded, error) {
+	row, err := s.q.FindRecordedOrder(ctx, db, id)
+	if err != nil {
+		return recorded{}, fmt.Errorf("find order %s: %w", id, notFound(err))
+	}
+	return recorded{orderflow.RecordedOrder{
+		RunID:           row.RunID,
+		Seq:             row.Seq,
+		State:           order.State(row.State),
+		Reason:          row.Reason,
+		ReservationID:   row.ReservationID,
+		ExpiresAt:       row.ExpiresAt,
+		PaymentAttempts: int(row.PaymentAttempts),
+		Declines:        int(row.Declines),
+	}, hex.EncodeToString(row.RequestHash)}, nil
+}
+
+func (s *Store) insertTimeline(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+	for _, e := range in.Entries {
+		if err := s.q.InsertTimeline(ctx, tx, ordersdb.InsertTimelineParams{
+			OrderID:      in.View.OrderID,
+			Seq:          e.Seq,
+			Event:        string(e.Event),
+			FromState:    string(e.From),
+			State:        string(e.State),
+			At:           e.At,
+			Actor:        storable(e.Actor),
+			Reason:       storable(e.Reason),
+			Attempt:      int32(e.Attempt), //nolint:gosec // attempts are few
+			NextDeadline: e.NextDeadline,
+		}); err != nil {
+			return fmt.Errorf("insert timeline entry %d: %w", e.Seq, err)
+		}
+	}
+	last := in.Entries[len(in.Entries)-1]
+	if err := s.q.ForgetLostTimeline(ctx, tx, ordersdb.ForgetLostTimelineParams{OrderID: in.View.OrderID, Seq: last.Seq, At: last.At}); err != nil {
+		return fmt.Errorf("forget what a lost task told: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) insertPayments(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+	for _, p := range in.Payments {
+		if err := s.q.InsertPayment(ctx, tx, ordersdb.InsertPaymentParams{
+			OrderID:         in.View.OrderID,
+			Step:            p.Step,
+			Attempt:         int32(p.Attempt), //nolint:gosec // attempts are few
+			Provider:        storable(p.Provider),
+			ProviderRef:     storable(p.ProviderRef),
+			AmountMinor:     p.Amount.Minor,
+			Currency:        p.Amount.Currency,
+			State:           p.State,
+			Reason:          storable(p.Reason),
+			AuthorisedUntil: p.AuthorisedUntil,
+			CreatedAt:       p.At,
+		}); err != nil {
+			return fmt.Errorf("insert payment %s %d: %w", p.Step, p.Attempt, err)
+		}
+	}
+	return nil
 }
 
 // insert makes the order's row and lines, unless they are there, and reports whether it did.
 func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
 	hash, err := hex.DecodeString(in.Order.RequestHash)
 	if err != nil {
-		return false, fmt.Errorf("decode the request hash: %w", err)
+		return false, fmt.Errorf("%w: decode the request hash: %w", orderflow.ErrUnrecordable, err)
 	}
 	shipTo, err := nullable(in.Order.ShipTo)
 	if err != nil {
@@ -107,11 +200,11 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 		return false, fmt.Errorf("insert order: %w", err)
 	}
 	if added == 0 {
-		row, err := s.q.GetOrder(ctx, tx, o.OrderID)
+		row, err := s.find(ctx, tx, o.OrderID)
 		if err != nil {
-			return false, fmt.Errorf("read the order that is there: %w", err)
+			return false, err
 		}
-		if hex.EncodeToString(row.RequestHash) != o.RequestHash {
+		if row.requestHash != o.RequestHash {
 			return false, orderflow.ErrRowTaken
 		}
 		return false, nil
@@ -132,6 +225,17 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	return true, nil
 }
 
+// settled are the states that a row leaves only forward.
+var settled = func() []string {
+	var out []string
+	for _, state := range order.States() {
+		if state.Settled() {
+			out = append(out, string(state))
+		}
+	}
+	return out
+}()
+
 // advance moves the row forward and reports whether it did; a row that is there already, or further, stays
 // as it is.
 func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
@@ -143,6 +247,10 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), Refusal: refusal,
 		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
 		UpdatedAt: in.Entries[len(in.Entries)-1].At,
+		RunID:     in.RunID,
+		After:     in.After,
+		FromState: string(in.Entries[0].From),
+		Settled:   settled,
 	})
 	if err != nil {
 		return false, fmt.Errorf("advance order to %d: %w", in.View.Seq, err)

@@ -60,11 +60,13 @@ func TestTransitionsAreTheDatabases(t *testing.T) {
 	require.ElementsMatch(t, want, got)
 
 	s, id := orderstore.New(pool), uuid.New()
-	require.NoError(t, s.Record(t.Context(), first(id, strings.Repeat("ab", 32))))
+	recordAll(t, s, first(id, strings.Repeat("ab", 32)))
 	for _, impossible := range []order.Transition{{From: order.Confirmed, To: order.Reserved}, {From: order.Expired, To: order.Paying}, {From: order.Reserved, To: order.Confirmed}} {
 		in := record(id, 2, impossible.To, order.EventReserved)
 		in.Entries[0].From = impossible.From
-		require.ErrorContains(t, s.Record(t.Context(), in), "order_timeline_transition", "%s", impossible)
+		_, err := s.Record(t.Context(), in)
+		require.ErrorContains(t, err, "order_timeline_transition", "%s", impossible)
+		require.ErrorIs(t, err, orderflow.ErrUnrecordable)
 	}
 }
 
@@ -74,6 +76,16 @@ func record(id uuid.UUID, seq int64, state order.State, event order.Event) order
 		View:       orderflow.View{OrderID: id, Seq: seq, State: state},
 		Entries:    []orderflow.TimelineEntry{{Seq: seq, Event: event, State: state, At: at, Actor: orderflow.ActorSystem}},
 		WorkflowID: orderflow.OrderWorkflowID(id), RunID: "run",
+	}
+}
+
+// recordAll records as the run that has written the row.
+func recordAll(t *testing.T, s *orderstore.Store, records ...orderflow.RecordInput) {
+	t.Helper()
+	for _, in := range records {
+		out, err := s.Record(t.Context(), in)
+		require.NoError(t, err)
+		require.Nil(t, out.Earlier)
 	}
 }
 
@@ -96,9 +108,7 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	confirmed := record(id, 2, order.Confirmed, order.EventConfirmed)
 	confirmed.Entries[0].From = order.Paying
 	confirmed.Payments = []orderflow.PaymentRecord{{Step: "capture", Attempt: 1, Provider: "sandbox", Amount: money.Amount{Minor: 500, Currency: "EUR"}, State: "captured", At: time.Now()}}
-	for _, in := range []orderflow.RecordInput{placed, placed, confirmed, confirmed, placed} {
-		require.NoError(t, s.Record(t.Context(), in))
-	}
+	recordAll(t, s, placed, placed, confirmed, confirmed, placed)
 	got, err := s.Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, string(order.Confirmed), got.State, "a late record changes nothing")
@@ -112,7 +122,8 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM outbox").Scan(&published))
 	require.Equal(t, 2, published)
 
-	require.ErrorIs(t, s.Record(t.Context(), first(id, strings.Repeat("cd", 32))), orderflow.ErrRowTaken)
+	_, err = s.Record(t.Context(), first(id, strings.Repeat("cd", 32)))
+	require.ErrorIs(t, err, orderflow.ErrRowTaken)
 	_, err = s.Get(t.Context(), uuid.New())
 	require.ErrorIs(t, err, orderstore.ErrNotFound)
 }
@@ -123,17 +134,15 @@ func TestLostExecutionIsOverwritten(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	s, id := orderstore.New(pool), uuid.New()
-	require.NoError(t, s.Record(t.Context(), first(id, strings.Repeat("ab", 32))))
-	lost := record(id, 3, order.Expired, order.EventExpired)
+	recordAll(t, s, first(id, strings.Repeat("ab", 32)))
+	lost := record(id, 3, order.Reserved, order.EventPaymentAbandoned)
 	lost.Entries = []orderflow.TimelineEntry{
-		{Seq: 2, Event: order.EventStockReleased, From: order.Reserved, State: order.Reserved, At: lost.Entries[0].At, Actor: "system"},
-		{Seq: 3, Event: order.EventExpired, From: order.Reserved, State: order.Expired, At: lost.Entries[0].At, Actor: "system"},
+		{Seq: 2, Event: order.EventPaymentStarted, From: order.Reserved, State: order.Paying, At: lost.Entries[0].At, Actor: "system"},
+		{Seq: 3, Event: order.EventPaymentAbandoned, From: order.Paying, State: order.Reserved, At: lost.Entries[0].At, Actor: "system"},
 	}
 	again := record(id, 2, order.Paying, order.EventPaymentStarted)
 	again.Entries[0].From, again.Entries[0].At = order.Reserved, lost.Entries[0].At.Add(10*time.Second)
-	for _, in := range []orderflow.RecordInput{lost, again, lost} {
-		require.NoError(t, s.Record(t.Context(), in))
-	}
+	recordAll(t, s, lost, again, lost)
 	got, err := s.Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, string(order.Paying), got.State)

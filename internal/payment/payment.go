@@ -46,13 +46,15 @@ type Authorisation struct {
 type Provider interface {
 	Name() string
 	// Authorise sets the money aside. *DeclinedError: it will not be. ErrVoided: the key was voided first.
+	// ErrKeyUsed: the key names another payment.
 	Authorise(ctx context.Context, a Authorisation) (Payment, error)
 	// Capture takes all that was set aside, once. *RefusedError: it is no longer set aside.
 	Capture(ctx context.Context, key string) (Payment, error)
-	// Void frees what was set aside; an unknown key can never be authorised afterwards. *RefusedError:
-	// the money is taken already.
+	// Void frees what was set aside; an unknown key can never be authorised afterwards. ErrCaptured:
+	// the money is taken already, and only a refund gives it back.
 	Void(ctx context.Context, key, reason string) (Payment, error)
-	// Refund gives back part or all of what was captured, once per refundKey.
+	// Refund gives back part or all of what was captured, once per refundKey. *RefusedError: it is more than
+	// what was captured and not refunded yet.
 	Refund(ctx context.Context, key, refundKey string, amountMinor int64) (Payment, error)
 	// Get answers how a payment stands. ErrUnknown: the provider never saw the key.
 	Get(ctx context.Context, key string) (Payment, error)
@@ -60,8 +62,10 @@ type Provider interface {
 
 // Errors that are final.
 var (
-	ErrUnknown = errors.New("the provider does not know this payment")
-	ErrVoided  = errors.New("the payment was voided")
+	ErrUnknown  = errors.New("the provider does not know this payment")
+	ErrVoided   = errors.New("the payment was voided")
+	ErrCaptured = errors.New("the payment is captured")
+	ErrKeyUsed  = errors.New("the payment key names another payment")
 )
 
 // DeclinedError says that the customer's bank or the provider refuses the payment.

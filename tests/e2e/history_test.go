@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -155,8 +156,9 @@ func replay(s *platform.Platform, name, workflowID string) {
 	if _, err := os.Stat(file); err == nil { // never written over: production may still have one open
 		file = filepath.Join(s.T.TempDir(), name+".json")
 	}
-	require.NoError(s.T, os.WriteFile(file, s.History(workflowID), 0o644))
+	history := s.History(workflowID)
+	require.NoError(s.T, os.WriteFile(file, history, 0o644))
 	r := worker.NewWorkflowReplayer()
 	workers.RegisterWorkflows(r)
-	require.NoError(s.T, r.ReplayWorkflowHistoryFromJSONFile(nil, file), name)
+	require.NoError(s.T, workers.Replay(r, bytes.NewReader(history)), name)
 }

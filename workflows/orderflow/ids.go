@@ -40,6 +40,9 @@ func PaymentKey(order uuid.UUID, attempt int) string {
 	return order.String() + "-" + strconv.Itoa(attempt)
 }
 
+// RefundKey names the refund of all that one payment took.
+func RefundKey(order uuid.UUID, attempt int) string { return PaymentKey(order, attempt) + "-refund" }
+
 // OrderWorkflowID is the workflow id of an order.
 func OrderWorkflowID(order uuid.UUID) string { return "order-" + order.String() }
 

@@ -47,9 +47,11 @@ const (
 	ExpireReservation  = "ExpireReservation"
 	ReturnStock        = "ReturnStock"
 	RecordOrder        = "RecordOrder"
+	FindOrder          = "FindOrder"
 	AuthorisePayment   = "AuthorisePayment"
 	CapturePayment     = "CapturePayment"
 	VoidPayment        = "VoidPayment"
+	RefundPayment      = "RefundPayment"
 )
 
 // Types of the application errors that activities and updates raise. All are business answers, so
@@ -62,11 +64,15 @@ const (
 	ErrNotDue             = "not_due"             // an expiry came early; details: the deadline
 	ErrPaymentDeclined    = "payment_declined"    // details: the provider's reason
 	ErrPaymentRefused     = "payment_refused"     // the provider finds the request itself wrong
+	ErrPaymentKeyUsed     = "payment_key_used"    // an earlier run of the workflow has used the key for another payment, or voided it
+	ErrPaymentCaptured    = "payment_captured"    // the money is taken already, so it cannot be set free
 	ErrUnavailable        = "unavailable"         // no answer in time; try again
 	ErrInvalidInput       = "invalid_input"       // the update's argument itself is wrong
 	ErrInvalidDuration    = "invalid_duration"    // longer than stock may be held without a payment; details: the latest deadline
 	ErrTooManyExtensions  = "too_many_extensions" // one more is refused
 	ErrRecordConflict     = "record_conflict"     // the row belongs to another request
+	ErrRecordImpossible   = "record_impossible"   // the orders database refuses the record for good
+	ErrNotThisOrder       = "not_this_order"      // the workflow was started under an id that is not its order's
 )
 
 // A request that an order's state does not allow is refused with an error whose type is the

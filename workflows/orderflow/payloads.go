@@ -206,6 +206,7 @@ const (
 type PaymentInput struct {
 	OrderID       uuid.UUID    `json:"order_id"`
 	PaymentKey    string       `json:"payment_key"`
+	RefundKey     string       `json:"refund_key,omitempty"` // of a refund
 	Attempt       int          `json:"attempt"`
 	Method        string       `json:"method,omitempty"`
 	Amount        money.Amount `json:"amount"`
@@ -229,16 +230,54 @@ type RecordInput struct {
 	Payments   []PaymentRecord `json:"payments,omitempty"`
 	WorkflowID string          `json:"workflow_id"`
 	RunID      string          `json:"run_id"`
+	// After is the seq of a row that an earlier run of the workflow left and that this run has taken over: the
+	// record is written only onto that row. 0 means that the row is this run's own, or that there is none yet.
+	After int64 `json:"after,omitempty"`
 
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
-// ErrRowTaken is what a recorder answers when the order's row was made by another request.
-var ErrRowTaken = errors.New("the order id belongs to another request")
+// Errors of a recorder. No retry mends them.
+var (
+	// ErrNoRow says that an order is not recorded.
+	ErrNoRow = errors.New("the order is not recorded")
+	// ErrRowTaken says that the order's row was made by another request.
+	ErrRowTaken = errors.New("the order id belongs to another request")
+	// ErrUnrecordable says that the orders database refuses what is to be recorded, whenever it is asked.
+	ErrUnrecordable = errors.New("the orders database refuses the record for good")
+)
 
 // RecordResult says up to where the order is recorded.
 type RecordResult struct {
 	Seq int64 `json:"seq"`
+	// Earlier is set where nothing was written, because an earlier run of the order's workflow has written the
+	// row and this run does not know how far.
+	Earlier *RecordedOrder `json:"earlier,omitempty"`
+}
+
+// RecordedOrder is an order as a run of its workflow has recorded it.
+type RecordedOrder struct {
+	RunID           string      `json:"run_id"`
+	Seq             int64       `json:"seq"`
+	State           order.State `json:"state"`
+	Reason          string      `json:"reason,omitempty"`
+	ReservationID   *uuid.UUID  `json:"reservation_id,omitempty"`
+	ExpiresAt       *time.Time  `json:"expires_at,omitempty"`
+	PaymentAttempts int         `json:"payment_attempts"`
+	Declines        int         `json:"declines"`
+}
+
+// FindOrderInput asks how an order is recorded.
+type FindOrderInput struct {
+	OrderID       uuid.UUID `json:"order_id"`
+	RunID         string    `json:"run_id"` // of the workflow that asks
+	CorrelationID string    `json:"correlation_id,omitempty"`
+}
+
+// FindOrderResult is an order as it is recorded.
+type FindOrderResult struct {
+	Order *RecordedOrder `json:"order,omitempty"` // nil where there is no row
+	Own   bool           `json:"own"`             // the run that asks has written it
 }
 
 // TimelineEntry is one thing that happened to an order.

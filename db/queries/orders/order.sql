@@ -18,10 +18,20 @@ SELECT @order_id, unnest(@line_nos::int[]), unnest(@product_ids::uuid[]), unnest
        unnest(@quantities::bigint[]), unnest(@unit_prices::bigint[]), unnest(@line_totals::bigint[]), @currency;
 
 -- name: AdvanceOrder :execrows
+-- Only the run that wrote the row advances it, or a run that has taken over from that one and names the seq that it
+-- found (after). A settled row moves on only from the state that it is in: no run takes a settled order back.
 UPDATE orders
 SET seq = @seq, state = @state, reason = @reason, refusal = @refusal, reservation_id = @reservation_id,
-    expires_at = @expires_at, payment_attempts = @payment_attempts, updated_at = @updated_at
-WHERE order_id = @order_id AND (updated_at, seq) < (@updated_at, @seq::bigint);
+    expires_at = @expires_at, payment_attempts = @payment_attempts, updated_at = @updated_at, run_id = @run_id
+WHERE order_id = @order_id AND (updated_at, seq) < (@updated_at, @seq::bigint)
+  AND CASE @after::bigint WHEN 0 THEN run_id = @run_id ELSE seq = @after::bigint END
+  AND (state = @from_state OR state <> ALL (@settled::text[]));
+
+-- name: FindRecordedOrder :one
+-- How far an order is recorded, and by which run of its workflow.
+SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash,
+       (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
+FROM orders o WHERE o.order_id = $1;
 
 -- name: GetOrder :one
 SELECT * FROM orders WHERE order_id = $1;

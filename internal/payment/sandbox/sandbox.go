@@ -31,6 +31,8 @@ const (
 const (
 	CodeDeclined problem.Code = "payment_declined" // detail: the reason
 	CodeVoided   problem.Code = "payment_voided"
+	CodeCaptured problem.Code = "payment_captured"
+	CodeKeyUsed  problem.Code = "payment_key_used"
 	CodeRefused  problem.Code = "payment_refused" // detail: the reason
 	CodeUnknown  problem.Code = "payment_unknown"
 )
@@ -39,6 +41,8 @@ const (
 var Table = problem.Common.Extend(problem.Table{
 	CodeDeclined: {Status: http.StatusPaymentRequired, Title: "The payment was declined"},
 	CodeVoided:   {Status: http.StatusConflict, Title: "The payment was voided"},
+	CodeCaptured: {Status: http.StatusConflict, Title: "The payment is captured"},
+	CodeKeyUsed:  {Status: http.StatusUnprocessableEntity, Title: "The payment key names another payment"},
 	CodeRefused:  {Status: http.StatusUnprocessableEntity, Title: "The payment request is not possible"},
 	CodeUnknown:  {Status: http.StatusNotFound, Title: "No such payment"},
 })
@@ -140,6 +144,10 @@ func fromProblem(p *problem.Problem) error {
 		return &payment.RefusedError{Reason: p.Detail}
 	case CodeVoided:
 		return payment.ErrVoided
+	case CodeCaptured:
+		return payment.ErrCaptured
+	case CodeKeyUsed:
+		return payment.ErrKeyUsed
 	case CodeUnknown:
 		return payment.ErrUnknown
 	}

@@ -132,7 +132,7 @@ func (s *server) authorise(c *gin.Context) {
 	}
 	switch {
 	case charge.Method != "" && (charge.Method != in.Method || charge.AmountMinor != in.Amount.Minor || charge.Currency != in.Amount.Currency):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "payment_key_used_for_another_payment"))
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeKeyUsed, "the key names a payment by another method or of another amount"))
 	case charge.State == string(payment.Declined):
 		httpx.Fail(c, sandbox.Table.New(sandbox.CodeDeclined, "%s", charge.DeclineReason))
 	case charge.State == string(payment.Voided):
@@ -190,7 +190,7 @@ func (s *server) void(c *gin.Context) {
 	switch {
 	case !ok:
 	case charge.State == string(payment.Captured):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "payment_is_captured_and_must_be_refunded"))
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeCaptured, "the payment is captured and can only be refunded"))
 	default:
 		c.JSON(http.StatusOK, wire(charge))
 	}

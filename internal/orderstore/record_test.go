@@ -1,0 +1,142 @@
+package orderstore_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/workflows/orderflow"
+)
+
+// later is a record of a second run, made after everything that the first run has recorded.
+func later(in orderflow.RecordInput) orderflow.RecordInput {
+	in.RunID = "second run"
+	for i := range in.Entries {
+		in.Entries[i].At = in.Entries[i].At.Add(time.Hour)
+	}
+	return in
+}
+
+// TestRecordNeverGoesBack begins an order again in every state that it can have: whatever the second run records first,
+// nothing is written, and it learns what the first run has recorded.
+func TestRecordNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	s := orderstore.New(pool)
+	hash := strings.Repeat("ab", 32)
+	for _, state := range order.States() {
+		id := uuid.New()
+		recordAll(t, s, first(id, hash))
+		_, err := pool.Exec(t.Context(), "UPDATE orders SET state = $2, seq = 4, payment_attempts = 1 WHERE order_id = $1", id, string(state))
+		require.NoError(t, err)
+		cancelled := record(id, 2, order.Cancelled, order.EventCancelled)
+		cancelled.Entries[0].From = order.Reserved
+		for _, in := range []orderflow.RecordInput{later(first(id, hash)), later(cancelled)} {
+			out, err := s.Record(t.Context(), in)
+			require.NoError(t, err, "%s", state)
+			require.NotNil(t, out.Earlier, "%s", state)
+			require.Equal(t, state, out.Earlier.State)
+			require.EqualValues(t, 4, out.Earlier.Seq)
+			require.Equal(t, 1, out.Earlier.PaymentAttempts)
+			require.Equal(t, "run", out.Earlier.RunID)
+		}
+		timeline, err := s.Timeline(t.Context(), id)
+		require.NoError(t, err)
+		require.Len(t, timeline, 1, "%s", state)
+	}
+}
+
+// TestSettledRowStays also within one run: a late or lost record takes no settled order back.
+func TestSettledRowStays(t *testing.T) {
+	t.Parallel()
+	s := orderstore.New(open(t))
+	for _, state := range []order.State{order.Confirmed, order.Cancelled, order.Expired, order.Failed} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			id := uuid.New()
+			end := record(id, 2, state, order.Event(state))
+			end.Entries[0].From = order.Paying
+			back := record(id, 3, order.Reserved, order.EventPaymentAbandoned)
+			back.Entries[0].From = order.Paying
+			note := record(id, 3, state, order.EventStockReleased)
+			note.Entries[0].From = state
+			recordAll(t, s, first(id, strings.Repeat("ab", 32)), end, back)
+			got, err := s.Get(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, string(state), got.State)
+			require.EqualValues(t, 2, got.Seq)
+			recordAll(t, s, note)
+			got, err = s.Get(t.Context(), id)
+			require.NoError(t, err)
+			require.EqualValues(t, 3, got.Seq, "what is noted after the end is recorded")
+		})
+	}
+}
+
+// TestTakingOver: a second run that names the seq it has found goes on from there, once, and the first run's late
+// records are not written any more.
+func TestTakingOver(t *testing.T) {
+	t.Parallel()
+	s, id := orderstore.New(open(t)), uuid.New()
+	paying := record(id, 2, order.Paying, order.EventPaymentStarted)
+	paying.Entries[0].From = order.Reserved
+	declined := paying
+	declined.Payments = []orderflow.PaymentRecord{{Step: "authorise", Attempt: 1, Provider: "sandbox", Amount: money.Amount{Minor: 500, Currency: "EUR"}, State: "declined", At: time.Now()}}
+	recordAll(t, s, first(id, strings.Repeat("ab", 32)), declined)
+
+	takenUp := func() orderflow.RecordInput {
+		in := record(id, 3, order.Reserved, order.EventTakenUp)
+		in.Entries[0].From = order.Paying
+		return later(in)
+	}
+	found, err := s.Find(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, 1, found.Declines)
+	wrong, right := takenUp(), takenUp()
+	wrong.After, right.After = 1, found.Seq
+	out, err := s.Record(t.Context(), wrong)
+	require.NoError(t, err)
+	require.NotNil(t, out.Earlier, "it names a seq that the row has left behind")
+	recordAll(t, s, right, right)
+	found, err = s.Find(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, []any{"second run", order.Reserved, int64(3)}, []any{found.RunID, found.State, found.Seq})
+
+	late := record(id, 3, order.Expired, order.EventExpired)
+	late.Entries[0].From = order.Reserved
+	out, err = s.Record(t.Context(), late)
+	require.NoError(t, err)
+	require.NotNil(t, out.Earlier, "the first run has lost the order")
+	_, err = s.Find(t.Context(), uuid.New())
+	require.ErrorIs(t, err, orderflow.ErrNoRow)
+}
+
+// TestWhatIsRefusedForGoodSaysSo, so that an order is undone and not retried without end.
+func TestWhatIsRefusedForGoodSaysSo(t *testing.T) {
+	t.Parallel()
+	s := orderstore.New(open(t))
+	for name, spoil := range map[string]func(*orderflow.RecordInput){
+		"a character that PostgreSQL does not store": func(in *orderflow.RecordInput) { in.Order.Metadata = map[string]string{"a": "\x00"} },
+		"text that is not UTF-8":                     func(in *orderflow.RecordInput) { in.Order.Email = "\xff" },
+		"a hash that is none":                        func(in *orderflow.RecordInput) { in.Order.RequestHash = "hash" },
+		"a currency that is none":                    func(in *orderflow.RecordInput) { in.Order.Total.Currency = "euro" },
+		"a negative total":                           func(in *orderflow.RecordInput) { in.Order.Total.Minor = -1 },
+		"a line without a quantity":                  func(in *orderflow.RecordInput) { in.Order.Lines[0].Quantity = 0 },
+		"a row that is gone":                         func(in *orderflow.RecordInput) { in.Order = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := first(uuid.New(), strings.Repeat("ab", 32))
+			spoil(&in)
+			_, err := s.Record(t.Context(), in)
+			require.ErrorIs(t, err, orderflow.ErrUnrecordable, fmt.Sprint(err))
+		})
+	}
+}

@@ -1,0 +1,102 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"holdfast/internal/order"
+	"holdfast/tests/platform"
+	"holdfast/workflows/orderflow"
+)
+
+// TestResetAtEveryPoint lives each life of an order once and then resets its workflow to every point of its history,
+// with and without the requests that came after that point. Each time the new run ends as the first one did, and
+// neither the order's row nor its timeline, stock or money changes.
+func TestResetAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t)
+	t.Run("lives", func(t *testing.T) { resetLives(t, p) })
+	p.Audit()
+}
+
+func resetLives(t *testing.T, p *platform.Platform) {
+	for _, life := range []struct {
+		name string
+		ends order.State
+		more []any
+		live func(id string)
+	}{
+		{"paid", order.Confirmed, []any{"ttl_seconds", 2}, func(id string) {
+			require.Equal(t, http.StatusOK, p.Pay("alice", id, "pm_ok").Status)
+		}},
+		{"paid at once", order.Confirmed, []any{"ttl_seconds", 2, "payment_method", "pm_ok"}, func(string) {}},
+		{"declined and paid", order.Confirmed, []any{"ttl_seconds", 3}, func(id string) {
+			require.Equal(t, http.StatusPaymentRequired, p.Pay("alice", id, "pm_declined").Status)
+			require.Equal(t, http.StatusOK, p.Pay("alice", id, "pm_ok").Status)
+		}},
+		{"declined thrice", order.Failed, []any{"ttl_seconds", 3}, func(id string) {
+			for range 3 {
+				require.Equal(t, http.StatusPaymentRequired, p.Pay("alice", id, "pm_declined").Status)
+			}
+		}},
+		{"cancelled", order.Cancelled, []any{"ttl_seconds", 2}, func(id string) {
+			require.Equal(t, http.StatusOK, p.Act("alice", id, "cancel", map[string]string{"reason": "changed my mind"}).Status)
+		}},
+		{"expired", order.Expired, []any{"ttl_seconds", 1}, func(string) {}},
+		{"extended and expired", order.Expired, []any{"ttl_seconds", 1}, func(id string) {
+			p.Act("alice", id, "extend", map[string]int{"ttl_seconds": 2})
+		}},
+	} {
+		t.Run(life.name, func(t *testing.T) {
+			t.Parallel()
+			p := p.For(t)
+			product := p.Product(5)
+			id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1, life.more...)).Str("order_id")
+			life.live(id)
+			p.Await("alice", id, string(life.ends), 20*time.Second)
+			workflowID := orderflow.OrderWorkflowID(uuid.MustParse(id))
+			p.WithTemporal(func(c client.Client) {
+				require.NoError(t, c.GetWorkflow(t.Context(), workflowID, "").Get(t.Context(), nil))
+				run, _ := p.CurrentRun(c, workflowID)
+				before, timeline := p.Do("alice", http.MethodGet, "/api/orders/"+id, nil), p.Timeline("alice", id)
+				available, reserved, _ := p.Available(product)
+				points := p.ResetPoints(c, workflowID, run)
+				require.NotEmpty(t, points)
+				for _, point := range points {
+					for _, reapply := range []bool{true, false} {
+						where := fmt.Sprintf("order %s reset to event %d, reapply %t", id, point, reapply)
+						require.NoError(t, p.Reset(c, workflowID, run, point, reapply), where)
+						require.Equal(t, life.ends, ending(p, c, id), where)
+						require.Equal(t, before.Raw, p.Do("alice", http.MethodGet, "/api/orders/"+id, nil).Raw, where)
+						require.Equal(t, timeline, p.Timeline("alice", id), where)
+						a, r, _ := p.Available(product)
+						require.Equal(t, []int64{available, reserved}, []int64{a, r}, where)
+					}
+				}
+			})
+		})
+	}
+}
+
+// ending waits for the end of an order's latest run. A run that waits for its customer, because it was reset to a
+// point at which the order was reserved, is asked to cancel: it then finds how its earlier run has ended.
+func ending(p *platform.Platform, c client.Client, id string) order.State {
+	p.T.Helper()
+	run := c.GetWorkflow(p.T.Context(), orderflow.OrderWorkflowID(uuid.MustParse(id)), "")
+	soon, cancel := context.WithTimeout(p.T.Context(), 4*time.Second)
+	defer cancel()
+	var result orderflow.OrderResult
+	if err := run.Get(soon, &result); err != nil {
+		asked := p.Act("alice", id, "cancel", nil)
+		require.Contains(p.T, []int{http.StatusOK, http.StatusConflict}, asked.Status, asked.Raw)
+	}
+	require.NoError(p.T, run.Get(p.T.Context(), &result))
+	return result.State
+}

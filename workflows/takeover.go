@@ -1,0 +1,285 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+// This file is about the second run of an order. Temporal lets an operator reset a workflow to any point of its
+// history: a new run begins there, and knows nothing of what the first run did after that point. An operator can also
+// start an order whose workflow has ended once more. What happened is then known only outside the workflow:
+//
+//   - inventory answers a reserve, an extension, an expiry or a release with `confirmed`: an earlier run has taken the
+//     stock (continueEarlier);
+//   - the orders database writes no record onto a row that an earlier run has written, and returns that row
+//     (lookAfterRecord). Nothing is authorised before the first record is answered (pay);
+//   - the payment provider answers a void with `captured`: the order is paid (end).
+//
+// From there on the row decides. If the earlier run has settled the order, this run adopts that end and undoes only
+// what that end should have undone. If the order is still open, this run goes on from the row: it continues the row's
+// numbers, its timeline (with a `taken_up` entry) and its count of payments, so that no payment has the key of
+// another one. No answer of these steps is needed by an order that was never reset.
+
+// lookAfterRecord does what the recorder cannot do by itself.
+func (o *orderRun) lookAfterRecord(ctx workflow.Context) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	if earlier := o.recorder.earlier; earlier != nil {
+		o.takeOver(ctx, *earlier)
+		return
+	}
+	o.giveUpRecording(ctx)
+}
+
+// takeOver goes on from the row that an earlier run has written.
+func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
+	if row.State.Settled() {
+		o.adopt(ctx, row)
+		return
+	}
+	for attempt := range row.PaymentAttempts {
+		o.leftovers = append(o.leftovers, attempt+1)
+	}
+	if o.state == order.Paying { // it has not asked the provider for this payment yet
+		o.attempts = row.PaymentAttempts + 1
+	} else {
+		o.attempts = max(o.attempts, row.PaymentAttempts)
+		o.leftovers = append(o.leftovers, o.attempts+1) // it may have begun before it was recorded
+	}
+	o.declines = max(o.declines, row.Declines)
+	entries := o.entriesAfter(ctx, row)
+	o.recorder.replace(entries, row.Seq)
+	o.seq = row.Seq + int64(len(entries))
+}
+
+// entriesAfter returns the entries that this run has not recorded yet, as they follow the row: without those that led
+// to where the row is already, behind an entry that leads from the row's state to the first of them.
+func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrder) []orderflow.TimelineEntry {
+	rest := o.recorder.entries
+	for len(rest) > 0 && !rest[0].From.Holding() && !rest[0].State.Settled() {
+		rest = rest[1:]
+	}
+	state := o.state
+	if len(rest) > 0 {
+		state = rest[0].From
+	}
+	var out []orderflow.TimelineEntry
+	add := func(e orderflow.TimelineEntry) {
+		e.Seq = row.Seq + int64(len(out)) + 1
+		out = append(out, e)
+	}
+	if state.Holding() {
+		from := row.State
+		if from == order.Pending && state == order.Paying { // the table has no way from the one to the other
+			add(o.takenUp(ctx, from, order.Reserved))
+			from = order.Reserved
+		}
+		add(o.takenUp(ctx, from, state))
+	} else if len(rest) > 0 { // it ended before it held anything
+		rest[0].From = row.State
+	}
+	for _, e := range rest {
+		if e.Attempt > 0 {
+			e.Attempt = o.attempts
+		}
+		add(e)
+	}
+	return out
+}
+
+func (o *orderRun) takenUp(ctx workflow.Context, from, to order.State) orderflow.TimelineEntry {
+	return orderflow.TimelineEntry{
+		Event:        order.EventTakenUp,
+		From:         from,
+		State:        to,
+		At:           workflow.Now(ctx),
+		Actor:        orderflow.ActorTemporal,
+		Reason:       "the workflow began again after a reset",
+		Attempt:      o.attempts,
+		NextDeadline: o.deadlineIn(to),
+	}
+}
+
+// adopt ends this run as an earlier run has ended the order. Nothing of this run is recorded. Of an order that was not
+// carried out, what should have gone back goes back now: the earlier run may have been interrupted before it did that.
+func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
+	for attempt := range max(row.PaymentAttempts, o.attempts) + 1 {
+		o.leftovers = append(o.leftovers, attempt+1)
+	}
+	o.adopted = true
+	o.goTo(row)
+	o.undo.reset()
+	if o.state != order.Confirmed {
+		o.tookStock = true // whichever run took it, it goes back
+		o.undo.add("give the stock back", o.giveStockBack)
+	}
+	workflow.SetCurrentDetails(ctx, o.describe())
+}
+
+// goTo puts this run where the row is. What it has not recorded is dropped.
+func (o *orderRun) goTo(row orderflow.RecordedOrder) {
+	o.state, o.seq, o.reason, o.by = row.State, row.Seq, row.Reason, orderflow.ActorSystem
+	o.attempts, o.declines = row.PaymentAttempts, row.Declines
+	if row.ReservationID != nil {
+		o.reservation = row.ReservationID
+	}
+	if row.ExpiresAt != nil {
+		o.expiresAt = *row.ExpiresAt
+	}
+	if o.placed == nil {
+		v := o.view()
+		o.placed = &v
+	}
+	o.recorder.payments = nil
+	o.recorder.replace(nil, row.Seq)
+}
+
+// continueEarlier goes on where an earlier run has taken the stock. If that run has settled the order, this run adopts
+// its end. Else the earlier run was interrupted between taking the stock and recording the order as paid, and the
+// provider decides: if a payment is captured the order is paid, else the order has failed, and the stock goes back.
+func (o *orderRun) continueEarlier(ctx workflow.Context) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	row := o.earlierRow(ctx)
+	if row != nil && row.State.Settled() {
+		o.adopt(ctx, *row)
+		return
+	}
+	o.tookStock = true
+	if o.state.Closed() { // it goes back, and so does the money (voidLeftovers)
+		for attempt := range o.attempts + 1 {
+			o.leftovers = append(o.leftovers, attempt+1)
+		}
+		return
+	}
+	if row != nil {
+		o.goTo(*row)
+	}
+	if o.state == order.New || o.state == order.Pending {
+		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
+	}
+	if o.state == order.Reserved {
+		o.attempts = max(o.attempts, 1)
+		o.apply(ctx, order.Pay, orderflow.ActorSystem, "")
+	}
+	for attempt := o.attempts + 1; attempt > 0; attempt-- {
+		if o.void(ctx, o.payment(attempt), 0); o.state == order.Confirmed {
+			return
+		}
+	}
+	if o.cancellation() != nil {
+		o.cancel(ctx)
+		return
+	}
+	o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the workflow was reset while the order was being paid, and nothing was captured")
+}
+
+// earlierRow is the order's row if an earlier run has written it, else nil. It waits for the orders database.
+func (o *orderRun) earlierRow(ctx workflow.Context) *orderflow.RecordedOrder {
+	if o.recorder.settle(ctx); o.recorder.earlier != nil {
+		return o.recorder.earlier
+	}
+	found, err := findOrder(ctx, orderflow.FindOrderInput{
+		OrderID: o.in.OrderID, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, CorrelationID: o.in.CorrelationID,
+	})
+	if err != nil || found.Own {
+		return nil
+	}
+	return found.Order
+}
+
+// voidLeftovers sets the money of earlier runs' payments free, and refunds what they took. If the order is
+// confirmed, the payment that was captured is its own.
+func (o *orderRun) voidLeftovers(ctx workflow.Context) {
+	attempts := o.leftovers
+	o.leftovers = nil
+	for _, attempt := range attempts {
+		if attempt == o.paidBy {
+			continue
+		}
+		payment := o.payment(attempt)
+		payment.Reason = "the order was not carried out"
+		_, err := voidPayment(ctx, payment, 0)
+		switch {
+		case refusal(err) == orderflow.ErrPaymentCaptured:
+			o.refundUnlessConfirmed(ctx, payment)
+		case err != nil:
+			o.compensationFailed(ctx)("void the payment", err)
+		}
+	}
+}
+
+// refundUnlessConfirmed gives back what a payment took, unless the order's row says that an earlier run has confirmed
+// the order by it.
+func (o *orderRun) refundUnlessConfirmed(ctx workflow.Context, payment orderflow.PaymentInput) {
+	if o.recorder.settle(ctx); o.recorder.earlier != nil {
+		o.takeOver(ctx, *o.recorder.earlier)
+	}
+	if o.state == order.Confirmed && o.paidBy == 0 {
+		o.paidBy = payment.Attempt
+		return
+	}
+	o.refund(ctx, payment)
+}
+
+// refund gives back what a payment took from a customer whose order was not carried out.
+func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) {
+	payment.RefundKey = orderflow.RefundKey(payment.OrderID, payment.Attempt)
+	res, err := refundPayment(ctx, payment)
+	if err != nil {
+		o.compensationFailed(ctx)("refund the payment", err)
+		return
+	}
+	o.paid(ctx, payment, "refund", "refunded", res, "")
+	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
+}
+
+// giveUpRecording undoes an order that cannot be recorded: the database refuses it for good, or the row belongs to
+// another request. It marks the order for operators.
+func (o *orderRun) giveUpRecording(ctx workflow.Context) {
+	workflow.GetLogger(ctx).Error("the order cannot be recorded and is undone", "error", o.recorder.failed)
+	o.unrecorded = true
+	markNeedsOperator(ctx, true)
+	if o.state == order.Confirmed {
+		o.leftovers, o.paidBy = append(o.leftovers, o.paidBy), 0
+		o.undo.add("give the stock back", o.giveStockBack)
+	}
+	if !o.state.Closed() {
+		o.state, o.reason, o.by = order.Failed, "the order could not be recorded", orderflow.ActorSystem
+		o.undo.attempt(ctx, o.compensationFailed(ctx))
+	}
+}
+
+// tellFailure records the failure of an order that has a row and whose last record was refused. It is the plainest
+// record there is; if the database refuses that one too, only the workflow tells.
+func (o *orderRun) tellFailure(ctx workflow.Context) {
+	found, err := findOrder(ctx, orderflow.FindOrderInput{
+		OrderID: o.in.OrderID, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, CorrelationID: o.in.CorrelationID,
+	})
+	if err != nil || found.Order == nil || found.Order.State.Settled() || refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
+		return
+	}
+	row := found.Order
+	o.state, o.seq = order.Failed, row.Seq+1
+	execution := workflow.GetInfo(ctx).WorkflowExecution
+	if _, err := recordOrder(ctx, orderflow.RecordInput{
+		View:  o.view(),
+		After: row.Seq,
+		Entries: []orderflow.TimelineEntry{{
+			Seq:    o.seq,
+			Event:  order.EventFailed,
+			From:   row.State,
+			State:  order.Failed,
+			At:     workflow.Now(ctx),
+			Actor:  orderflow.ActorSystem,
+			Reason: o.reason,
+		}},
+		WorkflowID:    execution.ID,
+		RunID:         execution.RunID,
+		CorrelationID: o.in.CorrelationID,
+	}, false, nil); err != nil {
+		workflow.GetLogger(ctx).Error("the failure of the order cannot be recorded either", "error", err)
+	}
+}
