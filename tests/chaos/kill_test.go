@@ -27,12 +27,7 @@ import (
 func TestKilledAtRandom(t *testing.T) {
 	t.Parallel()
 	const orders, kills = 200, 20
-	seed := uint64(time.Now().UnixNano())
-	if given, err := strconv.ParseUint(os.Getenv("HOLDFAST_CHAOS_SEED"), 10, 64); err == nil {
-		seed = given
-	}
-	t.Logf("HOLDFAST_CHAOS_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := rand.New(rand.NewPCG(chaosSeed(t), 1))
 	p := platform.Start(t)
 	product := p.Product(orders * 2)
 
@@ -78,6 +73,17 @@ func TestKilledAtRandom(t *testing.T) {
 	for _, l := range lives {
 		require.Contains(t, l.kind.ends, order.State(p.Do("alice", http.MethodGet, "/api/orders/"+l.id, nil).Str("status")), "order %s, which was %s", l.id, l.kind.name)
 	}
+}
+
+// chaosSeed is what a test's random moments come from: HOLDFAST_CHAOS_SEED, or the clock.
+func chaosSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if given, err := strconv.ParseUint(os.Getenv("HOLDFAST_CHAOS_SEED"), 10, 64); err == nil {
+		seed = given
+	}
+	t.Logf("HOLDFAST_CHAOS_SEED=%d", seed)
+	return seed
 }
 
 // kind is one way to live.

@@ -1,0 +1,220 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/tests/platform"
+	"holdfast/workflows/orderflow"
+)
+
+// TestOperatorsAtRandom lets operators do what Temporal's tools offer them, to random orders at random moments, while
+// the orders are created, paid, cancelled and expire: reset to any point, with and without the later requests,
+// terminate, delete, start once more by type and input, and start a copy under another id. Afterwards each order whose
+// workflow was stopped is reset or started once more, and then the books must agree.
+func TestOperatorsAtRandom(t *testing.T) {
+	t.Parallel()
+	const orders, acts = 80, 120
+	seed := chaosSeed(t)
+	p := platform.Start(t)
+	product := p.Product(orders * 2)
+	clock := rand.New(rand.NewPCG(seed, 2))
+
+	p.WithTemporal(func(c client.Client) {
+		o := &operators{p: p, c: c, inputs: map[string]orderflow.OrderInput{}}
+		ctx, done := context.WithCancel(t.Context())
+		var acting sync.WaitGroup
+		acting.Go(func() {
+			for n := 0; n < acts && ctx.Err() == nil; {
+				pause(ctx, time.Duration(clock.IntN(60))*time.Millisecond)
+				if o.actAtRandom(ctx, clock) {
+					n++
+				}
+			}
+		})
+		deadline := time.Now().Add(3 * time.Minute)
+		var clients errgroup.Group
+		clients.SetLimit(8)
+		for i := range orders {
+			l := life{kind: kinds[i%len(kinds)]}
+			clients.Go(func() error {
+				placed, err := place(p, deadline, platform.OneLine(product, 1, append(l.kind.body, "ttl_seconds", 5)...))
+				if err != nil {
+					return fmt.Errorf("place: %w", err)
+				}
+				if placed.Status != http.StatusCreated && placed.Status != http.StatusAccepted {
+					return nil // ended by an operator before it was answered
+				}
+				l.id = placed.Str("order_id")
+				return l.kind.act(&l, p, deadline)
+			})
+		}
+		require.NoError(t, clients.Wait())
+		acting.Wait() // also on orders that have ended
+		done()
+		o.carryOn()
+		t.Logf("what the operators did: %v", o.did)
+	})
+	count := p.Audit()
+	t.Logf("%d orders under operators at random: %v", orders, count)
+}
+
+// operators act with Temporal's own interfaces.
+type operators struct {
+	p *platform.Platform
+	c client.Client
+
+	inputs map[string]orderflow.OrderInput // of every workflow they touched, as a history shows it
+	did    map[string]int
+}
+
+// actAtRandom does one thing to one order and reports whether it could.
+func (o *operators) actAtRandom(ctx context.Context, random *rand.Rand) bool {
+	var ids []string
+	rows, err := o.p.Orders.Query(ctx, "SELECT workflow_id FROM orders ORDER BY order_id")
+	if err != nil {
+		return false
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if rows.Scan(&id) != nil {
+			return false
+		}
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		return false
+	}
+	id := ids[random.IntN(len(ids))]
+	run, points, input := o.look(ctx, id)
+	if run == "" || len(points) == 0 {
+		return false
+	}
+	o.inputs[id] = input
+	point, reapply := points[random.IntN(len(points))], random.IntN(2) == 0
+	acts := []struct {
+		name string
+		do   func() error
+	}{
+		{"reset", func() error { return o.p.Reset(o.c, id, run, point, reapply) }},
+		{"reset to the first task", func() error { return o.p.Reset(o.c, id, run, points[0], reapply) }},
+		{"terminate", func() error { return o.c.TerminateWorkflow(ctx, id, run, "a mistake") }},
+		{"terminate and reset", func() error {
+			if err := o.c.TerminateWorkflow(ctx, id, run, "a mistake"); err != nil {
+				return err
+			}
+			return o.p.Reset(o.c, id, run, point, reapply)
+		}},
+		{"delete", func() error {
+			_, err := o.c.WorkflowService().DeleteWorkflowExecution(ctx, &workflowservice.DeleteWorkflowExecutionRequest{
+				Namespace:         o.p.Namespace(),
+				WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: run},
+			})
+			return err
+		}},
+		{"start again", func() error { return o.start(ctx, id, input) }},
+		{"start a copy", func() error { return o.copy(ctx, input) }},
+	}
+	act := acts[random.IntN(len(acts))]
+	if act.do() != nil { // it came too late, or too early: the order is in no state for it
+		return false
+	}
+	if o.did == nil {
+		o.did = map[string]int{}
+	}
+	o.did[act.name]++
+	return true
+}
+
+// look returns a workflow's latest run, the points that it can be reset to, and its input.
+func (o *operators) look(ctx context.Context, id string) (run string, points []int64, input orderflow.OrderInput) {
+	for it := o.c.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+		e, err := it.Next()
+		if err != nil {
+			return "", nil, input
+		}
+		if started := e.GetWorkflowExecutionStartedEventAttributes(); started != nil {
+			if converter.GetDefaultDataConverter().FromPayloads(started.GetInput(), &input) != nil {
+				return "", nil, input
+			}
+		}
+		if e.GetWorkflowTaskCompletedEventAttributes() != nil {
+			points = append(points, e.GetEventId())
+		}
+	}
+	described, err := o.c.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return "", nil, input
+	}
+	return described.GetWorkflowExecutionInfo().GetExecution().GetRunId(), points, input
+}
+
+func (o *operators) start(ctx context.Context, id string, input orderflow.OrderInput) error {
+	_, err := o.c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                                       id,
+		TaskQueue:                                orderflow.OrdersQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+	}, orderflow.OrderWorkflow, input)
+	return err
+}
+
+// copy starts the order under an id of the operator's own, and holds it to doing nothing.
+func (o *operators) copy(ctx context.Context, input orderflow.OrderInput) error {
+	run, err := o.c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "copy-" + uuid.NewString(), TaskQueue: orderflow.OrdersQueue}, orderflow.OrderWorkflow, input)
+	if err != nil {
+		return err
+	}
+	if err := run.Get(ctx, nil); err == nil {
+		return fmt.Errorf("a copy ran")
+	}
+	return nil
+}
+
+// carryOn takes up every order whose workflow was stopped, until each has ended.
+func (o *operators) carryOn() {
+	t := o.p.T
+	ctx := t.Context()
+	for id, input := range o.inputs {
+		require.Eventually(t, func() bool {
+			described, err := o.c.DescribeWorkflowExecution(ctx, id, "")
+			if err != nil {
+				_ = o.start(ctx, id, input) // deleted
+				return false
+			}
+			info := described.GetWorkflowExecutionInfo()
+			run := info.GetExecution().GetRunId()
+			switch info.GetStatus() {
+			case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+				return true
+			case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+				// It may have been extended, and its client has given up.
+				_, _ = o.p.Try("alice", http.MethodPost, "/api/orders/"+strings.TrimPrefix(id, "order-")+"/cancel", nil)
+				return false
+			}
+			points := o.p.ResetPoints(o.c, id, run)
+			if len(points) == 0 {
+				_ = o.start(ctx, id, input)
+			} else {
+				_ = o.p.Reset(o.c, id, run, points[len(points)-1], true)
+			}
+			return false
+		}, 3*time.Minute, 200*time.Millisecond, "workflow %s does not end", id)
+	}
+}
