@@ -38,6 +38,9 @@ func TestOrders(t *testing.T) {
 		"whose reservation it is":           reservationOwnership,
 		"ten holds come back":               tenHolds,
 		"a terminated order is taken up":    terminated,
+		"a deleted order is stopped":        deleted,
+		"terminated while requests wait":    terminatedWhileWaiting,
+		"a terminated reservation":          terminatedReservation,
 		"the catalogue is administered":     administers,
 	} {
 		t.Run(name, func(t *testing.T) {
