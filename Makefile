@@ -17,7 +17,7 @@ help: ## List the commands
 up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
 	@exec bin/holdfast-dev up $(ARGS)
 
-test: build $(TOOLS)/gotestsum ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
+test: build $(TOOLS)/gotestsum $(TOOLS)/temporal ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
 
@@ -25,7 +25,7 @@ test-short: ## Run the tests that need no server, in a minute
 	go test -short ./... $(ARGS)
 	cd dev && go test -short ./... $(ARGS)
 
-cover: build ## Run the tests and report the coverage
+cover: build $(TOOLS)/temporal ## Run the tests and report the coverage
 	bin/holdfast-dev testenv -- go test -coverpkg=./... -coverprofile=bin/cover.out ./...
 	go tool cover -func=bin/cover.out | tail -1
 

@@ -42,6 +42,8 @@ func TestOrders(t *testing.T) {
 		"terminated while requests wait":    terminatedWhileWaiting,
 		"a terminated reservation":          terminatedReservation,
 		"the catalogue is administered":     administers,
+		"the operators' commands":           operatorCommands,
+		"a namespace is prepared":           prepares,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
