@@ -137,7 +137,11 @@ func unknown(err error) bool {
 func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, err error, result func(orderstore.Order) error) {
 	if unknown(err) {
 		h.log.WarnContext(c.Request.Context(), "an update was not accepted", "order_id", id, "input", input, "error", err)
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "it is not known whether the request was accepted; send it again with the same Idempotency-Key"))
+		again := "send it again"
+		if input != order.Cancel { // which takes no key, and is idempotent by itself
+			again += ", with the same Idempotency-Key if you gave one"
+		}
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "it is not known whether the request was accepted; %s", again))
 		return
 	}
 	row, rerr := h.row(c, id)
@@ -171,7 +175,9 @@ func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, 
 func afterTheEnd(row orderstore.Order, input order.Input) error {
 	state := order.State(row.State)
 	if order.Decide(state, order.Cancel).To != "" { // it can still be called off, so it has not ended
-		return stopped(row)
+		p := stopped(row.OrderID)
+		p.CurrentStatus = row.State
+		return p
 	}
 	rule := order.Decide(state, input)
 	switch {
@@ -183,10 +189,12 @@ func afterTheEnd(row orderstore.Order, input order.Input) error {
 	return forOrder(orderapi.InvalidState, fmt.Sprintf("the order is %s and its processing has ended", row.State), row)
 }
 
-// stopped is the answer for an open order without a running workflow. Whether a payment that was under way took money
-// is not known here, so the text promises nothing about it.
-func stopped(row orderstore.Order) error {
-	return forOrder(orderapi.OrderStopped, fmt.Sprintf("the shop has stopped the processing of this order; this request was not carried out; ask the shop, naming order %s", row.OrderID), row)
+// stopped is the answer for an order that has not ended and has no running workflow, or that has no row and will not get
+// one. Whether a payment that was under way set money aside is not known here, so the text promises nothing about it.
+func stopped(id uuid.UUID) *problem.Problem {
+	p := orderapi.Table.New(orderapi.OrderStopped, "the shop has stopped the processing of this order; this request was not carried out; ask the shop, naming order %s", id)
+	p.OrderID = id.String()
+	return p
 }
 
 func forOrder(code problem.Code, detail string, row orderstore.Order) *problem.Problem {

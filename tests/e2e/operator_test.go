@@ -100,36 +100,64 @@ func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
 	requireStopped(t, id, <-answers)
 }
 
-// terminatedReservation terminates and then deletes the workflow of a reservation from outside. The customer is told
-// to send the reserve again, and that gives the reservation a timer again.
+// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. There will never be a row, so the
+// same request again cannot succeed, and is not said to.
+func TestTerminatedBeforeItIsRecorded(t *testing.T) {
+	p := platform.Start(t)
+	body := platform.OneLine(p.Product(5), 1)
+	key := uuid.NewString()
+	id := orderflow.OrderID("holdfast", "alice", key)
+	p.Process("worker").Stop()
+	early := p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
+	require.Equal(t, http.StatusServiceUnavailable, early.Status, early.Raw)
+	require.Equal(t, true, early.Body["retryable"])
+	terminate(t, p, orderflow.OrderWorkflowID(id))
+	p.Start("worker")
+	requireStopped(t, id.String(), p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key))
+}
+
+// terminatedReservation terminates the workflow of a reservation from outside. The customer is told to send the reserve
+// again, and that gives the reservation a timer again.
 func terminatedReservation(t *testing.T, p *platform.Platform) {
 	product := p.Product(5)
-	body := map[string]any{"order_id": uuid.NewString(), "product_id": product, "quantity": 2, "ttl_seconds": 12}
+	_, body := takenUp(t, p, product, 8, terminate)
+	require.Eventually(t, func() bool { return reservedOf(p, product) == 0 }, 30*time.Second, 20*time.Millisecond, "the new run owns the timer")
+	over := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
+	require.Equal(t, http.StatusGone, over.Status, over.Raw)
+	require.Equal(t, "reservation_expired", over.Str("code"))
+}
+
+// deletedReservation is the same with a workflow that was deleted.
+func deletedReservation(t *testing.T, p *platform.Platform) {
+	product := p.Product(5)
+	id, _ := takenUp(t, p, product, 600, deleteWorkflow)
+	released := p.Do("alice", http.MethodDelete, "/api/inventory/reserve/"+id, nil)
+	require.Equal(t, http.StatusOK, released.Status, released.Raw)
+	require.EqualValues(t, 0, reservedOf(p, product))
+}
+
+// takenUp makes a reservation of two units, ends its workflow and sends the reserve again. It returns the reservation's
+// id and the request.
+func takenUp(t *testing.T, p *platform.Platform, product uuid.UUID, ttl int, end func(*testing.T, *platform.Platform, string)) (id string, body map[string]any) {
+	body = map[string]any{"order_id": uuid.NewString(), "product_id": product, "quantity": 2, "ttl_seconds": ttl}
 	held := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 	require.Equal(t, http.StatusCreated, held.Status, held.Raw)
-	id := held.Str("reservation_id")
-	workflowID := orderflow.ReservationWorkflowID(uuid.MustParse(id))
-	for _, end := range []func(*testing.T, *platform.Platform, string){terminate, deleteWorkflow} {
-		end(t, p, workflowID)
-		for _, method := range []string{http.MethodDelete, http.MethodPost} {
-			path := "/api/inventory/reserve/" + id
-			if method == http.MethodPost {
-				path += "/extend"
-			}
-			stopped := p.Do("alice", method, path, map[string]any{"ttl_seconds": 60})
-			require.Equal(t, http.StatusConflict, stopped.Status, stopped.Raw)
-			require.Equal(t, "reservation_stopped", stopped.Str("code"))
-			require.Contains(t, stopped.Str("detail"), "send the request that made it again")
-		}
+	id = held.Str("reservation_id")
+	end(t, p, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
+	for _, request := range []struct{ method, path string }{{http.MethodDelete, ""}, {http.MethodPost, "/extend"}} {
+		stopped := p.Do("alice", request.method, "/api/inventory/reserve/"+id+request.path, map[string]any{"ttl_seconds": 60})
+		require.Equal(t, http.StatusConflict, stopped.Status, stopped.Raw)
+		require.Equal(t, "reservation_stopped", stopped.Str("code"))
+		require.Contains(t, stopped.Str("detail"), "send the request that made it again")
+	}
+	for range 2 { // the second time it runs already
 		again := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 		require.Equal(t, http.StatusCreated, again.Status, again.Raw)
 		require.Equal(t, id, again.Str("reservation_id"))
 		require.Equal(t, held.Str("expires_at"), again.Str("expires_at"), "the deadline stays")
-		require.Equal(t, int64(2), reservedOf(p, product), "it is the same reservation")
+		require.EqualValues(t, 2, reservedOf(p, product), "it is the same reservation")
 	}
-	require.Eventually(t, func() bool { return reservedOf(p, product) == 0 }, 30*time.Second, 20*time.Millisecond, "the new run owns the timer")
-	over := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
-	require.Equal(t, http.StatusGone, over.Status, over.Raw)
+	return id, body
 }
 
 func reservedOf(p *platform.Platform, product uuid.UUID) int64 {

@@ -41,6 +41,7 @@ func TestOrders(t *testing.T) {
 		"a deleted order is stopped":        deleted,
 		"terminated while requests wait":    terminatedWhileWaiting,
 		"a terminated reservation":          terminatedReservation,
+		"a deleted reservation":             deletedReservation,
 		"the catalogue is administered":     administers,
 		"the operators' commands":           operatorCommands,
 		"a namespace is prepared":           prepares,
