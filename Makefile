@@ -17,11 +17,15 @@ help: ## List the commands
 up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
 	@exec bin/holdfast-dev up $(ARGS)
 
-test: build $(TOOLS)/gotestsum ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
+test: build $(TOOLS)/gotestsum $(TOOLS)/temporal ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
 
-cover: build ## Run the tests and report the coverage
+test-short: ## Run the tests that need no server, in a minute
+	go test -short ./... $(ARGS)
+	cd dev && go test -short ./... $(ARGS)
+
+cover: build $(TOOLS)/temporal ## Run the tests and report the coverage
 	bin/holdfast-dev testenv -- go test -coverpkg=./... -coverprofile=bin/cover.out ./...
 	go tool cover -func=bin/cover.out | tail -1
 
@@ -59,6 +63,10 @@ verify: generate ## Fail when generated code is not what its sources say
 lint: $(TOOLS)/golangci-lint workflowcheck ## Check style, import rules and the workflows' determinism
 	$(TOOLS)/golangci-lint run ./...
 	cd dev && $(TOOLS)/golangci-lint run --config ../.golangci.yml ./...
+
+vet: ## Run go vet on both modules
+	go vet ./...
+	cd dev && go vet ./...
 
 workflowcheck: $(TOOLS)/workflowcheck ## Check that workflows are deterministic
 	$(TOOLS)/workflowcheck ./workflows/...

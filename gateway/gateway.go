@@ -44,7 +44,7 @@ func (c *Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// How long a service may take to answer, by kind of request (SPEC.md 8.4).
+// How long a service may take to answer, by kind of request.
 const (
 	readTimeout     = 5 * time.Second
 	writeTimeout    = 10 * time.Second

@@ -671,8 +671,8 @@ type ClientInterface interface {
 	// CreateReservationWithBody Hold stock without an order.
 	//
 	// Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-	// names the reservation: the same request again is the same reservation. Give `lines`, or
-	// `product_id` and `quantity` for one.
+	// names the reservation: the same request again is the same reservation, and takes it up again where the
+	// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -682,8 +682,8 @@ type ClientInterface interface {
 	// CreateReservation Hold stock without an order.
 	//
 	// Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-	// names the reservation: the same request again is the same reservation. Give `lines`, or
-	// `product_id` and `quantity` for one.
+	// names the reservation: the same request again is the same reservation, and takes it up again where the
+	// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -914,8 +914,8 @@ func (c *restClient) ConfirmReservation(ctx context.Context, reservationID Reser
 // CreateReservationWithBody Hold stock without an order.
 //
 // Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-// names the reservation: the same request again is the same reservation. Give `lines`, or
-// `product_id` and `quantity` for one.
+// names the reservation: the same request again is the same reservation, and takes it up again where the
+// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -935,8 +935,8 @@ func (c *restClient) CreateReservationWithBody(ctx context.Context, contentType 
 // CreateReservation Hold stock without an order.
 //
 // Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-// names the reservation: the same request again is the same reservation. Give `lines`, or
-// `product_id` and `quantity` for one.
+// names the reservation: the same request again is the same reservation, and takes it up again where the
+// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2309,8 +2309,8 @@ type ClientWithResponsesInterface interface {
 	// CreateReservationWithBodyWithResponse Hold stock without an order.
 	//
 	// Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-	// names the reservation: the same request again is the same reservation. Give `lines`, or
-	// `product_id` and `quantity` for one.
+	// names the reservation: the same request again is the same reservation, and takes it up again where the
+	// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2320,8 +2320,8 @@ type ClientWithResponsesInterface interface {
 	// CreateReservationWithResponse Hold stock without an order.
 	//
 	// Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-	// names the reservation: the same request again is the same reservation. Give `lines`, or
-	// `product_id` and `quantity` for one.
+	// names the reservation: the same request again is the same reservation, and takes it up again where the
+	// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4082,8 +4082,8 @@ func (c *ClientWithResponses) ConfirmReservationWithResponse(ctx context.Context
 // CreateReservationWithBodyWithResponse Hold stock without an order.
 //
 // Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-// names the reservation: the same request again is the same reservation. Give `lines`, or
-// `product_id` and `quantity` for one.
+// names the reservation: the same request again is the same reservation, and takes it up again where the
+// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4099,8 +4099,8 @@ func (c *ClientWithResponses) CreateReservationWithBodyWithResponse(ctx context.
 // CreateReservationWithResponse Hold stock without an order.
 //
 // Holds every line or none until `expires_at`. `order_id` is the order's id in your own books and
-// names the reservation: the same request again is the same reservation. Give `lines`, or
-// `product_id` and `quantity` for one.
+// names the reservation: the same request again is the same reservation, and takes it up again where the
+// shop had stopped its processing (`reservation_stopped`). Give `lines`, or `product_id` and `quantity` for one.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

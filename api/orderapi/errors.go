@@ -25,12 +25,14 @@ const (
 	OrderNotReady        problem.Code = "order_not_ready"
 	InvalidState         problem.Code = "invalid_state"
 	OrderExpired         problem.Code = "order_expired"
+	OrderStopped         problem.Code = "order_stopped"
 	InvalidDuration      problem.Code = "invalid_duration"
 	TooManyExtensions    problem.Code = "too_many_extensions"
 	InventoryUnavailable problem.Code = "inventory_unavailable"
 	ReservationNotFound  problem.Code = "reservation_not_found"
 	ReservationExpired   problem.Code = "reservation_expired"
 	ReservationRefused   problem.Code = "reservation_refused"
+	ReservationStopped   problem.Code = "reservation_stopped"
 	AlreadyResolved      problem.Code = "already_resolved"
 	OwnedByOrder         problem.Code = "owned_by_order"
 	AlreadyExists        problem.Code = "already_exists"
@@ -55,12 +57,14 @@ var Table = problem.Common.Extend(problem.Table{
 	OrderNotReady:        {Status: http.StatusConflict, Retryable: true, Title: "The order's stock is not decided yet"},
 	InvalidState:         {Status: http.StatusConflict, Title: "The order's state does not allow this"},
 	OrderExpired:         {Status: http.StatusGone, Title: "The order has expired"},
+	OrderStopped:         {Status: http.StatusConflict, Title: "The order's processing was stopped"},
 	InvalidDuration:      {Status: http.StatusUnprocessableEntity, Title: "Stock cannot be held unpaid for so long"},
 	TooManyExtensions:    {Status: http.StatusConflict, Title: "The deadline was moved too often"},
 	InventoryUnavailable: {Status: http.StatusServiceUnavailable, Retryable: true, Title: "Inventory did not answer"},
 	ReservationNotFound:  {Status: http.StatusNotFound, Title: "No such reservation"},
 	ReservationExpired:   {Status: http.StatusGone, Title: "The reservation has expired"},
 	ReservationRefused:   {Status: http.StatusUnprocessableEntity, Title: "The reservation is not possible"},
+	ReservationStopped:   {Status: http.StatusConflict, Title: "The reservation's processing was stopped"},
 	AlreadyResolved:      {Status: http.StatusConflict, Title: "The reservation ended another way"},
 	OwnedByOrder:         {Status: http.StatusConflict, Title: "The reservation belongs to an order"},
 	AlreadyExists:        {Status: http.StatusConflict, Title: "The SKU is taken"},

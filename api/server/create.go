@@ -82,6 +82,10 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		if !errors.Is(rerr, orderstore.ErrNotFound) {
 			h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed", "order_id", in.OrderID, "error", rerr)
 		}
+		if errors.Is(rerr, orderstore.ErrNotFound) && errors.Is(err, errEnded) {
+			httpx.Fail(c, stopped(in.OrderID))
+			return
+		}
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "the order is not recorded yet; send it again with the same Idempotency-Key"))
 		return
 	}
@@ -224,10 +228,10 @@ func (h *handlers) place(ctx context.Context, in *orderflow.OrderInput) (orderfl
 	}
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &started) {
-		return out, fmt.Errorf("the order's workflow has ended already: %w", err)
+		return out, fmt.Errorf("place order %s: %w: %w", in.OrderID, errEnded, err)
 	}
 	if err != nil {
-		return out, fmt.Errorf("place order %s: %w", in.OrderID, err)
+		return out, fmt.Errorf("place order %s: %w", in.OrderID, outcome(err))
 	}
 	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 	"go.temporal.io/sdk/client"
@@ -20,6 +21,7 @@ import (
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderflow"
 )
 
 // Config is the configuration of the api process, from the environment.
@@ -58,10 +60,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	defer inventory.Close()
 	health := httpx.NewHealth(
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
-		httpx.Check{Name: "temporal", Required: true, Probe: func(ctx context.Context) error {
-			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
-			return err
-		}},
+		httpx.Check{Name: "temporal", Required: true, Probe: probeTemporal(temporal, cfg.Temporal.Namespace)},
 		// Only reservations from outside are read there; orders do without.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
@@ -73,6 +72,21 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return err
 	}
 	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+}
+
+// probeTemporal asks whether Temporal answers and its namespace has what a new order needs. Once it has, only the first
+// question is asked.
+func probeTemporal(c client.Client, namespace string) func(context.Context) error {
+	var prepared atomic.Bool
+	return func(ctx context.Context) error {
+		if prepared.Load() {
+			_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
+			return err
+		}
+		err := temporalclient.CheckNamespace(ctx, c, namespace, orderflow.SearchAttributes())
+		prepared.Store(err == nil)
+		return err
+	}
 }
 
 // Register adds the contract's routes, behind the tokens that verifier believes, and the public

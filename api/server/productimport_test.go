@@ -69,6 +69,20 @@ func TestImport(t *testing.T) {
 	require.True(t, p["IMP-3"].Active)
 }
 
+// TestImportCurrencies reads prices with as many decimal places as ISO 4217 gives each currency.
+func TestImportCurrencies(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	report := s.imports("sku,name,price_CLP,price_ISK,price_KWD,price_CLF\nCUR-1,Mug,990,1500,1.234,0.0012\nCUR-2,Mug,9.90,,,\n", "")
+	require.Equal(t, []int{2, 1, 0, 0, 1}, counts(report))
+	require.Equal(t, "price_CLP", report.Items[1].Field)
+	prices := []string{}
+	for _, price := range s.products()["CUR-1"].Prices {
+		prices = append(prices, price.String())
+	}
+	require.ElementsMatch(t, []string{"990 CLP", "1500 ISK", "1.234 KWD", "0.0012 CLF"}, prices)
+}
+
 // TestImportRows: a bad row fails alone, and says where, what and why.
 func TestImportRows(t *testing.T) {
 	t.Parallel()

@@ -7,9 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -100,16 +98,16 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, name, updateID string, 
 	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
 		WorkflowID: orderflow.ReservationWorkflowID(id), UpdateID: updateID, UpdateName: name, Args: []any{in},
 	}, nil)
-	var refused *temporal.ApplicationError
-	var gone *serviceerror.NotFound
+	var refused *refusalError
+	errors.As(err, &refused)
 	switch {
-	case errors.As(err, &refused) && refused.Type() == orderflow.ErrTooManyExtensions:
-		httpx.Fail(c, orderapi.Table.New(orderapi.TooManyExtensions, "%s", refused.Message()))
+	case refusedAs(err) == orderflow.ErrTooManyExtensions:
+		httpx.Fail(c, orderapi.Table.New(orderapi.TooManyExtensions, "%s", refused.detail))
 		return held, row, false
-	case errors.As(err, &refused) && refused.Type() == orderflow.ErrInvalidDuration:
-		httpx.Fail(c, orderapi.Table.New(orderapi.InvalidDuration, "%s", refused.Message()).At("ttl_seconds"))
+	case refusedAs(err) == orderflow.ErrInvalidDuration:
+		httpx.Fail(c, orderapi.Table.New(orderapi.InvalidDuration, "%s", refused.detail).At("ttl_seconds"))
 		return held, row, false
-	case errors.Is(err, errUnderWay), unknown(err), errors.As(err, &refused) && refused.Type() == orderflow.ErrUnavailable:
+	case errors.Is(err, errUnderWay), unknown(err), refusedAs(err) == orderflow.ErrUnavailable:
 		h.log.WarnContext(c.Request.Context(), "a reservation was not resolved at once", "reservation_id", id, "update", name, "error", err)
 		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not answered yet; send the same request again"))
 		return held, row, false
@@ -120,8 +118,10 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, name, updateID string, 
 	switch {
 	case row.Status == want && (want != inventoryapi.StatusPending || err == nil):
 		return held, row, true
-	case row.Status == inventoryapi.StatusPending && errors.As(err, &gone):
-		httpx.Fail(c, orderapi.Table.New(orderapi.ReservationRefused, "the reservation's workflow was ended by an operator; send the reserve again to take it up"))
+	case row.Status == inventoryapi.StatusPending && errors.Is(err, errEnded):
+		p := orderapi.Table.New(orderapi.ReservationStopped, "the shop has stopped the processing of this reservation; send the request that made it again, with the same order_id, and then this one")
+		p.CurrentStatus = string(row.Status)
+		httpx.Fail(c, p)
 	default:
 		httpx.Fail(c, resolvedOtherwise(string(row.Status)))
 	}

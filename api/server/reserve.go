@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -53,28 +54,65 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: i + 1, ProductID: l.ProductID, Quantity: l.Quantity})
 	}
 	view, err := h.hold(c.Request.Context(), in, who.Subject, orderflow.UpdatePlace)
-	if err == nil && view.Refusal != nil && !view.PlacedAt.Equal(in.PlacedAt) {
-		// The answer of an earlier run, which was refused and has ended. Nothing came of it, so this is a new try.
+	repeated := err == nil && !view.PlacedAt.Equal(in.PlacedAt)
+	if errors.Is(outcome(err), errEnded) || repeated && view.Refusal != nil {
+		// The answer of an earlier run, which was refused or terminated before it held anything. This is a new try.
 		view, err = h.hold(c.Request.Context(), in, who.Subject, uuid.NewString())
+		repeated = false
 	}
-	if err != nil {
-		h.log.WarnContext(c.Request.Context(), "a reservation was not decided at once", "reservation_id", held.ID, "error", err)
-		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not decided yet; send the same request again"))
-		return
+	row, ok := h.held(c, in, view, err, short)
+	if ok && repeated && row.Status == inventoryapi.StatusPending {
+		row, ok = h.takeUp(c, row, in, who.Subject, short)
 	}
-	if err := notHeld(view, hash, short); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	row, ok := h.read(c, held.ID)
-	switch {
-	case !ok:
-	case row.Status != inventoryapi.StatusPending && row.Status != inventoryapi.StatusConfirmed:
-		httpx.Fail(c, resolvedOtherwise(string(row.Status))) // it ended since the workflow answered
-	default:
+	if ok {
 		c.Header("Location", "/api/inventory/reserve/"+held.ID.String())
 		c.JSON(http.StatusCreated, wireReservation(held, row))
 	}
+}
+
+// held returns the reservation as inventory has it when the workflow's view says that it is held; else it has answered
+// the request.
+func (h *handlers) held(c *gin.Context, in orderflow.ReservationStart, view orderflow.ReservationView, err error, short bool) (inventoryapi.Reservation, bool) {
+	if err != nil {
+		h.log.WarnContext(c.Request.Context(), "a reservation was not decided at once", "reservation_id", in.ReservationID, "error", err)
+		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not decided yet; send the same request again"))
+		return inventoryapi.Reservation{}, false
+	}
+	if err := notHeld(view, in.RequestHash, short); err != nil {
+		httpx.Fail(c, err)
+		return inventoryapi.Reservation{}, false
+	}
+	row, ok := h.read(c, in.ReservationID)
+	if ok && row.Status != inventoryapi.StatusPending && row.Status != inventoryapi.StatusConfirmed {
+		httpx.Fail(c, resolvedOtherwise(string(row.Status))) // it ended since the workflow answered
+		return row, false
+	}
+	return row, ok
+}
+
+// takeUp sees to it that a workflow runs for a reservation that an earlier request made and that is still pending. When
+// its workflow was terminated or deleted, another one is started: its reserve finds the same reservation, and it owns
+// the timer from then on. It returns the reservation, or has answered the request.
+func (h *handlers) takeUp(c *gin.Context, row inventoryapi.Reservation, in orderflow.ReservationStart, customer string, short bool) (inventoryapi.Reservation, bool) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	defer cancel()
+	runs, err := reserving.Runs(ctx, h.temporal, in.ReservationID)
+	if err != nil {
+		h.log.WarnContext(ctx, "cannot see whether a reservation's workflow runs", "reservation_id", in.ReservationID, "error", err)
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "it is not known whether the reservation is still attended to; send the same request again"))
+		return row, false
+	}
+	if runs {
+		return row, true
+	}
+	h.log.WarnContext(ctx, "a reservation without a running workflow is taken up", "reservation_id", in.ReservationID)
+	view, err := h.hold(c.Request.Context(), in, customer, uuid.NewString())
+	row, ok := h.held(c, in, view, err, short)
+	if ok && row.Status == inventoryapi.StatusPending && !row.ExpiresAt.After(time.Now()) {
+		httpx.Fail(c, resolvedOtherwise(orderflow.ReservationExpired)) // its new timer is due already
+		return row, false
+	}
+	return row, ok
 }
 
 // reservationBody reads the request. Its short form, one product and its quantity, becomes the line that it

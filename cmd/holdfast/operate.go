@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/temporalclient"
 	"holdfast/workers"
+	"holdfast/workflows/orderflow"
 )
 
 // stackEnv is where the development stack keeps the secrets that it generated.
@@ -71,11 +72,44 @@ func tokenConfig() (auth.Config, error) {
 }
 
 func newDeploy() *cobra.Command {
-	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "deploy",
-		Short: "Roll out worker versions.",
+		Short: "Prepare Temporal and roll out worker versions.",
 	}
+	cmd.AddCommand(newPrepare(), newSetCurrent())
+	return cmd
+}
+
+// newPrepare makes what a Temporal server must have before orders can start.
+func newPrepare() *cobra.Command {
+	var wait, retention time.Duration
+	cmd := &cobra.Command{
+		Use: "prepare", Args: cobra.NoArgs,
+		Short: "Make the namespace and its search attributes; changes nothing where they are there.",
+		Long: "Registers the namespace TEMPORAL_NAMESPACE where it is missing, adds the search attributes that it does not have,\n" +
+			"and returns once the server accepts both. It may be run again, and by several at once. A namespace that is\n" +
+			"there keeps its settings, its retention among them.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load[temporalclient.Config]()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+			defer cancel()
+			if err := temporalclient.EnsureNamespace(ctx, cfg, retention, orderflow.SearchAttributes()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "namespace %s at %s is ready for orders\n", cfg.Namespace, cfg.Address)
+			return nil
+		},
+	}
+	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long it may take")
+	cmd.Flags().DurationVar(&retention, "retention", temporalclient.Retention, "how long a new namespace keeps the history of a closed workflow")
+	return cmd
+}
+
+func newSetCurrent() *cobra.Command {
+	var wait time.Duration
 	current := &cobra.Command{
 		Use: "set-current BUILD_ID", Args: cobra.ExactArgs(1),
 		Short: "Start new orders on this version; waits for a worker of it to poll.",
@@ -102,6 +136,5 @@ func newDeploy() *cobra.Command {
 		},
 	}
 	current.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long to wait for a worker of the version")
-	cmd.AddCommand(current)
-	return cmd
+	return current
 }

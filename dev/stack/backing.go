@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/localservice"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/seed"
+	"holdfast/internal/telemetry"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
 	"holdfast/workflows/orderflow"
@@ -150,12 +151,13 @@ func (s *Stack) prepareDatabases(ctx context.Context, p *localservice.Postgres) 
 }
 
 func (s *Stack) startTemporal(ctx context.Context, p *localservice.Postgres) error {
+	log := s.logFile("temporal")
 	server, err := temporalserver.Start(ctx, temporalserver.Config{
 		PostgresURL: p.URL("postgres"), FrontendPort: s.ports.temporal, UIPort: s.ports.temporalUI,
-		DefaultNamespace: orderflow.Namespace, Log: s.fileLogger("temporal"),
+		DefaultNamespace: orderflow.Namespace, Log: telemetry.NewLogger(log, "temporal", s.logLevel),
 	})
 	if err != nil {
-		return err
+		return errors.Join(err, log.Close())
 	}
 	s.onStop(closer{name: "Temporal", stop: func(ctx context.Context) error {
 		// The server's own stop knows no deadline; this process ends soon, whatever it does.

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -74,16 +72,13 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		file, err := os.OpenFile(filepath.Join(s.dir, "log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-		if err != nil {
-			return fmt.Errorf("open the log of %s: %w", name, err)
-		}
+		file := s.logFile(name)
 		listening, done := make(chan struct{}), make(chan error, 1)
 		// Not a child of ctx: the processes stop in order, not all at once.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
 		go func() {
 			err := main(own, cfg, service.Env{
-				Log: telemetry.NewLogger(file, name, slog.LevelInfo), Registry: telemetry.NewRegistry(),
+				Log: telemetry.NewLogger(file, name, s.logLevel), Registry: telemetry.NewRegistry(),
 				OnListen: func(net.Addr) { close(listening) },
 			})
 			_ = file.Close()

@@ -13,6 +13,10 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"holdfast/internal/config"
 )
 
 // buildID is the worker version of the development stack. It stays the same over restarts, because
@@ -37,6 +41,7 @@ type Stack struct {
 	vars    map[string]string // the environment of every process
 	closers []closer          // run last-first
 
+	logLevel             slog.Level // of every process
 	lock                 io.Closer
 	failed               chan error
 	temporalUI, rabbitUI string
@@ -91,6 +96,9 @@ func (s *Stack) start(ctx context.Context) error {
 	if s.vars, err = loadSettings(s.dir); err != nil {
 		return err
 	}
+	if err := s.readLogLevel(); err != nil {
+		return err
+	}
 	if err := s.install(ctx); err != nil {
 		return err
 	}
@@ -115,13 +123,28 @@ func (s *Stack) setVar(name, value string) {
 	s.vars[name] = value
 }
 
-// fileLogger writes a process's log below the stack's directory.
-func (s *Stack) fileLogger(name string) *slog.Logger {
-	f, err := os.OpenFile(filepath.Join(s.dir, "log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return s.log
+// maxLogMegabytes bounds the log of each process; one earlier part of that size is kept beside it.
+const maxLogMegabytes = 10
+
+// logFile is the log of a process below the stack's directory. It is set aside when it is full.
+func (s *Stack) logFile(name string) io.WriteCloser {
+	return &lumberjack.Logger{Filename: filepath.Join(s.dir, "log", name+".log"), MaxSize: maxLogMegabytes, MaxBackups: 1}
+}
+
+// readLogLevel takes LOG_LEVEL from the environment of `make up`, else from the stack's own settings.
+func (s *Stack) readLogLevel() error {
+	vars := map[string]string{}
+	for _, level := range []string{s.vars["LOG_LEVEL"], os.Getenv("LOG_LEVEL")} {
+		if level != "" {
+			vars["LOG_LEVEL"] = level
+		}
 	}
-	return slog.New(slog.NewJSONHandler(f, nil))
+	common, err := config.LoadFrom[config.Common](vars)
+	if err != nil {
+		return fmt.Errorf("LOG_LEVEL is %q: set it to debug, info, warn or error", vars["LOG_LEVEL"])
+	}
+	s.logLevel = common.LogLevel
+	return nil
 }
 
 // Failed delivers the error of a process that ended by itself.

@@ -3,12 +3,14 @@ package stack
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +55,9 @@ func freePorts(t *testing.T) ports {
 
 func stackDir(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts servers, and the tests are run with -short")
+	}
 	dir, err := localservice.TempDir()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
@@ -65,6 +70,7 @@ func TestPlatformRunsWithoutRedis(t *testing.T) {
 	path := stackDir(t) // a machine that has neither Redis nor apt-get; servers may enter
 	require.NoError(t, os.Symlink(epmd, filepath.Join(path, "epmd")))
 	t.Setenv("PATH", path)
+	t.Setenv("LOG_LEVEL", "") // the settings say
 	dir := stackDir(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, envFile), []byte("LOG_LEVEL=debug\nREDIS_URL=redis://127.0.0.1:6380/0\n"), 0o600))
 
@@ -89,6 +95,66 @@ func TestPlatformRunsWithoutRedis(t *testing.T) {
 	require.NotContains(t, string(settings), "REDIS_URL", "a server of an earlier run is not there this time")
 	require.Contains(t, string(settings), "AMQP_URL=amqp://")
 	require.Contains(t, string(settings), "LOG_LEVEL=debug", "what a person added stays")
+	log, err := os.ReadFile(filepath.Join(dir, "log", "worker.log"))
+	require.NoError(t, err)
+	require.Contains(t, string(log), `"level":"DEBUG"`, "and takes effect")
+}
+
+func TestLogLevel(t *testing.T) {
+	for _, test := range []struct {
+		name, environment, settings string
+		want                        slog.Level
+		fails                       bool
+	}{
+		{"neither says", "", "", slog.LevelInfo, false},
+		{"the settings say", "", "debug", slog.LevelDebug, false},
+		{"the environment says", "warn", "", slog.LevelWarn, false},
+		{"the environment comes before the settings", "error", "debug", slog.LevelError, false},
+		{"unknown", "loud", "", 0, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("LOG_LEVEL", test.environment)
+			s := &Stack{vars: map[string]string{}}
+			if test.settings != "" {
+				s.vars["LOG_LEVEL"] = test.settings
+			}
+			err := s.readLogLevel()
+			if test.fails {
+				require.ErrorContains(t, err, "LOG_LEVEL")
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, s.logLevel)
+			if test.settings == "" {
+				require.NotContains(t, s.vars, "LOG_LEVEL", "the environment of one run is not kept for the next")
+			}
+		})
+	}
+}
+
+// TestLogIsBounded writes four times what a process's log may hold.
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := &Stack{dir: dir}
+	log := s.logFile("api")
+	line := []byte(strings.Repeat("x", 1023) + "\n")
+	for range 4 * maxLogMegabytes << 10 {
+		_, err := log.Write(line)
+		require.NoError(t, err)
+	}
+	require.NoError(t, log.Close())
+	const most = 2 * maxLogMegabytes << 20
+	require.Eventually(t, func() bool {
+		total := int64(0)
+		files, err := filepath.Glob(filepath.Join(dir, "log", "*"))
+		for _, file := range files {
+			if info, err := os.Stat(file); err == nil {
+				total += info.Size()
+			}
+		}
+		return err == nil && len(files) == 2 && total <= most
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 func TestInterruptedStartLeavesNothing(t *testing.T) {

@@ -149,6 +149,15 @@ func (s *Server) startUI(ctx context.Context, port int, namespace string) error 
 		DefaultNamespace:    namespace,
 		DisableNewsFetch:    true,
 		HideLogs:            true,
+		// What is never right for an order: its workflow is started by the api, with the row and the update that
+		// belong to it, and no workflow of ours has a signal. Cancel, reset and terminate are an operator's.
+		StartWorkflowDisabled:  true,
+		WorkflowSignalDisabled: true,
+		// Updates carry who asks and under which key, which the api knows; pausing stops the deadline's timer, and
+		// activity commands can make a step pass for done or failed that is not.
+		WorkflowUpdateDisabled:   true,
+		WorkflowPauseDisabled:    true,
+		ActivityCommandsDisabled: true,
 		// The UI is plain HTTP on this machine; without this a browser drops its cookie and every
 		// action in the UI is refused.
 		CORS: uiconfig.CORS{CookieInsecure: true},

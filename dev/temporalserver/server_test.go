@@ -2,6 +2,7 @@ package temporalserver_test
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"os"
@@ -137,6 +138,27 @@ func TestWebUI(t *testing.T) {
 		require.Equal(t, http.StatusOK, res.StatusCode, path)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestWebUIOffersWhatIsRightForAnOrder reads what the UI's pages ask the UI's server for before they show a button.
+func TestWebUIOffersWhatIsRightForAnOrder(t *testing.T) {
+	t.Parallel()
+	server := start(t, temporalserver.Config{Database: "settings"})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.UIURL()+"/api/v1/settings", nil)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	var settings map[string]any
+	require.NoError(t, json.NewDecoder(res.Body).Decode(&settings))
+	for name, hidden := range map[string]bool{
+		"StartWorkflowDisabled": true, "WorkflowSignalDisabled": true, "WorkflowUpdateDisabled": true,
+		"WorkflowPauseDisabled": true, "ActivityCommandsDisabled": true,
+		"WorkflowResetDisabled": false, "WorkflowCancelDisabled": false, "WorkflowTerminateDisabled": false,
+		"DisableWriteActions": false,
+	} {
+		require.Equal(t, hidden, settings[name], name)
+	}
 }
 
 func TestTakenPortIsAnError(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 )
 
-// Pool bounds a service's connections. The defaults are those of SPEC.md 2.1.
+// Pool bounds a service's connections.
 type Pool struct {
 	MaxConns        int32         `env:"DATABASE_MAX_CONNS" envDefault:"20"`
 	ConnectTimeout  time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s"`

@@ -225,6 +225,9 @@ func workingIn(t *testing.T, dir string) []int {
 
 func tempDir(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts servers, and the tests are run with -short")
+	}
 	dir, err := localservice.TempDir()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -54,7 +55,12 @@ func launch(p program) (*process, error) {
 	}
 	started := &process{program: p, cmd: cmd, done: make(chan struct{})}
 	go func() {
+		ended := make(chan struct{})
+		var bounding sync.WaitGroup
+		bounding.Go(func() { boundLog(p.log, maxLog, logInterval, ended) })
 		started.err = cmd.Wait()
+		close(ended)
+		bounding.Wait()
 		close(started.done)
 	}()
 	return started, nil
@@ -110,12 +116,58 @@ func (p *process) awaitReady(ctx context.Context, probe func(context.Context) er
 	}
 }
 
+const (
+	// maxLog is how many bytes a server's log may have before it is set aside; one that was set aside is kept beside it.
+	maxLog = 10 << 20
+	// logInterval is how often its size is looked at.
+	logInterval = 5 * time.Second
+)
+
 // keepOneOldLog keeps the log of the run before and no more.
 func keepOneOldLog(log string) error {
-	if err := os.Rename(log, log+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Rename(log, oldLog(log)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("set the earlier log aside: %w", err)
 	}
 	return nil
+}
+
+func oldLog(log string) string { return log + ".old" }
+
+// boundLog keeps the log of a running server below limit bytes, as far as one interval's growth allows, until stop is
+// closed. PostgreSQL and Redis cannot bound their own logs. The server keeps its file open, so the content is copied to
+// the old log and the file is emptied: what the server writes is appended, and goes on at the new end. A line that is
+// written between copy and emptying is lost. Where the copy fails, for want of space for example, the log is emptied
+// all the same.
+func boundLog(log string, limit int64, interval time.Duration, stop <-chan struct{}) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		if info, err := os.Stat(log); err != nil || info.Size() <= limit {
+			continue
+		}
+		_ = copyFile(log, oldLog(log))
+		_ = os.Truncate(log, 0)
+	}
+}
+
+// copyFile writes to anew, with the content of from.
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // tail returns the last lines of a log.

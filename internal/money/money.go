@@ -8,6 +8,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/bojanz/currency"
 )
 
 // Amount is a sum of money: an integer number of the currency's minor units (cents for EUR, yen for JPY).
@@ -24,20 +26,14 @@ var (
 	ErrMalformed        = errors.New("not an amount")
 )
 
-// exponents gives the number of decimal places of the currencies we sell in (ISO 4217, list one).
-var exponents = map[string]int{
-	"AUD": 2, "BHD": 3, "BRL": 2, "CAD": 2, "CHF": 2, "CNY": 2, "CZK": 2, "DKK": 2, "EUR": 2, "GBP": 2,
-	"HKD": 2, "HUF": 2, "INR": 2, "JPY": 0, "KRW": 0, "KWD": 3, "MXN": 2, "NOK": 2, "NZD": 2, "PLN": 2,
-	"RON": 2, "SEK": 2, "SGD": 2, "TND": 3, "TRY": 2, "USD": 2, "ZAR": 2,
-}
-
-// Exponent returns the number of decimal places of a currency.
-func Exponent(currency string) (int, error) {
-	e, ok := exponents[currency]
+// Exponent returns the number of decimal places of a currency: of all active codes of ISO 4217 (list one), fund codes
+// included, by ISO's own figures. Codes without a minor unit, such as XAU and XXX, are ErrUnknownCurrency.
+func Exponent(code string) (int, error) {
+	digits, ok := currency.GetDigits(code)
 	if !ok {
-		return 0, fmt.Errorf("%w %q", ErrUnknownCurrency, currency)
+		return 0, fmt.Errorf("%w %q", ErrUnknownCurrency, code)
 	}
-	return e, nil
+	return int(digits), nil
 }
 
 // Add returns a + b.

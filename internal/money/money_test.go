@@ -54,6 +54,7 @@ func TestParse(t *testing.T) {
 		"14.90": {Minor: 1490, Currency: "EUR"}, "14.9": {Minor: 1490, Currency: "EUR"}, "14": {Minor: 1400, Currency: "EUR"},
 		"0": {Minor: 0, Currency: "EUR"}, "0.01": {Minor: 1, Currency: "EUR"}, "007": {Minor: 700, Currency: "EUR"},
 		"1500": {Minor: 1500, Currency: "JPY"}, "1.234": {Minor: 1234, Currency: "KWD"},
+		"990": {Minor: 990, Currency: "CLP"}, "0.0001": {Minor: 1, Currency: "CLF"},
 	} {
 		got, err := money.Parse(text, want.Currency)
 		require.NoError(t, err, text)
@@ -72,4 +73,48 @@ func TestParse(t *testing.T) {
 	}
 	_, err := money.Parse("1", "QQQ")
 	require.ErrorIs(t, err, money.ErrUnknownCurrency)
+}
+
+// activeCurrencies is ISO 4217's list one as of 2026-01-01, by the number of decimal places: the golden copy of what the
+// library's table must say. An amendment of the standard is a change here and an upgrade of the library.
+var activeCurrencies = map[int]string{
+	0: `BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF`,
+	2: `AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY
+		COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS
+		INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR
+		MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP
+		STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG`,
+	3: `BHD IQD JOD KWD LYD OMR TND`,
+	4: `CLF UYW`,
+}
+
+// TestExponents holds every code of three capital letters to ISO's list: the active ones with their decimal places, and
+// all others refused, also those that have no minor unit (XAU, XDR, XXX) and those that were withdrawn (HRK, BGN).
+func TestExponents(t *testing.T) {
+	t.Parallel()
+	want := map[string]int{}
+	for exponent, codes := range activeCurrencies {
+		for code := range strings.FieldsSeq(codes) {
+			want[code] = exponent
+		}
+	}
+	require.Len(t, want, 165)
+	for a := 'A'; a <= 'Z'; a++ {
+		for b := 'A'; b <= 'Z'; b++ {
+			for c := 'A'; c <= 'Z'; c++ {
+				code := string([]rune{a, b, c})
+				got, err := money.Exponent(code)
+				if exponent, active := want[code]; active {
+					require.NoError(t, err, code)
+					require.Equal(t, exponent, got, code)
+				} else {
+					require.ErrorIs(t, err, money.ErrUnknownCurrency, code)
+				}
+			}
+		}
+	}
+	for _, code := range []string{"", "eur", "EU", "EURO", " EUR", "978"} {
+		_, err := money.Exponent(code)
+		require.ErrorIs(t, err, money.ErrUnknownCurrency, code)
+	}
 }

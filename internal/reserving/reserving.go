@@ -4,9 +4,12 @@ package reserving
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -14,9 +17,10 @@ import (
 )
 
 // Place starts the reservation's workflow, or attaches to the one that runs, and waits until inventory
-// has decided or ctx ends. After a refusal the same workflow id may start again. An update id that was answered before
-// is answered the same, also by a run that has ended, so that repeating a request costs nothing. Who asks must have
-// been registered (orderstore.RegisterReservation) before.
+// has decided or ctx ends. An update id that was answered before is answered the same, also by a run that has ended, so
+// that repeating a request costs nothing. An update id that is new starts another run where none is running: after a
+// refusal that is another try, and after a termination it takes up the reservation that inventory still holds. The
+// customer must have been registered (orderstore.RegisterReservation) before.
 func Place(ctx context.Context, c client.Client, in orderflow.ReservationStart, customer, updateID string) (orderflow.ReservationView, error) {
 	id := orderflow.ReservationWorkflowID(in.ReservationID)
 	start := c.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
@@ -38,4 +42,18 @@ func Place(ctx context.Context, c client.Client, in orderflow.ReservationStart, 
 		err = handle.Get(ctx, &out)
 	}
 	return out, err
+}
+
+// Runs reports whether a workflow runs for the reservation. It is false also for one that was deleted.
+func Runs(ctx context.Context, c client.Client, reservationID uuid.UUID) (bool, error) {
+	id := orderflow.ReservationWorkflowID(reservationID)
+	described, err := c.DescribeWorkflowExecution(ctx, id, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at workflow %s: %w", id, err)
+	}
+	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -54,6 +55,39 @@ func EnsureNamespace(ctx context.Context, cfg Config, retention time.Duration, a
 	return awaitUsable(ctx, c, cfg.Namespace, attributes)
 }
 
+// CheckNamespace returns an error that says what EnsureNamespace would have to make, or nil when the namespace has all
+// that orders need. It changes nothing.
+func CheckNamespace(ctx context.Context, c client.Client, namespace string, wanted map[string]enumspb.IndexedValueType) error {
+	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	var absent *serviceerror.NamespaceNotFound
+	if errors.As(err, &absent) {
+		return fmt.Errorf("namespace %s does not exist; run `holdfast deploy prepare`", namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("list the search attributes of %s: %w", namespace, err)
+	}
+	missing := []string{}
+	for name, kind := range wanted {
+		existing, ok := have.GetCustomAttributes()[name]
+		if ok && existing != kind {
+			return wrongType(namespace, name, existing, kind)
+		}
+		if !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		slices.Sort(missing)
+		return fmt.Errorf("namespace %s lacks the search attributes %s; run `holdfast deploy prepare`", namespace, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+func wrongType(namespace, name string, has, wants enumspb.IndexedValueType) error {
+	return fmt.Errorf("search attribute %s of namespace %s has the type %s, not %s: remove it with "+
+		"\"temporal operator search-attribute remove\" or use another namespace", name, namespace, has, wants)
+}
+
 // addSearchAttributes adds those that the namespace does not have.
 func addSearchAttributes(ctx context.Context, c client.Client, namespace string, wanted map[string]enumspb.IndexedValueType) error {
 	// Two processes that add attributes at once overwrite each other's change of the namespace, and the
@@ -70,8 +104,7 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 			case !ok:
 				missing[name] = kind
 			case existing != kind:
-				return final{fmt.Errorf("search attribute %s of namespace %s has the type %s, not %s: remove it with "+
-					"\"temporal operator search-attribute remove\" or use another namespace", name, namespace, existing, kind)}
+				return final{wrongType(namespace, name, existing, kind)}
 			}
 		}
 		if len(missing) == 0 {

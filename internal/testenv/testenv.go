@@ -7,7 +7,8 @@
 // would be another version with other settings. Which way was taken is in the test's log.
 //
 // A package that uses it hands its TestMain to Main. To share one set of services between the
-// packages of a whole run, use "holdfast-dev testenv -- go test ./...".
+// packages of a whole run, use "holdfast-dev testenv -- go test ./...". With -short every test that asks for a service is
+// skipped.
 package testenv
 
 import (
@@ -108,6 +109,9 @@ func Database(t testing.TB) string {
 
 func found(t testing.TB, service func() (Address, error)) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a server, and the tests are run with -short")
+	}
 	a, err := service()
 	require.NoError(t, err)
 	t.Logf("testenv: %s", a)

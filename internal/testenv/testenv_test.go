@@ -133,6 +133,9 @@ func TestEngineWithoutImages(t *testing.T) {
 }
 
 func TestNothingOutlivesAKilledProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers, and the tests are run with -short")
+	}
 	t.Parallel()
 	parent := t.TempDir()
 	require.NoError(t, os.Chmod(parent, 0o755))

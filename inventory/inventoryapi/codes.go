@@ -44,7 +44,7 @@ const (
 	Unavailable Code = "unavailable" // no answer, or none that can be used; send it again
 )
 
-// Category groups codes by what the caller can do about them (SPEC.md 1.8).
+// Category groups codes by what the caller can do about them.
 type Category string
 
 // The categories. Unavailability is none of them: it says nothing about the request.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -24,9 +26,9 @@ func terminated(t *testing.T, p *platform.Platform) {
 	p.WithTemporal(func(c client.Client) {
 		require.NoError(t, c.TerminateWorkflow(t.Context(), workflowID, "", "a mistake"))
 	})
-	refused := p.Pay("alice", id, "pm_ok")
-	require.Equal(t, http.StatusConflict, refused.Status, refused.Raw)
-	require.Equal(t, "invalid_state", refused.Str("code"))
+	for _, request := range requests {
+		requireStopped(t, id, p.Do("alice", http.MethodPost, "/api/orders/"+id+request.path, request.body))
+	}
 	p.WithTemporal(func(c client.Client) {
 		described, err := c.DescribeWorkflowExecution(t.Context(), workflowID, "")
 		require.NoError(t, err)
@@ -43,6 +45,145 @@ func terminated(t *testing.T, p *platform.Platform) {
 	available, reserved, _ := p.Available(product)
 	require.Equal(t, []int64{5, 0}, []int64{available, reserved})
 	require.Equal(t, []string{"reserved", "stock_released", "expired"}, p.Events("alice", id))
+}
+
+// requests are what can be asked of an order.
+var requests = []struct {
+	path string
+	body any
+}{
+	{"/pay", map[string]any{"payment_method": "pm_ok"}},
+	{"/cancel", map[string]any{"reason": "changed my mind"}},
+	{"/extend", map[string]any{"ttl_seconds": 3600}},
+}
+
+// requireStopped holds an answer to what the customer of an order without a workflow reads: whom to ask, and nothing
+// of Temporal.
+func requireStopped(t *testing.T, id string, a platform.Answer) {
+	t.Helper()
+	require.Equal(t, http.StatusConflict, a.Status, a.Raw)
+	require.Equal(t, "order_stopped", a.Str("code"), a.Raw)
+	require.Equal(t, false, a.Body["retryable"], a.Raw)
+	require.Equal(t, id, a.Str("order_id"))
+	require.Contains(t, a.Str("detail"), "ask the shop, naming order "+id)
+	require.NotRegexp(t, "(?i)workflow|reset|temporal|operator", a.Raw)
+}
+
+// deleted is an open order whose workflow an operator has deleted: no reset can bring it back, so none is promised.
+func deleted(t *testing.T, p *platform.Platform) {
+	id := p.Place("alice", http.StatusCreated, platform.OneLine(p.Product(5), 1)).Str("order_id")
+	workflowID := orderflow.OrderWorkflowID(uuid.MustParse(id))
+	deleteWorkflow(t, p, workflowID)
+	for _, request := range requests {
+		requireStopped(t, id, p.Do("alice", http.MethodPost, "/api/orders/"+id+request.path, request.body))
+	}
+}
+
+// terminatedWhileWaiting terminates an order's workflow while a payment, and a cancellation behind it, wait for their
+// outcome. The server answers both with a failure of its own, which is none of our workflow's refusals.
+func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
+	id := p.Place("alice", http.StatusCreated, platform.OneLine(p.Product(5), 1)).Str("order_id")
+	answers := make(chan platform.Answer, 2)
+	ask := func(path string, body any) {
+		a, err := p.Try("alice", http.MethodPost, "/api/orders/"+id+path, body)
+		if err != nil {
+			a.Raw = err.Error()
+		}
+		answers <- a
+	}
+	go ask("/pay", map[string]any{"payment_method": "pm_timeout"})
+	p.AwaitUpdate(id, orderflow.UpdatePay)
+	go ask("/cancel", map[string]any{})
+	p.AwaitUpdate(id, orderflow.UpdateCancel)
+	terminate(t, p, orderflow.OrderWorkflowID(uuid.MustParse(id)))
+	requireStopped(t, id, <-answers)
+	requireStopped(t, id, <-answers)
+}
+
+// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. There will never be a row, so the
+// same request again cannot succeed, and is not said to.
+func TestTerminatedBeforeItIsRecorded(t *testing.T) {
+	p := platform.Start(t)
+	body := platform.OneLine(p.Product(5), 1)
+	key := uuid.NewString()
+	id := orderflow.OrderID("holdfast", "alice", key)
+	p.Process("worker").Stop()
+	early := p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
+	require.Equal(t, http.StatusServiceUnavailable, early.Status, early.Raw)
+	require.Equal(t, true, early.Body["retryable"])
+	terminate(t, p, orderflow.OrderWorkflowID(id))
+	p.Start("worker")
+	requireStopped(t, id.String(), p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key))
+}
+
+// terminatedReservation terminates the workflow of a reservation from outside. The customer is told to send the reserve
+// again, and that gives the reservation a timer again.
+func terminatedReservation(t *testing.T, p *platform.Platform) {
+	product := p.Product(5)
+	_, body := takenUp(t, p, product, 8, terminate)
+	require.Eventually(t, func() bool { return reservedOf(p, product) == 0 }, 30*time.Second, 20*time.Millisecond, "the new run owns the timer")
+	over := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
+	require.Equal(t, http.StatusGone, over.Status, over.Raw)
+	require.Equal(t, "reservation_expired", over.Str("code"))
+}
+
+// deletedReservation is the same with a workflow that was deleted.
+func deletedReservation(t *testing.T, p *platform.Platform) {
+	product := p.Product(5)
+	id, _ := takenUp(t, p, product, 600, deleteWorkflow)
+	released := p.Do("alice", http.MethodDelete, "/api/inventory/reserve/"+id, nil)
+	require.Equal(t, http.StatusOK, released.Status, released.Raw)
+	require.EqualValues(t, 0, reservedOf(p, product))
+}
+
+// takenUp makes a reservation of two units, ends its workflow and sends the reserve again. It returns the reservation's
+// id and the request.
+func takenUp(t *testing.T, p *platform.Platform, product uuid.UUID, ttl int, end func(*testing.T, *platform.Platform, string)) (id string, body map[string]any) {
+	body = map[string]any{"order_id": uuid.NewString(), "product_id": product, "quantity": 2, "ttl_seconds": ttl}
+	held := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
+	require.Equal(t, http.StatusCreated, held.Status, held.Raw)
+	id = held.Str("reservation_id")
+	end(t, p, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
+	for _, request := range []struct{ method, path string }{{http.MethodDelete, ""}, {http.MethodPost, "/extend"}} {
+		stopped := p.Do("alice", request.method, "/api/inventory/reserve/"+id+request.path, map[string]any{"ttl_seconds": 60})
+		require.Equal(t, http.StatusConflict, stopped.Status, stopped.Raw)
+		require.Equal(t, "reservation_stopped", stopped.Str("code"))
+		require.Contains(t, stopped.Str("detail"), "send the request that made it again")
+	}
+	for range 2 { // the second time it runs already
+		again := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
+		require.Equal(t, http.StatusCreated, again.Status, again.Raw)
+		require.Equal(t, id, again.Str("reservation_id"))
+		require.Equal(t, held.Str("expires_at"), again.Str("expires_at"), "the deadline stays")
+		require.EqualValues(t, 2, reservedOf(p, product), "it is the same reservation")
+	}
+	return id, body
+}
+
+func reservedOf(p *platform.Platform, product uuid.UUID) int64 {
+	_, reserved, _ := p.Available(product)
+	return reserved
+}
+
+func terminate(t *testing.T, p *platform.Platform, workflowID string) {
+	p.WithTemporal(func(c client.Client) {
+		require.NoError(t, c.TerminateWorkflow(t.Context(), workflowID, "", "a mistake"))
+	})
+}
+
+// deleteWorkflow deletes a workflow and returns once the server does not know it any more.
+func deleteWorkflow(t *testing.T, p *platform.Platform, workflowID string) {
+	p.WithTemporal(func(c client.Client) {
+		_, err := c.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
+			Namespace: p.Namespace(), WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
+		})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			_, err := c.DescribeWorkflowExecution(t.Context(), workflowID, "")
+			var gone *serviceerror.NotFound
+			return errors.As(err, &gone)
+		}, 20*time.Second, 20*time.Millisecond, "the workflow was not deleted")
+	})
 }
 
 // lastTask is where "temporal workflow reset --type LastWorkflowTask" would reset to.

@@ -38,7 +38,13 @@ func TestOrders(t *testing.T) {
 		"whose reservation it is":           reservationOwnership,
 		"ten holds come back":               tenHolds,
 		"a terminated order is taken up":    terminated,
+		"a deleted order is stopped":        deleted,
+		"terminated while requests wait":    terminatedWhileWaiting,
+		"a terminated reservation":          terminatedReservation,
+		"a deleted reservation":             deletedReservation,
 		"the catalogue is administered":     administers,
+		"the operators' commands":           operatorCommands,
+		"a namespace is prepared":           prepares,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

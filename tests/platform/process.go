@@ -37,11 +37,17 @@ func (p *Platform) command(ctx context.Context, args ...string) *exec.Cmd {
 	require.NoError(p.T, err)
 	require.FileExists(p.T, binary, "run make build")
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = []string{}
-	for k, v := range p.env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
+	cmd.Env = p.Environment()
 	return cmd
+}
+
+// Environment is what the platform's processes and commands are configured with.
+func (p *Platform) Environment() []string {
+	env := []string{}
+	for k, v := range p.env {
+		env = append(env, k+"="+v)
+	}
+	return env
 }
 
 // Start runs a process and returns once it listens. One that ran before gets its old address. It is

@@ -1,0 +1,61 @@
+package localservice
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestLogIsBounded lets a program write to its log for as long as it takes to fill it several times over. The log stays
+// small, holds what was written last, and is written to at its end, not at the place where the program once was.
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "server.log")
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	require.NoError(t, err)
+	const limit = 64 << 10
+	stop := make(chan struct{})
+	var bounding sync.WaitGroup
+	bounding.Go(func() { boundLog(log, limit, time.Millisecond, stop) })
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `i=0; while [ $i -lt 60000 ]; do i=$((i+1)); echo "line $i of a log"; done`)
+	cmd.Stdout = out
+	require.NoError(t, cmd.Run())
+	require.NoError(t, out.Close())
+	require.Eventually(t, func() bool {
+		info, err := os.Stat(log)
+		return err == nil && info.Size() <= limit
+	}, 10*time.Second, time.Millisecond)
+	close(stop)
+	bounding.Wait()
+
+	lines := []string{}
+	for _, name := range []string{oldLog(log), log} {
+		f, err := os.Open(name)
+		require.NoError(t, err)
+		defer f.Close() //nolint:errcheck // only read
+		for scan := bufio.NewScanner(f); scan.Scan(); {
+			lines = append(lines, scan.Text())
+		}
+	}
+	require.NotEmpty(t, lines)
+	require.Less(t, len(lines), 30_000, "earlier parts are dropped")
+	last := 0
+	for i, line := range lines {
+		require.NotContains(t, line, "\x00")
+		number, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(line, "line "), " of a log"))
+		if err != nil {
+			continue // a line that was cut where the log was emptied
+		}
+		require.Greater(t, number, last, "line %d", i)
+		last = number
+	}
+	require.Equal(t, 60_000, last)
+}
