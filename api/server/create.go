@@ -86,6 +86,13 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 			httpx.Fail(c, stopped(in.OrderID))
 			return
 		}
+		var refused *refusalError
+		if errors.Is(rerr, orderstore.ErrNotFound) && errors.As(err, &refused) {
+			p := orderapi.Table.New(orderapi.OrderRejected, "%s", refused.detail)
+			p.OrderID = in.OrderID.String()
+			httpx.Fail(c, p)
+			return
+		}
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "the order is not recorded yet; send it again with the same Idempotency-Key"))
 		return
 	}

@@ -101,6 +101,8 @@ func outcome(err error) error {
 		return err
 	case failed.Type() == acceptedThenClosed:
 		return fmt.Errorf("%w: %w", errEnded, err)
+	case failed.Type() == orderflow.ErrRecordImpossible, failed.Type() == orderflow.ErrRecordConflict:
+		return &refusalError{kind: string(orderapi.OrderRejected), detail: "the order cannot be recorded and was undone: nothing is held and nothing is taken; place it anew, under another key"}
 	case refuses(failed.Type()):
 		return &refusalError{kind: failed.Type(), detail: failed.Message()}
 	}

@@ -38,7 +38,9 @@ func TestOutcome(t *testing.T) {
 		{"no such workflow", serviceerror.NewNotFound("workflow not found"), "", true, false},
 		{"a type of the SDK", application("PanicError"), "", false, true},
 		{"no type", application(""), "", false, true},
-		{"an error of an activity that is not for clients", application(orderflow.ErrRecordConflict), "", false, true},
+		{"an order that cannot be recorded", application(orderflow.ErrRecordImpossible), "order_rejected", false, false},
+		{"a row of another request", application(orderflow.ErrRecordConflict), "order_rejected", false, false},
+		{"an error of an activity that is not for clients", application(orderflow.ErrPaymentKeyUsed), "", false, true},
 		{"the server is away", serviceerror.NewUnavailable("connection refused"), "", false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

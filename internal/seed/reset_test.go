@@ -30,7 +30,7 @@ func (s shop) reset(c client.Client, force bool, confirm func(seed.Lost) (bool, 
 func (s shop) placeOrder() {
 	s.t.Helper()
 	id, at, price := uuid.New(), time.Now(), money.Amount{Minor: 500, Currency: "EUR"}
-	require.NoError(s.t, s.orders.Record(s.t.Context(), orderflow.RecordInput{
+	_, err := s.orders.Record(s.t.Context(), orderflow.RecordInput{
 		Order: &orderflow.OrderInput{
 			OrderID: id, RequestHash: hex.EncodeToString(make([]byte, 32)), CustomerID: "alice", Issuer: "test", Total: price, PlacedAt: at,
 			Lines: []orderflow.Line{{LineNo: 1, ProductID: seed.ProductID("TEST-02"), SKU: "TEST-02", Name: "x", Quantity: 1, UnitPrice: price, Total: price}},
@@ -38,7 +38,8 @@ func (s shop) placeOrder() {
 		View:       orderflow.View{OrderID: id, Seq: 1, State: order.Reserved},
 		Entries:    []orderflow.TimelineEntry{{Seq: 1, Event: order.EventReserved, State: order.Reserved, At: at, Actor: "system"}},
 		WorkflowID: orderflow.OrderWorkflowID(id), RunID: "run",
-	}))
+	})
+	require.NoError(s.t, err)
 }
 
 // TestResetKeepsWhatIsSomebodys: products and stock that are not example data are lost only by force.

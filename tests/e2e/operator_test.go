@@ -44,7 +44,7 @@ func terminated(t *testing.T, p *platform.Platform) {
 	p.Await("alice", id, "expired", 20*time.Second)
 	available, reserved, _ := p.Available(product)
 	require.Equal(t, []int64{5, 0}, []int64{available, reserved})
-	require.Equal(t, []string{"reserved", "stock_released", "expired"}, p.Events("alice", id))
+	require.Equal(t, []string{"reserved", "taken_up", "stock_released", "expired"}, p.Events("alice", id))
 }
 
 // requests are what can be asked of an order.
