@@ -143,6 +143,7 @@ func (h *handlers) GetProduct(c *gin.Context, id uuid.UUID) {
 		httpx.Fail(c, orderapi.Table.New(orderapi.ProductNotFound, "there is no product %s", id).At("product_id"))
 	case err != nil:
 		h.fail(c, err)
+	case httpx.NotModified(c, p.Version):
 	default:
 		answerProduct(c, http.StatusOK, p)
 	}
@@ -159,6 +160,9 @@ func (h *handlers) row(c *gin.Context, id uuid.UUID) (orderstore.Order, error) {
 func (h *handlers) fail(c *gin.Context, err error) { httpx.Fail(c, h.unavailable(c, err)) }
 
 func (h *handlers) unavailable(c *gin.Context, err error) error {
+	if errors.Is(c.Request.Context().Err(), context.Canceled) {
+		return err // the client has left, and the database is not to blame
+	}
 	h.log.ErrorContext(c.Request.Context(), "the orders database did not answer", "error", err)
 	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; try again with the same key")
 }

@@ -17,7 +17,7 @@ func Format(version int64) string { return strconv.Quote(strconv.FormatInt(versi
 type Match struct {
 	Given    bool
 	Any      bool    // "*"
-	Versions []int64 // of the tags that are ours; others match nothing
+	Versions []int64 // of the tags that are ours, from 1 on; others match nothing
 }
 
 // Has reports whether version is among those that the header names.
@@ -50,7 +50,7 @@ func parse(header string, weak bool) (Match, error) {
 		if m == nil {
 			return Match{}, errTags
 		}
-		if v, err := strconv.ParseInt(m[2], 10, 64); err == nil && (weak || m[1] == "") && strconv.FormatInt(v, 10) == m[2] {
+		if v, err := strconv.ParseInt(m[2], 10, 64); err == nil && v > 0 && (weak || m[1] == "") && strconv.FormatInt(v, 10) == m[2] {
 			out.Versions = append(out.Versions, v)
 		}
 		if rest = strings.TrimLeft(rest[len(m[0]):], " \t"); rest == "" {

@@ -22,7 +22,7 @@ func TestParse(t *testing.T) {
 		{header: `W/"7"`, strong: Match{Given: true}, weak: []int64{7}},
 		{header: `"6" ,	W/"7", "x,y", "8"`, strong: Match{Given: true, Versions: []int64{6, 8}}, weak: []int64{6, 7, 8}},
 		{header: `"07", "+7", ""`, strong: Match{Given: true}},
-		{header: `"-1"`, strong: Match{Given: true, Versions: []int64{-1}}, weak: []int64{-1}},
+		{header: `"-1", "0"`, strong: Match{Given: true}},
 		{header: `7`, refused: true},
 		{header: `w/"7"`, refused: true},
 		{header: `"7`, refused: true},
