@@ -190,6 +190,15 @@ func (b *requestBody) check(g *gin.Context) error {
 	return b.validate(raw)
 }
 
+// CheckBody holds a JSON body, which ParseJSON has accepted, to the schema of an operation, as Validate does.
+func (c *Contract) CheckBody(method, route string, raw []byte) error {
+	op := c.operations[method+" "+route]
+	if op == nil || op.body == nil {
+		return fmt.Errorf("the contract has no body for %s %s", method, route)
+	}
+	return op.body.validate(raw)
+}
+
 func (b *requestBody) validate(raw []byte) error {
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {
