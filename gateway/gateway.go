@@ -3,9 +3,11 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -70,7 +72,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
 }
 
-func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*gin.Engine, *httpx.Health, error) {
+func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*httpx.Router, *httpx.Health, error) {
 	api, err := url.Parse(cfg.APIURL)
 	if err != nil {
 		return nil, nil, fmt.Errorf("parse API_URL: %w", err)
@@ -172,26 +174,36 @@ func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, crede
 	}
 }
 
-// forward sends the request on and waits for the answer at most for the given time.
+// forward sends the request on and waits for the answer at most for the given time. The body is read whole first:
+// what is wrong with it, or slow, is the client's, and the service's time does not run meanwhile.
 func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		body, err := httpx.ReadBody(c)
+		if err != nil {
+			httpx.Fail(c, err)
+			return
+		}
 		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 		defer cancel()
+		out := c.Request.WithContext(ctx)
+		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(body)), nil
+		if len(body) > 0 {
+			out.Body = io.NopCloser(bytes.NewReader(body))
+		}
 		one := *p
 		one.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) {
 			httpx.Fail(c, upstreamProblem(ctx, err, timeout))
 		}
-		one.ServeHTTP(c.Writer, c.Request.WithContext(ctx))
+		one.ServeHTTP(c.Writer, out)
 	}
 }
 
 func upstreamProblem(ctx context.Context, err error, timeout time.Duration) error {
-	var size *http.MaxBytesError
 	switch {
-	case errors.As(err, &size):
-		return size
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; send the request again with the same Idempotency-Key", timeout)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return err // the client has left: httpx.Fail says so
 	}
 	return problem.Common.New(problem.Unavailable, "the service cannot be reached; send the request again with the same Idempotency-Key")
 }

@@ -104,12 +104,33 @@ func TestInventoryReachableAsPublished(t *testing.T) {
 func TestCustomersNameProducts(t *testing.T) {
 	t.Parallel()
 	edge := startSaying(t)
-	for _, query := range []string{"", "?product_ids=", "?product_ids", "?limit=5", "?PRODUCT_IDS=x", "?product_ids;=x", "?product_ids=%zz", "?product_ids=&product_ids=x"} {
+	for _, query := range []string{"", "?product_ids=", "?product_ids", "?limit=5", "?PRODUCT_IDS=x"} {
 		by, status, p := reached(t, edge, auth.Customer, http.MethodGet, "/api/inventory"+query)
 		require.Equal(t, "gateway", by, query)
 		require.Equal(t, http.StatusForbidden, status, query)
 		require.Equal(t, problem.Forbidden, p.Code, query)
 		by, _, _ = reached(t, edge, auth.Operator, http.MethodGet, "/api/inventory"+query)
 		require.Equal(t, "inventory", by, query)
+	}
+}
+
+// TestQueriesHaveOneMeaning: what ReverseProxy would leave out of the query on its way is refused instead, on every
+// route, the public ones too.
+func TestQueriesHaveOneMeaning(t *testing.T) {
+	t.Parallel()
+	edge := startSaying(t)
+	for _, route := range []string{
+		"GET /api/inventory", "GET /api/orders", "POST /api/products/import", "POST /api/inventory/import", "GET /docs", "GET /docs/openapi.yaml", "GET /health", "GET /nowhere",
+	} {
+		method, path, _ := strings.Cut(route, " ")
+		for query, field := range map[string]string{
+			"?product_ids;=x": "product_ids;", "?dry_run=true;": "dry_run", "?status=confirmed;limit=1": "status", "?limit=%zz": "limit",
+			"?product_ids=&product_ids=x": "product_ids", "?limit=%ff": "limit", "?x=%00": "x",
+		} {
+			by, status, p := reached(t, edge, auth.Admin, method, path+query)
+			require.Equal(t, "gateway", by, route+query)
+			require.Equal(t, http.StatusBadRequest, status, route+query)
+			require.Equal(t, []string{string(problem.InvalidInput), field}, []string{string(p.Code), p.Field}, route+query)
+		}
 	}
 }

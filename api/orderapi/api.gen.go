@@ -254,7 +254,7 @@ type CreateReservation struct {
 
 // Extend defines model for Extend.
 type Extend struct {
-	// TTLSeconds From now on, in seconds.
+	// TTLSeconds From now on, in seconds. The new deadline lies at most 24 hours after the order or reservation was placed, so it is 86400 less its age at most; the refusal names the latest moment.
 	TTLSeconds int `json:"ttl_seconds"`
 }
 
@@ -561,7 +561,7 @@ type DeactivateProductParams struct {
 
 // ReplaceProductParams defines parameters for ReplaceProduct.
 type ReplaceProductParams struct {
-	// IfMatch The product's `ETag`, or `*`; 428 without.
+	// IfMatch The product's `ETag`, several, or `*`; 428 without.
 	IfMatch string `json:"If-Match,omitempty,omitzero"`
 }
 
@@ -869,6 +869,8 @@ type ClientInterface interface {
 	DeactivateProduct(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetProduct A product with its prices.
+	//
+	// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 	//
 	// Corresponds with GET /api/products/{product_id} (the `GetProduct` operationId).
 	GetProduct(ctx context.Context, productID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1332,6 +1334,8 @@ func (c *restClient) DeactivateProduct(ctx context.Context, productID openapi_ty
 }
 
 // GetProduct A product with its prices.
+//
+// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 //
 // Corresponds with GET /api/products/{product_id} (the `GetProduct` operationId).
 func (c *restClient) GetProduct(ctx context.Context, productID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2521,6 +2525,8 @@ type ClientWithResponsesInterface interface {
 	DeactivateProductWithResponse(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*DeactivateProductResponse, error)
 
 	// GetProductWithResponse A product with its prices.
+	//
+	// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3898,6 +3904,11 @@ type GetProductResponse200Headers struct {
 	ETag string
 }
 
+// GetProductResponse304Headers the declared response headers of an HTTP 304 response for GetProduct
+type GetProductResponse304Headers struct {
+	ETag string
+}
+
 type GetProductResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3911,6 +3922,8 @@ type GetProductResponse struct {
 	ApplicationProblemJSON404 *Problem
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetProductResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetProductResponse304Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -4426,6 +4439,8 @@ func (c *ClientWithResponses) DeactivateProductWithResponse(ctx context.Context,
 }
 
 // GetProductWithResponse A product with its prices.
+//
+// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5638,6 +5653,9 @@ func ParseGetProductResponse(rsp *http.Response) (*GetProductResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5672,6 +5690,16 @@ func ParseGetProductResponse(rsp *http.Response) (*GetProductResponse, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetProductResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil

@@ -18,11 +18,9 @@ import (
 // cancelled once, whoever asks and how often.
 func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 	var body orderapi.CancelOrder
-	if c.Request.ContentLength != 0 {
-		if err := httpx.DecodeJSON(c, &body); err != nil {
-			httpx.Fail(c, err)
-			return
-		}
+	if _, err := httpx.DecodeOptionalJSON(c, &body); err != nil {
+		httpx.Fail(c, err)
+		return
 	}
 	if _, ok := h.owned(c, id); !ok {
 		return

@@ -117,7 +117,7 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	}
 	c.Header("Idempotency-Key", key)
 	who := auth.From(c)
-	hash, err := requestHash(body)
+	hash, err := orderHash(body)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +141,33 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	return in, nil
 }
 
+// defaultTTL is how long stock is held where a request does not say, in seconds, as the contract has it.
+const defaultTTL = 900
+
+// orderHash is the hash of an order's request, by which a repeat under the same key is told from another request. Equal
+// requests have equal hashes, however they are written: ids in small letters, empty parts left out, names of metadata
+// sorted, the currency written out and the default time to live left out. The last two are so because hashes in the
+// database are: what a request without defaults hashes to must not change.
+func orderHash(body orderapi.CreateOrder) (string, error) {
+	if body.Currency == "" {
+		body.Currency = defaultCurrency
+	}
+	if body.TTLSeconds == defaultTTL {
+		body.TTLSeconds = 0
+	}
+	return requestHash(body)
+}
+
+// reservationHash is the same for a reservation from outside, whose short form has become the line that it stands for.
+func reservationHash(body orderapi.CreateReservation) (string, error) {
+	if body.TTLSeconds == defaultTTL {
+		body.TTLSeconds = 0
+	}
+	return requestHash(body)
+}
+
 // requestHash is the SHA-256 of the canonical request before pricing, hex: the decoded body written
-// again with fixed field order, defaults in place and map keys sorted.
+// again with fixed field order and map keys sorted.
 func requestHash(body any) (string, error) {
 	canonical, err := json.Marshal(body)
 	if err != nil {

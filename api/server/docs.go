@@ -3,12 +3,16 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	swagger "github.com/swaggo/files/v2"
 
 	"holdfast/api"
+	"holdfast/internal/httpx"
+	"holdfast/internal/problem"
 )
 
 // Document is the contract of another interface, offered on the documentation's page beside our own.
@@ -51,6 +55,10 @@ func serveDocs(router gin.IRoutes, more []Document) error {
 		}
 		if file == "/swagger-initializer.js" {
 			c.Data(http.StatusOK, "text/javascript; charset=utf-8", script)
+			return
+		}
+		if _, err := fs.Stat(swagger.FS, strings.TrimPrefix(file, "/")); err != nil && file != "/" {
+			httpx.Fail(c, problem.Common.New(problem.RouteNotFound, "there is no /docs%s", file)) // else it is plain text
 			return
 		}
 		files.ServeHTTP(c.Writer, c.Request)

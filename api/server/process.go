@@ -91,19 +91,15 @@ func probeTemporal(c client.Client, namespace string) func(context.Context) erro
 
 // Register adds the contract's routes, behind the tokens that verifier believes, and the public
 // documentation of this and of more interfaces.
-func Register(router *gin.Engine, h ServerInterface, verifier *auth.Verifier, more ...Document) error {
-	check, err := httpx.ValidateSpec(api.Spec)
-	if err != nil {
-		return fmt.Errorf("api: %w", err)
-	}
-	strictQuery, err := httpx.StrictQuery(api.Spec)
+func Register(router gin.IRouter, h ServerInterface, verifier *auth.Verifier, more ...Document) error {
+	contract, err := httpx.ReadContract(api.Spec)
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
 	if err := serveDocs(router, more); err != nil {
 		return err
 	}
-	RegisterHandlersWithOptions(router.Group("", verifier.Require, strictQuery, check), h, GinServerOptions{ErrorHandler: failParameter})
+	RegisterHandlersWithOptions(router.Group("", verifier.Require, contract.Validate), h, GinServerOptions{ErrorHandler: failParameter})
 	return nil
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -14,6 +12,7 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/etag"
 	"holdfast/internal/httpx"
 	"holdfast/internal/money"
 	"holdfast/internal/orderstore"
@@ -50,14 +49,13 @@ func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.
 		httpx.Fail(c, err)
 		return
 	}
-	version, err := ifMatch(params.IfMatch)
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
-	p, err := h.store.ReplaceProduct(ctx, id, version, fields, time.Now().UTC())
+	version, err := h.expected(ctx, id, params.IfMatch)
+	var p orderstore.Product
+	if err == nil {
+		p, err = h.store.ReplaceProduct(ctx, id, version, fields, time.Now().UTC())
+	}
 	if err != nil {
 		h.failProduct(c, id, err)
 		return
@@ -68,17 +66,17 @@ func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.
 
 // DeactivateProduct takes a product out of the catalogue. Orders have their snapshot, so nothing else changes.
 func (h *handlers) DeactivateProduct(c *gin.Context, id uuid.UUID, params orderapi.DeactivateProductParams) {
-	version, err := ifMatch(params.IfMatch)
 	if !auth.From(c).Operates() {
-		err = errNotOperator()
-	}
-	if err != nil {
-		httpx.Fail(c, err)
+		httpx.Fail(c, errNotOperator())
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
-	if err := h.store.DeactivateProduct(ctx, id, version, time.Now().UTC()); err != nil {
+	version, err := h.expected(ctx, id, params.IfMatch)
+	if err == nil {
+		err = h.store.DeactivateProduct(ctx, id, version, time.Now().UTC())
+	}
+	if err != nil {
 		h.failProduct(c, id, err)
 		return
 	}
@@ -117,26 +115,31 @@ func (h *handlers) productInput(c *gin.Context) (orderstore.ProductFields, error
 	}, nil
 }
 
-// etag is the entity tag of a version.
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
-// ifMatch reads the version that an If-Match header names; without a header, and for "*", any version. A proxy that
-// compresses answers makes tags weak, which says nothing about the version.
-func ifMatch(header string) (int64, error) {
-	if header == "" || header == "*" {
+// expected returns the version that a write by If-Match may replace; without a header, and for "*", any. Of several
+// tags it is the one that the product has at the moment, so that a change meanwhile is still noticed.
+func (h *handlers) expected(ctx context.Context, id uuid.UUID, header string) (int64, error) {
+	match, err := etag.ParseIfMatch(header)
+	switch {
+	case err != nil:
+		return 0, problem.Invalid("If-Match", "%s", err)
+	case !match.Given || match.Any:
 		return orderstore.AnyVersion, nil
+	case len(match.Versions) == 1:
+		return match.Versions[0], nil
 	}
-	tag := strings.TrimPrefix(header, "W/")
-	version, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
-	if err != nil || version < 1 || etag(version) != tag {
-		return 0, problem.Invalid("If-Match", "send one ETag as it was answered, quotes included, or *")
+	now, err := h.store.FindProduct(ctx, id)
+	if err == nil && !match.Has(now.Version) {
+		err = orderstore.ErrStale
 	}
-	return version, nil
+	return now.Version, err
 }
 
 // failProduct answers why a product was not changed.
 func (h *handlers) failProduct(c *gin.Context, id uuid.UUID, err error) {
+	var told *problem.Problem
 	switch {
+	case errors.As(err, &told):
+		httpx.Fail(c, err)
 	case errors.Is(err, orderstore.ErrNotFound):
 		httpx.Fail(c, orderapi.Table.New(orderapi.ProductNotFound, "there is no product %s", id).At("product_id"))
 	case errors.Is(err, orderstore.ErrStale):
@@ -154,6 +157,6 @@ func (h *handlers) changedProduct(c *gin.Context, what string, id uuid.UUID) {
 }
 
 func answerProduct(c *gin.Context, status int, p orderstore.Product) {
-	c.Header("ETag", etag(p.Version))
+	c.Header("ETag", etag.Format(p.Version))
 	c.JSON(status, wireProduct(p))
 }

@@ -118,10 +118,18 @@ func TestProductLife(t *testing.T) {
 	require.Equal(t, http.StatusOK, seen.StatusCode, raw)
 	require.Equal(t, `"3"`, seen.Header.Get("ETag"), "the second deactivation changed nothing")
 	require.False(t, decode[orderapi.Product](t, raw).Active)
+	for header, status := range map[string]int{`"3"`: 304, `W/"3"`: 304, `"2", "3"`: 304, `*`: 304, `"2"`: 200, `3`: 200, `"0"`: 200} {
+		again, raw := s.send(auth.Operator, http.MethodGet, path, "", "If-None-Match", header)
+		require.Equal(t, status, again.StatusCode, "%s: %s", header, raw)
+		require.Equal(t, `"3"`, again.Header.Get("ETag"), header)
+		require.Equal(t, status == 304, raw == "", header)
+	}
 
 	taken, raw := s.send(auth.Operator, http.MethodPost, "/api/products", `{"sku":"MUG-2","name":"Other","prices":[]}`)
 	require.Equal(t, http.StatusConflict, taken.StatusCode, raw)
-	back, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":true,"prices":[]}`, "If-Match", `W/"3"`)
+	weak, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":true,"prices":[]}`, "If-Match", `W/"3"`)
+	require.Equal(t, http.StatusPreconditionFailed, weak.StatusCode, "If-Match compares strongly (RFC 9110, 13.1.1): %s", raw)
+	back, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":true,"prices":[]}`, "If-Match", `"1", "x", W/"2", "3"`)
 	require.Equal(t, http.StatusOK, back.StatusCode, raw)
 	require.Contains(t, raw, `"prices":[]`)
 	any, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":false,"prices":[]}`, "If-Match", `*`)
@@ -171,7 +179,11 @@ func TestProductRefusals(t *testing.T) {
 		{"replace with a stale ETag", "PUT", path, valid, []string{"If-Match", `"7"`}, 412, "precondition_failed", "If-Match"},
 		{"replace with no ETag", "PUT", path, valid, []string{"If-Match", "one"}, 400, "invalid_input", "If-Match"},
 		{"replace with an ETag without quotes", "PUT", path, valid, []string{"If-Match", "1"}, 400, "invalid_input", "If-Match"},
-		{"replace with version 0", "PUT", path, valid, []string{"If-Match", `"0"`}, 400, "invalid_input", "If-Match"},
+		{"replace with version 0", "PUT", path, valid, []string{"If-Match", `"0"`}, 412, "precondition_failed", "If-Match"},
+		{"replace with a weak ETag", "PUT", path, valid, []string{"If-Match", `W/"1"`}, 412, "precondition_failed", "If-Match"},
+		{"replace with stale ETags", "PUT", path, valid, []string{"If-Match", `"7", "8"`}, 412, "precondition_failed", "If-Match"},
+		{"replace nothing by ETags", "PUT", nowhere, valid, []string{"If-Match", `"7", "8"`}, 404, "product_not_found", "product_id"},
+		{"replace with a list cut off", "PUT", path, valid, []string{"If-Match", `"1",`}, 400, "invalid_input", "If-Match"},
 		{"replace nothing", "PUT", nowhere, valid, []string{"If-Match", `"1"`}, 404, "product_not_found", "product_id"},
 		{"replace by a taken SKU", "PUT", path, with("B-1", "A-2"), []string{"If-Match", `"1"`}, 409, "already_exists", "sku"},
 		{"no product id", "PUT", "/api/products/x", valid, []string{"If-Match", `"1"`}, 400, "invalid_input", "product_id"},

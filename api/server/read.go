@@ -15,6 +15,7 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/money"
 	"holdfast/internal/order"
@@ -143,6 +144,7 @@ func (h *handlers) GetProduct(c *gin.Context, id uuid.UUID) {
 		httpx.Fail(c, orderapi.Table.New(orderapi.ProductNotFound, "there is no product %s", id).At("product_id"))
 	case err != nil:
 		h.fail(c, err)
+	case httpx.NotModified(c, p.Version):
 	default:
 		answerProduct(c, http.StatusOK, p)
 	}
@@ -155,10 +157,17 @@ func (h *handlers) row(c *gin.Context, id uuid.UUID) (orderstore.Order, error) {
 	return h.store.Get(ctx, id)
 }
 
-// fail answers that the orders database did not; the cause goes to the log.
+// fail answers that the orders database did not do what was asked; the cause goes to the log.
 func (h *handlers) fail(c *gin.Context, err error) { httpx.Fail(c, h.unavailable(c, err)) }
 
 func (h *handlers) unavailable(c *gin.Context, err error) error {
+	switch {
+	case errors.Is(c.Request.Context().Err(), context.Canceled):
+		return err // the client has left, and the database is not to blame
+	case database.IsBusy(err):
+		h.log.WarnContext(c.Request.Context(), "the orders database is busy with other changes of the same rows", "error", err)
+		return orderapi.Table.New(problem.Unavailable, "other requests are changing the same rows (an import, perhaps); nothing was changed; try again with the same key")
+	}
 	h.log.ErrorContext(c.Request.Context(), "the orders database did not answer", "error", err)
 	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; try again with the same key")
 }

@@ -30,7 +30,7 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		return
 	}
 	who := auth.From(c)
-	hash, err := requestHash(body)
+	hash, err := reservationHash(body)
 	if err != nil {
 		httpx.Fail(c, err)
 		return

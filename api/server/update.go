@@ -202,6 +202,9 @@ func stopped(id uuid.UUID) *problem.Problem {
 func forOrder(code problem.Code, detail string, row orderstore.Order) *problem.Problem {
 	p := orderapi.Table.New(code, "%s", detail)
 	p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
+	if code == orderapi.InvalidDuration {
+		p.Field = "ttl_seconds" // the one duration of a request
+	}
 	if row.ExpiresAt != nil && order.State(row.State).Holding() {
 		p.ExpiresAt = row.ExpiresAt.UTC().Format(time.RFC3339)
 	}

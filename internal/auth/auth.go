@@ -3,12 +3,12 @@
 package auth
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -16,6 +16,7 @@ import (
 
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
+	"holdfast/internal/text"
 )
 
 // minSecret is the least length of the secret in bytes: HS256 wants as many as its hash has (RFC 7518, 3.2).
@@ -69,10 +70,53 @@ type claims struct {
 	jwt.RegisteredClaims
 }
 
+// maxDate is the last second that a date of a token may name, that of the year 9999.
+const maxDate = 253402300799
+
+var errDates = errors.New("its dates must be seconds since 1970, up to the year 9999")
+
+// UnmarshalJSON refuses dates that a time cannot hold: they would become other dates.
+func (c *claims) UnmarshalJSON(raw []byte) error {
+	var dates struct {
+		Expires *float64 `json:"exp"`
+		Issued  *float64 `json:"iat"`
+		Begins  *float64 `json:"nbf"`
+	}
+	if json.Unmarshal(raw, &dates) != nil {
+		return errDates
+	}
+	for _, date := range []*float64{dates.Expires, dates.Issued, dates.Begins} {
+		if date != nil && (*date < 0 || *date > maxDate) {
+			return errDates
+		}
+	}
+	type plain claims // without this method
+	return json.Unmarshal(raw, (*plain)(c))
+}
+
+// reserved are the actors that are no identities: what the platform does by itself, and Temporal's own tools. A
+// timeline must not show a customer's act as theirs.
+var reserved = []string{"system", "temporal-operator"}
+
+// checkSubject refuses a subject that could not be recorded as it is, or that is taken for somebody else.
+func checkSubject(subject string) error {
+	_, unfit := text.Unfit(subject)
+	switch {
+	case subject == "" || len(subject) > 255 || !utf8.ValidString(subject) || unfit:
+		return errors.New("its subject must have 1 to 255 bytes of UTF-8 without control or direction characters")
+	case slices.Contains(reserved, strings.ToLower(strings.TrimSpace(subject))):
+		return fmt.Errorf("its subject is reserved: %s are the platform's own actors", strings.Join(reserved, " and "))
+	}
+	return nil
+}
+
 // Sign makes a token for subject that is valid for ttl from now.
 func Sign(c Config, subject string, role Role, ttl time.Duration) (string, error) {
-	if subject == "" || !slices.Contains(Roles(), role) {
-		return "", fmt.Errorf("a token needs a subject and one of the roles %v", Roles())
+	if err := checkSubject(subject); err != nil {
+		return "", fmt.Errorf("the token is not made: %w", err)
+	}
+	if !slices.Contains(Roles(), role) {
+		return "", fmt.Errorf("a token needs one of the roles %v", Roles())
 	}
 	now := time.Now()
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Role: role, RegisteredClaims: jwt.RegisteredClaims{
@@ -98,19 +142,43 @@ func NewVerifier(c Config) *Verifier {
 	)}
 }
 
-// Verify returns whose token it is.
+// Verify returns whose token it is. The error is for the token's holder: it says what is wrong in our words.
 func (v *Verifier) Verify(token string) (Identity, error) {
 	var c claims
 	if _, err := v.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return v.secret, nil }); err != nil {
+		return Identity{}, refusal(err)
+	}
+	if err := checkSubject(c.Subject); err != nil {
 		return Identity{}, err
 	}
-	if c.Subject == "" || len(c.Subject) > 255 || !utf8.ValidString(c.Subject) || strings.ContainsFunc(c.Subject, unicode.IsControl) {
-		return Identity{}, errors.New("the token names no usable subject: 1 to 255 bytes of UTF-8 without control characters")
-	}
 	if !slices.Contains(Roles(), c.Role) {
-		return Identity{}, fmt.Errorf("the token's role must be one of %v", Roles())
+		return Identity{}, fmt.Errorf("its role must be one of %v", Roles())
 	}
 	return Identity{Issuer: c.Issuer, Subject: c.Subject, Role: c.Role}, nil
+}
+
+// refusal says why the library refuses a token. Its own texts quote what stands in the token and how Go reads it.
+func refusal(err error) error {
+	for _, r := range []struct {
+		kind  error
+		words string
+	}{
+		{errDates, errDates.Error()},
+		{jwt.ErrTokenMalformed, "it is not a JSON Web Token of three parts with a header and claims in JSON"},
+		{jwt.ErrTokenUnverifiable, "it is not signed by HS256"},
+		{jwt.ErrTokenSignatureInvalid, "it is not signed by HS256 with the secret of this platform"},
+		{jwt.ErrTokenRequiredClaimMissing, "it has no exp, iss or aud"},
+		{jwt.ErrTokenExpired, "it has expired; get a new one"},
+		{jwt.ErrTokenNotValidYet, "it is not valid yet (nbf)"},
+		{jwt.ErrTokenUsedBeforeIssued, "it is issued in the future (iat)"},
+		{jwt.ErrTokenInvalidIssuer, "its issuer (iss) is not the one of this platform"},
+		{jwt.ErrTokenInvalidAudience, "its audience (aud) is not this platform"},
+	} {
+		if errors.Is(err, r.kind) {
+			return errors.New(r.words)
+		}
+	}
+	return errors.New("its claims cannot be read")
 }
 
 const identityKey = "holdfast.identity"
@@ -131,7 +199,7 @@ func (v *Verifier) Require(c *gin.Context) {
 	c.Next()
 }
 
-// RequireOperator is a middleware that refuses whoever may not see what belongs to others. It follows
+// RequireOperator is a middleware that refuses an identity that may not see what belongs to others. It follows
 // Require.
 func RequireOperator(c *gin.Context) {
 	if !From(c).Operates() {

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -37,21 +38,40 @@ func TestVerify(t *testing.T) {
 	}
 	_, err = v.Verify(hs(func(jwt.MapClaims) {}))
 	require.NoError(t, err)
-	for name, token := range map[string]string{
-		"no expiry":        hs(func(c jwt.MapClaims) { delete(c, "exp") }),
-		"expired":          hs(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Minute).Unix() }),
-		"another issuer":   hs(func(c jwt.MapClaims) { c["iss"] = "other" }),
-		"another audience": hs(func(c jwt.MapClaims) { c["aud"] = "other" }),
-		"no subject":       hs(func(c jwt.MapClaims) { delete(c, "sub") }),
-		"no role":          hs(func(c jwt.MapClaims) { delete(c, "role") }),
-		"an unknown role":  hs(func(c jwt.MapClaims) { c["role"] = "root" }),
-		"not signed":       sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, func(jwt.MapClaims) {}),
-		"another method":   sign(jwt.SigningMethodHS512, []byte(cfg.Secret), func(jwt.MapClaims) {}),
-		"another secret":   sign(jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), func(jwt.MapClaims) {}),
-		"nothing":          "",
+	for _, c := range []struct{ name, token, words string }{
+		{"no expiry", hs(func(c jwt.MapClaims) { delete(c, "exp") }), "no exp, iss or aud"},
+		{"expired", hs(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(-time.Minute).Unix() }), "it has expired"},
+		{"a date beyond all years", hs(func(c jwt.MapClaims) { c["exp"] = 1e30 }), "up to the year 9999"},
+		{"a date beyond all numbers", hs(func(c jwt.MapClaims) { c["exp"] = json.RawMessage("1e400") }), "seconds since 1970"},
+		{"a date in words", hs(func(c jwt.MapClaims) { c["exp"] = "tomorrow" }), "seconds since 1970"},
+		{"a date before all", hs(func(c jwt.MapClaims) { c["nbf"] = -1e30 }), "seconds since 1970"},
+		{"not yet", hs(func(c jwt.MapClaims) { c["nbf"] = time.Now().Add(time.Minute).Unix() }), "not valid yet"},
+		{"issued later", hs(func(c jwt.MapClaims) { c["iat"] = time.Now().Add(time.Minute).Unix() }), "issued in the future"},
+		{"another issuer", hs(func(c jwt.MapClaims) { c["iss"] = "other" }), "its issuer"},
+		{"another audience", hs(func(c jwt.MapClaims) { c["aud"] = "other" }), "its audience"},
+		{"no subject", hs(func(c jwt.MapClaims) { delete(c, "sub") }), "its subject must have"},
+		{"a list for a subject", hs(func(c jwt.MapClaims) { c["sub"] = []string{"a"} }), "not a JSON Web Token"},
+		{"a control character", hs(func(c jwt.MapClaims) { c["sub"] = "a\x1b" }), "control or direction characters"},
+		{"a direction character", hs(func(c jwt.MapClaims) { c["sub"] = "a\u202e" }), "control or direction characters"},
+		{"the platform", hs(func(c jwt.MapClaims) { c["sub"] = "system" }), "its subject is reserved"},
+		{"the platform in capitals", hs(func(c jwt.MapClaims) { c["sub"] = "System" }), "its subject is reserved"},
+		{"Temporal", hs(func(c jwt.MapClaims) { c["sub"] = "TEMPORAL-operator" }), "its subject is reserved"},
+		{"Temporal with a space", hs(func(c jwt.MapClaims) { c["sub"] = "temporal-operator " }), "its subject is reserved"},
+		{"no role", hs(func(c jwt.MapClaims) { delete(c, "role") }), "its role must be one of"},
+		{"an unknown role", hs(func(c jwt.MapClaims) { c["role"] = "root" }), "its role must be one of"},
+		{"not signed", sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, func(jwt.MapClaims) {}), "not signed by HS256"},
+		{"another method", sign(jwt.SigningMethodHS512, []byte(cfg.Secret), func(jwt.MapClaims) {}), "not signed by HS256"},
+		{"another secret", sign(jwt.SigningMethodHS256, []byte(strings.Repeat("x", 32)), func(jwt.MapClaims) {}), "not signed by HS256"},
+		{"nothing", "", "not a JSON Web Token"},
+		{"no Base64", "a.b.%", "not a JSON Web Token"},
 	} {
-		_, err := v.Verify(token)
-		require.Error(t, err, name)
+		_, err := v.Verify(c.token)
+		require.ErrorContains(t, err, c.words, c.name)
+		require.NotRegexp(t, "json|strconv|claim|Go |unmarshal|illegal", strings.ReplaceAll(err.Error(), "header and claims in JSON", ""), c.name)
+	}
+	for _, subject := range []string{"", "system", "SYSTEM", "temporal-operator", "a\n", strings.Repeat("a", 256)} {
+		_, err := auth.Sign(cfg, subject, auth.Customer, time.Minute)
+		require.Error(t, err, subject)
 	}
 	require.Error(t, auth.Config{Secret: "short"}.Validate())
 	_, err = auth.Sign(cfg, "alice", "root", time.Minute)

@@ -14,7 +14,10 @@ import (
 // maxLength bounds what is decoded, in bytes; no position of ours comes near it.
 const maxLength = 512
 
-var errTrailing = errors.New("something follows the position")
+var (
+	errTrailing = errors.New("something follows the position")
+	errForm     = errors.New("it is not written as Encode writes it")
+)
 
 // Encode writes a position, a struct that can be written as JSON, as a text that may stand in a URL.
 func Encode[T any](position T) string {
@@ -43,6 +46,9 @@ func Decode[T any](text string) (T, error) {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return position, errTrailing
+	}
+	if Encode(position) != text { // another case of a name, a name twice, another form of an id
+		return position, errForm
 	}
 	return position, nil
 }

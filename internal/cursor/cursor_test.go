@@ -31,7 +31,8 @@ func TestRefusals(t *testing.T) {
 	for name, text := range map[string]string{
 		"no base64": "%%%", "no JSON": encode("x"), "cut off": encode(`{"i":`), "another list's": encode(`{"l":1}`),
 		"another type": encode(`{"i":7}`), "trailing": encode(`{}{}`), "empty": "", "endless": strings.Repeat("e", 1<<16),
-		"an array": encode(`[]`),
+		"an array": encode(`[]`), "another case": encode(`{"A":"2026-02-03T04:05:06Z","i":"90806882-983d-5164-87bd-3b84bc6ad730"}`),
+		"another form of an id": encode(`{"a":"2026-02-03T04:05:06Z","i":"urn:uuid:90806882-983d-5164-87bd-3b84bc6ad730"}`),
 	} {
 		_, err := Decode[position](text)
 		require.Error(t, err, name)

@@ -127,6 +127,15 @@ func Refuses(err error) bool {
 	return false
 }
 
+// ErrBusy is in the chain of what was given up because others changed the same rows at the same time.
+var ErrBusy = errors.New("others change the same rows")
+
+// IsBusy reports whether err says that the database answers, but others hold or change what was asked for: ErrBusy, a
+// lock that was not had in time, or a deadlock. The same request may succeed in a moment.
+func IsBusy(err error) bool {
+	return errors.Is(err, ErrBusy) || hasCode(err, "55P03") || hasCode(err, "40P01")
+}
+
 // hasCode reports whether err carries the given SQLSTATE.
 func hasCode(err error, sqlstate string) bool {
 	var pg *pgconn.PgError

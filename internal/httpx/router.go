@@ -3,7 +3,6 @@
 package httpx
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -35,9 +34,10 @@ type Options struct {
 }
 
 // NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit,
-// /health, /ready and /metrics, and problem answers for unknown routes and methods. It trusts no
-// proxy: only the gateway faces clients, and it decides for itself whom to believe.
-func NewRouter(o Options) *gin.Engine {
+// /health, /ready and /metrics, and problem answers for unknown routes and methods. It refuses what two readers
+// could read in two ways, before any route. It trusts no proxy: only the gateway faces clients, and it decides for
+// itself whom to believe.
+func NewRouter(o Options) *Router {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
@@ -49,17 +49,16 @@ func NewRouter(o Options) *gin.Engine {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), limitBody(o.MaxBody, o.LargeBodies))
+	router := &Router{Engine: e}
+	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), router.ownMethods, oneMeaning, guardBody(o.MaxBody, o.LargeBodies))
 	e.NoRoute(func(c *gin.Context) {
 		Fail(c, problem.Common.New(problem.RouteNotFound, "there is no %s; see /docs for what there is", c.Request.URL.Path))
 	})
-	e.NoMethod(func(c *gin.Context) {
-		Fail(c, problem.Common.New(problem.MethodNotAllowed, "%s is not allowed on %s; allowed: %s", c.Request.Method, c.Request.URL.Path, c.Writer.Header().Get("Allow")))
-	})
+	e.NoMethod(func(c *gin.Context) { otherMethod(c, strings.Split(c.Writer.Header().Get("Allow"), ", ")) })
 	e.GET("/health", o.Health.live)
 	e.GET("/ready", o.Health.ready)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry})))
-	return e
+	return router
 }
 
 // correlate keeps the caller's correlation id where it is harmless, else makes one, and hands it to
@@ -94,7 +93,7 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 		if route == "" {
 			route = "unmatched"
 		}
-		method := knownMethod(c.Request.Method)
+		method := knownMethod(methodOf(c.Request))
 		total.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Inc()
 		seconds.WithLabelValues(method, route).Observe(took.Seconds())
 		level := slog.LevelInfo
@@ -105,7 +104,7 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 			level = slog.LevelDebug
 		}
 		log.Log(c.Request.Context(), level, "request",
-			"method", c.Request.Method, "path", c.Request.URL.Path, "status", c.Writer.Status(),
+			"method", methodOf(c.Request), "path", c.Request.URL.Path, "status", c.Writer.Status(),
 			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds())/1000, "errors", c.Errors.Errors())
 	}
 }
@@ -139,25 +138,3 @@ func recovery(log *slog.Logger) gin.HandlerFunc {
 		c.Next()
 	}
 }
-
-func limitBody(usual int64, larger map[string]int64) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		limit := max(usual, larger[c.FullPath()])
-		if c.Request.ContentLength > limit {
-			// Many clients read the answer only after they have sent all; so much of it is taken in. What
-			// is left after that is not read, so the connection cannot be used again. Whoever asks first
-			// (RFC 9110, 10.1.1) is told before sending anything: to read would be to say "continue".
-			if !strings.Contains(strings.ToLower(c.GetHeader("Expect")), "100-continue") {
-				_, _ = io.CopyN(io.Discard, c.Request.Body, max(maxDrain, 2*limit))
-			}
-			c.Header("Connection", "close")
-			Fail(c, &http.MaxBytesError{Limit: limit})
-			return
-		}
-		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, limit)
-		c.Next()
-	}
-}
-
-// maxDrain bounds, in bytes, what is read of a body that is refused for its size, where twice the limit is not more.
-const maxDrain = 4 << 20

@@ -99,7 +99,7 @@ func TestTooLargeIsAnsweredBeforeTheBody(t *testing.T) {
 // TestStrictQuery refuses what would be left out: unknown parameters and parts that cannot be read.
 func TestStrictQuery(t *testing.T) {
 	t.Parallel()
-	strict, err := StrictQuery([]byte(`
+	contract, err := ReadContract([]byte(`
 openapi: 3.0.3
 info: { title: t, version: "1" }
 paths:
@@ -112,26 +112,34 @@ paths:
 `))
 	require.NoError(t, err)
 	e := NewRouter(Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: NewHealth()})
-	group := e.Group("", strict)
+	group := e.Group("", contract.Parameters)
 	for _, route := range []string{"GET /things/:id", "PUT /things/:id", "GET /bare", "GET /elsewhere"} {
 		method, path, _ := strings.Cut(route, " ")
 		group.Handle(method, path, func(c *gin.Context) { c.Status(http.StatusOK) })
 	}
 	for request, want := range map[string]string{
-		"GET /things/1":                        "",
-		"GET /things/1?":                       "",
-		"GET /things/1?dry_run=true":           "",
-		"GET /things/1?dryrun=true":            `there is no parameter \"dryrun\"; there are: dry_run`,
-		"GET /things/1?DRY_RUN=true":           "there is no parameter",
-		"GET /things/1?limit=1":                "there is no parameter",
-		"PUT /things/1?limit=1&dry_run=1":      "",
-		"PUT /things/1?dry_run=1&dry_run=2":    "", // how often is for the handler to judge
-		"GET /bare?x":                          `there is no parameter \"x\"; this takes none`,
-		"GET /bare?%FF=1":                      "there is no parameter",
-		"GET /things/1?dry_run=1;x":            "cannot be read",
-		"GET /things/1?dry_run=%zz":            "cannot be read",
-		"GET /elsewhere?x=1":                   "",
-		"GET /bare?" + strings.Repeat("é", 99): strings.Repeat("é", 32) + `\"`,
+		"GET /things/1":                           "",
+		"GET /things/1?":                          "",
+		"GET /things/1?dry_run=true":              "",
+		"GET /things/1?dryrun=true":               `there is no parameter \"dryrun\"; there are: dry_run`,
+		"GET /things/1?DRY_RUN=true":              "there is no parameter",
+		"GET /things/1?limit=1":                   "there is no parameter",
+		"PUT /things/1?limit=1&dry_run=true&":     "",
+		"PUT /things/1?dry_run=true&dry_run=true": "given twice",
+		"GET /things/1?dry_run=1":                 "expected true or false",
+		"PUT /things/1?limit=1e2":                 "expected an integer",
+		"PUT /things/1?limit=01":                  "expected an integer",
+		"PUT /things/1?limit=%2B1":                "expected an integer",
+		"GET /bare?x":                             `there is no parameter \"x\"; this takes none`,
+		"GET /bare?%FF=1":                         "parameters are UTF-8",
+		"GET /elsewhere?x=%00":                    "parameters are UTF-8",
+		"GET /elsewhere?x=1;":                     "cannot be read",
+		"GET /elsewhere?%zz":                      "cannot be read",
+		"GET /elsewhere?x=1&x=1":                  "given twice",
+		"GET /things/1?dry_run=1;x":               "cannot be read",
+		"GET /things/1?dry_run=%zz":               "cannot be read",
+		"GET /elsewhere?x=1":                      "",
+		"GET /bare?" + strings.Repeat("é", 99):    strings.Repeat("é", 32) + `\"`,
 	} {
 		method, target, _ := strings.Cut(request, " ")
 		rec := httptest.NewRecorder()

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,15 @@ import (
 // DrainTimeout bounds how long a stopping server waits for requests that are under way.
 const DrainTimeout = 12 * time.Second
 
+// How long a connection may take. A usual request has ten seconds for its body and at most fifteen for its work, and its
+// answer has the rest of answerTime; what needs longer sets its own deadlines (guardBody).
+const (
+	headTime   = 5 * time.Second
+	bodyLimit  = 30 * time.Second // of a body that no handler reads
+	answerTime = 40 * time.Second // from the end of the head to the end of the answer, which the client must read
+	idleTime   = 2 * time.Minute
+)
+
 // Server says what to serve and where.
 type Server struct {
 	Addr     string // host:port; port 0 takes a free one
@@ -20,6 +30,8 @@ type Server struct {
 	Health   *Health
 	Log      *slog.Logger
 	OnListen func(net.Addr) // called once with the bound address; may be nil
+
+	answerTime time.Duration // 0 means answerTime; a test does not wait for so long
 }
 
 // Serve listens and serves until ctx ends, then fails readiness, lets requests under way finish and
@@ -32,9 +44,10 @@ func (s Server) Serve(ctx context.Context) error {
 	}
 	srv := &http.Server{
 		Handler:           s.Handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		ReadHeaderTimeout: headTime,
+		ReadTimeout:       bodyLimit,
+		WriteTimeout:      cmp.Or(s.answerTime, answerTime),
+		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
@@ -43,7 +56,7 @@ func (s Server) Serve(ctx context.Context) error {
 	}
 	s.Log.InfoContext(ctx, "listening", "address", l.Addr().String())
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
+	go func() { done <- srv.Serve(problemListener{l, s.Log}) }()
 	select {
 	case err := <-done:
 		return fmt.Errorf("serve on %s: %w", s.Addr, err)

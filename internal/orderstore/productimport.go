@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/ordersdb"
+	"holdfast/internal/database"
 	"holdfast/internal/money"
 )
 
@@ -46,7 +47,7 @@ type Upserted struct {
 const maxImportAttempts = 5
 
 // errImportRaced rolls an import back that has to be decided again.
-var errImportRaced = errors.New("another product with one of these SKUs was made meanwhile")
+var errImportRaced = fmt.Errorf("another product with one of these SKUs was made meanwhile: %w", database.ErrBusy)
 
 // errDryRun rolls a finished dry run back.
 var errDryRun = errors.New("dry run")

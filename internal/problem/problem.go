@@ -28,6 +28,12 @@ const (
 	UnsupportedMedia Code = "unsupported_media_type"
 	Internal         Code = "internal_error"
 	Unavailable      Code = "unavailable"
+	RequestTimeout   Code = "request_timeout"
+	RequestMalformed Code = "request_malformed"
+	HeadersTooLarge  Code = "headers_too_large"
+	ExpectationFail  Code = "expectation_failed"
+	NotImplemented   Code = "not_implemented"
+	VersionUnknown   Code = "http_version_not_supported"
 	UpstreamTimeout  Code = "upstream_timeout"
 	BadGateway       Code = "bad_gateway"
 )
@@ -51,6 +57,12 @@ var Common = Table{
 	MethodNotAllowed: {http.StatusMethodNotAllowed, false, "Method not allowed here"},
 	BodyTooLarge:     {http.StatusRequestEntityTooLarge, false, "The request body is too large"},
 	UnsupportedMedia: {http.StatusUnsupportedMediaType, false, "The content type is not supported"},
+	RequestTimeout:   {http.StatusRequestTimeout, true, "The request did not arrive in time"},
+	RequestMalformed: {http.StatusBadRequest, false, "The request is not valid HTTP"},
+	HeadersTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, false, "The request's headers are too large"},
+	ExpectationFail:  {http.StatusExpectationFailed, false, "The expectation is not supported"},
+	NotImplemented:   {http.StatusNotImplemented, false, "The transfer encoding is not supported"},
+	VersionUnknown:   {http.StatusHTTPVersionNotSupported, false, "The version of HTTP is not supported"},
 	Internal:         {http.StatusInternalServerError, true, "Something went wrong on our side"},
 	Unavailable:      {http.StatusServiceUnavailable, true, "Temporarily unavailable"},
 	UpstreamTimeout:  {http.StatusGatewayTimeout, true, "A service did not answer in time"},

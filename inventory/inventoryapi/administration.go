@@ -3,11 +3,10 @@ package inventoryapi
 import (
 	"context"
 	"io"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
+
+	"holdfast/internal/etag"
 )
 
 // MaxImportRows bounds the rows of one import, the header not counted.
@@ -66,37 +65,16 @@ type Administration interface {
 }
 
 // ETag is the entity tag of a product at a version.
-func ETag(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
+func ETag(version int64) string { return etag.Format(version) }
 
 // IfMatch is the If-Match header, read.
-type IfMatch struct {
-	Given    bool
-	Any      bool    // "*"
-	Versions []int64 // of the tags that are ours; others match nothing
-}
+type IfMatch = etag.Match
 
-// entityTag is RFC 9110's, 8.8.3.
-var entityTag = regexp.MustCompile(`^(W/)?"([\x21\x23-\x7e\x80-\xff]*)"$`)
-
-// ParseIfMatch reads the header; empty means that none was given. A weak tag never matches, as RFC
-// 9110 (13.1.1) wants it.
+// ParseIfMatch reads the header; empty means that none was given.
 func ParseIfMatch(header string) (IfMatch, error) {
-	header = strings.TrimSpace(header)
-	switch header {
-	case "":
-		return IfMatch{}, nil
-	case "*":
-		return IfMatch{Given: true, Any: true}, nil
+	match, err := etag.ParseIfMatch(header)
+	if err != nil {
+		return match, Errorf(InvalidInput, "If-Match", "%s", err)
 	}
-	out := IfMatch{Given: true}
-	for tag := range strings.SplitSeq(header, ",") {
-		m := entityTag.FindStringSubmatch(strings.TrimSpace(tag))
-		if m == nil {
-			return IfMatch{}, Errorf(InvalidInput, "If-Match", "If-Match holds entity tags as in \"7\", with their quotes, or *")
-		}
-		if v, err := strconv.ParseInt(m[2], 10, 64); err == nil && m[1] == "" && strconv.FormatInt(v, 10) == m[2] {
-			out.Versions = append(out.Versions, v)
-		}
-	}
-	return out, nil
+	return match, nil
 }

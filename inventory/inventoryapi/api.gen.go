@@ -1115,6 +1115,7 @@ type ClientInterface interface {
 
 	// GetAvailability Whether a quantity of a product is available, and where.
 	//
+	// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 	// Through the gateway: everybody with a token.
 	//
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
@@ -1642,6 +1643,7 @@ func (c *restClient) GetStatistics(ctx context.Context, reqEditors ...RequestEdi
 
 // GetAvailability Whether a quantity of a product is available, and where.
 //
+// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 // Through the gateway: everybody with a token.
 //
 // Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
@@ -3494,6 +3496,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetAvailabilityWithResponse Whether a quantity of a product is available, and where.
 	//
+	// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 	// Through the gateway: everybody with a token.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4323,6 +4326,11 @@ type GetAvailabilityResponse200Headers struct {
 	ETag string
 }
 
+// GetAvailabilityResponse304Headers the declared response headers of an HTTP 304 response for GetAvailability
+type GetAvailabilityResponse304Headers struct {
+	ETag string
+}
+
 type GetAvailabilityResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4332,6 +4340,8 @@ type GetAvailabilityResponse struct {
 	ApplicationProblemJSONDefault *Refusal
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetAvailabilityResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetAvailabilityResponse304Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -5129,6 +5139,7 @@ func (c *ClientWithResponses) GetStatisticsWithResponse(ctx context.Context, req
 
 // GetAvailabilityWithResponse Whether a quantity of a product is available, and where.
 //
+// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
 // Through the gateway: everybody with a token.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5853,6 +5864,9 @@ func ParseGetAvailabilityResponse(rsp *http.Response) (*GetAvailabilityResponse,
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Refusal
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5873,6 +5887,16 @@ func ParseGetAvailabilityResponse(rsp *http.Response) (*GetAvailabilityResponse,
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetAvailabilityResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil

@@ -58,7 +58,7 @@ func (h handlers) SetThreshold(c *gin.Context, productID uuid.UUID, params inven
 // CreateItem answers 201 for a new item and 200 for one that there was.
 func (h handlers) CreateItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.CreateItemParams) {
 	var in inventoryapi.CreateItemRequest
-	if c.Request.ContentLength != 0 && !decode(c, &in) { // the body can say no more than who acts
+	if _, ok := decodeOptional(c, &in); !ok { // the body can say no more than who acts
 		return
 	}
 	out, err := h.api.CreateItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})

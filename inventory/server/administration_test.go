@@ -47,7 +47,7 @@ var badAdministration = []struct{ method, path, body, field string }{
 	{"POST", "/api/inventory/" + id + "/adjust", `{"reason":{}}`, "reason"},
 	{"POST", "/api/inventory/" + id + "/transfer", `{"from":true}`, "from"},
 	{"POST", "/api/inventory/" + id + "/transfer", `{"to":"\u0000"}`, "to"},
-	{"POST", "/api/inventory/" + id + "/transfer", `{"quantity":null,"lines":[]}`, "lines"},
+	{"POST", "/api/inventory/" + id + "/transfer", `{"quantity":null,"lines":[]}`, "quantity"},
 	{"PUT", "/api/inventory/" + id + "/threshold", `{"low_stock_threshold":"5"}`, "low_stock_threshold"},
 	{"PUT", "/api/inventory/" + id + "/threshold", `{"low_stock_threshold":99999999999999999999}`, "low_stock_threshold"},
 	{"PUT", "/api/inventory/" + id + "/locations/near", `{"quantity":1}`, "quantity"},

@@ -14,3 +14,12 @@ func decode(c *gin.Context, dst any) bool {
 	}
 	return true
 }
+
+// decodeOptional is decode for a body that may be left out, and says whether there was one.
+func decodeOptional(c *gin.Context, dst any) (given, ok bool) {
+	given, err := httpx.DecodeOptionalJSON(c, dst)
+	if err != nil {
+		httpx.Fail(c, err)
+	}
+	return given, err == nil
+}

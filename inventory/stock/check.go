@@ -120,7 +120,7 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 		return err
 	}
 	if in.TTLSeconds < 0 || in.TTLSeconds > inventoryapi.MaxTTLSeconds {
-		return inventoryapi.Errorf(inventoryapi.InvalidDuration, "ttl_seconds", "ttl_seconds lies between 1 and %d", inventoryapi.MaxTTLSeconds)
+		return inventoryapi.Errorf(inventoryapi.InvalidDuration, "ttl_seconds", "ttl_seconds lies between 0, which means the default, and %d", inventoryapi.MaxTTLSeconds)
 	}
 	if in.Strategy != "" && !in.Strategy.Valid() {
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "strategy", "strategy is priority, most_stock or fewest_locations")

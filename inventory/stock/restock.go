@@ -178,7 +178,7 @@ func (r Receive) Check() error {
 	case r.ProductID == uuid.Nil:
 		return required("product_id")
 	case r.Quantity < 0 || r.Quantity > MaxStock:
-		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 0 and %d", int64(MaxStock))
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 1 and %d", int64(MaxStock))
 	}
 	return checkLocation("location", r.Location)
 }

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api"
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/httpx"
+	"holdfast/internal/httpx/httpxtest"
+	"holdfast/internal/problem"
+	"holdfast/internal/telemetry"
+	"holdfast/workflows/orderflow"
+)
+
+// TestBodiesHaveOneMeaning sends a valid body of every operation, spoiled in every way at every member. Each is refused
+// with its place, before any handler sees it: these have no store and would panic.
+func TestBodiesHaveOneMeaning(t *testing.T) {
+	t.Parallel()
+	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+	require.NoError(t, Register(router, &handlers{log: slog.New(slog.DiscardHandler)}, auth.NewVerifier(testAuth)))
+	token, err := auth.Sign(testAuth, "olga", auth.Operator, time.Minute)
+	require.NoError(t, err)
+	send := func(o httpxtest.Operation, body string) (*httptest.ResponseRecorder, problem.Problem) {
+		req := httptest.NewRequest(o.Method, o.Path, strings.NewReader(body))
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("If-Match", "*")
+		rec := httptest.NewRecorder()
+		router.ServeHTTP(rec, req)
+		var p problem.Problem
+		require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &p), rec.Body)
+		return rec, p
+	}
+	for _, o := range httpxtest.Operations(t, api.Spec) {
+		if o.Path != "/api/inventory/reserve" { // which takes one of two forms
+			rec, _ := send(o, httpxtest.Write(t, o.Body))
+			require.Equal(t, http.StatusInternalServerError, rec.Code, "%s %s reaches its handler: %s", o.Method, o.Path, rec.Body)
+		}
+		for _, bad := range httpxtest.Spoil(t, o.Body) {
+			rec, p := send(o, bad.Body)
+			name := o.Method + " " + o.Path + " " + bad.Name + ": " + rec.Body.String()
+			require.Equal(t, http.StatusBadRequest, rec.Code, name)
+			require.Equal(t, problem.InvalidInput, p.Code, name)
+			if bad.Inside {
+				require.True(t, strings.HasPrefix(p.Field, bad.Field), name)
+			} else {
+				require.Equal(t, bad.Field, p.Field, name)
+			}
+		}
+	}
+}
+
+// TestRulesAreInWords: a client is never shown a regular expression, so every pattern has its words.
+func TestRulesAreInWords(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	require.NoError(t, err)
+	patterns := 0
+	for name, schema := range doc.Components.Schemas {
+		for property, s := range schema.Value.Properties {
+			if s.Value.Pattern != "" {
+				patterns++
+				require.NotEmpty(t, s.Value.Extensions["x-rule"], "%s.%s", name, property)
+			}
+		}
+	}
+	require.Positive(t, patterns)
+}
+
+// TestThePlatformsActorsAreReserved holds the subjects that are refused to the actors that the workflows record.
+func TestThePlatformsActorsAreReserved(t *testing.T) {
+	t.Parallel()
+	for _, actor := range []string{orderflow.ActorSystem, orderflow.ActorTemporal} {
+		_, err := auth.Sign(testAuth, actor, auth.Admin, time.Minute)
+		require.ErrorContains(t, err, "reserved")
+	}
+}
+
+func checkAgainst(f *testing.F, method, route string) func([]byte) error {
+	f.Helper()
+	contract, err := httpx.ReadContract(api.Spec)
+	require.NoError(f, err)
+	if err := contract.CheckBody(method, route, []byte(`{}`)); err != nil {
+		require.ErrorAs(f, err, new(*problem.Problem), "the contract has such an operation")
+	}
+	return func(raw []byte) error { return contract.CheckBody(method, route, raw) }
+}
+
+const fuzzLine = `{"product_id":"90806882-983d-5164-87bd-3b84bc6ad730","quantity":1}`
+
+func FuzzCreateOrder(f *testing.F) {
+	httpxtest.FuzzBody[orderapi.CreateOrder](f, checkAgainst(f, "POST", "/api/orders"),
+		`{"lines":[`+fuzzLine+`]}`,
+		`{"lines":[`+fuzzLine+`],"currency":"EUR","payment_method":"pm_ok","ttl_seconds":900,"ship_to":{"name":"A","country":"DE"},"email":"a@b","metadata":{"a":"b"}}`,
+		`{"lines":[`+fuzzLine+`],"metadata":{"a":"\u0000"},"metadata":{}}`,
+	)
+}
+
+func FuzzPayOrder(f *testing.F) {
+	httpxtest.FuzzBody[orderapi.PayOrder](f, checkAgainst(f, "POST", "/api/orders/:order_id/pay"), `{"payment_method":"pm_ok"}`)
+}
+
+func FuzzCancelOrder(f *testing.F) {
+	httpxtest.FuzzBody[orderapi.CancelOrder](f, checkAgainst(f, "POST", "/api/orders/:order_id/cancel"), `{"reason":"ordered by mistake"}`)
+}
+
+func FuzzExtend(f *testing.F) {
+	httpxtest.FuzzBody[orderapi.Extend](f, checkAgainst(f, "POST", "/api/orders/:order_id/extend"), `{"ttl_seconds":1800}`, `{"ttl_seconds":1e2}`)
+}
+
+func FuzzCreateReservation(f *testing.F) {
+	httpxtest.FuzzBody[orderapi.CreateReservation](f, checkAgainst(f, "POST", "/api/inventory/reserve"),
+		`{"order_id":"7d444840-9dc0-11d1-b245-5ffdce74fad2","product_id":"90806882-983d-5164-87bd-3b84bc6ad730","quantity":2}`,
+		`{"order_id":"7d444840-9dc0-11d1-b245-5ffdce74fad2","lines":[`+fuzzLine+`],"ttl_seconds":60}`,
+	)
+}
+
+func FuzzProductInput(f *testing.F) {
+	httpxtest.FuzzBody[orderapi.ProductInput](f, checkAgainst(f, "POST", "/api/products"),
+		`{"sku":"MUG-NEW","name":"Mug","description":"two\nlines","category":"kitchen","active":false,"prices":[{"amount_minor":1490,"currency":"EUR"}]}`,
+	)
+}

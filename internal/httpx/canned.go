@@ -1,0 +1,94 @@
+package httpx
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"holdfast/internal/correlation"
+	"holdfast/internal/problem"
+)
+
+// net/http answers by itself what it cannot read as a request, in plain text, and offers no hook. Its answers are
+// known by their beginning: a handler's always has a Date. A new Go that writes them otherwise makes
+// TestRequestsThatAreNoHTTP fail, and until then clients get its own text.
+const (
+	cannedHead   = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+	expectFailed = "HTTP/1.1 417 " // through the usual writer, without a body; no handler of ours answers 417
+)
+
+var canned = map[int]struct {
+	code   problem.Code
+	detail string
+}{
+	http.StatusBadRequest:                  {problem.RequestMalformed, "the request is not valid HTTP/1.1; look at its first line, its Host and its other headers"},
+	http.StatusExpectationFailed:           {problem.ExpectationFail, "the only expectation that is understood is 100-continue"},
+	http.StatusRequestHeaderFieldsTooLarge: {problem.HeadersTooLarge, "the headers may have at most 64 KiB; send shorter ones"},
+	http.StatusNotImplemented:              {problem.NotImplemented, "the only Transfer-Encoding that is understood is chunked"},
+	http.StatusHTTPVersionNotSupported:     {problem.VersionUnknown, "send the request as HTTP/1.1"},
+}
+
+// problemListener makes problem documents of the answers that net/http writes by itself.
+type problemListener struct {
+	net.Listener
+	log *slog.Logger
+}
+
+func (l problemListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		return &problemConn{tcp, l.log}, err
+	}
+	return c, err
+}
+
+// problemConn embeds the type and not the interface, so that answers still go out by sendfile.
+type problemConn struct {
+	*net.TCPConn
+	log *slog.Logger
+}
+
+// Write passes on all but those answers. It costs an ordinary answer one comparison of its beginning.
+func (c *problemConn) Write(p []byte) (int, error) {
+	status, ours := cannedStatus(p)
+	if !ours {
+		return c.TCPConn.Write(p)
+	}
+	id := uuid.NewString()
+	told := canned[status]
+	answer := problem.Common.New(told.code, "%s", told.detail)
+	answer.CorrelationID = id
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return c.TCPConn.Write(p)
+	}
+	c.log.Info("a request could not be read as HTTP", "status", status, "remote", c.RemoteAddr().String(), "correlation_id", id)
+	head := fmt.Sprintf("HTTP/1.1 %d %s\r\n%s: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
+		status, http.StatusText(status), correlation.Header, id, problem.ContentType, len(body))
+	if _, err := c.TCPConn.Write(append([]byte(head), body...)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func cannedStatus(p []byte) (int, bool) {
+	const before = len("HTTP/1.1 ")
+	if len(p) < before+3 || p[before] < '4' { // most answers
+		return 0, false
+	}
+	line := bytes.IndexByte(p, '\r')
+	if line < 0 || !bytes.HasPrefix(p, []byte(expectFailed)) && !bytes.HasPrefix(p[line:], []byte(cannedHead)) {
+		return 0, false
+	}
+	status, err := strconv.Atoi(string(p[before : before+3]))
+	if err != nil || canned[status].code == "" || !bytes.HasPrefix(p, []byte("HTTP/1.")) {
+		return 0, false
+	}
+	return status, true
+}

@@ -1,0 +1,305 @@
+package httpx
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"holdfast/internal/exactid"
+	"holdfast/internal/problem"
+)
+
+// Contract holds requests to an OpenAPI document. Routes that the document does not have pass.
+type Contract struct {
+	operations map[string]*operation // by method and route, as in "GET /api/orders/:order_id"
+}
+
+type operation struct {
+	parameters []parameter
+	query      []string // the names of those in the query
+	body       *requestBody
+}
+
+type requestBody struct {
+	mediaType string // the one that the operation takes
+	required  bool
+	schema    *openapi3.Schema
+}
+
+type parameter struct {
+	name, in string
+	required bool
+	schema   *openapi3.Schema
+}
+
+var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
+
+// ReadContract reads an OpenAPI document.
+func ReadContract(spec []byte) (*Contract, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(spec)
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	out := &Contract{operations: map[string]*operation{}}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			o := &operation{}
+			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+				o.parameters = append(o.parameters, parameter{p.Value.Name, p.Value.In, p.Value.Required, p.Value.Schema.Value})
+				if p.Value.In == openapi3.ParameterInQuery {
+					o.query = append(o.query, p.Value.Name)
+				}
+			}
+			if op.RequestBody != nil {
+				for mediaType, content := range op.RequestBody.Value.Content {
+					o.body = &requestBody{mediaType, op.RequestBody.Value.Required, content.Schema.Value}
+				}
+			}
+			out.operations[method+" "+pathParameter.ReplaceAllString(path, ":$1")] = o
+		}
+	}
+	return out, nil
+}
+
+func (c *Contract) operation(g *gin.Context) *operation {
+	return c.operations[g.Request.Method+" "+g.FullPath()]
+}
+
+// Parameters is a middleware that refuses query parameters which the operation does not have, and parameters that are
+// not written as their type is: an id, an integer and a boolean have one form each.
+func (c *Contract) Parameters(g *gin.Context) {
+	if op := c.operation(g); op != nil {
+		if err := op.read(g, false); err != nil {
+			Fail(g, err)
+			return
+		}
+	}
+	g.Next()
+}
+
+// Validate is a middleware that does what Parameters does, and holds parameters and a JSON body to their schemas
+// beside. Bodies of other types are for the handler, which reads them as they come in.
+func (c *Contract) Validate(g *gin.Context) {
+	if op := c.operation(g); op != nil {
+		err := op.read(g, true)
+		if err == nil && op.body != nil {
+			err = op.body.check(g)
+		}
+		if err != nil {
+			Fail(g, err)
+			return
+		}
+	}
+	g.Next()
+}
+
+func (o *operation) read(g *gin.Context, bounds bool) error {
+	var query url.Values
+	if g.Request.URL.RawQuery != "" {
+		query = g.Request.URL.Query() // oneMeaning has seen that it can be read
+		if err := unknownParameter(query, o.query); err != nil {
+			return err
+		}
+	}
+	for _, p := range o.parameters {
+		text, given := p.given(g, query)
+		if !given {
+			if p.required {
+				return problem.Invalid(p.name, "%s is required", p.name)
+			}
+			continue
+		}
+		value, wanted := parse(text, p.schema)
+		if wanted != "" {
+			return problem.Invalid(p.name, "%s: expected %s", p.name, wanted)
+		}
+		if bounds {
+			if err := check(value, p.schema, p.name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p parameter) given(g *gin.Context, query url.Values) (string, bool) {
+	switch p.in {
+	case openapi3.ParameterInPath:
+		return g.Param(p.name), true
+	case openapi3.ParameterInQuery:
+		return query.Get(p.name), query.Has(p.name)
+	default:
+		values := g.Request.Header[http.CanonicalHeaderKey(p.name)]
+		return strings.Join(values, ","), len(values) > 0
+	}
+}
+
+// integer is the one grammar of integers in a path or a query.
+var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,18})$`)
+
+// parse reads a parameter's text by its schema's type; wanted says what was expected where it is not that.
+func parse(text string, schema *openapi3.Schema) (value any, wanted string) {
+	switch {
+	case schema.Type.Is(openapi3.TypeInteger):
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || !integer.MatchString(text) {
+			return nil, "an integer, written in digits"
+		}
+		return float64(n), ""
+	case schema.Type.Is(openapi3.TypeBoolean):
+		if text != "true" && text != "false" {
+			return nil, "true or false"
+		}
+		return text == "true", ""
+	case schema.Type.Is(openapi3.TypeArray):
+		list := []any{}
+		for element := range strings.SplitSeq(text, ",") {
+			value, wanted := parse(element, schema.Items.Value)
+			if wanted != "" {
+				return nil, wanted + ", and several of them separated by commas"
+			}
+			list = append(list, value)
+		}
+		return list, ""
+	case schema.Format == "uuid":
+		if _, err := exactid.Parse(text); err != nil {
+			return nil, exactid.Rule
+		}
+	}
+	return text, ""
+}
+
+// check holds the request's body to its schema. What it has read is what DecodeJSON hands on.
+func (b *requestBody) check(g *gin.Context) error {
+	if b.mediaType != jsonType {
+		return wantType(g, b.mediaType)
+	}
+	raw, err := readJSON(g, b.required)
+	if err != nil || raw == nil {
+		return err
+	}
+	return b.validate(raw)
+}
+
+// CheckBody holds a JSON body, which ParseJSON has accepted, to the schema of an operation, as Validate does.
+func (c *Contract) CheckBody(method, route string, raw []byte) error {
+	op := c.operations[method+" "+route]
+	if op == nil || op.body == nil {
+		return fmt.Errorf("the contract has no body for %s %s", method, route)
+	}
+	return op.body.validate(raw)
+}
+
+func (b *requestBody) validate(raw []byte) error {
+	var value any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return syntaxProblem(err, false) // ParseJSON has accepted it, so this cannot be
+	}
+	return check(value, b.schema, "")
+}
+
+// check tells the first thing in which a value is not what its schema says. field is the parameter's name, and empty
+// for a body; a parameter is a plain value or a list of them.
+func check(value any, schema *openapi3.Schema, field string) error {
+	err := schema.VisitJSON(value, openapi3.EnableFormatValidation())
+	var wrong *openapi3.SchemaError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &wrong):
+		return problem.Invalid(field, "the value is not what the contract says; see /docs")
+	}
+	pointer := wrong.JSONPointer()
+	if m := unsupported.FindStringSubmatch(wrong.Reason); m != nil && wrong.SchemaField == "properties" {
+		pointer = append(pointer, m[1]) // the pointer names the object that has it
+	}
+	return problem.Invalid(field+fieldPath(pointer), "%s", rule(wrong, pointer))
+}
+
+// unsupported finds the name of a property that the schema does not have; the library says it nowhere else.
+var unsupported = regexp.MustCompile(`^property "(.*)" is unsupported$`)
+
+// rule says in our words what a schema asks for, the whole range where it has two bounds, so that both sides of it
+// are answered alike. The words for a pattern are the schema's own, its x-rule.
+func rule(wrong *openapi3.SchemaError, pointer []string) string {
+	s := wrong.Schema
+	switch wrong.SchemaField {
+	case "required":
+		return pointer[len(pointer)-1] + " is required"
+	case "properties":
+		return fmt.Sprintf("there is no field %q here", echo(pointer[len(pointer)-1]))
+	case "type", "nullable":
+		return "expected " + typeWords(s)
+	case "minimum", "maximum":
+		return "it lies " + span(s.Min, s.Max)
+	case "minLength", "maxLength":
+		return "its length in characters lies " + spanOf(s.MinLength, s.MaxLength)
+	case "minItems", "maxItems":
+		return "the number of elements lies " + spanOf(s.MinItems, s.MaxItems)
+	case "minProperties", "maxProperties":
+		return "the number of names lies " + spanOf(s.MinProps, s.MaxProps)
+	case "enum":
+		values := make([]string, len(s.Enum))
+		for i, v := range s.Enum {
+			values[i] = fmt.Sprint(v)
+		}
+		return "expected one of: " + strings.Join(values, ", ")
+	case "format":
+		if s.Format == "date-time" {
+			return "expected a time as in 2026-01-31T12:00:00Z (RFC 3339)"
+		}
+		return "expected " + exactid.Rule
+	case "pattern":
+		if words, ok := s.Extensions["x-rule"].(string); ok {
+			return "expected " + words
+		}
+	}
+	return "the value is not what the contract says; see /docs"
+}
+
+func typeWords(s *openapi3.Schema) string {
+	switch {
+	case s.Type.Is(openapi3.TypeInteger):
+		return wantInteger
+	case s.Type.Is(openapi3.TypeNumber):
+		return "a number"
+	case s.Type.Is(openapi3.TypeBoolean):
+		return "true or false"
+	case s.Type.Is(openapi3.TypeArray):
+		return "an array"
+	case s.Type.Is(openapi3.TypeObject):
+		return "an object"
+	case s.Format == "uuid":
+		return exactid.Rule
+	}
+	return "a string"
+}
+
+func span(low, high *float64) string {
+	write := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+	switch {
+	case low == nil:
+		return "at " + write(*high) + " or below"
+	case high == nil:
+		return "at " + write(*low) + " or above"
+	}
+	return "between " + write(*low) + " and " + write(*high)
+}
+
+func spanOf(low uint64, high *uint64) string {
+	from := float64(low)
+	if high == nil {
+		return span(&from, nil)
+	}
+	to := float64(*high)
+	return span(&from, &to)
+}

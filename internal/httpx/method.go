@@ -1,0 +1,76 @@
+package httpx
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+
+	"holdfast/internal/problem"
+)
+
+// Router is gin's engine with what it leaves out: HEAD where there is GET, OPTIONS, and an Allow that is right.
+type Router struct {
+	*gin.Engine
+	once  sync.Once
+	fixed map[string][]string // by path, of the routes without parameters: their methods
+}
+
+type methodKey struct{}
+
+// methodOf returns the method that the client sent.
+func methodOf(r *http.Request) string {
+	if _, head := r.Context().Value(methodKey{}).(bool); head {
+		return http.MethodHead
+	}
+	return r.Method
+}
+
+// ServeHTTP answers HEAD as GET (RFC 9110, 9.3.2): every layer sees GET, and net/http, which knows what the client
+// sent, leaves the body out.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodHead {
+		req = req.WithContext(context.WithValue(req.Context(), methodKey{}, true)) // a copy; net/http keeps its own
+		req.Method = http.MethodGet
+	}
+	r.Engine.ServeHTTP(w, req)
+}
+
+// ownMethods keeps a fixed path from being taken for a parameter: without a GET of its own, /api/products/import would
+// be read as the product "import". The methods of such a path are its own alone.
+func (r *Router) ownMethods(c *gin.Context) {
+	r.once.Do(func() {
+		r.fixed = map[string][]string{}
+		for _, route := range r.Routes() {
+			if !strings.ContainsAny(route.Path, ":*") {
+				r.fixed[route.Path] = append(r.fixed[route.Path], route.Method)
+			}
+		}
+	})
+	if methods := r.fixed[c.Request.URL.Path]; methods != nil && !slices.Contains(methods, c.Request.Method) {
+		otherMethod(c, methods)
+		return
+	}
+	c.Next()
+}
+
+// otherMethod answers a request whose path has other methods only.
+func otherMethod(c *gin.Context, methods []string) {
+	allowed := append(slices.Clone(methods), http.MethodOptions)
+	if slices.Contains(methods, http.MethodGet) {
+		allowed = append(allowed, http.MethodHead)
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(slices.Compact(allowed), ", ")
+	c.Header("Allow", allow)
+	if c.Request.Method == http.MethodOptions {
+		c.Abort()
+		c.Status(http.StatusNoContent)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	Fail(c, problem.Common.New(problem.MethodNotAllowed, "%s is not allowed on %s; allowed: %s", methodOf(c.Request), c.Request.URL.Path, allow))
+}

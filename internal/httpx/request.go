@@ -1,0 +1,93 @@
+package httpx
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"holdfast/internal/problem"
+	"holdfast/internal/text"
+)
+
+// onceHeaders decide what a request does or whose it is. RFC 9110 makes a list of a field that is given twice, or
+// leaves open which counts: two proxies, or a proxy and a service, could each believe another one.
+var onceHeaders = []string{"Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Actor", "X-Api-Key"}
+
+// oneMeaning refuses a request that two readers could read in two ways: a query string of which a part cannot be read,
+// a parameter or a header given twice. It stands before every route, so that the gateway refuses what it would
+// otherwise forward without the part that it cannot read.
+func oneMeaning(c *gin.Context) {
+	if err := readOnce(c.Request.Header); err != nil {
+		Fail(c, err)
+		return
+	}
+	if c.Request.URL.RawQuery != "" {
+		if err := readableQuery(c.Request.URL.RawQuery); err != nil {
+			Fail(c, err)
+			return
+		}
+	}
+	c.Next()
+}
+
+// readOnce leaves one value where a header has the same value several times.
+func readOnce(header map[string][]string) error {
+	for _, name := range onceHeaders {
+		values := header[name]
+		if len(values) < 2 {
+			continue
+		}
+		if len(slices.Compact(slices.Clone(values))) > 1 {
+			return problem.Invalid(name, "the header %s is given %d times with different values; give it once", name, len(values))
+		}
+		header[name] = values[:1]
+	}
+	return nil
+}
+
+// readableQuery checks each pair by itself: url.ParseQuery tells only the first fault, and not where it is. A list is
+// one parameter with commas in every contract of ours, so none may be given twice.
+func readableQuery(raw string) error {
+	seen := map[string]bool{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, nameErr := url.QueryUnescape(rawName)
+		value, valueErr := url.QueryUnescape(rawValue)
+		_, unfitName := text.Unfit(name)
+		_, unfitValue := text.Unfit(value)
+		switch {
+		case strings.Contains(pair, ";"):
+			return problem.Invalid(echo(rawName), "the query string cannot be read: parameters are separated by &, and a ; in a value is written %%3B")
+		case nameErr != nil || valueErr != nil:
+			return problem.Invalid(echo(rawName), "the query string cannot be read: a %% must be followed by two hexadecimal digits")
+		case !utf8.ValidString(name) || !utf8.ValidString(value), unfitName, unfitValue:
+			return problem.Invalid(echo(name), "parameters are UTF-8 without control or direction characters")
+		case seen[name]:
+			return problem.Invalid(echo(name), "the parameter %q is given twice; give it once, several values of a list separated by commas", echo(name))
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// unknownParameter refuses the first parameter that an operation does not have: a filter that is left out answers
+// more than was asked for, and a mistyped dry_run acts.
+func unknownParameter(given url.Values, known []string) error {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		switch {
+		case slices.Contains(known, name):
+		case len(known) == 0:
+			return problem.Invalid(echo(name), "there is no parameter %q; this takes none", echo(name))
+		default:
+			return problem.Invalid(echo(name), "there is no parameter %q; there are: %s", echo(name), strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
