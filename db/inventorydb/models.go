@@ -165,3 +165,10 @@ type StockLedger struct {
 	Reason        string
 	CreatedAt     time.Time
 }
+
+type StockOperation struct {
+	OperationID uuid.UUID
+	RequestHash []byte
+	Answer      []byte
+	CreatedAt   time.Time
+}

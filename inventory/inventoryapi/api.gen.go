@@ -25,6 +25,7 @@ const (
 	OutcomeAdjusted  ImportOutcome = "adjusted"
 	OutcomeCreated   ImportOutcome = "created"
 	OutcomeFailed    ImportOutcome = "failed"
+	OutcomeReplayed  ImportOutcome = "replayed"
 	OutcomeUnchanged ImportOutcome = "unchanged"
 )
 
@@ -36,6 +37,8 @@ func (e ImportOutcome) Valid() bool {
 	case OutcomeCreated:
 		return true
 	case OutcomeFailed:
+		return true
+	case OutcomeReplayed:
 		return true
 	case OutcomeUnchanged:
 		return true
@@ -112,7 +115,7 @@ type AdjustRequest struct {
 	// Actor Who acts, where no X-Actor says it.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// Delta By how much; not 0.
+	// Delta By how much.
 	Delta *int64 `json:"delta,omitempty"`
 
 	// ExpectedVersion The product's version that this was decided on.
@@ -221,7 +224,7 @@ type HoldList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// ImportOutcome defines model for ImportOutcome.
+// ImportOutcome `replayed`: an earlier run under the same key had done it.
 type ImportOutcome string
 
 // ImportReport defines model for ImportReport.
@@ -239,14 +242,13 @@ type ImportRow struct {
 	Detail string `json:"detail,omitempty,omitzero"`
 
 	// Location As the file has it, cut after 64 bytes.
-	Location string        `json:"location"`
-	Outcome  ImportOutcome `json:"outcome"`
+	Location string `json:"location"`
+
+	// Outcome `replayed`: an earlier run under the same key had done it.
+	Outcome ImportOutcome `json:"outcome"`
 
 	// ProductID As the file has it, cut after 64 bytes.
 	ProductID string `json:"product_id"`
-
-	// Replayed An earlier run of this import had done it; unchanged this time.
-	Replayed bool `json:"replayed,omitempty,omitzero"`
 
 	// Row The line of the file at which the row begins; the header is 1.
 	Row int `json:"row"`
@@ -254,10 +256,15 @@ type ImportRow struct {
 
 // ImportTotals defines model for ImportTotals.
 type ImportTotals struct {
-	Adjusted  int `json:"adjusted"`
-	Created   int `json:"created"`
-	Failed    int `json:"failed"`
-	Rows      int `json:"rows"`
+	Adjusted int `json:"adjusted"`
+	Created  int `json:"created"`
+	Failed   int `json:"failed"`
+
+	// Replayed Done by an earlier run under the same key.
+	Replayed int `json:"replayed"`
+	Rows     int `json:"rows"`
+
+	// Unchanged The count was right already.
 	Unchanged int `json:"unchanged"`
 }
 
@@ -271,10 +278,13 @@ type Item struct {
 	LowStockThreshold int64              `json:"low_stock_threshold"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	Quantity          int64              `json:"quantity"`
-	Reserved          int64              `json:"reserved"`
 
-	// Version The product's.
-	Version int64 `json:"version"`
+	// Replayed This operation had been done before; the item is as it was then.
+	Replayed bool  `json:"replayed,omitempty,omitzero"`
+	Reserved int64 `json:"reserved"`
+
+	// Version The product's; absent from a repeated answer.
+	Version int64 `json:"version,omitempty,omitzero"`
 }
 
 // Ledger defines model for Ledger.
@@ -318,6 +328,9 @@ type Location struct {
 
 	// Priority Lower is picked first.
 	Priority int `json:"priority"`
+
+	// Replayed This operation had been done before; the location is as it was then.
+	Replayed bool `json:"replayed,omitempty,omitzero"`
 }
 
 // LocationList defines model for LocationList.
@@ -630,7 +643,12 @@ type ThresholdResult struct {
 	Locations         []string           `json:"locations"`
 	LowStockThreshold int64              `json:"low_stock_threshold"`
 	ProductID         openapi_types.UUID `json:"product_id"`
-	Version           int64              `json:"version"`
+
+	// Replayed This operation had been done before.
+	Replayed bool `json:"replayed,omitempty,omitzero"`
+
+	// Version The product's version after this change; absent from a repeated answer, because the product may have changed since.
+	Version int64 `json:"version,omitempty,omitzero"`
 }
 
 // TransferRequest defines model for TransferRequest.
@@ -679,6 +697,9 @@ type Cursor = string
 // IfMatchHeader defines model for IfMatchHeader.
 type IfMatchHeader = string
 
+// KeyHeader defines model for KeyHeader.
+type KeyHeader = string
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -715,14 +736,25 @@ type ImportStockParams struct {
 	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
 
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
-	XActor         ActorHeader `json:"X-Actor,omitempty,omitzero"`
-	IdempotencyKey string      `json:"Idempotency-Key,omitempty,omitzero"`
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PutLocationParams defines parameters for PutLocation.
 type PutLocationParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ListLowStockParams defines parameters for ListLowStock.
@@ -754,6 +786,12 @@ type AdjustStockParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -784,6 +822,12 @@ type DeleteItemParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -792,6 +836,12 @@ type DeleteItemParams struct {
 type CreateItemParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
@@ -802,6 +852,12 @@ type ReceiveStockParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -811,6 +867,12 @@ type SetThresholdParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -819,6 +881,12 @@ type SetThresholdParams struct {
 type TransferStockParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
@@ -966,9 +1034,11 @@ type ClientInterface interface {
 	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 	// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 	// is a refusal, and nothing is changed. Rows that are missing are not touched.
-	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-	// content, and of the same import only rows that failed are tried again. To apply the same counts
-	// another day, send another key. Another file under a known key is refused.
+	// A count is compared with what is there now: the same file sets the same counts again, however often and after
+	// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+	// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+	// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+	// Counts are plain digits, as in 12.
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
@@ -1313,9 +1383,11 @@ func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, b
 // and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 // row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 // is a refusal, and nothing is changed. Rows that are missing are not touched.
-// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-// content, and of the same import only rows that failed are tried again. To apply the same counts
-// another day, send another key. Another file under a known key is refused.
+// A count is compared with what is there now: the same file sets the same counts again, however often and after
+// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+// Counts are plain digits, as in 12.
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
@@ -2207,6 +2279,15 @@ func NewPutLocationRequestWithBody(server string, code CodeOfLocation, params *P
 
 		req.Header.Set("X-Actor", headerParam0)
 
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam1)
+
 	}
 
 	return req, nil
@@ -2743,12 +2824,21 @@ func NewAdjustStockRequestWithBody(server string, productID ProductID, params *A
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -2965,12 +3055,21 @@ func NewDeleteItemRequestWithBody(server string, productID ProductID, location L
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3041,12 +3140,21 @@ func NewCreateItemRequestWithBody(server string, productID ProductID, location L
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3110,12 +3218,21 @@ func NewReceiveStockRequestWithBody(server string, productID ProductID, params *
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3179,12 +3296,21 @@ func NewSetThresholdRequestWithBody(server string, productID ProductID, params *
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3248,12 +3374,21 @@ func NewTransferStockRequestWithBody(server string, productID ProductID, params 
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3335,9 +3470,11 @@ type ClientWithResponsesInterface interface {
 	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 	// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 	// is a refusal, and nothing is changed. Rows that are missing are not touched.
-	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-	// content, and of the same import only rows that failed are tried again. To apply the same counts
-	// another day, send another key. Another file under a known key is refused.
+	// A count is compared with what is there now: the same file sets the same counts again, however often and after
+	// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+	// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+	// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+	// Counts are plain digits, as in 12.
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4862,9 +4999,11 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, reservati
 // and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 // row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 // is a refusal, and nothing is changed. Rows that are missing are not touched.
-// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-// content, and of the same import only rows that failed are tried again. To apply the same counts
-// another day, send another key. Another file under a known key is refused.
+// A count is compared with what is there now: the same file sets the same counts again, however often and after
+// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+// Counts are plain digits, as in 12.
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).

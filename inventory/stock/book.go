@@ -121,7 +121,7 @@ type Event struct {
 }
 
 // Request is one operation: Reserve, Confirm, Release, Expire, Extend, Return, Receive, Adjust, Count,
-// Transfer, SetThreshold, CreateItem or DeleteItem.
+// Transfer, SetThreshold, CreateItem or DeleteItem, or one of these under a name.
 type Request interface {
 	// Kind names the operation in metrics and logs.
 	Kind() string
@@ -138,6 +138,7 @@ type Reads struct {
 	Owners       []Owner     // reservations that hold one of these keys under whatever id
 	Reserves     []uuid.UUID // reservations that should not exist; those that do with lines and first answer
 	Operations   []uuid.UUID // ledger entries of these
+	Named        []uuid.UUID // what is remembered of these names
 	Ensure       []Place     // items to create, empty, where missing
 }
 
@@ -145,7 +146,7 @@ type Reads struct {
 // common key have nothing to do with each other. What products a reservation's lines name is not known before it
 // is read, so whatever concerns reservations that exist has a key in common.
 func (r *Reads) Keys() []uuid.UUID {
-	keys := slices.Concat(r.Products, r.Reservations, r.Reserves, r.Operations)
+	keys := slices.Concat(r.Products, r.Reservations, r.Reserves, r.Operations, r.Named)
 	if len(r.Reservations) > 0 {
 		keys = append(keys, uuid.Max)
 	}
@@ -171,6 +172,8 @@ type Book struct {
 	events       []Event
 	itemChanges  map[itemChangeKey]*itemChange
 	archived     map[uuid.UUID]Archived
+	operations   map[uuid.UUID]Operation
+	remembered   []Operation // of operations: by this batch
 }
 
 // NewBook takes over what was read. The time must be the database's, read after every lock was held:

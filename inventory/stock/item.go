@@ -119,7 +119,8 @@ func (c CreateItem) decide(b *Book) (any, error) {
 
 // DeleteItem ends the stock-keeping of a product at a location: what is left is written off, and the
 // item vanishes until stock arrives there again. It is refused while anything is reserved. It acts once
-// per operation id, also where there was nothing to write off; deleting what is deleted is a success.
+// per operation id; where there is nothing to write off, Named makes its repeat find that. Deleting what is deleted is
+// a success and changes nothing.
 type DeleteItem struct {
 	OperationID   uuid.UUID
 	Place         Place
@@ -162,19 +163,20 @@ func (d DeleteItem) decide(b *Book) (any, error) {
 		_, err := b.find(d.Place, "location")
 		return nil, err
 	case it.Deleted:
-		return b.stockChange(b.record(it, d.entry(0)), false), nil
+		return b.stockChange(unchanged(it, d.entry(0)), false), nil
 	}
 	if err := d.Expect.check(b, it.ProductID); err != nil {
 		return nil, err
 	}
 	if it.Reserved > 0 {
-		return nil, tooFew(it, it.Quantity)
+		return nil, tooFew(it, it.Quantity, "%d of product %s at %s are reserved; the item can be deleted once they are confirmed or released", it.Reserved, it.ProductID, it.Location)
 	}
-	e := b.record(it, d.entry(-it.Quantity))
-	if e.QuantityDelta != 0 {
+	e := unchanged(it, d.entry(0))
+	if it.Quantity != 0 {
+		e = b.record(it, d.entry(-it.Quantity))
 		b.noteItem(inventoryapi.EventAdjusted, e, d.CorrelationID)
 	}
-	it.Deleted = true
+	it.Deleted, it.changed = true, true
 	return b.stockChange(e, false), nil
 }
 

@@ -139,7 +139,7 @@ func (r Return) answer(b *Book, held *Reservation) (any, error) {
 }
 
 func operationUsed(op uuid.UUID) error {
-	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation %s was something else", op)
+	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation_id %s was already used for a different request; send a new operation_id", op)
 }
 
 // Receive adds stock that arrived at a location, and creates the item where it is missing. A

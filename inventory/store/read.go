@@ -20,6 +20,7 @@ type view struct {
 	reservations []stock.Reservation
 	entries      []stock.Entry
 	archived     []stock.Archived
+	operations   []stock.Operation
 	now          time.Time
 }
 
@@ -48,6 +49,9 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if len(reads.Operations) > 0 {
 		t.send(s.entriesOf(ctx, v, reads.Operations))
 	}
+	if len(reads.Named) > 0 {
+		t.send(s.operations(ctx, v, reads.Named))
+	}
 	t.send(s.clock(ctx, v, products))
 	if err := t.sync(); err != nil {
 		return nil, err
@@ -71,6 +75,7 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	v.attach(lines)
 	book := stock.NewBook(v.now.UTC(), v.items, v.reservations, v.entries)
 	book.NoteArchived(v.archived)
+	book.NoteOperations(v.operations)
 	return book, nil
 }
 
@@ -220,6 +225,19 @@ func (s *Store) entriesOf(ctx context.Context, v *view, operations []uuid.UUID) 
 		}
 		for _, e := range found {
 			v.entries = append(v.entries, entryOf(e))
+		}
+		return nil
+	}}
+}
+
+func (s *Store) operations(ctx context.Context, v *view, names []uuid.UUID) step {
+	return step{"read named operations", func(db inventorydb.DBTX) error {
+		found, err := s.q.Operations(ctx, db, names)
+		if err != nil {
+			return err
+		}
+		for _, o := range found {
+			v.operations = append(v.operations, stock.Operation{ID: o.OperationID, Hash: o.RequestHash, Answer: o.Answer})
 		}
 		return nil
 	}}

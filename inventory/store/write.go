@@ -30,6 +30,7 @@ func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) erro
 		t.flush(false)
 	}
 	s.writeEntries(ctx, t, c)
+	s.writeOperations(ctx, t, c.Named)
 	t.flush(!large)
 	if err := s.writeEvents(ctx, t, c); err != nil {
 		return err
@@ -166,6 +167,19 @@ func (s *Store) writeEntries(ctx context.Context, t *transaction, c stock.Change
 		arg.Reasons = append(arg.Reasons, e.Reason)
 	}
 	t.send(expect("insert entries", len(c.Entries), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertEntries(ctx, db, arg) }))
+}
+
+func (s *Store) writeOperations(ctx context.Context, t *transaction, named []stock.Operation) {
+	if len(named) == 0 {
+		return
+	}
+	var arg inventorydb.InsertOperationsParams
+	for _, o := range named {
+		arg.OperationIds = append(arg.OperationIds, o.ID)
+		arg.RequestHashes = append(arg.RequestHashes, o.Hash)
+		arg.Answers = append(arg.Answers, string(o.Answer))
+	}
+	t.send(expect("remember named operations", len(named), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertOperations(ctx, db, arg) }))
 }
 
 func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes) error {
