@@ -199,6 +199,11 @@ func (s *Service) DeleteItem(ctx context.Context, productID uuid.UUID, location 
 	return out, err
 }
 
+// SetSellable implements inventoryapi.Administration.
+func (s *Service) SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error) {
+	return one[inventoryapi.Sellable](ctx, s, "set_sellable")(stock.NewSetSellable(productID, in))
+}
+
 // Locations implements inventoryapi.Administration.
 func (s *Service) Locations(ctx context.Context) ([]inventoryapi.Location, error) {
 	found, err := s.store.Locations(ctx)

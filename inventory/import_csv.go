@@ -43,7 +43,7 @@ type importRow struct {
 // parseImport reads a file. Its error concerns the file as a whole; a row's own is kept with the row.
 func parseImport(content []byte) ([]importRow, error) {
 	packed := bytes.HasPrefix(content, []byte("\x1f\x8b")) || bytes.HasPrefix(content, []byte("PK\x03\x04")) // said below
-	if !packed && !utf8.Valid(content) { // counts are not taken from a file that was saved wrongly, not even from its good rows
+	if !packed && !utf8.Valid(content) {                                                                     // counts are not taken from a file that was saved wrongly, not even from its good rows
 		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file is not UTF-8; save it as such")
 	}
 	var rows []importRow

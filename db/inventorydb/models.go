@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type ArchiveHorizon struct {
@@ -112,6 +113,13 @@ type ProcessedEvent struct {
 	Consumer    string
 	EventID     uuid.UUID
 	ProcessedAt time.Time
+}
+
+type Product struct {
+	ProductID         uuid.UUID
+	LowStockThreshold pgtype.Int8
+	Sellable          bool
+	CatalogueVersion  int64
 }
 
 type Reservation struct {

@@ -62,6 +62,8 @@ func kind(t reflect.Type) string {
 		return "a UUID"
 	case t.Name() == "Time":
 		return "a time as in 2026-01-31T12:00:00Z (RFC 3339)"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
 	case t.Kind() == reflect.String:
 		return "a string"
 	case t.Kind() == reflect.Slice:

@@ -58,6 +58,8 @@ type Administration interface {
 	// DeleteItem writes off what is left of an item and ends its stock-keeping; while any of it is
 	// reserved it is InsufficientStock. Stock that is received there again brings the item back.
 	DeleteItem(ctx context.Context, productID uuid.UUID, location string, in DeleteItemRequest, o WriteOptions) (StockChange, error)
+	// SetSellable says whether the catalogue sells a product; an older version of the catalogue's changes nothing.
+	SetSellable(ctx context.Context, productID uuid.UUID, in SellableRequest) (Sellable, error)
 	// Locations returns all locations, by priority.
 	Locations(ctx context.Context) ([]Location, error)
 	// PutLocation creates a location or changes its name and priority.

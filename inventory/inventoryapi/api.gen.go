@@ -132,13 +132,18 @@ type AdjustRequest struct {
 
 // Availability defines model for Availability.
 type Availability struct {
-	AvailableQuantity int64              `json:"available_quantity"`
+	AvailableQuantity int64 `json:"available_quantity"`
+
+	// IsAvailable The catalogue sells it and there is as much as is wanted.
 	IsAvailable       bool               `json:"is_available"`
 	Locations         []LocationStock    `json:"locations"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	RequestedQuantity int64              `json:"requested_quantity"`
 	ReservedQuantity  int64              `json:"reserved_quantity"`
-	TotalStock        int64              `json:"total_stock"`
+
+	// Sellable Whether the catalogue sells it, as far as inventory was told.
+	Sellable   bool  `json:"sellable"`
+	TotalStock int64 `json:"total_stock"`
 
 	// Version Grows with every change of the product's stock at any location.
 	Version int64 `json:"version"`
@@ -541,6 +546,21 @@ type ReturnResult struct {
 	Status           Status             `json:"status"`
 }
 
+// Sellable defines model for Sellable.
+type Sellable struct {
+	// CatalogueVersion Of the newest message.
+	CatalogueVersion int64              `json:"catalogue_version"`
+	ProductID        openapi_types.UUID `json:"product_id"`
+	Sellable         bool               `json:"sellable"`
+}
+
+// SellableRequest defines model for SellableRequest.
+type SellableRequest struct {
+	// CatalogueVersion Of the product in the catalogue, as it says this.
+	CatalogueVersion int64 `json:"catalogue_version"`
+	Sellable         *bool `json:"sellable"`
+}
+
 // ShortLine A product that falls short; its lines are summed.
 type ShortLine struct {
 	Available int64              `json:"available"`
@@ -925,6 +945,9 @@ type CreateItemJSONRequestBody = CreateItemRequest
 // ReceiveStockJSONRequestBody defines body for ReceiveStock for application/json ContentType.
 type ReceiveStockJSONRequestBody = ReceiveRequest
 
+// SetSellableJSONRequestBody defines body for SetSellable for application/json ContentType.
+type SetSellableJSONRequestBody = SellableRequest
+
 // SetThresholdJSONRequestBody defines body for SetThreshold for application/json ContentType.
 type SetThresholdJSONRequestBody = ThresholdRequest
 
@@ -1073,7 +1096,7 @@ type ClientInterface interface {
 
 	// ListLowStock Items whose available stock has come down to their threshold, by location.
 	//
-	// Through the gateway: operators and admins.
+	// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 	ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1285,8 +1308,31 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStock(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SetSellableWithBody Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellableWithBody(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetSellable Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellable(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -1297,6 +1343,7 @@ type ClientInterface interface {
 
 	// SetThreshold Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -1462,7 +1509,7 @@ func (c *restClient) PutLocation(ctx context.Context, code CodeOfLocation, param
 
 // ListLowStock Items whose available stock has come down to their threshold, by location.
 //
-// Through the gateway: operators and admins.
+// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1924,8 +1971,51 @@ func (c *restClient) ReceiveStock(ctx context.Context, productID ProductID, para
 	return c.Client.Do(req)
 }
 
+// SetSellableWithBody Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *restClient) SetSellableWithBody(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSellableRequestWithBody(c.Server, productID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetSellable Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *restClient) SetSellable(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSellableRequest(c.Server, productID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -1946,6 +2036,7 @@ func (c *restClient) SetThresholdWithBody(ctx context.Context, productID Product
 
 // SetThreshold Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -3239,6 +3330,53 @@ func NewReceiveStockRequestWithBody(server string, productID ProductID, params *
 	return req, nil
 }
 
+// NewSetSellableRequest calls the generic SetSellable builder with application/json body
+func NewSetSellableRequest(server string, productID ProductID, body SetSellableJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetSellableRequestWithBody(server, productID, "application/json", bodyReader)
+}
+
+// NewSetSellableRequestWithBody constructs an http.Request for the SetSellable method, with any body, and a specified content type
+func NewSetSellableRequestWithBody(server string, productID ProductID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/sellable", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewSetThresholdRequest calls the generic SetThreshold builder with application/json body
 func NewSetThresholdRequest(server string, productID ProductID, params *SetThresholdParams, body SetThresholdJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3511,7 +3649,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
 	//
-	// Through the gateway: operators and admins.
+	// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3737,8 +3875,31 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStockWithResponse(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveStockResponse, error)
 
+	// SetSellableWithBodyWithResponse Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellableWithBodyWithResponse(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSellableResponse, error)
+
+	// SetSellableWithResponse Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellableWithResponse(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSellableResponse, error)
+
 	// SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -3749,6 +3910,7 @@ type ClientWithResponsesInterface interface {
 
 	// SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -4840,6 +5002,54 @@ func (r ReceiveStockResponse) ContentType() string {
 	return ""
 }
 
+type SetSellableResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Sellable
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetSellableResponse) GetJSON200() *Sellable {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetSellableResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetSellableResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetSellableResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetSellableResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetSellableResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SetThresholdResponse200Headers the declared response headers of an HTTP 200 response for SetThreshold
 type SetThresholdResponse200Headers struct {
 	ETag string
@@ -5064,7 +5274,7 @@ func (c *ClientWithResponses) PutLocationWithResponse(ctx context.Context, code 
 
 // ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
 //
-// Through the gateway: operators and admins.
+// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5440,8 +5650,43 @@ func (c *ClientWithResponses) ReceiveStockWithResponse(ctx context.Context, prod
 	return ParseReceiveStockResponse(rsp)
 }
 
+// SetSellableWithBodyWithResponse Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *ClientWithResponses) SetSellableWithBodyWithResponse(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSellableResponse, error) {
+	rsp, err := c.SetSellableWithBody(ctx, productID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSellableResponse(rsp)
+}
+
+// SetSellableWithResponse Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *ClientWithResponses) SetSellableWithResponse(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSellableResponse, error) {
+	rsp, err := c.SetSellable(ctx, productID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSellableResponse(rsp)
+}
+
 // SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -5458,6 +5703,7 @@ func (c *ClientWithResponses) SetThresholdWithBodyWithResponse(ctx context.Conte
 
 // SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -6279,6 +6525,39 @@ func ParseReceiveStockResponse(rsp *http.Response) (*ReceiveStockResponse, error
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetSellableResponse parses an HTTP response from a SetSellableWithResponse call
+func ParseSetSellableResponse(rsp *http.Response) (*SetSellableResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetSellableResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Sellable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -56,6 +56,13 @@ func (c *Client) DeleteItem(ctx context.Context, productID uuid.UUID, location s
 	})
 }
 
+// SetSellable implements Administration.
+func (c *Client) SetSellable(ctx context.Context, productID uuid.UUID, in SellableRequest) (Sellable, error) {
+	return call[Sellable](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
+		return c.rest.SetSellable(ctx, productID, in)
+	})
+}
+
 // Locations implements Administration.
 func (c *Client) Locations(ctx context.Context) ([]Location, error) {
 	list, err := call[LocationList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {

@@ -79,6 +79,14 @@ func (h handlers) DeleteItem(c *gin.Context, productID uuid.UUID, location strin
 	}
 }
 
+func (h handlers) SetSellable(c *gin.Context, productID uuid.UUID) {
+	var in inventoryapi.SellableRequest
+	if decode(c, &in) {
+		out, err := h.api.SetSellable(c.Request.Context(), productID, in)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
 func (h handlers) Locations(c *gin.Context) {
 	items, err := h.api.Locations(c.Request.Context())
 	answer(c, http.StatusOK, inventoryapi.LocationList{Items: items}, err)

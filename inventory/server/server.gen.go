@@ -79,6 +79,9 @@ type ServerInterface interface {
 	// ReceiveStock Add stock that arrived; creates the item where it is missing.
 	// (POST /api/inventory/{product_id}/receive)
 	ReceiveStock(c *gin.Context, productID ProductID, params ReceiveStockParams)
+	// SetSellable Say whether the catalogue sells a product; from the order side.
+	// (PUT /api/inventory/{product_id}/sellable)
+	SetSellable(c *gin.Context, productID ProductID)
 	// SetThreshold Say from which level on stock is low, for one location or for all of the product.
 	// (PUT /api/inventory/{product_id}/threshold)
 	SetThreshold(c *gin.Context, productID ProductID, params SetThresholdParams)
@@ -1031,6 +1034,31 @@ func (siw *ServerInterfaceWrapper) ReceiveStock(c *gin.Context) {
 	siw.Handler.ReceiveStock(c, productID, params)
 }
 
+// SetSellable operation middleware
+func (siw *ServerInterfaceWrapper) SetSellable(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.SetSellable(c, productID)
+}
+
 // SetThreshold operation middleware
 func (siw *ServerInterfaceWrapper) SetThreshold(c *gin.Context) {
 
@@ -1250,6 +1278,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/inventory/:product_id/adjust", wrapper.AdjustStock)
 	router.POST(options.BaseURL+"/api/inventory/:product_id/transfer", wrapper.TransferStock)
 	router.PUT(options.BaseURL+"/api/inventory/:product_id/threshold", wrapper.SetThreshold)
+	router.PUT(options.BaseURL+"/api/inventory/:product_id/sellable", wrapper.SetSellable)
 	router.DELETE(options.BaseURL+"/api/inventory/:product_id/locations/:location", wrapper.DeleteItem)
 	router.PUT(options.BaseURL+"/api/inventory/:product_id/locations/:location", wrapper.CreateItem)
 	router.GET(options.BaseURL+"/api/inventory/locations", wrapper.Locations)

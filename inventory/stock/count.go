@@ -50,6 +50,10 @@ func (c Count) decide(b *Book) (any, error) {
 		return nil, err
 	}
 	out := Counted{Outcome: inventoryapi.OutcomeUnchanged}
+	created := it.Deleted
+	if created {
+		b.show(it)
+	}
 	if c.Threshold != nil && *c.Threshold != it.Threshold {
 		it.Threshold, it.changed = *c.Threshold, true
 		out.Outcome = inventoryapi.OutcomeAdjusted
@@ -57,8 +61,7 @@ func (c Count) decide(b *Book) (any, error) {
 	if n != 0 {
 		out.Outcome = inventoryapi.OutcomeAdjusted
 	}
-	if it.Deleted {
-		it.Deleted, it.changed = false, true
+	if created {
 		out.Outcome = inventoryapi.OutcomeCreated
 	}
 	c.adjust(b, it, n)

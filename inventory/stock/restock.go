@@ -217,7 +217,7 @@ func (r Receive) decide(b *Book) (any, error) {
 		e := b.record(it, Entry{OperationID: r.OperationID, Line: 1, Kind: Received, QuantityDelta: r.Quantity, Actor: r.Actor, Reason: r.Reason})
 		b.noteItem(inventoryapi.EventRestocked, e, r.CorrelationID)
 	case it.Deleted:
-		it.Deleted, it.changed = false, true
+		b.show(it)
 	}
 	out.Quantity, out.Stock, out.Reserved, out.Version = r.Quantity, it.Quantity, it.Reserved, b.version(it.ProductID)
 	return out, nil

@@ -83,6 +83,13 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			_, err := q.Operations(ctx, db, f.operations)
 			return err
 		},
+		"Products": func(ctx context.Context, q q, db db) error { _, err := q.Products(ctx, db, f.products); return err },
+		"UpsertProducts": func(ctx context.Context, q q, db db) error {
+			_, err := q.UpsertProducts(ctx, db, inventorydb.UpsertProductsParams{
+				ProductIds: f.products, Thresholds: numbers, Sellables: slices.Repeat([]bool{true}, n), CatalogueVersions: numbers,
+			})
+			return err
+		},
 		"InsertOperations": func(ctx context.Context, q q, db db) error {
 			_, err := q.InsertOperations(ctx, db, inventorydb.InsertOperationsParams{
 				OperationIds: f.operations, RequestHashes: slices.Repeat([][]byte{make([]byte, 32)}, n), Answers: slices.Repeat([]string{"{}"}, n),

@@ -63,7 +63,7 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]i
 		}
 		a := found[r.ProductID]
 		if a == nil {
-			a = &inventoryapi.Availability{ProductID: r.ProductID}
+			a = &inventoryapi.Availability{ProductID: r.ProductID, Sellable: r.Sellable}
 			found[r.ProductID] = a
 		}
 		a.TotalStock += r.Quantity

@@ -31,6 +31,7 @@ func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) erro
 	}
 	s.writeEntries(ctx, t, c)
 	s.writeOperations(ctx, t, c.Named)
+	s.writeProducts(ctx, t, c.Products)
 	t.flush(!large)
 	if err := s.writeEvents(ctx, t, c); err != nil {
 		return err
@@ -180,6 +181,24 @@ func (s *Store) writeOperations(ctx context.Context, t *transaction, named []sto
 		arg.Answers = append(arg.Answers, string(o.Answer))
 	}
 	t.send(expect("remember named operations", len(named), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertOperations(ctx, db, arg) }))
+}
+
+func (s *Store) writeProducts(ctx context.Context, t *transaction, products []stock.Product) {
+	if len(products) == 0 {
+		return
+	}
+	var arg inventorydb.UpsertProductsParams
+	for _, p := range products {
+		threshold := int64(-1)
+		if p.Threshold != nil {
+			threshold = *p.Threshold
+		}
+		arg.ProductIds = append(arg.ProductIds, p.ID)
+		arg.Thresholds = append(arg.Thresholds, threshold)
+		arg.Sellables = append(arg.Sellables, !p.Unsellable)
+		arg.CatalogueVersions = append(arg.CatalogueVersions, p.CatalogueVersion)
+	}
+	t.send(expect("write products", len(products), func(db inventorydb.DBTX) (int64, error) { return s.q.UpsertProducts(ctx, db, arg) }))
 }
 
 func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes) error {
