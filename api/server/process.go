@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"go.temporal.io/sdk/client"
@@ -62,13 +63,19 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 			return err
 		}},
-		// Only reservations from outside are read there; orders do without.
+		// Only reservations from outside are read there, and it is told what is sold; orders do without.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
 	})
-	h := &handlers{store: orderstore.New(pool), temporal: temporal, inventory: inventory, log: env.Log}
+	store := orderstore.New(pool)
+	h := &handlers{store: store, temporal: temporal, inventory: inventory, log: env.Log, teller: newTeller(store, inventory, env.Log)}
+	telling, stopTelling := context.WithCancel(ctx)
+	var told sync.WaitGroup
+	told.Go(func() { h.teller.run(telling) })
+	defer told.Wait()
+	defer stopTelling()
 	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
 		return err
 	}
@@ -86,10 +93,14 @@ func Register(router *gin.Engine, h ServerInterface, verifier *auth.Verifier, mo
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
+	strictParameters, err := httpx.StrictParameters(api.Spec)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
 	if err := serveDocs(router, more); err != nil {
 		return err
 	}
-	RegisterHandlersWithOptions(router.Group("", verifier.Require, strictQuery, check), h, GinServerOptions{ErrorHandler: failParameter})
+	RegisterHandlersWithOptions(router.Group("", verifier.Require, strictQuery, strictParameters, check), h, GinServerOptions{ErrorHandler: failParameter})
 	return nil
 }
 

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +42,11 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		ID: inventoryapi.NewReservationID(inventoryapi.OwnerCustomer, owner, 1), OwnerID: owner,
 		Issuer: who.Issuer, CustomerID: who.Subject, TheirOrderID: body.OrderID.String(),
 	}
+	states, err := h.sold(c.Request.Context(), held.ID, body.Lines, short)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
 	register, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
 	if err := h.store.RegisterReservation(register, held); err != nil {
@@ -62,7 +70,11 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not decided yet; send the same request again"))
 		return
 	}
-	if err := notHeld(view, hash, short); err != nil {
+	err = notHeld(view, hash, short)
+	if err != nil && view.RequestHash == hash {
+		err = h.orUnknown(c.Request.Context(), err, view.Short, states, body.Lines, short)
+	}
+	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
@@ -96,6 +108,73 @@ func reservationBody(c *gin.Context) (body orderapi.CreateReservation, short boo
 		body.ProductID, body.Quantity = uuid.Nil, 0
 	}
 	return body, short, nil
+}
+
+// sold refuses products that the catalogue has and does not sell, unless the reservation is there already: then this is
+// a repeat, which is answered like the first. It returns what the catalogue knows of the products. One that it does not
+// know may still be kept in stock for a shop that has its catalogue elsewhere.
+func (h *handlers) sold(ctx context.Context, id uuid.UUID, lines []orderapi.CreateOrderLine, short bool) (map[uuid.UUID]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookBudget)
+	defer cancel()
+	ids := make([]uuid.UUID, len(lines))
+	for i, l := range lines {
+		ids[i] = l.ProductID
+	}
+	states, err := h.store.ProductStates(ctx, ids)
+	if err != nil {
+		h.log.ErrorContext(ctx, "the orders database did not answer", "error", err)
+		return nil, orderapi.Table.New(problem.Unavailable, "the orders database did not answer; send the same request again")
+	}
+	for i, l := range lines {
+		if active, known := states[l.ProductID]; !known || active {
+			continue
+		}
+		_, err := h.inventory.GetReservation(ctx, id)
+		switch {
+		case err == nil:
+			return states, nil
+		case errors.Is(err, inventoryapi.ReservationNotFound):
+			return nil, orderapi.Table.New(orderapi.UnknownProduct, "product %s is not sold any more", l.ProductID).At(lineField(i, short))
+		}
+		h.log.WarnContext(ctx, "inventory did not answer", "reservation_id", id, "error", err)
+		return nil, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory does not answer; send the same request again")
+	}
+	return states, nil
+}
+
+// orUnknown says that a product does not exist rather than that it is out of stock, where neither the catalogue nor
+// inventory knows it.
+func (h *handlers) orUnknown(ctx context.Context, refusal error, missing []orderflow.ShortLine, states map[uuid.UUID]bool, lines []orderapi.CreateOrderLine, short bool) error {
+	var ids []uuid.UUID
+	for _, l := range missing {
+		if _, known := states[l.ProductID]; !known && l.Available == 0 {
+			ids = append(ids, l.ProductID)
+		}
+	}
+	if len(ids) == 0 {
+		return refusal
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookBudget)
+	defer cancel()
+	kept, err := h.inventory.Availabilities(ctx, ids)
+	if err != nil {
+		return refusal // which is right as well
+	}
+	for i, l := range lines {
+		unknown := slices.Contains(ids, l.ProductID) && !slices.ContainsFunc(kept, func(a inventoryapi.Availability) bool { return a.ProductID == l.ProductID })
+		if unknown {
+			return orderapi.Table.New(orderapi.UnknownProduct, "there is no product %s", l.ProductID).At(lineField(i, short))
+		}
+	}
+	return refusal
+}
+
+// lineField is where a line's product stands in the request.
+func lineField(i int, short bool) string {
+	if short {
+		return "product_id"
+	}
+	return fmt.Sprintf("lines[%d].product_id", i)
 }
 
 // hold is reserving.Place within the time that a caller waits.

@@ -112,6 +112,12 @@ func IsUniqueViolation(err error, constraint string) bool {
 	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == constraint
 }
 
+// IsBusy reports whether err says that others held what a statement wanted for too long: a lock that was waited for in
+// vain, a deadlock, or a serialization failure. Nothing was written, and the same may succeed at once.
+func IsBusy(err error) bool {
+	return hasCode(err, "55P03") || hasCode(err, "40P01") || hasCode(err, "40001")
+}
+
 // hasCode reports whether err carries the given SQLSTATE.
 func hasCode(err error, sqlstate string) bool {
 	var pg *pgconn.PgError

@@ -37,7 +37,7 @@ const (
 
 // Upserted says what became of one upsert.
 type Upserted struct {
-	ProductID uuid.UUID
+	ProductID uuid.UUID // zero for one that a dry run would create
 	Outcome   Outcome
 }
 
@@ -45,8 +45,8 @@ type Upserted struct {
 // meanwhile. Each time, the SKU that was in the way exists.
 const maxImportAttempts = 5
 
-// errImportRaced rolls an import back that has to be decided again.
-var errImportRaced = errors.New("another product with one of these SKUs was made meanwhile")
+// ErrImportRaced says that others kept making products with the SKUs of an import; nothing was written.
+var ErrImportRaced = errors.New("another product with one of these SKUs was made meanwhile")
 
 // errDryRun rolls a finished dry run back.
 var errDryRun = errors.New("dry run")
@@ -64,9 +64,16 @@ func (s *Store) UpsertProducts(ctx context.Context, in []ProductUpsert, at time.
 			return err
 		})
 		switch {
-		case err == nil, errors.Is(err, errDryRun):
+		case err == nil:
 			return out, nil
-		case !errors.Is(err, errImportRaced) || attempt == maxImportAttempts:
+		case errors.Is(err, errDryRun):
+			for i := range out {
+				if out[i].Outcome == Created {
+					out[i].ProductID = uuid.Nil // it was not made, so it has none
+				}
+			}
+			return out, nil
+		case !errors.Is(err, ErrImportRaced) || attempt == maxImportAttempts:
 			return nil, fmt.Errorf("import %d products: %w", len(in), err)
 		}
 	}
@@ -109,7 +116,7 @@ func (s *Store) upsert(ctx context.Context, tx pgx.Tx, in []ProductUpsert, at ti
 	if made, err := s.q.InsertProducts(ctx, tx, inserts); err != nil {
 		return nil, fmt.Errorf("insert products: %w", err)
 	} else if made != int64(len(inserts.Skus)) {
-		return nil, errImportRaced
+		return nil, ErrImportRaced
 	}
 	if _, err := s.q.UpdateProducts(ctx, tx, updates); err != nil {
 		return nil, fmt.Errorf("update products: %w", err)

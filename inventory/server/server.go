@@ -28,7 +28,11 @@ func Register(router gin.IRouter, api Service, serviceKeys []string, contract []
 	if err != nil {
 		return fmt.Errorf("inventory: %w", err)
 	}
-	group := router.Group("", httpx.RequireServiceKey(serviceKeys), strictQuery)
+	strictParameters, err := httpx.StrictParameters(contract)
+	if err != nil {
+		return fmt.Errorf("inventory: %w", err)
+	}
+	group := router.Group("", httpx.RequireServiceKey(serviceKeys), strictQuery, strictParameters)
 	RegisterHandlersWithOptions(group, handlers{api}, GinServerOptions{ErrorHandler: failParameter})
 	return nil
 }
