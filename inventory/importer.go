@@ -163,9 +163,6 @@ func errOtherFile() error {
 	return inventoryapi.Errorf(inventoryapi.IdempotencyKeyReused, "Idempotency-Key", "the key was already used for another file; send a new key")
 }
 
-// errDryRun ends a transaction whose decisions were only wanted for show.
-var errDryRun = errors.New("dry run")
-
 func (r *importRun) decide(ctx context.Context, batch []stock.Request) ([]answer, error) {
 	if !r.options.DryRun {
 		answers := r.service.apply(ctx, batch)
@@ -180,22 +177,7 @@ func (r *importRun) decide(ctx context.Context, batch []stock.Request) ([]answer
 		}
 		return answers, nil
 	}
-	var reads stock.Reads
-	for _, request := range batch {
-		request.Reads(&reads)
-	}
-	answers := make([]answer, len(batch))
-	err := r.service.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
-		for i, request := range batch {
-			value, err := book.Apply(request)
-			answers[i] = answer{value: value, err: err}
-		}
-		return stock.Changes{}, errDryRun
-	})
-	if !errors.Is(err, errDryRun) {
-		return nil, unavailable(err)
-	}
-	return answers, nil
+	return r.service.rehearse(ctx, batch)
 }
 
 func importReport(rows []importRow, dryRun bool) inventoryapi.ImportReport {

@@ -272,32 +272,35 @@ func (q *Queries) ProductStates(ctx context.Context, db DBTX, productIds []uuid.
 
 const seedProducts = `-- name: SeedProducts :many
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
-SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
-       unnest($5::text[]), unnest($6::boolean[]), NOT unnest($6::boolean[]), $7, $7
+SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, $1, $1
+FROM (
+    SELECT unnest($2::uuid[]) AS product_id, unnest($3::text[]) AS sku, unnest($4::text[]) AS name,
+           unnest($5::text[]) AS description, unnest($6::text[]) AS category, unnest($7::boolean[]) AS active
+) u
 ON CONFLICT DO NOTHING
 RETURNING product_id
 `
 
 type SeedProductsParams struct {
+	CreatedAt    time.Time
 	ProductIds   []uuid.UUID
 	Skus         []string
 	Names        []string
 	Descriptions []string
 	Categories   []string
 	Actives      []bool
-	CreatedAt    time.Time
 }
 
 // Returns those that were new. What is there already, by id or by SKU, stays as it is.
 func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, seedProducts,
+		arg.CreatedAt,
 		arg.ProductIds,
 		arg.Skus,
 		arg.Names,
 		arg.Descriptions,
 		arg.Categories,
 		arg.Actives,
-		arg.CreatedAt,
 	)
 	if err != nil {
 		return nil, err

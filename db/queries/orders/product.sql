@@ -44,8 +44,11 @@ SELECT * FROM product_prices WHERE product_id = ANY (@product_ids::uuid[]) ORDER
 -- name: SeedProducts :many
 -- Returns those that were new. What is there already, by id or by SKU, stays as it is.
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
-SELECT unnest(@product_ids::uuid[]), unnest(@skus::text[]), unnest(@names::text[]), unnest(@descriptions::text[]),
-       unnest(@categories::text[]), unnest(@actives::boolean[]), NOT unnest(@actives::boolean[]), @created_at, @created_at
+SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, @created_at, @created_at
+FROM (
+    SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@skus::text[]) AS sku, unnest(@names::text[]) AS name,
+           unnest(@descriptions::text[]) AS description, unnest(@categories::text[]) AS category, unnest(@actives::boolean[]) AS active
+) u
 ON CONFLICT DO NOTHING
 RETURNING product_id;
 
