@@ -201,11 +201,11 @@ func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 func upstreamProblem(ctx context.Context, err error, timeout time.Duration) error {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; send the request again with the same Idempotency-Key", timeout)
+		return problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; send the same request again, with its Idempotency-Key if it has one", timeout)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return err // the client has left: httpx.Fail says so
 	}
-	return problem.Common.New(problem.Unavailable, "the service cannot be reached; send the request again with the same Idempotency-Key")
+	return problem.Common.New(problem.Unavailable, "the service cannot be reached; send the same request again, with its Idempotency-Key if it has one")
 }
 
 // alive asks a service's own /health: whether its dependencies answer is that service's to report.

@@ -1,8 +1,14 @@
 package inventory
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -15,23 +21,103 @@ import (
 
 var _ inventoryapi.Administration = (*Service)(nil)
 
-// newIfNone makes an operation id where the caller sent none.
-func newIfNone(op uuid.UUID) uuid.UUID {
-	if op == uuid.Nil {
-		return uuid.New()
+// operationSpace is the namespace of the operation ids that keys stand for.
+var operationSpace = uuid.MustParse("6b0a1c54-0d5c-5d0b-8a1e-9d1f3c7f2b66")
+
+// maxKey bounds an Idempotency-Key, in bytes.
+const maxKey = 255
+
+// OperationID is the operation id that an actor's Idempotency-Key stands for.
+func OperationID(actor, key string) uuid.UUID {
+	name := binary.AppendUvarint(nil, uint64(len(actor)))
+	return uuid.NewSHA1(operationSpace, append(append(name, actor...), key...))
+}
+
+func checkKey(key string) error {
+	printable := func(r rune) bool { return r > ' ' && r <= '~' }
+	if len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return !printable(r) }) {
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "a key has 1 to %d printable ASCII characters, and no spaces", maxKey)
 	}
-	return op
+	return nil
+}
+
+// write is one request of a person, as it came: what it is, who sends it and how it is named.
+type write struct {
+	kind    string
+	options inventoryapi.WriteOptions
+	actor   string    // of the body
+	id      uuid.UUID // of the body; may be zero
+	asked   []any     // all that a repeat has to ask for as well
+}
+
+// actedBy is who acts.
+func (w *write) actedBy() string { return cmp.Or(w.options.Actor, w.actor) }
+
+// identify settles the operation's id, and reports whether the caller named it.
+func (w *write) identify() (named bool, err error) {
+	if w.options.Key == "" {
+		named = w.id != uuid.Nil
+		if !named {
+			w.id = uuid.New()
+		}
+		return named, nil
+	}
+	if err := checkKey(w.options.Key); err != nil {
+		return false, err
+	}
+	id := OperationID(w.actedBy(), w.options.Key)
+	if w.id != uuid.Nil && w.id != id {
+		return false, inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "send an operation_id or an Idempotency-Key, not both: each names the operation")
+	}
+	w.id = id
+	return true, nil
+}
+
+// hash tells a repeat from another request under the same name.
+func (w *write) hash() []byte {
+	raw, err := json.Marshal(append([]any{w.kind}, w.asked...))
+	if err != nil {
+		panic(err) // plain values
+	}
+	sum := sha256.Sum256(raw)
+	return sum[:]
+}
+
+// once applies the request that build makes of the operation's id, and under a name only once.
+func once[T any](ctx context.Context, s *Service, w write, repeat func(T) T, build func(id uuid.UUID) (stock.Request, error)) (T, error) {
+	named, err := w.identify()
+	var request stock.Request
+	if err == nil {
+		request, err = build(w.id)
+	}
+	if err == nil && named {
+		request = stock.NewNamed(request, w.id, w.hash(), w.options.Key != "", repeat)
+	}
+	return one[T](ctx, s, w.kind)(request, err)
+}
+
+func repeatedChange(c inventoryapi.StockChange) inventoryapi.StockChange {
+	c.Version, c.Replayed = 0, true
+	return c
 }
 
 // ReceiveStock implements inventoryapi.Administration.
 func (s *Service) ReceiveStock(ctx context.Context, productID uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
-	in.OperationID = newIfNone(in.OperationID)
-	got, err := one[stock.Receipt](ctx, s, "receive")(stock.NewReceive(productID, in, o, correlation.From(ctx)))
+	asked := in
+	asked.OperationID, asked.Actor = uuid.Nil, ""
+	repeat := func(r stock.Receipt) stock.Receipt {
+		r.Version, r.Replayed = 0, true
+		return r
+	}
+	got, err := once(ctx, s, write{"receive", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Request, error) {
+		in.OperationID = id
+		return stock.NewReceive(productID, in, o, correlation.From(ctx))
+	})
 	switch {
 	case err != nil:
 		return inventoryapi.StockChange{}, err
 	case got.Quantity != in.Quantity: // a repeat changed nothing, so it is not too late to refuse it
-		return inventoryapi.StockChange{}, inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation %s received another quantity", in.OperationID)
+		return inventoryapi.StockChange{}, stock.NameUsed(in.OperationID, o.Key != "")
 	}
 	return inventoryapi.StockChange{
 		OperationID: in.OperationID, ProductID: got.ProductID, Location: got.Location, Quantity: got.Quantity, Stock: got.Stock,
@@ -41,44 +127,81 @@ func (s *Service) ReceiveStock(ctx context.Context, productID uuid.UUID, in inve
 
 // AdjustStock implements inventoryapi.Administration.
 func (s *Service) AdjustStock(ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
-	in.OperationID = newIfNone(in.OperationID)
-	return one[inventoryapi.StockChange](ctx, s, "adjust")(stock.NewAdjust(productID, in, o, correlation.From(ctx)))
+	asked := in
+	asked.OperationID, asked.Actor = uuid.Nil, ""
+	return once(ctx, s, write{"adjust", o, in.Actor, in.OperationID, []any{productID, asked}}, repeatedChange, func(id uuid.UUID) (stock.Request, error) {
+		in.OperationID = id
+		return stock.NewAdjust(productID, in, o, correlation.From(ctx))
+	})
 }
 
 // TransferStock implements inventoryapi.Administration.
 func (s *Service) TransferStock(ctx context.Context, productID uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions) (inventoryapi.TransferResult, error) {
-	in.OperationID = newIfNone(in.OperationID)
-	return one[inventoryapi.TransferResult](ctx, s, "transfer")(stock.NewTransfer(productID, in, o, correlation.From(ctx)))
+	asked := in
+	asked.OperationID, asked.Actor = uuid.Nil, ""
+	repeat := func(r inventoryapi.TransferResult) inventoryapi.TransferResult {
+		r.Version, r.Replayed = 0, true
+		return r
+	}
+	return once(ctx, s, write{"transfer", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Request, error) {
+		in.OperationID = id
+		return stock.NewTransfer(productID, in, o, correlation.From(ctx))
+	})
 }
 
 // SetThreshold implements inventoryapi.Administration. No entry of the ledger tells of it, so the log
 // says who did it.
 func (s *Service) SetThreshold(ctx context.Context, productID uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions) (inventoryapi.ThresholdResult, error) {
-	out, err := one[inventoryapi.ThresholdResult](ctx, s, "set_threshold")(stock.NewSetThreshold(productID, in, o))
-	if err == nil {
-		s.log.InfoContext(ctx, "low-stock threshold set", "actor", cmp.Or(o.Actor, in.Actor), "product_id", productID, "locations", out.Locations, "threshold", out.LowStockThreshold)
+	asked := in
+	asked.Actor = ""
+	repeat := func(r inventoryapi.ThresholdResult) inventoryapi.ThresholdResult {
+		r.Version, r.Replayed = 0, true
+		return r
+	}
+	w := write{kind: "set_threshold", options: o, actor: in.Actor, asked: []any{productID, asked}}
+	out, err := once(ctx, s, w, repeat, func(uuid.UUID) (stock.Request, error) { return stock.NewSetThreshold(productID, in, o) })
+	if err == nil && !out.Replayed {
+		s.log.InfoContext(ctx, "low-stock threshold set", "actor", w.actedBy(), "product_id", productID, "locations", out.Locations, "threshold", out.LowStockThreshold)
 	}
 	return out, err
 }
 
 // CreateItem implements inventoryapi.Administration.
 func (s *Service) CreateItem(ctx context.Context, productID uuid.UUID, location string, in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions) (inventoryapi.Item, error) {
-	out, err := one[inventoryapi.Item](ctx, s, "create_item")(stock.NewCreateItem(stock.Place{ProductID: productID, Location: location}, in, o))
-	if err == nil && out.Created {
-		s.log.InfoContext(ctx, "item created", "actor", cmp.Or(o.Actor, in.Actor), "product_id", productID, "location", location)
+	asked := in
+	asked.Actor = ""
+	repeat := func(i inventoryapi.Item) inventoryapi.Item {
+		i.Version, i.Replayed = 0, true
+		return i
+	}
+	w := write{kind: "create_item", options: o, actor: in.Actor, asked: []any{productID, location, asked}}
+	out, err := once(ctx, s, w, repeat, func(uuid.UUID) (stock.Request, error) {
+		return stock.NewCreateItem(stock.Place{ProductID: productID, Location: location}, in, o)
+	})
+	if err == nil && out.Created && !out.Replayed {
+		s.log.InfoContext(ctx, "item created", "actor", w.actedBy(), "product_id", productID, "location", location)
 	}
 	return out, err
 }
 
 // DeleteItem implements inventoryapi.Administration.
 func (s *Service) DeleteItem(ctx context.Context, productID uuid.UUID, location string, in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
-	in.OperationID = newIfNone(in.OperationID)
-	place := stock.Place{ProductID: productID, Location: location}
-	out, err := one[inventoryapi.StockChange](ctx, s, "delete_item")(stock.NewDeleteItem(place, in, o, correlation.From(ctx)))
-	if err == nil {
-		s.log.InfoContext(ctx, "item deleted", "actor", cmp.Or(o.Actor, in.Actor), "product_id", productID, "location", location, "reason", in.Reason)
+	asked := in
+	asked.OperationID, asked.Actor = uuid.Nil, ""
+	w := write{"delete_item", o, in.Actor, in.OperationID, []any{productID, location, asked}}
+	out, err := once(ctx, s, w, repeatedChange, func(id uuid.UUID) (stock.Request, error) {
+		in.OperationID = id
+		return stock.NewDeleteItem(stock.Place{ProductID: productID, Location: location}, in, o, correlation.From(ctx))
+	})
+	if err == nil && !out.Replayed {
+		s.log.InfoContext(ctx, "item deleted", "actor", w.actedBy(), "product_id", productID, "location", location, "reason", in.Reason)
 	}
 	return out, err
+}
+
+// SetSellable implements inventoryapi.Administration.
+func (s *Service) SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error) {
+	return one[inventoryapi.Sellable](ctx, s, "set_sellable")(stock.NewSetSellable(productID, in))
 }
 
 // Locations implements inventoryapi.Administration.
@@ -105,11 +228,49 @@ func (s *Service) PutLocation(ctx context.Context, code string, in inventoryapi.
 	if err := checkPutLocation(code, in, actor); err != nil {
 		return inventoryapi.Location{}, err
 	}
-	if err := s.PutLocations(ctx, store.Location{Code: code, Name: in.Name, Priority: *in.Priority}); err != nil {
+	asked := in
+	asked.Actor = ""
+	w := write{kind: "put_location", options: o, actor: in.Actor, asked: []any{code, asked}}
+	named, err := w.identify()
+	if err != nil {
 		return inventoryapi.Location{}, err
 	}
-	s.log.InfoContext(ctx, "location set", "actor", actor, "location", code, "name", in.Name, "priority", *in.Priority)
-	return inventoryapi.Location{Code: code, Name: in.Name, Priority: *in.Priority}, nil
+	out, at := inventoryapi.Location{Code: code, Name: in.Name, Priority: *in.Priority}, store.Location{Code: code, Name: in.Name, Priority: *in.Priority}
+	if named {
+		out, err = s.putLocationOnce(ctx, at, w, out)
+	} else {
+		err = s.PutLocations(ctx, at)
+	}
+	if err != nil {
+		return inventoryapi.Location{}, err
+	}
+	if !out.Replayed {
+		s.log.InfoContext(ctx, "location set", "actor", actor, "location", code, "name", in.Name, "priority", *in.Priority)
+	}
+	return out, nil
+}
+
+// putLocationOnce is PutLocations under a name.
+func (s *Service) putLocationOnce(ctx context.Context, at store.Location, w write, out inventoryapi.Location) (inventoryapi.Location, error) {
+	answer, err := json.Marshal(out)
+	if err != nil {
+		return out, fmt.Errorf("remember the answer: %w", err)
+	}
+	asked := stock.Operation{ID: w.id, Hash: w.hash(), Answer: answer}
+	done, claimed, err := s.store.PutLocationOnce(ctx, at, asked)
+	switch {
+	case err != nil:
+		return out, unavailable(err)
+	case claimed:
+		return out, nil
+	case !bytes.Equal(done.Hash, asked.Hash):
+		return out, stock.NameUsed(w.id, true)
+	}
+	if err := json.Unmarshal(done.Answer, &out); err != nil {
+		return out, fmt.Errorf("read what operation %s was answered: %w", w.id, err)
+	}
+	out.Replayed = true
+	return out, nil
 }
 
 func checkPutLocation(code string, in inventoryapi.LocationRequest, actor string) error {

@@ -110,7 +110,7 @@ func (s *Service) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([
 
 func wanting(a inventoryapi.Availability, quantity int64) inventoryapi.Availability {
 	a.RequestedQuantity = quantity
-	a.IsAvailable = a.AvailableQuantity >= quantity
+	a.IsAvailable = a.Sellable && a.AvailableQuantity >= quantity
 	return a
 }
 

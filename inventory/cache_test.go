@@ -172,7 +172,7 @@ func TestReserveNeverReadsTheCache(t *testing.T) {
 	a, ok := c.Get(t.Context(), []uuid.UUID{p})
 	require.True(t, ok)
 	c.Set(t.Context(), a.Epoch, []inventoryapi.Availability{{ // a lie
-		ProductID: p, TotalStock: 1000, AvailableQuantity: 1000, Version: 1000,
+		ProductID: p, Sellable: true, TotalStock: 1000, AvailableQuantity: 1000, Version: 1000,
 		Locations: []inventoryapi.LocationStock{{Location: "near", Quantity: 1000, Available: 1000, Version: 1000}},
 	}})
 	seen, err := s.API.Availability(t.Context(), p, 2)

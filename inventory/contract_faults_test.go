@@ -204,6 +204,8 @@ func badValues(schema *openapi3.Schema, required bool) (raw []string) {
 		if schema.MinItems > 0 {
 			raw = append(raw, "[]")
 		}
+	case schema.Type.Is("boolean"):
+		raw = append(raw, "5", `"true"`, "[]", "{}", "1.5")
 	case schema.Type.Is("integer"):
 		raw = append(raw, `"1"`, "1.5", "true", "[]", "{}", "1e30", "-1e30", "99999999999999999999", "-99999999999999999999")
 		if schema.Min != nil {

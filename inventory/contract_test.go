@@ -178,6 +178,8 @@ func (o *operation) value(name string, schema *openapi3.Schema) any {
 		return []any{o.value("", schema.Items.Value)}
 	case schema.Type.Is("integer"):
 		return 1
+	case schema.Type.Is("boolean"):
+		return true
 	case len(schema.Enum) > 0:
 		return schema.Enum[0]
 	case schema.Format == "uuid":

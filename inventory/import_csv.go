@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -41,7 +42,8 @@ type importRow struct {
 
 // parseImport reads a file. Its error concerns the file as a whole; a row's own is kept with the row.
 func parseImport(content []byte) ([]importRow, error) {
-	if !utf8.Valid(content) { // counts are not taken from a file that was saved wrongly, not even from its good rows
+	packed := bytes.HasPrefix(content, []byte("\x1f\x8b")) || bytes.HasPrefix(content, []byte("PK\x03\x04")) // said below
+	if !packed && !utf8.Valid(content) {                                                                     // counts are not taken from a file that was saved wrongly, not even from its good rows
 		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file is not UTF-8; save it as such")
 	}
 	var rows []importRow
@@ -100,15 +102,22 @@ func parseImportRow(cells csvtable.Row) importRow {
 	return row
 }
 
+// plainDigits is how a count is written, in a file as elsewhere: no sign, no separator, no exponent.
+var plainDigits = regexp.MustCompile(`^[0-9]+$`)
+
 func parseCount(column, text string) (*int64, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
+	digits := strings.TrimPrefix(text, "-")
+	if !plainDigits.MatchString(digits) {
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number; write plain digits, as in 12", csvtable.Echo(text))
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
 	switch {
-	case errors.Is(err, strconv.ErrRange) && text[0] == '-':
+	case digits != text && (err != nil || n > 0):
 		return nil, inventoryapi.Errorf(inventoryapi.NegativeQuantity, column, "%s cannot be negative", column)
-	case errors.Is(err, strconv.ErrRange):
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidQuantity, column, "%s is at most %d", column, int64(stock.MaxStock))
+	case digits != text:
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number; write plain digits, as in 12", csvtable.Echo(text))
 	case err != nil:
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number without separators", csvtable.Echo(text))
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidQuantity, column, "%s is at most %d", column, int64(stock.MaxStock))
 	}
 	return &n, stock.CheckCount(column, n)
 }
@@ -123,7 +132,7 @@ func rowDetail(err error) string {
 	case errors.As(err, &e):
 		return e.Detail
 	case errors.As(err, &short):
-		return "column " + columnQuantity + ": the count is less than what is reserved"
+		return "column " + columnQuantity + ": " + short.Detail
 	}
 	return err.Error()
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"slices"
 	"sync"
 
@@ -22,14 +24,12 @@ import (
 // the same products wait only moments.
 const importChunk = 200
 
-// maxImportKey bounds the key of an import, in bytes.
-const maxImportKey = 255
-
 // importSpace is the namespace of import ids.
 var importSpace = uuid.MustParse("0d8ab2c6-5b0e-5c2f-8d43-1f6f6f2f8a37")
 
-// ImportStock implements inventoryapi.Administration. Rows are applied in chunks, each remembered once
-// it is committed; where the database stops answering, the same import goes on there later.
+// ImportStock implements inventoryapi.Administration. Rows are applied in chunks. Without a key each count is compared
+// with what is there, so that a file may come again, also after another one. Under a key each chunk is remembered once it
+// is committed; where the database stops answering, the same import goes on there later.
 func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions) (inventoryapi.ImportReport, error) {
 	if err := checkImport(o); err != nil {
 		return inventoryapi.ImportReport{}, err
@@ -37,7 +37,7 @@ func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi
 	content, err := io.ReadAll(io.LimitReader(csv, inventoryapi.MaxImportBytes+1))
 	switch {
 	case err != nil:
-		return inventoryapi.ImportReport{}, fmt.Errorf("read the file: %w", err)
+		return inventoryapi.ImportReport{}, brokenOff(err)
 	case len(content) > inventoryapi.MaxImportBytes:
 		return inventoryapi.ImportReport{}, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file has more than %d bytes", inventoryapi.MaxImportBytes)
 	}
@@ -45,25 +45,12 @@ func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi
 	if err != nil {
 		return inventoryapi.ImportReport{}, err
 	}
-	hash := sha256.Sum256(content)
-	name := append([]byte("content:"), hash[:]...)
+	run := importRun{service: s, id: uuid.New(), options: o}
 	if o.Key != "" {
-		name = append([]byte("key:"), o.Key...)
-	}
-	id := uuid.NewSHA1(importSpace, name)
-	before, err := s.store.GetImport(ctx, id)
-	switch {
-	case err != nil:
-		return inventoryapi.ImportReport{}, unavailable(err)
-	case before.ContentHash != nil && !bytes.Equal(before.ContentHash, hash[:]):
-		return inventoryapi.ImportReport{}, errOtherFile()
-	case before.ContentHash == nil && !o.DryRun:
-		// The key is taken before anything is done, so that another file that comes at the same time is refused.
-		if err := s.settleImport(ctx, id, hash[:], nil); err != nil {
+		if err := run.claim(ctx, content); err != nil {
 			return inventoryapi.ImportReport{}, err
 		}
 	}
-	run := importRun{service: s, id: id, hash: hash[:], before: before, options: o}
 	for chunk := range slices.Chunk(rows, importChunk) {
 		if err := run.apply(ctx, chunk); err != nil {
 			return inventoryapi.ImportReport{}, err
@@ -73,19 +60,47 @@ func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi
 }
 
 func checkImport(o inventoryapi.ImportOptions) error {
-	if len(o.Key) > maxImportKey || !stock.Storable(o.Key) {
-		return inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "a key has at most %d bytes of UTF-8", maxImportKey)
+	if err := checkKey(o.Key); err != nil {
+		return err
 	}
 	return stock.CheckActor(o.Actor)
+}
+
+// brokenOff says that a file did not come whole. What the server gives as the reason, a limit or its patience, stays.
+func brokenOff(err error) error {
+	var size *http.MaxBytesError
+	if errors.As(err, &size) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("read the file: %w", err)
+	}
+	return inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the upload ended before the end of the file; nothing was changed, send the whole file again")
 }
 
 // importRun is one run of an import.
 type importRun struct {
 	service *Service
 	id      uuid.UUID
-	hash    []byte
-	before  store.Import
 	options inventoryapi.ImportOptions
+
+	hash   []byte       // of the file, under a key
+	before store.Import // under a key
+}
+
+// claim finds what the key stands for and takes it, before anything is done, so that another file that comes at the
+// same time is refused.
+func (r *importRun) claim(ctx context.Context, content []byte) (err error) {
+	key := OperationID(r.options.Actor, r.options.Key)
+	hash := sha256.Sum256(content)
+	r.id, r.hash = uuid.NewSHA1(importSpace, key[:]), hash[:]
+	r.before, err = r.service.store.GetImport(ctx, r.id)
+	switch {
+	case err != nil:
+		return unavailable(err)
+	case r.before.ContentHash != nil && !bytes.Equal(r.before.ContentHash, r.hash):
+		return errOtherFile()
+	case r.before.ContentHash == nil && !r.options.DryRun:
+		return r.service.settleImport(ctx, r.id, r.hash, nil)
+	}
+	return nil
 }
 
 // apply does the rows of a chunk that are left to do and fills in what became of them.
@@ -97,7 +112,7 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 		switch {
 		case row.err != nil:
 		case r.before.Settled[row.line]:
-			row.done = stock.Counted{Outcome: inventoryapi.OutcomeUnchanged, Replayed: true}
+			row.done = stock.Counted{Outcome: inventoryapi.OutcomeReplayed, Replayed: true}
 		default:
 			c := row.count
 			c.OperationID = uuid.NewSHA1(r.id, fmt.Appendf(nil, "%s %s", c.Place.ProductID, c.Place.Location))
@@ -126,7 +141,7 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 			of[i].err = a.err
 		}
 	}
-	if r.options.DryRun || len(settled) == 0 {
+	if r.options.DryRun || r.options.Key == "" || len(settled) == 0 {
 		return nil
 	}
 	return r.service.settleImport(ctx, r.id, r.hash, settled)
@@ -145,11 +160,8 @@ func (s *Service) settleImport(ctx context.Context, id uuid.UUID, hash []byte, l
 }
 
 func errOtherFile() error {
-	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "Idempotency-Key", "the key was used for another file")
+	return inventoryapi.Errorf(inventoryapi.IdempotencyKeyReused, "Idempotency-Key", "the key was already used for another file; send a new key")
 }
-
-// errDryRun ends a transaction whose decisions were only wanted for show.
-var errDryRun = errors.New("dry run")
 
 func (r *importRun) decide(ctx context.Context, batch []stock.Request) ([]answer, error) {
 	if !r.options.DryRun {
@@ -165,29 +177,14 @@ func (r *importRun) decide(ctx context.Context, batch []stock.Request) ([]answer
 		}
 		return answers, nil
 	}
-	var reads stock.Reads
-	for _, request := range batch {
-		request.Reads(&reads)
-	}
-	answers := make([]answer, len(batch))
-	err := r.service.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
-		for i, request := range batch {
-			value, err := book.Apply(request)
-			answers[i] = answer{value: value, err: err}
-		}
-		return stock.Changes{}, errDryRun
-	})
-	if !errors.Is(err, errDryRun) {
-		return nil, unavailable(err)
-	}
-	return answers, nil
+	return r.service.rehearse(ctx, batch)
 }
 
 func importReport(rows []importRow, dryRun bool) inventoryapi.ImportReport {
 	out := inventoryapi.ImportReport{DryRun: dryRun, Rows: make([]inventoryapi.ImportRow, len(rows))}
 	out.Totals.Rows = len(rows)
 	for i, r := range rows {
-		row := inventoryapi.ImportRow{Row: r.line, ProductID: r.product, Location: r.location, Outcome: r.done.Outcome, Replayed: r.done.Replayed}
+		row := inventoryapi.ImportRow{Row: r.line, ProductID: r.product, Location: r.location, Outcome: r.done.Outcome}
 		if r.err != nil {
 			row.Outcome = inventoryapi.OutcomeFailed
 			row.Code, row.Detail = string(inventoryapi.CodeOf(r.err)), rowDetail(r.err)
@@ -199,6 +196,8 @@ func importReport(rows []importRow, dryRun bool) inventoryapi.ImportReport {
 			out.Totals.Adjusted++
 		case inventoryapi.OutcomeUnchanged:
 			out.Totals.Unchanged++
+		case inventoryapi.OutcomeReplayed:
+			out.Totals.Replayed++
 		case inventoryapi.OutcomeFailed:
 			out.Totals.Failed++
 		}

@@ -31,7 +31,7 @@ func TestImportKeyIsOneFilesAtOnce(t *testing.T) {
 	}()
 	awaitBlocked(t, s.Pool)
 	_, err := s.Service.ImportStock(t.Context(), strings.NewReader(fmt.Sprintf("product_id,location,quantity\n%s,near,5\n", x)), o)
-	require.ErrorIs(t, err, inventoryapi.AlreadyExists)
+	require.ErrorIs(t, err, inventoryapi.IdempotencyKeyReused)
 	available, _ := s.Available(t, x)
 	require.EqualValues(t, 1, available)
 	unlock()
@@ -52,7 +52,7 @@ func TestImportFailsRowByRow(t *testing.T) {
 		file += products[len(products)-1].String() + ",near,5\n"
 	}
 	unlock := lockProduct(t, pool, products[7])
-	o := inventoryapi.ImportOptions{Actor: "olga"}
+	o := inventoryapi.ImportOptions{Actor: "olga", Key: "nightly"}
 	out, err := service.ImportStock(t.Context(), strings.NewReader(file), o)
 	require.NoError(t, err)
 	require.Equal(t, []int{19, 1}, []int{out.Totals.Adjusted, out.Totals.Failed})
@@ -60,6 +60,6 @@ func TestImportFailsRowByRow(t *testing.T) {
 	unlock()
 	out, err = service.ImportStock(t.Context(), strings.NewReader(file), o)
 	require.NoError(t, err)
-	require.Equal(t, []int{1, 19}, []int{out.Totals.Adjusted, out.Totals.Unchanged})
+	require.Equal(t, []int{1, 19}, []int{out.Totals.Adjusted, out.Totals.Replayed})
 	inventorytest.RequireConsistent(t, pool)
 }

@@ -123,9 +123,6 @@ func (w *world) reserve(h *worldHold) inventoryapi.Code {
 	}
 	demand := map[uuid.UUID]int64{}
 	for _, l := range h.in.Lines {
-		if w.missing(l.ProductID, "near") == inventoryapi.ProductNotFound {
-			return inventoryapi.ProductNotFound
-		}
 		demand[l.ProductID] += l.Quantity
 	}
 	for p, n := range demand {

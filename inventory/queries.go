@@ -21,7 +21,7 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 	type position struct {
 		ProductID uuid.UUID `json:"p"`
 	}
-	at, err := pageOf(page, "", position{}, func(p position) bool { return p.ProductID != uuid.Nil })
+	at, err := pageOf("stock", page, "", position{}, func(p position) bool { return p.ProductID != uuid.Nil })
 	if err != nil {
 		return inventoryapi.AvailabilityList{}, err
 	}
@@ -47,7 +47,7 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 
 // LowStock implements inventoryapi.Queries.
 func (s *Service) LowStock(ctx context.Context, location string, page inventoryapi.Page) (out inventoryapi.LowStockList, err error) {
-	place, err := pageOf(page, location, store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64},
+	place, err := pageOf("low", page, location, store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64},
 		func(p store.ItemPosition) bool { return p.LocationID != 0 && p.ItemID != 0 })
 	if err != nil {
 		return out, err
@@ -66,7 +66,7 @@ func (s *Service) LowStock(ctx context.Context, location string, page inventorya
 
 // Holds implements inventoryapi.Queries.
 func (s *Service) Holds(ctx context.Context, productID uuid.UUID, page inventoryapi.Page) (out inventoryapi.HoldList, err error) {
-	place, err := pageOf(page, productID.String(), store.HoldPosition{}, func(p store.HoldPosition) bool {
+	place, err := pageOf("holds", page, productID.String(), store.HoldPosition{}, func(p store.HoldPosition) bool {
 		return !p.ExpiresAt.IsZero() && p.ReservationID != uuid.Nil && p.LineNo != 0 && p.ItemID != 0
 	})
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Service) Holds(ctx context.Context, productID uuid.UUID, page inventory
 
 // Ledger implements inventoryapi.Queries.
 func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page) (out inventoryapi.Ledger, err error) {
-	place, err := pageOf(page, productID.String()+location, store.EntryPosition{LedgerID: math.MaxInt64}, func(p store.EntryPosition) bool { return p.LedgerID > 0 })
+	place, err := pageOf("ledger", page, productID.String()+location, store.EntryPosition{LedgerID: math.MaxInt64}, func(p store.EntryPosition) bool { return p.LedgerID > 0 })
 	if err != nil {
 		return out, err
 	}
@@ -113,33 +113,27 @@ func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location stri
 
 // place is where a page of a list is.
 type place[P any] struct {
-	list  string // which list, in short
+	list  string // which list, with its filters in short
 	after P      // the position that it follows
 	limit int    // how many rows it has
 }
 
-// located is what a cursor says. Of another list it is refused: the page that it led to there would be
-// empty or begin anywhere, and an empty one tells that there is nothing.
-type located[P any] struct {
-	List string `json:"of"`
-	At   P      `json:"at"`
-}
+func (p place[P]) next(last P) string { return cursor.Encode(p.list, last) }
 
-func (p place[P]) next(last P) string { return cursor.Encode(located[P]{p.list, last}) }
-
-// pageOf returns where a page is of the list with the given filters. Lists are asked for one row more than
+// pageOf returns where a page is of the named list with the given filters. A cursor of another list is refused: the page
+// that it led to there would be empty or begin anywhere, and an empty one tells that there is nothing. Lists are asked for one row more than
 // the page, which tells whether there is another.
-func pageOf[P any](page inventoryapi.Page, filters string, first P, valid func(P) bool) (place[P], error) {
-	at := place[P]{list: strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(filters))), 36), after: first}
+func pageOf[P any](name string, page inventoryapi.Page, filters string, first P, valid func(P) bool) (place[P], error) {
+	at := place[P]{list: name + ":" + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(filters))), 36), after: first}
 	var err error
 	if at.limit, err = limitOf(page.Limit, inventoryapi.DefaultPage, inventoryapi.MaxPage); err != nil || page.Cursor == "" {
 		return at, err
 	}
-	from, err := cursor.Decode[located[P]](page.Cursor)
-	if err != nil || from.List != at.list || !valid(from.At) {
+	from, err := cursor.Decode[P](at.list, page.Cursor)
+	if err != nil || !valid(from) {
 		return at, inventoryapi.Errorf(inventoryapi.InvalidInput, "cursor", "use the next_cursor of the page before, of the same list")
 	}
-	at.after = from.At
+	at.after = from
 	return at, nil
 }
 

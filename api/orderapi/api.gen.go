@@ -196,6 +196,27 @@ func (e ReservationStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListProductsParamsActive.
+const (
+	ActiveAny   ListProductsParamsActive = "any"
+	ActiveFalse ListProductsParamsActive = "false"
+	ActiveTrue  ListProductsParamsActive = "true"
+)
+
+// Valid indicates whether the value is a known member of the ListProductsParamsActive enum.
+func (e ListProductsParamsActive) Valid() bool {
+	switch e {
+	case ActiveAny:
+		return true
+	case ActiveFalse:
+		return true
+	case ActiveTrue:
+		return true
+	default:
+		return false
+	}
+}
+
 // Address defines model for Address.
 type Address = orderflow.Address
 
@@ -284,7 +305,7 @@ type ImportedRow struct {
 	Line    int                `json:"line"`
 	Outcome ImportedRowOutcome `json:"outcome"`
 
-	// ProductID Absent for a row that failed.
+	// ProductID Absent for a row that failed, and in a dry run for one that would be created.
 	ProductID openapi_types.UUID `json:"product_id,omitempty,omitzero"`
 
 	// SKU As the file has it, cut after 64 bytes.
@@ -542,10 +563,16 @@ type PayOrderParams struct {
 
 // ListProductsParams defines parameters for ListProducts.
 type ListProductsParams struct {
+	// Active `true` where absent: what is sold. `false` is what was deactivated, `any` both; these are for operators.
+	Active ListProductsParamsActive `form:"active,omitempty" json:"active,omitempty,omitzero"`
+
 	// Cursor `next_cursor` of the page before.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
+
+// ListProductsParamsActive defines parameters for ListProducts.
+type ListProductsParamsActive string
 
 // ImportProductsParams defines parameters for ImportProducts.
 type ImportProductsParams struct {
@@ -845,7 +872,7 @@ type ClientInterface interface {
 	// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 	// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 	// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-	// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
+	// line breaks are quoted; only a description may have line breaks. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 	//
 	// A row creates the product of its SKU or updates it. A column that the file does not have leaves
 	// that part of a product as it is; an empty price means that it is not sold in that currency; an
@@ -853,7 +880,7 @@ type ClientInterface interface {
 	//
 	// Every row is reported. A row that is refused fails alone; all others are written together, or none
 	// where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
-	// is written and the report is the same.
+	// is written and the report is the same, but for the ids of products that it would create: they have none yet.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -862,8 +889,9 @@ type ClientInterface interface {
 
 	// DeactivateProduct Take a product out of the catalogue; operators only.
 	//
-	// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
-	// stock stays in inventory. Deactivating it again changes nothing.
+	// It can be ordered and reserved no more, and only operators still read it (`GET /api/products?active=false` lists
+	// such products); orders keep their snapshot of it, what is held stays held, and its stock stays in inventory, where it
+	// is no longer `is_available`. Deactivating it again changes nothing. A replacement with `active` brings it back.
 	//
 	// Corresponds with DELETE /api/products/{product_id} (the `DeactivateProduct` operationId).
 	DeactivateProduct(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -879,7 +907,8 @@ type ClientInterface interface {
 	//
 	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+	// by what is there already is a success and moves no version, whatever `If-Match` names.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -890,7 +919,8 @@ type ClientInterface interface {
 	//
 	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+	// by what is there already is a success and moves no version, whatever `If-Match` names.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1290,7 +1320,7 @@ func (c *restClient) CreateProduct(ctx context.Context, body CreateProductJSONRe
 // The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 // `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 // as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
+// line breaks are quoted; only a description may have line breaks. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 //
 // A row creates the product of its SKU or updates it. A column that the file does not have leaves
 // that part of a product as it is; an empty price means that it is not sold in that currency; an
@@ -1298,7 +1328,7 @@ func (c *restClient) CreateProduct(ctx context.Context, body CreateProductJSONRe
 //
 // Every row is reported. A row that is refused fails alone; all others are written together, or none
 // where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
-// is written and the report is the same.
+// is written and the report is the same, but for the ids of products that it would create: they have none yet.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1317,8 +1347,9 @@ func (c *restClient) ImportProductsWithBody(ctx context.Context, params *ImportP
 
 // DeactivateProduct Take a product out of the catalogue; operators only.
 //
-// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
-// stock stays in inventory. Deactivating it again changes nothing.
+// It can be ordered and reserved no more, and only operators still read it (`GET /api/products?active=false` lists
+// such products); orders keep their snapshot of it, what is held stays held, and its stock stays in inventory, where it
+// is no longer `is_available`. Deactivating it again changes nothing. A replacement with `active` brings it back.
 //
 // Corresponds with DELETE /api/products/{product_id} (the `DeactivateProduct` operationId).
 func (c *restClient) DeactivateProduct(ctx context.Context, productID openapi_types.UUID, params *DeactivateProductParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1354,7 +1385,8 @@ func (c *restClient) GetProduct(ctx context.Context, productID openapi_types.UUI
 //
 // Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 // second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-// name and price that they were placed with. With `active` it also brings a deactivated product back.
+// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+// by what is there already is a success and moves no version, whatever `If-Match` names.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1375,7 +1407,8 @@ func (c *restClient) ReplaceProductWithBody(ctx context.Context, productID opena
 //
 // Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 // second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-// name and price that they were placed with. With `active` it also brings a deactivated product back.
+// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+// by what is there already is a success and moves no version, whatever `If-Match` names.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1996,6 +2029,14 @@ func NewListProductsRequest(server string, params *ListProductsParams) (*http.Re
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "active", params.Active, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 			return nil, err
 		} else {
@@ -2499,7 +2540,7 @@ type ClientWithResponsesInterface interface {
 	// The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 	// `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 	// as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-	// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
+	// line breaks are quoted; only a description may have line breaks. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 	//
 	// A row creates the product of its SKU or updates it. A column that the file does not have leaves
 	// that part of a product as it is; an empty price means that it is not sold in that currency; an
@@ -2507,7 +2548,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Every row is reported. A row that is refused fails alone; all others are written together, or none
 	// where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
-	// is written and the report is the same.
+	// is written and the report is the same, but for the ids of products that it would create: they have none yet.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2516,8 +2557,9 @@ type ClientWithResponsesInterface interface {
 
 	// DeactivateProductWithResponse Take a product out of the catalogue; operators only.
 	//
-	// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
-	// stock stays in inventory. Deactivating it again changes nothing.
+	// It can be ordered and reserved no more, and only operators still read it (`GET /api/products?active=false` lists
+	// such products); orders keep their snapshot of it, what is held stays held, and its stock stays in inventory, where it
+	// is no longer `is_available`. Deactivating it again changes nothing. A replacement with `active` brings it back.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2537,7 +2579,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+	// by what is there already is a success and moves no version, whatever `If-Match` names.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2548,7 +2591,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 	// second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-	// name and price that they were placed with. With `active` it also brings a deactivated product back.
+	// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+	// by what is there already is a success and moves no version, whatever `If-Match` names.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3610,6 +3654,8 @@ type ListProductsResponse struct {
 	ApplicationProblemJSON400 *Problem
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3625,6 +3671,11 @@ func (r ListProductsResponse) GetApplicationProblemJSON400() *Problem {
 // GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r ListProductsResponse) GetApplicationProblemJSON401() *Problem {
 	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListProductsResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
 }
 
 // GetBody returns the raw response body bytes
@@ -4401,7 +4452,7 @@ func (c *ClientWithResponses) CreateProductWithResponse(ctx context.Context, bod
 // The first line names the columns, in any order: `sku` and `name`, and if wanted `description`,
 // `category`, `active` (`true` or `false`) and one `price_<CURRENCY>` for each currency, with amounts
 // as people write them: `14.90` in `price_EUR`, `1500` in `price_JPY`. Fields with commas, quotes or
-// line breaks are quoted. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
+// line breaks are quoted; only a description may have line breaks. UTF-8, at most 10,000 rows, 256 KiB for each and 8 MiB for all.
 //
 // A row creates the product of its SKU or updates it. A column that the file does not have leaves
 // that part of a product as it is; an empty price means that it is not sold in that currency; an
@@ -4409,7 +4460,7 @@ func (c *ClientWithResponses) CreateProductWithResponse(ctx context.Context, bod
 //
 // Every row is reported. A row that is refused fails alone; all others are written together, or none
 // where the answer is 503, and importing the same file again changes nothing. With `dry_run` nothing
-// is written and the report is the same.
+// is written and the report is the same, but for the ids of products that it would create: they have none yet.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4424,8 +4475,9 @@ func (c *ClientWithResponses) ImportProductsWithBodyWithResponse(ctx context.Con
 
 // DeactivateProductWithResponse Take a product out of the catalogue; operators only.
 //
-// It can be ordered no more, and only operators still read it; orders keep their snapshot of it, and its
-// stock stays in inventory. Deactivating it again changes nothing.
+// It can be ordered and reserved no more, and only operators still read it (`GET /api/products?active=false` lists
+// such products); orders keep their snapshot of it, what is held stays held, and its stock stays in inventory, where it
+// is no longer `is_available`. Deactivating it again changes nothing. A replacement with `active` brings it back.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4457,7 +4509,8 @@ func (c *ClientWithResponses) GetProductWithResponse(ctx context.Context, produc
 //
 // Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 // second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-// name and price that they were placed with. With `active` it also brings a deactivated product back.
+// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+// by what is there already is a success and moves no version, whatever `If-Match` names.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4474,7 +4527,8 @@ func (c *ClientWithResponses) ReplaceProductWithBodyWithResponse(ctx context.Con
 //
 // Send the `ETag` of the product that you read as `If-Match`: of two people who read the same version, the
 // second is refused with 412 and reads again. `If-Match: *` overwrites whatever there is. Orders keep the
-// name and price that they were placed with. With `active` it also brings a deactivated product back.
+// name and price that they were placed with. With `active` it also brings a deactivated product back. A replacement
+// by what is there already is a success and moves no version, whatever `If-Match` names.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5413,6 +5467,13 @@ func ParseListProductsResponse(rsp *http.Response) (*ListProductsResponse, error
 			return nil, err
 		}
 		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
 
 	}
 

@@ -48,6 +48,7 @@ type handlers struct {
 	temporal  client.Client
 	inventory Inventory
 	log       *slog.Logger
+	teller    *teller
 }
 
 var _ ServerInterface = (*handlers)(nil)

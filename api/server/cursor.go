@@ -19,20 +19,20 @@ type place struct {
 	ID        uuid.UUID `json:"i"`
 }
 
-// page reads where a page begins and how many rows it has. The lists are asked for one row more than
+// page reads where a page of a list begins and how many rows it has. The lists are asked for one row more than
 // the page, which tells whether there is another.
-func page(encoded string, limit int) (after orderstore.Position, size int, err error) {
+func page(list, encoded string, limit int) (after orderstore.Position, size int, err error) {
 	if limit == 0 {
 		limit = defaultPage
 	}
 	if encoded == "" { // before everything
 		return orderstore.Position{CreatedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), ID: uuid.Max}, limit, nil
 	}
-	k, err := cursor.Decode[place](encoded)
+	k, err := cursor.Decode[place](list, encoded)
 	if err != nil || k.ID == uuid.Nil || k.CreatedAt.IsZero() {
-		return orderstore.Position{}, 0, problem.Invalid("cursor", "use the next_cursor of the page before")
+		return orderstore.Position{}, 0, problem.Invalid("cursor", "use the next_cursor of the page before, of the same list")
 	}
 	return orderstore.Position(k), limit, nil
 }
 
-func encodeCursor(p orderstore.Position) string { return cursor.Encode(place(p)) }
+func encodeCursor(list string, p orderstore.Position) string { return cursor.Encode(list, place(p)) }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"sync"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
@@ -61,13 +62,19 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	health := httpx.NewHealth(
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
 		httpx.Check{Name: "temporal", Required: true, Probe: probeTemporal(temporal, cfg.Temporal.Namespace)},
-		// Only reservations from outside are read there; orders do without.
+		// Only reservations from outside are read there, and it is told what is sold; orders do without.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
 	})
-	h := &handlers{store: orderstore.New(pool), temporal: temporal, inventory: inventory, log: env.Log}
+	store := orderstore.New(pool)
+	h := &handlers{store: store, temporal: temporal, inventory: inventory, log: env.Log, teller: newTeller(store, inventory, env.Log)}
+	telling, stopTelling := context.WithCancel(ctx)
+	var told sync.WaitGroup
+	told.Go(func() { h.teller.run(telling) })
+	defer told.Wait()
+	defer stopTelling()
 	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
 		return err
 	}

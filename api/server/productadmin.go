@@ -12,6 +12,7 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/database"
 	"holdfast/internal/etag"
 	"holdfast/internal/httpx"
 	"holdfast/internal/money"
@@ -33,7 +34,7 @@ func (h *handlers) CreateProduct(c *gin.Context) {
 		h.failProduct(c, uuid.Nil, err)
 		return
 	}
-	h.changedProduct(c, "created", p.ProductID)
+	h.changedProduct(c, "created", p)
 	c.Header("Location", "/api/products/"+p.ProductID.String())
 	answerProduct(c, http.StatusCreated, p)
 }
@@ -53,14 +54,17 @@ func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.
 	defer cancel()
 	version, err := h.expected(ctx, id, params.IfMatch)
 	var p orderstore.Product
+	changed := false
 	if err == nil {
-		p, err = h.store.ReplaceProduct(ctx, id, version, fields, time.Now().UTC())
+		p, changed, err = h.store.ReplaceProduct(ctx, id, version, fields, time.Now().UTC())
 	}
 	if err != nil {
 		h.failProduct(c, id, err)
 		return
 	}
-	h.changedProduct(c, "replaced", id)
+	if changed {
+		h.changedProduct(c, "replaced", p)
+	}
 	answerProduct(c, http.StatusOK, p)
 }
 
@@ -80,7 +84,12 @@ func (h *handlers) DeactivateProduct(c *gin.Context, id uuid.UUID, params ordera
 		h.failProduct(c, id, err)
 		return
 	}
-	h.changedProduct(c, "deactivated", id)
+	p, err := h.store.FindProduct(ctx, id)
+	if err != nil {
+		h.failProduct(c, id, err)
+		return
+	}
+	h.changedProduct(c, "deactivated", p)
 	c.Status(http.StatusNoContent)
 }
 
@@ -145,15 +154,31 @@ func (h *handlers) failProduct(c *gin.Context, id uuid.UUID, err error) {
 	case errors.Is(err, orderstore.ErrStale):
 		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionFailed, "the product has changed since you read it; read it again and decide anew").At("If-Match"))
 	case errors.Is(err, orderstore.ErrSKUTaken):
-		httpx.Fail(c, orderapi.Table.New(orderapi.AlreadyExists, "another product has this SKU, active or not; update that one or choose another SKU").At("sku"))
+		httpx.Fail(c, skuTaken(err).At("sku"))
+	case database.IsBusy(err):
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "an import or another change is being made to this product; send the same request again"))
 	default:
 		h.fail(c, err)
 	}
 }
 
-// changedProduct leaves in the log who changed the catalogue.
-func (h *handlers) changedProduct(c *gin.Context, what string, id uuid.UUID) {
-	h.log.InfoContext(c.Request.Context(), "product "+what, "product_id", id, "actor", auth.From(c).Subject)
+// skuTaken names the product that has the SKU, so that an operator finds it also when it is inactive.
+func skuTaken(err error) *problem.Problem {
+	var taken *orderstore.SKUTakenError
+	switch {
+	case !errors.As(err, &taken) || taken.ProductID == uuid.Nil:
+		return orderapi.Table.New(orderapi.AlreadyExists, "another product had this SKU; send the same request again")
+	case taken.Active:
+		return orderapi.Table.New(orderapi.AlreadyExists, "product %s has this SKU; change that one or choose another SKU", taken.ProductID)
+	}
+	return orderapi.Table.New(orderapi.AlreadyExists,
+		"product %s has this SKU and is inactive; bring it back with PUT and \"active\": true, or choose another SKU", taken.ProductID)
+}
+
+// changedProduct leaves in the log who changed the catalogue, and tells inventory whether the product is sold.
+func (h *handlers) changedProduct(c *gin.Context, what string, p orderstore.Product) {
+	h.log.InfoContext(c.Request.Context(), "product "+what, "product_id", p.ProductID, "actor", auth.From(c).Subject)
+	h.teller.now(c.Request.Context(), p)
 }
 
 func answerProduct(c *gin.Context, status int, p orderstore.Product) {

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -37,7 +40,12 @@ var productColumns = csvtable.Format{
 		_, err := money.Exponent(currency)
 		return currency, err
 	}},
-	MaxRows: maxImportRows,
+	MaxRows:   maxImportRows,
+	Multiline: []string{"description"},
+	Begins: func(columns, cells []string) bool {
+		at := slices.Index(columns, "sku")
+		return at >= 0 && skuFormat.MatchString(cells[at])
+	},
 }
 
 // importFile is a CSV file as it was read. A row without an outcome yet has an upsert, in the same order.
@@ -63,11 +71,20 @@ func readImport(body io.Reader) (importFile, error) {
 	case errors.As(err, &fault):
 		return f, problem.Invalid(fault.Column, "%s", fault.Detail)
 	case !errors.Is(err, io.EOF):
-		return f, err
+		return f, brokenOff(err)
 	case len(f.rows) == 0:
 		return f, problem.Invalid("", "the file has no rows below the names of its columns")
 	}
 	return f, nil
+}
+
+// brokenOff says that a file did not come whole. What the server gives as the reason, a limit or its patience, stays.
+func brokenOff(err error) error {
+	var size *http.MaxBytesError
+	if errors.As(err, &size) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return problem.Invalid("", "the upload ended before the end of the file; nothing was written, send the whole file again")
 }
 
 // add reads one row, as an upsert or as a failed one.

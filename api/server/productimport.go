@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -9,8 +10,10 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
+	"holdfast/internal/problem"
 )
 
 const (
@@ -36,7 +39,16 @@ func (h *handlers) ImportProducts(c *gin.Context, params orderapi.ImportProducts
 	ctx, cancel := context.WithTimeout(c.Request.Context(), importBudget)
 	defer cancel()
 	done, err := h.store.UpsertProducts(ctx, file.upserts, time.Now().UTC(), params.DryRun)
-	if err != nil {
+	switch {
+	case database.IsBusy(err):
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "other imports are changing the same products; nothing was written, send the same file again"))
+		return
+	case errors.Is(err, context.DeadlineExceeded):
+		h.log.WarnContext(c.Request.Context(), "an import took too long", "rows", len(file.rows), "error", err)
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"the import took longer than %s, as it does while others are under way; send the same file again, what is written already is unchanged then", importBudget))
+		return
+	case err != nil:
 		h.fail(c, err)
 		return
 	}
@@ -45,6 +57,7 @@ func (h *handlers) ImportProducts(c *gin.Context, params orderapi.ImportProducts
 	if !params.DryRun {
 		h.log.InfoContext(c.Request.Context(), "products imported", "actor", auth.From(c).Subject,
 			"created", report.Created, "updated", report.Updated, "unchanged", report.Unchanged, "failed", report.Failed)
+		h.teller.soon()
 	}
 	c.JSON(http.StatusOK, report)
 }

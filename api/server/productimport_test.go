@@ -44,6 +44,9 @@ func TestImport(t *testing.T) {
 	dry := s.imports(file, "?dry_run=true")
 	require.True(t, dry.DryRun)
 	require.Equal(t, []int{2, 2, 0, 0, 0}, counts(dry))
+	require.Zero(t, dry.Items[0].ProductID, "what is not made has no id")
+	_, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import?dry_run=true", file, "Content-Type", "text/csv")
+	require.NotContains(t, raw, "product_id")
 	require.Empty(t, s.products(), "a dry run writes nothing")
 
 	require.Equal(t, []int{2, 2, 0, 0, 0}, counts(s.imports(file, "")))
@@ -96,6 +99,10 @@ func TestImportRows(t *testing.T) {
 		{"OK-5,Fine," + strings.Repeat("x", 101) + ",true,1.00", "failed", "invalid_value", "category"},
 		{"OK-6,Fine,x,maybe,1.00", "failed", "invalid_value", "active"},
 		{"OK-7,Fine,x,true,1.999", "failed", "invalid_value", "price_EUR"},
+		{"OK-18,Fine,x,true,+5", "failed", "invalid_value", "price_EUR"},
+		{"OK-19,Fine,x,true,1 000", "failed", "invalid_value", "price_EUR"},
+		{"OK-20,Fine,x,true,1e3", "failed", "invalid_value", "price_EUR"},
+		{"OK-21,Fine,x,true,1_0", "failed", "invalid_value", "price_EUR"},
 		{"OK-8,Fine,x,true,-1", "failed", "invalid_value", "price_EUR"},
 		{`OK-9,Fine,x,true,"1,50"`, "failed", "invalid_value", "price_EUR"},
 		{"OK-10,Fine,x,true,99999999999999", "failed", "invalid_value", "price_EUR"},
@@ -127,6 +134,42 @@ func TestImportRows(t *testing.T) {
 	require.Len(t, s.products(), 2)
 }
 
+// TestImportSwallowedRow: a quote that is not closed makes no one row of two.
+func TestImportSwallowedRow(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	report := s.imports("sku,name,price_EUR\nSW-1,\"One,1\nSW-2,Two\",2\n", "")
+	require.Equal(t, []int{1, 0, 0, 0, 1}, counts(report))
+	require.Equal(t, "name", report.Items[0].Field)
+	report = s.imports("sku,name,description\nSW-1,One,\"first\nSW-2,Two,second\"\nSW-3,Three,\"in two\nlines\"\n", "")
+	require.Equal(t, []int{2, 1, 0, 0, 1}, counts(report))
+	require.Contains(t, report.Items[0].Detail, "line 3 looks like a row of its own")
+}
+
+// TestImportBusy: an import that waits in vain for another one says so, and when to come again.
+func TestImportBusy(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	s.imports("sku,name\nBUSY-1,One\n", "")
+	_, err := s.pool.Exec(t.Context(), "SELECT pg_catalog.set_config('lock_timeout', '50ms', false)")
+	require.NoError(t, err)
+	var database string
+	require.NoError(t, s.pool.QueryRow(t.Context(), "SELECT current_database()").Scan(&database))
+	_, err = s.pool.Exec(t.Context(), "ALTER DATABASE "+database+" SET lock_timeout = '50ms'")
+	require.NoError(t, err)
+	tx, err := s.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT 1 FROM products FOR UPDATE")
+	require.NoError(t, err)
+	s.pool.Reset() // the others connect anew, with the limit
+	res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import", "sku,name\nBUSY-1,Two\n", "Content-Type", "text/csv")
+	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, raw)
+	require.Contains(t, raw, "other imports are changing the same products")
+	require.NotEmpty(t, res.Header.Get("Retry-After"))
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Equal(t, 1, s.imports("sku,name\nBUSY-1,Two\n", "").Updated)
+}
+
 // TestImportFiles: what is wrong with a whole file is refused before anything is written.
 func TestImportFiles(t *testing.T) {
 	t.Parallel()
@@ -144,6 +187,7 @@ func TestImportFiles(t *testing.T) {
 		"an unknown currency":     {"sku,name,price_QQQ\nA,B,1\n", 400, "price_QQQ"},
 		"a column twice":          {"sku,name,price_EUR,price_eur\nA,B,1,1\n", 400, "price_EUR"},
 		"semicolons":              {"sku;name\nA;B\n", 400, ""},
+		"gzip":                    {"\x1f\x8b\x08\x00sku", 400, ""},
 		"UTF-16":                  {"\xff\xfes\x00k\x00u\x00", 400, ""},
 		"quotes in the first":     {"s\"ku,name\nA,B\n", 400, ""},
 		"more rows than allowed":  {many, 400, ""},

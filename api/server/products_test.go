@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,15 +25,50 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/telemetry"
 	"holdfast/internal/testenv"
+	"holdfast/inventory/inventoryapi"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 // catalogueServer is the interface on a database of its own, as far as products go.
 type catalogueServer struct {
-	t    testing.TB
-	url  string
-	pool *pgxpool.Pool
+	t      testing.TB
+	url    string
+	pool   *pgxpool.Pool
+	stock  *toldInventory
+	teller *teller
+}
+
+// toldInventory stands in for the inventory service, as far as it is told what is sold: by version, as that does.
+type toldInventory struct {
+	Inventory
+	mu   sync.Mutex
+	down bool
+	sold map[uuid.UUID]inventoryapi.Sellable
+}
+
+func (i *toldInventory) SetSellable(_ context.Context, id uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.down {
+		return inventoryapi.Sellable{}, &inventoryapi.UnavailableError{Cause: errors.New("down")}
+	}
+	if in.CatalogueVersion > i.sold[id].CatalogueVersion {
+		i.sold[id] = inventoryapi.Sellable{ProductID: id, Sellable: *in.Sellable, CatalogueVersion: in.CatalogueVersion}
+	}
+	return i.sold[id], nil
+}
+
+func (i *toldInventory) of(id uuid.UUID) inventoryapi.Sellable {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.sold[id]
+}
+
+func (i *toldInventory) stop(down bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.down = down
 }
 
 var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
@@ -48,10 +85,12 @@ func startCatalogue(t testing.TB) catalogueServer {
 	router := httpx.NewRouter(httpx.Options{
 		Log: log, Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(), LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
 	})
-	require.NoError(t, Register(router, &handlers{store: orderstore.New(pool), log: log}, auth.NewVerifier(testAuth)))
+	store, stock := orderstore.New(pool), &toldInventory{sold: map[uuid.UUID]inventoryapi.Sellable{}}
+	h := &handlers{store: store, log: log, inventory: stock, teller: newTeller(store, stock, log)}
+	require.NoError(t, Register(router, h, auth.NewVerifier(testAuth)))
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
-	return catalogueServer{t, server.URL, pool}
+	return catalogueServer{t, server.URL, pool, stock, h.teller}
 }
 
 // send sends a request as an operator unless role says otherwise; headers are pairs.
@@ -129,6 +168,15 @@ func TestProductLife(t *testing.T) {
 	require.Equal(t, http.StatusConflict, taken.StatusCode, raw)
 	weak, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":true,"prices":[]}`, "If-Match", `W/"3"`)
 	require.Equal(t, http.StatusPreconditionFailed, weak.StatusCode, "If-Match compares strongly (RFC 9110, 13.1.1): %s", raw)
+	require.Contains(t, raw, "product "+p.ProductID.String()+" has this SKU and is inactive; bring it back with PUT")
+	for _, query := range []string{"?active=false", "?active=any"} {
+		_, raw = s.send(auth.Operator, http.MethodGet, "/api/products"+query, "")
+		require.Len(t, decode[orderapi.ProductList](t, raw).Items, 1, "operators find it again")
+		res, raw := s.send(auth.Customer, http.MethodGet, "/api/products"+query, "")
+		require.Equal(t, http.StatusForbidden, res.StatusCode, raw)
+	}
+	_, raw = s.send(auth.Operator, http.MethodGet, "/api/products", "")
+	require.Empty(t, decode[orderapi.ProductList](t, raw).Items)
 	back, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":true,"prices":[]}`, "If-Match", `"1", "x", W/"2", "3"`)
 	require.Equal(t, http.StatusOK, back.StatusCode, raw)
 	require.Contains(t, raw, `"prices":[]`)
@@ -189,6 +237,13 @@ func TestProductRefusals(t *testing.T) {
 		{"no product id", "PUT", "/api/products/x", valid, []string{"If-Match", `"1"`}, 400, "invalid_input", "product_id"},
 		{"deactivate nothing", "DELETE", nowhere, "", nil, 404, "product_not_found", "product_id"},
 		{"deactivate with a stale ETag", "DELETE", path, "", []string{"If-Match", `"7"`}, 412, "precondition_failed", "If-Match"},
+		{"create under a key", "POST", "/api/products", valid, []string{"Idempotency-Key", "k"}, 400, "invalid_input", "Idempotency-Key"},
+		{"replace under a key", "PUT", path, valid, []string{"If-Match", `"1"`, "Idempotency-Key", "k"}, 400, "invalid_input", "Idempotency-Key"},
+		{"deactivate under a key", "DELETE", path, "", []string{"Idempotency-Key", ""}, 400, "invalid_input", "Idempotency-Key"},
+		{"import under a key", "POST", "/api/products/import", "sku,name\nA,B\n", []string{"Content-Type", "text/csv", "Idempotency-Key", "k"}, 400, "invalid_input", "Idempotency-Key"},
+		{"a signed limit", "GET", "/api/products?limit=%2B5", "", nil, 400, "invalid_input", "limit"},
+		{"activity of a word", "GET", "/api/products?active=yes", "", nil, 400, "invalid_input", "active"},
+		{"dry run of a number", "POST", "/api/products/import?dry_run=1", "sku,name\nA,B\n", []string{"Content-Type", "text/csv"}, 400, "invalid_input", "dry_run"},
 		{"dry run of a word", "POST", "/api/products/import?dry_run=maybe", "sku,name\nA,B\n", []string{"Content-Type", "text/csv"}, 400, "invalid_input", "dry_run"},
 		{"import of JSON", "POST", "/api/products/import", "{}", nil, 415, "unsupported_media_type", "Content-Type"},
 		{"import of nothing", "POST", "/api/products/import", "", []string{"Content-Type", "text/csv"}, 400, "invalid_input", ""},

@@ -51,7 +51,7 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		}
 		filter.CustomerID, filter.Issuer = who.Subject, who.Issuer
 	}
-	after, limit, err := page(params.Cursor, params.Limit)
+	after, limit, err := page("orders", params.Cursor, params.Limit)
 	if err != nil {
 		httpx.Fail(c, err)
 		return
@@ -65,7 +65,7 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	for i, r := range rows {
 		if i == limit {
 			last := rows[limit-1]
-			out.NextCursor = encodeCursor(orderstore.Position{CreatedAt: last.CreatedAt, ID: last.OrderID})
+			out.NextCursor = encodeCursor("orders", orderstore.Position{CreatedAt: last.CreatedAt, ID: last.OrderID})
 			break
 		}
 		out.Items = append(out.Items, wireOrder(r))
@@ -108,14 +108,28 @@ func (h *handlers) owned(c *gin.Context, id uuid.UUID) (orderstore.Order, bool) 
 	return row, true
 }
 
-// ListProducts answers one page of the catalogue.
+// ListProducts answers one page of the catalogue, to operators who ask for it also of what is inactive.
 func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsParams) {
-	after, limit, err := page(params.Cursor, params.Limit)
+	list := "products"
+	actives := map[orderapi.ListProductsParamsActive][]bool{orderapi.ActiveFalse: {false}, orderapi.ActiveAny: {false, true}}[params.Active]
+	if actives != nil {
+		if !auth.From(c).Operates() {
+			httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators see inactive products").At("active"))
+			return
+		}
+		list += ":" + string(params.Active)
+	}
+	after, limit, err := page(list, params.Cursor, params.Limit)
 	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
-	products, err := h.store.ListProducts(c.Request.Context(), after.CreatedAt, after.ID, limit+1)
+	var products []orderstore.Product
+	if actives == nil {
+		products, err = h.store.ListProducts(c.Request.Context(), after.CreatedAt, after.ID, limit+1)
+	} else {
+		products, err = h.store.ListAllProducts(c.Request.Context(), actives, after.CreatedAt, after.ID, limit+1)
+	}
 	if err != nil {
 		h.fail(c, err)
 		return
@@ -124,7 +138,7 @@ func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsPara
 	for i, p := range products {
 		if i == limit {
 			last := products[limit-1]
-			out.NextCursor = encodeCursor(orderstore.Position{CreatedAt: last.CreatedAt, ID: last.ProductID})
+			out.NextCursor = encodeCursor(list, orderstore.Position{CreatedAt: last.CreatedAt, ID: last.ProductID})
 			break
 		}
 		out.Items = append(out.Items, wireProduct(p))
@@ -166,10 +180,10 @@ func (h *handlers) unavailable(c *gin.Context, err error) error {
 		return err // the client has left, and the database is not to blame
 	case database.IsBusy(err):
 		h.log.WarnContext(c.Request.Context(), "the orders database is busy with other changes of the same rows", "error", err)
-		return orderapi.Table.New(problem.Unavailable, "other requests are changing the same rows (an import, perhaps); nothing was changed; try again with the same key")
+		return orderapi.Table.New(problem.Unavailable, "other requests are changing the same rows (an import, perhaps); nothing was changed; send the same request again")
 	}
 	h.log.ErrorContext(c.Request.Context(), "the orders database did not answer", "error", err)
-	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; try again with the same key")
+	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; send the same request again")
 }
 
 func wireOrder(o orderstore.Order) orderapi.Order {

@@ -19,10 +19,12 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Inventory is what the interface reads of the inventory service. It writes nothing there: a
-// reservation without a workflow would have no timer.
+// Inventory is what the interface reads of the inventory service. It changes no reservation there: one without a
+// workflow would have no timer. What it tells there is which products are sold.
 type Inventory interface {
 	GetReservation(ctx context.Context, reservationID uuid.UUID) (inventoryapi.Reservation, error)
+	Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error)
+	SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error)
 }
 
 // GetReservation answers a reservation from outside as inventory has it.

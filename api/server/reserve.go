@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +42,11 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		ID: inventoryapi.NewReservationID(inventoryapi.OwnerCustomer, owner, 1), OwnerID: owner,
 		Issuer: who.Issuer, CustomerID: who.Subject, TheirOrderID: body.OrderID.String(),
 	}
+	ask := asked{lines: body.Lines, short: short}
+	if ask.states, err = h.sold(c.Request.Context(), held.ID, body.Lines, short); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
 	register, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
 	if err := h.store.RegisterReservation(register, held); err != nil {
@@ -60,9 +67,9 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		view, err = h.hold(c.Request.Context(), in, who.Subject, uuid.NewString())
 		repeated = false
 	}
-	row, ok := h.held(c, in, view, err, short)
+	row, ok := h.held(c, in, view, err, ask)
 	if ok && repeated && row.Status == inventoryapi.StatusPending {
-		row, ok = h.takeUp(c, row, in, who.Subject, short)
+		row, ok = h.takeUp(c, row, in, who.Subject, ask)
 	}
 	if ok {
 		c.Header("Location", "/api/inventory/reserve/"+held.ID.String())
@@ -70,15 +77,25 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 	}
 }
 
+// asked is what a caller asks to reserve.
+type asked struct {
+	lines  []orderapi.CreateOrderLine
+	short  bool               // by the short form: one product and its quantity
+	states map[uuid.UUID]bool // of the products that the catalogue knows: whether they are sold
+}
+
 // held returns the reservation as inventory has it when the workflow's view says that it is held; else it has answered
 // the request.
-func (h *handlers) held(c *gin.Context, in orderflow.ReservationStart, view orderflow.ReservationView, err error, short bool) (inventoryapi.Reservation, bool) {
+func (h *handlers) held(c *gin.Context, in orderflow.ReservationStart, view orderflow.ReservationView, err error, ask asked) (inventoryapi.Reservation, bool) {
 	if err != nil {
 		h.log.WarnContext(c.Request.Context(), "a reservation was not decided at once", "reservation_id", in.ReservationID, "error", err)
 		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not decided yet; send the same request again"))
 		return inventoryapi.Reservation{}, false
 	}
-	if err := notHeld(view, in.RequestHash, short); err != nil {
+	if err := notHeld(view, in.RequestHash, ask.short); err != nil {
+		if view.RequestHash == in.RequestHash {
+			err = h.orUnknown(c.Request.Context(), err, view.Short, ask)
+		}
 		httpx.Fail(c, err)
 		return inventoryapi.Reservation{}, false
 	}
@@ -93,7 +110,7 @@ func (h *handlers) held(c *gin.Context, in orderflow.ReservationStart, view orde
 // takeUp sees to it that a workflow runs for a reservation that an earlier request made and that is still pending. When
 // its workflow was terminated or deleted, another one is started: its reserve finds the same reservation, and it owns
 // the timer from then on. It returns the reservation, or has answered the request.
-func (h *handlers) takeUp(c *gin.Context, row inventoryapi.Reservation, in orderflow.ReservationStart, customer string, short bool) (inventoryapi.Reservation, bool) {
+func (h *handlers) takeUp(c *gin.Context, row inventoryapi.Reservation, in orderflow.ReservationStart, customer string, ask asked) (inventoryapi.Reservation, bool) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
 	runs, err := reserving.Runs(ctx, h.temporal, in.ReservationID)
@@ -107,7 +124,7 @@ func (h *handlers) takeUp(c *gin.Context, row inventoryapi.Reservation, in order
 	}
 	h.log.WarnContext(ctx, "a reservation without a running workflow is taken up", "reservation_id", in.ReservationID)
 	view, err := h.hold(c.Request.Context(), in, customer, uuid.NewString())
-	row, ok := h.held(c, in, view, err, short)
+	row, ok := h.held(c, in, view, err, ask)
 	if ok && row.Status == inventoryapi.StatusPending && !row.ExpiresAt.After(time.Now()) {
 		httpx.Fail(c, resolvedOtherwise(orderflow.ReservationExpired)) // its new timer is due already
 		return row, false
@@ -134,6 +151,73 @@ func reservationBody(c *gin.Context) (body orderapi.CreateReservation, short boo
 		body.ProductID, body.Quantity = uuid.Nil, 0
 	}
 	return body, short, nil
+}
+
+// sold refuses products that the catalogue has and does not sell, unless the reservation is there already: then this is
+// a repeat, which is answered like the first. It returns what the catalogue knows of the products. One that it does not
+// know may still be kept in stock for a shop that has its catalogue elsewhere.
+func (h *handlers) sold(ctx context.Context, id uuid.UUID, lines []orderapi.CreateOrderLine, short bool) (map[uuid.UUID]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookBudget)
+	defer cancel()
+	ids := make([]uuid.UUID, len(lines))
+	for i, l := range lines {
+		ids[i] = l.ProductID
+	}
+	states, err := h.store.ProductStates(ctx, ids)
+	if err != nil {
+		h.log.ErrorContext(ctx, "the orders database did not answer", "error", err)
+		return nil, orderapi.Table.New(problem.Unavailable, "the orders database did not answer; send the same request again")
+	}
+	for i, l := range lines {
+		if active, known := states[l.ProductID]; !known || active {
+			continue
+		}
+		_, err := h.inventory.GetReservation(ctx, id)
+		switch {
+		case err == nil:
+			return states, nil
+		case errors.Is(err, inventoryapi.ReservationNotFound):
+			return nil, orderapi.Table.New(orderapi.UnknownProduct, "product %s is not sold any more", l.ProductID).At(lineField(i, short))
+		}
+		h.log.WarnContext(ctx, "inventory did not answer", "reservation_id", id, "error", err)
+		return nil, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory does not answer; send the same request again")
+	}
+	return states, nil
+}
+
+// orUnknown says that a product does not exist rather than that it is out of stock, where neither the catalogue nor
+// inventory knows it.
+func (h *handlers) orUnknown(ctx context.Context, refusal error, missing []orderflow.ShortLine, ask asked) error {
+	var ids []uuid.UUID
+	for _, l := range missing {
+		if _, known := ask.states[l.ProductID]; !known && l.Available == 0 {
+			ids = append(ids, l.ProductID)
+		}
+	}
+	if len(ids) == 0 {
+		return refusal
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookBudget)
+	defer cancel()
+	kept, err := h.inventory.Availabilities(ctx, ids)
+	if err != nil {
+		return refusal // which is right as well
+	}
+	for i, l := range ask.lines {
+		unknown := slices.Contains(ids, l.ProductID) && !slices.ContainsFunc(kept, func(a inventoryapi.Availability) bool { return a.ProductID == l.ProductID })
+		if unknown {
+			return orderapi.Table.New(orderapi.UnknownProduct, "there is no product %s", l.ProductID).At(lineField(i, ask.short))
+		}
+	}
+	return refusal
+}
+
+// lineField is where a line's product stands in the request.
+func lineField(i int, short bool) string {
+	if short {
+		return "product_id"
+	}
+	return fmt.Sprintf("lines[%d].product_id", i)
 }
 
 // hold is reserving.Place within the time that a caller waits.

@@ -76,7 +76,7 @@ func runArchive(cmd *cobra.Command, o archive.Options) error {
 		fmt.Fprintln(out, "dry run: nothing was written")
 	}
 	fmt.Fprintf(out, "reservations  %d: %d confirmed, %d released, %d expired, %d tombstones; %d lines\nledger        %d entries\n"+
-		"deleted       %d published events, %d processed events, %d imports\nbatches       %d\ntime          %s\n",
+		"deleted       %d published events, %d processed events, %d records of imports and named operations\nbatches       %d\ntime          %s\n",
 		sum.Reservations(), sum.Confirmed, sum.Released, sum.Expired, sum.Tombstones, sum.Lines, sum.Entries,
 		sum.Events, sum.Processed, sum.Imports, sum.Batches, time.Since(start).Round(time.Millisecond))
 	if err != nil {

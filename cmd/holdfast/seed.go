@@ -75,6 +75,9 @@ func (s *seedCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !s.reset && (s.foreign || s.confirmed) {
+		return errors.New("--force and --yes are for --reset; add it, or leave them out")
+	}
 	if !slices.Contains([]string{holdsOff, holdsAuto, holdsRequired}, s.reservations) {
 		return fmt.Errorf("--reservations is off, auto or required, not %q", s.reservations)
 	}

@@ -117,7 +117,8 @@ func (q *Queries) LockProducts(ctx context.Context, db DBTX, productIds []uuid.U
 }
 
 const stockOfProducts = `-- name: StockOfProducts :many
-SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted
+SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted,
+       coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)::boolean AS sellable
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.product_id = ANY ($1::uuid[])
@@ -131,6 +132,7 @@ type StockOfProductsRow struct {
 	Reserved  int64
 	Version   int64
 	Deleted   bool
+	Sellable  bool
 }
 
 // One statement, so that the locations of a product are of one moment. Deleted items are there for
@@ -151,6 +153,7 @@ func (q *Queries) StockOfProducts(ctx context.Context, db DBTX, productIds []uui
 			&i.Reserved,
 			&i.Version,
 			&i.Deleted,
+			&i.Sellable,
 		); err != nil {
 			return nil, err
 		}

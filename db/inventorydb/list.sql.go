@@ -200,6 +200,8 @@ SELECT i.item_id, i.location_id, i.product_id, l.code AS location, i.quantity, i
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.low_stock
+  AND coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)
+  AND (i.quantity > 0 OR coalesce((SELECT sum(o.quantity) FROM items o WHERE o.product_id = i.product_id), 0) = 0)
   AND (i.location_id, i.item_id) > ($1::integer, $2::bigint)
   AND i.location_id <= $3::integer
 ORDER BY i.location_id, i.item_id
@@ -224,7 +226,9 @@ type LowStockPageRow struct {
 }
 
 // The items whose available stock has come down to their threshold, location by location. One
-// location is the range from it to itself, all of them the range without an end.
+// location is the range from it to itself, all of them the range without an end. Left out are products that the
+// catalogue does not sell, and a location that is empty of a product of which there is stock elsewhere: it is not low
+// on what was moved away. A product that there is none of anywhere is listed wherever it is kept.
 func (q *Queries) LowStockPage(ctx context.Context, db DBTX, arg LowStockPageParams) ([]LowStockPageRow, error) {
 	rows, err := db.Query(ctx, lowStockPage,
 		arg.AfterLocation,

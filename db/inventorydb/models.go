@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type ArchiveHorizon struct {
@@ -114,6 +115,13 @@ type ProcessedEvent struct {
 	ProcessedAt time.Time
 }
 
+type Product struct {
+	ProductID         uuid.UUID
+	LowStockThreshold pgtype.Int8
+	Sellable          bool
+	CatalogueVersion  int64
+}
+
 type Reservation struct {
 	ReservationID    uuid.UUID
 	OwnerKind        string
@@ -164,4 +172,11 @@ type StockLedger struct {
 	Actor         string
 	Reason        string
 	CreatedAt     time.Time
+}
+
+type StockOperation struct {
+	OperationID uuid.UUID
+	RequestHash []byte
+	Answer      []byte
+	CreatedAt   time.Time
 }

@@ -59,7 +59,7 @@ func (q *Queries) LocationExists(ctx context.Context, db DBTX, code string) (boo
 }
 
 const wipeInventory = `-- name: WipeInventory :exec
-TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, outbox, processed_events,
+TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, stock_operations, products, outbox, processed_events,
     ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE
 `
 

@@ -71,8 +71,11 @@ SELECT transaction_timestamp()::timestamptz AS as_of,
        (SELECT count(DISTINCT rl.reservation_id) FROM reservation_lines rl WHERE rl.open) AS pending
 FROM (
     SELECT i.product_id, count(*) AS items, sum(i.quantity) AS quantity, sum(i.reserved) AS reserved,
-           count(*) FILTER (WHERE i.low_stock) AS low_stock, count(*) FILTER (WHERE i.quantity = i.reserved) AS out_of_stock
+           CASE WHEN NOT coalesce(bool_and(f.sellable), true) THEN 0
+                WHEN sum(i.quantity) > 0 THEN count(*) FILTER (WHERE i.low_stock AND i.quantity > 0)
+                ELSE count(*) FILTER (WHERE i.low_stock) END AS low_stock, count(*) FILTER (WHERE i.quantity = i.reserved) AS out_of_stock
     FROM items i
+    LEFT JOIN products f USING (product_id)
     WHERE i.deleted_at IS NULL
     GROUP BY i.product_id
 ) p
@@ -90,7 +93,7 @@ type StockTotalsRow struct {
 	Pending    int64
 }
 
-// Grouped by product first: counting distinct products would sort them all.
+// Grouped by product first: counting distinct products would sort them all. What is low is what LowStockPage lists.
 func (q *Queries) StockTotals(ctx context.Context, db DBTX) (StockTotalsRow, error) {
 	row := db.QueryRow(ctx, stockTotals)
 	var i StockTotalsRow

@@ -118,6 +118,7 @@ type Product struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	Version     int64
+	Untold      bool
 }
 
 type ProductPrice struct {

@@ -37,7 +37,7 @@ func (q *Queries) ExistingProducts(ctx context.Context, db DBTX, productIds []uu
 }
 
 const getProduct = `-- name: GetProduct :one
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version FROM products WHERE product_id = $1 AND active
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1 AND active
 `
 
 func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
@@ -53,8 +53,60 @@ func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) 
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Version,
+		&i.Untold,
 	)
 	return i, err
+}
+
+const listAllProducts = `-- name: ListAllProducts :many
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products
+WHERE active = ANY ($1::boolean[]) AND (created_at, product_id) < ($2::timestamptz, $3::uuid)
+ORDER BY created_at DESC, product_id DESC
+LIMIT $4
+`
+
+type ListAllProductsParams struct {
+	Actives         []bool
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	PageSize        int32
+}
+
+// The same for operators, of the products that are as they say: active, inactive or either.
+func (q *Queries) ListAllProducts(ctx context.Context, db DBTX, arg ListAllProductsParams) ([]Product, error) {
+	rows, err := db.Query(ctx, listAllProducts,
+		arg.Actives,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Product{}
+	for rows.Next() {
+		var i Product
+		if err := rows.Scan(
+			&i.ProductID,
+			&i.Sku,
+			&i.Name,
+			&i.Description,
+			&i.Category,
+			&i.Active,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.Version,
+			&i.Untold,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listPrices = `-- name: ListPrices :many
@@ -82,7 +134,7 @@ func (q *Queries) ListPrices(ctx context.Context, db DBTX, productIds []uuid.UUI
 }
 
 const listProducts = `-- name: ListProducts :many
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version FROM products
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products
 WHERE active AND (created_at, product_id) < ($1::timestamptz, $2::uuid)
 ORDER BY created_at DESC, product_id DESC
 LIMIT $3
@@ -114,6 +166,7 @@ func (q *Queries) ListProducts(ctx context.Context, db DBTX, arg ListProductsPar
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.Version,
+			&i.Untold,
 		); err != nil {
 			return nil, err
 		}
@@ -123,6 +176,21 @@ func (q *Queries) ListProducts(ctx context.Context, db DBTX, arg ListProductsPar
 		return nil, err
 	}
 	return items, nil
+}
+
+const markProductTold = `-- name: MarkProductTold :exec
+UPDATE products SET untold = false WHERE product_id = $1 AND version = $2
+`
+
+type MarkProductToldParams struct {
+	ProductID uuid.UUID
+	Version   int64
+}
+
+// Of that version: one that changed since stays untold.
+func (q *Queries) MarkProductTold(ctx context.Context, db DBTX, arg MarkProductToldParams) error {
+	_, err := db.Exec(ctx, markProductTold, arg.ProductID, arg.Version)
+	return err
 }
 
 const priceProducts = `-- name: PriceProducts :many
@@ -172,34 +240,67 @@ func (q *Queries) PriceProducts(ctx context.Context, db DBTX, arg PriceProductsP
 	return items, nil
 }
 
+const productStates = `-- name: ProductStates :many
+SELECT product_id, active FROM products WHERE product_id = ANY ($1::uuid[])
+`
+
+type ProductStatesRow struct {
+	ProductID uuid.UUID
+	Active    bool
+}
+
+// Which of the given products the catalogue has, and whether it sells them.
+func (q *Queries) ProductStates(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]ProductStatesRow, error) {
+	rows, err := db.Query(ctx, productStates, productIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ProductStatesRow{}
+	for rows.Next() {
+		var i ProductStatesRow
+		if err := rows.Scan(&i.ProductID, &i.Active); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const seedProducts = `-- name: SeedProducts :many
-INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
-SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
-       unnest($5::text[]), unnest($6::boolean[]), $7, $7
+INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
+SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, $1, $1
+FROM (
+    SELECT unnest($2::uuid[]) AS product_id, unnest($3::text[]) AS sku, unnest($4::text[]) AS name,
+           unnest($5::text[]) AS description, unnest($6::text[]) AS category, unnest($7::boolean[]) AS active
+) u
 ON CONFLICT DO NOTHING
 RETURNING product_id
 `
 
 type SeedProductsParams struct {
+	CreatedAt    time.Time
 	ProductIds   []uuid.UUID
 	Skus         []string
 	Names        []string
 	Descriptions []string
 	Categories   []string
 	Actives      []bool
-	CreatedAt    time.Time
 }
 
 // Returns those that were new. What is there already, by id or by SKU, stays as it is.
 func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, seedProducts,
+		arg.CreatedAt,
 		arg.ProductIds,
 		arg.Skus,
 		arg.Names,
 		arg.Descriptions,
 		arg.Categories,
 		arg.Actives,
-		arg.CreatedAt,
 	)
 	if err != nil {
 		return nil, err
@@ -212,6 +313,41 @@ func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsPar
 			return nil, err
 		}
 		items = append(items, product_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const untoldProducts = `-- name: UntoldProducts :many
+SELECT product_id, active, version FROM products WHERE untold AND product_id > $1 ORDER BY product_id LIMIT $2
+`
+
+type UntoldProductsParams struct {
+	After    uuid.UUID
+	PageSize int32
+}
+
+type UntoldProductsRow struct {
+	ProductID uuid.UUID
+	Active    bool
+	Version   int64
+}
+
+func (q *Queries) UntoldProducts(ctx context.Context, db DBTX, arg UntoldProductsParams) ([]UntoldProductsRow, error) {
+	rows, err := db.Query(ctx, untoldProducts, arg.After, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UntoldProductsRow{}
+	for rows.Next() {
+		var i UntoldProductsRow
+		if err := rows.Scan(&i.ProductID, &i.Active, &i.Version); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

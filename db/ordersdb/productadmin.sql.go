@@ -13,9 +13,9 @@ import (
 )
 
 const createProduct = `-- name: CreateProduct :one
-INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version
+INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, NOT $6, $7, $7)
+RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version, untold
 `
 
 type CreateProductParams struct {
@@ -49,13 +49,14 @@ func (q *Queries) CreateProduct(ctx context.Context, db DBTX, arg CreateProductP
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Version,
+		&i.Untold,
 	)
 	return i, err
 }
 
 const deactivateProduct = `-- name: DeactivateProduct :execrows
 UPDATE products
-SET active = false, version = version + 1, updated_at = $1
+SET active = false, untold = true, version = version + 1, updated_at = $1
 WHERE product_id = $2 AND active AND ($3::bigint = 0 OR version = $3)
 `
 
@@ -85,7 +86,7 @@ func (q *Queries) DeletePrices(ctx context.Context, db DBTX, productIds []uuid.U
 
 const findProduct = `-- name: FindProduct :one
 
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version FROM products WHERE product_id = $1
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1
 `
 
 // Product administration: operators create, replace, deactivate and import products. The row of a product
@@ -104,7 +105,24 @@ func (q *Queries) FindProduct(ctx context.Context, db DBTX, productID uuid.UUID)
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Version,
+		&i.Untold,
 	)
+	return i, err
+}
+
+const findProductBySKU = `-- name: FindProductBySKU :one
+SELECT product_id, active FROM products WHERE sku = $1
+`
+
+type FindProductBySKURow struct {
+	ProductID uuid.UUID
+	Active    bool
+}
+
+func (q *Queries) FindProductBySKU(ctx context.Context, db DBTX, sku string) (FindProductBySKURow, error) {
+	row := db.QueryRow(ctx, findProductBySKU, sku)
+	var i FindProductBySKURow
+	err := row.Scan(&i.ProductID, &i.Active)
 	return i, err
 }
 
@@ -125,8 +143,8 @@ func (q *Queries) InsertPrices(ctx context.Context, db DBTX, arg InsertPricesPar
 }
 
 const insertProducts = `-- name: InsertProducts :execrows
-INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
-SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, $1::timestamptz, $1::timestamptz
+INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
+SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, $1::timestamptz, $1::timestamptz
 FROM (
     SELECT unnest($2::uuid[]) AS product_id, unnest($3::text[]) AS sku, unnest($4::text[]) AS name,
            unnest($5::text[]) AS description, unnest($6::text[]) AS category, unnest($7::boolean[]) AS active
@@ -163,8 +181,30 @@ func (q *Queries) InsertProducts(ctx context.Context, db DBTX, arg InsertProduct
 	return result.RowsAffected(), nil
 }
 
+const lockProduct = `-- name: LockProduct :one
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1 FOR NO KEY UPDATE
+`
+
+func (q *Queries) LockProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
+	row := db.QueryRow(ctx, lockProduct, productID)
+	var i Product
+	err := row.Scan(
+		&i.ProductID,
+		&i.Sku,
+		&i.Name,
+		&i.Description,
+		&i.Category,
+		&i.Active,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Version,
+		&i.Untold,
+	)
+	return i, err
+}
+
 const lockProductsBySKU = `-- name: LockProductsBySKU :many
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version FROM products WHERE sku = ANY ($1::text[]) ORDER BY sku FOR NO KEY UPDATE
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE sku = ANY ($1::text[]) ORDER BY sku FOR NO KEY UPDATE
 `
 
 // In the order of the SKUs, so that two imports never wait for each other. The lock lets foreign keys of prices
@@ -188,6 +228,7 @@ func (q *Queries) LockProductsBySKU(ctx context.Context, db DBTX, skus []string)
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.Version,
+			&i.Untold,
 		); err != nil {
 			return nil, err
 		}
@@ -201,10 +242,10 @@ func (q *Queries) LockProductsBySKU(ctx context.Context, db DBTX, skus []string)
 
 const replaceProduct = `-- name: ReplaceProduct :one
 UPDATE products
-SET sku = $1, name = $2, description = $3, category = $4, active = $5,
+SET sku = $1, name = $2, description = $3, category = $4, active = $5, untold = untold OR active <> $5,
     version = version + 1, updated_at = $6
 WHERE product_id = $7 AND ($8::bigint = 0 OR version = $8)
-RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version
+RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version, untold
 `
 
 type ReplaceProductParams struct {
@@ -241,13 +282,14 @@ func (q *Queries) ReplaceProduct(ctx context.Context, db DBTX, arg ReplaceProduc
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Version,
+		&i.Untold,
 	)
 	return i, err
 }
 
 const updateProducts = `-- name: UpdateProducts :execrows
 UPDATE products p
-SET name = u.name, description = u.description, category = u.category, active = u.active,
+SET name = u.name, description = u.description, category = u.category, active = u.active, untold = p.untold OR p.active <> u.active,
     version = p.version + 1, updated_at = $1::timestamptz
 FROM (
     SELECT unnest($2::uuid[]) AS product_id, unnest($3::text[]) AS name, unnest($4::text[]) AS description,

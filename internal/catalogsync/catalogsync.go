@@ -38,6 +38,8 @@ type Stock interface {
 	HasLocation(ctx context.Context, code string) (bool, error)
 	Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error)
 	Introduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error)
+	// RehearseIntroduce says what Introduce would do, and writes nothing.
+	RehearseIntroduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error)
 }
 
 // Options says how to copy.
@@ -154,11 +156,11 @@ func introduce(ctx context.Context, warehouse Stock, o Options, products []order
 		}
 	}
 	sum.Existing += len(products) - len(unknown)
+	introduce := warehouse.Introduce
 	if o.DryRun {
-		sum.New += len(unknown)
-		return nil
+		introduce = warehouse.RehearseIntroduce // by the same rules: what had stock once is not new
 	}
-	_, errs := warehouse.Introduce(ctx, receipts...)
+	_, errs := introduce(ctx, receipts...)
 	return sum.count(unknown, errs)
 }
 

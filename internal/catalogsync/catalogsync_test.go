@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/testenv"
 	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
@@ -84,18 +85,21 @@ func TestSync(t *testing.T) {
 	s.receive(s.products[0], "main", 7)
 	s.receive(s.products[1], "far", 3)
 	s.receive(s.products[2], "main", 0) // an item that somebody has left empty
+	s.receive(s.products[3], "main", 2) // and one that somebody has deleted: unknown to readers, but not new
+	_, err := s.stock.DeleteItem(t.Context(), s.products[3], "main", inventoryapi.DeleteItemRequest{Reason: "r"}, inventoryapi.WriteOptions{Actor: "test"})
+	require.NoError(t, err)
 	dry := plain
 	dry.DryRun = true
-	want := catalogsync.Summary{New: 222, Existing: 3, Skipped: 25}
+	want := catalogsync.Summary{New: 221, Existing: 4, Skipped: 25}
 	require.Equal(t, want, s.sync(dry))
-	require.EqualValues(t, 3, s.rows("SELECT count(*) FROM items"), "a dry run writes nothing")
+	require.EqualValues(t, 4, s.rows("SELECT count(*) FROM items"), "a dry run writes nothing")
 
 	require.Equal(t, want, s.sync(plain))
 	require.EqualValues(t, 225, s.rows("SELECT count(*) FROM items"))
-	require.EqualValues(t, 222*100+10, s.rows("SELECT sum(quantity)::bigint FROM items"))
-	require.EqualValues(t, 222, s.rows("SELECT count(*) FROM stock_ledger WHERE actor = 'sync'"))
+	require.EqualValues(t, 221*100+10, s.rows("SELECT sum(quantity)::bigint FROM items"))
+	require.EqualValues(t, 221, s.rows("SELECT count(*) FROM stock_ledger WHERE actor = 'sync'"))
 	require.Equal(t, catalogsync.Summary{Existing: 225, Skipped: 25}, s.sync(plain))
-	require.EqualValues(t, 222*100+10, s.rows("SELECT sum(quantity)::bigint FROM items"))
+	require.EqualValues(t, 221*100+10, s.rows("SELECT sum(quantity)::bigint FROM items"))
 	inventorytest.RequireConsistent(t, s.stockPool)
 }
 
@@ -107,6 +111,10 @@ func TestFailuresStandInNobodysWay(t *testing.T) {
 		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a broken product'; END $$;
 		CREATE TRIGGER refuse BEFORE INSERT ON items FOR EACH ROW WHEN (NEW.product_id IN ('%s', '%s')) EXECUTE FUNCTION refuse()`, s.products[3], s.products[40]))
 	require.NoError(t, err)
+	dry := plain
+	dry.DryRun = true
+	would := s.sync(dry)
+	require.Equal(t, []int{52, 0, 6, 2}, []int{would.New, would.Existing, would.Skipped, len(would.Failed)})
 	sum := s.sync(plain)
 	require.Equal(t, []int{52, 0, 6, 2}, []int{sum.New, sum.Existing, sum.Skipped, len(sum.Failed)})
 	require.ElementsMatch(t, []string{"SYNC-3", "SYNC-40"}, []string{sum.Failed[0].SKU, sum.Failed[1].SKU})

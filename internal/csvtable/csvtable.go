@@ -32,6 +32,13 @@ type Format struct {
 	Optional []string
 	Family   *Family // further columns, or nil
 	MaxRows  int     // the header not counted
+	// Multiline are the columns whose cells may have line breaks. In any other a line break is a fault of the row:
+	// most likely a quote is not closed, and the row has swallowed the ones after it.
+	Multiline []string
+	// Begins reports whether cells could be the first ones of a row; nil where nothing can tell. A quote that is not
+	// closed can swallow a row up to the same column of a later one, which reads as one row with a cell of several lines:
+	// a cell of Multiline whose last line begins like a row is a fault as well.
+	Begins func(columns, cells []string) bool
 }
 
 // Family is a set of optional columns whose names begin alike and go on by a rule.
@@ -84,17 +91,23 @@ type Reader struct {
 	source  *source
 	csv     *csv.Reader
 	columns []string
+	format  Format
 	rows    int // so far, without the header
 	last    int // line of the last one, the header included
-	maxRows int
 }
 
 // NewReader reads the header. The error is a *FileError, or wraps what reading from file failed with.
 func NewReader(file io.Reader, f Format) (*Reader, error) {
-	r := &Reader{source: &source{file: file}, maxRows: f.MaxRows}
+	r := &Reader{source: &source{file: file}, format: f}
 	text := bufio.NewReader(r.source)
-	if mark, err := text.Peek(3); err == nil && bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
-		_, _ = text.Discard(len(mark))
+	start, _ := text.Peek(4) // what it fails with, the first read fails with as well
+	switch {
+	case bytes.HasPrefix(start, []byte("\xef\xbb\xbf")):
+		_, _ = text.Discard(3)
+	case bytes.HasPrefix(start, []byte("\x1f\x8b")):
+		return nil, &FileError{Detail: "the file is compressed with gzip; send it uncompressed"}
+	case bytes.HasPrefix(start, []byte("PK\x03\x04")):
+		return nil, &FileError{Detail: "the file is a ZIP archive, as spreadsheets are; save it as CSV in UTF-8"}
 	}
 	r.csv = csv.NewReader(text)
 	r.csv.FieldsPerRecord = -1 // a row of another length fails alone, and by our own words
@@ -133,8 +146,8 @@ func (r *Reader) Next() (Row, error) {
 		row.Line, _ = r.csv.FieldPos(0)
 		row.Cells, row.Err = cells, r.check(row.Line, cells)
 	}
-	if r.rows++; r.rows > r.maxRows {
-		return Row{}, &FileError{Detail: fmt.Sprintf("the file has more than %d rows; split it", r.maxRows)}
+	if r.rows++; r.rows > r.format.MaxRows {
+		return Row{}, &FileError{Detail: fmt.Sprintf("the file has more than %d rows; split it", r.format.MaxRows)}
 	}
 	r.last = row.Line
 	return row, nil
@@ -150,6 +163,31 @@ func (r *Reader) check(line int, cells []string) *RowError {
 			at, _ := r.csv.FieldPos(i)
 			return &RowError{Line: at, Column: r.columns[i], Detail: "use UTF-8 without the character U+0000"}
 		}
+		if e := r.checkLines(i, cell); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// checkLines returns what is wrong with the line breaks of a cell.
+func (r *Reader) checkLines(column int, cell string) *RowError {
+	breaks := strings.Count(cell, "\n")
+	at, _ := r.csv.FieldPos(column)
+	switch {
+	case strings.ContainsRune(cell, '\r'):
+		return &RowError{Line: at, Column: r.columns[column], Detail: "end lines with LF or CRLF, not with CR alone"}
+	case breaks == 0:
+		return nil
+	case !slices.Contains(r.format.Multiline, r.columns[column]):
+		return &RowError{Line: at, Column: r.columns[column], Detail: fmt.Sprintf("a line break is not allowed here; is the quote in line %d not closed?", at)}
+	case r.format.Begins == nil:
+		return nil
+	}
+	last := strings.Split(cell[strings.LastIndexByte(cell, '\n')+1:], ",")
+	if len(last) > column && r.format.Begins(r.columns[:column], last[:column]) {
+		at += breaks
+		return &RowError{Line: at, Column: r.columns[column], Detail: fmt.Sprintf("line %d looks like a row of its own; is a quote not closed before it?", at)}
 	}
 	return nil
 }

@@ -22,7 +22,8 @@ var format = csvtable.Format{
 		}
 		return strings.ToUpper(rest), nil
 	}},
-	MaxRows: 3,
+	MaxRows:   3,
+	Multiline: []string{"id", "name", "note"},
 }
 
 // read returns all rows that come before the end or an error of the file.
@@ -125,6 +126,8 @@ func TestFiles(t *testing.T) {
 		"CR only":            {"id,name\r1,a\r2,b\r", "", "end lines with LF or CRLF, not with CR alone", 1},
 		"semicolons":         {"id;name\n1;a\n", "", "separate the columns by commas", 1},
 		"tabs":               {"id\tname\n1\ta\n", "", "separate the columns by commas", 1},
+		"gzip":               {"\x1f\x8b\x08\x00", "", "the file is compressed with gzip; send it uncompressed", 0},
+		"a spreadsheet":      {"PK\x03\x04", "", "the file is a ZIP archive, as spreadsheets are; save it as CSV in UTF-8", 0},
 		"UTF-16":             {"\xff\xfei\x00d\x00", "", "the file is not UTF-8; save it as such", 1},
 		"quote in header":    {"i\"d,name\n", "", `the header is not valid CSV: line 1, column 2: bare " in non-quoted-field`, 1},
 		"too many rows":      {"id,name\n1,a\n2\n3,\"\"\"\n4,d\n", "", "", 0}, // the third row swallows the fourth
@@ -146,6 +149,28 @@ func TestFiles(t *testing.T) {
 			require.ErrorAs(t, err, &fault)
 			require.Equal(t, csvtable.FileError{Line: c.line, Column: c.column, Detail: c.detail}, *fault)
 		})
+	}
+}
+
+// TestLineBreaks: a row goes on over lines only where its column may, and not over what looks like a row.
+func TestLineBreaks(t *testing.T) {
+	t.Parallel()
+	strict := format
+	strict.Multiline = []string{"note"}
+	strict.Begins = func(columns, cells []string) bool { return len(columns) > 0 && columns[0] == "id" && cells[0] == "2" }
+	for name, c := range map[string]struct{ file, want string }{
+		"where it may":           {"id,name,note\n1,a,\"b\nc\"\n", `2 ["1" "a" "b\nc"]`},
+		"commas where it may":    {"id,name,note\n1,a,\"b\nc,d,e\"\n", `2 ["1" "a" "b\nc,d,e"]`},
+		"where it may not":       {"id,name,note\n1,\"a\nb\",c\n", "2 failed 2/name/a line break is not allowed here; is the quote in line 2 not closed?"},
+		"two rows in one":        {"id,name\n1,\"a\n2,b\"\n", "2 failed 2/name/a line break is not allowed here; is the quote in line 2 not closed?"},
+		"two rows in one note":   {"id,name,note\n1,a,\"b\n2,c,d\"\n", "2 failed 3/note/line 3 looks like a row of its own; is a quote not closed before it?"},
+		"three rows in one note": {"id,name,note\n1,a,\"b\n7,x,y\n2,c,d\"\n", "2 failed 4/note/line 4 looks like a row of its own; is a quote not closed before it?"},
+		"CR alone":               {"id,name,note\n1,a,\"b\rc\"\n", "2 failed 2/note/end lines with LF or CRLF, not with CR alone"},
+	} {
+		_, rows, err := read(strings.NewReader(c.file), strict)
+		require.NoError(t, err, name)
+		require.Len(t, rows, 1, name)
+		require.Equal(t, c.want, tell(rows[0]), name)
 	}
 }
 

@@ -18,23 +18,26 @@ type position struct {
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := position{time.Date(2026, 2, 3, 4, 5, 6, 789_000, time.UTC), uuid.New()}
-	text := Encode(want)
+	text := Encode("things", want)
 	require.NotContains(t, text, "=", "it stands in a URL as it is")
-	got, err := Decode[position](text)
+	got, err := Decode[position]("things", text)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+	_, err = Decode[position]("others", text)
+	require.ErrorIs(t, err, errOther)
 }
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	encode := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	for name, text := range map[string]string{
-		"no base64": "%%%", "no JSON": encode("x"), "cut off": encode(`{"i":`), "another list's": encode(`{"l":1}`),
-		"another type": encode(`{"i":7}`), "trailing": encode(`{}{}`), "empty": "", "endless": strings.Repeat("e", 1<<16),
-		"an array": encode(`[]`), "another case": encode(`{"A":"2026-02-03T04:05:06Z","i":"90806882-983d-5164-87bd-3b84bc6ad730"}`),
-		"another form of an id": encode(`{"a":"2026-02-03T04:05:06Z","i":"urn:uuid:90806882-983d-5164-87bd-3b84bc6ad730"}`),
+		"no base64": "%%%", "no JSON": encode("x"), "cut off": encode(`{"i":`), "another list's": encode(`{"of":"things","at":{"l":1}}`), "no list": encode(`{"i":"` + uuid.NewString() + `"}`),
+		"another type": encode(`{"of":"things","at":{"i":7}}`), "trailing": encode(`{}{}`), "empty": "", "endless": strings.Repeat("e", 1<<16),
+		"an array":              encode(`[]`),
+		"another case":          encode(`{"of":"things","at":{"A":"2026-02-03T04:05:06Z","i":"90806882-983d-5164-87bd-3b84bc6ad730"}}`),
+		"another form of an id": encode(`{"of":"things","at":{"a":"2026-02-03T04:05:06Z","i":"urn:uuid:90806882-983d-5164-87bd-3b84bc6ad730"}}`),
 	} {
-		_, err := Decode[position](text)
+		_, err := Decode[position]("things", text)
 		require.Error(t, err, name)
 	}
 }

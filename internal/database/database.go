@@ -131,9 +131,9 @@ func Refuses(err error) bool {
 var ErrBusy = errors.New("others change the same rows")
 
 // IsBusy reports whether err says that the database answers, but others hold or change what was asked for: ErrBusy, a
-// lock that was not had in time, or a deadlock. The same request may succeed in a moment.
+// lock that was not had in time, a deadlock or a serialization failure. The same request may succeed in a moment.
 func IsBusy(err error) bool {
-	return errors.Is(err, ErrBusy) || hasCode(err, "55P03") || hasCode(err, "40P01")
+	return errors.Is(err, ErrBusy) || hasCode(err, "55P03") || hasCode(err, "40P01") || hasCode(err, "40001")
 }
 
 // hasCode reports whether err carries the given SQLSTATE.

@@ -44,6 +44,8 @@ var inventoryRows = []struct {
 		SELECT gen_random_uuid(), 'reservation', reservation_id, 1, 'inventory.reserved', 1, '{"quantity": 2}', '{"correlationId": "c-1"}', now(), now() FROM reservations`},
 	{6, 0, `INSERT INTO stock_imports (import_id, content_hash, settled_rows) VALUES (gen_random_uuid(), decode(repeat('cd', 32), 'hex'), '{2, 3}');
 		INSERT INTO items (product_id, location_id, deleted_at) SELECT gen_random_uuid(), location_id, now() FROM locations`},
+	{11, 0, `INSERT INTO products (product_id, low_stock_threshold, sellable, catalogue_version) VALUES (gen_random_uuid(), 7, false, 3)`},
+	{10, 0, `INSERT INTO stock_operations (operation_id, request_hash, answer) VALUES (gen_random_uuid(), decode(repeat('ef', 32), 'hex'), '{"replayed": false}')`},
 }
 
 // inventoryAt migrates a database of the test's own to a version and fills it.

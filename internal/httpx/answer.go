@@ -59,7 +59,7 @@ func asProblem(ctx context.Context, err error) *problem.Problem {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return clientGone()
 	case errors.Is(err, context.DeadlineExceeded), ctx.Err() != nil:
-		return problem.Common.New(problem.Unavailable, "the request could not be finished in time; try again with the same key")
+		return problem.Common.New(problem.Unavailable, "the request could not be finished in time; send the same request again, with its Idempotency-Key if it has one")
 	default:
 		return problem.Common.New(problem.Internal, "the request could not be processed; report the correlation id")
 	}

@@ -27,7 +27,15 @@ type operation struct {
 	parameters []parameter
 	query      []string // the names of those in the query
 	body       *requestBody
+	takesKey   bool // an Idempotency-Key means something here, or changes nothing
 }
+
+// keyHeader names a write, so that a repeat of it acts once.
+const keyHeader = "Idempotency-Key"
+
+// actsOnce marks an operation in an OpenAPI document whose repeat changes nothing by itself: a key adds nothing to it
+// and takes nothing away.
+const actsOnce = "x-acts-once"
 
 type requestBody struct {
 	mediaType string // the one that the operation takes
@@ -52,11 +60,15 @@ func ReadContract(spec []byte) (*Contract, error) {
 	out := &Contract{operations: map[string]*operation{}}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			o := &operation{}
+			_, once := op.Extensions[actsOnce]
+			o := &operation{takesKey: once || method == http.MethodGet || method == http.MethodHead}
 			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
 				o.parameters = append(o.parameters, parameter{p.Value.Name, p.Value.In, p.Value.Required, p.Value.Schema.Value})
-				if p.Value.In == openapi3.ParameterInQuery {
+				switch {
+				case p.Value.In == openapi3.ParameterInQuery:
 					o.query = append(o.query, p.Value.Name)
+				case p.Value.In == openapi3.ParameterInHeader && http.CanonicalHeaderKey(p.Value.Name) == keyHeader:
+					o.takesKey = true
 				}
 			}
 			if op.RequestBody != nil {
@@ -75,7 +87,8 @@ func (c *Contract) operation(g *gin.Context) *operation {
 }
 
 // Parameters is a middleware that refuses query parameters which the operation does not have, and parameters that are
-// not written as their type is: an id, an integer and a boolean have one form each.
+// not written as their type is: an id, an integer and a boolean have one form each. It also refuses an Idempotency-Key
+// on a write that does not know it: a caller who relies on the key would do twice what is meant once.
 func (c *Contract) Parameters(g *gin.Context) {
 	if op := c.operation(g); op != nil {
 		if err := op.read(g, false); err != nil {
@@ -103,6 +116,9 @@ func (c *Contract) Validate(g *gin.Context) {
 }
 
 func (o *operation) read(g *gin.Context, bounds bool) error {
+	if _, given := g.Request.Header[keyHeader]; given && !o.takesKey {
+		return problem.Invalid(keyHeader, "this operation takes no Idempotency-Key; send the request without one")
+	}
 	var query url.Values
 	if g.Request.URL.RawQuery != "" {
 		query = g.Request.URL.Query() // oneMeaning has seen that it can be read

@@ -75,6 +75,56 @@ func (s *Store) ListProducts(ctx context.Context, beforeCreated time.Time, befor
 	return s.withPrices(ctx, rows)
 }
 
+// ListAllProducts is ListProducts for operators, of products that are active, inactive, or either.
+func (s *Store) ListAllProducts(ctx context.Context, actives []bool, beforeCreated time.Time, beforeID uuid.UUID, size int) ([]Product, error) {
+	rows, err := s.q.ListAllProducts(ctx, s.pool, ordersdb.ListAllProductsParams{Actives: actives, BeforeCreatedAt: beforeCreated, BeforeID: beforeID, PageSize: int32(size)}) //nolint:gosec // bounded by the contract
+	if err != nil {
+		return nil, fmt.Errorf("list products: %w", err)
+	}
+	return s.withPrices(ctx, rows)
+}
+
+// ProductStates returns which of the given products the catalogue has, and whether it sells them.
+func (s *Store) ProductStates(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	rows, err := s.q.ProductStates(ctx, s.pool, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look for products: %w", err)
+	}
+	out := make(map[uuid.UUID]bool, len(rows))
+	for _, r := range rows {
+		out[r.ProductID] = r.Active
+	}
+	return out, nil
+}
+
+// Activity is whether a product is sold, as of a version of it.
+type Activity struct {
+	ProductID uuid.UUID
+	Active    bool
+	Version   int64
+}
+
+// Untold returns up to size products, by id and after the given one, whose activity inventory has not answered for.
+func (s *Store) Untold(ctx context.Context, after uuid.UUID, size int) ([]Activity, error) {
+	rows, err := s.q.UntoldProducts(ctx, s.pool, ordersdb.UntoldProductsParams{After: after, PageSize: int32(size)}) //nolint:gosec // a small number
+	if err != nil {
+		return nil, fmt.Errorf("list products to tell of: %w", err)
+	}
+	out := make([]Activity, len(rows))
+	for i, r := range rows {
+		out[i] = Activity(r)
+	}
+	return out, nil
+}
+
+// MarkTold remembers that inventory answered for a product's activity. One that has another version since stays untold.
+func (s *Store) MarkTold(ctx context.Context, a Activity) error {
+	if err := s.q.MarkProductTold(ctx, s.pool, ordersdb.MarkProductToldParams{ProductID: a.ProductID, Version: a.Version}); err != nil {
+		return fmt.Errorf("mark product %s as told: %w", a.ProductID, err)
+	}
+	return nil
+}
+
 func (s *Store) withPrices(ctx context.Context, rows []ordersdb.Product) ([]Product, error) {
 	return s.withPricesIn(ctx, s.pool, rows)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,19 +61,28 @@ func (s *Store) CreateProduct(ctx context.Context, id uuid.UUID, p ProductFields
 }
 
 // ReplaceProduct replaces everything about a product if it still has the given version, or whatever there is
-// with AnyVersion. ErrNotFound, ErrStale and ErrSKUTaken say why not.
-func (s *Store) ReplaceProduct(ctx context.Context, id uuid.UUID, version int64, p ProductFields, at time.Time) (Product, error) {
-	return s.writeProduct(ctx, p, func(tx pgx.Tx) (ordersdb.Product, error) {
-		row, err := s.q.ReplaceProduct(ctx, tx, ordersdb.ReplaceProductParams{
-			ProductID: id, Version: version, Sku: p.SKU, Name: p.Name, Description: p.Description, Category: p.Category, Active: p.Active, At: at,
-		})
-		if errors.Is(err, pgx.ErrNoRows) {
-			// Either there is no such product, or its version has moved on.
-			if _, err := s.q.FindProduct(ctx, tx, id); err != nil {
-				return row, fmt.Errorf("replace product %s: %w", id, notFound(err))
-			}
+// with AnyVersion. One that is as wanted already stays as it is, whatever its version: then changed is false. ErrNotFound,
+// ErrStale and ErrSKUTaken say why not.
+func (s *Store) ReplaceProduct(ctx context.Context, id uuid.UUID, version int64, p ProductFields, at time.Time) (out Product, changed bool, err error) {
+	p.Prices = slices.SortedFunc(slices.Values(p.Prices), func(x, y money.Amount) int { return strings.Compare(x.Currency, y.Currency) })
+	errAsItIs := errors.New("as it is")
+	out, err = s.writeProduct(ctx, p, func(tx pgx.Tx) (ordersdb.Product, error) {
+		row, err := s.q.LockProduct(ctx, tx, id)
+		if err != nil {
+			return row, fmt.Errorf("replace product %s: %w", id, notFound(err))
+		}
+		old, err := s.withPricesIn(ctx, tx, []ordersdb.Product{row})
+		switch {
+		case err != nil:
+			return row, err
+		case old[0].Sku == p.SKU && old[0].has(p):
+			return row, errAsItIs
+		case version != AnyVersion && row.Version != version:
 			return row, fmt.Errorf("replace product %s: %w", id, ErrStale)
 		}
+		row, err = s.q.ReplaceProduct(ctx, tx, ordersdb.ReplaceProductParams{
+			ProductID: id, Version: version, Sku: p.SKU, Name: p.Name, Description: p.Description, Category: p.Category, Active: p.Active, At: at,
+		})
 		if err != nil {
 			return row, fmt.Errorf("replace product %s: %w", id, err)
 		}
@@ -80,6 +91,10 @@ func (s *Store) ReplaceProduct(ctx context.Context, id uuid.UUID, version int64,
 		}
 		return row, nil
 	})
+	if errors.Is(err, errAsItIs) {
+		return out, false, nil
+	}
+	return out, true, err
 }
 
 // writeProduct writes a product's row and then its prices in one transaction.
@@ -98,9 +113,30 @@ func (s *Store) writeProduct(ctx context.Context, p ProductFields, row func(pgx.
 		return nil
 	})
 	if database.IsUniqueViolation(err, "products_sku_key") {
-		return Product{}, fmt.Errorf("%w: %s", ErrSKUTaken, p.SKU)
+		return Product{}, s.skuTaken(ctx, p.SKU)
 	}
 	return out, err
+}
+
+// SKUTakenError is ErrSKUTaken with the product that has it.
+type SKUTakenError struct {
+	SKU       string
+	ProductID uuid.UUID // zero where it has gone since
+	Active    bool
+}
+
+func (e *SKUTakenError) Error() string { return fmt.Sprintf("%s: %s", ErrSKUTaken, e.SKU) }
+
+// Is makes errors.Is(err, ErrSKUTaken) work.
+func (e *SKUTakenError) Is(target error) bool { return target == ErrSKUTaken }
+
+// skuTaken says which product has a SKU.
+func (s *Store) skuTaken(ctx context.Context, sku string) error {
+	row, err := s.q.FindProductBySKU(ctx, s.pool, sku)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("look for SKU %s: %w", sku, err)
+	}
+	return &SKUTakenError{SKU: sku, ProductID: row.ProductID, Active: row.Active}
 }
 
 func addPrices(to *ordersdb.InsertPricesParams, id uuid.UUID, prices []money.Amount) {

@@ -38,7 +38,7 @@ const (
 
 // Upserted says what became of one upsert.
 type Upserted struct {
-	ProductID uuid.UUID
+	ProductID uuid.UUID // zero for one that a dry run would create
 	Outcome   Outcome
 }
 
@@ -65,7 +65,14 @@ func (s *Store) UpsertProducts(ctx context.Context, in []ProductUpsert, at time.
 			return err
 		})
 		switch {
-		case err == nil, errors.Is(err, errDryRun):
+		case err == nil:
+			return out, nil
+		case errors.Is(err, errDryRun):
+			for i := range out {
+				if out[i].Outcome == Created {
+					out[i].ProductID = uuid.Nil // it was not made, so it has none
+				}
+			}
 			return out, nil
 		case !errors.Is(err, errImportRaced) || attempt == maxImportAttempts:
 			return nil, fmt.Errorf("import %d products: %w", len(in), err)

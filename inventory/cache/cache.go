@@ -45,7 +45,7 @@ import (
 
 // prefix begins every key. Its number is that of the value's form: who changes what a value holds
 // raises it, so that the two versions of a rolling update do not read each other's.
-const prefix = "holdfast:inventory:v1:availability:"
+const prefix = "holdfast:inventory:v2:availability:"
 
 // DefaultTimeout bounds each call of Redis. A read that waits longer is better served by the database.
 const DefaultTimeout = 100 * time.Millisecond

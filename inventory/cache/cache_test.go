@@ -66,7 +66,7 @@ func (r *rig) put(values ...inventoryapi.Availability) {
 }
 
 func (r *rig) key(product uuid.UUID) string {
-	return r.prefix + "holdfast:inventory:v1:availability:" + product.String()
+	return r.prefix + "holdfast:inventory:v2:availability:" + product.String()
 }
 
 // at is the availability of a product with the given versions at "near" and, if there is a second one,
@@ -274,13 +274,13 @@ func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	raw, err := json.Marshal(inventoryapi.Availability{Locations: []inventoryapi.LocationStock{{}}})
 	require.NoError(t, err)
 	require.JSONEq(t, `{"product_id":"00000000-0000-0000-0000-000000000000","total_stock":0,"reserved_quantity":0,"available_quantity":0,
-		"requested_quantity":0,"is_available":false,"version":0,
+		"requested_quantity":0,"is_available":false,"sellable":false,"version":0,
 		"locations":[{"location":"","quantity":0,"reserved":0,"available":0,"version":0}]}`, string(raw))
 	r := newRig(t)
-	require.Equal(t, "v1", strings.Split(r.key(uuid.Nil), ":")[3])
+	require.Equal(t, "v2", strings.Split(r.key(uuid.Nil), ":")[3])
 
 	full := inventoryapi.Availability{
-		ProductID: uuid.New(), TotalStock: 5_000_000_007, ReservedQuantity: 3, AvailableQuantity: 5_000_000_004, Version: 60,
+		ProductID: uuid.New(), TotalStock: 5_000_000_007, ReservedQuantity: 3, AvailableQuantity: 5_000_000_004, Version: 60, Sellable: true,
 		Locations: []inventoryapi.LocationStock{
 			{Location: "a-place-with-a-long-name", Quantity: 5_000_000_000, Reserved: 1, Available: 4_999_999_999, Version: 50},
 			{Location: "b", Quantity: 7, Reserved: 2, Available: 5, Version: 9}, // one more version is that of a deleted item

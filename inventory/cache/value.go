@@ -38,11 +38,16 @@ func ttl(a inventoryapi.Availability) time.Duration {
 	return time.Duration(float64(base) * (1 - jitter + 2*jitter*rand.Float64())) //nolint:gosec // jitter needs no secrecy
 }
 
-// encode makes the stored form of a value: its version and, for each location, code, quantity, reserved
+// encode makes the stored form of a value: its version, whether it is sold (1 or 0) and, for each location, code, quantity, reserved
 // and version; numbers as varints, texts after their length. The rest follows from these or from the
 // question. Decoding JSON instead would take longer than the database does for a list of products.
 func encode(a inventoryapi.Availability) []byte {
 	b := binary.AppendVarint(make([]byte, 0, 16+32*len(a.Locations)), a.Version)
+	sellable := uint64(0)
+	if a.Sellable {
+		sellable = 1
+	}
+	b = binary.AppendUvarint(b, sellable)
 	b = binary.AppendUvarint(b, uint64(len(a.Locations)))
 	for _, l := range a.Locations {
 		b = binary.AppendUvarint(b, uint64(len(l.Location)))
@@ -71,6 +76,9 @@ func decode(product uuid.UUID, raw string) (inventoryapi.Availability, bool) {
 		return int(v) //nolint:gosec // at most r.Len()
 	}
 	a := inventoryapi.Availability{ProductID: product, Version: number()}
+	sellable, err := binary.ReadUvarint(r)
+	ok = ok && err == nil && sellable <= 1
+	a.Sellable = sellable == 1
 	a.Locations = make([]inventoryapi.LocationStock, size())
 	for i := range a.Locations {
 		n := size()

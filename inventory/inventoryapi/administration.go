@@ -21,14 +21,15 @@ const ImportPath = "/api/inventory/import"
 // WriteOptions is what a write carries beside its request, in headers over HTTP.
 type WriteOptions struct {
 	Actor   string // X-Actor: who acts; the request's own actor where empty, and one of them is required
+	Key     string // Idempotency-Key: names the write where its request has no operation id, per actor; may be empty
 	IfMatch string // If-Match: entity tags of the product, or "*"; a mismatch is PreconditionFailed
 }
 
 // ImportOptions says how an import is done.
 type ImportOptions struct {
 	Actor string // required
-	// Key names the import (Idempotency-Key over HTTP): the same key again, with the same content,
-	// changes nothing that succeeded. Where empty, the content names itself.
+	// Key names the import (Idempotency-Key over HTTP), per actor: the same key again, with the same content,
+	// changes nothing that succeeded. Without one every run compares its counts with what is there.
 	Key    string
 	DryRun bool // report what would happen, and change nothing
 }
@@ -36,8 +37,9 @@ type ImportOptions struct {
 // Administration is the part of the contract by which people change stock. Service and Client
 // implement it, and one conformance suite (inventorytest) holds them to it.
 //
-// A request that moves stock acts once per operation id and answers a repeat with the first answer,
-// marked as replayed. Without an id the service makes one, and a repeat is a second operation. With an
+// A write acts once per operation id, or per key of the options, and answers a repeat with the first answer,
+// marked as replayed; another request under the id is AlreadyExists, under the key IdempotencyKeyReused. Without
+// either a repeat is a second operation. What asks for what is the case already changes nothing. With an
 // expected version a request is refused as VersionConflict when the product has another one, which is
 // not retryable: the caller decided on what is no longer so.
 type Administration interface {
@@ -55,6 +57,8 @@ type Administration interface {
 	// DeleteItem writes off what is left of an item and ends its stock-keeping; while any of it is
 	// reserved it is InsufficientStock. Stock that is received there again brings the item back.
 	DeleteItem(ctx context.Context, productID uuid.UUID, location string, in DeleteItemRequest, o WriteOptions) (StockChange, error)
+	// SetSellable says whether the catalogue sells a product; an older version of the catalogue's changes nothing.
+	SetSellable(ctx context.Context, productID uuid.UUID, in SellableRequest) (Sellable, error)
 	// Locations returns all locations, by priority.
 	Locations(ctx context.Context) ([]Location, error)
 	// PutLocation creates a location or changes its name and priority.

@@ -25,6 +25,7 @@ const (
 	OutcomeAdjusted  ImportOutcome = "adjusted"
 	OutcomeCreated   ImportOutcome = "created"
 	OutcomeFailed    ImportOutcome = "failed"
+	OutcomeReplayed  ImportOutcome = "replayed"
 	OutcomeUnchanged ImportOutcome = "unchanged"
 )
 
@@ -36,6 +37,8 @@ func (e ImportOutcome) Valid() bool {
 	case OutcomeCreated:
 		return true
 	case OutcomeFailed:
+		return true
+	case OutcomeReplayed:
 		return true
 	case OutcomeUnchanged:
 		return true
@@ -112,7 +115,7 @@ type AdjustRequest struct {
 	// Actor Who acts, where no X-Actor says it.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// Delta By how much; not 0.
+	// Delta By how much.
 	Delta *int64 `json:"delta,omitempty"`
 
 	// ExpectedVersion The product's version that this was decided on.
@@ -129,13 +132,18 @@ type AdjustRequest struct {
 
 // Availability defines model for Availability.
 type Availability struct {
-	AvailableQuantity int64              `json:"available_quantity"`
+	AvailableQuantity int64 `json:"available_quantity"`
+
+	// IsAvailable The catalogue sells it and there is as much as is wanted.
 	IsAvailable       bool               `json:"is_available"`
 	Locations         []LocationStock    `json:"locations"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	RequestedQuantity int64              `json:"requested_quantity"`
 	ReservedQuantity  int64              `json:"reserved_quantity"`
-	TotalStock        int64              `json:"total_stock"`
+
+	// Sellable Whether the catalogue sells it, as far as inventory was told.
+	Sellable   bool  `json:"sellable"`
+	TotalStock int64 `json:"total_stock"`
 
 	// Version Grows with every change of the product's stock at any location.
 	Version int64 `json:"version"`
@@ -221,7 +229,7 @@ type HoldList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// ImportOutcome defines model for ImportOutcome.
+// ImportOutcome `replayed`: an earlier run under the same key had done it.
 type ImportOutcome string
 
 // ImportReport defines model for ImportReport.
@@ -239,14 +247,13 @@ type ImportRow struct {
 	Detail string `json:"detail,omitempty,omitzero"`
 
 	// Location As the file has it, cut after 64 bytes.
-	Location string        `json:"location"`
-	Outcome  ImportOutcome `json:"outcome"`
+	Location string `json:"location"`
+
+	// Outcome `replayed`: an earlier run under the same key had done it.
+	Outcome ImportOutcome `json:"outcome"`
 
 	// ProductID As the file has it, cut after 64 bytes.
 	ProductID string `json:"product_id"`
-
-	// Replayed An earlier run of this import had done it; unchanged this time.
-	Replayed bool `json:"replayed,omitempty,omitzero"`
 
 	// Row The line of the file at which the row begins; the header is 1.
 	Row int `json:"row"`
@@ -254,10 +261,15 @@ type ImportRow struct {
 
 // ImportTotals defines model for ImportTotals.
 type ImportTotals struct {
-	Adjusted  int `json:"adjusted"`
-	Created   int `json:"created"`
-	Failed    int `json:"failed"`
-	Rows      int `json:"rows"`
+	Adjusted int `json:"adjusted"`
+	Created  int `json:"created"`
+	Failed   int `json:"failed"`
+
+	// Replayed Done by an earlier run under the same key.
+	Replayed int `json:"replayed"`
+	Rows     int `json:"rows"`
+
+	// Unchanged The count was right already.
 	Unchanged int `json:"unchanged"`
 }
 
@@ -271,10 +283,13 @@ type Item struct {
 	LowStockThreshold int64              `json:"low_stock_threshold"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	Quantity          int64              `json:"quantity"`
-	Reserved          int64              `json:"reserved"`
 
-	// Version The product's.
-	Version int64 `json:"version"`
+	// Replayed This operation had been done before; the item is as it was then.
+	Replayed bool  `json:"replayed,omitempty,omitzero"`
+	Reserved int64 `json:"reserved"`
+
+	// Version The product's; absent from a repeated answer.
+	Version int64 `json:"version,omitempty,omitzero"`
 }
 
 // Ledger defines model for Ledger.
@@ -318,6 +333,9 @@ type Location struct {
 
 	// Priority Lower is picked first.
 	Priority int `json:"priority"`
+
+	// Replayed This operation had been done before; the location is as it was then.
+	Replayed bool `json:"replayed,omitempty,omitzero"`
 }
 
 // LocationList defines model for LocationList.
@@ -528,6 +546,21 @@ type ReturnResult struct {
 	Status           Status             `json:"status"`
 }
 
+// Sellable defines model for Sellable.
+type Sellable struct {
+	// CatalogueVersion Of the newest message.
+	CatalogueVersion int64              `json:"catalogue_version"`
+	ProductID        openapi_types.UUID `json:"product_id"`
+	Sellable         bool               `json:"sellable"`
+}
+
+// SellableRequest defines model for SellableRequest.
+type SellableRequest struct {
+	// CatalogueVersion Of the product in the catalogue, as it says this.
+	CatalogueVersion int64 `json:"catalogue_version"`
+	Sellable         *bool `json:"sellable"`
+}
+
 // ShortLine A product that falls short; its lines are summed.
 type ShortLine struct {
 	Available int64              `json:"available"`
@@ -630,7 +663,12 @@ type ThresholdResult struct {
 	Locations         []string           `json:"locations"`
 	LowStockThreshold int64              `json:"low_stock_threshold"`
 	ProductID         openapi_types.UUID `json:"product_id"`
-	Version           int64              `json:"version"`
+
+	// Replayed This operation had been done before.
+	Replayed bool `json:"replayed,omitempty,omitzero"`
+
+	// Version The product's version after this change; absent from a repeated answer, because the product may have changed since.
+	Version int64 `json:"version,omitempty,omitzero"`
 }
 
 // TransferRequest defines model for TransferRequest.
@@ -679,6 +717,9 @@ type Cursor = string
 // IfMatchHeader defines model for IfMatchHeader.
 type IfMatchHeader = string
 
+// KeyHeader defines model for KeyHeader.
+type KeyHeader = string
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -715,14 +756,25 @@ type ImportStockParams struct {
 	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
 
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
-	XActor         ActorHeader `json:"X-Actor,omitempty,omitzero"`
-	IdempotencyKey string      `json:"Idempotency-Key,omitempty,omitzero"`
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PutLocationParams defines parameters for PutLocation.
 type PutLocationParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ListLowStockParams defines parameters for ListLowStock.
@@ -754,6 +806,12 @@ type AdjustStockParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -784,6 +842,12 @@ type DeleteItemParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -792,6 +856,12 @@ type DeleteItemParams struct {
 type CreateItemParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
@@ -802,6 +872,12 @@ type ReceiveStockParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -811,6 +887,12 @@ type SetThresholdParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
@@ -819,6 +901,12 @@ type SetThresholdParams struct {
 type TransferStockParams struct {
 	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
+	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
+	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
+	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
 	// IfMatch Entity tags of the product that was read, or `*` for any.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
@@ -856,6 +944,9 @@ type CreateItemJSONRequestBody = CreateItemRequest
 
 // ReceiveStockJSONRequestBody defines body for ReceiveStock for application/json ContentType.
 type ReceiveStockJSONRequestBody = ReceiveRequest
+
+// SetSellableJSONRequestBody defines body for SetSellable for application/json ContentType.
+type SetSellableJSONRequestBody = SellableRequest
 
 // SetThresholdJSONRequestBody defines body for SetThreshold for application/json ContentType.
 type SetThresholdJSONRequestBody = ThresholdRequest
@@ -966,9 +1057,11 @@ type ClientInterface interface {
 	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 	// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 	// is a refusal, and nothing is changed. Rows that are missing are not touched.
-	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-	// content, and of the same import only rows that failed are tried again. To apply the same counts
-	// another day, send another key. Another file under a known key is refused.
+	// A count is compared with what is there now: the same file sets the same counts again, however often and after
+	// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+	// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+	// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+	// Counts are plain digits, as in 12.
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
@@ -1003,7 +1096,7 @@ type ClientInterface interface {
 
 	// ListLowStock Items whose available stock has come down to their threshold, by location.
 	//
-	// Through the gateway: operators and admins.
+	// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 	ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1216,8 +1309,31 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStock(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SetSellableWithBody Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellableWithBody(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetSellable Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellable(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -1228,6 +1344,7 @@ type ClientInterface interface {
 
 	// SetThreshold Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -1314,9 +1431,11 @@ func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, b
 // and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 // row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 // is a refusal, and nothing is changed. Rows that are missing are not touched.
-// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-// content, and of the same import only rows that failed are tried again. To apply the same counts
-// another day, send another key. Another file under a known key is refused.
+// A count is compared with what is there now: the same file sets the same counts again, however often and after
+// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+// Counts are plain digits, as in 12.
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
@@ -1391,7 +1510,7 @@ func (c *restClient) PutLocation(ctx context.Context, code CodeOfLocation, param
 
 // ListLowStock Items whose available stock has come down to their threshold, by location.
 //
-// Through the gateway: operators and admins.
+// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1854,8 +1973,51 @@ func (c *restClient) ReceiveStock(ctx context.Context, productID ProductID, para
 	return c.Client.Do(req)
 }
 
+// SetSellableWithBody Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *restClient) SetSellableWithBody(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSellableRequestWithBody(c.Server, productID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetSellable Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *restClient) SetSellable(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetSellableRequest(c.Server, productID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -1876,6 +2038,7 @@ func (c *restClient) SetThresholdWithBody(ctx context.Context, productID Product
 
 // SetThreshold Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -2208,6 +2371,15 @@ func NewPutLocationRequestWithBody(server string, code CodeOfLocation, params *P
 		}
 
 		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam1)
 
 	}
 
@@ -2745,12 +2917,21 @@ func NewAdjustStockRequestWithBody(server string, productID ProductID, params *A
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -2967,12 +3148,21 @@ func NewDeleteItemRequestWithBody(server string, productID ProductID, location L
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3043,12 +3233,21 @@ func NewCreateItemRequestWithBody(server string, productID ProductID, location L
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3112,14 +3311,70 @@ func NewReceiveStockRequestWithBody(server string, productID ProductID, params *
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
+
+	return req, nil
+}
+
+// NewSetSellableRequest calls the generic SetSellable builder with application/json body
+func NewSetSellableRequest(server string, productID ProductID, body SetSellableJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetSellableRequestWithBody(server, productID, "application/json", bodyReader)
+}
+
+// NewSetSellableRequestWithBody constructs an http.Request for the SetSellable method, with any body, and a specified content type
+func NewSetSellableRequestWithBody(server string, productID ProductID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/sellable", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -3181,12 +3436,21 @@ func NewSetThresholdRequestWithBody(server string, productID ProductID, params *
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3250,12 +3514,21 @@ func NewTransferStockRequestWithBody(server string, productID ProductID, params 
 
 		var headerParam1 string
 
-		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 		if err != nil {
 			return nil, err
 		}
 
-		req.Header.Set("If-Match", headerParam1)
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("If-Match", headerParam2)
 
 	}
 
@@ -3337,9 +3610,11 @@ type ClientWithResponsesInterface interface {
 	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 	// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 	// is a refusal, and nothing is changed. Rows that are missing are not touched.
-	// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-	// content, and of the same import only rows that failed are tried again. To apply the same counts
-	// another day, send another key. Another file under a known key is refused.
+	// A count is compared with what is there now: the same file sets the same counts again, however often and after
+	// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+	// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+	// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+	// Counts are plain digits, as in 12.
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3376,7 +3651,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
 	//
-	// Through the gateway: operators and admins.
+	// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3603,8 +3878,31 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStockWithResponse(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveStockResponse, error)
 
+	// SetSellableWithBodyWithResponse Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellableWithBodyWithResponse(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSellableResponse, error)
+
+	// SetSellableWithResponse Say whether the catalogue sells a product; from the order side.
+	//
+	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+	// sent again at any time. The product need not be known here.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+	SetSellableWithResponse(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSellableResponse, error)
+
 	// SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -3615,6 +3913,7 @@ type ClientWithResponsesInterface interface {
 
 	// SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
 	//
+	// What is set for all of the product holds for locations that it comes to later, too.
 	// Asking for what is the case already is a success, whatever the version.
 	// Through the gateway: operators and admins.
 	//
@@ -4713,6 +5012,54 @@ func (r ReceiveStockResponse) ContentType() string {
 	return ""
 }
 
+type SetSellableResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Sellable
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Refusal
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetSellableResponse) GetJSON200() *Sellable {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetSellableResponse) GetApplicationProblemJSONDefault() *Refusal {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetSellableResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetSellableResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetSellableResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetSellableResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SetThresholdResponse200Headers the declared response headers of an HTTP 200 response for SetThreshold
 type SetThresholdResponse200Headers struct {
 	ETag string
@@ -4872,9 +5219,11 @@ func (c *ClientWithResponses) ConfirmWithResponse(ctx context.Context, reservati
 // and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
 // row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
 // is a refusal, and nothing is changed. Rows that are missing are not touched.
-// A rerun changes nothing: the import is named by `Idempotency-Key` or, without one, by the file's
-// content, and of the same import only rows that failed are tried again. To apply the same counts
-// another day, send another key. Another file under a known key is refused.
+// A count is compared with what is there now: the same file sets the same counts again, however often and after
+// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
+// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
+// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
+// Counts are plain digits, as in 12.
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4935,7 +5284,7 @@ func (c *ClientWithResponses) PutLocationWithResponse(ctx context.Context, code 
 
 // ListLowStockWithResponse Items whose available stock has come down to their threshold, by location.
 //
-// Through the gateway: operators and admins.
+// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5312,8 +5661,43 @@ func (c *ClientWithResponses) ReceiveStockWithResponse(ctx context.Context, prod
 	return ParseReceiveStockResponse(rsp)
 }
 
+// SetSellableWithBodyWithResponse Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *ClientWithResponses) SetSellableWithBodyWithResponse(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetSellableResponse, error) {
+	rsp, err := c.SetSellableWithBody(ctx, productID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSellableResponse(rsp)
+}
+
+// SetSellableWithResponse Say whether the catalogue sells a product; from the order side.
+//
+// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
+// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
+// sent again at any time. The product need not be known here.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
+func (c *ClientWithResponses) SetSellableWithResponse(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*SetSellableResponse, error) {
+	rsp, err := c.SetSellable(ctx, productID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetSellableResponse(rsp)
+}
+
 // SetThresholdWithBodyWithResponse Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -5330,6 +5714,7 @@ func (c *ClientWithResponses) SetThresholdWithBodyWithResponse(ctx context.Conte
 
 // SetThresholdWithResponse Say from which level on stock is low, for one location or for all of the product.
 //
+// What is set for all of the product holds for locations that it comes to later, too.
 // Asking for what is the case already is a success, whatever the version.
 // Through the gateway: operators and admins.
 //
@@ -6164,6 +6549,39 @@ func ParseReceiveStockResponse(rsp *http.Response) (*ReceiveStockResponse, error
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetSellableResponse parses an HTTP response from a SetSellableWithResponse call
+func ParseSetSellableResponse(rsp *http.Response) (*SetSellableResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetSellableResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Sellable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refusal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
 	}
 
 	return response, nil

@@ -28,6 +28,9 @@ const (
 
 	AlreadyExists   Code = "already_exists"   // the id, number or operation id was used for something else
 	AlreadyResolved Code = "already_resolved" // it ended another way; the current status tells
+	// IdempotencyKeyReused refuses another request under a known Idempotency-Key.
+	IdempotencyKeyReused Code = "idempotency_key_reused"
+
 	VersionConflict Code = "version_conflict" // lost the race too often; or expected_version is not the version
 
 	PreconditionFailed Code = "precondition_failed" // If-Match names another version
@@ -75,6 +78,7 @@ var rows = []row{
 	{ReservationNotFound, http.StatusNotFound, false, NotFound, "No such reservation"},
 	{AlreadyExists, http.StatusConflict, false, Conflict, "The id was used for something else"},
 	{AlreadyResolved, http.StatusConflict, false, Conflict, "The reservation ended another way"},
+	{IdempotencyKeyReused, http.StatusUnprocessableEntity, false, Conflict, "The idempotency key names another request"},
 	{VersionConflict, http.StatusConflict, true, Conflict, "The stock changed meanwhile"},
 	{PreconditionFailed, http.StatusPreconditionFailed, false, Conflict, "The product has another version"},
 	{InsufficientStock, http.StatusConflict, false, BusinessRule, "Not enough stock"},

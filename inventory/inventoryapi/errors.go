@@ -41,10 +41,17 @@ func (e *Error) Problem() *problem.Problem {
 // ownRace reports a version that the caller named and that was not the product's.
 func (e *Error) ownRace() bool { return e.Code == VersionConflict && e.Field == "expected_version" }
 
-// InsufficientStockError refuses a reserve and names every product that falls short.
-type InsufficientStockError struct{ Lines []ShortLine }
+// InsufficientStockError refuses a reserve and names every product that falls short, or a change by hand that would
+// touch what is reserved.
+type InsufficientStockError struct {
+	Lines  []ShortLine
+	Detail string // what happened, where the lines do not say it
+}
 
 func (e *InsufficientStockError) Error() string {
+	if e.Detail != "" {
+		return string(InsufficientStock) + ": " + e.Detail
+	}
 	short := make([]string, len(e.Lines))
 	for i, l := range e.Lines {
 		short[i] = fmt.Sprintf("product %s: %d requested, %d available", l.ProductID, l.Requested, l.Available)
@@ -153,6 +160,9 @@ func FromProblem(p *problem.Problem, reservationID uuid.UUID) error {
 		e := &InsufficientStockError{}
 		if err := json.Unmarshal(p.Lines, &e.Lines); err != nil {
 			return &UnavailableError{Cause: fmt.Errorf("read the short lines: %w", err)}
+		}
+		if p.Detail != detail(e) { // not said by the lines
+			e.Detail = p.Detail
 		}
 		return e
 	case code == AlreadyResolved, code == ReservationNotPending:

@@ -25,23 +25,30 @@ func Administration(t *testing.T, s Subject) {
 	require.True(t, ok, "%T administers nothing", s.API)
 	a := administered{s, admin}
 	for name, test := range map[string]func(*testing.T, administered){
-		"receive":                       testReceiveStock,
-		"adjust by a difference":        testAdjust,
-		"adjust to a count":             testCount,
-		"adjust refused":                testAdjustRefused,
-		"transfer":                      testTransfer,
-		"transfer refused":              testTransferRefused,
-		"threshold":                     testThreshold,
-		"create and delete an item":     testItemLife,
-		"delete refused":                testDeleteRefused,
-		"a return revives":              testReturnRevives,
-		"versions":                      testVersions,
-		"operation ids":                 testAdministrationOperations,
-		"locations":                     testLocations,
-		"import":                        testImport,
-		"import again":                  testImportAgain,
-		"import of files with mistakes": testImportMistakes,
-		"malformed":                     testAdministrationMalformed,
+		"receive":                     testReceiveStock,
+		"adjust by a difference":      testAdjust,
+		"adjust to a count":           testCount,
+		"adjust refused":              testAdjustRefused,
+		"transfer":                    testTransfer,
+		"transfer refused":            testTransferRefused,
+		"threshold":                   testThreshold,
+		"create and delete an item":   testItemLife,
+		"delete refused":              testDeleteRefused,
+		"a return revives":            testReturnRevives,
+		"versions":                    testVersions,
+		"operation ids":               testAdministrationOperations,
+		"locations":                   testLocations,
+		"threshold of a new location": testThresholdOfNewLocation,
+		"sellable":                    testSellable,
+		"low stock":                   testLowStockList,
+		"import":                      testImport,
+		"import again":                testImportAgain,
+		"import under a key":          testImportKey,
+		"keys":                        testKeys,
+		"changes of nothing":          testNothing,
+		"names of what the ledger does not tell of": testNamedWithoutEntry,
+		"import of files with mistakes":             testImportMistakes,
+		"malformed":                                 testAdministrationMalformed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, a) })
 	}
@@ -121,7 +128,7 @@ func testCount(t *testing.T, a administered) {
 	same := counted(op, 6)
 	require.Zero(t, same.Quantity)
 	require.EqualValues(t, 6, same.Stock)
-	require.Equal(t, same.Version, a.version(t, p), "that it was right is in the ledger")
+	require.Equal(t, same.Version, a.version(t, p))
 	require.EqualValues(t, -2, count(4).Quantity)
 	again := counted(op, 6)
 	require.True(t, again.Replayed)
@@ -129,6 +136,7 @@ func testCount(t *testing.T, a administered) {
 	available, _ := a.Available(t, p)
 	require.EqualValues(t, 4, available, "a count that is sent again later is not another count")
 	require.EqualValues(t, -4, count(0).Quantity)
+	require.Zero(t, count(0).Quantity)
 
 	remove := inventoryapi.DeleteItemRequest{OperationID: uuid.New(), Reason: "closed"}
 	_, err := a.admin.DeleteItem(t.Context(), p, "near", remove, By)
@@ -150,11 +158,11 @@ func testAdjustRefused(t *testing.T, a administered) {
 	}
 	fails(t, adjust("near", ptr(int64(-11)), nil), inventoryapi.NegativeQuantity, "delta")
 	require.Equal(t, inventoryapi.Validation, inventoryapi.NegativeQuantity.Category())
-	short := func(requested int64) error {
-		return &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: p, Requested: requested, Available: 6}}}
+	short := func(requested int64, detail string) error {
+		return &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: p, Requested: requested, Available: 6}}, Detail: detail}
 	}
-	require.Equal(t, short(7), adjust("near", ptr(int64(-7)), nil))
-	require.Equal(t, short(10), adjust("near", nil, ptr(int64(0))))
+	require.Equal(t, short(7, "of 10 of product "+p.String()+" at near 4 are reserved; at most 6 can be taken off"), adjust("near", ptr(int64(-7)), nil))
+	require.Equal(t, short(10, "4 of product "+p.String()+" at near are reserved; the count cannot be below that"), adjust("near", nil, ptr(int64(0))))
 	fails(t, adjust("near", ptr(int64(1_000_000_000_000)), nil), inventoryapi.InvalidQuantity, "quantity")
 	fails(t, adjust("far", ptr(int64(1)), nil), inventoryapi.ItemNotFound, "location")
 	_, err := a.admin.AdjustStock(t.Context(), uuid.New(), inventoryapi.AdjustRequest{Location: "near", Delta: ptr(int64(1)), Reason: "r"}, By)
@@ -198,7 +206,10 @@ func testTransferRefused(t *testing.T, a administered) {
 		_, err := a.admin.TransferStock(t.Context(), product, inventoryapi.TransferRequest{From: from, To: to, Quantity: n, Reason: "r"}, By)
 		return err
 	}
-	require.Equal(t, &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: p, Requested: 7, Available: 6}}},
+	require.Equal(t, &inventoryapi.InsufficientStockError{
+		Lines:  []inventoryapi.ShortLine{{ProductID: p, Requested: 7, Available: 6}},
+		Detail: "of 10 of product " + p.String() + " at near 4 are reserved; at most 6 can be moved",
+	},
 		transfer(p, "near", "far", 7), "what is reserved stays where it is")
 	fails(t, transfer(p, "far", "near", 1), inventoryapi.ItemNotFound, "from")
 	fails(t, transfer(p, "near", "nowhere", 1), inventoryapi.InvalidInput, "to")
@@ -261,7 +272,7 @@ func testItemLife(t *testing.T, a administered) {
 	require.NoError(t, err)
 	require.Empty(t, list)
 	_, err = a.API.Reserve(t.Context(), NewReserve(Line(p, 1)))
-	require.ErrorIs(t, err, inventoryapi.ProductNotFound)
+	require.ErrorIs(t, err, inventoryapi.InsufficientStock, "a reserve finds none of it")
 
 	back, err := a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "near", Quantity: 2}, By)
 	require.NoError(t, err)
@@ -281,7 +292,10 @@ func testDeleteRefused(t *testing.T, a administered) {
 		return a.admin.DeleteItem(t.Context(), p, location, inventoryapi.DeleteItemRequest{Reason: "r"}, By)
 	}
 	_, err := drop("near")
-	require.Equal(t, &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: p, Requested: 10, Available: 6}}}, err)
+	require.Equal(t, &inventoryapi.InsufficientStockError{
+		Lines:  []inventoryapi.ShortLine{{ProductID: p, Requested: 10, Available: 6}},
+		Detail: "4 of product " + p.String() + " at near are reserved; the item can be deleted once they are confirmed or released",
+	}, err)
 	before := a.version(t, p)
 	_, err = drop("far")
 	require.NoError(t, err)

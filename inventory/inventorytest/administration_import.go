@@ -69,11 +69,38 @@ func testImport(t *testing.T, a administered) {
 	require.Equal(t, 1, large.Totals.Adjusted, "a file may be larger than other requests")
 }
 
-// testImportAgain: between two runs of one file stock is sold, which the second must not bring back.
+// testImportAgain: a file that comes again, after another one or after a sale, sets its counts again.
 func testImportAgain(t *testing.T, a administered) {
+	p, q := a.Stock(t, 1), a.Stock(t, 7)
+	file := func(n int) []string {
+		return []string{"product_id,location,quantity", fmt.Sprintf("%s,near,%d", p, n), q.String() + ",near,7"}
+	}
+	for _, step := range []struct {
+		count int
+		want  []string
+	}{
+		{5, []string{"2 adjusted", "3 unchanged"}},
+		{7, []string{"2 adjusted", "3 unchanged"}},
+		{5, []string{"2 adjusted", "3 unchanged"}},
+		{5, []string{"2 unchanged", "3 unchanged"}},
+	} {
+		require.Equal(t, step.want, outcomes(a.importing(t, inventoryapi.ImportOptions{}, file(step.count)...)))
+		available, _ := a.Available(t, p)
+		require.EqualValues(t, step.count, available)
+	}
+	version := a.version(t, q)
+	require.EqualValues(t, 1, version, "rows that were right moved nothing")
+	entries, err := a.API.(inventoryapi.Queries).Ledger(t.Context(), q, "", inventoryapi.Page{})
+	require.NoError(t, err)
+	require.Len(t, entries.Items, 1, "and wrote nothing")
+}
+
+// testImportKey: between two runs of one file under one key stock is sold, which the second must not bring back.
+func testImportKey(t *testing.T, a administered) {
 	p, q := a.Stock(t, 10), a.Stock(t, 10)
 	file := []string{"product_id,location,quantity", p.String() + ",near,12", q.String() + ",near,10", p.String() + ",far,3", p.String() + ",annex,1"}
-	require.Equal(t, []string{"2 adjusted", "3 unchanged", "4 created", "5 failed invalid_input"}, outcomes(a.importing(t, inventoryapi.ImportOptions{}, file...)))
+	key := inventoryapi.ImportOptions{Key: "monday-" + p.String()}
+	require.Equal(t, []string{"2 adjusted", "3 unchanged", "4 created", "5 failed invalid_input"}, outcomes(a.importing(t, key, file...)))
 	for _, product := range []uuid.UUID{p, q} {
 		in, _ := a.reserve(t, Line(product, 2))
 		_, err := a.API.Confirm(t.Context(), in.ReservationID, Resolve())
@@ -81,17 +108,22 @@ func testImportAgain(t *testing.T, a administered) {
 	}
 	_, err := a.admin.PutLocation(t.Context(), "annex", inventoryapi.LocationRequest{Name: "Annex", Priority: ptr(9)}, By)
 	require.NoError(t, err)
-	again := a.importing(t, inventoryapi.ImportOptions{}, file...)
-	require.Equal(t, []string{"2 unchanged", "3 unchanged", "4 unchanged", "5 created"}, outcomes(again), "only what failed is tried again")
-	require.True(t, again.Rows[0].Replayed)
-	require.True(t, again.Rows[1].Replayed)
+	key.DryRun = true
+	require.Equal(t, []string{"2 replayed", "3 replayed", "4 replayed", "5 created"}, outcomes(a.importing(t, key, file...)))
+	key.DryRun = false
+	again := a.importing(t, key, file...)
+	require.Equal(t, []string{"2 replayed", "3 replayed", "4 replayed", "5 created"}, outcomes(again), "only what failed is tried again")
+	require.Equal(t, inventoryapi.ImportTotals{Rows: 4, Created: 1, Replayed: 3}, again.Totals)
 	available, _ := a.Available(t, q)
 	require.EqualValues(t, 8, available)
 
-	key := inventoryapi.ImportOptions{Key: "monday-" + p.String()}
-	require.Equal(t, []string{"2 adjusted", "3 adjusted", "4 unchanged", "5 unchanged"}, outcomes(a.importing(t, key, file...)), "another key is another count")
 	_, err = a.admin.ImportStock(t.Context(), strings.NewReader("product_id,location,quantity\n"), inventoryapi.ImportOptions{Actor: Actor, Key: key.Key})
-	fails(t, err, inventoryapi.AlreadyExists, "Idempotency-Key")
+	fails(t, err, inventoryapi.IdempotencyKeyReused, "Idempotency-Key")
+	theirs, err := a.admin.ImportStock(t.Context(), strings.NewReader("product_id,location,quantity\n"), inventoryapi.ImportOptions{Actor: "another", Key: key.Key})
+	require.NoError(t, err, "a key is its actor's own")
+	require.Zero(t, theirs.Totals.Rows)
+	key.Key += "-2"
+	require.Equal(t, []string{"2 adjusted", "3 adjusted", "4 unchanged", "5 unchanged"}, outcomes(a.importing(t, key, file...)), "another key is another count")
 }
 
 func testImportMistakes(t *testing.T, a administered) {
@@ -133,6 +165,6 @@ func testImportMistakes(t *testing.T, a administered) {
 		"12 failed invalid_input", "14 adjusted", "15 failed invalid_input", "16 failed invalid_input",
 	}, outcomes(got))
 	require.Equal(t, "the row has 2 fields, the header has 3", got.Rows[0].Detail)
-	require.Equal(t, `column quantity: "1.5" is not a whole number without separators`, got.Rows[3].Detail)
+	require.Equal(t, `column quantity: "1.5" is not a whole number; write plain digits, as in 12`, got.Rows[3].Detail)
 	require.Contains(t, got.Rows[12].Detail, "line 14 counts the same product")
 }

@@ -72,7 +72,7 @@ func testAvailability(t *testing.T, s Subject) {
 	got, err := s.API.Availability(t.Context(), a, 5)
 	require.NoError(t, err)
 	require.Equal(t, inventoryapi.Availability{
-		ProductID: a, IsAvailable: false, RequestedQuantity: 5, AvailableQuantity: 4, TotalStock: 8, ReservedQuantity: 4, Version: 3,
+		ProductID: a, IsAvailable: false, Sellable: true, RequestedQuantity: 5, AvailableQuantity: 4, TotalStock: 8, ReservedQuantity: 4, Version: 3,
 		Locations: []inventoryapi.LocationStock{
 			{Location: "near", Quantity: 3, Reserved: 0, Available: 3, Version: 1},
 			{Location: "far", Quantity: 5, Reserved: 4, Available: 1, Version: 2},

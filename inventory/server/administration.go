@@ -22,7 +22,7 @@ func tag(c *gin.Context, version int64) {
 func (h handlers) ReceiveStock(c *gin.Context, productID uuid.UUID, params inventoryapi.ReceiveStockParams) {
 	var in inventoryapi.ReceiveRequest
 	if decode(c, &in) {
-		out, err := h.api.ReceiveStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		out, err := h.api.ReceiveStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
@@ -31,7 +31,7 @@ func (h handlers) ReceiveStock(c *gin.Context, productID uuid.UUID, params inven
 func (h handlers) AdjustStock(c *gin.Context, productID uuid.UUID, params inventoryapi.AdjustStockParams) {
 	var in inventoryapi.AdjustRequest
 	if decode(c, &in) {
-		out, err := h.api.AdjustStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		out, err := h.api.AdjustStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
@@ -40,7 +40,7 @@ func (h handlers) AdjustStock(c *gin.Context, productID uuid.UUID, params invent
 func (h handlers) TransferStock(c *gin.Context, productID uuid.UUID, params inventoryapi.TransferStockParams) {
 	var in inventoryapi.TransferRequest
 	if decode(c, &in) {
-		out, err := h.api.TransferStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		out, err := h.api.TransferStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
@@ -49,21 +49,21 @@ func (h handlers) TransferStock(c *gin.Context, productID uuid.UUID, params inve
 func (h handlers) SetThreshold(c *gin.Context, productID uuid.UUID, params inventoryapi.SetThresholdParams) {
 	var in inventoryapi.ThresholdRequest
 	if decode(c, &in) {
-		out, err := h.api.SetThreshold(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		out, err := h.api.SetThreshold(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
 }
 
-// CreateItem answers 201 for a new item and 200 for one that there was.
+// CreateItem answers 201 for a new item, and 200 for one that there was and for a repeat.
 func (h handlers) CreateItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.CreateItemParams) {
 	var in inventoryapi.CreateItemRequest
 	if _, ok := decodeOptional(c, &in); !ok { // the body can say no more than who acts
 		return
 	}
-	out, err := h.api.CreateItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+	out, err := h.api.CreateItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
 	status := http.StatusOK
-	if out.Created {
+	if out.Created && !out.Replayed {
 		status = http.StatusCreated
 	}
 	tag(c, out.Version)
@@ -73,8 +73,16 @@ func (h handlers) CreateItem(c *gin.Context, productID uuid.UUID, location strin
 func (h handlers) DeleteItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.DeleteItemParams) {
 	var in inventoryapi.DeleteItemRequest
 	if decode(c, &in) {
-		out, err := h.api.DeleteItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, IfMatch: params.IfMatch})
+		out, err := h.api.DeleteItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
 		tag(c, out.Version)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) SetSellable(c *gin.Context, productID uuid.UUID) {
+	var in inventoryapi.SellableRequest
+	if decode(c, &in) {
+		out, err := h.api.SetSellable(c.Request.Context(), productID, in)
 		answer(c, http.StatusOK, out, err)
 	}
 }
@@ -87,7 +95,7 @@ func (h handlers) Locations(c *gin.Context) {
 func (h handlers) PutLocation(c *gin.Context, code string, params inventoryapi.PutLocationParams) {
 	var in inventoryapi.LocationRequest
 	if decode(c, &in) {
-		out, err := h.api.PutLocation(c.Request.Context(), code, in, inventoryapi.WriteOptions{Actor: params.XActor})
+		out, err := h.api.PutLocation(c.Request.Context(), code, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey})
 		answer(c, http.StatusOK, out, err)
 	}
 }

@@ -1,13 +1,15 @@
 package stock
 
 import (
+	"fmt"
+
 	"github.com/google/uuid"
 
 	"holdfast/inventory/inventoryapi"
 )
 
-// Adjust corrects the stock of an item, by a difference or to a count. It acts once per operation id; a
-// count that finds the stock right is in the ledger too, so that sending it again later changes nothing.
+// Adjust corrects the stock of an item, by a difference or to a count. It acts once per operation id. What finds the
+// stock right changes nothing: no version, no entry, no event. Named makes its repeat find that it was done.
 type Adjust struct {
 	OperationID   uuid.UUID
 	Place         Place
@@ -32,8 +34,8 @@ func (a Adjust) Check() error {
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "delta", "give delta, the difference, or quantity, the count")
 	case a.Delta != nil && a.Quantity != nil:
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "quantity", "give delta or quantity, not both")
-	case a.Delta != nil && (*a.Delta == 0 || *a.Delta < -MaxStock || *a.Delta > MaxStock):
-		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "delta", "a difference is not 0 and at most %d", int64(MaxStock))
+	case a.Delta != nil && (*a.Delta < -MaxStock || *a.Delta > MaxStock):
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "delta", "a difference lies between %d and %d", int64(-MaxStock), int64(MaxStock))
 	case a.Quantity != nil:
 		return CheckCount("quantity", *a.Quantity)
 	}
@@ -92,7 +94,7 @@ func (a Adjust) decide(b *Book) (any, error) {
 		return nil, err
 	}
 	n := a.change(it)
-	if err := checkChangeOf(it, n); err != nil {
+	if err := a.checkChangeOf(it, n); err != nil {
 		return nil, err
 	}
 	return b.stockChange(a.adjust(b, it, n), false), nil
@@ -114,32 +116,45 @@ func (a Adjust) made(e Entry) bool {
 	return e.QuantityDelta == *a.Delta
 }
 
-// adjust writes a change that was checked.
+// adjust writes a change that was checked, and nothing where the stock is right.
 func (a Adjust) adjust(b *Book, it *Item, n int64) Entry {
-	e := b.record(it, Entry{OperationID: a.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: n, Actor: a.Actor, Reason: a.Reason})
-	if n != 0 {
-		b.noteItem(inventoryapi.EventAdjusted, e, a.CorrelationID)
+	e := Entry{OperationID: a.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: n, Actor: a.Actor, Reason: a.Reason}
+	if n == 0 {
+		return unchanged(it, e)
 	}
+	e = b.record(it, e)
+	b.noteItem(inventoryapi.EventAdjusted, e, a.CorrelationID)
+	return e
+}
+
+// unchanged is what an entry would say of an item that stays as it is. It is for an answer, and is not written.
+func unchanged(it *Item, e Entry) Entry {
+	e.ItemID, e.QuantityAfter, e.ReservedAfter = it.ID, it.Quantity, it.Reserved
 	return e
 }
 
 // checkChangeOf refuses a change that the item's stock cannot take: nothing may fall below what is
 // reserved, which is promised to its owners.
-func checkChangeOf(it *Item, n int64) error {
+func (a Adjust) checkChangeOf(it *Item, n int64) error {
 	after := it.Quantity + n
 	switch {
 	case after < 0:
 		return inventoryapi.Errorf(inventoryapi.NegativeQuantity, "delta", "product %s has %d at %s; %d cannot be taken off", it.ProductID, it.Quantity, it.Location, -n)
-	case after < it.Reserved:
-		return tooFew(it, -n)
+	case n < 0 && after < it.Reserved && a.Quantity != nil:
+		return tooFew(it, -n, "%d of product %s at %s are reserved; the count cannot be below that", it.Reserved, it.ProductID, it.Location)
+	case n < 0 && after < it.Reserved:
+		return tooFew(it, -n, "of %d of product %s at %s %d are reserved; at most %d can be taken off", it.Quantity, it.ProductID, it.Location, it.Reserved, it.Available())
 	case n > 0 && after > MaxStock: // what came back may have filled it beyond, and must go out again
 		return stockFull("quantity")
 	}
 	return nil
 }
 
-func tooFew(it *Item, wanted int64) error {
-	return &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: it.ProductID, Requested: wanted, Available: it.Available()}}}
+// tooFew refuses a change by hand that would touch what is reserved; it says why in the operator's terms.
+func tooFew(it *Item, wanted int64, format string, args ...any) error {
+	return &inventoryapi.InsufficientStockError{
+		Lines: []inventoryapi.ShortLine{{ProductID: it.ProductID, Requested: wanted, Available: it.Available()}}, Detail: fmt.Sprintf(format, args...),
+	}
 }
 
 func stockFull(field string) error {

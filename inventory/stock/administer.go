@@ -20,13 +20,10 @@ func NewReceive(product uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryap
 		OperationID: in.OperationID, ProductID: product, Location: in.Location, Quantity: in.Quantity,
 		Actor: cmp.Or(o.Actor, in.Actor), Reason: in.Reason, Expect: expect, CorrelationID: correlationID,
 	}
-	if err := r.Check(); err != nil {
-		return Receive{}, err
-	}
-	if r.Quantity == 0 {
+	if r.Quantity < 1 || r.Quantity > MaxStock {
 		return Receive{}, inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 1 and %d", int64(MaxStock))
 	}
-	return r, nil
+	return r, r.Check()
 }
 
 // NewAdjust checks a request.

@@ -23,13 +23,11 @@ type demands struct {
 }
 
 // allocate finds stock for all lines, by a strategy ("" is priority), or says what falls short. Lines
-// of one product are decided as one demand.
+// of one product are decided as one demand. A product that no stock is kept of falls short by all that is asked: to
+// who orders it, it is out of stock.
 func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy) ([]pick, error) {
 	want := demands{quantity: map[uuid.UUID]int64{}}
-	for i, l := range lines {
-		if !b.stocked(l.ProductID) {
-			return nil, inventoryapi.Errorf(inventoryapi.ProductNotFound, lineField(i, "product_id"), "there is no stock-keeping of product %s", l.ProductID)
-		}
+	for _, l := range lines {
 		if want.quantity[l.ProductID] == 0 {
 			want.products = append(want.products, l.ProductID)
 		}

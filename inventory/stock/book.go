@@ -121,7 +121,7 @@ type Event struct {
 }
 
 // Request is one operation: Reserve, Confirm, Release, Expire, Extend, Return, Receive, Adjust, Count,
-// Transfer, SetThreshold, CreateItem or DeleteItem.
+// Transfer, SetThreshold, SetSellable, CreateItem or DeleteItem, or one of these under a name.
 type Request interface {
 	// Kind names the operation in metrics and logs.
 	Kind() string
@@ -138,14 +138,16 @@ type Reads struct {
 	Owners       []Owner     // reservations that hold one of these keys under whatever id
 	Reserves     []uuid.UUID // reservations that should not exist; those that do with lines and first answer
 	Operations   []uuid.UUID // ledger entries of these
-	Ensure       []Place     // items to create, empty, where missing
+	Named        []uuid.UUID // what is remembered of these names
+	Ensure       []Place     // items to create, empty, where missing; with what is known of their products
+	Facts        []uuid.UUID // what is known of these products as a whole
 }
 
 // Keys names the products, reservations and operations that are read, each once: two requests without a
 // common key have nothing to do with each other. What products a reservation's lines name is not known before it
 // is read, so whatever concerns reservations that exist has a key in common.
 func (r *Reads) Keys() []uuid.UUID {
-	keys := slices.Concat(r.Products, r.Reservations, r.Reserves, r.Operations)
+	keys := slices.Concat(r.Products, r.Reservations, r.Reserves, r.Operations, r.Named)
 	if len(r.Reservations) > 0 {
 		keys = append(keys, uuid.Max)
 	}
@@ -171,6 +173,10 @@ type Book struct {
 	events       []Event
 	itemChanges  map[itemChangeKey]*itemChange
 	archived     map[uuid.UUID]Archived
+	facts        map[uuid.UUID]Product
+	factsChanged map[uuid.UUID]bool
+	operations   map[uuid.UUID]Operation
+	remembered   []Operation // of operations: by this batch
 }
 
 // NewBook takes over what was read. The time must be the database's, read after every lock was held:
@@ -217,7 +223,9 @@ func (b *Book) record(it *Item, e Entry) Entry {
 	it.Quantity += e.QuantityDelta
 	it.Reserved += e.ReservedDelta
 	it.changed = true
-	it.Deleted = it.Deleted && e.QuantityDelta <= 0 // stock that arrives brings a deleted item back
+	if it.Deleted && e.QuantityDelta > 0 { // stock that arrives brings a deleted item back
+		b.show(it)
+	}
 	e.ItemID, e.QuantityAfter, e.ReservedAfter, e.VersionAfter = it.ID, it.Quantity, it.Reserved, it.Version+1
 	b.entries[e.OperationID] = append(b.entries[e.OperationID], e)
 	b.written = append(b.written, e)

@@ -23,6 +23,8 @@ type Changes struct {
 	Returned []ReturnedLine // lines of Updates that stock came back on
 	Entries  []Entry
 	Events   []Event
+	Named    []Operation // to remember
+	Products []Product   // as they are now
 }
 
 // ReturnedLine is a line whose returned quantity changed.
@@ -33,12 +35,12 @@ type ReturnedLine struct {
 
 // Empty reports whether there is nothing to write.
 func (c Changes) Empty() bool {
-	return len(c.Items) == 0 && len(c.Inserts) == 0 && len(c.Updates) == 0 && len(c.Entries) == 0
+	return len(c.Items) == 0 && len(c.Inserts) == 0 && len(c.Updates) == 0 && len(c.Entries) == 0 && len(c.Named) == 0 && len(c.Products) == 0
 }
 
 // Changes returns what the requests so far have changed.
 func (b *Book) Changes() Changes {
-	c := Changes{At: b.now, Entries: b.written, Events: b.events}
+	c := Changes{At: b.now, Entries: b.written, Events: b.events, Named: b.remembered, Products: b.changedFacts()}
 	for _, it := range b.items {
 		if it.changed {
 			c.Items = append(c.Items, it)

@@ -12,7 +12,7 @@ type Count struct {
 // Counted answers a Count.
 type Counted struct {
 	Outcome  inventoryapi.ImportOutcome
-	Replayed bool // it had been done before
+	Replayed bool // it had been done before, under the same operation id
 }
 
 // Check refuses what no stock could change.
@@ -43,13 +43,17 @@ func (c Count) decide(b *Book) (any, error) {
 		if err == nil && !c.made(*done) {
 			err = operationUsed(c.OperationID)
 		}
-		return Counted{inventoryapi.OutcomeUnchanged, true}, err
+		return Counted{inventoryapi.OutcomeReplayed, true}, err
 	}
 	n := c.change(it)
-	if err := checkChangeOf(it, n); err != nil {
+	if err := c.checkChangeOf(it, n); err != nil {
 		return nil, err
 	}
 	out := Counted{Outcome: inventoryapi.OutcomeUnchanged}
+	created := it.Deleted
+	if created {
+		b.show(it)
+	}
 	if c.Threshold != nil && *c.Threshold != it.Threshold {
 		it.Threshold, it.changed = *c.Threshold, true
 		out.Outcome = inventoryapi.OutcomeAdjusted
@@ -57,8 +61,7 @@ func (c Count) decide(b *Book) (any, error) {
 	if n != 0 {
 		out.Outcome = inventoryapi.OutcomeAdjusted
 	}
-	if it.Deleted {
-		it.Deleted, it.changed = false, true
+	if created {
 		out.Outcome = inventoryapi.OutcomeCreated
 	}
 	c.adjust(b, it, n)

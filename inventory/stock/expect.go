@@ -47,6 +47,9 @@ func (x Expectation) check(b *Book, product uuid.UUID) error {
 // write next. All that is decided together moves the version once, so nothing may be done to the product
 // after such a request in the same batch: the version would stand for two states.
 func TellsVersion(r Request) bool {
+	if n, ok := r.(Named); ok {
+		r = n.Request
+	}
 	switch r.(type) {
 	case Receive, Adjust, Transfer, SetThreshold, CreateItem, DeleteItem:
 		return true

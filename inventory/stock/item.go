@@ -6,7 +6,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// SetThreshold says from which level on the stock of an item, or of all items of a product, is low.
+// SetThreshold says from which level on the stock of an item, or of all items of a product, is low: of those there are
+// and those that come to be.
 // It moves no stock, so it has no operation id and no entry: asking for what is the case already is a
 // success, also after the version moved (RFC 9110, 13.1.1 allows as much of an If-Match).
 type SetThreshold struct {
@@ -36,8 +37,13 @@ func (t SetThreshold) Check() error {
 // Kind names the operation.
 func (SetThreshold) Kind() string { return "set_threshold" }
 
-// Reads adds the product's items.
-func (t SetThreshold) Reads(reads *Reads) { reads.Products = append(reads.Products, t.ProductID) }
+// Reads adds the product's items, and the product where it is about all of them.
+func (t SetThreshold) Reads(reads *Reads) {
+	reads.Products = append(reads.Products, t.ProductID)
+	if t.Location == "" {
+		reads.Facts = append(reads.Facts, t.ProductID)
+	}
+}
 
 func (t SetThreshold) decide(b *Book) (any, error) {
 	items := b.products[t.ProductID]
@@ -52,6 +58,9 @@ func (t SetThreshold) decide(b *Book) (any, error) {
 	var other []*Item
 	for _, it := range items {
 		if it.Deleted {
+			if it.Version > 0 && it.Threshold != t.Threshold { // it may come back
+				other = append(other, it)
+			}
 			continue
 		}
 		out.Locations = append(out.Locations, it.Location)
@@ -66,6 +75,11 @@ func (t SetThreshold) decide(b *Book) (any, error) {
 	}
 	for _, it := range other {
 		it.Threshold, it.changed = t.Threshold, true
+	}
+	if p := b.factsOf(t.ProductID); t.Location == "" && (p.Threshold == nil || *p.Threshold != t.Threshold) {
+		// Locations that the product comes to later begin with it.
+		p.Threshold = &t.Threshold
+		b.changeFacts(p)
 	}
 	out.Version = b.version(t.ProductID)
 	return out, nil
@@ -109,7 +123,7 @@ func (c CreateItem) decide(b *Book) (any, error) {
 		if err := c.Expect.check(b, it.ProductID); err != nil {
 			return nil, err
 		}
-		it.Deleted, it.changed = false, true
+		b.show(it)
 	}
 	return inventoryapi.Item{
 		ProductID: it.ProductID, Location: it.Location, Quantity: it.Quantity, Reserved: it.Reserved, Available: it.Available(),
@@ -119,7 +133,8 @@ func (c CreateItem) decide(b *Book) (any, error) {
 
 // DeleteItem ends the stock-keeping of a product at a location: what is left is written off, and the
 // item vanishes until stock arrives there again. It is refused while anything is reserved. It acts once
-// per operation id, also where there was nothing to write off; deleting what is deleted is a success.
+// per operation id; where there is nothing to write off, Named makes its repeat find that. Deleting what is deleted is
+// a success and changes nothing.
 type DeleteItem struct {
 	OperationID   uuid.UUID
 	Place         Place
@@ -162,19 +177,20 @@ func (d DeleteItem) decide(b *Book) (any, error) {
 		_, err := b.find(d.Place, "location")
 		return nil, err
 	case it.Deleted:
-		return b.stockChange(b.record(it, d.entry(0)), false), nil
+		return b.stockChange(unchanged(it, d.entry(0)), false), nil
 	}
 	if err := d.Expect.check(b, it.ProductID); err != nil {
 		return nil, err
 	}
 	if it.Reserved > 0 {
-		return nil, tooFew(it, it.Quantity)
+		return nil, tooFew(it, it.Quantity, "%d of product %s at %s are reserved; the item can be deleted once they are confirmed or released", it.Reserved, it.ProductID, it.Location)
 	}
-	e := b.record(it, d.entry(-it.Quantity))
-	if e.QuantityDelta != 0 {
+	e := unchanged(it, d.entry(0))
+	if it.Quantity != 0 {
+		e = b.record(it, d.entry(-it.Quantity))
 		b.noteItem(inventoryapi.EventAdjusted, e, d.CorrelationID)
 	}
-	it.Deleted = true
+	it.Deleted, it.changed = true, true
 	return b.stockChange(e, false), nil
 }
 

@@ -139,7 +139,7 @@ func (r Return) answer(b *Book, held *Reservation) (any, error) {
 }
 
 func operationUsed(op uuid.UUID) error {
-	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation %s was something else", op)
+	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation_id %s was already used for a different request; send a new operation_id", op)
 }
 
 // Receive adds stock that arrived at a location, and creates the item where it is missing. A
@@ -217,7 +217,7 @@ func (r Receive) decide(b *Book) (any, error) {
 		e := b.record(it, Entry{OperationID: r.OperationID, Line: 1, Kind: Received, QuantityDelta: r.Quantity, Actor: r.Actor, Reason: r.Reason})
 		b.noteItem(inventoryapi.EventRestocked, e, r.CorrelationID)
 	case it.Deleted:
-		it.Deleted, it.changed = false, true
+		b.show(it)
 	}
 	out.Quantity, out.Stock, out.Reserved, out.Version = r.Quantity, it.Quantity, it.Reserved, b.version(it.ProductID)
 	return out, nil

@@ -75,7 +75,7 @@ func (t Transfer) decide(b *Book) (any, error) {
 	}
 	switch {
 	case from.Available() < t.Quantity:
-		return nil, tooFew(from, t.Quantity)
+		return nil, tooFew(from, t.Quantity, "of %d of product %s at %s %d are reserved; at most %d can be moved", from.Quantity, t.ProductID, t.From, from.Reserved, from.Available())
 	case to.Quantity+t.Quantity > MaxStock:
 		return nil, stockFull("quantity")
 	}

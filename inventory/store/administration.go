@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/inventorydb"
+	"holdfast/inventory/stock"
 )
 
 // Locations returns all locations, by priority.
@@ -22,6 +24,27 @@ func (s *Store) Locations(ctx context.Context) ([]Location, error) {
 		out[i] = Location{Code: r.Code, Name: r.Name, Priority: int(r.Priority)}
 	}
 	return out, nil
+}
+
+// PutLocationOnce creates or changes a location under a name. Where the name is known it changes nothing and returns
+// what is remembered of it.
+func (s *Store) PutLocationOnce(ctx context.Context, l Location, name stock.Operation) (done stock.Operation, claimed bool, err error) {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		n, err := s.q.ClaimOperation(ctx, tx, inventorydb.ClaimOperationParams{OperationID: name.ID, RequestHash: name.Hash, Answer: name.Answer})
+		if err != nil {
+			return fmt.Errorf("claim operation %s: %w", name.ID, err)
+		}
+		if claimed = n > 0; !claimed {
+			found, err := s.q.Operations(ctx, tx, []uuid.UUID{name.ID})
+			if err != nil || len(found) == 0 {
+				return fmt.Errorf("read operation %s: %w", name.ID, cmp.Or(err, ErrVersionConflict))
+			}
+			done = stock.Operation{ID: name.ID, Hash: found[0].RequestHash, Answer: found[0].Answer}
+			return nil
+		}
+		return s.putLocations(ctx, tx, []Location{l})
+	})
+	return done, claimed, err
 }
 
 // Import is what is remembered of an import.

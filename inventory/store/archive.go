@@ -17,7 +17,7 @@ type Cutoffs struct {
 	Finished  time.Time // released and expired reservations, tombstones, and entries of the ledger
 	Confirmed time.Time // confirmed reservations
 	Events    time.Time // published events, and the inbox
-	Imports   time.Time // what became of the rows of an import
+	Imports   time.Time // what became of the rows of an import, and what is remembered of named operations
 }
 
 // Range is a part of a table: its pages, or the ids of items, from the first up to before the last.
@@ -190,10 +190,14 @@ func (s *Store) DeleteProcessed(ctx context.Context, c Cutoffs, pages Range, mos
 	return m, err
 }
 
-// DeleteImports deletes up to most records of imports.
+// DeleteImports deletes up to most of what is remembered of imports and of named operations.
 func (s *Store) DeleteImports(ctx context.Context, c Cutoffs, most int) (m Moved, err error) {
 	err = s.batch(ctx, "imports", func(tx pgx.Tx) error {
-		m.Imports, err = s.q.DeleteImports(ctx, tx, inventorydb.DeleteImportsParams{Before: c.Imports, Most: size(most)})
+		if m.Imports, err = s.q.DeleteImports(ctx, tx, inventorydb.DeleteImportsParams{Before: c.Imports, Most: size(most)}); err == nil && m.Imports < int64(most) {
+			var operations int64
+			operations, err = s.q.DeleteOperations(ctx, tx, inventorydb.DeleteOperationsParams{Before: c.Imports, Most: size(most) - size(int(m.Imports))})
+			m.Imports += operations
+		}
 		return s.moveHorizon(ctx, tx, err, "stock_imports", m.Imports, c.Imports)
 	})
 	return m, err

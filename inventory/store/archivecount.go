@@ -40,8 +40,12 @@ func (s *Store) CountProcessed(ctx context.Context, c Cutoffs, pages Range) (m M
 
 // CountImports counts what DeleteImports would delete.
 func (s *Store) CountImports(ctx context.Context, c Cutoffs) (m Moved, err error) {
-	m.Imports, err = s.q.CountImports(ctx, s.pool, c.Imports)
-	return m, counted("imports", err)
+	imports, err := s.q.CountImports(ctx, s.pool, c.Imports)
+	if err != nil {
+		return m, counted("imports", err)
+	}
+	operations, err := s.q.CountOperations(ctx, s.pool, c.Imports)
+	return Moved{Imports: imports + operations}, counted("named operations", err)
 }
 
 func counted(what string, err error) error {

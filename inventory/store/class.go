@@ -49,7 +49,7 @@ func Classify(err error) Class {
 		switch pg.ConstraintName {
 		case "reservations_pkey", "archived_reservations_pkey", "reservations_owner_key", "items_product_location_key":
 			return Conflict // somebody wrote it between our read and our write
-		case "stock_ledger_operation_key":
+		case "stock_ledger_operation_key", "stock_operations_pkey":
 			return OperationTaken
 		}
 	case "25006", "25P03": // read-only, as a server is that was demoted; idle for too long in a transaction

@@ -28,6 +28,8 @@ var scanned = map[string]string{
 	"WipeInventory":        "only the reset of example data",
 	"CountBeside":          "only the reset of example data",
 	"DeleteImports":        "there are as many as files were imported, and the archive asks once a day",
+	"DeleteOperations":     "there are as many as changes were made by hand, and the archive asks once a day",
+	"CountOperations":      "there are as many as changes were made by hand, and the archive asks once a day",
 	"CountImports":         "there are as many as files were imported, and the archive asks once a day",
 }
 
@@ -75,6 +77,27 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 		},
 		"SettleImportRows": func(ctx context.Context, q q, db db) error {
 			_, err := q.SettleImportRows(ctx, db, inventorydb.SettleImportRowsParams{ImportID: f.operations[0], ContentHash: make([]byte, 32), SettledRows: small})
+			return err
+		},
+		"Operations": func(ctx context.Context, q q, db db) error {
+			_, err := q.Operations(ctx, db, f.operations)
+			return err
+		},
+		"Products": func(ctx context.Context, q q, db db) error { _, err := q.Products(ctx, db, f.products); return err },
+		"UpsertProducts": func(ctx context.Context, q q, db db) error {
+			_, err := q.UpsertProducts(ctx, db, inventorydb.UpsertProductsParams{
+				ProductIds: f.products, Thresholds: numbers, Sellables: slices.Repeat([]bool{true}, n), CatalogueVersions: numbers,
+			})
+			return err
+		},
+		"InsertOperations": func(ctx context.Context, q q, db db) error {
+			_, err := q.InsertOperations(ctx, db, inventorydb.InsertOperationsParams{
+				OperationIds: f.operations, RequestHashes: slices.Repeat([][]byte{make([]byte, 32)}, n), Answers: slices.Repeat([]string{"{}"}, n),
+			})
+			return err
+		},
+		"ClaimOperation": func(ctx context.Context, q q, db db) error {
+			_, err := q.ClaimOperation(ctx, db, inventorydb.ClaimOperationParams{OperationID: f.operations[0], RequestHash: make([]byte, 32), Answer: []byte("{}")})
 			return err
 		},
 		"EntriesOfOperations": func(ctx context.Context, q q, db db) error {

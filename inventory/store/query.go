@@ -63,7 +63,7 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]i
 		}
 		a := found[r.ProductID]
 		if a == nil {
-			a = &inventoryapi.Availability{ProductID: r.ProductID}
+			a = &inventoryapi.Availability{ProductID: r.ProductID, Sellable: r.Sellable}
 			found[r.ProductID] = a
 		}
 		a.TotalStock += r.Quantity
@@ -94,13 +94,17 @@ type Location struct {
 
 // PutLocations creates or changes locations by code.
 func (s *Store) PutLocations(ctx context.Context, locations []Location) error {
+	return s.putLocations(ctx, s.pool, locations)
+}
+
+func (s *Store) putLocations(ctx context.Context, db inventorydb.DBTX, locations []Location) error {
 	var arg inventorydb.UpsertLocationsParams
 	for _, l := range locations {
 		arg.Codes = append(arg.Codes, l.Code)
 		arg.Names = append(arg.Names, l.Name)
 		arg.Priorities = append(arg.Priorities, int32(l.Priority)) //nolint:gosec // a small number by nature
 	}
-	if err := s.q.UpsertLocations(ctx, s.pool, arg); err != nil {
+	if err := s.q.UpsertLocations(ctx, db, arg); err != nil {
 		return fmt.Errorf("write locations: %w", err)
 	}
 	return nil

@@ -20,6 +20,8 @@ type view struct {
 	reservations []stock.Reservation
 	entries      []stock.Entry
 	archived     []stock.Archived
+	operations   []stock.Operation
+	products     []stock.Product
 	now          time.Time
 }
 
@@ -30,8 +32,15 @@ type view struct {
 // All of it is one round trip. A second one fetches what only a repeated request needs.
 func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*stock.Book, error) {
 	v := &view{}
+	facts := slices.Clone(reads.Facts)
+	for _, place := range reads.Ensure {
+		facts = append(facts, place.ProductID)
+	}
+	if len(facts) > 0 {
+		t.send(s.lockProducts(ctx, facts))
+	}
 	if len(reads.Ensure) > 0 {
-		t.send(s.lockProducts(ctx, reads.Ensure), s.ensureItems(ctx, reads.Ensure))
+		t.send(s.ensureItems(ctx, reads.Ensure))
 	}
 	products := Distinct(reads.Products)
 	t.send(s.lockItems(ctx, v, products, reads.Reservations))
@@ -47,6 +56,12 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	}
 	if len(reads.Operations) > 0 {
 		t.send(s.entriesOf(ctx, v, reads.Operations))
+	}
+	if len(facts) > 0 {
+		t.send(s.productsOf(ctx, v, facts))
+	}
+	if len(reads.Named) > 0 {
+		t.send(s.operations(ctx, v, reads.Named))
 	}
 	t.send(s.clock(ctx, v, products))
 	if err := t.sync(); err != nil {
@@ -71,6 +86,8 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	v.attach(lines)
 	book := stock.NewBook(v.now.UTC(), v.items, v.reservations, v.entries)
 	book.NoteArchived(v.archived)
+	book.NoteOperations(v.operations)
+	book.NoteProducts(v.products)
 	return book, nil
 }
 
@@ -133,11 +150,7 @@ func (s *Store) clock(ctx context.Context, v *view, products []uuid.UUID) step {
 	}}
 }
 
-func (s *Store) lockProducts(ctx context.Context, places []stock.Place) step {
-	products := make([]uuid.UUID, len(places))
-	for i, p := range places {
-		products[i] = p.ProductID
-	}
+func (s *Store) lockProducts(ctx context.Context, products []uuid.UUID) step {
 	return step{"lock products", func(db inventorydb.DBTX) error { return s.q.LockProducts(ctx, db, products) }}
 }
 
@@ -220,6 +233,36 @@ func (s *Store) entriesOf(ctx context.Context, v *view, operations []uuid.UUID) 
 		}
 		for _, e := range found {
 			v.entries = append(v.entries, entryOf(e))
+		}
+		return nil
+	}}
+}
+
+func (s *Store) productsOf(ctx context.Context, v *view, ids []uuid.UUID) step {
+	return step{"read products", func(db inventorydb.DBTX) error {
+		found, err := s.q.Products(ctx, db, ids)
+		if err != nil {
+			return err
+		}
+		for _, p := range found {
+			known := stock.Product{ID: p.ProductID, Unsellable: !p.Sellable, CatalogueVersion: p.CatalogueVersion}
+			if p.LowStockThreshold.Valid {
+				known.Threshold = &p.LowStockThreshold.Int64
+			}
+			v.products = append(v.products, known)
+		}
+		return nil
+	}}
+}
+
+func (s *Store) operations(ctx context.Context, v *view, names []uuid.UUID) step {
+	return step{"read named operations", func(db inventorydb.DBTX) error {
+		found, err := s.q.Operations(ctx, db, names)
+		if err != nil {
+			return err
+		}
+		for _, o := range found {
+			v.operations = append(v.operations, stock.Operation{ID: o.OperationID, Hash: o.RequestHash, Answer: o.Answer})
 		}
 		return nil
 	}}

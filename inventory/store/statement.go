@@ -61,6 +61,8 @@ func transactional(q *inventorydb.Queries) []string {
 	_, _ = q.ArchivedReservations(ctx, r, nil)
 	_, _ = q.LinesOfReservations(ctx, r, nil)
 	_, _ = q.EntriesOfOperations(ctx, r, nil)
+	_, _ = q.Products(ctx, r, nil)
+	_, _ = q.Operations(ctx, r, nil)
 	_, _ = q.Clock(ctx, r, nil)
 	_, _ = q.UpdateItems(ctx, r, inventorydb.UpdateItemsParams{})
 	_, _ = q.InsertReservations(ctx, r, inventorydb.InsertReservationsParams{})
@@ -69,6 +71,8 @@ func transactional(q *inventorydb.Queries) []string {
 	_, _ = q.InsertReservationLines(ctx, r, inventorydb.InsertReservationLinesParams{})
 	_, _ = q.UpdateReservationLines(ctx, r, inventorydb.UpdateReservationLinesParams{})
 	_, _ = q.InsertEntries(ctx, r, inventorydb.InsertEntriesParams{})
+	_, _ = q.UpsertProducts(ctx, r, inventorydb.UpsertProductsParams{})
+	_, _ = q.InsertOperations(ctx, r, inventorydb.InsertOperationsParams{})
 	_, _ = q.InsertEvents(ctx, r, inventorydb.InsertEventsParams{})
 	return r.texts
 }

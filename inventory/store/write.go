@@ -30,6 +30,8 @@ func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) erro
 		t.flush(false)
 	}
 	s.writeEntries(ctx, t, c)
+	s.writeOperations(ctx, t, c.Named)
+	s.writeProducts(ctx, t, c.Products)
 	t.flush(!large)
 	if err := s.writeEvents(ctx, t, c); err != nil {
 		return err
@@ -166,6 +168,37 @@ func (s *Store) writeEntries(ctx context.Context, t *transaction, c stock.Change
 		arg.Reasons = append(arg.Reasons, e.Reason)
 	}
 	t.send(expect("insert entries", len(c.Entries), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertEntries(ctx, db, arg) }))
+}
+
+func (s *Store) writeOperations(ctx context.Context, t *transaction, named []stock.Operation) {
+	if len(named) == 0 {
+		return
+	}
+	var arg inventorydb.InsertOperationsParams
+	for _, o := range named {
+		arg.OperationIds = append(arg.OperationIds, o.ID)
+		arg.RequestHashes = append(arg.RequestHashes, o.Hash)
+		arg.Answers = append(arg.Answers, string(o.Answer))
+	}
+	t.send(expect("remember named operations", len(named), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertOperations(ctx, db, arg) }))
+}
+
+func (s *Store) writeProducts(ctx context.Context, t *transaction, products []stock.Product) {
+	if len(products) == 0 {
+		return
+	}
+	var arg inventorydb.UpsertProductsParams
+	for _, p := range products {
+		threshold := int64(-1)
+		if p.Threshold != nil {
+			threshold = *p.Threshold
+		}
+		arg.ProductIds = append(arg.ProductIds, p.ID)
+		arg.Thresholds = append(arg.Thresholds, threshold)
+		arg.Sellables = append(arg.Sellables, !p.Unsellable)
+		arg.CatalogueVersions = append(arg.CatalogueVersions, p.CatalogueVersion)
+	}
+	t.send(expect("write products", len(products), func(db inventorydb.DBTX) (int64, error) { return s.q.UpsertProducts(ctx, db, arg) }))
 }
 
 func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes) error {

@@ -19,7 +19,19 @@ func administers(t *testing.T, s *platform.Platform) {
 	created := s.Do(platform.Operator, http.MethodPost, "/api/products", fmt.Sprintf(`{"sku":%q,"name":"First name","prices":[{"amount_minor":1000,"currency":"EUR"}]}`, sku))
 	require.Equal(t, http.StatusCreated, created.Status, created.Raw)
 	id := created.Str("product_id")
+	unstocked := s.Place("alice", http.StatusConflict, platform.OneLine(uuid.MustParse(id), 2))
+	require.Equal(t, "out_of_stock", unstocked.Str("code"), unstocked.Raw)
+	require.Equal(t, []any{map[string]any{"product_id": id, "requested": 2.0, "available": 0.0}}, unstocked.Body["lines"])
+	reserve := func(status int, code string) {
+		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", fmt.Sprintf(`{"order_id":%q,"product_id":%q,"quantity":1}`, uuid.NewString(), id))
+		require.Equal(t, status, held.Status, held.Raw)
+		if code != "" {
+			require.Equal(t, code, held.Str("code"), held.Raw)
+		}
+	}
+	reserve(http.StatusConflict, "out_of_stock")
 	s.Receive(uuid.MustParse(id), 10)
+	reserve(http.StatusCreated, "")
 	placed := s.Place("alice", http.StatusCreated, platform.OneLine(uuid.MustParse(id), 2))
 
 	path := "/api/products/" + id
@@ -32,6 +44,9 @@ func administers(t *testing.T, s *platform.Platform) {
 	require.Equal(t, http.StatusNoContent, gone.Status, gone.Raw)
 	refused := s.Place("alice", http.StatusUnprocessableEntity, platform.OneLine(uuid.MustParse(id), 1))
 	require.Equal(t, "unknown_product", refused.Str("code"))
+	reserve(http.StatusUnprocessableEntity, "unknown_product")
+	stock := s.Do("alice", http.MethodGet, "/api/inventory/"+id, nil)
+	require.Equal(t, []any{false, false}, []any{stock.Body["is_available"], stock.Body["sellable"]}, stock.Raw)
 	before := s.Do("alice", http.MethodGet, "/api/orders/"+placed.Str("order_id"), nil)
 	line := before.Body["lines"].([]any)[0].(map[string]any)
 	require.Equal(t, "First name", line["name"])

@@ -51,7 +51,8 @@ ON CONFLICT ON CONSTRAINT items_product_location_key DO NOTHING;
 -- name: StockOfProducts :many
 -- One statement, so that the locations of a product are of one moment. Deleted items are there for
 -- their versions, which the product's version goes on counting.
-SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted
+SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted,
+       coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)::boolean AS sellable
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.product_id = ANY (@product_ids::uuid[])

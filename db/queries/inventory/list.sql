@@ -19,11 +19,15 @@ SELECT location_id FROM locations WHERE code = @code::text;
 
 -- name: LowStockPage :many
 -- The items whose available stock has come down to their threshold, location by location. One
--- location is the range from it to itself, all of them the range without an end.
+-- location is the range from it to itself, all of them the range without an end. Left out are products that the
+-- catalogue does not sell, and a location that is empty of a product of which there is stock elsewhere: it is not low
+-- on what was moved away. A product that there is none of anywhere is listed wherever it is kept.
 SELECT i.item_id, i.location_id, i.product_id, l.code AS location, i.quantity, i.reserved, i.low_stock_threshold
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.low_stock
+  AND coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)
+  AND (i.quantity > 0 OR coalesce((SELECT sum(o.quantity) FROM items o WHERE o.product_id = i.product_id), 0) = 0)
   AND (i.location_id, i.item_id) > (@after_location::integer, @after_item::bigint)
   AND i.location_id <= @last_location::integer
 ORDER BY i.location_id, i.item_id

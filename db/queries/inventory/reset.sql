@@ -6,7 +6,7 @@ SELECT set_config('holdfast.reset', 'on', true);
 
 -- name: WipeInventory :exec
 -- CASCADE takes along whatever else refers to an item or a reservation.
-TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, outbox, processed_events,
+TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, stock_operations, products, outbox, processed_events,
     ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE;
 
 -- name: CountBeside :one

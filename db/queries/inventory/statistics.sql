@@ -7,7 +7,7 @@ SELECT set_config('statement_timeout', @milliseconds::text, true), set_config('e
     set_config('max_parallel_workers_per_gather', '0', true);
 
 -- name: StockTotals :one
--- Grouped by product first: counting distinct products would sort them all.
+-- Grouped by product first: counting distinct products would sort them all. What is low is what LowStockPage lists.
 SELECT transaction_timestamp()::timestamptz AS as_of,
        coalesce(sum(p.items), 0)::bigint AS items, count(*) AS products,
        (SELECT count(*) FROM locations) AS locations,
@@ -16,8 +16,11 @@ SELECT transaction_timestamp()::timestamptz AS as_of,
        (SELECT count(DISTINCT rl.reservation_id) FROM reservation_lines rl WHERE rl.open) AS pending
 FROM (
     SELECT i.product_id, count(*) AS items, sum(i.quantity) AS quantity, sum(i.reserved) AS reserved,
-           count(*) FILTER (WHERE i.low_stock) AS low_stock, count(*) FILTER (WHERE i.quantity = i.reserved) AS out_of_stock
+           CASE WHEN NOT coalesce(bool_and(f.sellable), true) THEN 0
+                WHEN sum(i.quantity) > 0 THEN count(*) FILTER (WHERE i.low_stock AND i.quantity > 0)
+                ELSE count(*) FILTER (WHERE i.low_stock) END AS low_stock, count(*) FILTER (WHERE i.quantity = i.reserved) AS out_of_stock
     FROM items i
+    LEFT JOIN products f USING (product_id)
     WHERE i.deleted_at IS NULL
     GROUP BY i.product_id
 ) p;

@@ -20,14 +20,35 @@ WHERE active AND (created_at, product_id) < (@before_created_at::timestamptz, @b
 ORDER BY created_at DESC, product_id DESC
 LIMIT @page_size;
 
+-- name: ListAllProducts :many
+-- The same for operators, of the products that are as they say: active, inactive or either.
+SELECT * FROM products
+WHERE active = ANY (@actives::boolean[]) AND (created_at, product_id) < (@before_created_at::timestamptz, @before_id::uuid)
+ORDER BY created_at DESC, product_id DESC
+LIMIT @page_size;
+
+-- name: ProductStates :many
+-- Which of the given products the catalogue has, and whether it sells them.
+SELECT product_id, active FROM products WHERE product_id = ANY (@product_ids::uuid[]);
+
+-- name: UntoldProducts :many
+SELECT product_id, active, version FROM products WHERE untold AND product_id > @after ORDER BY product_id LIMIT @page_size;
+
+-- name: MarkProductTold :exec
+-- Of that version: one that changed since stays untold.
+UPDATE products SET untold = false WHERE product_id = @product_id AND version = @version;
+
 -- name: ListPrices :many
 SELECT * FROM product_prices WHERE product_id = ANY (@product_ids::uuid[]) ORDER BY product_id, currency;
 
 -- name: SeedProducts :many
 -- Returns those that were new. What is there already, by id or by SKU, stays as it is.
-INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
-SELECT unnest(@product_ids::uuid[]), unnest(@skus::text[]), unnest(@names::text[]), unnest(@descriptions::text[]),
-       unnest(@categories::text[]), unnest(@actives::boolean[]), @created_at, @created_at
+INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
+SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, @created_at, @created_at
+FROM (
+    SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@skus::text[]) AS sku, unnest(@names::text[]) AS name,
+           unnest(@descriptions::text[]) AS description, unnest(@categories::text[]) AS category, unnest(@actives::boolean[]) AS active
+) u
 ON CONFLICT DO NOTHING
 RETURNING product_id;
 

@@ -6,22 +6,28 @@
 SELECT * FROM products WHERE product_id = $1;
 
 -- name: CreateProduct :one
-INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
-VALUES (@product_id, @sku, @name, @description, @category, @active, @at, @at)
+INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
+VALUES (@product_id, @sku, @name, @description, @category, @active, NOT @active, @at, @at)
 RETURNING *;
 
 -- name: ReplaceProduct :one
 -- The version check: a product that moved since it was read is not updated. Version 0 stands for whichever there is.
 UPDATE products
-SET sku = @sku, name = @name, description = @description, category = @category, active = @active,
+SET sku = @sku, name = @name, description = @description, category = @category, active = @active, untold = untold OR active <> @active,
     version = version + 1, updated_at = @at
 WHERE product_id = @product_id AND (@version::bigint = 0 OR version = @version)
 RETURNING *;
 
+-- name: LockProduct :one
+SELECT * FROM products WHERE product_id = $1 FOR NO KEY UPDATE;
+
+-- name: FindProductBySKU :one
+SELECT product_id, active FROM products WHERE sku = $1;
+
 -- name: DeactivateProduct :execrows
 -- One that is inactive already stays as it is.
 UPDATE products
-SET active = false, version = version + 1, updated_at = @at
+SET active = false, untold = true, version = version + 1, updated_at = @at
 WHERE product_id = @product_id AND active AND (@version::bigint = 0 OR version = @version);
 
 -- name: LockProductsBySKU :many
@@ -32,8 +38,8 @@ SELECT * FROM products WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR NO KEY U
 -- name: InsertProducts :execrows
 -- Sorted, so that two imports of the same new SKUs meet in the same order; one that somebody else has
 -- made meanwhile is left out, and the count tells.
-INSERT INTO products (product_id, sku, name, description, category, active, created_at, updated_at)
-SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, @at::timestamptz, @at::timestamptz
+INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
+SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, @at::timestamptz, @at::timestamptz
 FROM (
     SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@skus::text[]) AS sku, unnest(@names::text[]) AS name,
            unnest(@descriptions::text[]) AS description, unnest(@categories::text[]) AS category, unnest(@actives::boolean[]) AS active
@@ -43,7 +49,7 @@ ON CONFLICT ON CONSTRAINT products_sku_key DO NOTHING;
 
 -- name: UpdateProducts :execrows
 UPDATE products p
-SET name = u.name, description = u.description, category = u.category, active = u.active,
+SET name = u.name, description = u.description, category = u.category, active = u.active, untold = p.untold OR p.active <> u.active,
     version = p.version + 1, updated_at = @at::timestamptz
 FROM (
     SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@names::text[]) AS name, unnest(@descriptions::text[]) AS description,
