@@ -166,9 +166,9 @@ func TestProductLife(t *testing.T) {
 
 	taken, raw := s.send(auth.Operator, http.MethodPost, "/api/products", `{"sku":"MUG-2","name":"Other","prices":[]}`)
 	require.Equal(t, http.StatusConflict, taken.StatusCode, raw)
+	require.Contains(t, raw, "product "+p.ProductID.String()+" has this SKU and is inactive; bring it back with PUT")
 	weak, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":true,"prices":[]}`, "If-Match", `W/"3"`)
 	require.Equal(t, http.StatusPreconditionFailed, weak.StatusCode, "If-Match compares strongly (RFC 9110, 13.1.1): %s", raw)
-	require.Contains(t, raw, "product "+p.ProductID.String()+" has this SKU and is inactive; bring it back with PUT")
 	for _, query := range []string{"?active=false", "?active=any"} {
 		_, raw = s.send(auth.Operator, http.MethodGet, "/api/products"+query, "")
 		require.Len(t, decode[orderapi.ProductList](t, raw).Items, 1, "operators find it again")
