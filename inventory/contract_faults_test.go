@@ -151,7 +151,7 @@ func (o *operation) badProperties() (faults []badRequest) {
 
 // walk tells of every fault of an object's properties; at finds the object in a body, prefix is where.
 func (o *operation) walk(schema *openapi3.Schema, prefix string, at func(map[string]any) map[string]any, tell func(name, field string, change func(map[string]any))) {
-	tell(prefix+"no_such_property", "no_such_property", func(b map[string]any) { at(b)["no_such_property"] = 1 })
+	tell(prefix+"no_such_property", prefix+"no_such_property", func(b map[string]any) { at(b)["no_such_property"] = 1 })
 	tell(prefix+`a\u0000b`, "", func(b map[string]any) { at(b)["a\x00b"] = 1 })
 	for name, ref := range schema.Properties {
 		property, field := ref.Value, prefix+name
