@@ -165,7 +165,10 @@ func (o *orderRun) continueEarlier(ctx workflow.Context) {
 		o.apply(ctx, order.Pay, orderflow.ActorSystem, "")
 	}
 	for attempt := o.attempts + 1; attempt > 0; attempt-- {
-		if o.void(ctx, o.payment(attempt), 0); o.state == order.Confirmed {
+		if err := o.void(ctx, o.payment(attempt), 0); err != nil {
+			o.compensationFailed(ctx)("void the payment", err)
+		}
+		if o.state == order.Confirmed {
 			return
 		}
 	}

@@ -99,7 +99,7 @@ func (s SetSellable) Reads(reads *Reads) {
 	reads.Facts = append(reads.Facts, s.ProductID)
 }
 
-func (s SetSellable) decide(b *Book) (any, error) {
+func (s SetSellable) decide(b *Book) (any, error) { //nolint:unparam // the signature of all requests
 	p := b.factsOf(s.ProductID)
 	if s.CatalogueVersion > p.CatalogueVersion {
 		if p.Unsellable == s.Sellable {
