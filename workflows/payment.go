@@ -257,7 +257,7 @@ func (o *orderRun) completeCaptured(ctx workflow.Context, payment orderflow.Paym
 	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
 		workflow.GetLogger(ctx).Error("the stock of a captured payment is gone; the money is refunded", "error", err)
 		o.refund(ctx, payment)
-		return nil //nolint:nilerr // the refund has undone the payment
+		return nil
 	}
 	o.tookStock = true
 	captured, err := capturePayment(ctx, payment)

@@ -238,7 +238,10 @@ func check(value any, schema *openapi3.Schema, field string) error {
 	if m := unsupported.FindStringSubmatch(wrong.Reason); m != nil && wrong.SchemaField == "properties" {
 		pointer = append(pointer, m[1]) // the pointer names the object that has it
 	}
-	return problem.Invalid(field+fieldPath(pointer), "%s", rule(wrong, pointer))
+	if field == "" {
+		field = fieldPath(pointer)
+	}
+	return problem.Invalid(field, "%s", rule(wrong, pointer))
 }
 
 // unsupported finds the name of a property that the schema does not have; the library says it nowhere else.
