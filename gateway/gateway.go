@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,7 +24,6 @@ import (
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
-	"holdfast/inventory/inventoryapi"
 )
 
 // Config is the gateway's configuration, from the environment.
@@ -46,33 +46,29 @@ func (c *Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// How long a service may take to answer, by kind of request.
-const (
-	readTimeout     = 5 * time.Second
-	writeTimeout    = 10 * time.Second
-	criticalTimeout = 15 * time.Second // what moves money
-)
+// Contracts are the OpenAPI documents of the services behind the gateway. They say what the gateway offers, to whom,
+// and within which limits (routes).
+type Contracts struct{ API, Inventory []byte }
 
-// Files of products are larger than any other body; the api has the same limit, in bytes.
-const (
-	importRoute   = "/api/products/import"
-	maxImportBody = 8 << 20
-)
-
-// Run serves clients until ctx ends, then fails readiness and lets requests under way finish.
-func Run(ctx context.Context, cfg Config, env service.Env) error {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented type
-	transport.MaxIdleConnsPerHost = 128
-	transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	defer transport.CloseIdleConnections()
-	router, health, err := newRouter(cfg, env, transport)
-	if err != nil {
-		return err
+// Run returns the process: it serves clients until ctx ends, then fails readiness and lets requests under way finish.
+func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
+	return func(ctx context.Context, cfg Config, env service.Env) error {
+		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented type
+		transport.MaxIdleConnsPerHost = 128
+		transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+		defer transport.CloseIdleConnections()
+		router, health, err := newRouter(cfg, env, transport, contracts)
+		if err != nil {
+			return err
+		}
+		return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
 	}
-	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
 }
 
-func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*httpx.Router, *httpx.Health, error) {
+// docsTimeout is how long the api may take to answer with a page of its documentation.
+const docsTimeout = 5 * time.Second
+
+func newRouter(cfg Config, env service.Env, transport http.RoundTripper, contracts Contracts) (*httpx.Router, *httpx.Health, error) {
 	api, err := url.Parse(cfg.APIURL)
 	if err != nil {
 		return nil, nil, fmt.Errorf("parse API_URL: %w", err)
@@ -81,67 +77,50 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper) (*httpx
 	if err != nil {
 		return nil, nil, fmt.Errorf("parse INVENTORY_URL: %w", err)
 	}
+	toAPI, err := routes(contracts.API)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the contract of api: %w", err)
+	}
+	toInventory, err := routes(contracts.Inventory)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the contract of inventory: %w", err)
+	}
 	health := httpx.NewHealth(
 		httpx.Check{Name: "api", Required: true, Probe: alive(transport, api)},
 		httpx.Check{Name: "inventory", Required: true, Probe: alive(transport, inventory)},
 	)
 	router := httpx.NewRouter(httpx.Options{
-		Log: env.Log, Registry: env.Registry, Health: health,
-		LargeBodies: map[string]int64{importRoute: maxImportBody, inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
+		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: largeBodies(slices.Concat(toAPI, toInventory)),
 	})
-	verifier := auth.NewVerifier(cfg.Auth)
-
-	toAPI := proxy(api, transport, env.Log, nil)
+	apiProxy := proxy(api, transport, env.Log, nil)
 	// The inventory service knows no clients, only services: the gateway vouches with its own key.
-	toInventory := proxy(inventory, transport, env.Log, func(r *httputil.ProxyRequest) {
+	inventoryProxy := proxy(inventory, transport, env.Log, func(r *httputil.ProxyRequest) {
 		r.Out.Header.Del("Authorization")
 		r.Out.Header.Set(servicekey.Header, cfg.ServiceKeys[0])
 		nameActor(r)
 	})
 	public := router.Group("")
-	public.GET("/docs", forward(toAPI, readTimeout))
-	public.GET("/docs/*file", forward(toAPI, readTimeout))
+	public.GET("/docs", forward(apiProxy, docsTimeout))
+	public.GET("/docs/*file", forward(apiProxy, docsTimeout))
 
-	private := router.Group("", verifier.Require)
-	private.GET("/api/orders", forward(toAPI, readTimeout))
-	private.POST("/api/orders", forward(toAPI, writeTimeout))
-	private.GET("/api/orders/:order_id", forward(toAPI, readTimeout))
-	private.GET("/api/orders/:order_id/timeline", forward(toAPI, readTimeout))
-	// These wait for an outcome that may include a payment's.
-	private.POST("/api/orders/:order_id/pay", forward(toAPI, criticalTimeout))
-	private.POST("/api/orders/:order_id/cancel", forward(toAPI, criticalTimeout))
-	private.POST("/api/orders/:order_id/extend", forward(toAPI, criticalTimeout))
-	private.GET("/api/products", forward(toAPI, readTimeout))
-	private.GET("/api/products/:product_id", forward(toAPI, readTimeout))
-	private.POST("/api/products", forward(toAPI, writeTimeout))
-	private.PUT("/api/products/:product_id", forward(toAPI, writeTimeout))
-	private.DELETE("/api/products/:product_id", forward(toAPI, writeTimeout))
-	private.POST(importRoute, forward(toAPI, criticalTimeout)) // up to ten thousand products at once
-	// Nobody outside touches stock but through a workflow, which owns the timer that gives it back.
-	private.POST("/api/inventory/reserve", forward(toAPI, writeTimeout))
-	private.GET("/api/inventory/reserve/:reservation_id", forward(toAPI, readTimeout))
-	private.DELETE("/api/inventory/reserve/:reservation_id", forward(toAPI, criticalTimeout))
-	private.POST("/api/inventory/reserve/:reservation_id/extend", forward(toAPI, criticalTimeout))
-	private.POST("/api/inventory/confirm/:reservation_id", forward(toAPI, criticalTimeout))
-	private.GET("/api/inventory", operatorUnlessProductsNamed, forward(toInventory, readTimeout))
-	private.GET("/api/inventory/:product_id", forward(toInventory, readTimeout))
-	// How much there is of everything, and who holds it, is the shop's own business.
-	operators := private.Group("", auth.RequireOperator)
-	operators.GET("/api/inventory/stats", forward(toInventory, readTimeout))
-	operators.GET("/api/inventory/most-reserved", forward(toInventory, readTimeout))
-	operators.GET("/api/inventory/low-stock", forward(toInventory, readTimeout))
-	operators.GET("/api/inventory/:product_id/holds", forward(toInventory, readTimeout))
-	operators.GET("/api/inventory/:product_id/ledger", forward(toInventory, readTimeout))
-	administer(private.Group("", requireOperator), toInventory)
+	private := router.Group("", auth.NewVerifier(cfg.Auth).Require)
+	for _, r := range toAPI {
+		private.Handle(r.method, r.path, r.allow, forward(apiProxy, r.timeout))
+	}
+	for _, r := range toInventory {
+		private.Handle(r.method, r.path, r.allow, forward(inventoryProxy, r.timeout))
+	}
 	return router, health, nil
 }
 
-// operatorUnlessProductsNamed lets customers ask about products that they name. Without a name the same
-// path lists everything, which is for operators.
-func operatorUnlessProductsNamed(c *gin.Context) {
-	if c.Query("product_ids") == "" {
-		auth.RequireOperator(c)
+func largeBodies(all []route) map[string]int64 {
+	out := map[string]int64{}
+	for _, r := range all {
+		if r.maxBody > 0 {
+			out[r.path] = r.maxBody
+		}
 	}
+	return out
 }
 
 // identityHeaders are what only our own services may say. A client's are dropped, whatever it sends.

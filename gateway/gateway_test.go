@@ -12,10 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"holdfast/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
 	"holdfast/internal/telemetry"
+	"holdfast/inventory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,7 +32,8 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	router, _, err := newRouter(Config{APIURL: service1.URL, InventoryURL: service1.URL, ServiceKeys: []string{"our-key"}, Auth: testAuth},
-		service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}, transport)
+		service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}, transport,
+		Contracts{API: api.Spec, Inventory: inventory.OpenAPI})
 	require.NoError(t, err)
 	edge := httptest.NewServer(router)
 	t.Cleanup(edge.Close)

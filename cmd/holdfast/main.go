@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"holdfast/api"
 	"holdfast/api/server"
 	"holdfast/gateway"
 	"holdfast/internal/config"
@@ -41,7 +42,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
-		process("gateway", "Run the entrance for clients (port 3000).", gateway.Run),
+		process("gateway", "Run the entrance for clients (port 3000).", gateway.Run(gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI})),
 		process("api", "Run the orders interface (port 3001).", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
 		process("inventory", "Run the inventory service (port 8080).", inventory.Run),
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"holdfast/api"
 	"holdfast/api/server"
 	"holdfast/gateway"
 	"holdfast/internal/config"
@@ -44,7 +45,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		run(s, "inventory", inventory.Run),
 		run(s, "worker", workers.Run),
 		run(s, "api", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
-		run(s, "gateway", gateway.Run),
+		run(s, "gateway", gateway.Run(gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI})),
 	} {
 		if err := start(ctx); err != nil {
 			return err

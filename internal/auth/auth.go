@@ -199,14 +199,6 @@ func (v *Verifier) Require(c *gin.Context) {
 	c.Next()
 }
 
-// RequireOperator is a middleware that refuses an identity that may not see what belongs to others. It follows
-// Require.
-func RequireOperator(c *gin.Context) {
-	if !From(c).Operates() {
-		httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators may do this"))
-	}
-}
-
 // From returns the identity that Require found.
 func From(c *gin.Context) Identity {
 	id, _ := c.MustGet(identityKey).(Identity)

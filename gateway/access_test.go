@@ -16,7 +16,7 @@ import (
 
 var administrationRoutes = []string{
 	"POST /api/inventory/1/receive", "POST /api/inventory/1/adjust", "POST /api/inventory/1/transfer", "PUT /api/inventory/1/threshold",
-	"PUT /api/inventory/1/locations/near", "DELETE /api/inventory/1/locations/near", "GET /api/inventory/locations",
+	"PUT /api/inventory/1/locations/near", "DELETE /api/inventory/1/locations/near",
 	"PUT /api/inventory/locations/near", "POST /api/inventory/import",
 }
 

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"holdfast/internal/auth"
+	"holdfast/inventory/inventoryapi"
+)
+
+// A service's OpenAPI document says everything that the gateway needs to know of an operation:
+//
+//   - x-gateway: the roles that may use it. The gateway forwards nothing that no role may use, so an operation
+//     without x-gateway is for our own services only.
+//   - x-gateway-without-product-ids: the roles that may use it without naming products in product_ids.
+//   - x-timeout: how long the service may take (timeouts); by the method where it is absent.
+//   - x-max-body: how many bytes its body may have, where it may be larger than others.
+//   - a header parameter X-Actor: the gateway tells the service whose token it is.
+
+// timeouts are how long a service may take to answer, by an operation's x-timeout. An operation without one is a read
+// or a write by its method.
+var timeouts = map[string]time.Duration{
+	"read":     5 * time.Second,
+	"write":    10 * time.Second,
+	"critical": 15 * time.Second, // what moves money or waits for a workflow
+	"import":   inventoryapi.ImportTimeout,
+}
+
+// route is one operation as the gateway offers it.
+type route struct {
+	method, path string // path as gin has it, as in /api/orders/:order_id
+	roles        []auth.Role
+	unnamedRoles []auth.Role // may use it without naming products; nil: as roles
+	timeout      time.Duration
+	maxBody      int64 // bytes; 0: as any body
+	namesActor   bool
+}
+
+var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
+
+// routes reads what the gateway offers of a service from the service's OpenAPI document.
+func routes(spec []byte) ([]route, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(spec)
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	var out []route
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			r := route{method: method, path: pathParameter.ReplaceAllString(path, ":$1")}
+			if err := r.read(item, op); err != nil {
+				return nil, fmt.Errorf("%s %s: %w", method, path, err)
+			}
+			if len(r.roles) > 0 {
+				out = append(out, r)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (r *route) read(item *openapi3.PathItem, op *openapi3.Operation) error {
+	var err error
+	if r.roles, err = rolesOf(op.Extensions["x-gateway"]); err != nil {
+		return err
+	}
+	if r.unnamedRoles, err = rolesOf(op.Extensions["x-gateway-without-product-ids"]); err != nil {
+		return err
+	}
+	kind := "write"
+	if r.method == http.MethodGet {
+		kind = "read"
+	}
+	if named, given := op.Extensions["x-timeout"]; given {
+		kind = fmt.Sprint(named)
+	}
+	timeout, known := timeouts[kind]
+	if !known {
+		return fmt.Errorf("x-timeout is %q; it is one of read, write, critical and import", kind)
+	}
+	r.timeout = timeout
+	if limit, given := op.Extensions["x-max-body"]; given {
+		bytes, ok := limit.(float64)
+		if !ok || bytes < 1 {
+			return fmt.Errorf("x-max-body is %v; it is a number of bytes", limit)
+		}
+		r.maxBody = int64(bytes)
+	}
+	for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+		r.namesActor = r.namesActor || p.Value.In == openapi3.ParameterInHeader && p.Value.Name == actorHeader
+	}
+	return nil
+}
+
+func rolesOf(extension any) ([]auth.Role, error) {
+	if extension == nil {
+		return nil, nil
+	}
+	list, ok := extension.([]any)
+	if !ok {
+		return nil, fmt.Errorf("the roles are a list, not %v", extension)
+	}
+	var out []auth.Role
+	for _, name := range list {
+		role := auth.Role(fmt.Sprint(name))
+		if !slices.Contains(auth.Roles(), role) {
+			return nil, fmt.Errorf("there is no role %q", role)
+		}
+		out = append(out, role)
+	}
+	return out, nil
+}

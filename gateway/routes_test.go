@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api"
+	"holdfast/internal/auth"
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+)
+
+// TestEveryOperationDeclaresItsRoles: an operation of the orders interface that forgets x-gateway would not be
+// reachable, and a role that is not declared is refused.
+func TestEveryOperationDeclaresItsRoles(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	require.NoError(t, err)
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			require.Contains(t, op.Extensions, "x-gateway", "%s %s", method, path)
+		}
+	}
+	edge := startSaying(t)
+	offered, err := routes(api.Spec)
+	require.NoError(t, err)
+	for _, r := range offered {
+		at := strings.NewReplacer(":order_id", "1", ":product_id", "1", ":reservation_id", "1").Replace(r.path)
+		for _, role := range auth.Roles() {
+			by, status, _ := reached(t, edge, role, r.method, at)
+			if slices.Contains(r.roles, role) {
+				require.Equal(t, "other", by, "%s: %s %s", role, r.method, at)
+				continue
+			}
+			require.Equal(t, http.StatusForbidden, status, "%s: %s %s", role, r.method, at)
+		}
+	}
+}
+
+// TestLimitsAreTheServices holds what the documents say of imports to what the services take.
+func TestLimitsAreTheServices(t *testing.T) {
+	t.Parallel()
+	stock, err := routes(inventory.OpenAPI)
+	require.NoError(t, err)
+	at := slices.IndexFunc(stock, func(r route) bool { return r.path == inventoryapi.ImportPath })
+	require.EqualValues(t, inventoryapi.MaxImportBytes, stock[at].maxBody)
+	require.Equal(t, inventoryapi.ImportTimeout, stock[at].timeout)
+	require.True(t, stock[at].namesActor)
+
+	orders, err := routes(api.Spec)
+	require.NoError(t, err)
+	for path, timeout := range map[string]time.Duration{
+		"GET /api/orders": 5 * time.Second, "POST /api/orders": 10 * time.Second, "POST /api/orders/:order_id/pay": 15 * time.Second,
+	} {
+		at := slices.IndexFunc(orders, func(r route) bool { return r.method+" "+r.path == path })
+		require.Equal(t, timeout, orders[at].timeout, path)
+	}
+}
+
+// TestDocumentThatCannotBeRead: what the gateway does not understand stops it at its start.
+func TestDocumentThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	const document = `{"openapi":"3.0.3","info":{"title":"t","version":"1"},"paths":{"/a":{"get":{%s"responses":{"200":{"description":"ok"}}}}}}`
+	for _, c := range []struct{ says, fault string }{
+		{``, ""},
+		{`"x-gateway":["customer"],`, ""},
+		{`"x-gateway":["owner"],`, `there is no role "owner"`},
+		{`"x-gateway":"customer",`, "the roles are a list"},
+		{`"x-gateway":["customer"],"x-timeout":"soon",`, `x-timeout is "soon"`},
+		{`"x-gateway":["customer"],"x-max-body":"8 MB",`, "it is a number of bytes"},
+	} {
+		_, err := routes([]byte(strings.Replace(document, "%s", c.says, 1)))
+		if c.fault == "" {
+			require.NoError(t, err, c.says)
+			continue
+		}
+		require.ErrorContains(t, err, c.fault)
+	}
+}
