@@ -36,9 +36,6 @@ type Config struct {
 	Pool         database.Pool
 }
 
-// Validate reports every rule that the tags cannot say.
-func (c *Config) Validate() error { return c.Auth.Validate() }
-
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and lets
 // requests finish. Its documentation offers the given documents as well.
 func Run(more ...Document) func(context.Context, Config, service.Env) error {

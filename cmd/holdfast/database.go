@@ -19,9 +19,6 @@ type databases struct {
 	Redis redisclient.Config // of the inventory service's cache, where it has one
 }
 
-// Validate reports every rule that the tags cannot say.
-func (d *databases) Validate() error { return d.Redis.Validate() }
-
 func newMigrate() *cobra.Command {
 	var down, confirmed bool
 	cmd := &cobra.Command{

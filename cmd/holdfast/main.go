@@ -57,18 +57,17 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 	return &cobra.Command{
 		Use: name, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load[C]()
+			cfg, err := config.Load[struct {
+				config.Common
+				Process C
+			}]()
 			if err != nil {
 				return err
 			}
-			common, err := config.Load[config.Common]()
-			if err != nil {
-				return err
-			}
-			log := telemetry.NewLogger(os.Stdout, name, common.LogLevel)
+			log := telemetry.NewLogger(os.Stdout, name, cfg.LogLevel)
 			env := service.Env{Log: log, Registry: telemetry.NewRegistry(), OnListen: func(net.Addr) {}}
 			log.Info("starting", "version", version())
-			if err := run(cmd.Context(), cfg, env); err != nil {
+			if err := run(cmd.Context(), cfg.Process, env); err != nil {
 				return err
 			}
 			log.Info("stopped")

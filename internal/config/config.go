@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 )
 
-// Validator is implemented by configurations with rules that tags cannot say.
+// Validator is implemented by configurations with rules that tags cannot say. Load calls it for the configuration and
+// for every struct within it, so that a Validate method speaks only of its own fields.
 type Validator interface{ Validate() error }
 
 // Load fills T from the environment by its `env` tags. The error lists every missing or malformed
@@ -26,29 +30,110 @@ func LoadFrom[T any](vars map[string]string) (T, error) {
 
 func load[T any](opts env.Options) (T, error) {
 	var cfg T
-	faults := []string{}
-	err := env.ParseWithOptions(&cfg, opts)
-	var all env.AggregateError
-	switch {
-	case errors.As(err, &all):
-		for _, e := range all.Errors {
-			faults = append(faults, e.Error())
-		}
-	case err != nil:
-		faults = append(faults, err.Error())
-	}
-	if v, ok := any(&cfg).(Validator); ok && err == nil {
-		if verr := v.Validate(); verr != nil {
-			faults = append(faults, strings.Split(verr.Error(), "\n")...)
+	faults := parseFaults(env.ParseWithOptions(&cfg, opts), reflect.TypeFor[T]())
+	for _, fault := range validate(reflect.ValueOf(&cfg).Elem()) {
+		if !slices.ContainsFunc(faults, func(f variableFault) bool { return f.variable != "" && strings.Contains(fault, f.variable) }) {
+			faults = append(faults, variableFault{text: fault})
 		}
 	}
 	if len(faults) > 0 {
-		return cfg, fmt.Errorf("configuration is not valid:\n  - %s\nset these in the environment; .env.example lists every variable%s", strings.Join(faults, "\n  - "), developmentHint())
+		texts := make([]string, len(faults))
+		for i, f := range faults {
+			texts[i] = f.text
+		}
+		return cfg, fmt.Errorf("configuration is not valid:\n  - %s\nset these in the environment; .env.example lists every variable%s", strings.Join(texts, "\n  - "), developmentHint())
 	}
 	return cfg, nil
 }
 
-// developmentHint tells who works beside `make up` where its configuration is.
+// variableFault is what is wrong with a variable.
+type variableFault struct{ variable, text string }
+
+// parseFaults lists what the environment lacks or has in another form, by variable.
+func parseFaults(err error, t reflect.Type) []variableFault {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		if err == nil {
+			return nil
+		}
+		return []variableFault{{text: err.Error()}}
+	}
+	out := make([]variableFault, 0, len(all.Errors))
+	for _, e := range all.Errors {
+		var malformed env.ParseError
+		var missing env.VarIsNotSetError
+		var empty env.EmptyVarError
+		switch {
+		case errors.As(e, &malformed):
+			name := variableOf(t, malformed.Name)
+			out = append(out, variableFault{name, fmt.Sprintf("%s is not %s", name, wanted(malformed.Type, malformed.Err))})
+		case errors.As(e, &missing):
+			out = append(out, variableFault{missing.Key, missing.Key + " is not set"})
+		case errors.As(e, &empty):
+			out = append(out, variableFault{empty.Key, empty.Key + " is empty"})
+		default:
+			out = append(out, variableFault{text: e.Error()})
+		}
+	}
+	return out
+}
+
+// variableOf is the variable that fills the field of the given name, in t or a struct within it.
+func variableOf(t reflect.Type, field string) string {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if tag, given := f.Tag.Lookup("env"); given && f.Name == field {
+			name, _, _ := strings.Cut(tag, ",")
+			return name
+		}
+		if f.Type.Kind() == reflect.Struct {
+			if name := variableOf(f.Type, field); name != field {
+				return name
+			}
+		}
+	}
+	return field
+}
+
+func wanted(t reflect.Type, err error) string {
+	switch {
+	case t == reflect.TypeFor[slog.Level]():
+		return "debug, info, warn or error"
+	case t == reflect.TypeFor[time.Duration]():
+		return "a duration as in 90s or 15m"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Float64:
+		return "a number"
+	case t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64:
+		return "a whole number"
+	}
+	return "valid: " + err.Error()
+}
+
+// validate lists what the Validators of v and of the structs within it find.
+func validate(v reflect.Value) []string {
+	var faults []string
+	if own, ok := v.Addr().Interface().(Validator); ok {
+		if err := own.Validate(); err != nil {
+			faults = append(faults, strings.Split(err.Error(), "\n")...)
+		}
+	}
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.Kind() != reflect.Struct || !v.Type().Field(i).IsExported() {
+			continue
+		}
+		for _, fault := range validate(f) {
+			if !slices.Contains(faults, fault) { // an embedded struct lends its Validate to the outer one
+				faults = append(faults, fault)
+			}
+		}
+	}
+	return faults
+}
+
+// developmentHint tells a person who works beside `make up` where the configuration of `make up` is.
 func developmentHint() string {
 	if _, err := os.Stat(".holdfast/env"); err != nil {
 		return ""
