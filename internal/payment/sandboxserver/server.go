@@ -45,14 +45,19 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	defer pool.Close()
 	health := httpx.NewHealth(httpx.Check{Name: "database", Required: true, Probe: pool.Ping})
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	register(router, pool, cfg.ServiceKeys)
+	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+}
+
+// register adds the sandbox's routes, behind the service keys.
+func register(router gin.IRouter, pool *pgxpool.Pool, serviceKeys []string) {
 	s := &server{pool: pool, q: sandboxdb.New()}
-	v1 := router.Group("/v1/payments", httpx.RequireServiceKey(cfg.ServiceKeys))
+	v1 := router.Group("/v1/payments", httpx.RequireServiceKey(serviceKeys))
 	v1.POST("", s.authorise)
 	v1.GET("/:key", s.get)
 	v1.POST("/:key/capture", s.capture)
 	v1.POST("/:key/void", s.void)
 	v1.POST("/:key/refund", s.refund)
-	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
 }
 
 type server struct {
