@@ -78,6 +78,7 @@ func start(t *testing.T, faults bool) *Platform {
 	p.env = map[string]string{
 		"ORDERS_DATABASE_URL": testenv.Database(t), "INVENTORY_DATABASE_URL": testenv.Database(t), "SANDBOX_DATABASE_URL": testenv.Database(t),
 		"TEMPORAL_ADDRESS": p.temporal.Address, "TEMPORAL_NAMESPACE": p.temporal.Namespace, "TEMPORAL_WORKER_BUILD_ID": "e2e",
+		"REDIS_URL":  testenv.Redis(t),
 		"JWT_SECRET": jwtSecret, "SERVICE_API_KEYS": serviceKey, "PATH": os.Getenv("PATH"),
 	}
 	for _, variable := range listen {
