@@ -1,0 +1,135 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"holdfast/internal/payment"
+	"holdfast/workflows/orderflow"
+)
+
+// provider answers every call with one error.
+type provider struct{ err error }
+
+func (p provider) Name() string { return "scripted" }
+func (p provider) Authorise(context.Context, payment.Authorisation) (payment.Payment, error) {
+	return payment.Payment{}, p.err
+}
+func (p provider) Capture(context.Context, string) (payment.Payment, error) {
+	return payment.Payment{}, p.err
+}
+func (p provider) Void(context.Context, string, string) (payment.Payment, error) {
+	return payment.Payment{}, p.err
+}
+func (p provider) Refund(context.Context, string, string, int64) (payment.Payment, error) {
+	return payment.Payment{}, p.err
+}
+func (p provider) Get(context.Context, string) (payment.Payment, error) {
+	return payment.Payment{}, p.err
+}
+
+// TestWhatAProviderSaysIsFinalOrRetried: a business answer is final and has a type of its own; whatever leaves the
+// outcome open is retried under the same key.
+func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
+	t.Parallel()
+	calls := []struct {
+		name string
+		call func(*PaymentActivities) error
+	}{
+		{"authorise", func(a *PaymentActivities) error {
+			_, err := a.AuthorisePayment(t.Context(), orderflow.PaymentInput{})
+			return err
+		}},
+		{"capture", func(a *PaymentActivities) error {
+			_, err := a.CapturePayment(t.Context(), orderflow.PaymentInput{})
+			return err
+		}},
+		{"void", func(a *PaymentActivities) error {
+			_, err := a.VoidPayment(t.Context(), orderflow.PaymentInput{})
+			return err
+		}},
+		{"refund", func(a *PaymentActivities) error {
+			_, err := a.RefundPayment(t.Context(), orderflow.PaymentInput{})
+			return err
+		}},
+	}
+	for _, says := range []struct {
+		err  error
+		kind string // "": retried
+		of   []string
+	}{
+		{nil, "", nil},
+		{&payment.DeclinedError{Reason: "card_declined"}, orderflow.ErrPaymentDeclined, []string{"authorise"}},
+		{&payment.RefusedError{Reason: "more_than_was_captured"}, orderflow.ErrPaymentRefused, []string{"authorise", "capture", "void", "refund"}},
+		{payment.ErrCaptured, orderflow.ErrPaymentCaptured, []string{"void"}},
+		{payment.ErrKeyUsed, orderflow.ErrPaymentKeyUsed, []string{"authorise"}},
+		{payment.ErrVoided, orderflow.ErrPaymentKeyUsed, []string{"authorise"}},
+		{payment.ErrVoided, orderflow.ErrPaymentRefused, []string{"capture", "refund"}},
+		{payment.ErrUnknown, orderflow.ErrPaymentRefused, []string{"capture", "refund"}},
+		{errors.New("connection refused"), "", []string{"authorise", "capture", "void", "refund"}},
+		{context.DeadlineExceeded, "", []string{"authorise", "capture", "void", "refund"}},
+	} {
+		for _, c := range calls {
+			if says.err != nil && !slices.Contains(says.of, c.name) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%v", c.name, says.err), func(t *testing.T) {
+				t.Parallel()
+				err := c.call(NewPayment(provider{says.err}))
+				if says.err == nil {
+					require.NoError(t, err)
+					return
+				}
+				require.Error(t, err)
+				var app *temporal.ApplicationError
+				final := errors.As(err, &app) && app.NonRetryable()
+				require.Equal(t, says.kind != "", final)
+				if final {
+					require.Equal(t, says.kind, app.Type())
+				}
+			})
+		}
+	}
+}
+
+// recorder answers with one error.
+type recorder struct{ err error }
+
+func (r recorder) Record(context.Context, orderflow.RecordInput) (orderflow.RecordResult, error) {
+	return orderflow.RecordResult{}, r.err
+}
+
+func (r recorder) Find(context.Context, uuid.UUID) (orderflow.RecordedOrder, error) {
+	return orderflow.RecordedOrder{}, r.err
+}
+
+// TestWhatARecordSaysIsFinalOrRetried: an outage of the database is waited for, a record that it refuses is not.
+func TestWhatARecordSaysIsFinalOrRetried(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		kind string
+	}{
+		{orderflow.ErrRowTaken, orderflow.ErrRecordConflict},
+		{fmt.Errorf("insert order: %w", orderflow.ErrUnrecordable), orderflow.ErrRecordImpossible},
+		{errors.New("connection refused"), ""},
+	} {
+		_, err := NewRecord(recorder{err: c.err}).RecordOrder(t.Context(), orderflow.RecordInput{})
+		var app *temporal.ApplicationError
+		final := errors.As(err, &app) && app.NonRetryable()
+		require.Equal(t, c.kind != "", final, "%v", c.err)
+		if final {
+			require.Equal(t, c.kind, app.Type())
+		}
+	}
+	none, err := NewRecord(recorder{err: orderflow.ErrNoRow}).FindOrder(t.Context(), orderflow.FindOrderInput{})
+	require.NoError(t, err)
+	require.Nil(t, none.Order, "that there is no row is an answer")
+}
