@@ -230,7 +230,7 @@ func (o *orderRun) cancel(ctx workflow.Context) {
 func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason string) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	if o.undo.attempt(ctx, o.compensationFailed(ctx)); o.state == order.Confirmed {
+	if o.undo.attempt(ctx, o.compensationFailed(ctx)); o.state.CarriedOut() {
 		return
 	}
 	o.apply(ctx, input, actor, reason)
@@ -249,7 +249,7 @@ func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput,
 			return errTakenBefore
 		}
 		if !o.tookStock {
-			if o.continueEarlier(ctx); o.state == order.Confirmed {
+			if o.continueEarlier(ctx); o.state.CarriedOut() {
 				return nil
 			}
 		}

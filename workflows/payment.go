@@ -32,7 +32,10 @@ const (
 //
 // Nothing is authorised before the order's row is known to exist: what the database refuses for good must not have
 // cost anybody money.
-func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.PayResult {
+//
+// A payment that came with the order (atOnce) is not made again by a later run of the workflow once it was declined: it
+// is for the customer to try another card.
+func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool) orderflow.PayResult {
 	o.attempts++
 	o.apply(ctx, order.Pay, in.Actor, "")
 	if err := o.extendForPayment(ctx); err != nil {
@@ -43,6 +46,11 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput) orderflow.Pa
 	}
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
+	}
+	if atOnce && o.declines > 0 {
+		o.attempts--
+		o.apply(ctx, order.PaymentAbandoned, orderflow.ActorSystem, "the payment was declined before the workflow was reset")
+		return o.endedOtherwise()
 	}
 	var payment orderflow.PaymentInput
 	o.undo.add("void the payment", func(ctx workflow.Context, brief bool) error {

@@ -111,7 +111,7 @@ func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 	o.adopted = true
 	o.goTo(row)
 	o.undo.reset()
-	if o.state != order.Confirmed {
+	if !o.state.CarriedOut() {
 		o.tookStock = true // whichever run took it, it goes back
 		o.undo.add("give the stock back", o.giveStockBack)
 	}
@@ -220,7 +220,7 @@ func (o *orderRun) refundUnlessConfirmed(ctx workflow.Context, payment orderflow
 	if o.recorder.settle(ctx); o.recorder.earlier != nil {
 		o.takeOver(ctx, *o.recorder.earlier)
 	}
-	if o.state == order.Confirmed && o.paidBy == 0 {
+	if o.state.CarriedOut() && o.paidBy == 0 {
 		o.paidBy = payment.Attempt
 		return
 	}

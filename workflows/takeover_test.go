@@ -129,9 +129,16 @@ func TestRunGoesOnFromTheRowOfAnEarlierRun(t *testing.T) {
 	t.Run("paid at once", func(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
-		h.earlier = left(order.Reserved, 3, 1, 1)
+		h.earlier = left(order.Paying, 2, 1, 0)
 		require.Equal(t, order.Confirmed, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
 		require.Equal(t, 2, h.payments[0].Attempt)
+	})
+	t.Run("declined at once", func(t *testing.T) {
+		t.Parallel()
+		h := newHarness(t)
+		h.earlier = left(order.Reserved, 3, 1, 1)
+		require.Equal(t, order.Expired, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
+		require.Zero(t, h.counts[authorise], "the customer has not asked to try again")
 	})
 	t.Run("third decline", func(t *testing.T) {
 		t.Parallel()

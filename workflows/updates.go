@@ -62,7 +62,7 @@ func (o *orderRun) mayPay(in orderflow.PayInput) error {
 // onPay hands the payment to the loop and answers its outcome once it is recorded.
 func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (out orderflow.PayResult, err error) {
 	err = o.request(ctx, &command[order.Input]{input: order.Pay, actor: in.Actor, run: func(ctx workflow.Context) error {
-		out = o.pay(ctx, in)
+		out = o.pay(ctx, in, false)
 		return nil
 	}})
 	out.View, out.Method = o.view(), in.Method
@@ -73,7 +73,7 @@ func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (out order
 func (o *orderRun) payAtOnce() {
 	in := orderflow.PayInput{Method: o.in.PaymentMethod, Actor: o.in.CustomerID, CorrelationID: o.in.CorrelationID}
 	o.mailbox.put(&command[order.Input]{input: order.Pay, actor: in.Actor, run: func(ctx workflow.Context) error {
-		o.pay(ctx, in)
+		o.pay(ctx, in, true)
 		return nil
 	}})
 }

@@ -39,14 +39,19 @@ func (s State) Closed() bool {
 	return false
 }
 
+// CarriedOut reports whether the order was paid and its stock has left: what a run of its workflow must not undo.
+func (s State) CarriedOut() bool {
+	switch s {
+	case Confirmed, Fulfilling, Completed, Refunded:
+		return true
+	}
+	return false
+}
+
 // Settled reports whether money and stock have found their place, so that no other execution of the order's
 // workflow may decide the order again: it may only go on from here.
 func (s State) Settled() bool {
-	switch s {
-	case Confirmed, Fulfilling:
-		return true
-	}
-	return s.Closed()
+	return s.CarriedOut() || s.Closed()
 }
 
 // Holding reports whether stock is held until a deadline.
