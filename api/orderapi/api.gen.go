@@ -241,9 +241,11 @@ type ConfirmedReservation struct {
 // CreateOrder defines model for CreateOrder.
 type CreateOrder struct {
 	// Currency ISO 4217; EUR where absent.
-	Currency string            `json:"currency,omitempty,omitzero"`
-	Email    string            `json:"email,omitempty,omitzero"`
-	Lines    []CreateOrderLine `json:"lines"`
+	Currency string `json:"currency,omitempty,omitzero"`
+
+	// Email Kept with the order and answered; nothing is sent there yet.
+	Email string            `json:"email,omitempty,omitzero"`
+	Lines []CreateOrderLine `json:"lines"`
 
 	// Metadata At most 20 names of at most 100 bytes each.
 	Metadata map[string]string `json:"metadata,omitempty,omitzero"`
@@ -341,7 +343,9 @@ type Order struct {
 	Reason        string             `json:"reason,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
 	ShipTo        Address            `json:"ship_to,omitempty,omitzero"`
-	Status        OrderStatus        `json:"status"`
+
+	// Status `fulfilling`, `completed`, `backordered`, `in_review` and `refunded` are known to clients and filters, and no order reaches them yet.
+	Status OrderStatus `json:"status"`
 
 	// Total An amount in the currency's minor units, as in 1230 for 12.30 EUR.
 	Total     Money     `json:"total"`
@@ -371,7 +375,7 @@ type OrderList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// OrderStatus defines model for OrderStatus.
+// OrderStatus `fulfilling`, `completed`, `backordered`, `in_review` and `refunded` are known to clients and filters, and no order reaches them yet.
 type OrderStatus string
 
 // PayOrder defines model for PayOrder.
@@ -486,8 +490,10 @@ type ReservationStatus string
 
 // Timeline defines model for Timeline.
 type Timeline struct {
-	Items      []TimelineEntry `json:"items"`
-	NextCursor string          `json:"next_cursor,omitempty,omitzero"`
+	Items []TimelineEntry `json:"items"`
+
+	// NextCursor Absent: a timeline is answered whole.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
 // TimelineEntry defines model for TimelineEntry.
@@ -506,10 +512,12 @@ type TimelineEntry struct {
 	FromStatus string `json:"from_status,omitempty,omitzero"`
 
 	// NextDeadline Until when the stock is held from then on.
-	NextDeadline time.Time   `json:"next_deadline,omitempty,omitzero"`
-	Reason       string      `json:"reason,omitempty,omitzero"`
-	Seq          int64       `json:"seq"`
-	Status       OrderStatus `json:"status"`
+	NextDeadline time.Time `json:"next_deadline,omitempty,omitzero"`
+	Reason       string    `json:"reason,omitempty,omitzero"`
+	Seq          int64     `json:"seq"`
+
+	// Status `fulfilling`, `completed`, `backordered`, `in_review` and `refunded` are known to clients and filters, and no order reaches them yet.
+	Status OrderStatus `json:"status"`
 }
 
 // AttemptKey defines model for AttemptKey.
@@ -3115,6 +3123,11 @@ type CreateOrderResponse202Headers struct {
 	Location string
 }
 
+// CreateOrderResponse503Headers the declared response headers of an HTTP 503 response for CreateOrder
+type CreateOrderResponse503Headers struct {
+	IdempotencyKey string
+}
+
 type CreateOrderResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3140,6 +3153,8 @@ type CreateOrderResponse struct {
 	Headers201 *CreateOrderResponse201Headers
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *CreateOrderResponse202Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateOrderResponse503Headers
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -5056,6 +5071,16 @@ func ParseCreateOrderResponse(rsp *http.Response) (*CreateOrderResponse, error) 
 			headers.Location = value
 		}
 		response.Headers202 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreateOrderResponse503Headers
+		if values := rsp.Header.Values("Idempotency-Key"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyKey = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil
