@@ -8,6 +8,8 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+
+	"holdfast/internal/await"
 )
 
 // MakeCurrent makes buildID the version that new orders of the deployment start on. It waits until a
@@ -15,23 +17,20 @@ import (
 // current version no versioned worker gets any task. It is idempotent.
 func MakeCurrent(ctx context.Context, c client.Client, deployment, buildID string) error {
 	handle := c.WorkerDeploymentClient().GetHandle(deployment)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	err := await.Until(ctx, 100*time.Millisecond, func() error {
 		_, err := handle.SetCurrentVersion(ctx, client.WorkerDeploymentSetCurrentVersionOptions{BuildID: buildID})
-		if err == nil {
-			return nil
+		if err != nil && !mayPass(err) {
+			return await.Never(err)
 		}
-		if !mayPass(err) {
-			return fmt.Errorf("make version %s of %s current: %w", buildID, deployment, err)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("make version %s of %s current: %w; is a worker with TEMPORAL_WORKER_BUILD_ID=%s running?",
-				buildID, deployment, errors.Join(ctx.Err(), err), buildID)
-		case <-tick.C:
-		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("make version %s of %s current: %w; is a worker with TEMPORAL_WORKER_BUILD_ID=%s running?", buildID, deployment, err, buildID)
 	}
+	return fmt.Errorf("make version %s of %s current: %w", buildID, deployment, err)
 }
 
 // mayPass reports whether the server may accept the version later: it has not seen its workers yet, is

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/await"
 	"holdfast/internal/config"
 	"holdfast/internal/problem"
 	"holdfast/internal/seed"
@@ -43,24 +44,22 @@ func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Ord
 	if err := s.call(ctx, http.MethodPost, "/api/orders", token, body, &placed); err != nil {
 		return placed, nil, fmt.Errorf("place the first order: %w", err)
 	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
 	path := "/api/orders/" + placed.OrderID.String()
-	for {
+	err := await.Until(ctx, 50*time.Millisecond, func() error {
 		if err := s.call(ctx, http.MethodGet, path, token, nil, &placed); err != nil {
-			return placed, nil, fmt.Errorf("read the first order: %w", err)
+			return await.Never(fmt.Errorf("read the first order: %w", err))
 		}
-		if placed.Status == orderapi.OrderStatusConfirmed {
-			var timeline orderapi.Timeline
-			err := s.call(ctx, http.MethodGet, path+"/timeline", token, nil, &timeline)
-			return placed, timeline.Items, err
+		if placed.Status != orderapi.OrderStatusConfirmed {
+			return fmt.Errorf("the first order is still %s; its log is below %s", placed.Status, s.dir)
 		}
-		select {
-		case <-ctx.Done():
-			return placed, nil, fmt.Errorf("the first order is still %s; its log is below %s", placed.Status, s.dir)
-		case <-tick.C:
-		}
+		return nil
+	})
+	if err != nil {
+		return placed, nil, err
 	}
+	var timeline orderapi.Timeline
+	err = s.call(ctx, http.MethodGet, path+"/timeline", token, nil, &timeline)
+	return placed, timeline.Items, err
 }
 
 func (s *Stack) call(ctx context.Context, method, path, token string, in, out any) error {

@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/server/common/dynamicconfig"
 	"go.temporal.io/server/temporal"
 
+	"holdfast/internal/await"
 	"holdfast/internal/localservice"
 )
 
@@ -187,17 +188,10 @@ func (s *Server) startUI(ctx context.Context, port int, namespace string) error 
 
 // poll repeats a check until it succeeds or ctx is over.
 func poll(ctx context.Context, what string, check func(context.Context) error) error {
-	for {
-		err := check(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w (last answer: %w)", what, ctx.Err(), err)
-		case <-time.After(25 * time.Millisecond):
-		}
+	if err := await.Until(ctx, 25*time.Millisecond, func() error { return check(ctx) }); err != nil {
+		return fmt.Errorf("%s is not ready: %w", what, err)
 	}
+	return nil
 }
 
 // ports are where the parts of the server listen.

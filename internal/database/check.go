@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/migrations"
@@ -16,7 +17,7 @@ import (
 // error is meant for the person who started a command: it names the database and what to do.
 func Check(ctx context.Context, url string, name Name) (err error) {
 	conn, err := pgx.Connect(ctx, url)
-	if hasCode(err, "3D000") {
+	if hasCode(err, pgerrcode.InvalidCatalogName) {
 		return fmt.Errorf("the %s database does not exist (%s); run: holdfast migrate", name, variable(name))
 	}
 	if err != nil {
@@ -35,7 +36,7 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 			applied[v] = true
 		}
 	}
-	if err != nil && !hasCode(err, "42P01") { // a database that was never migrated has no such table
+	if err != nil && !hasCode(err, pgerrcode.UndefinedTable) { // a database that was never migrated has no such table
 		return fmt.Errorf("read which migrations the %s database has (%s): %w", name, variable(name), err)
 	}
 	missing, err := missingFrom(name, applied)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -109,7 +110,7 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 // IsUniqueViolation reports whether err is a violation of the named unique constraint.
 func IsUniqueViolation(err error, constraint string) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "23505" && pg.ConstraintName == constraint
+	return errors.As(err, &pg) && pg.Code == pgerrcode.UniqueViolation && pg.ConstraintName == constraint
 }
 
 // Refuses reports whether err says that the database refuses a value itself, so that the same statement with the
@@ -117,14 +118,8 @@ func IsUniqueViolation(err error, constraint string) bool {
 // 22, 23 and 54, PostgreSQL's appendix A).
 func Refuses(err error) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || len(pg.Code) < 2 {
-		return false
-	}
-	switch pg.Code[:2] {
-	case "22", "23", "54":
-		return true
-	}
-	return false
+	return errors.As(err, &pg) && (pgerrcode.IsDataException(pg.Code) || pgerrcode.IsIntegrityConstraintViolation(pg.Code) ||
+		pgerrcode.IsProgramLimitExceeded(pg.Code))
 }
 
 // ErrBusy is in the chain of what was given up because others changed the same rows at the same time.
@@ -133,7 +128,8 @@ var ErrBusy = errors.New("others change the same rows")
 // IsBusy reports whether err says that the database answers, but others hold or change what was asked for: ErrBusy, a
 // lock that was not had in time, a deadlock or a serialization failure. The same request may succeed in a moment.
 func IsBusy(err error) bool {
-	return errors.Is(err, ErrBusy) || hasCode(err, "55P03") || hasCode(err, "40P01") || hasCode(err, "40001")
+	return errors.Is(err, ErrBusy) || hasCode(err, pgerrcode.LockNotAvailable) ||
+		hasCode(err, pgerrcode.DeadlockDetected) || hasCode(err, pgerrcode.SerializationFailure)
 }
 
 // hasCode reports whether err carries the given SQLSTATE.

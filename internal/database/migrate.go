@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // registers the "pgx" driver that goose works through
 	"github.com/pressly/goose/v3"
@@ -98,7 +99,7 @@ func EnsureDatabase(ctx context.Context, url string) (created bool, err error) {
 		return false, nil
 	}
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
-	if IsUniqueViolation(err, "pg_database_datname_index") || hasCode(err, "42P04") {
+	if IsUniqueViolation(err, "pg_database_datname_index") || hasCode(err, pgerrcode.DuplicateDatabase) {
 		return false, nil // another process was first
 	}
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"holdfast/internal/await"
 )
 
 // Retention is how long Temporal keeps the history of a closed workflow. Orders are read from the
@@ -42,7 +44,7 @@ func EnsureNamespace(ctx context.Context, cfg Config, retention time.Duration, a
 	}
 	// Every service of a Temporal cluster reads its list of namespaces every few seconds, and each at
 	// its own time; a new namespace is refused for a moment.
-	err = await(ctx, func() error {
+	err = settle(ctx, func() error {
 		_, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: cfg.Namespace})
 		return err
 	})
@@ -92,7 +94,7 @@ func wrongType(namespace, name string, has, wants enumspb.IndexedValueType) erro
 func addSearchAttributes(ctx context.Context, c client.Client, namespace string, wanted map[string]enumspb.IndexedValueType) error {
 	// Two processes that add attributes at once overwrite each other's change of the namespace, and the
 	// server refuses the later one: look again and add what is still missing.
-	return await(ctx, func() error {
+	return settle(ctx, func() error {
 		have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 		if err != nil {
 			return fmt.Errorf("list the search attributes of %s: %w", namespace, err)
@@ -104,7 +106,7 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 			case !ok:
 				missing[name] = kind
 			case existing != kind:
-				return final{wrongType(namespace, name, existing, kind)}
+				return await.Never(wrongType(namespace, name, existing, kind))
 			}
 		}
 		if len(missing) == 0 {
@@ -115,7 +117,7 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 		})
 		var invalid *serviceerror.InvalidArgument
 		if errors.As(err, &invalid) { // for example more attributes of a type than the visibility store has columns
-			return final{fmt.Errorf("add search attributes to %s: %w", namespace, err)}
+			return await.Never(fmt.Errorf("add search attributes to %s: %w", namespace, err))
 		}
 		if err != nil {
 			return fmt.Errorf("add search attributes to %s: %w", namespace, err)
@@ -137,7 +139,7 @@ func awaitUsable(ctx context.Context, c client.Client, namespace string, attribu
 		queries = append(queries, name+" IS NULL")
 	}
 	for _, query := range queries {
-		err := await(ctx, func() error {
+		err := settle(ctx, func() error {
 			_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query})
 			return err
 		})
@@ -148,31 +150,12 @@ func awaitUsable(ctx context.Context, c client.Client, namespace string, attribu
 	return nil
 }
 
-// final is an error that waiting does not mend.
-type final struct{ error }
-
-func (f final) Unwrap() error { return f.error }
-
 // settleTimeout bounds how long the cluster may take to agree on a change of a namespace.
 const settleTimeout = time.Minute
 
-// await repeats a step until it succeeds, fails for good, or the time is over.
-func await(ctx context.Context, step func() error) error {
+// settle repeats a step until it succeeds, fails for good, or the cluster has had its time.
+func settle(ctx context.Context, step func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	for {
-		err := step()
-		var f final
-		switch {
-		case err == nil:
-			return nil
-		case errors.As(err, &f):
-			return f.error
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	return await.Until(ctx, 50*time.Millisecond, step)
 }
