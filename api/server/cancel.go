@@ -3,7 +3,6 @@ package server
 import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/client"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -25,13 +24,9 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 	if _, ok := h.owned(c, id); !ok {
 		return
 	}
-	var res orderflow.CancelResult
-	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: orderflow.UpdateCancel, UpdateName: orderflow.UpdateCancel,
-		Args: []any{orderflow.CancelInput{
-			Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
-		}},
-	}, &res)
+	_, err := h.workflows.Cancel(c.Request.Context(), id, orderflow.CancelInput{
+		Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
+	})
 	h.answerOrder(c, id, order.Cancel, err, func(row orderstore.Order) error {
 		if row.State != string(order.Cancelled) { // the workflow had been reset, and found the order settled by its earlier run
 			return afterTheEnd(row, order.Cancel)

@@ -13,10 +13,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -26,6 +22,7 @@ import (
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -39,16 +36,29 @@ const (
 	maxMetadataKey = 100
 	// defaultCurrency is that of an order that names none.
 	defaultCurrency = "EUR"
-	// maxSKU is where a SKU is cut in a search attribute.
-	maxSKU = 40
 )
 
 type handlers struct {
 	store     *orderstore.Store
-	temporal  client.Client
+	workflows Workflows
 	inventory Inventory
 	log       *slog.Logger
 	teller    *teller
+}
+
+// Workflows is what the handlers ask of the workflows (orderclient).
+type Workflows interface {
+	Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error)
+	Pay(ctx context.Context, order uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error)
+	Cancel(ctx context.Context, order uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
+	Extend(ctx context.Context, order uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
+
+	Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
+	ReserveAnew(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
+	Runs(ctx context.Context, reservation uuid.UUID) (bool, error)
+	Confirm(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error
+	Release(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error
+	ExtendReservation(ctx context.Context, reservation uuid.UUID, key string, in orderflow.ExtendInput) error
 }
 
 var _ ServerInterface = (*handlers)(nil)
@@ -70,7 +80,7 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), createBudget)
 	defer cancel()
-	placed, err := h.place(ctx, in)
+	placed, err := h.workflows.Place(ctx, *in)
 	if err == nil && placed.View.RequestHash != in.RequestHash {
 		httpx.Fail(c, keyReused(in.OrderID))
 		return
@@ -83,13 +93,12 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		if !errors.Is(rerr, orderstore.ErrNotFound) {
 			h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed", "order_id", in.OrderID, "error", rerr)
 		}
-		if errors.Is(rerr, orderstore.ErrNotFound) && errors.Is(err, errEnded) {
+		if errors.Is(rerr, orderstore.ErrNotFound) && errors.Is(err, orderclient.ErrEnded) {
 			httpx.Fail(c, stopped(in.OrderID))
 			return
 		}
-		var refused *refusalError
-		if errors.Is(rerr, orderstore.ErrNotFound) && errors.As(err, &refused) {
-			p := orderapi.Table.New(orderapi.OrderRejected, "%s", refused.detail)
+		if errors.Is(rerr, orderstore.ErrNotFound) && orderclient.RefusedAs(err) != "" {
+			p := orderapi.Table.New(orderapi.OrderRejected, cannotRecord)
 			p.OrderID = in.OrderID.String()
 			httpx.Fail(c, p)
 			return
@@ -228,45 +237,6 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 		}
 	}
 	return nil
-}
-
-// place starts the workflow, or attaches to the one that the same request started, and waits for its
-// first recorded state.
-func (h *handlers) place(ctx context.Context, in *orderflow.OrderInput) (orderflow.PlaceResult, error) {
-	skus := make([]string, 0, len(in.Lines))
-	for _, l := range in.Lines[:min(len(in.Lines), 20)] {
-		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])
-	}
-	id := orderflow.OrderWorkflowID(in.OrderID)
-	start := h.temporal.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
-		ID: id, TaskQueue: orderflow.OrdersQueue,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		StaticSummary:            fmt.Sprintf("%d line(s), %s", len(in.Lines), in.Total),
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			orderflow.AttrOrderStatus.ValueSet(string(order.Pending)), orderflow.AttrCustomerID.ValueSet(in.CustomerID),
-			orderflow.AttrSKUs.ValueSet(skus), orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
-		),
-	}, orderflow.OrderWorkflow, *in)
-	var out orderflow.PlaceResult
-	handle, err := h.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: start,
-		UpdateOptions: client.UpdateWorkflowOptions{
-			WorkflowID: id, UpdateID: orderflow.UpdatePlace, UpdateName: orderflow.UpdatePlace,
-			Args: []any{orderflow.PlaceInput{}}, WaitForStage: client.WorkflowUpdateStageCompleted,
-		},
-	})
-	if err == nil {
-		err = handle.Get(ctx, &out)
-	}
-	var started *serviceerror.WorkflowExecutionAlreadyStarted
-	if errors.As(err, &started) {
-		return out, fmt.Errorf("place order %s: %w: %w", in.OrderID, errEnded, err)
-	}
-	if err != nil {
-		return out, fmt.Errorf("place order %s: %w", in.OrderID, outcome(err))
-	}
-	return out, nil
 }
 
 // answerCreated answers by the order's row. What was refused stays refused under its key.

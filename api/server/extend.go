@@ -3,7 +3,6 @@ package server
 import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/client"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -20,13 +19,9 @@ func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.Ext
 	if !ok {
 		return
 	}
-	var res orderflow.ExtendResult
-	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: "extend-" + key, UpdateName: orderflow.UpdateExtend,
-		Args: []any{orderflow.ExtendInput{
-			TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
-		}},
-	}, &res)
+	res, err := h.workflows.Extend(c.Request.Context(), id, key, orderflow.ExtendInput{
+		TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
+	})
 	h.answerOrder(c, id, order.Extend, err, func(row orderstore.Order) error {
 		if res.TTLSeconds != body.TTLSeconds {
 			return keyReused(id)

@@ -3,7 +3,6 @@ package server
 import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/client"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -21,13 +20,9 @@ func (h *handlers) PayOrder(c *gin.Context, id uuid.UUID, params orderapi.PayOrd
 	if !ok {
 		return
 	}
-	var res orderflow.PayResult
-	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: orderflow.OrderWorkflowID(id), UpdateID: "pay-" + key, UpdateName: orderflow.UpdatePay,
-		Args: []any{orderflow.PayInput{
-			Method: body.PaymentMethod, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
-		}},
-	}, &res)
+	res, err := h.workflows.Pay(c.Request.Context(), id, key, orderflow.PayInput{
+		Method: body.PaymentMethod, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
+	})
 	h.answerOrder(c, id, order.Pay, err, func(row orderstore.Order) error {
 		if res.Method != body.PaymentMethod {
 			return keyReused(id)

@@ -22,6 +22,7 @@ import (
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -66,7 +67,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
 	})
 	store := orderstore.New(pool)
-	h := &handlers{store: store, temporal: temporal, inventory: inventory, log: env.Log, teller: newTeller(store, inventory, env.Log)}
+	h := &handlers{store: store, workflows: orderclient.New(temporal), inventory: inventory, log: env.Log, teller: newTeller(store, inventory, env.Log)}
 	telling, stopTelling := context.WithCancel(ctx)
 	var told sync.WaitGroup
 	told.Go(func() { h.teller.run(telling) })

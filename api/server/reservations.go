@@ -7,7 +7,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/client"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -16,6 +15,7 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -40,7 +40,9 @@ func (h *handlers) GetReservation(c *gin.Context, id uuid.UUID) {
 
 // ReleaseReservation gives the stock back.
 func (h *handlers) ReleaseReservation(c *gin.Context, id uuid.UUID) {
-	held, row, ok := h.resolve(c, id, orderflow.UpdateRelease, orderflow.UpdateRelease, resolveInput(c, "released on request"), inventoryapi.StatusReleased)
+	held, row, ok := h.resolve(c, id, inventoryapi.StatusReleased, func(ctx context.Context) error {
+		return h.workflows.Release(ctx, id, resolveInput(c, "released on request"))
+	})
 	if !ok {
 		return
 	}
@@ -57,7 +59,9 @@ func (h *handlers) ConfirmReservation(c *gin.Context, id uuid.UUID) {
 		httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators confirm a reservation from outside"))
 		return
 	}
-	held, row, ok := h.resolve(c, id, orderflow.UpdateConfirm, orderflow.UpdateConfirm, resolveInput(c, "confirmed by an operator"), inventoryapi.StatusConfirmed)
+	held, row, ok := h.resolve(c, id, inventoryapi.StatusConfirmed, func(ctx context.Context) error {
+		return h.workflows.Confirm(ctx, id, resolveInput(c, "confirmed by an operator"))
+	})
 	if !ok {
 		return
 	}
@@ -81,7 +85,10 @@ func (h *handlers) ExtendReservation(c *gin.Context, id uuid.UUID, params ordera
 		return
 	}
 	in := orderflow.ExtendInput{TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context())}
-	if held, row, ok := h.resolve(c, id, orderflow.UpdateExtend, "extend-"+key, in, inventoryapi.StatusPending); ok {
+	held, row, ok := h.resolve(c, id, inventoryapi.StatusPending, func(ctx context.Context) error {
+		return h.workflows.ExtendReservation(ctx, id, key, in)
+	})
+	if ok {
 		c.JSON(http.StatusOK, wireReservation(held, row))
 	}
 }
@@ -90,27 +97,25 @@ func resolveInput(c *gin.Context, reason string) orderflow.ResolveInput {
 	return orderflow.ResolveInput{Actor: auth.From(c).Subject, Reason: reason, CorrelationID: correlation.From(c.Request.Context())}
 }
 
-// resolve sends an update to a reservation's workflow and returns the reservation as inventory has it
+// resolve asks a reservation's workflow and returns the reservation as inventory has it
 // afterwards, when it then has the wanted status; else it has answered the request. What inventory says
 // decides, so that a repeated request is answered like the first, also when the workflow has ended.
-func (h *handlers) resolve(c *gin.Context, id uuid.UUID, name, updateID string, in any, want inventoryapi.Status) (held orderstore.Reservation, row inventoryapi.Reservation, ok bool) {
+func (h *handlers) resolve(c *gin.Context, id uuid.UUID, want inventoryapi.Status, ask func(context.Context) error) (held orderstore.Reservation, row inventoryapi.Reservation, ok bool) {
 	if held, ok = h.ownedReservation(c, id); !ok {
 		return held, row, false
 	}
-	err := h.update(c.Request.Context(), client.UpdateWorkflowOptions{
-		WorkflowID: orderflow.ReservationWorkflowID(id), UpdateID: updateID, UpdateName: name, Args: []any{in},
-	}, nil)
-	var refused *refusalError
+	err := ask(c.Request.Context())
+	var refused *orderclient.RefusedError
 	errors.As(err, &refused)
 	switch {
-	case refusedAs(err) == orderflow.ErrTooManyExtensions:
-		httpx.Fail(c, orderapi.Table.New(orderapi.TooManyExtensions, "%s", refused.detail))
+	case orderclient.RefusedAs(err) == orderflow.ErrTooManyExtensions:
+		httpx.Fail(c, orderapi.Table.New(orderapi.TooManyExtensions, "%s", refused.Detail))
 		return held, row, false
-	case refusedAs(err) == orderflow.ErrInvalidDuration:
-		httpx.Fail(c, orderapi.Table.New(orderapi.InvalidDuration, "%s", refused.detail).At("ttl_seconds"))
+	case orderclient.RefusedAs(err) == orderflow.ErrInvalidDuration:
+		httpx.Fail(c, orderapi.Table.New(orderapi.InvalidDuration, "%s", refused.Detail).At("ttl_seconds"))
 		return held, row, false
-	case errors.Is(err, errUnderWay), unknown(err), refusedAs(err) == orderflow.ErrUnavailable:
-		h.log.WarnContext(c.Request.Context(), "a reservation was not resolved at once", "reservation_id", id, "update", name, "error", err)
+	case errors.Is(err, orderclient.ErrUnderWay), orderclient.Open(err), orderclient.RefusedAs(err) == orderflow.ErrUnavailable:
+		h.log.WarnContext(c.Request.Context(), "a reservation was not resolved at once", "reservation_id", id, "wanted", want, "error", err)
 		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not answered yet; send the same request again"))
 		return held, row, false
 	}
@@ -120,7 +125,7 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, name, updateID string, 
 	switch {
 	case row.Status == want && (want != inventoryapi.StatusPending || err == nil):
 		return held, row, true
-	case row.Status == inventoryapi.StatusPending && errors.Is(err, errEnded):
+	case row.Status == inventoryapi.StatusPending && errors.Is(err, orderclient.ErrEnded):
 		p := orderapi.Table.New(orderapi.ReservationStopped, "the shop has stopped the processing of this reservation; send the request that made it again, with the same order_id, and then this one")
 		p.CurrentStatus = string(row.Status)
 		httpx.Fail(c, p)

@@ -18,8 +18,8 @@ import (
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
-	"holdfast/internal/reserving"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -60,16 +60,16 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 	for i, l := range body.Lines {
 		in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: i + 1, ProductID: l.ProductID, Quantity: l.Quantity})
 	}
-	view, err := h.hold(c.Request.Context(), in, who.Subject, orderflow.UpdatePlace)
+	view, err := h.reserve(c.Request.Context(), in, h.workflows.Reserve)
 	repeated := err == nil && !view.PlacedAt.Equal(in.PlacedAt)
-	if errors.Is(outcome(err), errEnded) || repeated && view.Refusal != nil {
+	if errors.Is(err, orderclient.ErrEnded) || repeated && view.Refusal != nil {
 		// The answer of an earlier run, which was refused or terminated before it held anything. This is a new try.
-		view, err = h.hold(c.Request.Context(), in, who.Subject, uuid.NewString())
+		view, err = h.reserve(c.Request.Context(), in, h.workflows.ReserveAnew)
 		repeated = false
 	}
 	row, ok := h.held(c, in, view, err, ask)
 	if ok && repeated && row.Status == inventoryapi.StatusPending {
-		row, ok = h.takeUp(c, row, in, who.Subject, ask)
+		row, ok = h.takeUp(c, row, in, ask)
 	}
 	if ok {
 		c.Header("Location", "/api/inventory/reserve/"+held.ID.String())
@@ -110,10 +110,10 @@ func (h *handlers) held(c *gin.Context, in orderflow.ReservationStart, view orde
 // takeUp sees to it that a workflow runs for a reservation that an earlier request made and that is still pending. When
 // its workflow was terminated or deleted, another one is started: its reserve finds the same reservation, and it owns
 // the timer from then on. It returns the reservation, or has answered the request.
-func (h *handlers) takeUp(c *gin.Context, row inventoryapi.Reservation, in orderflow.ReservationStart, customer string, ask asked) (inventoryapi.Reservation, bool) {
+func (h *handlers) takeUp(c *gin.Context, row inventoryapi.Reservation, in orderflow.ReservationStart, ask asked) (inventoryapi.Reservation, bool) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
-	runs, err := reserving.Runs(ctx, h.temporal, in.ReservationID)
+	runs, err := h.workflows.Runs(ctx, in.ReservationID)
 	if err != nil {
 		h.log.WarnContext(ctx, "cannot see whether a reservation's workflow runs", "reservation_id", in.ReservationID, "error", err)
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "it is not known whether the reservation is still attended to; send the same request again"))
@@ -123,7 +123,7 @@ func (h *handlers) takeUp(c *gin.Context, row inventoryapi.Reservation, in order
 		return row, true
 	}
 	h.log.WarnContext(ctx, "a reservation without a running workflow is taken up", "reservation_id", in.ReservationID)
-	view, err := h.hold(c.Request.Context(), in, customer, uuid.NewString())
+	view, err := h.reserve(c.Request.Context(), in, h.workflows.ReserveAnew)
 	row, ok := h.held(c, in, view, err, ask)
 	if ok && row.Status == inventoryapi.StatusPending && !row.ExpiresAt.After(time.Now()) {
 		httpx.Fail(c, resolvedOtherwise(orderflow.ReservationExpired)) // its new timer is due already
@@ -220,11 +220,11 @@ func lineField(i int, short bool) string {
 	return fmt.Sprintf("lines[%d].product_id", i)
 }
 
-// hold is reserving.Place within the time that a caller waits.
-func (h *handlers) hold(ctx context.Context, in orderflow.ReservationStart, customer, updateID string) (orderflow.ReservationView, error) {
+// reserve asks the workflow within the time that a caller waits.
+func (h *handlers) reserve(ctx context.Context, in orderflow.ReservationStart, ask func(context.Context, orderflow.ReservationStart) (orderflow.ReservationView, error)) (orderflow.ReservationView, error) {
 	ctx, cancel := context.WithTimeout(ctx, createBudget)
 	defer cancel()
-	return reserving.Place(ctx, h.temporal, in, customer, updateID)
+	return ask(ctx, in)
 }
 
 // notHeld turns the view of a reservation that does not hold its stock into a problem.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,27 +8,15 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/httpx"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
-
-const (
-	// updateBudget is how long a request waits for the outcome of an update before it answers 202.
-	updateBudget = 8 * time.Second
-	// acceptBudget bounds the question whether the update is durable, once updateBudget is over.
-	acceptBudget = time.Second
-)
-
-// errUnderWay says that an update is accepted, and so durable, but has no outcome yet.
-var errUnderWay = errors.New("the update is under way")
 
 // begin reads what every request to change an order begins with: its body into body, and its key. It
 // reports false when it has answered, also because the caller may not see the order.
@@ -46,98 +33,10 @@ func (h *handlers) begin(c *gin.Context, id uuid.UUID, body any, given string) (
 	return key, ok
 }
 
-// errEnded says that the workflow ended before it gave the update an outcome, or that there is no such workflow.
-var errEnded = errors.New("the workflow has ended")
-
-// update asks a workflow and waits for the outcome. The error is errUnderWay when the update is accepted and will be
-// carried out later, a *refusalError when the workflow refused it, and errEnded when no workflow will answer it. After
-// any other error the outcome is unknown, and the same update id asks again without acting twice.
-func (h *handlers) update(ctx context.Context, o client.UpdateWorkflowOptions, out any) error {
-	wait, cancel := context.WithTimeout(ctx, updateBudget)
-	defer cancel()
-	o.WaitForStage = client.WorkflowUpdateStageCompleted
-	handle, err := h.temporal.UpdateWorkflow(wait, o)
-	if err == nil {
-		err = handle.Get(wait, out)
-	}
-	if err == nil || !timedOut(err) {
-		return outcome(err)
-	}
-	// Only an accepted update is in the history.
-	ask, cancelAsk := context.WithTimeout(ctx, acceptBudget)
-	defer cancelAsk()
-	o.WaitForStage = client.WorkflowUpdateStageAccepted
-	if _, aerr := h.temporal.UpdateWorkflow(ask, o); aerr == nil {
-		return errUnderWay
-	}
-	return err
-}
-
-func timedOut(err error) bool {
-	var timeout *client.WorkflowUpdateServiceTimeoutOrCanceledError
-	var deadline *serviceerror.DeadlineExceeded
-	return errors.As(err, &timeout) || errors.As(err, &deadline) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// acceptedThenClosed is the type of the failure that the Temporal server gives to an update which a workflow had
-// accepted when it was closed from outside, by a termination for example.
-const acceptedThenClosed = "AcceptedUpdateCompletedWorkflow"
-
-// refusalError is a workflow's own answer that it does not do what was asked. kind is one of the codes in
-// orderapi.Table or an error type of orderflow's; detail is written for clients.
-type refusalError struct{ kind, detail string }
-
-func (e *refusalError) Error() string { return e.kind + ": " + e.detail }
-
-// outcome sorts the error of an update into refusals, errEnded, and the rest, which leaves the outcome open. Only
-// refusals carry words that a client may read.
-func outcome(err error) error {
-	var failed *temporal.ApplicationError
-	var gone *serviceerror.NotFound
-	switch {
-	case errors.As(err, &gone):
-		return fmt.Errorf("%w: %w", errEnded, err)
-	case !errors.As(err, &failed):
-		return err
-	case failed.Type() == acceptedThenClosed:
-		return fmt.Errorf("%w: %w", errEnded, err)
-	case failed.Type() == orderflow.ErrRecordImpossible, failed.Type() == orderflow.ErrRecordConflict:
-		return &refusalError{kind: string(orderapi.OrderRejected), detail: "the order cannot be recorded and was undone: nothing is held and nothing is taken; place it anew, under another key"}
-	case refuses(failed.Type()):
-		return &refusalError{kind: failed.Type(), detail: failed.Message()}
-	}
-	return err
-}
-
-// refuses reports whether our workflows refuse an update with this type of error. All others come from the SDK or
-// the server.
-func refuses(kind string) bool {
-	switch kind {
-	case orderflow.ErrReservationClosed, orderflow.ErrReservationExpired, orderflow.ErrReservationRefused:
-		return true
-	}
-	_, listed := orderapi.Table[problem.Code(kind)]
-	return listed
-}
-
-// refusedAs returns the kind of the workflow's refusal, or "" where err is none.
-func refusedAs(err error) string {
-	var refused *refusalError
-	if errors.As(err, &refused) {
-		return refused.kind
-	}
-	return ""
-}
-
-// unknown reports whether err leaves the outcome of an update open.
-func unknown(err error) bool {
-	return err != nil && !errors.Is(err, errUnderWay) && !errors.Is(err, errEnded) && refusedAs(err) == ""
-}
-
 // answerOrder answers what became of an update to an order, by the order's row as it stands then.
 // result turns the update's own result into a problem, or nil for 200.
 func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, err error, result func(orderstore.Order) error) {
-	if unknown(err) {
+	if orderclient.Open(err) {
 		h.log.WarnContext(c.Request.Context(), "an update was not accepted", "order_id", id, "input", input, "error", err)
 		again := "send it again"
 		if input != order.Cancel { // which takes no key, and is idempotent by itself
@@ -151,14 +50,14 @@ func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, 
 		h.fail(c, rerr)
 		return
 	}
-	var refused *refusalError
+	var refused *orderclient.RefusedError
 	switch {
-	case errors.Is(err, errUnderWay):
+	case errors.Is(err, orderclient.ErrUnderWay):
 		c.Header("Location", orderLocation(id))
 		c.JSON(http.StatusAccepted, wireOrder(row))
 		return
 	case errors.As(err, &refused):
-		err = forOrder(problem.Code(refused.kind), refused.detail, row)
+		err = refusedOrder(refused, row)
 	case err != nil:
 		err = afterTheEnd(row, input)
 	default:
@@ -169,6 +68,19 @@ func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, 
 		return
 	}
 	c.JSON(http.StatusOK, wireOrder(row))
+}
+
+// cannotRecord is what is told of an order that the orders database refuses for good.
+const cannotRecord = "the order cannot be recorded and was undone: nothing is held and nothing is taken; place it anew, under another key"
+
+// refusedOrder is the problem by which an order's workflow refused what was asked. The kinds of refusal are codes of
+// the contract, but for those that concern the order as a whole.
+func refusedOrder(refused *orderclient.RefusedError, row orderstore.Order) *problem.Problem {
+	switch refused.Kind {
+	case orderflow.ErrRecordConflict, orderflow.ErrRecordImpossible:
+		return forOrder(orderapi.OrderRejected, cannotRecord, row)
+	}
+	return forOrder(problem.Code(refused.Kind), refused.Detail, row)
 }
 
 // afterTheEnd is the answer to a request that no workflow will answer. For an order that has ended it follows the

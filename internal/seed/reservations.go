@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/orderstore"
-	"holdfast/internal/reserving"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -185,7 +185,7 @@ func (h Holder) place(ctx context.Context, want hold) (outcome, error) {
 	// A new update id: the old one would be answered by a run that a reset has ended.
 	brief, cancel := context.WithTimeout(ctx, placeBudget)
 	defer cancel()
-	view, err := reserving.Place(brief, h.Temporal, in, Actor, uuid.NewString())
+	view, err := orderclient.New(h.Temporal).ReserveAnew(brief, in)
 	switch {
 	case err != nil && ctx.Err() == nil && brief.Err() != nil:
 		return outcome{}, fmt.Errorf("%w: not done within %s; it waits in Temporal and is made as soon as one does", ErrNoWorker, placeBudget)

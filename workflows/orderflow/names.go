@@ -8,6 +8,8 @@ package orderflow
 import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
+
+	"holdfast/internal/order"
 )
 
 // Where work is done.
@@ -75,8 +77,19 @@ const (
 	ErrNotThisOrder       = "not_this_order"      // the workflow was started under an id that is not its order's
 )
 
-// A request that an order's state does not allow is refused with an error whose type is the
-// order.Refusal.
+// RefusesUpdate reports whether kind is the type of an error by which our workflows refuse an update: an order.Refusal,
+// because the order's state does not allow the request, or one of the types above. All other errors of an update come
+// from the SDK or the server.
+func RefusesUpdate(kind string) bool {
+	switch kind {
+	case string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
+		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrUnavailable,
+		ErrReservationClosed, ErrReservationExpired, ErrReservationRefused,
+		ErrRecordConflict, ErrRecordImpossible:
+		return true
+	}
+	return false
+}
 
 // Search attributes, typed. Opaque ids only: they are stored unencrypted.
 var (

@@ -1,0 +1,59 @@
+package orderclient
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+const (
+	// maxSKU is where a SKU is cut in a search attribute, in bytes.
+	maxSKU = 40
+	// maxSKUs is how many lines of an order the search attribute names.
+	maxSKUs = 20
+)
+
+// Place starts the order's workflow, or attaches to the one that the same request started, and waits until the order is
+// recorded for the first time, or ctx ends. The row that is recorded then decides what the customer is told.
+// ErrEnded: the order's workflow has ended already, or an operator has stopped it.
+func (c *Client) Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
+	skus := make([]string, 0, len(in.Lines))
+	for _, l := range in.Lines[:min(len(in.Lines), maxSKUs)] {
+		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])
+	}
+	return startAndPlace[orderflow.PlaceResult](ctx, c, client.StartWorkflowOptions{
+		ID:                       orderflow.OrderWorkflowID(in.OrderID),
+		TaskQueue:                orderflow.OrdersQueue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		StaticSummary:            fmt.Sprintf("%d line(s), %s", len(in.Lines), in.Total),
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			orderflow.AttrOrderStatus.ValueSet(string(order.Pending)),
+			orderflow.AttrCustomerID.ValueSet(in.CustomerID),
+			orderflow.AttrSKUs.ValueSet(skus),
+			orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
+		),
+	}, orderflow.OrderWorkflow, in, orderflow.UpdatePlace)
+}
+
+// Pay pays an order, once per key, and waits eight seconds at most for the outcome.
+func (c *Client) Pay(ctx context.Context, id uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error) {
+	return update[orderflow.PayResult](ctx, c, orderflow.OrderWorkflowID(id), orderflow.UpdatePay, "pay-"+key, in)
+}
+
+// Cancel calls an order off. An order is cancelled once, by whichever request comes first.
+func (c *Client) Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error) {
+	return update[orderflow.CancelResult](ctx, c, orderflow.OrderWorkflowID(id), orderflow.UpdateCancel, orderflow.UpdateCancel, in)
+}
+
+// Extend holds an order's stock for longer, once per key.
+func (c *Client) Extend(ctx context.Context, id uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error) {
+	return update[orderflow.ExtendResult](ctx, c, orderflow.OrderWorkflowID(id), orderflow.UpdateExtend, "extend-"+key, in)
+}

@@ -1,0 +1,75 @@
+package orderclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"holdfast/workflows/orderflow"
+)
+
+// Reserve starts the workflow of a reservation from outside, or attaches to the one that runs, and waits until
+// inventory has decided, or ctx ends. A repeat is answered like the first request, also by a run that has
+// ended, so that repeating costs nothing. The caller must have registered in.Actor's request before
+// (orderstore.RegisterReservation).
+func (c *Client) Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
+	return c.reserve(ctx, in, orderflow.UpdatePlace)
+}
+
+// ReserveAnew is Reserve that also starts another run where none is running: after a refusal that is another try, and
+// after a termination the new run takes up the reservation that inventory still holds.
+func (c *Client) ReserveAnew(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
+	return c.reserve(ctx, in, uuid.NewString())
+}
+
+func (c *Client) reserve(ctx context.Context, in orderflow.ReservationStart, updateID string) (orderflow.ReservationView, error) {
+	return startAndPlace[orderflow.ReservationView](ctx, c, client.StartWorkflowOptions{
+		ID:                       orderflow.ReservationWorkflowID(in.ReservationID),
+		TaskQueue:                orderflow.OrdersQueue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		StaticSummary:            fmt.Sprintf("reservation from outside, %d line(s)", len(in.Lines)),
+		TypedSearchAttributes:    temporal.NewSearchAttributes(orderflow.AttrCustomerID.ValueSet(in.Actor)),
+	}, orderflow.ReservationWorkflow, in, updateID)
+}
+
+// Runs reports whether a workflow runs for the reservation. It is false also for one that was deleted.
+func (c *Client) Runs(ctx context.Context, reservation uuid.UUID) (bool, error) {
+	id := orderflow.ReservationWorkflowID(reservation)
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at workflow %s: %w", id, err)
+	}
+	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
+}
+
+// Confirm takes the stock of a reservation from outside out for good.
+func (c *Client) Confirm(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error {
+	return c.resolve(ctx, reservation, orderflow.UpdateConfirm, in)
+}
+
+// Release gives the stock of a reservation from outside back.
+func (c *Client) Release(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error {
+	return c.resolve(ctx, reservation, orderflow.UpdateRelease, in)
+}
+
+func (c *Client) resolve(ctx context.Context, reservation uuid.UUID, name string, in orderflow.ResolveInput) error {
+	_, err := update[orderflow.ReservationView](ctx, c, orderflow.ReservationWorkflowID(reservation), name, name, in)
+	return err
+}
+
+// ExtendReservation holds the stock of a reservation from outside for longer, once per key.
+func (c *Client) ExtendReservation(ctx context.Context, reservation uuid.UUID, key string, in orderflow.ExtendInput) error {
+	_, err := update[orderflow.ReservationView](ctx, c, orderflow.ReservationWorkflowID(reservation), orderflow.UpdateExtend, "extend-"+key, in)
+	return err
+}
