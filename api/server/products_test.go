@@ -37,6 +37,14 @@ type catalogueServer struct {
 	pool   *pgxpool.Pool
 	stock  *toldInventory
 	teller *teller
+
+	workflows *scripted
+}
+
+// with returns the same server for a subtest.
+func (s catalogueServer) with(t *testing.T) catalogueServer {
+	s.t = t
+	return s
 }
 
 // toldInventory stands in for the inventory service, as far as it is told what is sold: by version, as that does.
@@ -86,11 +94,12 @@ func startCatalogue(t testing.TB) catalogueServer {
 		Log: log, Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(), LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
 	})
 	store, stock := orderstore.New(pool), &toldInventory{sold: map[uuid.UUID]inventoryapi.Sellable{}}
-	h := &handlers{store: store, log: log, inventory: stock, teller: newTeller(store, stock, log)}
+	workflows := &scripted{}
+	h := &handlers{store: store, workflows: workflows, log: log, inventory: stock, teller: newTeller(store, stock, log)}
 	require.NoError(t, Register(router, h, auth.NewVerifier(testAuth)))
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
-	return catalogueServer{t, server.URL, pool, stock, h.teller}
+	return catalogueServer{t, server.URL, pool, stock, h.teller, workflows}
 }
 
 // send sends a request as an operator unless role says otherwise; headers are pairs.

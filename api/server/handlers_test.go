@@ -1,0 +1,236 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/problem"
+	"holdfast/workflows/orderclient"
+	"holdfast/workflows/orderflow"
+)
+
+// scripted answers for the workflows as a test says. What a test does not script must not be asked.
+type scripted struct {
+	Workflows
+	place  func(orderflow.OrderInput) (orderflow.PlaceResult, error)
+	pay    func(key string, in orderflow.PayInput) (orderflow.PayResult, error)
+	cancel func(orderflow.CancelInput) (orderflow.CancelResult, error)
+	extend func(key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
+}
+
+func (s *scripted) Place(_ context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
+	return s.place(in)
+}
+
+func (s *scripted) Pay(_ context.Context, _ uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error) {
+	return s.pay(key, in)
+}
+
+func (s *scripted) Cancel(_ context.Context, _ uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error) {
+	return s.cancel(in)
+}
+
+func (s *scripted) Extend(_ context.Context, _ uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error) {
+	return s.extend(key, in)
+}
+
+var price = money.Amount{Minor: 1490, Currency: "EUR"}
+
+// recorded puts an order into the database as its workflow would have recorded it, and returns its path.
+func (s catalogueServer) recorded(state order.State) string {
+	s.t.Helper()
+	id, deadline := uuid.New(), time.Now().Add(time.Minute)
+	_, err := orderstore.New(s.pool).Record(s.t.Context(), recordOf(id, "somebody", strings.Repeat("ab", 32), state, &deadline))
+	require.NoError(s.t, err)
+	return "/api/orders/" + id.String()
+}
+
+func recordOf(id uuid.UUID, customer, hash string, state order.State, deadline *time.Time) orderflow.RecordInput {
+	return orderflow.RecordInput{
+		Order: &orderflow.OrderInput{
+			OrderID:     id,
+			RequestHash: hash,
+			CustomerID:  customer,
+			Issuer:      testAuth.Issuer,
+			Total:       price,
+			PlacedAt:    time.Now(),
+			Lines:       []orderflow.Line{{LineNo: 1, ProductID: uuid.New(), SKU: "A", Name: "A thing", Quantity: 1, UnitPrice: price, Total: price}},
+		},
+		View:       orderflow.View{OrderID: id, Seq: 1, State: state, ExpiresAt: deadline},
+		Entries:    []orderflow.TimelineEntry{{Seq: 1, Event: order.EventReserved, From: state, State: state, At: time.Now(), Actor: orderflow.ActorSystem}},
+		WorkflowID: orderflow.OrderWorkflowID(id),
+		RunID:      "run",
+	}
+}
+
+// answer is what a request must get.
+type answer struct {
+	status int
+	code   problem.Code
+	words  string
+}
+
+func (s catalogueServer) expect(role auth.Role, method, path, body string, want answer, headers ...string) {
+	s.t.Helper()
+	res, raw := s.send(role, method, path, body, headers...)
+	require.Equal(s.t, want.status, res.StatusCode, raw)
+	require.Contains(s.t, raw, want.words)
+	if want.code != "" {
+		require.Equal(s.t, want.code, decode[problem.Problem](s.t, raw).Code, raw)
+	}
+}
+
+var (
+	errOpen    = errors.New("the connection to Temporal broke")
+	refusedAs  = func(kind string) error { return &orderclient.RefusedError{Kind: kind, Detail: "the workflow's words"} }
+	whileStuck = answer{http.StatusServiceUnavailable, problem.Unavailable, "send it again"}
+)
+
+// TestPayOrder holds each outcome of a payment to its answer.
+func TestPayOrder(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	for _, c := range []struct {
+		name  string
+		row   order.State
+		res   orderflow.PayResult
+		err   error
+		wants answer
+	}{
+		{"captured", order.Confirmed, orderflow.PayResult{Outcome: orderflow.PayCaptured}, nil, answer{200, "", `"status":"confirmed"`}},
+		{"declined", order.Reserved, orderflow.PayResult{Outcome: orderflow.PayDeclined, Reason: "card_declined"}, nil, answer{402, "payment_declined", "card_declined"}},
+		{"expired", order.Expired, orderflow.PayResult{Outcome: orderflow.PayExpired}, nil, answer{410, "order_expired", "nothing was taken"}},
+		{"no answer of the provider", order.Reserved, orderflow.PayResult{Outcome: orderflow.PayUnavailable}, nil, answer{503, "payment_unavailable", "nothing was taken"}},
+		{"failed", order.Failed, orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: "it went wrong"}, nil, answer{409, "payment_failed", "it went wrong"}},
+		{"under way", order.Paying, orderflow.PayResult{}, orderclient.ErrUnderWay, answer{202, "", `"status":"paying"`}},
+		{"refused", order.Paying, orderflow.PayResult{}, refusedAs(string(order.PaymentInProgress)), answer{409, "payment_in_progress", "the workflow's words"}},
+		{"cannot be recorded", order.Reserved, orderflow.PayResult{}, refusedAs(orderflow.ErrRecordImpossible), answer{409, "order_rejected", "nothing is taken"}},
+		{"ended", order.Confirmed, orderflow.PayResult{}, orderclient.ErrEnded, answer{409, "invalid_state", "confirmed"}},
+		{"stopped by an operator", order.Reserved, orderflow.PayResult{}, orderclient.ErrEnded, answer{409, "order_stopped", "ask the shop"}},
+		{"not known", order.Reserved, orderflow.PayResult{}, errOpen, whileStuck},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.with(t)
+			s.workflows.pay = func(key string, in orderflow.PayInput) (orderflow.PayResult, error) {
+				require.Equal(t, "key-1", key)
+				require.Equal(t, orderflow.PayInput{Method: "pm_ok", Actor: "somebody", CorrelationID: in.CorrelationID}, in)
+				c.res.Method = in.Method
+				return c.res, c.err
+			}
+			s.expect(auth.Customer, http.MethodPost, s.recorded(c.row)+"/pay", `{"payment_method":"pm_ok"}`, c.wants, "Idempotency-Key", "key-1")
+		})
+	}
+	t.Run("the key of another payment", func(t *testing.T) {
+		s := s.with(t)
+		s.workflows.pay = func(string, orderflow.PayInput) (orderflow.PayResult, error) {
+			return orderflow.PayResult{Outcome: orderflow.PayCaptured, Method: "pm_declined"}, nil
+		}
+		s.expect(auth.Customer, http.MethodPost, s.recorded(order.Confirmed)+"/pay", `{"payment_method":"pm_ok"}`, answer{422, "idempotency_key_reused", ""})
+	})
+	t.Run("no such order", func(t *testing.T) {
+		s.with(t).expect(auth.Customer, http.MethodPost, "/api/orders/"+uuid.NewString()+"/pay", `{"payment_method":"pm_ok"}`, answer{404, "order_not_found", ""})
+	})
+}
+
+// TestCancelOrder holds each outcome of a cancellation to its answer.
+func TestCancelOrder(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	for _, c := range []struct {
+		name  string
+		row   order.State
+		err   error
+		wants answer
+	}{
+		{"cancelled", order.Cancelled, nil, answer{200, "", `"status":"cancelled"`}},
+		{"an earlier run had confirmed it", order.Confirmed, nil, answer{409, "invalid_state", "confirmed"}},
+		{"cancelled before, and ended", order.Cancelled, orderclient.ErrEnded, answer{200, "", `"status":"cancelled"`}},
+		{"refused", order.Confirmed, refusedAs(string(order.InvalidState)), answer{409, "invalid_state", "the workflow's words"}},
+		{"under way", order.Paying, orderclient.ErrUnderWay, answer{202, "", ""}},
+		{"stopped by an operator", order.Reserved, orderclient.ErrEnded, answer{409, "order_stopped", "ask the shop"}},
+		{"not known", order.Reserved, errOpen, whileStuck},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.with(t)
+			s.workflows.cancel = func(in orderflow.CancelInput) (orderflow.CancelResult, error) {
+				require.Equal(t, "changed my mind", in.Reason)
+				return orderflow.CancelResult{}, c.err
+			}
+			s.expect(auth.Customer, http.MethodPost, s.recorded(c.row)+"/cancel", `{"reason":"changed my mind"}`, c.wants)
+		})
+	}
+}
+
+// TestExtendOrder holds each outcome of an extension to its answer.
+func TestExtendOrder(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	for _, c := range []struct {
+		name  string
+		row   order.State
+		res   orderflow.ExtendOutcome
+		err   error
+		wants answer
+	}{
+		{"extended", order.Reserved, orderflow.Extended, nil, answer{200, "", `"status":"reserved"`}},
+		{"too late", order.Expired, orderflow.ExtendTooLate, nil, answer{410, "order_expired", ""}},
+		{"no answer of inventory", order.Reserved, orderflow.ExtendUnavailable, nil, answer{503, "inventory_unavailable", "expires_at"}},
+		{"too long", order.Reserved, "", refusedAs(orderflow.ErrInvalidDuration), answer{422, "invalid_duration", "the workflow's words"}},
+		{"too often", order.Reserved, "", refusedAs(orderflow.ErrTooManyExtensions), answer{409, "too_many_extensions", ""}},
+		{"not known", order.Reserved, "", errOpen, whileStuck},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.with(t)
+			s.workflows.extend = func(_ string, in orderflow.ExtendInput) (orderflow.ExtendResult, error) {
+				return orderflow.ExtendResult{TTLSeconds: in.TTLSeconds, Outcome: c.res}, c.err
+			}
+			s.expect(auth.Customer, http.MethodPost, s.recorded(c.row)+"/extend", `{"ttl_seconds":60}`, c.wants)
+		})
+	}
+}
+
+// TestCreateOrder holds the answer to the row: whatever the workflow's client says, the row decides.
+func TestCreateOrder(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	product, _ := s.create(`{"sku":"MUG-1","name":"Mug","prices":[{"amount_minor":1490,"currency":"EUR"}]}`)
+	body := `{"lines":[{"product_id":"` + product.ProductID.String() + `","quantity":2}]}`
+	for _, c := range []struct {
+		name  string
+		row   order.State // "": none is recorded
+		err   error
+		wants answer
+	}{
+		{"reserved", order.Reserved, nil, answer{201, "", `"status":"reserved"`}},
+		{"pending", order.Pending, nil, answer{202, "", `"status":"pending"`}},
+		{"recorded although the answer was lost", order.Reserved, errOpen, answer{201, "", `"status":"reserved"`}},
+		{"not known", "", errOpen, answer{503, problem.Unavailable, "same Idempotency-Key"}},
+		{"stopped before it had a row", "", orderclient.ErrEnded, answer{409, "order_stopped", "ask the shop"}},
+		{"cannot be recorded", "", refusedAs(orderflow.ErrRecordImpossible), answer{409, "order_rejected", "under another key"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.with(t)
+			s.workflows.place = func(in orderflow.OrderInput) (orderflow.PlaceResult, error) {
+				require.EqualValues(t, 2980, in.Total.Minor, "prices come from the catalogue")
+				if c.row != "" {
+					deadline := time.Now().Add(time.Minute)
+					_, err := orderstore.New(s.pool).Record(t.Context(), recordOf(in.OrderID, in.CustomerID, in.RequestHash, c.row, &deadline))
+					require.NoError(t, err)
+				}
+				return orderflow.PlaceResult{View: orderflow.View{RequestHash: in.RequestHash}}, c.err
+			}
+			s.expect(auth.Customer, http.MethodPost, "/api/orders", body, c.wants, "Idempotency-Key", uuid.NewString())
+		})
+	}
+}
