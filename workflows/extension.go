@@ -26,8 +26,8 @@ const (
 // inventory is asked at the deadline, and its word counts.
 func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (orderflow.ExtendOutcome, error) {
 	o.extensions++ // also one that changes nothing has used up an update
-	until := workflow.Now(ctx).Add(time.Duration(in.TTLSeconds) * time.Second)
-	if err := checkHold(until, o.in.PlacedAt); err != nil {
+	until, err := extendedTo(workflow.Now(ctx), o.in.PlacedAt, o.expiresAt, time.Duration(in.TTLSeconds)*time.Second)
+	if err != nil {
 		return "", err
 	}
 	if !until.After(o.expiresAt) {
@@ -54,13 +54,18 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	return orderflow.ExtendUnavailable, nil
 }
 
-// checkHold refuses a deadline too long after the stock was first held.
-func checkHold(until, placedAt time.Time) error {
-	if latest := placedAt.Add(maxHold); until.After(latest) {
-		return temporal.NewNonRetryableApplicationError("stock can be held unpaid for 24 hours in all, until "+latest.UTC().Format(time.RFC3339),
-			orderflow.ErrInvalidDuration, nil, latest)
+// extendedTo is the deadline that an extension by ttl moves current to. It lies at most 24 hours after the stock was first
+// held: an extension beyond that goes as far as it may, and one that gains nothing by it is refused.
+func extendedTo(now, placedAt, current time.Time, ttl time.Duration) (time.Time, error) {
+	until, latest := now.Add(ttl), placedAt.Add(maxHold)
+	switch {
+	case !until.After(latest):
+		return until, nil
+	case ttl <= maxHold && latest.After(current):
+		return latest, nil
 	}
-	return nil
+	return time.Time{}, temporal.NewNonRetryableApplicationError("stock can be held unpaid for 24 hours in all, until "+latest.UTC().Format(time.RFC3339),
+		orderflow.ErrInvalidDuration, nil, latest)
 }
 
 // reservationEnd says how a reservation ended that was expected to be pending.

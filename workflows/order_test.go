@@ -260,7 +260,7 @@ func TestExtensionRefused(t *testing.T) {
 		code    string
 		ends    order.State
 	}{
-		"too long":          {nil, 25 * 3600, "", orderflow.ErrInvalidDuration, order.Expired},
+		"longer than a day": {nil, 25 * 3600, "", orderflow.ErrInvalidDuration, order.Expired},
 		"expired":           {refuse(orderflow.ErrReservationExpired), 90, orderflow.ExtendTooLate, "", order.Expired},
 		"released":          {refuse(orderflow.ErrReservationClosed, "released"), 90, orderflow.ExtendClosed, "", order.Failed},
 		"inventory is down": {errDown, 90, orderflow.ExtendUnavailable, "", order.Expired},
@@ -277,6 +277,18 @@ func TestExtensionRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExtensionGoesAsFarAsItMay: stock is held for 24 hours in all. A day from now is cut to that, and a second one gains
+// nothing.
+func TestExtensionGoesAsFarAsItMay(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	day, again := h.extend(30*time.Second, 86400), h.extend(40*time.Second, 86400)
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.NoError(t, day.err)
+	require.WithinDuration(t, h.recorded[0].At.Add(24*time.Hour), *h.recorded[1].NextDeadline, time.Second)
+	require.Equal(t, orderflow.ErrInvalidDuration, again.code())
 }
 
 // TestExtensionWhoseAnswerIsLost has moved the deadline all the same: inventory says so when asked.

@@ -58,8 +58,8 @@ func (r *reservationRun) reserve(ctx workflow.Context) {
 	case refusal(err) == orderflow.ErrReservationRefused:
 		why := details[orderflow.Refusal](err)
 		r.refusal = &why
-	case refusal(err) == orderflow.ErrReservationClosed:
-		r.refusal = &orderflow.Refusal{Code: orderflow.ErrReservationClosed, Detail: details[string](err)}
+	case refusal(err) == orderflow.ErrReservationClosed: // by an earlier run of this workflow, or by a release that came first
+		r.status = details[string](err)
 	default: // no answer in all that time, or cancelled: the reserve may still arrive, and must not hold anything
 		r.resolve(ctx, releaseStock, r.resolveInput(orderflow.ActorSystem, "not reserved in time", ""))
 	}
@@ -149,8 +149,8 @@ func (r *reservationRun) lost(ctx workflow.Context, err error) {
 // extend moves the deadline to a later moment, never to an earlier one.
 func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) error {
 	r.extensions++
-	until := workflow.Now(ctx).Add(time.Duration(in.TTLSeconds) * time.Second)
-	if err := checkHold(until, r.in.PlacedAt); err != nil {
+	until, err := extendedTo(workflow.Now(ctx), r.in.PlacedAt, r.expiresAt, time.Duration(in.TTLSeconds)*time.Second)
+	if err != nil {
 		return err
 	}
 	to := r.resolveInput(in.Actor, "extended on request", in.CorrelationID)

@@ -277,7 +277,7 @@ type CreateReservation struct {
 
 // Extend defines model for Extend.
 type Extend struct {
-	// TTLSeconds From now on, in seconds. The new deadline lies at most 24 hours after the order or reservation was placed, so it is 86400 less its age at most; the refusal names the latest moment.
+	// TTLSeconds From now on, in seconds. The new deadline lies at most 24 hours after the order or reservation was placed.
 	TTLSeconds int `json:"ttl_seconds"`
 }
 
@@ -809,8 +809,9 @@ type ClientInterface interface {
 
 	// ExtendOrderWithBody Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+	// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+	// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -819,8 +820,9 @@ type ClientInterface interface {
 
 	// ExtendOrder Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+	// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+	// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1177,8 +1179,9 @@ func (c *restClient) CancelOrder(ctx context.Context, orderID OrderID, body Canc
 
 // ExtendOrderWithBody Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1197,8 +1200,9 @@ func (c *restClient) ExtendOrderWithBody(ctx context.Context, orderID OrderID, p
 
 // ExtendOrder Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2473,8 +2477,9 @@ type ClientWithResponsesInterface interface {
 
 	// ExtendOrderWithBodyWithResponse Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+	// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+	// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2483,8 +2488,9 @@ type ClientWithResponsesInterface interface {
 
 	// ExtendOrderWithResponse Hold an unpaid order's stock for longer.
 	//
-	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-	// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+	// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+	// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+	// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4344,8 +4350,9 @@ func (c *ClientWithResponses) CancelOrderWithResponse(ctx context.Context, order
 
 // ExtendOrderWithBodyWithResponse Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4360,8 +4367,9 @@ func (c *ClientWithResponses) ExtendOrderWithBodyWithResponse(ctx context.Contex
 
 // ExtendOrderWithResponse Hold an unpaid order's stock for longer.
 //
-// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. A deadline more than 24
-// hours after the order was placed is refused with `invalid_duration`, which names the latest moment.
+// Moves the deadline to `ttl_seconds` from now; an earlier one changes nothing. Stock is held for 24 hours after the
+// order was placed at most: an extension beyond that goes as far as it may, and `expires_at` tells how far. One
+// that gains nothing by it is refused with `invalid_duration`, which names the latest moment.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
