@@ -65,6 +65,7 @@ type orderRun struct {
 	expiresAt  time.Time
 	early      int // expiries in a row that inventory called early
 	short      []orderflow.ShortLine
+	refused    string // why inventory did not reserve, as a code
 	attempts   int // payments tried; each has a key of its own
 	declines   int
 	extensions int
@@ -132,11 +133,13 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
 	case refusal(err) == orderflow.ErrOutOfStock:
 		o.undo.forget() // all or nothing, and it was nothing
-		o.short = details[[]orderflow.ShortLine](err)
+		o.short, o.refused = details[[]orderflow.ShortLine](err), orderflow.ErrOutOfStock
 		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, orderflow.ErrOutOfStock)
 	case refusal(err) == orderflow.ErrReservationRefused:
 		o.undo.forget()
-		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, details[orderflow.Refusal](err).Detail)
+		why := details[orderflow.Refusal](err)
+		o.refused = why.Code
+		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, why.Detail)
 	default:
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, fmt.Sprintf("the stock could not be reserved: %s", refusal(err)))
 	}

@@ -74,7 +74,7 @@ func (o *orderRun) deadlineIn(state order.State) *time.Time {
 func (o *orderRun) view() orderflow.View {
 	v := orderflow.View{
 		OrderID: o.in.OrderID, RequestHash: o.in.RequestHash, Seq: o.seq, State: o.state, Reason: o.reason,
-		ReservationID: o.reservation, PaymentAttempts: o.attempts, Short: o.short,
+		ReservationID: o.reservation, PaymentAttempts: o.attempts, Short: o.short, RefusalCode: o.refused,
 	}
 	if !o.expiresAt.IsZero() {
 		t := o.expiresAt

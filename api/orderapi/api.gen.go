@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/address"
 	"holdfast/internal/money"
 	"holdfast/internal/problem"
-	"holdfast/workflows/orderflow"
 
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
@@ -218,7 +218,7 @@ func (e ListProductsParamsActive) Valid() bool {
 }
 
 // Address defines model for Address.
-type Address = orderflow.Address
+type Address = address.Address
 
 // CancelOrder defines model for CancelOrder.
 type CancelOrder struct {

@@ -28,7 +28,7 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 		Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
 	})
 	h.answerOrder(c, id, order.Cancel, err, func(row orderstore.Order) error {
-		if row.State != string(order.Cancelled) { // the workflow had been reset, and found the order settled by its earlier run
+		if row.State != order.Cancelled { // the workflow had been reset, and found the order settled by its earlier run
 			return afterTheEnd(row, order.Cancel)
 		}
 		return nil

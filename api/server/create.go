@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/api/orderapi"
+	"holdfast/internal/address"
 	"holdfast/internal/auth"
 	"holdfast/internal/correlation"
 	"holdfast/internal/httpx"
@@ -142,7 +143,7 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 			return nil, problem.Invalid("metadata", "a name may have at most %d bytes", maxMetadataKey)
 		}
 	}
-	if body.ShipTo != (orderflow.Address{}) {
+	if body.ShipTo != (address.Address{}) {
 		in.ShipTo = &body.ShipTo
 	}
 	for i, l := range body.Lines {
@@ -242,21 +243,22 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 // answerCreated answers by the order's row. What was refused stays refused under its key.
 func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Order) {
 	switch {
-	case hex.EncodeToString(row.RequestHash) != in.RequestHash:
+	case row.RequestHash != in.RequestHash:
 		httpx.Fail(c, keyReused(row.OrderID))
-	case row.State == string(order.Rejected) && row.Reason == orderflow.ErrOutOfStock:
+	case row.State == order.Rejected && row.RefusalCode == orderflow.ErrOutOfStock:
 		p := orderapi.Table.New(orderapi.OutOfStock, "nothing is held; order less, or again later under another key")
-		p.Lines, p.OrderID = row.Refusal, row.OrderID.String()
+		p = p.WithLines(row.Short)
+		p.OrderID = row.OrderID.String()
 		httpx.Fail(c, p)
-	case row.State == string(order.Rejected), row.ReservationID == nil && order.State(row.State).Closed():
+	case row.State == order.Rejected, row.ReservationID == nil && row.State.Closed():
 		detail := row.Reason
 		if detail == "" {
-			detail = "the order is " + row.State + "; use a new key for another one"
+			detail = "the order is " + string(row.State) + "; use a new key for another one"
 		}
 		p := orderapi.Table.New(orderapi.OrderRejected, "%s", detail)
-		p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
+		p.OrderID, p.CurrentStatus = row.OrderID.String(), string(row.State)
 		httpx.Fail(c, p)
-	case row.State == string(order.Pending):
+	case row.State == order.Pending:
 		c.Header("Location", orderLocation(row.OrderID))
 		c.JSON(http.StatusAccepted, wireOrder(row))
 	default:

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -21,7 +20,6 @@ import (
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
-	"holdfast/workflows/orderflow"
 )
 
 // GetOrder answers an order as the orders database has it.
@@ -36,8 +34,8 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	who := auth.From(c)
 	filter := orderstore.Filter{CustomerID: params.CustomerID, Since: params.Since}
 	for _, s := range params.Status {
-		if !slices.Contains(filter.States, string(s)) {
-			filter.States = append(filter.States, string(s))
+		if !slices.Contains(filter.States, order.State(s)) {
+			filter.States = append(filter.States, order.State(s))
 		}
 	}
 	if !utf8.ValidString(params.CustomerID) || strings.ContainsRune(params.CustomerID, 0) {
@@ -86,8 +84,15 @@ func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
 	out := orderapi.Timeline{Items: make([]orderapi.TimelineEntry, len(entries))}
 	for i, e := range entries {
 		out.Items[i] = orderapi.TimelineEntry{
-			Seq: e.Seq, Event: e.Event, FromStatus: e.FromState, Status: orderapi.OrderStatus(e.State), At: e.At.UTC(), Actor: e.Actor,
-			Reason: e.Reason, Attempt: int(e.Attempt), NextDeadline: orZero(e.NextDeadline),
+			Seq:          e.Seq,
+			Event:        string(e.Event),
+			FromStatus:   string(e.From),
+			Status:       orderapi.OrderStatus(e.State),
+			At:           e.At.UTC(),
+			Actor:        e.Actor,
+			Reason:       e.Reason,
+			Attempt:      e.Attempt,
+			NextDeadline: orZero(e.NextDeadline),
 		}
 	}
 	c.JSON(http.StatusOK, out)
@@ -187,37 +192,52 @@ func (h *handlers) unavailable(c *gin.Context, err error) error {
 }
 
 func wireOrder(o orderstore.Order) orderapi.Order {
-	amount := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: o.Currency} }
 	out := orderapi.Order{
-		OrderID: o.OrderID, CustomerID: o.CustomerID, Status: orderapi.OrderStatus(o.State), Reason: o.Reason, Total: amount(o.TotalMinor),
-		Lines: make([]orderapi.OrderLine, len(o.Lines)), Payments: make([]orderapi.Payment, len(o.Payments)),
-		PaymentAttempts: int(o.PaymentAttempts), Email: o.Email,
-		CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
+		OrderID:         o.OrderID,
+		CustomerID:      o.CustomerID,
+		Status:          orderapi.OrderStatus(o.State),
+		Reason:          o.Reason,
+		Total:           o.Total,
+		Lines:           make([]orderapi.OrderLine, len(o.Lines)),
+		Payments:        make([]orderapi.Payment, len(o.Payments)),
+		PaymentAttempts: o.PaymentAttempts,
+		Email:           o.Email,
+		Metadata:        o.Metadata,
+		CreatedAt:       o.CreatedAt.UTC(),
+		UpdatedAt:       o.UpdatedAt.UTC(),
 	}
-	if order.State(o.State).Holding() {
+	if o.State.Holding() {
 		out.ExpiresAt = orZero(o.ExpiresAt)
 	}
 	if o.ReservationID != nil {
 		out.ReservationID = *o.ReservationID
 	}
+	if o.ShipTo != nil {
+		out.ShipTo = *o.ShipTo
+	}
 	for i, l := range o.Lines {
 		out.Lines[i] = orderapi.OrderLine{
-			LineNo: int(l.LineNo), ProductID: l.ProductID, SKU: l.Sku, Name: l.Name, Quantity: l.Quantity,
-			UnitPrice: amount(l.UnitPriceMinor), Total: amount(l.LineTotalMinor),
+			LineNo:    l.LineNo,
+			ProductID: l.ProductID,
+			SKU:       l.SKU,
+			Name:      l.Name,
+			Quantity:  l.Quantity,
+			UnitPrice: l.UnitPrice,
+			Total:     l.Total,
 		}
 	}
 	for i, p := range o.Payments {
 		out.Payments[i] = orderapi.Payment{
-			Step: orderapi.PaymentStep(p.Step), Attempt: int(p.Attempt), State: orderapi.PaymentState(p.State), Amount: amount(p.AmountMinor),
-			Provider: p.Provider, ProviderRef: p.ProviderRef, Reason: p.Reason, At: p.CreatedAt.UTC(),
+			Step:        orderapi.PaymentStep(p.Step),
+			Attempt:     p.Attempt,
+			State:       orderapi.PaymentState(p.State),
+			Amount:      p.Amount,
+			Provider:    p.Provider,
+			ProviderRef: p.ProviderRef,
+			Reason:      p.Reason,
+			At:          p.At.UTC(),
 		}
 	}
-	// Both were written by us from typed values; what cannot be read is left out rather than fatal.
-	var shipTo orderflow.Address
-	if json.Unmarshal(o.ShipTo, &shipTo) == nil {
-		out.ShipTo = shipTo
-	}
-	_ = json.Unmarshal(o.Metadata, &out.Metadata)
 	return out
 }
 
@@ -227,7 +247,7 @@ func wireProduct(p orderstore.Product) orderapi.Product {
 		prices = []money.Amount{} // a list in JSON too
 	}
 	return orderapi.Product{
-		ProductID: p.ProductID, SKU: p.Sku, Name: p.Name, Description: p.Description, Category: p.Category, Prices: prices,
+		ProductID: p.ProductID, SKU: p.SKU, Name: p.Name, Description: p.Description, Category: p.Category, Prices: prices,
 		Active: p.Active, Version: p.Version,
 	}
 }

@@ -87,10 +87,10 @@ func refusedOrder(refused *orderclient.RefusedError, row orderstore.Order) *prob
 // table by which the workflow would have answered. An order that is still open has lost its workflow: an operator
 // terminated or deleted it.
 func afterTheEnd(row orderstore.Order, input order.Input) error {
-	state := order.State(row.State)
+	state := row.State
 	if order.Decide(state, order.Cancel).To != "" { // it can still be called off, so it has not ended
 		p := stopped(row.OrderID)
-		p.CurrentStatus = row.State
+		p.CurrentStatus = string(row.State)
 		return p
 	}
 	rule := order.Decide(state, input)
@@ -113,11 +113,11 @@ func stopped(id uuid.UUID) *problem.Problem {
 
 func forOrder(code problem.Code, detail string, row orderstore.Order) *problem.Problem {
 	p := orderapi.Table.New(code, "%s", detail)
-	p.OrderID, p.CurrentStatus = row.OrderID.String(), row.State
+	p.OrderID, p.CurrentStatus = row.OrderID.String(), string(row.State)
 	if code == orderapi.InvalidDuration {
 		p.Field = "ttl_seconds" // the one duration of a request
 	}
-	if row.ExpiresAt != nil && order.State(row.State).Holding() {
+	if row.ExpiresAt != nil && row.State.Holding() {
 		p.ExpiresAt = row.ExpiresAt.UTC().Format(time.RFC3339)
 	}
 	return p

@@ -21,7 +21,7 @@ func TestAfterTheEnd(t *testing.T) {
 	for _, state := range append(order.States(), order.New) {
 		for _, input := range []order.Input{order.Pay, order.Cancel, order.Extend} {
 			var row orderstore.Order
-			row.State = string(state)
+			row.State = state
 			var p *problem.Problem
 			answered := errors.As(afterTheEnd(row, input), &p)
 			switch state {

@@ -42,6 +42,7 @@ type Order struct {
 	CorrelationID   string
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
+	RefusalCode     string
 }
 
 type OrderLine struct {

@@ -14,17 +14,18 @@ import (
 
 const advanceOrder = `-- name: AdvanceOrder :execrows
 UPDATE orders
-SET seq = $1, state = $2, reason = $3, refusal = $4, reservation_id = $5,
-    expires_at = $6, payment_attempts = $7, updated_at = $8, run_id = $9
-WHERE order_id = $10 AND (updated_at, seq) < ($8, $1::bigint)
-  AND CASE $11::bigint WHEN 0 THEN run_id = $9 ELSE seq = $11::bigint END
-  AND (state = $12 OR state <> ALL ($13::text[]))
+SET seq = $1, state = $2, reason = $3, refusal_code = $4, refusal = $5, reservation_id = $6,
+    expires_at = $7, payment_attempts = $8, updated_at = $9, run_id = $10
+WHERE order_id = $11 AND (updated_at, seq) < ($9, $1::bigint)
+  AND CASE $12::bigint WHEN 0 THEN run_id = $10 ELSE seq = $12::bigint END
+  AND (state = $13 OR state <> ALL ($14::text[]))
 `
 
 type AdvanceOrderParams struct {
 	Seq             int64
 	State           string
 	Reason          string
+	RefusalCode     string
 	Refusal         []byte
 	ReservationID   *uuid.UUID
 	ExpiresAt       *time.Time
@@ -44,6 +45,7 @@ func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderPar
 		arg.Seq,
 		arg.State,
 		arg.Reason,
+		arg.RefusalCode,
 		arg.Refusal,
 		arg.ReservationID,
 		arg.ExpiresAt,
@@ -114,7 +116,7 @@ func (q *Queries) ForgetLostTimeline(ctx context.Context, db DBTX, arg ForgetLos
 }
 
 const getOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -142,12 +144,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.CorrelationID,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.RefusalCode,
 	)
 	return i, err
 }
 
 const getOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -175,6 +178,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.CorrelationID,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.RefusalCode,
 	)
 	return i, err
 }
@@ -183,10 +187,10 @@ const insertOrder = `-- name: InsertOrder :execrows
 
 INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
                     reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id,
-                    correlation_id, created_at, updated_at)
+                    correlation_id, created_at, updated_at, refusal_code)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
         $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21)
+        $19, $20, $21, $22)
 ON CONFLICT (order_id) DO NOTHING
 `
 
@@ -212,6 +216,7 @@ type InsertOrderParams struct {
 	CorrelationID   string
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
+	RefusalCode     string
 }
 
 // The projection of an order. seq is the number of its last recorded transition and updated_at its
@@ -241,6 +246,7 @@ func (q *Queries) InsertOrder(ctx context.Context, db DBTX, arg InsertOrderParam
 		arg.CorrelationID,
 		arg.CreatedAt,
 		arg.UpdatedAt,
+		arg.RefusalCode,
 	)
 	if err != nil {
 		return 0, err
@@ -429,7 +435,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const listOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -479,6 +485,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.CorrelationID,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.RefusalCode,
 		); err != nil {
 			return nil, err
 		}
@@ -491,9 +498,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const listOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -549,6 +556,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.CorrelationID,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.RefusalCode,
 		); err != nil {
 			return nil, err
 		}
@@ -561,7 +569,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const listOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (cardinality($4::text[]) = 0 OR state = ANY ($4::text[]))
   AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
@@ -621,6 +629,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.CorrelationID,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.RefusalCode,
 		); err != nil {
 			return nil, err
 		}

@@ -48,8 +48,33 @@ func (s *Store) PriceProducts(ctx context.Context, ids []uuid.UUID, currency str
 
 // Product is a product with its prices, one in each currency it is sold in.
 type Product struct {
-	ordersdb.Product
-	Prices []money.Amount
+	ProductID   uuid.UUID
+	SKU         string
+	Name        string
+	Description string
+	Category    string
+	Active      bool
+	Version     int64 // moves with every change of the product or its prices
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	Untold      bool // inventory has not answered yet for whether it is sold
+	Prices      []money.Amount
+}
+
+func productOf(r ordersdb.Product, prices []money.Amount) Product {
+	return Product{
+		ProductID:   r.ProductID,
+		SKU:         r.Sku,
+		Name:        r.Name,
+		Description: r.Description,
+		Category:    r.Category,
+		Active:      r.Active,
+		Version:     r.Version,
+		CreatedAt:   r.CreatedAt,
+		UpdatedAt:   r.UpdatedAt,
+		Untold:      r.Untold,
+		Prices:      prices,
+	}
 }
 
 // GetProduct returns an active product; ErrNotFound where there is none.
@@ -144,7 +169,7 @@ func (s *Store) withPricesIn(ctx context.Context, db ordersdb.DBTX, rows []order
 	}
 	out := make([]Product, len(rows))
 	for i, r := range rows {
-		out[i] = Product{Product: r, Prices: byProduct[r.ProductID]}
+		out[i] = productOf(r, byProduct[r.ProductID])
 	}
 	return out, nil
 }

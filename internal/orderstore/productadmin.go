@@ -75,7 +75,7 @@ func (s *Store) ReplaceProduct(ctx context.Context, id uuid.UUID, version int64,
 		switch {
 		case err != nil:
 			return row, err
-		case old[0].Sku == p.SKU && old[0].has(p):
+		case old[0].SKU == p.SKU && old[0].has(p):
 			return row, errAsItIs
 		case version != AnyVersion && row.Version != version:
 			return row, fmt.Errorf("replace product %s: %w", id, ErrStale)
@@ -99,10 +99,10 @@ func (s *Store) ReplaceProduct(ctx context.Context, id uuid.UUID, version int64,
 
 // writeProduct writes a product's row and then its prices in one transaction.
 func (s *Store) writeProduct(ctx context.Context, p ProductFields, row func(pgx.Tx) (ordersdb.Product, error)) (Product, error) {
-	out := Product{Prices: p.Prices}
+	var out Product
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var err error
-		if out.Product, err = row(tx); err != nil {
+		written, err := row(tx)
+		if out = productOf(written, p.Prices); err != nil {
 			return err
 		}
 		var prices ordersdb.InsertPricesParams

@@ -147,7 +147,7 @@ func (s *Store) lockBySKU(ctx context.Context, tx pgx.Tx, in []ProductUpsert) (m
 	}
 	out := make(map[string]Product, len(products))
 	for _, p := range products {
-		out[p.Sku] = p
+		out[p.SKU] = p
 	}
 	return out, nil
 }

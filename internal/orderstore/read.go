@@ -8,14 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/db/ordersdb"
+	"holdfast/internal/order"
 )
-
-// Order is an order with its lines and payments, as the database has it.
-type Order struct {
-	ordersdb.Order
-	Lines    []ordersdb.OrderLine
-	Payments []ordersdb.Payment
-}
 
 // Get returns an order; ErrNotFound where there is none.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
@@ -45,14 +39,15 @@ type Position struct {
 type Filter struct {
 	CustomerID string
 	Issuer     string // of the customer; empty means any
-	States     []string
+	States     []order.State
 	Since      time.Time // created then or later
 }
 
 // List returns up to size orders that come after the given position, newest first.
 func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([]Order, error) {
-	if f.States == nil {
-		f.States = []string{}
+	states := make([]string, len(f.States))
+	for i, state := range f.States {
+		states[i] = string(state)
 	}
 	var rows []ordersdb.Order
 	var err error
@@ -60,12 +55,12 @@ func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([
 	switch {
 	case f.CustomerID != "":
 		rows, err = s.q.ListOrdersOfCustomer(ctx, s.pool, ordersdb.ListOrdersOfCustomerParams{
-			CustomerID: f.CustomerID, AnyIssuer: f.Issuer == "", Issuer: f.Issuer, States: f.States,
+			CustomerID: f.CustomerID, AnyIssuer: f.Issuer == "", Issuer: f.Issuer, States: states,
 			BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
 		})
-	case len(f.States) > 0:
+	case len(states) > 0:
 		rows, err = s.q.ListOrdersInStates(ctx, s.pool, ordersdb.ListOrdersInStatesParams{
-			States: f.States, BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
+			States: states, BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
 		})
 	default:
 		rows, err = s.q.ListOrders(ctx, s.pool, ordersdb.ListOrdersParams{
@@ -92,7 +87,11 @@ func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, e
 	at := make(map[uuid.UUID]*Order, len(rows))
 	ids := make([]uuid.UUID, len(rows))
 	for i, r := range rows {
-		out[i].Order, at[r.OrderID], ids[i] = r, &out[i], r.OrderID
+		var err error
+		if out[i], err = orderOf(r); err != nil {
+			return nil, err
+		}
+		at[r.OrderID], ids[i] = &out[i], r.OrderID
 	}
 	if len(rows) == 0 {
 		return out, nil
@@ -102,14 +101,27 @@ func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, e
 		return nil, fmt.Errorf("read the lines of orders: %w", err)
 	}
 	for _, l := range lines {
-		at[l.OrderID].Lines = append(at[l.OrderID].Lines, l)
+		at[l.OrderID].Lines = append(at[l.OrderID].Lines, lineOf(l))
 	}
 	payments, err := s.q.PaymentsOfOrders(ctx, s.pool, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read the payments of orders: %w", err)
 	}
 	for _, p := range payments {
-		at[p.OrderID].Payments = append(at[p.OrderID].Payments, p)
+		at[p.OrderID].Payments = append(at[p.OrderID].Payments, paymentOf(p))
+	}
+	return out, nil
+}
+
+// Timeline returns everything that happened to an order, oldest first.
+func (s *Store) Timeline(ctx context.Context, id uuid.UUID) ([]TimelineEntry, error) {
+	rows, err := s.q.ListTimeline(ctx, s.pool, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the timeline of order %s: %w", id, err)
+	}
+	out := make([]TimelineEntry, len(rows))
+	for i, r := range rows {
+		out[i] = entryOf(r)
 	}
 	return out, nil
 }

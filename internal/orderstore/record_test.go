@@ -70,7 +70,7 @@ func TestSettledRowStays(t *testing.T) {
 			recordAll(t, s, first(id, strings.Repeat("ab", 32)), end, back)
 			got, err := s.Get(t.Context(), id)
 			require.NoError(t, err)
-			require.Equal(t, string(state), got.State)
+			require.Equal(t, state, got.State)
 			require.EqualValues(t, 2, got.Seq)
 			recordAll(t, s, note)
 			got, err = s.Get(t.Context(), id)

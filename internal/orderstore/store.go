@@ -190,7 +190,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	}
 	o, last := in.Order, in.Entries[len(in.Entries)-1]
 	added, err := s.q.InsertOrder(ctx, tx, ordersdb.InsertOrderParams{
-		OrderID: o.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), Refusal: refusal,
+		OrderID: o.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), RefusalCode: refusalCode(in.View), Refusal: refusal,
 		RequestHash: hash, CustomerID: o.CustomerID, Issuer: o.Issuer, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
 		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
 		ShipTo: shipTo, Email: o.Email, Metadata: meta, WorkflowID: in.WorkflowID, RunID: in.RunID,
@@ -244,7 +244,7 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 		return false, fmt.Errorf("encode the refusal: %w", err)
 	}
 	advanced, err := s.q.AdvanceOrder(ctx, tx, ordersdb.AdvanceOrderParams{
-		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), Refusal: refusal,
+		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), RefusalCode: refusalCode(in.View), Refusal: refusal,
 		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
 		UpdatedAt: in.Entries[len(in.Entries)-1].At,
 		RunID:     in.RunID,
@@ -312,18 +312,17 @@ func orEmpty(m map[string]string) map[string]string {
 	return m
 }
 
-// Timeline returns everything that happened to an order, oldest first.
-func (s *Store) Timeline(ctx context.Context, id uuid.UUID) ([]ordersdb.OrderTimeline, error) {
-	entries, err := s.q.ListTimeline(ctx, s.pool, id)
-	if err != nil {
-		return nil, fmt.Errorf("read the timeline of order %s: %w", id, err)
-	}
-	return entries, nil
-}
-
 func notFound(err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrNotFound
 	}
 	return err
+}
+
+// refusalCode is why an order was rejected. A workflow of before there was a code says so in the reason alone.
+func refusalCode(v orderflow.View) string {
+	if v.RefusalCode == "" && v.State == order.Rejected && v.Reason == orderflow.ErrOutOfStock {
+		return orderflow.ErrOutOfStock
+	}
+	return v.RefusalCode
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/internal/address"
 	"holdfast/internal/money"
 	"holdfast/internal/order"
 )
@@ -28,17 +29,6 @@ type ShortLine struct {
 	Available int64     `json:"available"`
 }
 
-// Address is where an order goes.
-type Address struct {
-	Name       string `json:"name,omitempty"`
-	Line1      string `json:"line1,omitempty"`
-	Line2      string `json:"line2,omitempty"`
-	City       string `json:"city,omitempty"`
-	Region     string `json:"region,omitempty"`
-	PostalCode string `json:"postal_code,omitempty"`
-	Country    string `json:"country,omitempty"` // ISO 3166-1 alpha-2
-}
-
 // OrderInput starts an order's workflow.
 type OrderInput struct {
 	OrderID       uuid.UUID         `json:"order_id"`
@@ -49,7 +39,7 @@ type OrderInput struct {
 	Total         money.Amount      `json:"total"`
 	TTLSeconds    int               `json:"ttl_seconds"` // of the reservation; 0 leaves it to inventory
 	PaymentMethod string            `json:"payment_method,omitempty"`
-	ShipTo        *Address          `json:"ship_to,omitempty"`
+	ShipTo        *address.Address          `json:"ship_to,omitempty"`
 	Email         string            `json:"email,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	CorrelationID string            `json:"correlation_id,omitempty"`
@@ -73,6 +63,8 @@ type View struct {
 	ExpiresAt       *time.Time  `json:"expires_at,omitempty"`
 	PaymentAttempts int         `json:"payment_attempts"`
 	Short           []ShortLine `json:"short,omitempty"`
+	// RefusalCode says why a rejected order was refused: ErrOutOfStock, or a code of inventory's contract.
+	RefusalCode string `json:"refusal_code,omitempty"`
 }
 
 // PlaceInput is the argument of the place update.

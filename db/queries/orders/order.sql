@@ -6,10 +6,10 @@
 -- name: InsertOrder :execrows
 INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
                     reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id,
-                    correlation_id, created_at, updated_at)
+                    correlation_id, created_at, updated_at, refusal_code)
 VALUES (@order_id, @seq, @state, @reason, @refusal, @request_hash, @customer_id, @issuer, @total_minor, @currency,
         @reservation_id, @expires_at, @payment_attempts, @ship_to, @email, @metadata, @workflow_id, @run_id,
-        @correlation_id, @created_at, @updated_at)
+        @correlation_id, @created_at, @updated_at, @refusal_code)
 ON CONFLICT (order_id) DO NOTHING;
 
 -- name: InsertOrderLines :exec
@@ -21,7 +21,7 @@ SELECT @order_id, unnest(@line_nos::int[]), unnest(@product_ids::uuid[]), unnest
 -- Only the run that wrote the row advances it, or a run that has taken over from that one and names the seq that it
 -- found (after). A settled row moves on only from the state that it is in: no run takes a settled order back.
 UPDATE orders
-SET seq = @seq, state = @state, reason = @reason, refusal = @refusal, reservation_id = @reservation_id,
+SET seq = @seq, state = @state, reason = @reason, refusal_code = @refusal_code, refusal = @refusal, reservation_id = @reservation_id,
     expires_at = @expires_at, payment_attempts = @payment_attempts, updated_at = @updated_at, run_id = @run_id
 WHERE order_id = @order_id AND (updated_at, seq) < (@updated_at, @seq::bigint)
   AND CASE @after::bigint WHEN 0 THEN run_id = @run_id ELSE seq = @after::bigint END

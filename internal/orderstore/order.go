@@ -1,0 +1,157 @@
+package orderstore
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/db/ordersdb"
+	"holdfast/internal/address"
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+// Order is an order with its lines and payments, as it is recorded.
+type Order struct {
+	OrderID         uuid.UUID
+	Seq             int64 // of the last recorded transition
+	State           order.State
+	Reason          string                // for people
+	RefusalCode     string                // of a rejected order: why, for programs
+	Short           []orderflow.ShortLine // of an order rejected as out_of_stock: what each short line asked for and found
+	RequestHash     string                // SHA-256 of the request that made it, hex
+	CustomerID      string
+	Issuer          string // of the customer's token
+	Total           money.Amount
+	ReservationID   *uuid.UUID
+	ExpiresAt       *time.Time
+	PaymentAttempts int
+	ShipTo          *address.Address
+	Email           string
+	Metadata        map[string]string
+	WorkflowID      string
+	RunID           string // of the run of the workflow that wrote the row
+	CorrelationID   string // of the request that made it
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	Lines           []Line
+	Payments        []Payment
+}
+
+// Line is one line of an order: a snapshot of the catalogue at the time of ordering.
+type Line struct {
+	LineNo    int
+	ProductID uuid.UUID
+	SKU       string
+	Name      string
+	Quantity  int64
+	UnitPrice money.Amount
+	Total     money.Amount
+}
+
+// Payment is the outcome of one step of a payment.
+type Payment struct {
+	Step        string // authorise, capture, void, refund
+	Attempt     int
+	Provider    string
+	ProviderRef string
+	Amount      money.Amount
+	State       string
+	Reason      string
+	At          time.Time
+}
+
+// TimelineEntry is one thing that happened to an order.
+type TimelineEntry struct {
+	Seq          int64
+	Event        order.Event
+	From         order.State // before it; empty for the first one
+	State        order.State // after it
+	At           time.Time
+	Actor        string
+	Reason       string
+	Attempt      int
+	NextDeadline *time.Time
+}
+
+// orderOf decodes a row. What cannot be decoded is an error: an address that is missing without a word would be worse.
+func orderOf(r ordersdb.Order) (Order, error) {
+	o := Order{
+		OrderID:         r.OrderID,
+		Seq:             r.Seq,
+		State:           order.State(r.State),
+		Reason:          r.Reason,
+		RefusalCode:     r.RefusalCode,
+		RequestHash:     hex.EncodeToString(r.RequestHash),
+		CustomerID:      r.CustomerID,
+		Issuer:          r.Issuer,
+		Total:           money.Amount{Minor: r.TotalMinor, Currency: r.Currency},
+		ReservationID:   r.ReservationID,
+		ExpiresAt:       r.ExpiresAt,
+		PaymentAttempts: int(r.PaymentAttempts),
+		Email:           r.Email,
+		WorkflowID:      r.WorkflowID,
+		RunID:           r.RunID,
+		CorrelationID:   r.CorrelationID,
+		CreatedAt:       r.CreatedAt,
+		UpdatedAt:       r.UpdatedAt,
+	}
+	for _, column := range []struct {
+		name string
+		raw  []byte
+		to   any
+	}{
+		{"refusal", r.Refusal, &o.Short}, {"ship_to", r.ShipTo, &o.ShipTo}, {"metadata", r.Metadata, &o.Metadata},
+	} {
+		if column.raw == nil {
+			continue
+		}
+		if err := json.Unmarshal(column.raw, column.to); err != nil {
+			return Order{}, fmt.Errorf("decode %s of order %s: %w", column.name, r.OrderID, err)
+		}
+	}
+	return o, nil
+}
+
+func lineOf(r ordersdb.OrderLine) Line {
+	return Line{
+		LineNo:    int(r.LineNo),
+		ProductID: r.ProductID,
+		SKU:       r.Sku,
+		Name:      r.Name,
+		Quantity:  r.Quantity,
+		UnitPrice: money.Amount{Minor: r.UnitPriceMinor, Currency: r.Currency},
+		Total:     money.Amount{Minor: r.LineTotalMinor, Currency: r.Currency},
+	}
+}
+
+func paymentOf(r ordersdb.Payment) Payment {
+	return Payment{
+		Step:        r.Step,
+		Attempt:     int(r.Attempt),
+		Provider:    r.Provider,
+		ProviderRef: r.ProviderRef,
+		Amount:      money.Amount{Minor: r.AmountMinor, Currency: r.Currency},
+		State:       r.State,
+		Reason:      r.Reason,
+		At:          r.CreatedAt,
+	}
+}
+
+func entryOf(r ordersdb.OrderTimeline) TimelineEntry {
+	return TimelineEntry{
+		Seq:          r.Seq,
+		Event:        order.Event(r.Event),
+		From:         order.State(r.FromState),
+		State:        order.State(r.State),
+		At:           r.At,
+		Actor:        r.Actor,
+		Reason:       r.Reason,
+		Attempt:      int(r.Attempt),
+		NextDeadline: r.NextDeadline,
+	}
+}
