@@ -66,7 +66,7 @@ type orderRun struct {
 	early      int // expiries in a row that inventory called early
 	short      []orderflow.ShortLine
 	refused    string // why inventory did not reserve, as a code
-	attempts   int // payments tried; each has a key of its own
+	attempts   int    // payments tried; each has a key of its own
 	declines   int
 	extensions int
 	tookStock  bool // this run has confirmed the reservation, or knows that an earlier run has

@@ -80,7 +80,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	case err != nil:
 		return o.abandon(ctx, payment)
 	}
-	o.paid(ctx, payment, "authorise", "authorised", auth, "")
+	o.recordPaymentStep(ctx, payment, orderflow.StepAuthorise, orderflow.PaymentAuthorised, auth, "")
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
 	}
@@ -93,7 +93,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	}
 	captured, err := capturePayment(ctx, payment)
 	if err != nil {
-		o.paid(ctx, payment, "capture", "failed", auth, err.Error())
+		o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentFailed, auth, err.Error())
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment could not be captured: "+declineReason(err))
 		return o.endedOtherwise()
 	}
@@ -116,7 +116,7 @@ func (o *orderRun) payment(attempt int) orderflow.PaymentInput {
 func (o *orderRun) complete(ctx workflow.Context, payment orderflow.PaymentInput, captured orderflow.PaymentResult, actor string) {
 	o.undo.reset()
 	o.paidBy = payment.Attempt
-	o.paid(ctx, payment, "capture", "captured", captured, "")
+	o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentCaptured, captured, "")
 	o.note(ctx, order.EventPaid, actor, "")
 	o.apply(ctx, order.PaymentCaptured, orderflow.ActorSystem, "")
 }
@@ -194,7 +194,7 @@ func (o *orderRun) cancelPayment(ctx workflow.Context) orderflow.PayResult {
 // the last allowed decline ends it.
 func (o *orderRun) declined(ctx workflow.Context, payment orderflow.PaymentInput, actor, reason string) orderflow.PayResult {
 	o.declines++
-	o.paid(ctx, payment, "authorise", "declined", orderflow.PaymentResult{}, reason)
+	o.recordPaymentStep(ctx, payment, orderflow.StepAuthorise, orderflow.PaymentDeclined, orderflow.PaymentResult{}, reason)
 	if o.declines >= maxDeclines {
 		o.note(ctx, order.EventPaymentDeclined, actor, reason)
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment was declined too often")
@@ -277,12 +277,12 @@ func (o *orderRun) completeCaptured(ctx workflow.Context, payment orderflow.Paym
 }
 
 func (o *orderRun) noteVoided(ctx workflow.Context, payment orderflow.PaymentInput, res orderflow.PaymentResult) {
-	o.paid(ctx, payment, "void", "voided", res, "")
+	o.recordPaymentStep(ctx, payment, orderflow.StepVoid, orderflow.PaymentVoided, res, "")
 	o.note(ctx, order.EventPaymentVoided, orderflow.ActorSystem, "")
 }
 
-// paid keeps the outcome of one step of a payment for the next record.
-func (o *orderRun) paid(ctx workflow.Context, p orderflow.PaymentInput, step, state string, res orderflow.PaymentResult, reason string) {
+// recordPaymentStep keeps the outcome of one step of a payment for the next record.
+func (o *orderRun) recordPaymentStep(ctx workflow.Context, p orderflow.PaymentInput, step orderflow.PaymentStep, state orderflow.PaymentState, res orderflow.PaymentResult, reason string) {
 	o.recorder.payments = append(o.recorder.payments, orderflow.PaymentRecord{
 		Step: step, Attempt: p.Attempt, Provider: res.Provider, ProviderRef: res.ProviderRef, Amount: p.Amount,
 		State: state, Reason: reason, AuthorisedUntil: res.AuthorisedUntil, At: workflow.Now(ctx),

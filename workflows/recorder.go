@@ -76,8 +76,24 @@ func (r *recorder) start(ctx workflow.Context) {
 // What is repeatable may still differ when a dependency fails in that very moment; the
 // later execution's record then overwrites what the lost one told (see orderstore).
 var repeatable = map[order.Event]bool{
-	order.EventReserved: true, order.EventPaymentStarted: true, order.EventPaymentDeclined: true,
-	order.EventPaymentAbandoned: true, order.EventPaid: true, order.EventConfirmed: true,
+	order.EventReserved:         true,
+	order.EventPaymentStarted:   true,
+	order.EventPaymentDeclined:  true,
+	order.EventPaymentAbandoned: true,
+	order.EventPaid:             true,
+	order.EventConfirmed:        true,
+
+	order.EventPending:            false,
+	order.EventRejected:           false,
+	order.EventExtended:           false,
+	order.EventExpired:            false,
+	order.EventCancelled:          false,
+	order.EventFailed:             false,
+	order.EventPaymentVoided:      false,
+	order.EventPaymentRefunded:    false,
+	order.EventStockReleased:      false,
+	order.EventCompensationFailed: false,
+	order.EventTakenUp:            false,
 }
 
 // awaitPaymentOutcome waits while there is only the beginning of a payment to tell: most are through in a moment, and

@@ -235,7 +235,7 @@ func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) 
 		o.compensationFailed(ctx)("refund the payment", err)
 		return
 	}
-	o.paid(ctx, payment, "refund", "refunded", res, "")
+	o.recordPaymentStep(ctx, payment, orderflow.StepRefund, orderflow.PaymentRefunded, res, "")
 	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
 }
 

@@ -105,7 +105,7 @@ func TestMoneyOfAnOrderThatEndedIsRefunded(t *testing.T) {
 			require.Equal(t, state, h.run(60).State)
 			require.Equal(t, 1, h.counts[refund])
 			require.Equal(t, []order.Event{order.EventPaymentRefunded}, h.events())
-			require.Equal(t, "refunded", h.payments[0].State)
+			require.Equal(t, orderflow.PaymentRefunded, h.payments[0].State)
 		})
 	}
 }

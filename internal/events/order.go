@@ -6,18 +6,36 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/internal/money"
+	"holdfast/internal/order"
 )
 
 // OrderPrefix begins the type of every event about an order.
 const OrderPrefix = "order."
 
-// publishedOrderEvents are the entries of an order's timeline that are published, by name.
-var publishedOrderEvents = map[string]bool{
-	"reserved": true, "rejected": true, "paid": true, "confirmed": true, "expired": true, "cancelled": true, "failed": true,
+// published says of each event of an order whether other services are told of it.
+var published = map[order.Event]bool{
+	order.EventReserved:  true,
+	order.EventRejected:  true,
+	order.EventPaid:      true,
+	order.EventConfirmed: true,
+	order.EventExpired:   true,
+	order.EventCancelled: true,
+	order.EventFailed:    true,
+
+	order.EventPending:            false,
+	order.EventExtended:           false,
+	order.EventPaymentStarted:     false,
+	order.EventPaymentDeclined:    false,
+	order.EventPaymentAbandoned:   false,
+	order.EventPaymentVoided:      false,
+	order.EventPaymentRefunded:    false,
+	order.EventStockReleased:      false,
+	order.EventCompensationFailed: false,
+	order.EventTakenUp:            false,
 }
 
-// PublishedOrderEvent reports whether a timeline entry of this name is published.
-func PublishedOrderEvent(name string) bool { return publishedOrderEvents[name] }
+// Published reports whether other services are told of an order's event.
+func Published(e order.Event) bool { return published[e] }
 
 // OrderChanged is the data of every order event. Lines and total are there on the first one.
 type OrderChanged struct {

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"os"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,4 +73,16 @@ func TestPageIsCurrent(t *testing.T) {
 	raw, err := os.ReadFile("../../docs/architecture/order-states.md")
 	require.NoError(t, err)
 	require.Equal(t, order.Page(), string(raw), "run make generate")
+}
+
+// TestEventsAreComplete holds Events and States to the constants in the source: a list that forgets one would be
+// forgotten by every test that walks the list.
+func TestEventsAreComplete(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]int{"transition.go": len(order.Events()), "state.go": len(order.States()) + 1} {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		declared := regexp.MustCompile(`(?m)^\t\w+ +(Event|State) += "`).FindAllString(string(raw), -1)
+		require.Len(t, declared, want, file)
+	}
 }

@@ -81,6 +81,29 @@ const (
 	EventTakenUp Event = "taken_up"
 )
 
+// Events lists every event.
+func Events() []Event {
+	return []Event{
+		EventPending,
+		EventReserved,
+		EventRejected,
+		EventExtended,
+		EventPaymentStarted,
+		EventPaymentDeclined,
+		EventPaymentAbandoned,
+		EventConfirmed,
+		EventExpired,
+		EventCancelled,
+		EventFailed,
+		EventPaid,
+		EventPaymentVoided,
+		EventStockReleased,
+		EventPaymentRefunded,
+		EventCompensationFailed,
+		EventTakenUp,
+	}
+}
+
 // Refusal is the code under which a request is refused because of the order's state.
 type Refusal string
 

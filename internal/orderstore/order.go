@@ -55,12 +55,12 @@ type Line struct {
 
 // Payment is the outcome of one step of a payment.
 type Payment struct {
-	Step        string // authorise, capture, void, refund
+	Step        orderflow.PaymentStep
 	Attempt     int
 	Provider    string
 	ProviderRef string
 	Amount      money.Amount
-	State       string
+	State       orderflow.PaymentState
 	Reason      string
 	At          time.Time
 }
@@ -131,12 +131,12 @@ func lineOf(r ordersdb.OrderLine) Line {
 
 func paymentOf(r ordersdb.Payment) Payment {
 	return Payment{
-		Step:        r.Step,
+		Step:        orderflow.PaymentStep(r.Step),
 		Attempt:     int(r.Attempt),
 		Provider:    r.Provider,
 		ProviderRef: r.ProviderRef,
 		Amount:      money.Amount{Minor: r.AmountMinor, Currency: r.Currency},
-		State:       r.State,
+		State:       orderflow.PaymentState(r.State),
 		Reason:      r.Reason,
 		At:          r.CreatedAt,
 	}

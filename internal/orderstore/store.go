@@ -153,13 +153,13 @@ func (s *Store) insertPayments(ctx context.Context, tx pgx.Tx, in orderflow.Reco
 	for _, p := range in.Payments {
 		if err := s.q.InsertPayment(ctx, tx, ordersdb.InsertPaymentParams{
 			OrderID:         in.View.OrderID,
-			Step:            p.Step,
+			Step:            string(p.Step),
 			Attempt:         int32(p.Attempt), //nolint:gosec // attempts are few
 			Provider:        storable(p.Provider),
 			ProviderRef:     storable(p.ProviderRef),
 			AmountMinor:     p.Amount.Minor,
 			Currency:        p.Amount.Currency,
-			State:           p.State,
+			State:           string(p.State),
 			Reason:          storable(p.Reason),
 			AuthorisedUntil: p.AuthorisedUntil,
 			CreatedAt:       p.At,
@@ -261,7 +261,7 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 // publish writes an event into the outbox for each entry that others care about.
 func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
 	for _, e := range in.Entries {
-		if !events.PublishedOrderEvent(string(e.Event)) {
+		if !events.Published(e.Event) {
 			continue
 		}
 		data := events.OrderChanged{OrderID: in.View.OrderID, State: string(e.State), ReservationID: in.View.ReservationID, ExpiresAt: e.NextDeadline}

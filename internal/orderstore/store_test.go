@@ -70,6 +70,30 @@ func TestTransitionsAreTheDatabases(t *testing.T) {
 	}
 }
 
+// TestPaymentStepsAreTheDatabases holds the CHECK constraints of payments to the contract's types.
+func TestPaymentStepsAreTheDatabases(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	allowed := func(column string) []string {
+		var definition string
+		require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1", "payments_"+column+"_check").Scan(&definition))
+		var out []string
+		for _, m := range regexp.MustCompile(`'([a-z_]+)'`).FindAllStringSubmatch(definition, -1) {
+			out = append(out, m[1])
+		}
+		return out
+	}
+	var steps, states []string
+	for _, s := range orderflow.PaymentSteps() {
+		steps = append(steps, string(s))
+	}
+	for _, s := range orderflow.PaymentStates() {
+		states = append(states, string(s))
+	}
+	require.ElementsMatch(t, steps, allowed("step"))
+	require.ElementsMatch(t, states, allowed("state"))
+}
+
 func record(id uuid.UUID, seq int64, state order.State, event order.Event) orderflow.RecordInput {
 	at := time.Date(2026, 1, 1, 0, 0, int(seq), 0, time.UTC)
 	return orderflow.RecordInput{

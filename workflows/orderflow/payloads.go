@@ -39,7 +39,7 @@ type OrderInput struct {
 	Total         money.Amount      `json:"total"`
 	TTLSeconds    int               `json:"ttl_seconds"` // of the reservation; 0 leaves it to inventory
 	PaymentMethod string            `json:"payment_method,omitempty"`
-	ShipTo        *address.Address          `json:"ship_to,omitempty"`
+	ShipTo        *address.Address  `json:"ship_to,omitempty"`
 	Email         string            `json:"email,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	CorrelationID string            `json:"correlation_id,omitempty"`
@@ -285,14 +285,48 @@ type TimelineEntry struct {
 	NextDeadline *time.Time  `json:"next_deadline,omitempty"`
 }
 
+// PaymentStep is what was asked of the provider.
+type PaymentStep string
+
+// The steps of a payment. The orders database knows no other.
+const (
+	StepAuthorise PaymentStep = "authorise"
+	StepCapture   PaymentStep = "capture"
+	StepVoid      PaymentStep = "void"
+	StepRefund    PaymentStep = "refund"
+)
+
+// PaymentSteps lists all steps.
+func PaymentSteps() []PaymentStep {
+	return []PaymentStep{StepAuthorise, StepCapture, StepVoid, StepRefund}
+}
+
+// PaymentState is how a step ended.
+type PaymentState string
+
+// How a step of a payment can end. The orders database knows no other.
+const (
+	PaymentAuthorised PaymentState = "authorised"
+	PaymentDeclined   PaymentState = "declined"
+	PaymentCaptured   PaymentState = "captured"
+	PaymentVoided     PaymentState = "voided"
+	PaymentRefunded   PaymentState = "refunded"
+	PaymentFailed     PaymentState = "failed"
+)
+
+// PaymentStates lists all states.
+func PaymentStates() []PaymentState {
+	return []PaymentState{PaymentAuthorised, PaymentDeclined, PaymentCaptured, PaymentVoided, PaymentRefunded, PaymentFailed}
+}
+
 // PaymentRecord is the outcome of one step of a payment.
 type PaymentRecord struct {
-	Step            string       `json:"step"` // authorise, capture, void, refund
+	Step            PaymentStep  `json:"step"`
 	Attempt         int          `json:"attempt"`
 	Provider        string       `json:"provider"`
 	ProviderRef     string       `json:"provider_ref,omitempty"`
 	Amount          money.Amount `json:"amount"`
-	State           string       `json:"state"` // authorised, declined, captured, voided, refunded, failed
+	State           PaymentState `json:"state"`
 	Reason          string       `json:"reason,omitempty"`
 	AuthorisedUntil *time.Time   `json:"authorised_until,omitempty"`
 	At              time.Time    `json:"at"`

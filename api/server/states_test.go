@@ -1,0 +1,43 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/workflows/orderflow"
+)
+
+// TestContractKnowsEveryState: clients and filters know each state of an order, each step of a payment and how a step
+// can end, and no other. The database's constraints are held to the same lists in orderstore.
+func TestContractKnowsEveryState(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	require.NoError(t, err)
+	enum := func(schema *openapi3.Schema) []string {
+		var out []string
+		for _, v := range schema.Enum {
+			out = append(out, v.(string))
+		}
+		return out
+	}
+	var states, steps, ends []string
+	for _, s := range order.States() {
+		states = append(states, string(s))
+		require.Equal(t, string(s), string(wireOrder(orderstore.Order{State: s}).Status))
+	}
+	for _, s := range orderflow.PaymentSteps() {
+		steps = append(steps, string(s))
+	}
+	for _, s := range orderflow.PaymentStates() {
+		ends = append(ends, string(s))
+	}
+	schemas := doc.Components.Schemas
+	require.ElementsMatch(t, states, enum(schemas["OrderStatus"].Value))
+	require.ElementsMatch(t, steps, enum(schemas["Payment"].Value.Properties["step"].Value))
+	require.ElementsMatch(t, ends, enum(schemas["Payment"].Value.Properties["state"].Value))
+}
