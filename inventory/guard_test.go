@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/events"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventoryclient"
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
@@ -236,7 +237,7 @@ func TestClientWithoutAnswer(t *testing.T) {
 		require.Less(t, time.Since(begin), time.Second, name)
 		cancel()
 	}
-	wrong := inventoryapi.New(corrupt.URL, "k", nil)
+	wrong := inventoryclient.New(corrupt.URL, "k", nil)
 	_, err = wrong.GetReservation(t.Context(), uuid.New())
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
 }

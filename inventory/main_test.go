@@ -19,7 +19,7 @@ import (
 	"holdfast/internal/telemetry"
 	"holdfast/internal/testenv"
 	"holdfast/inventory"
-	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventoryclient"
 	"holdfast/inventory/inventorytest"
 )
 
@@ -101,11 +101,11 @@ func launch(t testing.TB, cfg inventory.Config) (base string, stop func()) {
 	}
 }
 
-func newClient(t testing.TB, baseURL string) *inventoryapi.Client {
+func newClient(t testing.TB, baseURL string) *inventoryclient.Client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 200}
 	t.Cleanup(transport.CloseIdleConnections)
-	return inventoryapi.New(baseURL, serviceKey, &http.Client{Transport: transport})
+	return inventoryclient.New(baseURL, serviceKey, &http.Client{Transport: transport})
 }
 
 // newServer is the service behind its real HTTP server.

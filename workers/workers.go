@@ -22,7 +22,7 @@ import (
 	"holdfast/internal/payment/sandbox"
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
-	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventoryclient"
 	"holdfast/workflows"
 	"holdfast/workflows/orderflow"
 )
@@ -101,7 +101,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	defer pool.Close()
 	httpClient := newHTTPClient()
 	defer httpClient.CloseIdleConnections()
-	inventory := inventoryapi.New(cfg.InventoryURL, cfg.ServiceKeys[0], httpClient)
+	inventory := inventoryclient.New(cfg.InventoryURL, cfg.ServiceKeys[0], httpClient)
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)

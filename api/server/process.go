@@ -21,7 +21,7 @@ import (
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
-	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventoryclient"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
@@ -55,7 +55,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return err
 	}
 	defer temporal.Close()
-	inventory := inventoryapi.New(cfg.InventoryURL, cfg.ServiceKeys[0], nil)
+	inventory := inventoryclient.New(cfg.InventoryURL, cfg.ServiceKeys[0], nil)
 	defer inventory.Close()
 	health := httpx.NewHealth(
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},

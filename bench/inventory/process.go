@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventoryclient"
 )
 
 const serviceKey = "bench-key"
@@ -22,7 +22,7 @@ const serviceKey = "bench-key"
 // process is the inventory process under test.
 type process struct {
 	cmd    *exec.Cmd
-	client *inventoryapi.Client
+	client *inventoryclient.Client
 }
 
 // serve starts the real binary on the shop's database; an empty redis means without a cache.
@@ -43,7 +43,7 @@ func (e *environment) serve(ctx context.Context, s *shop, redis string) (*proces
 		return nil, fmt.Errorf("start %s (make build makes it): %w", e.binary, err)
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: e.callers * 2, MaxConnsPerHost: e.callers}
-	p := &process{cmd: cmd, client: inventoryapi.New("http://"+address, serviceKey, &http.Client{Transport: transport})}
+	p := &process{cmd: cmd, client: inventoryclient.New("http://"+address, serviceKey, &http.Client{Transport: transport})}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		err := p.client.Ping(ctx)
 		if err == nil {

@@ -3,6 +3,7 @@ package inventoryapi
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,6 +15,9 @@ const MaxImportRows = 10_000
 
 // MaxImportBytes bounds the file of one import, which may be larger than other bodies.
 const MaxImportBytes = 8 << 20
+
+// ImportTimeout is how long an import may take: ten thousand rows are fifty transactions.
+const ImportTimeout = time.Minute
 
 // ImportPath is the route that takes it.
 const ImportPath = "/api/inventory/import"

@@ -22,7 +22,7 @@ import (
 	"holdfast/internal/temporalclient"
 	"holdfast/internal/testenv"
 	"holdfast/inventory"
-	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventoryclient"
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
@@ -40,11 +40,11 @@ const (
 type Platform struct {
 	T         testing.TB
 	Faults    Faults
-	Gateway   string               // address for clients
-	Inventory *inventoryapi.Client // past every proxy
-	Provider  *sandbox.Client      // the payment provider's own books, past every proxy
-	Orders    *pgxpool.Pool        // past every proxy
-	Stock     *pgxpool.Pool        // past every proxy
+	Gateway   string                  // address for clients
+	Inventory *inventoryclient.Client // past every proxy
+	Provider  *sandbox.Client         // the payment provider's own books, past every proxy
+	Orders    *pgxpool.Pool           // past every proxy
+	Stock     *pgxpool.Pool           // past every proxy
 
 	env       map[string]string
 	temporal  temporalclient.Config
@@ -115,7 +115,7 @@ func (p *Platform) startProcesses(t *testing.T, faults bool) {
 
 	inner := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	t.Cleanup(inner.CloseIdleConnections)
-	p.Inventory = inventoryapi.New(inventoryURL, serviceKey, inner)
+	p.Inventory = inventoryclient.New(inventoryURL, serviceKey, inner)
 	p.Provider = sandbox.New(providerURL, serviceKey, inner)
 	p.WithTemporal(func(c client.Client) {
 		require.NoError(t, workers.MakeCurrent(t.Context(), c, orderflow.DeploymentName, "e2e"))

@@ -1,4 +1,5 @@
-package inventoryapi
+// Package inventoryclient calls the inventory service over HTTP. It is the client of the contract in inventoryapi.
+package inventoryclient
 
 import (
 	"context"
@@ -14,6 +15,8 @@ import (
 
 	"holdfast/internal/correlation"
 	"holdfast/internal/problem"
+	"holdfast/internal/servicekey"
+	"holdfast/inventory/inventoryapi"
 )
 
 // How long one call may take, answer included. A caller with less time left gets less.
@@ -34,7 +37,7 @@ type Client struct {
 	http *http.Client
 }
 
-var _ API = (*Client)(nil)
+var _ inventoryapi.API = (*Client)(nil)
 
 // idleConnections is how many connections to the service are kept open for the next calls; the
 // standard library's two would make a busy worker dial for almost every call.
@@ -51,7 +54,7 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 		httpClient = &http.Client{Transport: pool}
 	}
 	identify := func(ctx context.Context, req *http.Request) error {
-		req.Header.Set("X-API-Key", serviceKey)
+		req.Header.Set(servicekey.Header, serviceKey)
 		if id := correlation.From(ctx); id != "" {
 			req.Header.Set(correlation.Header, id)
 		}
@@ -63,68 +66,68 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 }
 
 // Reserve implements API.
-func (c *Client) Reserve(ctx context.Context, in ReserveRequest) (Reservation, error) {
-	return call[Reservation](ctx, WriteTimeout, in.ReservationID, func(ctx context.Context) (*http.Response, error) {
+func (c *Client) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
+	return call[inventoryapi.Reservation](ctx, WriteTimeout, in.ReservationID, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.Reserve(ctx, in)
 	})
 }
 
 // Confirm implements API.
-func (c *Client) Confirm(ctx context.Context, id uuid.UUID, in ResolveRequest) (ConfirmResult, error) {
-	return call[ConfirmResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
+func (c *Client) Confirm(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ConfirmResult, error) {
+	return call[inventoryapi.ConfirmResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.Confirm(ctx, id, in)
 	})
 }
 
 // Release implements API.
-func (c *Client) Release(ctx context.Context, id uuid.UUID, in ReleaseRequest) (ReleaseResult, error) {
-	return call[ReleaseResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
+func (c *Client) Release(ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest) (inventoryapi.ReleaseResult, error) {
+	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.Release(ctx, id, in)
 	})
 }
 
 // Expire implements API.
-func (c *Client) Expire(ctx context.Context, id uuid.UUID, in ResolveRequest) (ReleaseResult, error) {
-	return call[ReleaseResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
+func (c *Client) Expire(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error) {
+	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.Expire(ctx, id, in)
 	})
 }
 
 // Extend implements API.
-func (c *Client) Extend(ctx context.Context, id uuid.UUID, in ExtendRequest) (ExtendResult, error) {
-	return call[ExtendResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
+func (c *Client) Extend(ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error) {
+	return call[inventoryapi.ExtendResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.Extend(ctx, id, in)
 	})
 }
 
 // Return implements API.
-func (c *Client) Return(ctx context.Context, id uuid.UUID, in ReturnRequest) (ReturnResult, error) {
-	return call[ReturnResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
+func (c *Client) Return(ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error) {
+	return call[inventoryapi.ReturnResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.Return(ctx, id, in)
 	})
 }
 
 // GetReservation implements API.
-func (c *Client) GetReservation(ctx context.Context, id uuid.UUID) (Reservation, error) {
-	return call[Reservation](ctx, ReadTimeout, id, func(ctx context.Context) (*http.Response, error) {
+func (c *Client) GetReservation(ctx context.Context, id uuid.UUID) (inventoryapi.Reservation, error) {
+	return call[inventoryapi.Reservation](ctx, ReadTimeout, id, func(ctx context.Context) (*http.Response, error) {
 		return c.rest.GetReservation(ctx, id)
 	})
 }
 
 // Availability implements API.
-func (c *Client) Availability(ctx context.Context, productID uuid.UUID, quantity int64) (Availability, error) {
-	return call[Availability](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.GetAvailability(ctx, productID, &GetAvailabilityParams{Quantity: &quantity})
+func (c *Client) Availability(ctx context.Context, productID uuid.UUID, quantity int64) (inventoryapi.Availability, error) {
+	return call[inventoryapi.Availability](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
+		return c.rest.GetAvailability(ctx, productID, &inventoryapi.GetAvailabilityParams{Quantity: &quantity})
 	})
 }
 
 // Availabilities implements API.
-func (c *Client) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]Availability, error) {
+func (c *Client) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error) {
 	if productIDs == nil {
 		productIDs = []uuid.UUID{} // sent as an empty list, which is refused; none at all would mean every product
 	}
-	list, err := call[AvailabilityList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ListAvailability(ctx, &ListAvailabilityParams{ProductIds: productIDs})
+	list, err := call[inventoryapi.AvailabilityList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
+		return c.rest.ListAvailability(ctx, &inventoryapi.ListAvailabilityParams{ProductIds: productIDs})
 	})
 	return list.Items, err
 }
@@ -152,7 +155,7 @@ func call[T any](ctx context.Context, timeout time.Duration, reservationID uuid.
 	defer cancel()
 	res, err := do(ctx)
 	if err != nil {
-		return out, &UnavailableError{Cause: err}
+		return out, &inventoryapi.UnavailableError{Cause: err}
 	}
 	defer func() {
 		// Drained, so that the connection can be used again; a failure costs only that.
@@ -160,10 +163,10 @@ func call[T any](ctx context.Context, timeout time.Duration, reservationID uuid.
 		_ = res.Body.Close()
 	}()
 	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
-		return out, FromProblem(problem.Read(res), reservationID)
+		return out, inventoryapi.FromProblem(problem.Read(res), reservationID)
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
-		return out, &UnavailableError{Cause: fmt.Errorf("read the answer: %w", err)}
+		return out, &inventoryapi.UnavailableError{Cause: fmt.Errorf("read the answer: %w", err)}
 	}
 	return out, nil
 }
