@@ -83,17 +83,25 @@ func (w *write) hash() []byte {
 	return sum[:]
 }
 
-// once applies the request that build makes of the operation's id, and under a name only once.
-func once[T any](ctx context.Context, s *Service, w write, repeat func(T) T, build func(id uuid.UUID) (stock.Request, error)) (T, error) {
+// applyNamed writes the request that build returns for an operation id. If the caller named the operation, the request
+// acts once under that name, and repeat marks the answer of a repetition.
+func applyNamed[R stock.Request[T], T any](
+	ctx context.Context, s *Service, w write, repeat func(T) T, build func(id uuid.UUID) (R, error),
+) (T, error) {
 	named, err := w.identify()
-	var request stock.Request
+	var request stock.Request[T]
 	if err == nil {
 		request, err = build(w.id)
 	}
-	if err == nil && named {
+	if err != nil {
+		s.metrics.refused(w.kind, err)
+		var none T
+		return none, err
+	}
+	if named {
 		request = stock.NewNamed(request, w.id, w.hash(), w.options.Key != "", repeat)
 	}
-	return one[T](ctx, s, w.kind)(request, err)
+	return applyOne(ctx, s, request, nil)
 }
 
 func repeatedChange(c inventoryapi.StockChange) inventoryapi.StockChange {
@@ -109,7 +117,7 @@ func (s *Service) ReceiveStock(ctx context.Context, productID uuid.UUID, in inve
 		r.Version, r.Replayed = 0, true
 		return r
 	}
-	got, err := once(ctx, s, write{"receive", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Request, error) {
+	got, err := applyNamed(ctx, s, write{"receive", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Receive, error) {
 		in.OperationID = id
 		return stock.NewReceive(productID, in, o, correlation.From(ctx))
 	})
@@ -129,7 +137,7 @@ func (s *Service) ReceiveStock(ctx context.Context, productID uuid.UUID, in inve
 func (s *Service) AdjustStock(ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
 	asked := in
 	asked.OperationID, asked.Actor = uuid.Nil, ""
-	return once(ctx, s, write{"adjust", o, in.Actor, in.OperationID, []any{productID, asked}}, repeatedChange, func(id uuid.UUID) (stock.Request, error) {
+	return applyNamed(ctx, s, write{"adjust", o, in.Actor, in.OperationID, []any{productID, asked}}, repeatedChange, func(id uuid.UUID) (stock.Adjust, error) {
 		in.OperationID = id
 		return stock.NewAdjust(productID, in, o, correlation.From(ctx))
 	})
@@ -143,7 +151,7 @@ func (s *Service) TransferStock(ctx context.Context, productID uuid.UUID, in inv
 		r.Version, r.Replayed = 0, true
 		return r
 	}
-	return once(ctx, s, write{"transfer", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Request, error) {
+	return applyNamed(ctx, s, write{"transfer", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Transfer, error) {
 		in.OperationID = id
 		return stock.NewTransfer(productID, in, o, correlation.From(ctx))
 	})
@@ -159,7 +167,7 @@ func (s *Service) SetThreshold(ctx context.Context, productID uuid.UUID, in inve
 		return r
 	}
 	w := write{kind: "set_threshold", options: o, actor: in.Actor, asked: []any{productID, asked}}
-	out, err := once(ctx, s, w, repeat, func(uuid.UUID) (stock.Request, error) { return stock.NewSetThreshold(productID, in, o) })
+	out, err := applyNamed(ctx, s, w, repeat, func(uuid.UUID) (stock.SetThreshold, error) { return stock.NewSetThreshold(productID, in, o) })
 	if err == nil && !out.Replayed {
 		s.log.InfoContext(ctx, "low-stock threshold set", "actor", w.actedBy(), "product_id", productID, "locations", out.Locations, "threshold", out.LowStockThreshold)
 	}
@@ -175,7 +183,7 @@ func (s *Service) CreateItem(ctx context.Context, productID uuid.UUID, location 
 		return i
 	}
 	w := write{kind: "create_item", options: o, actor: in.Actor, asked: []any{productID, location, asked}}
-	out, err := once(ctx, s, w, repeat, func(uuid.UUID) (stock.Request, error) {
+	out, err := applyNamed(ctx, s, w, repeat, func(uuid.UUID) (stock.CreateItem, error) {
 		return stock.NewCreateItem(stock.Place{ProductID: productID, Location: location}, in, o)
 	})
 	if err == nil && out.Created && !out.Replayed {
@@ -189,7 +197,7 @@ func (s *Service) DeleteItem(ctx context.Context, productID uuid.UUID, location 
 	asked := in
 	asked.OperationID, asked.Actor = uuid.Nil, ""
 	w := write{"delete_item", o, in.Actor, in.OperationID, []any{productID, location, asked}}
-	out, err := once(ctx, s, w, repeatedChange, func(id uuid.UUID) (stock.Request, error) {
+	out, err := applyNamed(ctx, s, w, repeatedChange, func(id uuid.UUID) (stock.DeleteItem, error) {
 		in.OperationID = id
 		return stock.NewDeleteItem(stock.Place{ProductID: productID, Location: location}, in, o, correlation.From(ctx))
 	})
@@ -201,7 +209,8 @@ func (s *Service) DeleteItem(ctx context.Context, productID uuid.UUID, location 
 
 // SetSellable implements inventoryapi.Administration.
 func (s *Service) SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error) {
-	return one[inventoryapi.Sellable](ctx, s, "set_sellable")(stock.NewSetSellable(productID, in))
+	r, err := stock.NewSetSellable(productID, in)
+	return applyOne(ctx, s, r, err)
 }
 
 // Locations implements inventoryapi.Administration.

@@ -20,14 +20,12 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-func pointer[T any](v T) *T { return &v }
-
 // TestTwoWriters: 20 people read the same version and write at once, in process and over HTTP, by
 // either way of naming it. One succeeds; everybody else is told, and no update is lost.
 func TestTwoWriters(t *testing.T) {
 	t.Parallel()
-	over, _ := newServer(t)
-	for name, s := range map[string]inventorytest.Subject{"service": newService(t), "http": over} {
+	over, _ := inventorytest.NewServer(t)
+	for name, s := range map[string]inventorytest.Subject{"service": inventorytest.NewService(t), "http": over} {
 		for _, byHeader := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%t", name, byHeader), func(t *testing.T) {
 				t.Parallel()
@@ -39,18 +37,18 @@ func TestTwoWriters(t *testing.T) {
 				if byHeader {
 					refusal = inventoryapi.PreconditionFailed
 				}
-				var outcomes tally
-				together(20, func(i int) {
-					in, o := inventoryapi.AdjustRequest{Location: "near", Quantity: pointer(int64(50 + i)), Reason: "count"}, inventorytest.By
+				var outcomes inventorytest.Tally
+				inventorytest.Together(20, func(i int) {
+					in, o := inventoryapi.AdjustRequest{Location: "near", Quantity: new(int64(50 + i)), Reason: "count"}, inventorytest.By
 					if byHeader {
 						o.IfMatch = inventoryapi.ETag(read.Version)
 					} else {
 						in.ExpectedVersion = &read.Version
 					}
 					_, err := s.API.(inventoryapi.Administration).AdjustStock(t.Context(), p, in, o)
-					outcomes.add(err)
+					outcomes.Add(err)
 				})
-				require.Equal(t, map[inventoryapi.Code]int{"": 1, refusal: 19}, outcomes.n)
+				require.Equal(t, map[inventoryapi.Code]int{"": 1, refusal: 19}, outcomes.Counts())
 				inventorytest.RequireConsistent(t, s.Pool)
 			})
 		}
@@ -61,11 +59,11 @@ func TestTwoWriters(t *testing.T) {
 // is lost, nothing oversold, and no two ever wait for each other.
 func TestTransfersAgainstReservations(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	s := inventorytest.NewService(t)
 	admin := s.API.(inventoryapi.Administration)
 	p := s.Stock(t, 5, 5)
-	var outcomes tally
-	together(24, func(i int) {
+	var outcomes inventorytest.Tally
+	inventorytest.Together(24, func(i int) {
 		for n := range 5 {
 			switch i % 3 {
 			case 0:
@@ -74,22 +72,22 @@ func TestTransfersAgainstReservations(t *testing.T) {
 					from, to = to, from
 				}
 				_, err := admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{From: from, To: to, Quantity: 2, Reason: "r"}, inventorytest.By)
-				outcomes.add(err)
+				outcomes.Add(err)
 			case 1:
 				in := inventorytest.NewReserve(inventorytest.Line(p, 2))
 				_, err := s.API.Reserve(t.Context(), in)
-				outcomes.add(err)
+				outcomes.Add(err)
 				if err == nil {
 					_, err = s.API.Release(t.Context(), in.ReservationID, inventorytest.ReleaseOf(in))
-					outcomes.add(err)
+					outcomes.Add(err)
 				}
 			default:
-				_, err := admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: pointer(int64(i + n))}, inventorytest.By)
-				outcomes.add(err)
+				_, err := admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: new(int64(i + n))}, inventorytest.By)
+				outcomes.Add(err)
 			}
 		}
 	})
-	for code := range outcomes.n {
+	for code := range outcomes.Counts() {
 		require.Contains(t, []inventoryapi.Code{"", inventoryapi.InsufficientStock}, code)
 	}
 	available, reserved := s.Available(t, p)
@@ -102,13 +100,13 @@ func TestTransfersAgainstReservations(t *testing.T) {
 // reserved, never both.
 func TestDeleteAgainstReserve(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	s := inventorytest.NewService(t)
 	admin := s.API.(inventoryapi.Administration)
 	for range 20 {
 		p := s.Stock(t, 1)
 		var mu sync.Mutex
 		ok := 0
-		together(2, func(i int) {
+		inventorytest.Together(2, func(i int) {
 			var err error
 			if i == 0 {
 				_, err = admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{Reason: "r"}, inventorytest.By)
@@ -134,22 +132,22 @@ func TestDeleteAgainstReserve(t *testing.T) {
 // once.
 func TestSameOperationAtOnce(t *testing.T) {
 	t.Parallel()
-	s, _ := newServer(t)
+	s, _ := inventorytest.NewServer(t)
 	admin := s.API.(inventoryapi.Administration)
 	p := s.Stock(t, 10)
-	in := inventoryapi.AdjustRequest{OperationID: uuid.New(), Location: "near", Delta: pointer(int64(-3)), Reason: "broken"}
+	in := inventoryapi.AdjustRequest{OperationID: uuid.New(), Location: "near", Delta: new(int64(-3)), Reason: "broken"}
 	move := inventoryapi.TransferRequest{OperationID: uuid.New(), From: "near", To: "far", Quantity: 2, Reason: "r"}
-	var outcomes tally
-	together(20, func(i int) {
+	var outcomes inventorytest.Tally
+	inventorytest.Together(20, func(i int) {
 		var err error
 		if i%2 == 0 {
 			_, err = admin.AdjustStock(t.Context(), p, in, inventorytest.By)
 		} else {
 			_, err = admin.TransferStock(t.Context(), p, move, inventorytest.By)
 		}
-		outcomes.add(err)
+		outcomes.Add(err)
 	})
-	require.Equal(t, map[inventoryapi.Code]int{"": 20}, outcomes.n)
+	require.Equal(t, map[inventoryapi.Code]int{"": 20}, outcomes.Counts())
 	got, err := s.API.Availability(t.Context(), p, 1)
 	require.NoError(t, err)
 	require.EqualValues(t, 5, got.Locations[0].Quantity)
@@ -160,13 +158,13 @@ func TestSameOperationAtOnce(t *testing.T) {
 // TestItemEvents: what people do to items is announced, and so is an item that ran low and out.
 func TestItemEvents(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	s := inventorytest.NewService(t)
 	admin := s.API.(inventoryapi.Administration)
 	ctx := correlation.With(t.Context(), "corr-2")
 	p := s.Stock(t, 15)
 	_, err := admin.TransferStock(ctx, p, inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 3, Reason: "rebalance"}, inventorytest.By)
 	require.NoError(t, err)
-	_, err = admin.AdjustStock(ctx, p, inventoryapi.AdjustRequest{Location: "near", Delta: pointer(int64(-1)), Reason: "broken"}, inventorytest.By)
+	_, err = admin.AdjustStock(ctx, p, inventoryapi.AdjustRequest{Location: "near", Delta: new(int64(-1)), Reason: "broken"}, inventorytest.By)
 	require.NoError(t, err)
 	_, err = s.API.Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(p, 11)))
 	require.NoError(t, err)
@@ -202,13 +200,13 @@ func TestItemEvents(t *testing.T) {
 // TestETag: a product's entity tag is its version, and a write that names it finds it.
 func TestETag(t *testing.T) {
 	t.Parallel()
-	s, base := newServer(t)
+	s, base := inventorytest.NewServer(t)
 	p := s.Stock(t, 4, 4)
 	send := func(method, path, body, ifMatch string) *http.Response {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, base+"/api/inventory/"+p.String()+path, strings.NewReader(body))
 		require.NoError(t, err)
-		req.Header.Set(servicekey.Header, serviceKey)
+		req.Header.Set(servicekey.Header, inventorytest.ServiceKey)
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("X-Actor", "olga")
 		if ifMatch != "" {
@@ -238,7 +236,7 @@ func TestETag(t *testing.T) {
 // TestAdministrationGuards: the database keeps a deleted item empty by itself.
 func TestAdministrationGuards(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	s := inventorytest.NewService(t)
 	s.Stock(t, 1)
 	_, err := s.Pool.Exec(t.Context(), "UPDATE items SET deleted_at = now()")
 	var pg *pgconn.PgError
@@ -249,7 +247,7 @@ func TestAdministrationGuards(t *testing.T) {
 // TestConfiguredStrategy: a reservation that names no strategy takes the configured one.
 func TestConfiguredStrategy(t *testing.T) {
 	t.Parallel()
-	_, pool := newDatabase(t)
+	_, pool := inventorytest.NewDatabase(t)
 	most := inventory.New(inventory.Options{Pool: pool, Strategy: inventoryapi.StrategyMostStock})
 	s := inventorytest.NewSubject(t, most, pool)
 	p := s.Stock(t, 3, 5)

@@ -70,8 +70,10 @@ func badTexts(p *openapi3.Parameter) []string {
 	schema := p.Schema.Value
 	switch {
 	case schema.Type.Is("array"):
-		return []string{"", "x", uuid.NewString() + ",", uuid.NewString() + "&" + p.Name + "=" + uuid.NewString(), "%00",
-			strings.TrimSuffix(strings.Repeat(uuid.NewString()+",", int(*schema.MaxItems)+1), ",")}
+		return []string{
+			"", "x", uuid.NewString() + ",", uuid.NewString() + "&" + p.Name + "=" + uuid.NewString(), "%00",
+			strings.TrimSuffix(strings.Repeat(uuid.NewString()+",", int(*schema.MaxItems)+1), ","),
+		}
 	case schema.Type.Is("integer"):
 		return []string{"", "abc", "1.5", "-1", fmt.Sprint(int64(*schema.Min) - 1), fmt.Sprint(int64(*schema.Max) + 1), "99999999999999999999", "-99999999999999999999", "1e3", "%00", "1&" + p.Name + "=2"}
 	case schema.Type.Is("boolean"):

@@ -50,7 +50,7 @@ type sending struct {
 // succeeds, which says that it was the fault that was refused.
 func TestContractRefusesBadInput(t *testing.T) {
 	t.Parallel()
-	s, base := newServer(t)
+	s, base := inventorytest.NewServer(t)
 	doc, err := openapi3.NewLoader().LoadFromData(inventory.OpenAPI)
 	require.NoError(t, err)
 	var listed []problem.Code
@@ -201,7 +201,7 @@ func exchange(t *testing.T, client *http.Client, base, method string, r sending)
 	req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, base+r.path+"?"+r.query, bytes.NewReader(r.body))
 	require.NoError(t, err)
 	maps.Copy(req.Header, r.header)
-	req.Header.Set(servicekey.Header, serviceKey)
+	req.Header.Set(servicekey.Header, inventorytest.ServiceKey)
 	if r.contentType != "" {
 		req.Header.Set("Content-Type", r.contentType)
 	}

@@ -29,7 +29,7 @@ import (
 // TestStaleVersionRefused: of two writers that read the same version, the second writes nothing.
 func TestStaleVersionRefused(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	s := inventorytest.NewService(t)
 	p := s.Stock(t, 1)
 	st := store.New(s.Pool)
 	request, err := stock.NewReserve(inventorytest.NewReserve(inventorytest.Line(p, 1)), time.Minute, "")
@@ -38,7 +38,7 @@ func TestStaleVersionRefused(t *testing.T) {
 	request.Reads(&reads)
 	var stale stock.Changes
 	require.NoError(t, st.Decide(t.Context(), reads, func(b *stock.Book) (stock.Changes, error) {
-		_, err := b.Apply(request)
+		_, err := stock.Decide(b, request)
 		stale = b.Changes()
 		return stock.Changes{}, err
 	}))
@@ -53,7 +53,7 @@ func TestStaleVersionRefused(t *testing.T) {
 // may be tried again.
 func TestConflictIsReported(t *testing.T) {
 	t.Parallel()
-	s, base := newServer(t)
+	s, base := inventorytest.NewServer(t)
 	p := s.Stock(t, 10)
 	_, err := s.Pool.Exec(t.Context(), `
 		CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -77,7 +77,7 @@ func TestConflictIsReported(t *testing.T) {
 // TestDatabaseGuards: what the code above believes or not, the database refuses these.
 func TestDatabaseGuards(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	s := inventorytest.NewService(t)
 	p := s.Stock(t, 5)
 	in := inventorytest.NewReserve(inventorytest.Line(p, 2))
 	_, err := s.API.Reserve(t.Context(), in)
@@ -107,7 +107,7 @@ func TestDatabaseGuards(t *testing.T) {
 // TestOutbox: each change leaves an envelope with its data, stock levels and correlation id.
 func TestOutbox(t *testing.T) {
 	t.Parallel()
-	s, _ := newServer(t)
+	s, _ := inventorytest.NewServer(t)
 	ctx := correlation.With(t.Context(), "corr-1")
 	p := s.Stock(t, 5)
 	in := inventorytest.NewReserve(inventorytest.Line(p, 2))
@@ -153,7 +153,7 @@ func TestOutbox(t *testing.T) {
 // TestMigrations: up, data, down, up, twice at once each time; the second schema works like the first.
 func TestMigrations(t *testing.T) {
 	t.Parallel()
-	url, pool := newDatabase(t)
+	url, pool := inventorytest.NewDatabase(t)
 	fill := func() {
 		pool.Reset() // prepared statements know the tables that were dropped
 		s := inventorytest.NewSubject(t, inventory.New(inventory.Options{Pool: pool}), pool)
@@ -188,8 +188,8 @@ func TestMigrations(t *testing.T) {
 // TestDatabaseDown: without a database the service is alive, not ready, and answers 503 at once.
 func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
-	base := start(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable")
-	client := newClient(t, base)
+	base := inventorytest.StartProcess(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable")
+	client := inventorytest.NewClient(t, base)
 	begin := time.Now()
 	_, err := client.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(uuid.New(), 1)))
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
@@ -226,7 +226,7 @@ func TestClientWithoutAnswer(t *testing.T) {
 	}))
 	t.Cleanup(corrupt.Close)
 	for name, base := range map[string]string{"gone": gone, "hung": hung.URL, "corrupt": corrupt.URL} {
-		c := newClient(t, base)
+		c := inventorytest.NewClient(t, base)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		begin := time.Now()
 		_, err := c.Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(uuid.New(), 1)))

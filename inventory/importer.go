@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/internal/correlation"
+	"holdfast/inventory/groupcommit"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
@@ -105,8 +106,8 @@ func (r *importRun) claim(ctx context.Context, content []byte) (err error) {
 
 // apply does the rows of a chunk that are left to do and fills in what became of them.
 func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
-	var batch []stock.Request
-	var of []*importRow
+	var batch []stock.Request[stock.Counted]
+	var rows []*importRow // of the batch's requests
 	for i := range chunk {
 		row := &chunk[i]
 		switch {
@@ -118,7 +119,7 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 			c.OperationID = uuid.NewSHA1(r.id, fmt.Appendf(nil, "%s %s", c.Place.ProductID, c.Place.Location))
 			c.Actor, c.CorrelationID = r.options.Actor, correlation.From(ctx)
 			if row.err = c.Check(); row.err == nil {
-				batch, of = append(batch, c), append(of, row)
+				batch, rows = append(batch, c), append(rows, row)
 			}
 		}
 	}
@@ -132,13 +133,13 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 	var settled []int
 	for i, a := range answers {
 		switch {
-		case a.err == nil:
-			of[i].done = a.value.(stock.Counted)
-			settled = append(settled, of[i].line)
-		case inventoryapi.CodeOf(a.err) == inventoryapi.Unavailable, inventoryapi.CodeOf(a.err) == "":
-			return a.err // nothing about the row: the import stops here, and goes on when it is sent again
+		case a.Err == nil:
+			rows[i].done = a.Value
+			settled = append(settled, rows[i].line)
+		case inventoryapi.CodeOf(a.Err) == inventoryapi.Unavailable, inventoryapi.CodeOf(a.Err) == "":
+			return a.Err // nothing about the row: the import stops here, and goes on when it is sent again
 		default:
-			of[i].err = a.err
+			rows[i].err = a.Err
 		}
 	}
 	if r.options.DryRun || r.options.Key == "" || len(settled) == 0 {
@@ -163,21 +164,29 @@ func errOtherFile() error {
 	return inventoryapi.Errorf(inventoryapi.IdempotencyKeyReused, "Idempotency-Key", "the key was already used for another file; send a new key")
 }
 
-func (r *importRun) decide(ctx context.Context, batch []stock.Request) ([]answer, error) {
-	if !r.options.DryRun {
-		answers := r.service.apply(ctx, batch)
-		other := func(a answer) bool { return inventoryapi.CodeOf(a.err) != inventoryapi.VersionConflict }
-		if len(batch) > 1 && !slices.ContainsFunc(answers, other) {
-			// Somebody holds a lock on the stock of one row, or of some: the others need not fail with it.
-			var each sync.WaitGroup
-			for i := range batch {
-				each.Go(func() { answers[i] = r.service.apply(ctx, batch[i:i+1])[0] })
-			}
-			each.Wait()
-		}
-		return answers, nil
+func (r *importRun) decide(
+	ctx context.Context, batch []stock.Request[stock.Counted],
+) ([]groupcommit.Answer[stock.Counted], error) {
+	if r.options.DryRun {
+		return groupcommit.Rehearse(ctx, r.service.writer, batch...)
 	}
-	return r.service.rehearse(ctx, batch)
+	answers := apply(ctx, r.service, batch...)
+	if len(batch) > 1 && allConflict(answers) {
+		// Another transaction has locked the stock of one row or of several. Each row is sent alone, so that only the rows
+		// on locked stock fail.
+		var each sync.WaitGroup
+		for i := range batch {
+			each.Go(func() { answers[i] = apply(ctx, r.service, batch[i])[0] })
+		}
+		each.Wait()
+	}
+	return answers, nil
+}
+
+func allConflict(answers []groupcommit.Answer[stock.Counted]) bool {
+	return !slices.ContainsFunc(answers, func(a groupcommit.Answer[stock.Counted]) bool {
+		return inventoryapi.CodeOf(a.Err) != inventoryapi.VersionConflict
+	})
 }
 
 func importReport(rows []importRow, dryRun bool) inventoryapi.ImportReport {

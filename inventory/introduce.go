@@ -3,41 +3,49 @@ package inventory
 import (
 	"context"
 
+	"holdfast/inventory/groupcommit"
 	"holdfast/inventory/stock"
 )
 
-// Introduce takes the first stock of products in, each once per operation id. Receipts and errors are in the order of
-// the requests, and of each request exactly one counts: AlreadyExists for a product that has stock already, which
-// stays as it is.
+// Introduce takes in the first stock of products, once per operation id. It returns a receipt and an error for each
+// request, in order; one of the two is zero. The error is AlreadyExists for a product that has stock already, which stays
+// as it is.
 func (s *Service) Introduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error) {
-	return introduce(in, func(batch []stock.Request) ([]answer, error) { return s.apply(ctx, batch), nil })
+	return introduce(in, func(batch []stock.Request[stock.Receipt]) ([]groupcommit.Answer[stock.Receipt], error) {
+		return apply(ctx, s, batch...), nil
+	})
 }
 
-// RehearseIntroduce says what Introduce would do, and writes nothing.
+// RehearseIntroduce returns what Introduce would return, and writes nothing.
 func (s *Service) RehearseIntroduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error) {
-	return introduce(in, func(batch []stock.Request) ([]answer, error) { return s.rehearse(ctx, batch) })
+	return introduce(in, func(batch []stock.Request[stock.Receipt]) ([]groupcommit.Answer[stock.Receipt], error) {
+		return groupcommit.Rehearse(ctx, s.writer, batch...)
+	})
 }
 
-func introduce(in []stock.Receive, do func([]stock.Request) ([]answer, error)) ([]stock.Receipt, []error) {
+// introduce has the well-formed requests decided and puts their answers at the places of their requests.
+func introduce(
+	in []stock.Receive,
+	decide func([]stock.Request[stock.Receipt]) ([]groupcommit.Answer[stock.Receipt], error),
+) ([]stock.Receipt, []error) {
 	receipts, errs := make([]stock.Receipt, len(in)), make([]error, len(in))
-	var batch []stock.Request
-	var at []int // where each of the batch came from
+	var batch []stock.Request[stock.Receipt]
+	var indexes []int // of the batch's requests, in in
 	for i, r := range in {
 		if errs[i] = r.Check(); errs[i] == nil {
-			batch, at = append(batch, stock.Introduce{Receive: r}), append(at, i)
+			batch, indexes = append(batch, stock.Introduce{Receive: r}), append(indexes, i)
 		}
 	}
 	if len(batch) == 0 {
 		return receipts, errs
 	}
-	answers, err := do(batch)
-	for n, i := range at {
-		if errs[i] = err; err != nil {
+	answers, err := decide(batch)
+	for n, i := range indexes {
+		if err != nil {
+			errs[i] = err
 			continue
 		}
-		if errs[i] = answers[n].err; errs[i] == nil {
-			receipts[i] = answers[n].value.(stock.Receipt)
-		}
+		receipts[i], errs[i] = answers[n].Value, answers[n].Err
 	}
 	return receipts, errs
 }

@@ -7,14 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"holdfast/inventory/inventoryapi"
-	"holdfast/inventory/stock"
 )
 
 type metrics struct {
 	operations *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
-	retries    *prometheus.CounterVec
-	batch      prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -28,32 +25,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "inventory_operation_duration_seconds", Help: "Time from the request to its commit, retries included.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 10},
 		}, []string{"kind"}),
-		retries: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "inventory_batch_retries_total", Help: "Batches decided again, after a lost race (conflict) or without a usable connection.",
-		}, []string{"cause"}),
-		batch: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "inventory_batch_requests", Help: "Requests that were committed together.",
-			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
-		}),
 	}
 }
 
-func (m *metrics) done(kind string, a answer, took time.Duration) {
+// answered records an operation with its answer.
+func (m *metrics) answered(kind string, value any, err error, took time.Duration) {
 	m.duration.WithLabelValues(kind).Observe(took.Seconds())
-	if a.err != nil {
-		m.refused(kind, a.err)
+	if err != nil {
+		m.refused(kind, err)
 		return
 	}
 	outcome := "ok"
-	switch v := a.value.(type) {
-	case inventoryapi.Reservation:
-		if v.Replayed {
-			outcome = "replayed"
-		}
-	case stock.Receipt:
-		if v.Replayed {
-			outcome = "replayed"
-		}
+	if v, ok := value.(interface{ WasReplayed() bool }); ok && v.WasReplayed() {
+		outcome = "replayed"
 	}
 	m.operations.WithLabelValues(kind, outcome).Inc()
 }

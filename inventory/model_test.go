@@ -19,8 +19,8 @@ import (
 // twice: the answer is the first one's.
 func TestServiceFollowsModel(t *testing.T) {
 	t.Parallel()
-	url, pool := newDatabase(t)
-	faulty, proxy := proxied(t, url)
+	url, pool := inventorytest.NewDatabase(t)
+	faulty, proxy := inventorytest.NewProxiedPool(t, url)
 	service := inventory.New(inventory.Options{Pool: faulty})
 	s := inventorytest.NewSubject(t, service, pool)
 	rapid.Check(t, func(rt *rapid.T) {

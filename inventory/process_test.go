@@ -2,7 +2,6 @@ package inventory_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -17,30 +16,17 @@ import (
 	"holdfast/tests/fault"
 )
 
-func get(t *testing.T, url string) (int, []byte) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	require.NoError(t, err)
-	res, err := client.Do(req)
-	require.NoError(t, err)
-	body, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	return res.StatusCode, body
-}
-
 // TestProcessIsDegradedWithoutRedis: it starts without the Redis it was promised, serves, says so, and
 // takes it into use when it comes.
 func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 	t.Parallel()
-	url, pool := newDatabase(t)
+	url, pool := inventorytest.NewDatabase(t)
 	o, err := redis.ParseURL(testenv.Redis(t))
 	require.NoError(t, err)
 	proxy := fault.NewTCP(t, o.Addr)
 	proxy.Down()
-	base := startWithRedis(t, url, "redis://"+proxy.Address())
-	s := inventorytest.NewSubject(t, newClient(t, base), pool)
+	base := inventorytest.StartProcessWithRedis(t, url, "redis://"+proxy.Address())
+	s := inventorytest.NewSubject(t, inventorytest.NewClient(t, base), pool)
 	p := s.Stock(t, 3)
 	_, err = s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
 	require.NoError(t, err)
@@ -48,7 +34,7 @@ func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 	require.EqualValues(t, 2, available)
 
 	ready := func() (status string) {
-		code, body := get(t, base+"/ready")
+		code, body := inventorytest.Get(t, base+"/ready")
 		require.Equal(t, http.StatusOK, code)
 		var r struct{ Status string }
 		require.NoError(t, json.Unmarshal(body, &r))
@@ -61,7 +47,7 @@ func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 	require.EqualValues(t, 2, available)
 	available, _ = s.Available(t, p)
 	require.EqualValues(t, 2, available)
-	_, metrics := get(t, base+"/metrics")
+	_, metrics := inventorytest.Get(t, base+"/metrics")
 	require.Contains(t, string(metrics), `inventory_cache_requests_total{result="hit"} 1`)
 	require.Contains(t, string(metrics), "inventory_cache_up 1")
 	require.Contains(t, string(metrics), "redis_pool_max_connections 10")

@@ -11,6 +11,8 @@ import (
 
 	"holdfast/internal/cursor"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/statistics"
+	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
 )
 
@@ -21,7 +23,7 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 	type position struct {
 		ProductID uuid.UUID `json:"p"`
 	}
-	at, err := pageOf("stock", page, "", position{}, func(p position) bool { return p.ProductID != uuid.Nil })
+	at, err := positionOf("stock", page, "", position{}, func(p position) bool { return p.ProductID != uuid.Nil })
 	if err != nil {
 		return inventoryapi.AvailabilityList{}, err
 	}
@@ -35,11 +37,11 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 		out.NextCursor = at.next(position{ids[at.limit-1]})
 	}
 	if len(ids) > 0 {
-		if out.Items, err = s.availability.of(ctx, ids); err != nil {
+		if out.Items, err = s.availability.Read(ctx, ids); err != nil {
 			return inventoryapi.AvailabilityList{}, unavailable(err)
 		}
 		for i := range out.Items {
-			out.Items[i] = wanting(out.Items[i], 1)
+			out.Items[i] = forQuantity(out.Items[i], 1)
 		}
 	}
 	return out, nil
@@ -47,7 +49,7 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 
 // LowStock implements inventoryapi.Queries.
 func (s *Service) LowStock(ctx context.Context, location string, page inventoryapi.Page) (out inventoryapi.LowStockList, err error) {
-	place, err := pageOf("low", page, location, store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64},
+	position, err := positionOf("low", page, location, store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64},
 		func(p store.ItemPosition) bool { return p.LocationID != 0 && p.ItemID != 0 })
 	if err != nil {
 		return out, err
@@ -56,38 +58,38 @@ func (s *Service) LowStock(ctx context.Context, location string, page inventorya
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.LowStock(ctx, at, place.after, place.limit+1)
+	rows, err := s.store.LowStock(ctx, at, position.after, position.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
-	out.Items, out.NextCursor = cut(rows, place)
+	out.Items, out.NextCursor = cut(rows, position)
 	return out, nil
 }
 
 // Holds implements inventoryapi.Queries.
 func (s *Service) Holds(ctx context.Context, productID uuid.UUID, page inventoryapi.Page) (out inventoryapi.HoldList, err error) {
-	place, err := pageOf("holds", page, productID.String(), store.HoldPosition{}, func(p store.HoldPosition) bool {
+	position, err := positionOf("holds", page, productID.String(), store.HoldPosition{}, func(p store.HoldPosition) bool {
 		return !p.ExpiresAt.IsZero() && p.ReservationID != uuid.Nil && p.LineNo != 0 && p.ItemID != 0
 	})
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.Holds(ctx, productID, place.after, place.limit+1)
+	rows, err := s.store.Holds(ctx, productID, position.after, position.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
 	if len(rows) == 0 {
-		if err := s.mustKnow(ctx, productID); err != nil {
+		if err := s.requireProduct(ctx, productID); err != nil {
 			return out, err
 		}
 	}
-	out.Items, out.NextCursor = cut(rows, place)
+	out.Items, out.NextCursor = cut(rows, position)
 	return out, nil
 }
 
 // Ledger implements inventoryapi.Queries.
 func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page) (out inventoryapi.Ledger, err error) {
-	place, err := pageOf("ledger", page, productID.String()+location, store.EntryPosition{LedgerID: math.MaxInt64}, func(p store.EntryPosition) bool { return p.LedgerID > 0 })
+	position, err := positionOf("ledger", page, productID.String()+location, store.EntryPosition{LedgerID: math.MaxInt64}, func(p store.EntryPosition) bool { return p.LedgerID > 0 })
 	if err != nil {
 		return out, err
 	}
@@ -95,43 +97,76 @@ func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location stri
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.Ledger(ctx, productID, at, place.after, place.limit+1)
+	rows, err := s.store.Ledger(ctx, productID, at, position.after, position.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
 	if len(rows) == 0 {
-		if err := s.mustKnow(ctx, productID); err != nil {
+		if err := s.requireProduct(ctx, productID); err != nil {
 			return out, err
 		}
 	}
-	out.Items, out.NextCursor = cut(rows, place)
+	out.Items, out.NextCursor = cut(rows, position)
 	if out.ArchivedEntries, err = s.store.ArchivedEntries(ctx, productID, at); err != nil {
 		return out, unavailable(err)
 	}
 	return out, nil
 }
 
-// place is where a page of a list is.
-type place[P any] struct {
-	list  string // which list, with its filters in short
-	after P      // the position that it follows
-	limit int    // how many rows it has
+// Statistics implements inventoryapi.Queries.
+func (s *Service) Statistics(ctx context.Context) (inventoryapi.Statistics, error) {
+	found, err := s.statistics.Latest(ctx)
+	if err != nil {
+		return inventoryapi.Statistics{}, unavailable(err)
+	}
+	return found.Totals, nil
 }
 
-func (p place[P]) next(last P) string { return cursor.Encode(p.list, last) }
+// MostReserved implements inventoryapi.Queries.
+func (s *Service) MostReserved(ctx context.Context, limit int) (inventoryapi.MostReserved, error) {
+	limit, err := limitOf(limit, inventoryapi.DefaultMostReserved, inventoryapi.MaxMostReserved)
+	if err != nil {
+		return inventoryapi.MostReserved{}, err
+	}
+	found, err := s.statistics.Latest(ctx)
+	if err != nil {
+		return inventoryapi.MostReserved{}, unavailable(err)
+	}
+	out := found.Most
+	n := min(limit, len(out.Items))
+	out.Items = out.Items[:n:n] // shared with other callers: an append must not write into it
+	return out, nil
+}
 
-// pageOf returns where a page is of the named list with the given filters. A cursor of another list is refused: the page
-// that it led to there would be empty or begin anywhere, and an empty one tells that there is nothing. Lists are asked for one row more than
-// the page, which tells whether there is another.
-func pageOf[P any](name string, page inventoryapi.Page, filters string, first P, valid func(P) bool) (place[P], error) {
-	at := place[P]{list: name + ":" + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(filters))), 36), after: first}
+// computeStatistics reads one snapshot from the database.
+func (s *Service) computeStatistics(ctx context.Context) (statistics.Snapshot, error) {
+	totals, most, err := s.store.Statistics(ctx, inventoryapi.MaxMostReserved, statistics.ComputeLimit)
+	return statistics.Snapshot{Totals: totals, Most: most}, err
+}
+
+// pagePosition is the position of a page in a list.
+type pagePosition[P any] struct {
+	list  string // the list's name with a checksum of its filters
+	after P      // the position of the last row before the page
+	limit int    // the number of rows on the page
+}
+
+func (p pagePosition[P]) next(last P) string { return cursor.Encode(p.list, last) }
+
+// positionOf returns the position of a page in the named list with the given filters. It refuses a cursor of another list,
+// which would lead to an arbitrary page or to an empty one. Queries ask for one row more than the page has, which shows
+// whether there is another page.
+func positionOf[P any](
+	name string, page inventoryapi.Page, filters string, first P, valid func(P) bool,
+) (pagePosition[P], error) {
+	at := pagePosition[P]{list: name + ":" + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(filters))), 36), after: first}
 	var err error
 	if at.limit, err = limitOf(page.Limit, inventoryapi.DefaultPage, inventoryapi.MaxPage); err != nil || page.Cursor == "" {
 		return at, err
 	}
 	from, err := cursor.Decode[P](at.list, page.Cursor)
 	if err != nil || !valid(from) {
-		return at, inventoryapi.Errorf(inventoryapi.InvalidInput, "cursor", "use the next_cursor of the page before, of the same list")
+		return at, inventoryapi.Errorf(inventoryapi.InvalidInput, "cursor", "send the next_cursor of the previous page of the same list")
 	}
 	at.after = from
 	return at, nil
@@ -147,8 +182,8 @@ func limitOf(limit, byDefault, most int) (int, error) {
 	return limit, nil
 }
 
-// cut takes the row too many away and makes the cursor that leads to it.
-func cut[T, P any](rows []store.Row[T, P], at place[P]) ([]T, string) {
+// cut removes the row after the page, if there is one, and returns the cursor of the next page.
+func cut[T, P any](rows []store.Row[T, P], at pagePosition[P]) ([]T, string) {
 	next := ""
 	if len(rows) > at.limit {
 		rows = rows[:at.limit]
@@ -161,11 +196,11 @@ func cut[T, P any](rows []store.Row[T, P], at place[P]) ([]T, string) {
 	return out, next
 }
 
-// locationCode is what the database accepts as the code of a location.
+// locationCode is the pattern of location codes, as in the database.
 var locationCode = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
-// locations is the location of that code, or all of them where it is empty. An unknown one is an
-// error: an empty list would tell whoever mistyped it that all is well there.
+// locations returns the location with a code, or all locations if the code is empty. An unknown code is an error: after a
+// typing error, an empty list would look as if all was well at that location.
 func (s *Service) locations(ctx context.Context, code string) (store.Locations, error) {
 	if code == "" {
 		return store.AllLocations, nil
@@ -184,14 +219,14 @@ func (s *Service) locations(ctx context.Context, code string) (store.Locations, 
 	return at, nil
 }
 
-// mustKnow tells an empty list from a product that there is none of.
-func (s *Service) mustKnow(ctx context.Context, productID uuid.UUID) error {
+// requireProduct returns an error if the product has no stock record, so that an empty list means an empty list.
+func (s *Service) requireProduct(ctx context.Context, productID uuid.UUID) error {
 	found, err := s.store.HasProduct(ctx, productID)
 	switch {
 	case err != nil:
 		return unavailable(err)
 	case !found:
-		return inventoryapi.Errorf(inventoryapi.ProductNotFound, "product_id", "there is no stock-keeping of product %s", productID)
+		return stock.ProductNotFound(productID)
 	}
 	return nil
 }

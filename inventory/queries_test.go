@@ -16,19 +16,19 @@ import (
 
 func TestServiceConformsToQueries(t *testing.T) {
 	t.Parallel()
-	inventorytest.QueriesConformance(t, newService(t))
+	inventorytest.QueriesConformance(t, inventorytest.NewService(t))
 }
 
 func TestClientConformsToQueries(t *testing.T) {
 	t.Parallel()
-	s, _ := newServer(t)
+	s, _ := inventorytest.NewServer(t)
 	inventorytest.QueriesConformance(t, s)
 }
 
 // TestQueriesOfNothing: an empty inventory has figures and lists, without a division by nothing.
 func TestQueriesOfNothing(t *testing.T) {
 	t.Parallel()
-	s, _ := newServer(t)
+	s, _ := inventorytest.NewServer(t)
 	q := s.API.(inventoryapi.Queries)
 	stats, err := q.Statistics(t.Context())
 	require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestQueriesOfNothing(t *testing.T) {
 // beside the handlers.
 func TestBadQueries(t *testing.T) {
 	t.Parallel()
-	s, base := newServer(t)
+	s, base := inventorytest.NewServer(t)
 	known, unknown := s.Stock(t, 1).String(), uuid.NewString()
 	cursor := func(position string) string { return base64.RawURLEncoding.EncodeToString([]byte(position)) }
 	for _, c := range []struct {
@@ -81,7 +81,7 @@ func TestBadQueries(t *testing.T) {
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/inventory"+c.path, nil)
 		require.NoError(t, err)
-		req.Header.Set("X-API-Key", serviceKey)
+		req.Header.Set("X-API-Key", inventorytest.ServiceKey)
 		res, err := http.DefaultClient.Do(req)
 		require.NoError(t, err)
 		var p problem.Problem
@@ -97,7 +97,7 @@ func TestBadQueries(t *testing.T) {
 // TestQueriesWithoutDatabase: everything is unavailable, at once, and may be asked again.
 func TestQueriesWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	q := newClient(t, start(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable"))
+	q := inventorytest.NewClient(t, inventorytest.StartProcess(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable"))
 	_, err := q.List(t.Context(), inventoryapi.Page{})
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
 	_, err = q.Statistics(t.Context())

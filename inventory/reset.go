@@ -6,20 +6,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// Wipe empties the inventory in one transaction: stock, reservations, locations, and the ledger, which nothing else
-// can. It is for example data: whoever calls it has ended the workflows whose timers would otherwise act on what is gone.
+// Wipe empties the inventory in one transaction: stock, reservations, locations, and the ledger, which no other operation
+// can delete. It is for example data. The caller has ended the workflows of the reservations before, because their timers
+// would act on reservations that no longer exist.
 func (s *Service) Wipe(ctx context.Context) error {
 	if err := s.store.Wipe(ctx); err != nil {
 		return unavailable(err)
 	}
-	if c := s.availability.cache; c != nil {
-		c.InvalidateAll(ctx)
-	}
+	s.availability.InvalidateAll(ctx)
 	return nil
 }
 
-// Beside returns how many reservations hold stock, and how many items have some, beside the given
-// reservations and the items of the given products.
+// Beside counts the reservations that hold stock, without the given reservations, and the items that have stock, without
+// those of the given products.
 func (s *Service) Beside(ctx context.Context, reservations, products []uuid.UUID) (holds, items int64, err error) {
 	none := []uuid.UUID{} // NULL would compare as unknown
 	holds, items, err = s.store.CountBeside(ctx, append(none, reservations...), append(none, products...))

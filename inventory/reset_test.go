@@ -12,7 +12,7 @@ import (
 // transaction.
 func TestLedgerIsWipedWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
-	s := newService(t)
+	s := inventorytest.NewService(t)
 	s.Stock(t, 5)
 	for _, sql := range []string{"UPDATE stock_ledger SET reason = 'x'", "DELETE FROM stock_ledger"} {
 		tx, err := s.Pool.Begin(t.Context())

@@ -12,10 +12,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"holdfast/internal/correlation"
+	"holdfast/inventory/availability"
+	"holdfast/inventory/groupcommit"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/statistics"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
 )
@@ -26,31 +28,32 @@ const DefaultTTL = 15 * time.Minute
 // Service implements inventoryapi.API on a database. It is safe for concurrent use, also by several
 // processes on one database.
 type Service struct {
-	store   *store.Store
-	log     *slog.Logger
-	ttl     time.Duration
-	metrics *metrics
+	store        *store.Store
+	writer       *groupcommit.Writer
+	availability *availability.Reader
+	statistics   *statistics.Snapshots
 
-	availability *availability
-	committer    *committer
-	repeats      repeats
-	statistics   *statistics
-	strategy     inventoryapi.Strategy
+	log      *slog.Logger
+	ttl      time.Duration
+	strategy inventoryapi.Strategy
+	metrics  *metrics
 }
 
 var _ inventoryapi.API = (*Service)(nil)
 
-// Options says how a service is made; all but the pool may be absent.
+// DefaultQueueLimit is how many requests may wait for their batch where the configuration names no limit.
+const DefaultQueueLimit = groupcommit.DefaultQueueLimit
+
+// Options configures a Service; all but the pool may be absent.
 type Options struct {
 	Pool     *pgxpool.Pool
 	Log      *slog.Logger
 	Registry prometheus.Registerer
-	TTL      time.Duration // of a reservation whose request names none; DefaultTTL where 0
-	Cache    AvailabilityCache
+	Cache    availability.Cache
 
-	QueueLimit int // requests that may wait for their batch; DefaultQueueLimit where 0
-
-	Strategy inventoryapi.Strategy // of a reservation whose request names none; priority where empty
+	QueueLimit int                   // requests that may wait for their batch; DefaultQueueLimit where 0
+	TTL        time.Duration         // of a reservation whose request names none; DefaultTTL where 0
+	Strategy   inventoryapi.Strategy // of a reservation whose request names none; priority where empty
 }
 
 // New returns a service.
@@ -64,26 +67,30 @@ func New(o Options) *Service {
 	if o.TTL == 0 {
 		o.TTL = DefaultTTL
 	}
-	if o.QueueLimit == 0 {
-		o.QueueLimit = DefaultQueueLimit
+	s := &Service{
+		store:    store.New(o.Pool),
+		log:      o.Log,
+		ttl:      o.TTL,
+		strategy: o.Strategy,
+		metrics:  newMetrics(o.Registry),
 	}
-	s := &Service{store: store.New(o.Pool), log: o.Log, ttl: o.TTL, metrics: newMetrics(o.Registry), strategy: o.Strategy}
-	s.availability = newAvailability(s.store, o.Cache)
-	s.committer = newCommitter(o.QueueLimit, s.commit)
-	s.committer.products = s.store.ProductsOfReservations
-	promauto.With(o.Registry).NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "inventory_queue_requests", Help: "Requests that wait for their batch.",
-	}, s.committer.waitingNow)
-	s.statistics = newStatistics(s.computeStatistics, time.Now, o.Log)
+	s.availability = availability.New(s.store, o.Cache)
+	s.writer = groupcommit.New(groupcommit.Options{
+		Store:      s.store,
+		Log:        o.Log,
+		Registry:   o.Registry,
+		QueueLimit: o.QueueLimit,
+		Committed:  s.availability.Invalidate,
+	})
+	s.statistics = statistics.New(s.computeStatistics, time.Now, o.Log)
 	return s
 }
 
-// Close refuses new operations, lets everything that was accepted be done, and returns then. Reads
-// still work.
+// Close refuses new writes, finishes those that were accepted, and returns. Reads still work.
 func (s *Service) Close() {
-	s.committer.close()
-	s.statistics.close()
-	s.availability.close()
+	s.writer.Close()
+	s.statistics.Close()
+	s.availability.Close()
 }
 
 // Ping reports whether the database answers.
@@ -92,32 +99,47 @@ func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
 // Reserve implements inventoryapi.API.
 func (s *Service) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
 	r, err := stock.NewReserve(in, s.ttl, correlation.From(ctx))
-	return one[inventoryapi.Reservation](ctx, s, "reserve")(r.By(s.strategy), err)
+	return applyOne(ctx, s, r.WithDefaultStrategy(s.strategy), err)
 }
 
 // Confirm implements inventoryapi.API.
-func (s *Service) Confirm(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ConfirmResult, error) {
-	return one[inventoryapi.ConfirmResult](ctx, s, "confirm")(stock.NewConfirm(id, in, correlation.From(ctx)))
+func (s *Service) Confirm(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
+) (inventoryapi.ConfirmResult, error) {
+	r, err := stock.NewConfirm(id, in, correlation.From(ctx))
+	return applyOne(ctx, s, r, err)
 }
 
 // Release implements inventoryapi.API.
-func (s *Service) Release(ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest) (inventoryapi.ReleaseResult, error) {
-	return one[inventoryapi.ReleaseResult](ctx, s, "release")(stock.NewRelease(id, in, correlation.From(ctx)))
+func (s *Service) Release(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest,
+) (inventoryapi.ReleaseResult, error) {
+	r, err := stock.NewRelease(id, in, correlation.From(ctx))
+	return applyOne(ctx, s, r, err)
 }
 
 // Expire implements inventoryapi.API.
-func (s *Service) Expire(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error) {
-	return one[inventoryapi.ReleaseResult](ctx, s, "expire")(stock.NewExpire(id, in, correlation.From(ctx)))
+func (s *Service) Expire(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
+) (inventoryapi.ReleaseResult, error) {
+	r, err := stock.NewExpire(id, in, correlation.From(ctx))
+	return applyOne(ctx, s, r, err)
 }
 
 // Extend implements inventoryapi.API.
-func (s *Service) Extend(ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error) {
-	return one[inventoryapi.ExtendResult](ctx, s, "extend")(stock.NewExtend(id, in, correlation.From(ctx)))
+func (s *Service) Extend(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest,
+) (inventoryapi.ExtendResult, error) {
+	r, err := stock.NewExtend(id, in, correlation.From(ctx))
+	return applyOne(ctx, s, r, err)
 }
 
 // Return implements inventoryapi.API.
-func (s *Service) Return(ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error) {
-	return one[inventoryapi.ReturnResult](ctx, s, "return")(stock.NewReturn(id, in, correlation.From(ctx)))
+func (s *Service) Return(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest,
+) (inventoryapi.ReturnResult, error) {
+	r, err := stock.NewReturn(id, in, correlation.From(ctx))
+	return applyOne(ctx, s, r, err)
 }
 
 // GetReservation implements inventoryapi.API.
@@ -137,11 +159,50 @@ func (s *Service) GetReservation(ctx context.Context, id uuid.UUID) (inventoryap
 	return out, nil
 }
 
-// Receive takes stock in, all receipts in one transaction where none is refused, and creates items
-// that are missing. It acts once per operation id. The error joins the refusals; the receipt of a
-// refused one is zero.
+// Availability implements inventoryapi.API.
+func (s *Service) Availability(
+	ctx context.Context, productID uuid.UUID, quantity int64,
+) (inventoryapi.Availability, error) {
+	if err := stock.CheckWanted(quantity); err != nil {
+		return inventoryapi.Availability{}, err
+	}
+	found, err := s.availability.Read(ctx, []uuid.UUID{productID})
+	switch {
+	case err != nil:
+		return inventoryapi.Availability{}, unavailable(err)
+	case len(found) == 0:
+		return inventoryapi.Availability{}, stock.ProductNotFound(productID)
+	}
+	return forQuantity(found[0], quantity), nil
+}
+
+// Availabilities implements inventoryapi.API.
+func (s *Service) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error) {
+	if n := len(productIDs); n == 0 || n > inventoryapi.MaxProducts {
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "product_ids",
+			"name between 1 and %d products", inventoryapi.MaxProducts)
+	}
+	found, err := s.availability.Read(ctx, productIDs)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	for i := range found {
+		found[i] = forQuantity(found[i], 1)
+	}
+	return found, nil
+}
+
+// forQuantity says whether a quantity of the product can be reserved.
+func forQuantity(a inventoryapi.Availability, quantity int64) inventoryapi.Availability {
+	a.RequestedQuantity = quantity
+	a.IsAvailable = a.Sellable && a.AvailableQuantity >= quantity
+	return a
+}
+
+// Receive takes stock in, all receipts in one transaction unless one is refused, and creates missing items. It acts once
+// per operation id. The error joins the refusals; the receipt of a refused one is zero.
 func (s *Service) Receive(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, error) {
-	batch := make([]stock.Request, len(in))
+	batch := make([]stock.Request[stock.Receipt], len(in))
 	for i, r := range in {
 		if err := r.Check(); err != nil {
 			return nil, fmt.Errorf("receipt %d: %w", i, err)
@@ -153,12 +214,12 @@ func (s *Service) Receive(ctx context.Context, in ...stock.Receive) ([]stock.Rec
 	}
 	out := make([]stock.Receipt, len(in))
 	var refusals []error
-	for i, a := range s.apply(ctx, batch) {
-		if a.err != nil {
-			refusals = append(refusals, fmt.Errorf("receipt %d: %w", i, a.err))
+	for i, a := range apply(ctx, s, batch...) {
+		if a.Err != nil {
+			refusals = append(refusals, fmt.Errorf("receipt %d: %w", i, a.Err))
 			continue
 		}
-		out[i] = a.value.(stock.Receipt)
+		out[i] = a.Value
 	}
 	return out, errors.Join(refusals...)
 }
@@ -171,26 +232,11 @@ func (s *Service) PutLocations(ctx context.Context, locations ...store.Location)
 	return nil
 }
 
-// unavailable wraps a failure of the database that is no answer about the request.
+// unavailable tells the caller that the database does not answer; another failure stays as it is and becomes an internal
+// error.
 func unavailable(err error) error {
 	if store.Classify(err) == store.Other {
-		return err // our fault; it becomes an internal error
+		return err
 	}
 	return &inventoryapi.UnavailableError{Cause: err}
-}
-
-// one takes a checked request and applies it as a batch of one.
-func one[T any](ctx context.Context, s *Service, kind string) func(stock.Request, error) (T, error) {
-	return func(r stock.Request, err error) (T, error) {
-		var zero T
-		if err != nil {
-			s.metrics.refused(kind, err)
-			return zero, err
-		}
-		a := s.apply(ctx, []stock.Request{r})[0]
-		if a.err != nil {
-			return zero, a.err
-		}
-		return a.value.(T), nil
-	}
 }

@@ -49,3 +49,6 @@ func NewReservationID(kind OwnerKind, ownerID uuid.UUID, number int) uuid.UUID {
 	key = binary.BigEndian.AppendUint64(key, uint64(number)) //nolint:gosec // numbers are positive
 	return uuid.NewSHA1(reservationSpace, key)
 }
+
+// WasReplayed reports whether the reservation was made by an earlier call.
+func (r Reservation) WasReplayed() bool { return r.Replayed }

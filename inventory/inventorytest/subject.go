@@ -3,6 +3,7 @@ package inventorytest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -69,6 +70,27 @@ func NewReserve(lines ...inventoryapi.ReserveLine) inventoryapi.ReserveRequest {
 		ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1), OwnerKind: inventoryapi.OwnerOrder,
 		OwnerID: owner, Number: 1, WorkflowID: "order-" + owner.String(), OperationID: uuid.New(), Actor: Actor, Lines: lines,
 	}
+}
+
+// NewReserves returns n requests for one unit of a product each, as callers send them and as the write path takes them.
+func NewReserves(
+	t testing.TB, product uuid.UUID, n int,
+) ([]inventoryapi.ReserveRequest, []stock.Request[inventoryapi.Reservation]) {
+	t.Helper()
+	in, requests := make([]inventoryapi.ReserveRequest, n), make([]stock.Request[inventoryapi.Reservation], n)
+	for i := range in {
+		in[i] = NewReserve(Line(product, 1))
+		requests[i] = StockReserve(t, in[i])
+	}
+	return in, requests
+}
+
+// StockReserve returns the request as the write path takes it.
+func StockReserve(t testing.TB, in inventoryapi.ReserveRequest) stock.Request[inventoryapi.Reservation] {
+	t.Helper()
+	r, err := stock.NewReserve(in, time.Minute, "")
+	require.NoError(t, err)
+	return r
 }
 
 // Line is a line of a reserve request.

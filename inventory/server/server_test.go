@@ -66,8 +66,10 @@ func TestBadInput(t *testing.T) {
 	h := newRouter(t, refusing{t: t})
 	reserve, one := "/api/inventory/reserve", "/api/inventory/reserve/"+id
 	admin := administrationBodies()
-	bodies := []string{http.MethodPost + " " + reserve, http.MethodDelete + " " + one, http.MethodPost + " " + one + "/expire",
-		http.MethodPost + " " + one + "/extend", http.MethodPost + " " + one + "/return", http.MethodPost + " /api/inventory/confirm/" + id}
+	bodies := []string{
+		http.MethodPost + " " + reserve, http.MethodDelete + " " + one, http.MethodPost + " " + one + "/expire",
+		http.MethodPost + " " + one + "/extend", http.MethodPost + " " + one + "/return", http.MethodPost + " /api/inventory/confirm/" + id,
+	}
 	type bad struct {
 		method, path, body string
 		status             int

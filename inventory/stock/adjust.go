@@ -76,26 +76,26 @@ func (a Adjust) Reads(reads *Reads) {
 	reads.Operations = append(reads.Operations, a.OperationID)
 }
 
-func (a Adjust) decide(b *Book) (any, error) {
+func (a Adjust) decide(b *Book) (out inventoryapi.StockChange, err error) {
 	if done, err := b.repeated(a.OperationID, Adjusted, a.Place); err != nil || done != nil {
 		if err == nil && !a.made(*done) {
 			err = operationUsed(a.OperationID)
 		}
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		return b.stockChange(*done, true), nil
 	}
 	it, err := b.find(a.Place, "location")
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	if err := a.Expect.check(b, a.Place.ProductID); err != nil {
-		return nil, err
+		return out, err
 	}
 	n := a.change(it)
 	if err := a.checkChangeOf(it, n); err != nil {
-		return nil, err
+		return out, err
 	}
 	return b.stockChange(a.adjust(b, it, n), false), nil
 }

@@ -12,11 +12,7 @@ import (
 )
 
 // drawAdministration makes a request by which people change stock.
-func drawAdministration(rt *rapid.T, w *world, op uuid.UUID, products []uuid.UUID) (interface {
-	Request
-	Check() error
-}, error,
-) {
+func drawAdministration(rt *rapid.T, w *world, op uuid.UUID, products []uuid.UUID) (anyRequest, error) {
 	place := Place{rapid.SampledFrom(products).Draw(rt, "product"), rapid.SampledFrom([]string{"near", "far", "new"}).Draw(rt, "location")}
 	n := int64(rapid.IntRange(-4, 6).Draw(rt, "n"))
 	var expect Expectation
@@ -25,40 +21,42 @@ func drawAdministration(rt *rapid.T, w *world, op uuid.UUID, products []uuid.UUI
 		expect.Version = &v
 	}
 	adjust := Adjust{OperationID: op, Place: place, Actor: "a", Reason: "r", Expect: expect}
-	var r interface {
-		Request
-		Check() error
-	}
 	switch rapid.SampledFrom([]string{"adjust", "count", "row", "transfer", "threshold", "create", "delete"}).Draw(rt, "administration") {
 	case "adjust":
 		if n == 0 {
 			n = 1
 		}
 		adjust.Delta = &n
-		r = adjust
+		return checked(adjust)
 	case "count":
 		n = max(n, 0)
 		adjust.Quantity = &n
-		r = adjust
+		return checked(adjust)
 	case "row":
 		n = max(n, 0)
 		adjust.Quantity, adjust.Expect = &n, Expectation{}
 		threshold := int64(rapid.IntRange(0, 4).Draw(rt, "threshold"))
-		r = Count{adjust, &threshold}
+		return checked(Count{adjust, &threshold})
 	case "transfer":
 		to := rapid.SampledFrom([]string{"near", "far", "new"}).Draw(rt, "to")
 		if to == place.Location {
 			to = map[string]string{"near": "far", "far": "new", "new": "near"}[to]
 		}
-		r = Transfer{OperationID: op, ProductID: place.ProductID, From: place.Location, To: to, Quantity: max(n, 1), Actor: "a", Reason: "r", Expect: expect}
+		return checked(Transfer{OperationID: op, ProductID: place.ProductID, From: place.Location, To: to, Quantity: max(n, 1), Actor: "a", Reason: "r", Expect: expect})
 	case "threshold":
-		r = SetThreshold{ProductID: place.ProductID, Location: rapid.SampledFrom([]string{"", place.Location}).Draw(rt, "where"), Threshold: max(n, 0), Actor: "a", Expect: expect}
+		return checked(SetThreshold{ProductID: place.ProductID, Location: rapid.SampledFrom([]string{"", place.Location}).Draw(rt, "where"), Threshold: max(n, 0), Actor: "a", Expect: expect})
 	case "create":
-		r = CreateItem{Place: place, Actor: "a", Expect: expect}
+		return checked(CreateItem{Place: place, Actor: "a", Expect: expect})
 	default:
-		r = DeleteItem{OperationID: op, Place: place, Actor: "a", Reason: "r", Expect: expect}
+		return checked(DeleteItem{OperationID: op, Place: place, Actor: "a", Reason: "r", Expect: expect})
 	}
-	return r, r.Check()
+}
+
+func checked[R interface {
+	Request[T]
+	Check() error
+}, T any](r R) (anyRequest, error) {
+	return untyped(r, r.Check())
 }
 
 // first is an answer without what tells the first one from its repeats.
@@ -88,7 +86,7 @@ func TestTwoWritersInOneBatch(t *testing.T) {
 	b := NewBook(time.Time{}, items, nil, nil)
 	write := func(n byte, x Expectation) error {
 		one := int64(-1)
-		_, err := b.Apply(Adjust{OperationID: uuid.UUID{n}, Place: Place{p, "near"}, Delta: &one, Actor: "a", Reason: "r", Expect: x})
+		_, err := Decide(b, Adjust{OperationID: uuid.UUID{n}, Place: Place{p, "near"}, Delta: &one, Actor: "a", Reason: "r", Expect: x})
 		return err
 	}
 	require.NoError(t, write(1, Expectation{Version: &five}))
@@ -123,7 +121,7 @@ func TestLevels(t *testing.T) {
 	} {
 		b := NewBook(time.Time{}, []Item{{ID: 1, ProductID: p, Location: "near", Quantity: 10, Threshold: 5, Version: 7}}, nil, nil)
 		for i, n := range c.deltas {
-			_, err := b.Apply(Adjust{OperationID: uuid.UUID{byte(i + 1)}, Place: Place{p, "near"}, Delta: &n, Actor: "a", Reason: "r"})
+			_, err := Decide(b, Adjust{OperationID: uuid.UUID{byte(i + 1)}, Place: Place{p, "near"}, Delta: &n, Actor: "a", Reason: "r"})
 			require.NoError(t, err)
 		}
 		var got []string
@@ -137,7 +135,7 @@ func TestLevels(t *testing.T) {
 		require.Equal(t, c.want, got, name)
 	}
 	b := NewBook(time.Time{}, []Item{{ID: 1, ProductID: p, Location: "near", Quantity: 10, Threshold: 5, Version: 7}}, nil, nil)
-	_, err := b.Apply(SetThreshold{ProductID: p, Threshold: 12, Actor: "a"})
+	_, err := Decide(b, SetThreshold{ProductID: p, Threshold: 12, Actor: "a"})
 	require.NoError(t, err)
 	events := b.Changes().Events
 	require.Len(t, events, 1, "a threshold that is raised above the stock makes it low")

@@ -219,7 +219,7 @@ func TestRequestHash(t *testing.T) {
 	require.Len(t, seen, len(strategies))
 	r, err := NewReserve(in, time.Minute, "")
 	require.NoError(t, err)
-	require.Equal(t, r.hash, r.By(inventoryapi.StrategyMostStock).hash, "the default is not part of what was asked")
+	require.Equal(t, r.hash, r.WithDefaultStrategy(inventoryapi.StrategyMostStock).hash, "the default is not part of what was asked")
 	in.Strategy = "cheapest"
 	_, err = NewReserve(in, time.Minute, "")
 	var e *inventoryapi.Error

@@ -35,9 +35,15 @@ func long(text string, limit int) bool {
 }
 
 func checkChange(op uuid.UUID, actor, reason string) error {
-	switch {
-	case op == uuid.Nil:
+	if op == uuid.Nil {
 		return required("operation_id")
+	}
+	return checkAuthor(actor, reason)
+}
+
+// checkAuthor refuses an actor and a reason that cannot be recorded.
+func checkAuthor(actor, reason string) error {
+	switch {
 	case actor == "":
 		return required("actor")
 	case long(actor, maxActor):
@@ -52,12 +58,8 @@ func checkChange(op uuid.UUID, actor, reason string) error {
 	return nil
 }
 
-func newResolution(id, op uuid.UUID, actor, reason, correlationID string) (resolution, error) {
-	if id == uuid.Nil {
-		return resolution{}, required("reservation_id")
-	}
-	return resolution{id, op, actor, reason, correlationID}, checkChange(op, actor, reason)
-}
+// CheckActor refuses an actor that cannot be recorded.
+func CheckActor(actor string) error { return checkAuthor(actor, "") }
 
 func checkOwner(kind inventoryapi.OwnerKind, id uuid.UUID, number int, workflowID string) error {
 	switch {
@@ -177,4 +179,8 @@ func checkReturnLines(lines []inventoryapi.ReturnLine) error {
 		}
 	}
 	return nil
+}
+
+func operationUsed(op uuid.UUID) error {
+	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation_id %s was already used for a different request; send a new operation_id", op)
 }

@@ -34,10 +34,10 @@ func (c Count) Reads(reads *Reads) {
 	reads.Ensure = append(reads.Ensure, c.Place)
 }
 
-func (c Count) decide(b *Book) (any, error) {
+func (c Count) decide(b *Book) (out Counted, err error) {
 	it := b.at(c.Place)
 	if it == nil {
-		return nil, noLocation("location", c.Place.Location)
+		return out, noLocation("location", c.Place.Location)
 	}
 	if done, err := b.repeated(c.OperationID, Adjusted, c.Place); err != nil || done != nil {
 		if err == nil && !c.made(*done) {
@@ -47,9 +47,9 @@ func (c Count) decide(b *Book) (any, error) {
 	}
 	n := c.change(it)
 	if err := c.checkChangeOf(it, n); err != nil {
-		return nil, err
+		return out, err
 	}
-	out := Counted{Outcome: inventoryapi.OutcomeUnchanged}
+	out = Counted{Outcome: inventoryapi.OutcomeUnchanged}
 	created := it.Deleted
 	if created {
 		b.show(it)

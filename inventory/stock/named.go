@@ -11,107 +11,109 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Operation is what is remembered of a change that its caller named: what was asked and what was answered.
+// Operation is what the database remembers of a change that its caller named: the request and its answer.
 type Operation struct {
 	ID     uuid.UUID
 	Hash   []byte // SHA-256 of the request
 	Answer []byte // JSON of the answer
 }
 
-// Named is a request that its caller named, by an operation id or by an Idempotency-Key. It acts once: sent again it
-// gets the first answer, whatever has changed since, and another request under the name is refused. A refusal is not
+// Named is a request that its caller named, by an operation id or by an Idempotency-Key. It acts once: sent again, it
+// gets the first answer, whatever has changed since. Another request under the same name is refused. A refusal is not
 // remembered.
 //
-// The ledger knows the ids of changes that moved stock for ever, and the request itself looks there too; what is
-// remembered here covers changes that the ledger does not tell of, and the parts of a request that it does not keep.
-type Named struct {
-	Request
+// The ledger knows the ids of all changes that moved stock, and the request itself looks there too. What is remembered
+// here covers changes that leave no entry in the ledger, and the parts of a request that an entry does not contain.
+type Named[T any] struct {
+	Request[T]
 	ID    uuid.UUID
 	Hash  []byte // of the request
 	ByKey bool   // the name was given as an Idempotency-Key
 
-	again func(answer []byte) (any, error)
+	unledgered bool      // the request itself never looks into the ledger, because it writes no entry
+	repeat     func(T) T // marks an answer as given before
 }
 
-// NewNamed returns r under a name; T is the type of its answer, and repeat marks one as given before.
-func NewNamed[T any](r Request, id uuid.UUID, hash []byte, byKey bool, repeat func(T) T) Named {
-	return Named{Request: r, ID: id, Hash: hash, ByKey: byKey, again: func(answer []byte) (any, error) {
-		var first T
-		if err := json.Unmarshal(answer, &first); err != nil {
-			return nil, fmt.Errorf("read what operation %s was answered: %w", id, err)
-		}
-		return repeat(first), nil
-	}}
+// NewNamed returns r under a name; repeat marks an answer as given before.
+func NewNamed[T any](r Request[T], id uuid.UUID, hash []byte, byKey bool, repeat func(T) T) Named[T] {
+	var own Reads
+	r.Reads(&own)
+	return Named[T]{
+		Request:    r,
+		ID:         id,
+		Hash:       hash,
+		ByKey:      byKey,
+		unledgered: len(own.Operations) == 0,
+		repeat:     repeat,
+	}
 }
 
-// Reads adds what is remembered of the operation, and what the ledger has of it.
-func (n Named) Reads(reads *Reads) {
+// Reads adds what is remembered of the operation, and its entries in the ledger.
+func (n Named[T]) Reads(reads *Reads) {
 	n.Request.Reads(reads)
 	reads.Named = append(reads.Named, n.ID)
-	if n.unledgered() {
+	if n.unledgered {
 		reads.Operations = append(reads.Operations, n.ID)
 	}
 }
 
-// unledgered reports whether the request itself never looks into the ledger: it writes nothing there.
-func (n Named) unledgered() bool {
-	switch n.Request.(type) {
-	case SetThreshold, CreateItem:
-		return true
-	}
-	return false
-}
-
-func (n Named) decide(b *Book) (any, error) {
+func (n Named[T]) decide(b *Book) (out T, err error) {
 	if done, ok := b.operations[n.ID]; ok {
 		if !bytes.Equal(done.Hash, n.Hash) {
-			return nil, n.used()
+			return out, n.used()
 		}
-		return n.again(done.Answer)
+		return n.firstAnswer(done)
 	}
-	known := len(b.entries[n.ID]) > 0
-	if known && n.unledgered() {
-		return nil, n.used()
+	ledgered := len(b.entries[n.ID]) > 0
+	if ledgered && n.unledgered {
+		return out, n.used()
 	}
-	value, err := n.Request.decide(b)
+
+	answer, err := n.Request.decide(b)
 	var refusal *inventoryapi.Error
 	switch {
 	case errors.As(err, &refusal) && refusal.Code == inventoryapi.AlreadyExists && refusal.Field == "operation_id":
-		return nil, n.used()
+		return out, n.used()
 	case err != nil:
-		return nil, err
-	case known: // the ledger answered
-		return value, nil
+		return out, err
+	case ledgered: // the answer comes from the ledger
+		return answer, nil
 	}
-	answer, err := json.Marshal(value)
+
+	raw, err := json.Marshal(answer)
 	if err != nil {
-		return nil, fmt.Errorf("remember what operation %s was answered: %w", n.ID, err)
+		return out, fmt.Errorf("remember the answer to operation %s: %w", n.ID, err)
 	}
-	done := Operation{n.ID, n.Hash, answer}
-	if b.operations == nil {
-		b.operations = map[uuid.UUID]Operation{}
-	}
-	b.operations[n.ID] = done
+	done := Operation{n.ID, n.Hash, raw}
+	b.NoteOperations([]Operation{done})
 	b.remembered = append(b.remembered, done)
-	return value, nil
+	return answer, nil
 }
 
-func (n Named) used() error { return NameUsed(n.ID, n.ByKey) }
+func (n Named[T]) firstAnswer(done Operation) (first T, err error) {
+	if err := json.Unmarshal(done.Answer, &first); err != nil {
+		return first, fmt.Errorf("read the first answer to operation %s: %w", n.ID, err)
+	}
+	return n.repeat(first), nil
+}
 
-// NameUsed refuses another request under a name that stands for something else.
+func (n Named[T]) used() error { return NameUsed(n.ID, n.ByKey) }
+
+// NameUsed refuses a request under a name that was used for a different one.
 func NameUsed(id uuid.UUID, byKey bool) error {
 	if byKey {
-		return inventoryapi.Errorf(inventoryapi.IdempotencyKeyReused, "Idempotency-Key", "the Idempotency-Key was already used for a different request; send a new key")
+		return inventoryapi.Errorf(inventoryapi.IdempotencyKeyReused, "Idempotency-Key",
+			"the Idempotency-Key was already used for a different request; send a new key")
 	}
 	return operationUsed(id)
 }
 
-// NoteOperations tells the book what is remembered of the requests' names.
+// NoteOperations adds remembered operations to the book.
 func (b *Book) NoteOperations(list []Operation) {
+	if b.operations == nil {
+		b.operations = map[uuid.UUID]Operation{}
+	}
 	for _, o := range list {
-		if b.operations == nil {
-			b.operations = map[uuid.UUID]Operation{}
-		}
 		b.operations[o.ID] = o
 	}
 }

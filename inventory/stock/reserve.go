@@ -16,8 +16,9 @@ type Reserve struct {
 	in            inventoryapi.ReserveRequest // line numbers set
 	ttl           time.Duration
 	hash          []byte
-	fallback      inventoryapi.Strategy // where the request names none; not part of what was asked
 	correlationID string
+
+	defaultStrategy inventoryapi.Strategy // if the request names none; not part of the hash
 }
 
 // NewReserve checks a request; defaultTTL stands in for an absent time to live.
@@ -32,9 +33,9 @@ func NewReserve(in inventoryapi.ReserveRequest, defaultTTL time.Duration, correl
 	return Reserve{in: in, ttl: ttl, hash: requestHash(in), correlationID: correlationID}, nil
 }
 
-// By returns the request with the strategy that applies where it names none.
-func (r Reserve) By(fallback inventoryapi.Strategy) Reserve {
-	r.fallback = fallback
+// WithDefaultStrategy returns the request with the strategy that applies if the request names none.
+func (r Reserve) WithDefaultStrategy(strategy inventoryapi.Strategy) Reserve {
+	r.defaultStrategy = strategy
 	return r
 }
 
@@ -78,20 +79,20 @@ func (r Reserve) owner() Owner {
 	return Owner{Kind: r.in.OwnerKind, ID: r.in.OwnerID, Number: r.in.Number}
 }
 
-func (r Reserve) decide(b *Book) (any, error) {
+func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 	if held := b.reservations[r.in.ReservationID]; held != nil {
 		return r.again(b, held)
 	}
 	if a, ok := b.archived[r.in.ReservationID]; ok {
-		return nil, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: a.ID, Status: a.Status}
+		return out, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: a.ID, Status: a.Status}
 	}
 	if other, ok := b.owners[r.owner()]; ok {
-		return nil, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
+		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
 			"%s %s has reservation %s under number %d", r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)
 	}
-	picks, err := b.allocate(r.in.Lines, cmp.Or(r.in.Strategy, r.fallback))
+	picks, err := b.allocate(r.in.Lines, cmp.Or(r.in.Strategy, r.defaultStrategy))
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	held := &Reservation{
 		ID: r.in.ReservationID, Owner: r.owner(), RequestHash: r.hash, Status: inventoryapi.StatusPending,
@@ -114,14 +115,14 @@ func (r Reserve) decide(b *Book) (any, error) {
 
 // again answers a reserve whose id is known: the same request gets the same reservation, unless it is
 // over; anything else is refused.
-func (r Reserve) again(b *Book, held *Reservation) (any, error) {
+func (r Reserve) again(b *Book, held *Reservation) (out inventoryapi.Reservation, err error) {
 	over := held.Status == inventoryapi.StatusReleased || held.Status == inventoryapi.StatusExpired
 	switch {
 	case held.RequestHash != nil && !bytes.Equal(held.RequestHash, r.hash):
-		return nil, inventoryapi.Errorf(inventoryapi.AlreadyExists, "reservation_id",
+		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "reservation_id",
 			"reservation %s exists with another owner, other lines or another time to live", held.ID)
 	case over:
-		return nil, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: held.ID, Status: held.Status}
+		return out, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: held.ID, Status: held.Status}
 	default:
 		return b.reservationAnswer(held, true)
 	}

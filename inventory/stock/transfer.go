@@ -55,29 +55,29 @@ func (t Transfer) Reads(reads *Reads) {
 	reads.Operations = append(reads.Operations, t.OperationID)
 }
 
-func (t Transfer) decide(b *Book) (any, error) {
+func (t Transfer) decide(b *Book) (out inventoryapi.TransferResult, err error) {
 	if done := b.entries[t.OperationID]; len(done) > 0 {
 		if !t.made(b, done) {
-			return nil, operationUsed(t.OperationID)
+			return out, operationUsed(t.OperationID)
 		}
 		return t.answer(b, true)
 	}
 	from, err := b.find(Place{t.ProductID, t.From}, "from")
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	to := b.at(Place{t.ProductID, t.To})
 	if to == nil {
-		return nil, noLocation("to", t.To)
+		return out, noLocation("to", t.To)
 	}
 	if err := t.Expect.check(b, t.ProductID); err != nil {
-		return nil, err
+		return out, err
 	}
 	switch {
 	case from.Available() < t.Quantity:
-		return nil, tooFew(from, t.Quantity, "of %d of product %s at %s %d are reserved; at most %d can be moved", from.Quantity, t.ProductID, t.From, from.Reserved, from.Available())
+		return out, tooFew(from, t.Quantity, "of %d of product %s at %s %d are reserved; at most %d can be moved", from.Quantity, t.ProductID, t.From, from.Reserved, from.Available())
 	case to.Quantity+t.Quantity > MaxStock:
-		return nil, stockFull("quantity")
+		return out, stockFull("quantity")
 	}
 	for _, side := range []struct {
 		item *Item
@@ -104,12 +104,12 @@ func (t Transfer) made(b *Book, done []Entry) bool {
 	return true
 }
 
-func (t Transfer) answer(b *Book, replayed bool) (any, error) {
+func (t Transfer) answer(b *Book, replayed bool) (out inventoryapi.TransferResult, err error) {
 	entries, err := b.entriesOf(t.OperationID, uuid.Nil)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	out := inventoryapi.TransferResult{
+	out = inventoryapi.TransferResult{
 		OperationID: t.OperationID, ProductID: t.ProductID, From: t.From, To: t.To, Quantity: t.Quantity,
 		Lines: b.stockLines(entries), Replayed: replayed,
 	}

@@ -1,0 +1,78 @@
+package inventory_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+)
+
+// TestKeyAtOnce: of many who send the same writes under the same keys at once, to two processes, each write is done once
+// and everybody gets its answer.
+func TestKeyAtOnce(t *testing.T) {
+	t.Parallel()
+	s := inventorytest.NewService(t)
+	other := inventory.New(inventory.Options{Pool: s.Pool})
+	t.Cleanup(other.Close)
+	p := s.Stock(t, 10)
+	key := func(name string) inventoryapi.WriteOptions {
+		return inventoryapi.WriteOptions{Actor: inventorytest.Actor, Key: name}
+	}
+	ten, three, priority := int64(10), int64(3), 70
+	writes := map[string]func(*inventory.Service) (bool, error){
+		"receive": func(s *inventory.Service) (bool, error) {
+			out, err := s.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "far", Quantity: 5}, key("receive"))
+			return out.Replayed, err
+		},
+		"right count": func(s *inventory.Service) (bool, error) {
+			out, err := s.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{Location: "near", Quantity: &ten, Reason: "r"}, key("count"))
+			return out.Replayed, err
+		},
+		"threshold": func(s *inventory.Service) (bool, error) {
+			out, err := s.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: &three}, key("threshold"))
+			return out.Replayed, err
+		},
+		"location": func(s *inventory.Service) (bool, error) {
+			out, err := s.PutLocation(t.Context(), "loft", inventoryapi.LocationRequest{Name: "Loft", Priority: &priority}, key("location"))
+			return out.Replayed, err
+		},
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	first := map[string]int{}
+	for name, write := range writes {
+		for i := range 8 {
+			wg.Go(func() {
+				service := s.Service
+				if i%2 == 1 {
+					service = other
+				}
+				replayed, err := write(service)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if !replayed {
+					first[name]++
+				}
+			})
+		}
+	}
+	wg.Wait()
+	require.Equal(t, map[string]int{"receive": 1, "right count": 1, "threshold": 1, "location": 1}, first)
+	stocked, err := s.Service.Availability(t.Context(), p, 1)
+	require.NoError(t, err)
+	require.EqualValues(t, 15, stocked.TotalStock)
+	var named int
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "SELECT count(*) FROM stock_operations").Scan(&named))
+	require.Equal(t, 4, named)
+	require.NotEqual(t, uuid.Nil, inventory.OperationID("a", "bc"))
+	require.NotEqual(t, inventory.OperationID("a", "bc"), inventory.OperationID("ab", "c"), "actor and key do not run together")
+	inventorytest.RequireConsistent(t, s.Pool)
+}

@@ -1,0 +1,198 @@
+package availability
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// database counts reads and ends each one when the test says so.
+type database struct {
+	reads atomic.Int32
+	begun chan []uuid.UUID
+	end   chan error
+}
+
+func newDatabase() *database {
+	return &database{begun: make(chan []uuid.UUID, 100), end: make(chan error)}
+}
+
+func (d *database) read(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
+	d.reads.Add(1)
+	d.begun <- products
+	select {
+	case err := <-d.end:
+		if err != nil {
+			return nil, err
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	values := make([]inventoryapi.Availability, len(products))
+	for i, p := range products {
+		values[i] = inventoryapi.Availability{ProductID: p}
+	}
+	return values, nil
+}
+
+type loaded struct {
+	values []inventoryapi.Availability
+	err    error
+}
+
+// startLoad calls load in a goroutine. It returns when the call waits for its result, which it does once its context
+// has been asked for its end.
+func startLoad(
+	ctx context.Context, l *loads, missing map[uuid.UUID]string, onLoaded func(context.Context, []inventoryapi.Availability),
+) <-chan loaded {
+	waiting := &observedContext{Context: ctx, waiting: make(chan struct{})}
+	result := make(chan loaded, 1)
+	go func() {
+		values, err := l.load(waiting, missing, onLoaded)
+		result <- loaded{values, err}
+	}()
+	<-waiting.waiting
+	return result
+}
+
+// observedContext says when load selects on its end, the first time.
+type observedContext struct {
+	context.Context
+	asked   atomic.Bool
+	waiting chan struct{}
+}
+
+func (c *observedContext) Done() <-chan struct{} {
+	if c.asked.CompareAndSwap(false, true) {
+		close(c.waiting)
+	}
+	return c.Context.Done()
+}
+
+func discard(context.Context, []inventoryapi.Availability) {}
+
+func TestMissesShareOneRead(t *testing.T) {
+	t.Parallel()
+	const callers = 100
+	d := newDatabase()
+	l := newLoads(d.read)
+	t.Cleanup(l.close)
+	var stored atomic.Int32
+	store := func(context.Context, []inventoryapi.Availability) { stored.Add(1) }
+	a, b := uuid.New(), uuid.New()
+
+	var results []<-chan loaded
+	for range callers {
+		results = append(results, startLoad(t.Context(), l, map[uuid.UUID]string{a: "1", b: "2"}, store))
+	}
+	require.ElementsMatch(t, []uuid.UUID{a, b}, <-d.begun)
+	d.end <- nil
+
+	for _, result := range results {
+		r := <-result
+		require.NoError(t, r.err)
+		require.Len(t, r.values, 2)
+	}
+	require.EqualValues(t, 1, d.reads.Load())
+	require.EqualValues(t, 1, stored.Load())
+}
+
+// A read that began before a change is not shared with a caller that came after it.
+func TestMissAfterAChangeReadsAgain(t *testing.T) {
+	t.Parallel()
+	d := newDatabase()
+	l := newLoads(d.read)
+	t.Cleanup(l.close)
+	p := uuid.New()
+
+	var results []<-chan loaded
+	for _, known := range []string{"before", "after"} {
+		results = append(results, startLoad(t.Context(), l, map[uuid.UUID]string{p: known}, discard))
+		<-d.begun
+	}
+
+	require.EqualValues(t, 2, d.reads.Load())
+	for range results {
+		d.end <- nil
+	}
+	for _, result := range results {
+		require.NoError(t, (<-result).err)
+	}
+}
+
+func TestReadGoesOnWithoutTheCallerWhoBeganIt(t *testing.T) {
+	t.Parallel()
+	d := newDatabase()
+	l := newLoads(d.read)
+	t.Cleanup(l.close)
+	missing := map[uuid.UUID]string{uuid.New(): ""}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	first := startLoad(ctx, l, missing, discard)
+	<-d.begun
+	second := startLoad(t.Context(), l, missing, discard)
+	cancel()
+	require.ErrorIs(t, (<-first).err, context.Canceled, "it returns although the read has not ended")
+
+	d.end <- nil
+	r := <-second
+	require.NoError(t, r.err)
+	require.Len(t, r.values, 1)
+	require.EqualValues(t, 1, d.reads.Load())
+}
+
+func TestFailedReadIsNotStored(t *testing.T) {
+	t.Parallel()
+	d := newDatabase()
+	l := newLoads(d.read)
+	t.Cleanup(l.close)
+	errBroken := errors.New("broken")
+
+	result := startLoad(t.Context(), l, map[uuid.UUID]string{uuid.New(): ""}, func(context.Context, []inventoryapi.Availability) {
+		t.Error("the values of a failed read were stored")
+	})
+	<-d.begun
+	d.end <- errBroken
+
+	require.ErrorIs(t, (<-result).err, errBroken)
+}
+
+func TestCloseEndsReads(t *testing.T) {
+	t.Parallel()
+	d := newDatabase()
+	l := newLoads(d.read)
+	missing := map[uuid.UUID]string{uuid.New(): ""}
+	result := startLoad(t.Context(), l, missing, discard)
+	<-d.begun
+
+	l.close()
+
+	require.ErrorIs(t, (<-result).err, context.Canceled)
+	_, err := l.load(t.Context(), missing, discard)
+	require.ErrorIs(t, err, errClosed)
+}
+
+// A read that ends after its deadline is not stored: the cache may have forgotten the version that it would compare.
+func TestLateReadIsNotStored(t *testing.T) {
+	t.Parallel()
+	var l *loads
+	l = newLoads(func(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
+		l.end()
+		<-ctx.Done()
+		return []inventoryapi.Availability{{ProductID: products[0]}}, nil
+	})
+	t.Cleanup(l.close)
+
+	values, err := l.load(t.Context(), map[uuid.UUID]string{uuid.New(): ""}, func(context.Context, []inventoryapi.Availability) {
+		t.Error("the values of a late read were stored")
+	})
+
+	require.NoError(t, err)
+	require.Len(t, values, 1)
+}

@@ -1,0 +1,30 @@
+package groupcommit
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	retries *prometheus.CounterVec
+	batch   prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
+	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "inventory_queue_requests",
+		Help: "Requests that wait for their batch.",
+	}, func() float64 { return float64(waiting()) })
+	return &metrics{
+		retries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "inventory_batch_retries_total",
+			Help: "Batches decided again, after a lost race (conflict), for a lock (blocked) or without a usable connection.",
+		}, []string{"cause"}),
+		batch: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "inventory_batch_requests",
+			Help:    "Requests that were committed together.",
+			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
+		}),
+	}
+}

@@ -1,0 +1,475 @@
+package groupcommit
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory/stock"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
+// numbered is a task that is its own answer once it was decided.
+type numbered struct {
+	Task
+	n       int
+	needs   stock.Reads
+	decided bool
+}
+
+func newNumbered(n int, products ...uuid.UUID) *numbered {
+	return &numbered{n: n, needs: stock.Reads{Products: products}}
+}
+
+// confirmation returns a task that names a reservation whose products are unknown.
+func confirmation(n int) *numbered {
+	return &numbered{n: n, needs: stock.Reads{Reservations: []uuid.UUID{uuid.New()}}}
+}
+
+func (t *numbered) reads() *stock.Reads { return &t.needs }
+
+func (t *numbered) tellsVersion() bool { return false }
+
+// numbers decides the tasks and returns their numbers.
+func numbers(tasks []Task) []int {
+	var list []int
+	for _, t := range tasks {
+		t := t.(*numbered)
+		t.decided = true
+		list = append(list, t.n)
+	}
+	return list
+}
+
+func productID(n byte) uuid.UUID { return uuid.UUID{n} }
+
+func noProducts(context.Context, []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) { return nil, nil }
+
+// begun is a batch that has begun.
+type begun struct {
+	tasks  []int
+	onLock lockPolicy
+}
+
+// bench is a queue whose batches wait until the test says what they come to.
+type bench struct {
+	*queue
+	begun chan begun
+	end   chan outcome
+}
+
+func newBench(limit int) *bench {
+	b := &bench{begun: make(chan begun, 100), end: make(chan outcome)}
+	b.queue = newQueue(limit, func(tasks []Task, onLock lockPolicy) outcome {
+		b.begun <- begun{numbers(tasks), onLock}
+		return <-b.end
+	}, noProducts)
+	return b
+}
+
+// result is what a caller was told.
+type result struct {
+	task *numbered
+	err  chan error
+}
+
+// require waits for the caller, who must have been answered.
+func (r result) require(t *testing.T) {
+	t.Helper()
+	require.NoError(t, <-r.err)
+	require.True(t, r.task.decided, "task %d was answered without being decided", r.task.n)
+}
+
+func requireAll(t *testing.T, results []result) {
+	t.Helper()
+	for _, r := range results {
+		r.require(t)
+	}
+}
+
+// submitAs submits a task in a goroutine, and returns once it waits or is in flight.
+func (b *bench) submitAs(t *testing.T, ctx context.Context, task *numbered) result {
+	t.Helper()
+	before := b.pending()
+	r := result{task, make(chan error, 1)}
+	go func() { r.err <- b.submit(ctx, []Task{task}) }()
+	b.await(t, func() bool { return b.pendingLocked() > before })
+	return r
+}
+
+// submitNumber submits task n on the given products.
+func (b *bench) submitNumber(t *testing.T, n int, products ...byte) result {
+	t.Helper()
+	task := newNumbered(n)
+	for _, p := range products {
+		task.needs.Products = append(task.needs.Products, productID(p))
+	}
+	return b.submitAs(t, context.WithoutCancel(t.Context()), task)
+}
+
+func (b *bench) pending() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pendingLocked()
+}
+
+func (b *bench) pendingLocked() (n int) {
+	for _, count := range b.pendingByKey {
+		n += count
+	}
+	return n
+}
+
+// await waits until cond is true of the queue; cond runs under its lock.
+func (b *bench) await(t *testing.T, cond func() bool) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return cond()
+	}, patience, 50*time.Microsecond)
+}
+
+// requireIdle closes the queue and requires that it has forgotten everything.
+func requireIdle(t *testing.T, q *queue) {
+	t.Helper()
+	q.close()
+	require.Empty(t, q.waiting)
+	require.Zero(t, q.queued)
+	require.Empty(t, q.queuedByKey)
+	require.Empty(t, q.pendingByKey)
+	require.Empty(t, q.inFlightByKey)
+	require.Zero(t, q.lanes)
+	require.Zero(t, q.isolatedLanes)
+}
+
+// A lone request is committed at once. Requests for the same stock that come meanwhile form the next batch, in order of
+// arrival. Requests for other stock do not wait for it.
+func TestBatchFormsWhileOneCommits(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+
+	results := []result{b.submitNumber(t, 1, 'a')}
+	require.Equal(t, []int{1}, (<-b.begun).tasks)
+	results = append(results,
+		b.submitNumber(t, 2, 'a'),
+		b.submitNumber(t, 3, 'a', 'b'),
+		b.submitNumber(t, 4, 'b'),
+		b.submitNumber(t, 5, 'c'),
+	)
+	require.Equal(t, []int{5}, (<-b.begun).tasks, "other stock goes at once; 4 must not overtake 3 on b")
+
+	b.end <- decided
+	b.end <- decided
+	require.Equal(t, []int{2, 3, 4}, (<-b.begun).tasks)
+	b.end <- decided
+	requireAll(t, results)
+	requireIdle(t, b.queue)
+}
+
+// A request whose caller leaves before its batch begins is not decided.
+func TestAbandonedRequestIsNotDecided(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+	first := b.submitNumber(t, 1, 'a')
+	require.Equal(t, []int{1}, (<-b.begun).tasks)
+	ctx, cancel := context.WithCancel(t.Context())
+	abandoned := b.submitAs(t, ctx, newNumbered(2, productID('a')))
+	third := b.submitNumber(t, 3, 'a')
+
+	cancel()
+	require.ErrorIs(t, <-abandoned.err, context.Canceled)
+
+	b.end <- decided
+	require.Equal(t, []int{3}, (<-b.begun).tasks)
+	b.end <- decided
+	first.require(t)
+	third.require(t)
+	require.ErrorIs(t, b.submit(ctx, []Task{newNumbered(4)}), context.Canceled)
+	requireIdle(t, b.queue)
+}
+
+// A batch that forms after a caller has left, and before its submit could remove the request, leaves the request out.
+func TestRequestOfLeavingCallerIsNotTaken(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+	first := b.submitNumber(t, 1, 'a')
+	require.Equal(t, []int{1}, (<-b.begun).tasks)
+	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(t, b.enqueue(newSubmission([]Task{newNumbered(2, productID('a'))}, ctx.Done())))
+	third := b.submitNumber(t, 3, 'a')
+
+	cancel() // and abandon is not called
+
+	b.end <- decided
+	require.Equal(t, []int{3}, (<-b.begun).tasks)
+	b.end <- decided
+	first.require(t)
+	third.require(t)
+	requireIdle(t, b.queue)
+}
+
+// A full queue refuses a request at once. Requests that wait already are decided.
+func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(2)
+	results := []result{b.submitNumber(t, 1, 'a')}
+	<-b.begun
+	results = append(results, b.submitNumber(t, 2, 'a'), b.submitNumber(t, 3, 'a'))
+
+	require.ErrorIs(t, b.submit(t.Context(), []Task{newNumbered(4, productID('a'))}), errQueueFull)
+	require.Equal(t, 2, b.waitingRequests())
+
+	b.end <- decided
+	require.Equal(t, []int{2, 3}, (<-b.begun).tasks)
+	b.end <- decided
+	requireAll(t, results)
+	requireIdle(t, b.queue)
+}
+
+// Requests for one product cannot fill the queue, however long the product is stuck. Requests for others find room.
+func TestQueueKeepsRoomForOtherProducts(t *testing.T) {
+	t.Parallel()
+	b := newBench(20)
+	var results []result
+	for i, p := range []byte{'a', 'b'} { // both are stuck
+		results = append(results, b.submitNumber(t, i, p))
+		require.Equal(t, []int{i}, (<-b.begun).tasks)
+	}
+	full := func(products ...byte) bool {
+		task := newNumbered(0)
+		for _, p := range products {
+			task.needs.Products = append(task.needs.Products, productID(p))
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.full(newSubmission([]Task{task}, nil))
+	}
+	fill := func(p byte) (n int) {
+		for ; !full(p); n++ {
+			results = append(results, b.submitNumber(t, len(results), p))
+		}
+		return n
+	}
+
+	require.Equal(t, 16, fill('a'), "four fifths")
+	require.False(t, full('c'))
+	require.True(t, full('c', 'a'), "it would wait for a as well")
+	require.Equal(t, 4, fill('b'))
+	require.True(t, full('c'), "nothing is free")
+
+	for range 4 {
+		b.end <- decided
+	}
+	requireAll(t, results)
+	requireIdle(t, b.queue)
+}
+
+// Confirmations whose products are unknown cannot fill the queue either.
+func TestQueueKeepsRoomBesideConfirmations(t *testing.T) {
+	t.Parallel()
+	b := newBench(20)
+	results := []result{b.submitAs(t, context.WithoutCancel(t.Context()), confirmation(0))}
+	<-b.begun
+	for n := range 16 {
+		results = append(results, b.submitAs(t, context.WithoutCancel(t.Context()), confirmation(n)))
+	}
+
+	require.ErrorIs(t, b.submit(t.Context(), []Task{confirmation(17)}), errQueueFull)
+	other := b.submitNumber(t, 100, 'a')
+	require.Equal(t, []int{100}, (<-b.begun).tasks)
+
+	for range 3 {
+		b.end <- decided
+	}
+	requireAll(t, append(results, other))
+	requireIdle(t, b.queue)
+}
+
+// A batch that finds stock locked is regrouped, so that only requests for that stock wait for the lock.
+func TestLockedBatchIsRegrouped(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+	results := []result{b.submitNumber(t, 1, 'a', 'x', 'b', 'c')}
+	require.Equal(t, begun{[]int{1}, refuseOnLock}, <-b.begun)
+	results = append(results,
+		b.submitNumber(t, 2, 'a'),
+		b.submitNumber(t, 3, 'x'),
+		b.submitNumber(t, 4, 'x'),
+		b.submitNumber(t, 5, 'b'),
+	)
+	b.end <- decided
+	require.Equal(t, begun{[]int{2, 3, 4, 5}, regroupOnLock}, <-b.begun)
+
+	b.end <- undecided // another transaction holds x
+
+	isolated := []begun{<-b.begun, <-b.begun, <-b.begun}
+	require.ElementsMatch(t, []begun{
+		{[]int{2}, refuseOnLock},
+		{[]int{3, 4}, refuseOnLock},
+		{[]int{5}, refuseOnLock},
+	}, isolated)
+	results = append(results, b.submitNumber(t, 6, 'c'))
+	require.Equal(t, begun{[]int{6}, refuseOnLock}, <-b.begun, "a lane is left for others")
+
+	for range 4 {
+		b.end <- decided
+	}
+	requireAll(t, results)
+	requireIdle(t, b.queue)
+}
+
+// Requests for stock that was found locked are isolated from the start, until a batch of that stock succeeds.
+func TestLockedStockIsRemembered(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+	results := []result{b.submitNumber(t, 1, 'x', 'y')}
+	<-b.begun
+	results = append(results, b.submitNumber(t, 2, 'y'), b.submitNumber(t, 3, 'x'))
+	b.end <- refusedByLock
+	isolated := []begun{<-b.begun, <-b.begun}
+	require.ElementsMatch(t, []begun{{[]int{2}, refuseOnLock}, {[]int{3}, refuseOnLock}}, isolated)
+
+	results = append(results, b.submitNumber(t, 4, 'x', 'y'))
+	b.end <- decided // x and y are free: from now on they are like other stock
+	b.end <- decided
+	require.Equal(t, begun{[]int{4}, refuseOnLock}, <-b.begun)
+	b.await(t, func() bool { return len(b.lockedAt) == 0 })
+	results = append(results, b.submitNumber(t, 5, 'y'), b.submitNumber(t, 6, 'x'))
+	b.end <- decided
+	require.Equal(t, begun{[]int{5, 6}, regroupOnLock}, <-b.begun)
+
+	b.end <- decided
+	requireAll(t, results)
+	requireIdle(t, b.queue)
+}
+
+// While some stock is locked, the products of confirmations are looked up, so that confirmations on other stock do not
+// share the lane of those on locked stock.
+func TestProductsOfConfirmationsAreLookedUpWhileStockIsLocked(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+	b.products = func(_ context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) {
+		found := map[uuid.UUID][]uuid.UUID{}
+		for _, r := range reservations {
+			found[r] = []uuid.UUID{r} // a product of its own for each
+		}
+		return found, nil
+	}
+	ctx := context.WithoutCancel(t.Context())
+	results := []result{b.submitAs(t, ctx, confirmation(1))}
+	<-b.begun
+	results = append(results, b.submitAs(t, ctx, confirmation(2)), b.submitAs(t, ctx, confirmation(3)))
+	b.end <- decided
+	require.Equal(t, begun{[]int{2, 3}, regroupOnLock}, <-b.begun, "their products are unknown")
+
+	b.end <- undecided
+
+	require.ElementsMatch(t, [][]int{{2}, {3}}, [][]int{(<-b.begun).tasks, (<-b.begun).tasks})
+	results = append(results, b.submitAs(t, ctx, confirmation(4)))
+	require.Equal(t, []int{4}, (<-b.begun).tasks, "its product is known from the start")
+	for range 3 {
+		b.end <- decided
+	}
+	requireAll(t, results)
+	requireIdle(t, b.queue)
+}
+
+// Close finishes what was accepted and refuses what comes later.
+func TestCloseDrains(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+	results := []result{b.submitNumber(t, 1, 'a')}
+	<-b.begun
+	results = append(results, b.submitNumber(t, 2, 'a'))
+
+	closed := make(chan struct{})
+	go func() {
+		b.close()
+		close(closed)
+	}()
+	b.await(t, func() bool { return b.closed })
+	require.ErrorIs(t, b.submit(t.Context(), []Task{newNumbered(3)}), errClosed)
+	select {
+	case <-closed:
+		require.Fail(t, "it closed while a batch was in flight")
+	default:
+	}
+
+	b.end <- decided
+	<-b.begun
+	b.end <- decided
+	<-closed
+	requireAll(t, results)
+}
+
+// Under load each request is decided once, no stock is in two batches at a time, and the order of each caller holds for
+// each product.
+func TestQueueUnderLoad(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	inFlight := map[uuid.UUID]bool{}
+	last := map[[2]uuid.UUID]int{} // by caller and product
+	decidedTasks := 0
+	q := newQueue(1000, func(tasks []Task, _ lockPolicy) outcome {
+		mu.Lock()
+		mine := map[uuid.UUID]bool{}
+		for _, task := range tasks {
+			task := task.(*numbered)
+			task.decided = true
+			caller := task.needs.Products[0]
+			for _, p := range task.needs.Products[1:] {
+				if inFlight[p] && !mine[p] {
+					t.Errorf("%s is in two batches", p)
+				}
+				inFlight[p], mine[p] = true, true
+				at := [2]uuid.UUID{caller, p}
+				if last[at] >= task.n {
+					t.Errorf("%d came after %d", task.n, last[at])
+				}
+				last[at] = task.n
+			}
+		}
+		decidedTasks += len(tasks)
+		mu.Unlock()
+		for range rand.IntN(500) { // a little work
+			_ = rand.IntN(2)
+		}
+		mu.Lock()
+		for p := range mine {
+			delete(inFlight, p)
+		}
+		mu.Unlock()
+		return decided
+	}, noProducts)
+
+	const callers, each = 24, 200
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for n := 1; n <= each; n++ {
+				task := newNumbered(n, uuid.UUID{0xff, byte(i)})
+				for range 1 + rand.IntN(3) {
+					if p := productID(byte(rand.IntN(8))); !slices.Contains(task.needs.Products, p) {
+						task.needs.Products = append(task.needs.Products, p)
+					}
+				}
+				if err := q.submit(context.Background(), []Task{task}); err != nil || !task.decided {
+					t.Errorf("task %d: decided %t, error %v", n, task.decided, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+
+	require.Equal(t, callers*each, decidedTasks)
+	requireIdle(t, q)
+}

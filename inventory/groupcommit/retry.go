@@ -1,0 +1,41 @@
+package groupcommit
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// The bounds of further attempts at a batch that lost a race or its connection.
+const (
+	maxAttempts   = 12
+	maxReconnects = 3 // attempts without a usable connection
+	firstPause    = time.Millisecond
+	maxPause      = 50 * time.Millisecond
+)
+
+// pause waits before attempt n+1. The pause doubles each time and has full jitter, so that two batches which collided
+// once do not collide again. It reports whether there is time left.
+func pause(ctx context.Context, n int) bool {
+	limit := min(firstPause<<n, maxPause)
+	t := time.NewTimer(time.Duration(rand.Int64N(int64(limit)))) //nolint:gosec // jitter needs no secrecy
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// repeatsMemory is how long after a repeated reserve more of them are expected.
+const repeatsMemory = time.Second
+
+// repeats remembers when a reserve was last repeated. Callers repeat requests when answers are slow or lost, and then
+// many callers do.
+type repeats struct{ last atomic.Int64 } // nanoseconds since 1970
+
+func (r *repeats) note() { r.last.Store(time.Now().UnixNano()) }
+
+func (r *repeats) recent() bool { return time.Now().UnixNano()-r.last.Load() < int64(repeatsMemory) }

@@ -1,0 +1,137 @@
+package groupcommit
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"holdfast/inventory/stock"
+	"holdfast/inventory/store"
+)
+
+// subject is what a key names.
+type subject int
+
+const (
+	product subject = iota
+	reservation
+	operation
+	// unknownProducts stands for the products of all reservations that were not looked up.
+	unknownProducts
+)
+
+// key names something that may be in one batch at a time.
+type key struct {
+	subject subject
+	id      uuid.UUID
+}
+
+// anyProduct is the key of all submissions whose products are unknown.
+var anyProduct = key{subject: unknownProducts}
+
+func keysOf(reads *stock.Reads) []key {
+	var keys []key
+	add := func(s subject, lists ...[]uuid.UUID) {
+		for _, ids := range lists {
+			for _, id := range ids {
+				keys = append(keys, key{s, id})
+			}
+		}
+	}
+	add(product, reads.Products)
+	add(reservation, reads.Reservations, reads.Reserves)
+	add(operation, reads.Operations, reads.Named)
+	if len(reads.Reservations) > 0 {
+		keys = append(keys, anyProduct)
+	}
+	return distinct(keys)
+}
+
+func distinct(keys []key) []key {
+	slices.SortFunc(keys, func(x, y key) int {
+		return cmp.Or(cmp.Compare(x.subject, y.subject), bytes.Compare(x.id[:], y.id[:]))
+	})
+	return slices.Compact(keys)
+}
+
+// submission is the tasks of one caller, which are decided in one batch.
+type submission struct {
+	tasks    []Task
+	done     chan struct{}   // closed when the tasks have their answers
+	gone     <-chan struct{} // closed when the caller has left
+	keys     []key
+	products []uuid.UUID // each once
+	// unlocated are the reservations whose products are unknown. If there are any, anyProduct is one of the keys.
+	unlocated []uuid.UUID
+	// closesBatch means that no later submission of the same batch may concern the same products.
+	closesBatch bool
+	// isolated means that a batch takes it only with submissions on the same stock.
+	isolated bool
+	// taken means that it has left the queue.
+	taken bool
+}
+
+func newSubmission(tasks []Task, gone <-chan struct{}) *submission {
+	reads := mergeReads(tasks)
+	return &submission{
+		tasks:       tasks,
+		done:        make(chan struct{}),
+		gone:        gone,
+		keys:        keysOf(reads),
+		products:    store.Distinct(reads.Products),
+		unlocated:   reads.Reservations,
+		closesBatch: slices.ContainsFunc(tasks, Task.tellsVersion),
+	}
+}
+
+func mergeReads(tasks []Task) *stock.Reads {
+	if len(tasks) == 1 {
+		return tasks[0].reads()
+	}
+	var all stock.Reads
+	for _, t := range tasks {
+		all.Add(t.reads())
+	}
+	return &all
+}
+
+// callerLeft reports whether the caller has left.
+func (s *submission) callerLeft() bool {
+	select {
+	case <-s.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// setProducts adds the products of the submission's reservations.
+func (s *submission) setProducts(products []uuid.UUID) {
+	s.unlocated = nil
+	s.products = store.Distinct(slices.Concat(s.products, products))
+	keys := slices.DeleteFunc(slices.Clone(s.keys), func(k key) bool { return k == anyProduct })
+	for _, p := range products {
+		keys = append(keys, key{product, p})
+	}
+	s.keys = distinct(keys)
+}
+
+// queueKeys are the keys whose share of the queue the submission takes: those of its products, or the one of all
+// submissions whose products are unknown.
+func (s *submission) queueKeys() []key {
+	if len(s.unlocated) > 0 {
+		return []key{anyProduct}
+	}
+	keys := make([]key, len(s.products))
+	for i, p := range s.products {
+		keys[i] = key{product, p}
+	}
+	return keys
+}
+
+// sharesKey reports whether both submissions concern a known product, reservation or operation.
+func (s *submission) sharesKey(other *submission) bool {
+	return slices.ContainsFunc(s.keys, func(k key) bool { return k != anyProduct && slices.Contains(other.keys, k) })
+}

@@ -1,0 +1,109 @@
+package groupcommit
+
+import (
+	"context"
+
+	"holdfast/inventory/stock"
+)
+
+// Answer is the answer to one request: its value, or the error that refused it.
+type Answer[T any] struct {
+	Value T
+	Err   error
+}
+
+// Task is a request with the place for its answer. NewTask makes one; until the Writer returns, it belongs to the
+// Writer.
+type Task interface {
+	// reads is what must be read to decide the task.
+	reads() *stock.Reads
+	// tellsVersion reports whether the answer contains the product's version.
+	tellsVersion() bool
+	// decide answers the request. Its only error is stock.ErrStale: the book does not have what the task needs.
+	decide(book *stock.Book) error
+	// fail answers the request with an error.
+	fail(err error)
+	// err is the error of the answer.
+	err() error
+}
+
+// TypedTask is a Task whose answer has type T.
+type TypedTask[T any] struct {
+	request stock.Request[T]
+	needs   stock.Reads
+	answer  Answer[T]
+}
+
+// NewTask returns a task for one Submit.
+func NewTask[T any](request stock.Request[T]) *TypedTask[T] {
+	t := &TypedTask[T]{request: request}
+	request.Reads(&t.needs)
+	return t
+}
+
+// Answer returns the answer, once Submit has returned without an error.
+func (t *TypedTask[T]) Answer() Answer[T] { return t.answer }
+
+func (t *TypedTask[T]) reads() *stock.Reads { return &t.needs }
+
+func (t *TypedTask[T]) tellsVersion() bool { return stock.TellsVersion(t.request) }
+
+func (t *TypedTask[T]) decide(book *stock.Book) error {
+	value, err := stock.Decide(book, t.request)
+	if err == stock.ErrStale { //nolint:errorlint // a sentinel that is never wrapped
+		return err
+	}
+	if err != nil {
+		t.fail(err)
+		return nil
+	}
+	t.answer = Answer[T]{Value: value}
+	return nil
+}
+
+func (t *TypedTask[T]) fail(err error) { t.answer = Answer[T]{Err: err} }
+
+func (t *TypedTask[T]) err() error { return t.answer.Err }
+
+// Apply decides the requests in one batch, in order, commits what they change together, and returns one answer for each.
+// A refused request changes nothing and does not affect the others. If the writer is overloaded or stops, or ctx ends
+// first, each answer is an UnavailableError, and the same requests may be sent again.
+func Apply[T any](ctx context.Context, w *Writer, requests ...stock.Request[T]) []Answer[T] {
+	typed, tasks := newTasks(requests)
+	err := w.Submit(ctx, tasks...)
+	if err != nil {
+		// The tasks may belong to a batch that has begun, so their answers must not be read.
+		answers := make([]Answer[T], len(requests))
+		for i := range answers {
+			answers[i].Err = err
+		}
+		return answers
+	}
+	return answersOf(typed)
+}
+
+// Rehearse decides the requests as Apply would and writes nothing. The error means that the database does not answer.
+func Rehearse[T any](ctx context.Context, w *Writer, requests ...stock.Request[T]) ([]Answer[T], error) {
+	typed, tasks := newTasks(requests)
+	if err := w.committer.rehearse(ctx, tasks); err != nil {
+		return nil, err
+	}
+	return answersOf(typed), nil
+}
+
+func newTasks[T any](requests []stock.Request[T]) (typed []*TypedTask[T], tasks []Task) {
+	typed, tasks = make([]*TypedTask[T], len(requests)), make([]Task, len(requests))
+	for i, r := range requests {
+		typed[i] = NewTask(r)
+		tasks[i] = typed[i]
+	}
+	return typed, tasks
+}
+
+func answersOf[T any](tasks []*TypedTask[T]) []Answer[T] {
+	answers := make([]Answer[T], len(tasks))
+	for i, t := range tasks {
+		answers[i] = t.answer
+	}
+	return answers
+}

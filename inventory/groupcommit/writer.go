@@ -1,0 +1,77 @@
+package groupcommit
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
+)
+
+// Store is what a Writer needs of the database; *store.Store is one.
+type Store interface {
+	// Decide reads and locks what is needed, lets decide work on it, and commits the changes that decide returns.
+	Decide(ctx context.Context, reads stock.Reads, decide func(*stock.Book) (stock.Changes, error)) error
+	// ProductsOfReservations returns the products on the lines of reservations.
+	ProductsOfReservations(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error)
+}
+
+// Options configures a Writer; all but Store may be absent.
+type Options struct {
+	Store      Store
+	Log        *slog.Logger
+	Registry   prometheus.Registerer
+	QueueLimit int // requests that may wait for their batch; DefaultQueueLimit where 0
+
+	// Committed is called with the book of each transaction that was committed or may have been, before any caller of
+	// the batch has its answer. Several goroutines may call it at once. The book is nil if nothing was read.
+	Committed func(book *stock.Book)
+}
+
+// Writer commits requests that arrive together in one transaction. It is safe for concurrent use.
+type Writer struct {
+	queue     *queue
+	committer *committer
+}
+
+// New returns a Writer.
+func New(o Options) *Writer {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.QueueLimit == 0 {
+		o.QueueLimit = DefaultQueueLimit
+	}
+	if o.Committed == nil {
+		o.Committed = func(*stock.Book) {}
+	}
+	c := &committer{store: o.Store, log: o.Log, committed: o.Committed}
+	w := &Writer{committer: c, queue: newQueue(o.QueueLimit, c.commit, o.Store.ProductsOfReservations)}
+	c.metrics = newMetrics(o.Registry, w.Waiting)
+	return w
+}
+
+// Submit decides the tasks in one batch. An error means that they have no answers and must not be used again: the queue
+// is full or closed (nothing happened), or ctx ended first (it is unknown whether the tasks were committed). In either
+// case the caller may send the same requests again.
+func (w *Writer) Submit(ctx context.Context, tasks ...Task) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	if err := w.queue.submit(ctx, tasks); err != nil {
+		return &inventoryapi.UnavailableError{Cause: err}
+	}
+	return nil
+}
+
+// Waiting returns how many requests wait for their batch; requests of a batch under way are not among them.
+func (w *Writer) Waiting() int { return w.queue.waitingRequests() }
+
+// Close refuses new requests, finishes those that were accepted, and returns.
+func (w *Writer) Close() { w.queue.close() }

@@ -1,0 +1,157 @@
+package linearize_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+)
+
+// close ends what is open: every replica has stopped, so what did not happen by now never will. An
+// operation that left no trace in the books changed nothing, then or later, so nobody can have noticed
+// it and it is taken out; without that the search for an order grows with every possible subset of them.
+// In the end it looks at everything once more, through a replica of its own.
+func (h *historian) close(t *testing.T, last replica) {
+	traces, ends := h.traces(t)
+	extended := h.extensions(t)
+	h.mu.Lock()
+	end := h.now()
+	needless := h.needless()
+	h.history = slices.DeleteFunc(h.history, func(o porcupine.Operation) bool {
+		a := o.Input.(action)
+		if a.kind == "extend" {
+			return o.Output.(result).unknown && !extended(a)
+		}
+		return o.Output.(result).unknown && (!traces[a.op] || needless(o))
+	})
+	for i := range h.history {
+		o, a := &h.history[i], h.history[i].Input.(action)
+		a.ends = ends[a.op]
+		o.Input = a
+		if o.Output.(result).unknown && !o.Output.(result).within {
+			o.Return = end
+		}
+	}
+	h.mu.Unlock()
+	me := h.newClient()
+	h.ask(t, t.Context(), me, last, action{kind: "read"})
+	for i := range h.holds {
+		h.ask(t, t.Context(), me, last, action{kind: "get", i: i})
+	}
+}
+
+// needless tells which attempts without an answer explain nothing, of operations that were asked for more
+// than once: where somebody was told that his attempt did it, the others did nothing; and of those that are
+// open to the end, what any did the first can have done.
+func (h *historian) needless() func(porcupine.Operation) bool {
+	done, first := map[uuid.UUID]bool{}, map[uuid.UUID]int64{}
+	for _, o := range h.history {
+		a, got := o.Input.(action), o.Output.(result)
+		switch at, known := first[a.op]; {
+		case got.unknown && !got.within && (!known || o.Call < at):
+			first[a.op] = o.Call
+		case !got.unknown && got.code == "" && !got.replayed && (a.kind == "reserve" || a.kind == "change"):
+			done[a.op] = true
+		}
+	}
+	return func(o porcupine.Operation) bool {
+		op := o.Input.(action).op
+		at, known := first[op]
+		return done[op] || known && o.Call > at
+	}
+}
+
+// traces are the operations that the books know, and those of them that ended a reservation.
+func (h *historian) traces(t *testing.T) (all, ends map[uuid.UUID]bool) {
+	all = collect[uuid.UUID](t, h.pool, `SELECT operation_id FROM stock_ledger WHERE reservation_id IS NULL
+		UNION SELECT reserve_operation FROM reservations WHERE request_hash IS NOT NULL
+		UNION SELECT resolve_operation FROM reservations WHERE status <> 'pending'`)
+	return all, collect[uuid.UUID](t, h.pool, "SELECT resolve_operation FROM reservations WHERE status <> 'pending'")
+}
+
+// extensions tells which attempts to extend may have done something. The books do not name extensions, but
+// each raises the version, and nobody else asks for the same deadline: where as many deadlines were
+// confirmed as there were extensions, it was by an attempt at one of these.
+func (h *historian) extensions(t *testing.T) func(action) bool {
+	told, open := map[int64]bool{}, [shelfHolds]bool{}
+	for _, o := range h.history {
+		if a := o.Input.(action); a.kind == "extend" && o.Output.(result).deadline == a.at {
+			told[a.at] = true
+		}
+	}
+	for i := range open {
+		var extended int
+		err := h.pool.QueryRow(t.Context(), "SELECT version - 1 - (status <> 'pending')::int FROM reservations WHERE reservation_id = $1 AND request_hash IS NOT NULL", h.holds[i].ReservationID).Scan(&extended)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			require.NoError(t, err)
+		}
+		confirmed := map[int64]bool{}
+		for _, o := range h.history {
+			if a := o.Input.(action); a.kind == "extend" && a.i == i && told[a.at] {
+				confirmed[a.at] = true
+			}
+		}
+		open[i] = extended > len(confirmed)
+	}
+	return func(a action) bool { return told[a.at] || open[a.i] }
+}
+
+func collect[T comparable](t *testing.T, pool *pgxpool.Pool, sql string) map[T]bool {
+	rows, err := pool.Query(t.Context(), sql)
+	require.NoError(t, err)
+	all, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	require.NoError(t, err)
+	set := make(map[T]bool, len(all))
+	for _, one := range all {
+		set[one] = true
+	}
+	return set
+}
+
+// check holds the history against the specification. What it finds can be
+// looked at in a browser: go test -artifacts keeps the page.
+func (h *historian) check(t *testing.T) porcupine.CheckResult {
+	t.Helper()
+	model := shelfModel(h.quantity)
+	found, info := porcupine.CheckOperationsVerbose(model, h.history, 20*time.Second)
+	if found != porcupine.Ok {
+		page := t.ArtifactDir() + "/history-" + h.product.String() + ".html"
+		require.NoError(t, porcupine.VisualizePath(model, info, page))
+		t.Logf("%s: a history of %d operations, to be seen at %s (kept by go test -artifacts)\n%s", found, len(h.history), page, stuck(model, info, h.history))
+	}
+	return found
+}
+
+// stuck says how far the specification could follow, and what it would have to answer next.
+func stuck(model porcupine.Model, info porcupine.LinearizationInfo, history []porcupine.Operation) string {
+	var longest []porcupine.Operation
+	for _, p := range info.PartialLinearizationsOperations()[0] {
+		if len(p) > len(longest) {
+			longest = p
+		}
+	}
+	state := model.Init()
+	rest := slices.Clone(history)
+	for _, o := range longest {
+		_, state = model.Step(state, o.Input, o.Output)
+		i := slices.IndexFunc(rest, func(r porcupine.Operation) bool { return r.Call == o.Call && r.ClientId == o.ClientId })
+		rest = slices.Delete(rest, i, i+1)
+	}
+	text := fmt.Sprintf("it follows %d of them, to: %s", len(longest), model.DescribeState(state))
+	until := slices.MinFunc(rest, func(x, y porcupine.Operation) int { return cmp.Compare(x.Return, y.Return) }).Return
+	for _, o := range rest {
+		if o.Call <= until {
+			_, want := state.(shelf).do(o.Input.(action), o.Output.(result))
+			text += fmt.Sprintf("\n%s, not %+v", model.DescribeOperation(o.Input, o.Output), want)
+		}
+	}
+	return text
+}

@@ -1,0 +1,226 @@
+package linearize_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+)
+
+// replica is one instance of the service, in process or by way of HTTP.
+type replica interface {
+	inventoryapi.API
+	inventoryapi.Administration
+}
+
+// historian has clients work on one product through several replicas, and writes down what they asked
+// and what they were told.
+type historian struct {
+	cached   bool // replicas read availability from a cache
+	product  uuid.UUID
+	quantity int64
+	replicas []replica
+	pool     *pgxpool.Pool // past every fault
+	start    time.Time
+	holds    [shelfHolds]inventoryapi.ReserveRequest
+	changes  [shelfChanges]uuid.UUID // operation ids
+
+	asked atomic.Int64            // operations so far
+	told  [shelfHolds]atomic.Bool // somebody has the answer to its reserve
+
+	mu      sync.Mutex
+	history []porcupine.Operation
+	clients int
+}
+
+func newHistorian(t testing.TB, s inventorytest.Subject, quantity int64, replicas []replica, cached bool) *historian {
+	h := &historian{cached: cached, product: s.Stock(t, quantity), quantity: quantity, replicas: replicas, pool: s.Pool, start: time.Now()}
+	for i := range h.holds {
+		h.holds[i] = inventorytest.NewReserve(inventorytest.Line(h.product, int64(1+i%3)))
+	}
+	for i := range h.changes {
+		h.changes[i] = uuid.New()
+	}
+	return h
+}
+
+func (h *historian) now() int64 { return time.Since(h.start).Nanoseconds() }
+
+// newClient numbers clients: in a history each does one thing at a time, so whoever gets no answer goes
+// on as another.
+func (h *historian) newClient() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clients++
+	return h.clients - 1
+}
+
+// client does some operations, one after another, mostly on the reservations of the day: the window of
+// those that are worked on moves on with the number of operations of all clients.
+func (h *historian) client(t *testing.T, operations, total int) {
+	me := h.newClient()
+	for range operations {
+		a := h.next(total)
+		ctx, cancel := t.Context(), context.CancelFunc(func() {})
+		if rand.IntN(12) == 0 && a.kind != "age" && a.kind != "extend" { // an impatient caller
+			ctx, cancel = context.WithTimeout(ctx, rand.N(4*time.Millisecond))
+		}
+		got := h.ask(t, ctx, me, h.replicas[rand.IntN(len(h.replicas))], a)
+		cancel()
+		if !got.unknown {
+			continue
+		}
+		me = h.newClient()
+		// A inventorytest.CacheTimeout one asks again, elsewhere. Nobody is content not to know the deadline: the books name no
+		// extensions, so one without an answer would leave much to try for the search.
+		for a.kind == "extend" || a.kind != "read" && a.kind != "get" && a.kind != "age" && rand.IntN(3) > 0 {
+			if !h.ask(t, t.Context(), me, h.replicas[rand.IntN(len(h.replicas))], a).unknown {
+				break
+			}
+			me = h.newClient()
+		}
+	}
+}
+
+func (h *historian) next(total int) action {
+	kinds := []string{"reserve", "reserve", "reserve", "confirm", "release", "expire", "extend", "age", "get", "read", "read", "read", "change"}
+	n := int(h.asked.Add(1))
+	i := max(0, min(shelfHolds-1, n*shelfHolds/total+rand.IntN(5)-2))
+	a := action{kind: kinds[rand.IntN(len(kinds))], i: i, op: uuid.New()}
+	if h.cached && (a.kind == "get" || !h.told[i].Load() && slices.Contains([]string{"confirm", "release", "expire", "extend", "age"}, a.kind)) {
+		a.kind = "reserve"
+	}
+	switch a.kind {
+	case "reserve":
+		a.n, a.op = h.holds[i].Lines[0].Quantity, h.holds[i].OperationID
+	case "extend":
+		a.at = h.start.Add(time.Hour+time.Duration(rand.IntN(10))*time.Minute).UnixMicro() + int64(n) // nobody else asks for the same
+	case "change":
+		a.i = rand.IntN(shelfChanges)
+		a.op = h.changes[a.i]
+		if a.n = 3; a.i%2 == 1 {
+			a.n = -2
+		}
+	case "read":
+		a.i = 0
+	}
+	return a
+}
+
+// ask does one operation and records it. One without an answer may have happened, or may yet happen,
+// until close says that nothing more does; a read without one tells nothing.
+func (h *historian) ask(t *testing.T, ctx context.Context, client int, r replica, a action) result {
+	began := h.now()
+	got, err := h.call(ctx, r, a)
+	ended := h.now()
+	switch code := inventoryapi.CodeOf(err); {
+	case err == nil:
+	case code == inventoryapi.Unavailable, code == inventoryapi.VersionConflict, errors.Is(err, context.DeadlineExceeded):
+		got = result{unknown: true}
+	case code == "":
+		t.Errorf("%+v: %v", a, err)
+		return got
+	default:
+		got = refusal(code, err)
+	}
+	if got.unknown && (a.kind == "read" || a.kind == "get" || a.kind == "age") {
+		return got
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.history = append(h.history, porcupine.Operation{ClientId: client, Input: a, Output: got, Call: began, Return: ended})
+	if repeats(a, got) {
+		h.clients++
+		h.history = append(h.history, porcupine.Operation{ClientId: h.clients - 1, Input: a, Output: result{unknown: true, within: true}, Call: began, Return: ended})
+	}
+	return got
+}
+
+// repeats reports an answer that may be that of a second attempt. The service asks again by itself when
+// the answer to its COMMIT is lost; by then somebody else may have gone on with what the first attempt
+// did, and the answer tells of that. So there are two operations, the first without an answer.
+func repeats(a action, got result) bool {
+	return a.kind == "reserve" && (got.replayed || got.code == inventoryapi.AlreadyResolved) ||
+		a.kind == "extend" && (got.code == inventoryapi.ReservationNotPending || got.code == inventoryapi.ReservationExpired || got.code == "" && !got.unknown && got.deadline != a.at)
+}
+
+func refusal(code inventoryapi.Code, err error) result {
+	got := result{code: code}
+	var short *inventoryapi.InsufficientStockError
+	var status *inventoryapi.StatusError
+	var deadline *inventoryapi.DeadlineError
+	switch {
+	case errors.As(err, &short):
+		got.counts = [3]int64{short.Lines[0].Requested, short.Lines[0].Available}
+	case errors.As(err, &status):
+		got.status = status.Status
+	case errors.As(err, &deadline):
+		got.status, got.deadline = deadline.Status, deadline.ExpiresAt.UnixMicro()
+	}
+	return got
+}
+
+func (h *historian) call(ctx context.Context, r replica, a action) (result, error) {
+	in := h.holds[a.i]
+	id := in.ReservationID
+	switch a.kind {
+	case "reserve", "get":
+		var out inventoryapi.Reservation
+		var err error
+		if a.kind == "reserve" {
+			out, err = r.Reserve(ctx, in)
+		} else {
+			out, err = r.GetReservation(ctx, id)
+		}
+		if err == nil && a.kind == "reserve" {
+			h.told[a.i].Store(true)
+		}
+		got := result{status: out.Status, replayed: out.Replayed, version: out.Version, deadline: out.ExpiresAt.UnixMicro()}
+		for _, l := range out.Lines {
+			got.counts = [3]int64{l.Quantity, l.RemainingStock, l.ReservedQuantity}
+		}
+		return got, err
+	case "confirm":
+		out, err := r.Confirm(ctx, id, inventoryapi.ResolveRequest{OperationID: a.op, Actor: inventorytest.Actor})
+		return result{status: out.Status, counts: [3]int64{out.QuantityConfirmed, out.FinalStock, out.ReservedStock}}, err
+	case "release":
+		release := inventorytest.ReleaseOf(in)
+		release.OperationID = a.op
+		out, err := r.Release(ctx, id, release)
+		return result{status: out.Status, counts: [3]int64{out.QuantityReleased, out.AvailableStock, out.ReservedStock}}, err
+	case "expire":
+		out, err := r.Expire(ctx, id, inventoryapi.ResolveRequest{OperationID: a.op, Actor: inventorytest.Actor})
+		return result{status: out.Status, counts: [3]int64{out.QuantityReleased, out.AvailableStock, out.ReservedStock}}, err
+	case "extend":
+		out, err := r.Extend(ctx, id, inventoryapi.ExtendRequest{ExpiresAt: time.UnixMicro(a.at), Actor: inventorytest.Actor})
+		return result{status: out.Status, deadline: out.ExpiresAt.UnixMicro()}, err
+	case "age":
+		var at time.Time
+		err := h.pool.QueryRow(ctx, "UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE reservation_id = $1 AND status = 'pending' AND expires_at > clock_timestamp() RETURNING expires_at", id).Scan(&at)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return result{unknown: true}, nil // nothing to age
+		}
+		return result{deadline: at.UnixMicro()}, err
+	case "read":
+		out, err := r.Availability(ctx, h.product, 1)
+		return result{counts: [3]int64{out.TotalStock, out.AvailableQuantity, out.ReservedQuantity}, version: out.Version}, err
+	}
+	if a.n > 0 {
+		out, err := r.ReceiveStock(ctx, h.product, inventoryapi.ReceiveRequest{OperationID: a.op, Location: "near", Quantity: a.n, Reason: "r"}, inventorytest.By)
+		return result{replayed: out.Replayed, counts: [3]int64{out.Quantity, out.Stock, out.ReservedStock}}, err
+	}
+	out, err := r.AdjustStock(ctx, h.product, inventoryapi.AdjustRequest{OperationID: a.op, Location: "near", Delta: &a.n, Reason: "r"}, inventorytest.By)
+	return result{replayed: out.Replayed, counts: [3]int64{out.Quantity, out.Stock, out.ReservedStock}}, err
+}

@@ -1,0 +1,193 @@
+package inventory_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/database"
+	"holdfast/inventory"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
+)
+
+// load is callers that reserve one unit after another until the service takes no more.
+type load struct {
+	answered atomic.Int64
+	mu       sync.Mutex
+	made     []uuid.UUID // answered with a reservation
+	sent     []uuid.UUID // whatever became of them
+	wrong    []error     // refusals; the end of a service is none
+	done     sync.WaitGroup
+}
+
+func startLoad(ctx context.Context, api inventoryapi.API, products []uuid.UUID, callers int) *load {
+	l := &load{}
+	for i := range callers {
+		l.done.Go(func() {
+			for n := i; ; n++ {
+				in := inventorytest.NewReserve(inventorytest.Line(products[n%len(products)], 1))
+				_, err := api.Reserve(ctx, in)
+				l.mu.Lock()
+				l.sent = append(l.sent, in.ReservationID)
+				switch {
+				case err == nil:
+					l.made = append(l.made, in.ReservationID)
+				case !errors.Is(err, inventoryapi.Unavailable):
+					l.wrong = append(l.wrong, err)
+				}
+				l.mu.Unlock()
+				if err != nil {
+					return
+				}
+				l.answered.Add(1)
+			}
+		})
+	}
+	return l
+}
+
+// await returns once n more requests were answered.
+func (l *load) await(t *testing.T, n int64) {
+	t.Helper()
+	until := l.answered.Load() + n
+	require.Eventually(t, func() bool { return l.answered.Load() >= until }, inventorytest.Patience, time.Millisecond)
+}
+
+// requireKept waits for the callers and checks that everything they were told is in the database once:
+// the primary key of a reservation says once, the invariants that its stock moved once. It returns how
+// many there are that nobody was told of.
+func (l *load) requireKept(t *testing.T, pool *pgxpool.Pool) (untold int) {
+	t.Helper()
+	l.done.Wait()
+	require.Empty(t, l.wrong)
+	there := inventorytest.ExistingReservations(t, pool, l.made)
+	require.Len(t, there, len(l.made), "reservations that were answered and are not there")
+	inventorytest.RequireConsistent(t, pool)
+	return len(inventorytest.ExistingReservations(t, pool, l.sent)) - len(there)
+}
+
+// TestCloseUnderLoad: a service that is closed while callers keep coming does what it accepted and
+// tells those callers so; the others are refused and nothing is done for them.
+func TestCloseUnderLoad(t *testing.T) {
+	t.Parallel()
+	url, pool := inventorytest.NewDatabase(t)
+	service := inventorytest.NewReplica(t, url, inventory.Options{}, database.Pool{MaxConns: 10})
+	s := inventorytest.NewSubject(t, service, pool)
+	l := startLoad(context.WithoutCancel(t.Context()), service, []uuid.UUID{s.Stock(t, 1_000_000), s.Stock(t, 1_000_000), s.Stock(t, 1_000_000)}, 50)
+	l.await(t, 300)
+	service.Close()
+	require.Zero(t, service.Waiting())
+	require.Zero(t, l.requireKept(t, pool))
+}
+
+// TestProcessEndsUnderLoad ends the real process while callers keep coming. Stopped in order it tells
+// everybody what became of their request. Killed it cannot, and yet nothing is lost that was told;
+// what was made without it is found by the next process, and is given back there.
+func TestProcessEndsUnderLoad(t *testing.T) {
+	t.Parallel()
+	binary := filepath.Join(t.TempDir(), "holdfast")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/holdfast").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for name, signal := range map[string]syscall.Signal{"in order": syscall.SIGTERM, "killed": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			url, pool := inventorytest.NewDatabase(t)
+			p := startBinary(t, binary, url)
+			s := inventorytest.NewSubject(t, inventorytest.NewClient(t, p.base), pool)
+			l := startLoad(context.WithoutCancel(t.Context()), s.API, []uuid.UUID{s.Stock(t, 1_000_000), s.Stock(t, 1_000_000), s.Stock(t, 1_000_000)}, 50)
+			l.await(t, 300)
+			require.NoError(t, p.cmd.Process.Signal(signal))
+			err := p.wait()
+			untold := l.requireKept(t, pool)
+			if signal == syscall.SIGTERM {
+				require.NoError(t, err, "the process did not stop in order")
+				require.Zero(t, untold, "reservations that were made and whose callers were not told")
+				return
+			}
+			require.Error(t, err)
+			l.requireReleasable(t, s, inventorytest.NewClient(t, startBinary(t, binary, url).base))
+		})
+	}
+}
+
+// requireReleasable has another process give back whatever was made, told of or not: nothing is left held.
+func (l *load) requireReleasable(t *testing.T, s inventorytest.Subject, api inventoryapi.API) {
+	t.Helper()
+	for id := range inventorytest.ExistingReservations(t, s.Pool, l.sent) {
+		r, err := api.GetReservation(t.Context(), id)
+		require.NoError(t, err)
+		_, err = api.Release(t.Context(), id, inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: inventorytest.Actor})
+		require.NoError(t, err)
+		require.Len(t, r.Lines, 1)
+	}
+	var reserved int64
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "SELECT sum(reserved) FROM items").Scan(&reserved))
+	require.Zero(t, reserved)
+	inventorytest.RequireConsistent(t, s.Pool)
+}
+
+// binaryProcess is the real binary, serving the inventory.
+type binaryProcess struct {
+	cmd  *exec.Cmd
+	base string
+	wait func() error // for its end; the same answer however often it is asked
+}
+
+func startBinary(t *testing.T, binary, databaseURL string) binaryProcess {
+	t.Helper()
+	cmd := exec.Command(binary, "inventory")
+	cmd.Env = []string{"INVENTORY_DATABASE_URL=" + databaseURL, "INVENTORY_LISTEN=127.0.0.1:0", "SERVICE_API_KEYS=" + inventorytest.ServiceKey}
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	listening := make(chan string, 1)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		lines := bufio.NewReader(stdout)
+		for {
+			line, err := lines.ReadBytes('\n')
+			var l struct{ Msg, Address string }
+			if json.Unmarshal(line, &l) == nil && l.Msg == "listening" {
+				listening <- l.Address
+			}
+			if err != nil {
+				_, _ = io.Copy(io.Discard, stdout)
+				return
+			}
+		}
+	}()
+	p := binaryProcess{cmd: cmd, wait: sync.OnceValue(func() error {
+		<-read
+		return cmd.Wait()
+	})}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // unless it has ended already
+		_ = p.wait()
+	})
+	select {
+	case address := <-listening:
+		p.base = "http://" + address
+	case <-read:
+		require.Fail(t, "the process ended at its start")
+	case <-time.After(inventorytest.Patience):
+		require.Fail(t, "the process does not listen")
+	}
+	return p
+}

@@ -1,0 +1,128 @@
+package stock
+
+import (
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// CreateItem begins the stock-keeping of a product at a location, empty. An item that exists stays as
+// it is.
+type CreateItem struct {
+	Place  Place
+	Actor  string
+	Expect Expectation
+}
+
+// Check refuses what no stock could change.
+func (c CreateItem) Check() error {
+	if c.Place.ProductID == uuid.Nil {
+		return required("product_id")
+	}
+	if err := checkLocation("location", c.Place.Location); err != nil {
+		return err
+	}
+	return CheckActor(c.Actor)
+}
+
+// Kind names the operation.
+func (CreateItem) Kind() string { return "create_item" }
+
+// Reads adds the product's items and the one to create.
+func (c CreateItem) Reads(reads *Reads) {
+	reads.Products = append(reads.Products, c.Place.ProductID)
+	reads.Ensure = append(reads.Ensure, c.Place)
+}
+
+func (c CreateItem) decide(b *Book) (out inventoryapi.Item, err error) {
+	it := b.at(c.Place)
+	if it == nil {
+		return out, noLocation("location", c.Place.Location)
+	}
+	created := it.Deleted
+	if created {
+		if err := c.Expect.check(b, it.ProductID); err != nil {
+			return out, err
+		}
+		b.show(it)
+	}
+	return inventoryapi.Item{
+		ProductID: it.ProductID, Location: it.Location, Quantity: it.Quantity, Reserved: it.Reserved, Available: it.Available(),
+		LowStockThreshold: it.Threshold, Version: b.version(it.ProductID), Created: created,
+	}, nil
+}
+
+// DeleteItem ends the stock-keeping of a product at a location: what is left is written off, and the
+// item vanishes until stock arrives there again. It is refused while anything is reserved. It acts once
+// per operation id; where there is nothing to write off, Named makes its repeat find that. Deleting what is deleted is
+// a success and changes nothing.
+type DeleteItem struct {
+	OperationID   uuid.UUID
+	Place         Place
+	Actor         string
+	Reason        string
+	Expect        Expectation
+	CorrelationID string
+}
+
+// Check refuses what no stock could change.
+func (d DeleteItem) Check() error {
+	if err := checkAdministration(d.OperationID, d.Place.ProductID, d.Actor, d.Reason); err != nil {
+		return err
+	}
+	return checkLocation("location", d.Place.Location)
+}
+
+// Kind names the operation.
+func (DeleteItem) Kind() string { return "delete_item" }
+
+// Reads adds the product's items and what the operation did before.
+func (d DeleteItem) Reads(reads *Reads) {
+	reads.Products = append(reads.Products, d.Place.ProductID)
+	reads.Operations = append(reads.Operations, d.OperationID)
+}
+
+func (d DeleteItem) decide(b *Book) (out inventoryapi.StockChange, err error) {
+	if done, err := b.repeated(d.OperationID, Adjusted, d.Place); err != nil || done != nil {
+		if err == nil && done.QuantityAfter != 0 {
+			err = operationUsed(d.OperationID)
+		}
+		if err != nil {
+			return out, err
+		}
+		return b.stockChange(*done, true), nil
+	}
+	it := b.at(d.Place)
+	switch {
+	case it == nil, it.Version == 0 && it.Deleted && !it.changed: // the latter was only ensured, for a request that was refused
+		_, err := b.find(d.Place, "location")
+		return out, err
+	case it.Deleted:
+		return b.stockChange(unchanged(it, d.entry(0)), false), nil
+	}
+	if err := d.Expect.check(b, it.ProductID); err != nil {
+		return out, err
+	}
+	if it.Reserved > 0 {
+		return out, tooFew(it, it.Quantity, "%d of product %s at %s are reserved; the item can be deleted once they are confirmed or released", it.Reserved, it.ProductID, it.Location)
+	}
+	e := unchanged(it, d.entry(0))
+	if it.Quantity != 0 {
+		e = b.record(it, d.entry(-it.Quantity))
+		b.noteItem(inventoryapi.EventAdjusted, e, d.CorrelationID)
+	}
+	it.Deleted, it.changed = true, true
+	return b.stockChange(e, false), nil
+}
+
+func (d DeleteItem) entry(delta int64) Entry {
+	return Entry{OperationID: d.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: delta, Actor: d.Actor, Reason: d.Reason}
+}
+
+// show brings an item back, or for the first time: then it begins with its product's threshold.
+func (b *Book) show(it *Item) {
+	if t := b.facts[it.ProductID].Threshold; t != nil && it.Deleted && it.Version == 0 {
+		it.Threshold = *t
+	}
+	it.Deleted, it.changed = false, true
+}

@@ -1,0 +1,91 @@
+package stock
+
+import (
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Receive adds stock that arrived at a location, and creates the item where it is missing. A
+// quantity of 0 only does the latter. It acts once per operation id.
+type Receive struct {
+	OperationID   uuid.UUID
+	ProductID     uuid.UUID
+	Location      string // code
+	Quantity      int64
+	Actor         string
+	Reason        string
+	Expect        Expectation
+	CorrelationID string
+}
+
+// Receipt answers a Receive.
+type Receipt struct {
+	ProductID uuid.UUID
+	Location  string
+	Quantity  int64 // received by this operation
+	Stock     int64
+	Reserved  int64
+	Version   int64 // of the product, by this operation; 0 where it had been received before
+	Replayed  bool  // it had been received before
+}
+
+// WasReplayed reports whether the receipt is of an operation that was done before.
+func (r Receipt) WasReplayed() bool { return r.Replayed }
+
+// MaxStock bounds an item's quantity, far from any overflow of sums.
+const MaxStock = 1_000_000_000_000
+
+// Check refuses what no stock could change.
+func (r Receive) Check() error {
+	if err := checkChange(r.OperationID, r.Actor, r.Reason); err != nil {
+		return err
+	}
+	switch {
+	case r.ProductID == uuid.Nil:
+		return required("product_id")
+	case r.Quantity < 0 || r.Quantity > MaxStock:
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 1 and %d", int64(MaxStock))
+	}
+	return checkLocation("location", r.Location)
+}
+
+// Kind names the operation.
+func (Receive) Kind() string { return "receive" }
+
+// Reads adds the product's items, the one to create and what the operation did before.
+func (r Receive) Reads(reads *Reads) {
+	reads.Products = append(reads.Products, r.ProductID)
+	reads.Ensure = append(reads.Ensure, Place{r.ProductID, r.Location})
+	reads.Operations = append(reads.Operations, r.OperationID)
+}
+
+func (r Receive) decide(b *Book) (out Receipt, err error) {
+	it := b.at(Place{r.ProductID, r.Location})
+	if it == nil {
+		return out, noLocation("location", r.Location)
+	}
+	out = Receipt{ProductID: r.ProductID, Location: r.Location}
+	done, err := b.repeated(r.OperationID, Received, Place{r.ProductID, r.Location})
+	if err != nil {
+		return out, err
+	}
+	if done != nil {
+		out.Quantity, out.Stock, out.Reserved, out.Replayed = done.QuantityDelta, done.QuantityAfter, done.ReservedAfter, true
+		return out, nil
+	}
+	if err := r.Expect.check(b, r.ProductID); err != nil {
+		return out, err
+	}
+	switch {
+	case it.Quantity+r.Quantity > MaxStock:
+		return out, stockFull("quantity")
+	case r.Quantity > 0:
+		e := b.record(it, Entry{OperationID: r.OperationID, Line: 1, Kind: Received, QuantityDelta: r.Quantity, Actor: r.Actor, Reason: r.Reason})
+		b.noteItem(inventoryapi.EventRestocked, e, r.CorrelationID)
+	case it.Deleted:
+		b.show(it)
+	}
+	out.Quantity, out.Stock, out.Reserved, out.Version = r.Quantity, it.Quantity, it.Reserved, b.version(it.ProductID)
+	return out, nil
+}

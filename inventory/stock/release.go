@@ -1,0 +1,87 @@
+package stock
+
+import (
+	"github.com/google/uuid"
+
+	"holdfast/inventory/inventoryapi"
+)
+
+// Release gives the stock back before the deadline, or plants a tombstone.
+type Release struct {
+	resolution
+	owner      Owner // of the tombstone; zero plants none
+	workflowID string
+}
+
+// NewRelease checks a request.
+func NewRelease(id uuid.UUID, in inventoryapi.ReleaseRequest, correlationID string) (Release, error) {
+	r, err := newResolution(id, in.OperationID, in.Actor, in.Reason, correlationID)
+	if err != nil {
+		return Release{}, err
+	}
+	if err := checkReleaseOwner(in); err != nil {
+		return Release{}, err
+	}
+	return Release{resolution: r, owner: Owner{Kind: in.OwnerKind, ID: in.OwnerID, Number: in.Number}, workflowID: in.WorkflowID}, nil
+}
+
+// Kind names the operation.
+func (Release) Kind() string { return "release" }
+
+// Reads adds the reservation and whatever has the owner's number.
+func (r Release) Reads(reads *Reads) {
+	r.resolution.Reads(reads)
+	if r.owner != (Owner{}) {
+		reads.Owners = append(reads.Owners, r.owner)
+	}
+}
+
+func (r Release) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
+	held := b.reservations[r.id]
+	if held == nil {
+		if _, archived := b.archived[r.id]; archived || r.owner == (Owner{}) {
+			_, err := r.find(b)
+			return out, err
+		}
+		return r.plantTombstone(b)
+	}
+	switch held.Status {
+	case inventoryapi.StatusReleased:
+	case inventoryapi.StatusPending:
+		if err := r.end(b, held, Released, inventoryapi.StatusReleased, false, inventoryapi.EventReleased); err != nil {
+			return out, err
+		}
+	default:
+		return out, resolvedOtherwise(held)
+	}
+	return b.releaseAnswer(held)
+}
+
+// plantTombstone records the release of a reservation that was never seen. Its reserve may still be
+// on its way: without this row it would hold stock that nobody gives back. No stock moved, so nothing
+// is announced.
+func (r Release) plantTombstone(b *Book) (out inventoryapi.ReleaseResult, err error) {
+	if other, ok := b.owners[r.owner]; ok {
+		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
+			"%s %s has reservation %s under number %d", r.owner.Kind, r.owner.ID, other, r.owner.Number)
+	}
+	held := &Reservation{
+		ID: r.id, Owner: r.owner, Status: inventoryapi.StatusReleased, ExpiresAt: b.now, WorkflowID: r.workflowID, Version: 1,
+		Actor: r.actor, Reason: r.reason, ReserveOp: r.operationID, ResolveOp: r.operationID, CreatedAt: b.now, ResolvedAt: b.now,
+	}
+	b.reservations[held.ID] = held
+	b.owners[held.Owner] = held.ID
+	return b.releaseAnswer(held)
+}
+
+func (b *Book) releaseAnswer(held *Reservation) (out inventoryapi.ReleaseResult, err error) {
+	entries, err := b.entriesOf(held.ResolveOp, held.ID)
+	if err != nil {
+		return out, err
+	}
+	t := sum(entries)
+	return inventoryapi.ReleaseResult{
+		ReservationID: held.ID, Status: held.Status, QuantityReleased: t.moved, AvailableStock: t.quantity - t.reserved,
+		ReservedStock: t.reserved, Lines: b.stockLines(entries),
+	}, nil
+}
