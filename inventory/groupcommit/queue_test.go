@@ -235,6 +235,35 @@ func TestQueueIsBounded(t *testing.T) {
 	requireIdle(t, b.queue)
 }
 
+// A submission that has more requests than the queue has room for is refused, unless the queue is empty.
+func TestSubmissionMustFitTheQueue(t *testing.T) {
+	t.Parallel()
+	b := newBench(4)
+	results := []result{b.submitNumber(t, 1, 'a')}
+	<-b.begun
+	results = append(results, b.submitNumber(t, 2, 'a'))
+	large := func(products ...uuid.UUID) []Task {
+		var tasks []Task
+		for n := range 5 {
+			tasks = append(tasks, newNumbered(n, products...))
+		}
+		return tasks
+	}
+
+	require.ErrorIs(t, b.submit(t.Context(), large(productID('c'))[:4]), errQueueFull)
+
+	b.end <- decided
+	<-b.begun
+	done := make(chan error, 1)
+	go func() { done <- b.submit(context.WithoutCancel(t.Context()), large(productID('c'))) }()
+	require.Len(t, (<-b.begun).tasks, 5, "the only submission may be larger than the queue")
+	b.end <- decided
+	b.end <- decided
+	require.NoError(t, <-done)
+	requireAll(t, results)
+	requireIdle(t, b.queue)
+}
+
 // Requests for one product cannot fill the queue, however long the product is stuck. Requests for others find room.
 func TestQueueKeepsRoomForOtherProducts(t *testing.T) {
 	t.Parallel()
@@ -305,9 +334,10 @@ func TestLockedBatchIsRegrouped(t *testing.T) {
 		b.submitNumber(t, 3, 'x'),
 		b.submitNumber(t, 4, 'x'),
 		b.submitNumber(t, 5, 'b'),
+		b.submitNumber(t, 6, 'c'),
 	)
 	b.end <- decided
-	require.Equal(t, begun{[]int{2, 3, 4, 5}, regroupOnLock}, <-b.begun)
+	require.Equal(t, begun{[]int{2, 3, 4, 5, 6}, regroupOnLock}, <-b.begun)
 
 	b.end <- undecided // another transaction holds x
 
@@ -317,10 +347,10 @@ func TestLockedBatchIsRegrouped(t *testing.T) {
 		{[]int{3, 4}, refuseOnLock},
 		{[]int{5}, refuseOnLock},
 	}, isolated)
-	results = append(results, b.submitNumber(t, 6, 'c'))
-	require.Equal(t, begun{[]int{6}, refuseOnLock}, <-b.begun, "a lane is left for others")
+	results = append(results, b.submitNumber(t, 7, 'd'))
+	require.Equal(t, begun{[]int{7}, refuseOnLock}, <-b.begun, "6 has to wait: one lane is left for other stock")
 
-	for range 4 {
+	for range 5 {
 		b.end <- decided
 	}
 	requireAll(t, results)
@@ -375,8 +405,10 @@ func TestProductsOfConfirmationsAreLookedUpWhileStockIsLocked(t *testing.T) {
 
 	require.ElementsMatch(t, [][]int{{2}, {3}}, [][]int{(<-b.begun).tasks, (<-b.begun).tasks})
 	results = append(results, b.submitAs(t, ctx, confirmation(4)))
-	require.Equal(t, []int{4}, (<-b.begun).tasks, "its product is known from the start")
-	for range 3 {
+	require.Equal(t, []int{4}, (<-b.begun).tasks)
+	results = append(results, b.submitAs(t, ctx, confirmation(5)))
+	require.Equal(t, []int{5}, (<-b.begun).tasks, "its product is known from the start, so that it does not wait for 4")
+	for range 4 {
 		b.end <- decided
 	}
 	requireAll(t, results)
