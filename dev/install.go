@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 func installCommand() *cobra.Command {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/temporalclient"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 // The embedded Temporal server leaves goroutines behind, so this package is not searched for them.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 func testenvCommand() *cobra.Command {

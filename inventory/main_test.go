@@ -3,8 +3,8 @@ package inventory_test
 import (
 	"testing"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory/inventorytest"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

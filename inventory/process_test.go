@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventorytest"
 	"holdfast/tests/fault"
+	"holdfast/tests/testenv"
 )
 
 // TestProcessIsDegradedWithoutRedis: it starts without the Redis it was promised, serves, says so, and

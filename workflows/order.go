@@ -312,5 +312,9 @@ func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return orderflow.OrderResult{}, err
 	}
+	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
+		return orderflow.OrderResult{}, temporal.NewNonRetryableApplicationError(
+			"the order's row belongs to another request or to another input; nothing of that order was touched", orderflow.ErrRecordConflict, nil)
+	}
 	return orderflow.OrderResult{State: o.state, Reason: o.reason}, nil
 }

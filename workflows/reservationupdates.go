@@ -41,7 +41,7 @@ func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 			if r.extensions >= maxExtensions {
 				return temporal.NewNonRetryableApplicationError("the reservation was extended too often", orderflow.ErrTooManyExtensions, nil)
 			}
-			return r.refuse()
+			return r.refuseDecided()
 		},
 		Description: "Holds the stock for longer.",
 	}); err != nil {
@@ -60,17 +60,31 @@ func (r *reservationRun) handleResolve(ctx workflow.Context, name string, by res
 		})
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, name, handler, workflow.UpdateHandlerOptions{
-		Validator:   func(orderflow.ResolveInput) error { return r.refuse() },
+		Validator:   func(orderflow.ResolveInput) error { return r.refuseDecided() },
 		Description: "Ends the reservation: " + name + ".",
 	})
 }
 
 func (r *reservationRun) request(ctx workflow.Context, name string, run func(workflow.Context) error) (orderflow.ReservationView, error) {
+	// A reset brings requests again before the new run knows how the reservation stands, and keeps their answers.
+	wait, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	if err := workflow.Await(wait, func() bool { return r.decided }); err != nil {
+		return orderflow.ReservationView{}, err
+	}
 	if err := r.refuse(); err != nil {
 		return orderflow.ReservationView{}, err
 	}
 	err := r.mailbox.ask(ctx, &command[string]{input: name, run: run})
 	return r.view(), err
+}
+
+// refuseDecided is refuse for a validator: a request that comes before inventory has decided waits for that.
+func (r *reservationRun) refuseDecided() error {
+	if !r.decided {
+		return nil
+	}
+	return r.refuse()
 }
 
 // refuse returns why the reservation can be neither resolved nor extended, or nil.

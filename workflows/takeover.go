@@ -241,10 +241,16 @@ func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) 
 
 // giveUpRecording undoes an order that cannot be recorded: the database refuses it for good, or the row belongs to
 // another request. It marks the order for operators.
+//
+// If the row belongs to another request, an operator has started this run with an input of their own. Then the stock
+// may be the row's, and nothing is undone unless the row holds none.
 func (o *orderRun) giveUpRecording(ctx workflow.Context) {
 	workflow.GetLogger(ctx).Error("the order cannot be recorded and is undone", "error", o.recorder.failed)
 	o.unrecorded = true
 	markNeedsOperator(ctx, true)
+	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict && o.rowHoldsStock(ctx) {
+		o.undo.reset()
+	}
 	if o.state == order.Confirmed {
 		o.leftovers, o.paidBy = append(o.leftovers, o.paidBy), 0
 		o.undo.add("give the stock back", o.giveStockBack)
@@ -253,6 +259,14 @@ func (o *orderRun) giveUpRecording(ctx workflow.Context) {
 		o.state, o.reason, o.by = order.Failed, "the order could not be recorded", orderflow.ActorSystem
 		o.undo.attempt(ctx, o.compensationFailed(ctx))
 	}
+}
+
+// rowHoldsStock reports whether the order in the row has its stock, held or taken. It waits for the orders database.
+func (o *orderRun) rowHoldsStock(ctx workflow.Context) bool {
+	found, err := findOrder(ctx, orderflow.FindOrderInput{
+		OrderID: o.in.OrderID, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, CorrelationID: o.in.CorrelationID,
+	})
+	return err != nil || found.Order != nil && (found.Order.State.Holding() || found.Order.State.CarriedOut())
 }
 
 // tellFailure records the failure of an order that has a row and whose last record was refused. It is the plainest

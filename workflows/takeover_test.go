@@ -348,3 +348,22 @@ func (h *harness) runUnrecorded(change ...func(*orderflow.OrderInput)) order.Sta
 	h.partial = true
 	return h.run(60, change...).State
 }
+
+// TestInputThatIsNotTheOrders: an operator has started the order by hand with an input of their own. The run ends with
+// an error and touches nothing that the order in the row owns.
+func TestInputThatIsNotTheOrders(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.partial = true
+	h.script[record] = always(refuse(orderflow.ErrRecordConflict))
+	h.earlier = left(order.Reserved, 1, 0, 0)
+	in := orderflow.OrderInput{OrderID: uuid.New(), PaymentMethod: "pm_ok", TTLSeconds: 60, PlacedAt: h.env.Now()}
+	h.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: orderflow.OrderWorkflowID(in.OrderID), TaskQueue: orderflow.OrdersQueue})
+	h.env.ExecuteWorkflow(orderflow.OrderWorkflow, in)
+	var refused *temporal.ApplicationError
+	require.ErrorAs(t, h.env.GetWorkflowError(), &refused)
+	require.Equal(t, orderflow.ErrRecordConflict, refused.Type())
+	for _, step := range []string{authorise, release, giveBack, void} {
+		require.Zero(t, h.counts[step], step)
+	}
+}

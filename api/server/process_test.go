@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/temporalclient"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 	"holdfast/workflows/orderflow"
 )
 

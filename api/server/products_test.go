@@ -24,8 +24,8 @@ import (
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/telemetry"
-	"holdfast/internal/testenv"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

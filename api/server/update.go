@@ -106,7 +106,7 @@ func afterTheEnd(row orderstore.Order, input order.Input) error {
 // stopped is the answer for an order that has not ended and has no running workflow, or that has no row and will not get
 // one. Whether a payment that was under way set money aside is not known here, so the text promises nothing about it.
 func stopped(id uuid.UUID) *problem.Problem {
-	p := orderapi.Table.New(orderapi.OrderStopped, "the shop has stopped the processing of this order; this request was not carried out; ask the shop, naming order %s", id)
+	p := orderapi.Table.New(orderapi.OrderStopped, "the shop has stopped the processing of this order; this request may still be carried out if the shop goes on with it; ask the shop, naming order %s", id)
 	p.OrderID = id.String()
 	return p
 }

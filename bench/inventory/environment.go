@@ -14,10 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/database"
-	"holdfast/internal/localservice"
 	"holdfast/inventory"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
+	"holdfast/tests/localservice"
 )
 
 // plenty is more stock than any run can reserve.

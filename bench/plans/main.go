@@ -23,7 +23,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/database"
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 type options struct {

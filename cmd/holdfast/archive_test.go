@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventorytest"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -12,12 +12,12 @@ import (
 
 	"holdfast/dev/temporalserver"
 	"holdfast/internal/database"
-	"holdfast/internal/localservice"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/seed"
 	"holdfast/internal/telemetry"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
+	"holdfast/tests/localservice"
 	"holdfast/workflows/orderflow"
 )
 

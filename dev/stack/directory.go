@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // claimDirectory makes the stack's directory, sees to it that this user can work in it, and keeps

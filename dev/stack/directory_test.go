@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 func TestOneStackPerDirectory(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // ports are where everything listens.

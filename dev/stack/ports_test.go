@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // holdPorts finds ports for a stack beside a developer's own and keeps them until release is called.

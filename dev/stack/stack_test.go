@@ -16,8 +16,8 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
-	"holdfast/internal/localservice"
-	"holdfast/internal/testenv"
+	"holdfast/tests/localservice"
+	"holdfast/tests/testenv"
 )
 
 // The embedded Temporal server leaves goroutines behind, so this package is not searched for them.

@@ -10,7 +10,7 @@ import (
 	"go.temporal.io/server/tools/common/schema"
 	"go.temporal.io/server/tools/sql"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // migrate makes Temporal's databases where they are missing and brings their schema to the version

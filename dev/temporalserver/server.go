@@ -21,7 +21,7 @@ import (
 	"go.temporal.io/server/temporal"
 
 	"holdfast/internal/await"
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // NoUI as Config.UIPort starts the server without its Web UI.

@@ -20,7 +20,7 @@ import (
 
 	"holdfast/dev/temporalserver"
 	"holdfast/internal/temporalclient"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 // The Temporal server leaves goroutines behind when it stops, its own system workers among them, which

@@ -14,12 +14,12 @@ import (
 	"holdfast/internal/catalogsync"
 	"holdfast/internal/database"
 	"holdfast/internal/orderstore"
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"holdfast/internal/text"
 )
 
 // MaxRowBytes bounds one row, in bytes without line ends and to the nearest few thousand. encoding/csv holds a row
@@ -162,6 +164,10 @@ func (r *Reader) check(line int, cells []string) *RowError {
 		if !utf8.ValidString(cell) || strings.ContainsRune(cell, 0) {
 			at, _ := r.csv.FieldPos(i)
 			return &RowError{Line: at, Column: r.columns[i], Detail: "use UTF-8 without the character U+0000"}
+		}
+		if c, found := text.UnfitLines(cell); found { // checkLines says where a line break may stand
+			at, _ := r.csv.FieldPos(i)
+			return &RowError{Line: at, Column: r.columns[i], Detail: fmt.Sprintf("the character U+%04X is not allowed", c)}
 		}
 		if e := r.checkLines(i, cell); e != nil {
 			return e

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 // TestCheck names the database, what it lacks and what to do, and writes nothing.

@@ -15,7 +15,7 @@ import (
 
 	"holdfast/db/migrations"
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 // inventoryRows put something into every table that a version of the inventory database has, in the form

@@ -10,7 +10,7 @@ import (
 
 	"holdfast/db/migrations"
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -273,6 +273,9 @@ func rule(wrong *openapi3.SchemaError, pointer []string) string {
 		}
 		return "expected one of: " + strings.Join(values, ", ")
 	case "format":
+		if s.Type.Is(openapi3.TypeInteger) {
+			return "expected " + wantInteger
+		}
 		if s.Format == "date-time" {
 			return "expected a time as in 2026-01-31T12:00:00Z (RFC 3339)"
 		}

@@ -33,12 +33,13 @@ func TestRecordNeverGoesBack(t *testing.T) {
 	hash := strings.Repeat("ab", 32)
 	for _, state := range order.States() {
 		id := uuid.New()
-		recordAll(t, s, first(id, hash))
+		placed := first(id, hash)
+		recordAll(t, s, placed)
 		_, err := pool.Exec(t.Context(), "UPDATE orders SET state = $2, seq = 4, payment_attempts = 1 WHERE order_id = $1", id, string(state))
 		require.NoError(t, err)
 		cancelled := record(id, 2, order.Cancelled, order.EventCancelled)
 		cancelled.Entries[0].From = order.Reserved
-		for _, in := range []orderflow.RecordInput{later(first(id, hash)), later(cancelled)} {
+		for _, in := range []orderflow.RecordInput{later(placed), later(cancelled)} {
 			out, err := s.Record(t.Context(), in)
 			require.NoError(t, err, "%s", state)
 			require.NotNil(t, out.Earlier, "%s", state)
@@ -137,6 +138,34 @@ func TestWhatIsRefusedForGoodSaysSo(t *testing.T) {
 			spoil(&in)
 			_, err := s.Record(t.Context(), in)
 			require.ErrorIs(t, err, orderflow.ErrUnrecordable, fmt.Sprint(err))
+		})
+	}
+}
+
+// TestInputOfAnotherOrderIsRefused: an operator who starts an order by hand, under its own id, may have typed another
+// price or quantity. The row decides, and nothing is written.
+func TestInputOfAnotherOrderIsRefused(t *testing.T) {
+	t.Parallel()
+	s := orderstore.New(open(t))
+	for name, change := range map[string]func(*orderflow.OrderInput){
+		"another request":     func(in *orderflow.OrderInput) { in.RequestHash = strings.Repeat("cd", 32) },
+		"another total":       func(in *orderflow.OrderInput) { in.Total.Minor = 1 },
+		"another price":       func(in *orderflow.OrderInput) { in.Lines[0].UnitPrice.Minor = 1 },
+		"another quantity":    func(in *orderflow.OrderInput) { in.Lines[0].Quantity = 3 },
+		"another customer":    func(in *orderflow.OrderInput) { in.CustomerID = "mallory" },
+		"another line beside": func(in *orderflow.OrderInput) { in.Lines = append(in.Lines, in.Lines[0]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			placed := first(uuid.New(), strings.Repeat("ab", 32))
+			recordAll(t, s, placed)
+			altered := *placed.Order
+			altered.Lines = append([]orderflow.Line{}, placed.Order.Lines...)
+			change(&altered)
+			again := later(placed)
+			again.Order = &altered
+			_, err := s.Record(t.Context(), again)
+			require.ErrorIs(t, err, orderflow.ErrRowTaken)
 		})
 	}
 }

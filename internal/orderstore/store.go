@@ -86,12 +86,34 @@ func (s *Store) writtenByAnother(ctx context.Context, tx pgx.Tx, in orderflow.Re
 		return nil, fmt.Errorf("%w: the order has no row to advance", orderflow.ErrUnrecordable)
 	case err != nil:
 		return nil, err
-	case in.Order != nil && row.requestHash != in.Order.RequestHash:
-		return nil, orderflow.ErrRowTaken
 	case row.RunID == in.RunID:
 		return nil, nil
 	}
 	return &row.RecordedOrder, nil
+}
+
+// sameOrder refuses a workflow's input that is not that of the order in the row: another request, or the same one with
+// another customer, other lines or other prices, as an operator may type who starts an order by hand.
+func (s *Store) sameOrder(ctx context.Context, tx pgx.Tx, row recorded, in *orderflow.OrderInput) error {
+	stored, err := s.q.GetOrder(ctx, tx, in.OrderID)
+	if err != nil {
+		return fmt.Errorf("read the order that is there: %w", err)
+	}
+	lines, err := s.q.LinesOfOrders(ctx, tx, []uuid.UUID{in.OrderID})
+	if err != nil {
+		return fmt.Errorf("read the lines that are there: %w", err)
+	}
+	same := row.requestHash == in.RequestHash && stored.CustomerID == in.CustomerID && stored.Issuer == in.Issuer &&
+		stored.TotalMinor == in.Total.Minor && stored.Currency == in.Total.Currency && len(lines) == len(in.Lines)
+	for i := 0; same && i < len(lines); i++ {
+		stored, given := lines[i], in.Lines[i]
+		same = stored.ProductID == given.ProductID && stored.Quantity == given.Quantity &&
+			stored.UnitPriceMinor == given.UnitPrice.Minor && stored.LineTotalMinor == given.Total.Minor
+	}
+	if !same {
+		return orderflow.ErrRowTaken
+	}
+	return nil
 }
 
 // Find returns how an order is recorded and by which run of its workflow; orderflow.ErrNoRow where it is not.
@@ -204,10 +226,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 		if err != nil {
 			return false, err
 		}
-		if row.requestHash != o.RequestHash {
-			return false, orderflow.ErrRowTaken
-		}
-		return false, nil
+		return false, s.sameOrder(ctx, tx, row, o)
 	}
 	lines := ordersdb.InsertOrderLinesParams{OrderID: o.OrderID, Currency: o.Total.Currency}
 	for _, l := range o.Lines {

@@ -14,7 +14,7 @@ import (
 	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 	"holdfast/workflows/orderflow"
 )
 

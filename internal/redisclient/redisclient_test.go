@@ -11,7 +11,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/redisclient"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

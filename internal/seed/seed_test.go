@@ -19,9 +19,9 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/seed"
 	"holdfast/internal/temporalclient"
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventorytest"
+	"holdfast/tests/testenv"
 	"holdfast/workers"
 	"holdfast/workflows/orderflow"
 )

@@ -3,7 +3,7 @@ package archive_test
 import (
 	"testing"
 
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -7,10 +7,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
+	"holdfast/tests/testenv"
 )
 
 // BenchmarkAvailability reads the stock of one of 100 products, and of twenty at once, from the service

@@ -9,11 +9,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
+	"holdfast/tests/testenv"
 )
 
 // slowCache is a cache whose first Set waits.

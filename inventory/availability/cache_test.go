@@ -12,13 +12,13 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/tests/fault"
+	"holdfast/tests/testenv"
 )
 
 func TestCachedServiceConforms(t *testing.T) {

@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
 	"holdfast/tests/fault"
+	"holdfast/tests/testenv"
 )
 
 // TestUnknownCommitIsInvalidated: the commit happened, its answer did not arrive, and the database cannot be

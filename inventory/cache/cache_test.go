@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/redisclient"
-	"holdfast/internal/testenv"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

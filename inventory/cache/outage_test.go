@@ -8,10 +8,10 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/tests/fault"
+	"holdfast/tests/testenv"
 )
 
 // metric sums a metric of the given name over those of its series that have the label's value, if one

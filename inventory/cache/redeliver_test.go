@@ -8,8 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/tests/testenv"
 )
 
 // TestCatchingUp: changes that became undelivered while others were delivered keep reads away, and do

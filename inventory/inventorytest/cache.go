@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/redisclient"
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/availability"
 	"holdfast/inventory/cache"
+	"holdfast/tests/testenv"
 )
 
 // CacheTimeout is for a cache whose outages are not tested: on a busy machine Redis may be slow.

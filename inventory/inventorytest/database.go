@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/tests/fault"
+	"holdfast/tests/testenv"
 )
 
 // Patience is how long a test waits for what must happen before it fails.

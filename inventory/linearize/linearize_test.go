@@ -12,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
 	"holdfast/inventory"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventorytest"
 	"holdfast/tests/fault"
+	"holdfast/tests/testenv"
 )
 
 // How much is done to each product, by clients at the same time.

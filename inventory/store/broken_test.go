@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
 	"holdfast/inventory/stock"
+	"holdfast/tests/testenv"
 )
 
 // fragile is a connection that can be cut, and takes its time to notice when something is written.

@@ -15,7 +15,7 @@ import (
 
 	"holdfast/db/inventorydb"
 	"holdfast/internal/database"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"holdfast/internal/testenv"
 	"holdfast/tests/platform"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

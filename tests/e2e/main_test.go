@@ -5,7 +5,7 @@ package e2e
 import (
 	"testing"
 
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 // newTable returns a proxy, the database's own URL, and a function that counts the rows of a table in

@@ -19,7 +19,7 @@ import (
 	"holdfast/internal/payment"
 	"holdfast/internal/payment/sandbox"
 	"holdfast/internal/telemetry"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // running is what every service offers once it is started.

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 func (e *Environment) localPostgres(ctx context.Context) (string, error) {

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // The variables that name services which are there already.

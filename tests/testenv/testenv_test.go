@@ -19,7 +19,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"holdfast/internal/temporalclient"
-	"holdfast/internal/testenv"
+	"holdfast/tests/testenv"
 )
 
 // victimVariable makes the test binary start services, report their directory and wait to be killed.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 func TestListenersNamesTheProgram(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // A PATH without programs is a machine without Redis and without apt-get; PostgreSQL is found elsewhere.

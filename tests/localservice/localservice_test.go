@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"holdfast/internal/localservice"
+	"holdfast/tests/localservice"
 )
 
 // starterVariable makes the test binary start a service, report it and wait to be killed: the killed

@@ -2,7 +2,7 @@
 //
 // Each is found once per process, when a test first asks for it, in this order: the address in the
 // environment; a container, where a Docker engine answers and has or gets the image; the
-// distribution's own program on a private port and directory, through internal/localservice. Temporal
+// distribution's own program on a private port and directory, through tests/localservice. Temporal
 // is the server of the development stack (bin/holdfast-dev), on the PostgreSQL found here: a container
 // would be another version with other settings. Which way was taken is in the test's log.
 //
@@ -25,8 +25,8 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.uber.org/goleak"
 
-	"holdfast/internal/localservice"
 	"holdfast/internal/temporalclient"
+	"holdfast/tests/localservice"
 )
 
 // shared is the environment of this test process.
