@@ -1,6 +1,8 @@
 package inventory_test
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -45,7 +47,8 @@ func TestKeyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	first := map[string]int{}
-	for name, write := range writes {
+	for _, name := range slices.Sorted(maps.Keys(writes)) {
+		write := writes[name]
 		for i := range 8 {
 			wg.Go(func() {
 				service := s.Service

@@ -25,12 +25,18 @@ import (
 func TestTwoWriters(t *testing.T) {
 	t.Parallel()
 	over, _ := inventorytest.NewServer(t)
-	for name, s := range map[string]inventorytest.Subject{"service": inventorytest.NewService(t), "http": over} {
+	for _, c := range []struct {
+		name string
+		s    inventorytest.Subject
+	}{
+		{"service", inventorytest.NewService(t)},
+		{"http", over},
+	} {
 		for _, byHeader := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/%t", name, byHeader), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%t", c.name, byHeader), func(t *testing.T) {
 				t.Parallel()
-				p := s.Stock(t, 100)
-				read, err := s.API.Availability(t.Context(), p, 1)
+				p := c.s.Stock(t, 100)
+				read, err := c.s.API.Availability(t.Context(), p, 1)
 				require.NoError(t, err)
 				require.EqualValues(t, 1, read.Version)
 				refusal := inventoryapi.VersionConflict
@@ -45,11 +51,11 @@ func TestTwoWriters(t *testing.T) {
 					} else {
 						in.ExpectedVersion = &read.Version
 					}
-					_, err := s.API.(inventoryapi.Administration).AdjustStock(t.Context(), p, in, o)
+					_, err := c.s.API.(inventoryapi.Administration).AdjustStock(t.Context(), p, in, o)
 					outcomes.Add(err)
 				})
 				require.Equal(t, map[inventoryapi.Code]int{"": 1, refusal: 19}, outcomes.Counts())
-				inventorytest.RequireConsistent(t, s.Pool)
+				inventorytest.RequireConsistent(t, c.s.Pool)
 			})
 		}
 	}

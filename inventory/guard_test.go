@@ -84,18 +84,21 @@ func TestDatabaseGuards(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.API.Release(t.Context(), in.ReservationID, inventorytest.ReleaseOf(in))
 	require.NoError(t, err)
-	for constraint, sql := range map[string]string{
-		"items_quantity_not_negative":                "UPDATE items SET quantity = -1, reserved = -1",
-		"items_reserved_within_quantity":             "UPDATE items SET reserved = quantity + 1",
-		"reservations_terminal_is_final":             "UPDATE reservations SET status = 'pending', resolved_at = NULL, resolve_operation = NULL",
-		"reservations_resolved_once":                 "UPDATE reservations SET resolved_at = NULL",
-		"reservation_lines_returned_within_quantity": "UPDATE reservation_lines SET returned = quantity + 1",
-		"stock_ledger_operation_key":                 "INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, actor, created_at) SELECT operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, actor, created_at FROM stock_ledger",
+	for _, c := range []struct {
+		constraint string
+		sql        string
+	}{
+		{"items_quantity_not_negative", "UPDATE items SET quantity = -1, reserved = -1"},
+		{"items_reserved_within_quantity", "UPDATE items SET reserved = quantity + 1"},
+		{"reservations_terminal_is_final", "UPDATE reservations SET status = 'pending', resolved_at = NULL, resolve_operation = NULL"},
+		{"reservations_resolved_once", "UPDATE reservations SET resolved_at = NULL"},
+		{"reservation_lines_returned_within_quantity", "UPDATE reservation_lines SET returned = quantity + 1"},
+		{"stock_ledger_operation_key", "INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, actor, created_at) SELECT operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, actor, created_at FROM stock_ledger"},
 	} {
-		_, err := s.Pool.Exec(t.Context(), sql)
+		_, err := s.Pool.Exec(t.Context(), c.sql)
 		var pg *pgconn.PgError
-		require.ErrorAs(t, err, &pg, constraint)
-		require.Equal(t, constraint, pg.ConstraintName)
+		require.ErrorAs(t, err, &pg, c.constraint)
+		require.Equal(t, c.constraint, pg.ConstraintName)
 	}
 	for _, sql := range []string{"UPDATE stock_ledger SET reason = 'x'", "DELETE FROM stock_ledger", "TRUNCATE stock_ledger"} {
 		_, err := s.Pool.Exec(t.Context(), sql)
@@ -225,16 +228,23 @@ func TestClientWithoutAnswer(t *testing.T) {
 		_, _ = w.Write([]byte("<html>"))
 	}))
 	t.Cleanup(corrupt.Close)
-	for name, base := range map[string]string{"gone": gone, "hung": hung.URL, "corrupt": corrupt.URL} {
-		c := inventorytest.NewClient(t, base)
+	for _, tc := range []struct {
+		name string
+		base string
+	}{
+		{"gone", gone},
+		{"hung", hung.URL},
+		{"corrupt", corrupt.URL},
+	} {
+		c := inventorytest.NewClient(t, tc.base)
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		begin := time.Now()
 		_, err := c.Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(uuid.New(), 1)))
-		require.ErrorIs(t, err, inventoryapi.Unavailable, name)
-		require.True(t, inventoryapi.Retryable(err), name)
+		require.ErrorIs(t, err, inventoryapi.Unavailable, tc.name)
+		require.True(t, inventoryapi.Retryable(err), tc.name)
 		_, err = c.Availability(ctx, uuid.New(), 1)
-		require.ErrorIs(t, err, inventoryapi.Unavailable, name)
-		require.Less(t, time.Since(begin), time.Second, name)
+		require.ErrorIs(t, err, inventoryapi.Unavailable, tc.name)
+		require.Less(t, time.Since(begin), time.Second, tc.name)
 		cancel()
 	}
 	wrong := inventoryclient.New(corrupt.URL, "k", nil)

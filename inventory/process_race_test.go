@@ -103,17 +103,23 @@ func TestProcessEndsUnderLoad(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "holdfast")
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/holdfast").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	for name, signal := range map[string]syscall.Signal{"in order": syscall.SIGTERM, "killed": syscall.SIGKILL} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		signal syscall.Signal
+	}{
+		{"in order", syscall.SIGTERM},
+		{"killed", syscall.SIGKILL},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			url, pool := inventorytest.NewDatabase(t)
 			p := startBinary(t, binary, url)
 			s := inventorytest.NewSubject(t, inventorytest.NewClient(t, p.base), pool)
 			l := startLoad(context.WithoutCancel(t.Context()), s.API, []uuid.UUID{s.Stock(t, 1_000_000), s.Stock(t, 1_000_000), s.Stock(t, 1_000_000)}, 50)
 			l.await(t, 300)
-			require.NoError(t, p.cmd.Process.Signal(signal))
+			require.NoError(t, p.cmd.Process.Signal(c.signal))
 			err := p.wait()
 			untold := l.requireKept(t, pool)
-			if signal == syscall.SIGTERM {
+			if c.signal == syscall.SIGTERM {
 				require.NoError(t, err, "the process did not stop in order")
 				require.Zero(t, untold, "reservations that were made and whose callers were not told")
 				return

@@ -30,7 +30,7 @@ func newArchive() *cobra.Command {
 			"batch is a transaction of its own, so this may be stopped or killed at any time and run again, also twice at once.\n\n" +
 			"An entry follows its reservation, and the entries of an item leave in the order of its history: sums of what left\n" +
 			"are kept, so that counters still equal the ledger. A confirmed reservation stays longer, because its stock can be\n" +
-			"returned while it is here. No age may be below 48h, which is longer than any call may be repeated.\n\n" +
+			"returned while it is here. No age may be below 48h, because calls may be repeated for that long.\n\n" +
 			"Nothing that is archived comes to be a second time: a reserve under its id is answered already_resolved, everything\n" +
 			"else that names it reservation_not_found with a detail that says so. Receipts, adjustments and transfers are\n" +
 			"recognised for ever by their operation id.",

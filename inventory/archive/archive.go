@@ -38,11 +38,17 @@ type Options struct {
 // Check refuses ages below the minimum, and everything else that makes no sense.
 func (o Options) Check() error {
 	var faults []error
-	for flag, age := range map[string]time.Duration{
-		"older-than": o.OlderThan, "confirmed-older-than": o.ConfirmedOlderThan, "outbox-older-than": o.OutboxOlderThan,
+	for _, age := range []struct {
+		flag string
+		age  time.Duration
+	}{
+		{"older-than", o.OlderThan},
+		{"confirmed-older-than", o.ConfirmedOlderThan},
+		{"outbox-older-than", o.OutboxOlderThan},
 	} {
-		if age < Minimum {
-			faults = append(faults, fmt.Errorf("--%s is %s; it is at least %s, longer than any call may be repeated", flag, age, Minimum))
+		if age.age < Minimum {
+			faults = append(faults, fmt.Errorf("--%s is %s; it must be at least %s, because calls may be repeated for that long",
+				age.flag, age.age, Minimum))
 		}
 	}
 	if o.Batch < 1 || o.Batch > MaxBatch {

@@ -24,30 +24,33 @@ func TestArchiveGuards(t *testing.T) {
 	_, err = s.API.Release(t.Context(), tomb.ReservationID, inventorytest.ReleaseOf(tomb))
 	require.NoError(t, err)
 	const allow, copied = "SET LOCAL holdfast.archive = 'on';", "INSERT INTO archive.stock_ledger SELECT * FROM stock_ledger;"
-	for name, c := range map[string]struct{ constraint, sql string }{
-		"normal session":        {"", copied + "DELETE FROM stock_ledger"},
-		"update":                {"", allow + "UPDATE stock_ledger SET reason = 'x'"},
-		"truncate":              {"", allow + "TRUNCATE stock_ledger"},
-		"not in the archive":    {"stock_ledger_leaves_for_archive", allow + "DELETE FROM stock_ledger WHERE kind = 'received'"},
-		"another than archived": {"stock_ledger_leaves_for_archive", allow + "INSERT INTO archive.stock_ledger SELECT ledger_id, operation_id, item_id, line, kind, quantity_delta + 1, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger; DELETE FROM stock_ledger WHERE kind = 'received'"},
-		"reservation stays":     {"stock_ledger_leaves_for_archive", allow + copied + "DELETE FROM stock_ledger"},
-		"out of order": {"stock_ledger_leaves_for_archive", allow + copied + `SET LOCAL session_replication_role = replica; DELETE FROM reservations; SET LOCAL session_replication_role = origin;
+	for _, c := range []struct {
+		name            string
+		constraint, sql string
+	}{
+		{"normal session", "", copied + "DELETE FROM stock_ledger"},
+		{"update", "", allow + "UPDATE stock_ledger SET reason = 'x'"},
+		{"truncate", "", allow + "TRUNCATE stock_ledger"},
+		{"not in the archive", "stock_ledger_leaves_for_archive", allow + "DELETE FROM stock_ledger WHERE kind = 'received'"},
+		{"another than archived", "stock_ledger_leaves_for_archive", allow + "INSERT INTO archive.stock_ledger SELECT ledger_id, operation_id, item_id, line, kind, quantity_delta + 1, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger; DELETE FROM stock_ledger WHERE kind = 'received'"},
+		{"reservation stays", "stock_ledger_leaves_for_archive", allow + copied + "DELETE FROM stock_ledger"},
+		{"out of order", "stock_ledger_leaves_for_archive", allow + copied + `SET LOCAL session_replication_role = replica; DELETE FROM reservations; SET LOCAL session_replication_role = origin;
 			DELETE FROM stock_ledger WHERE kind <> 'received'`},
-		"sums":                    {"stock_ledger_leaves_for_archive", allow + "SET LOCAL session_replication_role = replica; UPDATE stock_ledger SET quantity_after = quantity_after + 1; SET LOCAL session_replication_role = origin;" + copied + "DELETE FROM stock_ledger WHERE kind = 'received'"},
-		"reservation deleted":     {"reservations_leave_for_archive", allow + "DELETE FROM reservations WHERE status = 'released'"},
-		"tombstone deleted":       {"reservations_leave_for_archive", allow + "DELETE FROM reservations WHERE request_hash IS NULL"},
-		"without its lines":       {"reservations_leave_for_archive", allow + "INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending'; DELETE FROM reservations WHERE status <> 'pending'"},
-		"line deleted":            {"reservation_lines_leave_for_archive", allow + "DELETE FROM reservation_lines WHERE NOT open"},
-		"a second time":           {"archived_reservations_pkey", "INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending'; SET LOCAL session_replication_role = replica; DELETE FROM reservations WHERE status <> 'pending'; SET LOCAL session_replication_role = origin; INSERT INTO reservations SELECT * FROM archive.reservations LIMIT 1"},
-		"pending reservation":     {"archived_reservations_finished", "INSERT INTO archive.reservations SELECT * FROM reservations"},
-		"open line":               {"archived_reservation_lines_closed", "INSERT INTO archive.reservation_lines SELECT * FROM reservation_lines"},
-		"balance made up":         {"ledger_balances_follow", allow + "INSERT INTO ledger_balances VALUES (1, 1, 1, 1, 1, 1)"},
-		"archive deleted":         {"", allow + copied + "DELETE FROM archive.stock_ledger"},
-		"archive changed":         {"", allow + copied + "UPDATE archive.stock_ledger SET reason = 'x'"},
-		"archive truncated":       {"", allow + "TRUNCATE archive.stock_ledger"},
-		"an operation in it once": {"archived_stock_ledger_operation_key", copied + "INSERT INTO archive.stock_ledger SELECT ledger_id + 1000000, operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger"},
+		{"sums", "stock_ledger_leaves_for_archive", allow + "SET LOCAL session_replication_role = replica; UPDATE stock_ledger SET quantity_after = quantity_after + 1; SET LOCAL session_replication_role = origin;" + copied + "DELETE FROM stock_ledger WHERE kind = 'received'"},
+		{"reservation deleted", "reservations_leave_for_archive", allow + "DELETE FROM reservations WHERE status = 'released'"},
+		{"tombstone deleted", "reservations_leave_for_archive", allow + "DELETE FROM reservations WHERE request_hash IS NULL"},
+		{"without its lines", "reservations_leave_for_archive", allow + "INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending'; DELETE FROM reservations WHERE status <> 'pending'"},
+		{"line deleted", "reservation_lines_leave_for_archive", allow + "DELETE FROM reservation_lines WHERE NOT open"},
+		{"a second time", "archived_reservations_pkey", "INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending'; SET LOCAL session_replication_role = replica; DELETE FROM reservations WHERE status <> 'pending'; SET LOCAL session_replication_role = origin; INSERT INTO reservations SELECT * FROM archive.reservations LIMIT 1"},
+		{"pending reservation", "archived_reservations_finished", "INSERT INTO archive.reservations SELECT * FROM reservations"},
+		{"open line", "archived_reservation_lines_closed", "INSERT INTO archive.reservation_lines SELECT * FROM reservation_lines"},
+		{"balance made up", "ledger_balances_follow", allow + "INSERT INTO ledger_balances VALUES (1, 1, 1, 1, 1, 1)"},
+		{"archive deleted", "", allow + copied + "DELETE FROM archive.stock_ledger"},
+		{"archive changed", "", allow + copied + "UPDATE archive.stock_ledger SET reason = 'x'"},
+		{"archive truncated", "", allow + "TRUNCATE archive.stock_ledger"},
+		{"an operation in it once", "archived_stock_ledger_operation_key", copied + "INSERT INTO archive.stock_ledger SELECT ledger_id + 1000000, operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			tx, err := s.Pool.Begin(t.Context())
 			require.NoError(t, err)
 			defer func() { require.NoError(t, tx.Rollback(t.Context())) }()

@@ -195,16 +195,19 @@ func TestArchiveStopsBetweenBatches(t *testing.T) {
 func TestArchiveLimits(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, ages().Check())
-	for part, o := range map[string]func(*archive.Options){
-		"--older-than":           func(o *archive.Options) { o.OlderThan = archive.Minimum - 1 },
-		"--confirmed-older-than": func(o *archive.Options) { o.ConfirmedOlderThan = 0 },
-		"--outbox-older-than":    func(o *archive.Options) { o.OutboxOlderThan = -day },
-		"--batch":                func(o *archive.Options) { o.Batch = 0 },
-		"--pause":                func(o *archive.Options) { o.Pause = -1 },
+	for _, c := range []struct {
+		part string
+		o    func(*archive.Options)
+	}{
+		{"--older-than", func(o *archive.Options) { o.OlderThan = archive.Minimum - 1 }},
+		{"--confirmed-older-than", func(o *archive.Options) { o.ConfirmedOlderThan = 0 }},
+		{"--outbox-older-than", func(o *archive.Options) { o.OutboxOlderThan = -day }},
+		{"--batch", func(o *archive.Options) { o.Batch = 0 }},
+		{"--pause", func(o *archive.Options) { o.Pause = -1 }},
 	} {
 		with := ages()
-		o(&with)
-		require.ErrorContains(t, with.Check(), part)
+		c.o(&with)
+		require.ErrorContains(t, with.Check(), c.part)
 	}
 	require.Greater(t, archive.Minimum, inventoryapi.MaxTTLSeconds*time.Second)
 }

@@ -110,20 +110,23 @@ func TestWhoSawACommitReadsNothingOlder(t *testing.T) {
 		first <- err
 	}()
 	<-late.reached
-	for name, see := range map[string]func(){
-		"refused": func() {
+	for _, c := range []struct {
+		name string
+		see  func()
+	}{
+		{"refused", func() {
 			_, err := other.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
 			require.ErrorIs(t, err, inventoryapi.InsufficientStock)
-		},
-		"repeated": func() {
+		}},
+		{"repeated", func() {
 			out, err := other.API.Reserve(t.Context(), in)
 			require.NoError(t, err)
 			require.True(t, out.Replayed)
-		},
+		}},
 	} {
-		see()
+		c.see()
 		available, _ = other.Available(t, p)
-		require.Zero(t, available, name)
+		require.Zero(t, available, c.name)
 	}
 	close(late.release)
 	require.NoError(t, <-first)

@@ -237,8 +237,14 @@ func TestCommitWithALostAnswerIsInvalidated(t *testing.T) {
 // held before.
 func TestServiceOutlivesRedis(t *testing.T) {
 	t.Parallel()
-	for name, begin := range map[string]func(*fault.TCP){"down": (*fault.TCP).Down, "hanging": (*fault.TCP).Hang} {
-		t.Run(name, func(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		begin func(*fault.TCP)
+	}{
+		{"down", (*fault.TCP).Down},
+		{"hanging", (*fault.TCP).Hang},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			_, pool := inventorytest.NewDatabase(t)
 			o, err := redis.ParseURL(testenv.Redis(t))
@@ -289,7 +295,7 @@ func TestServiceOutlivesRedis(t *testing.T) {
 			}
 			for range 2 {
 				enough(40)
-				begin(proxy)
+				tc.begin(proxy)
 				enough(100)
 				require.Error(t, c.Ping(t.Context()))
 				proxy.Up()

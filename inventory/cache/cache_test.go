@@ -105,22 +105,23 @@ func TestValueComesBackAsItWas(t *testing.T) {
 // reader stores what it read.
 func TestStaleValueIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name    string
 		changes []cache.Change // of product zero
 		offered inventoryapi.Availability
 		refused bool
 	}{
-		"read before the change":         {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1), true},
-		"read after the change":          {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 2), false},
-		"read after a later change":      {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 3), false},
-		"one location is old":            {[]cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1, 9), true},
-		"the other location is old":      {[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 4), true},
-		"both are new":                   {[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 5), false},
-		"read before a location was new": {[]cache.Change{change(uuid.Nil, "far", 1)}, at(uuid.Nil, 7), true},
-		"read before a deletion":         {[]cache.Change{{Location: "far", Version: 2, Deleted: true}}, at(uuid.Nil, 9, 1), true},
-		"changes out of order":           {[]cache.Change{change(uuid.Nil, "near", 9), change(uuid.Nil, "near", 2)}, at(uuid.Nil, 8), true},
+		{"read before the change", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1), true},
+		{"read after the change", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 2), false},
+		{"read after a later change", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 3), false},
+		{"one location is old", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1, 9), true},
+		{"the other location is old", []cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 4), true},
+		{"both are new", []cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 5), false},
+		{"read before a location was new", []cache.Change{change(uuid.Nil, "far", 1)}, at(uuid.Nil, 7), true},
+		{"read before a deletion", []cache.Change{{Location: "far", Version: 2, Deleted: true}}, at(uuid.Nil, 9, 1), true},
+		{"changes out of order", []cache.Change{change(uuid.Nil, "near", 9), change(uuid.Nil, "near", 2)}, at(uuid.Nil, 8), true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
 			_, _, epoch := r.look(uuid.Nil)
@@ -237,11 +238,16 @@ func TestMissingTellsOfChanges(t *testing.T) {
 func TestTimeToLive(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name      string
 		available int64
 		base      time.Duration
-	}{"plenty": {11, 5 * time.Minute}, "low": {10, time.Minute}, "none": {0, time.Minute}} {
-		t.Run(name, func(t *testing.T) {
+	}{
+		{"plenty", 11, 5 * time.Minute},
+		{"low", 10, time.Minute},
+		{"none", 0, time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			seen := map[time.Duration]bool{}
 			for range 50 {

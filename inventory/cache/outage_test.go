@@ -58,10 +58,16 @@ func (r *rig) triesAgain() {
 // outages are the ways in which Redis can be away.
 func outages(t *testing.T, test func(t *testing.T, begin func(*fault.TCP))) {
 	t.Helper()
-	for name, begin := range map[string]func(*fault.TCP){"down": (*fault.TCP).Down, "hanging": (*fault.TCP).Hang} {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		begin func(*fault.TCP)
+	}{
+		{"down", (*fault.TCP).Down},
+		{"hanging", (*fault.TCP).Hang},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, begin)
+			test(t, c.begin)
 		})
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"holdfast/inventory/store"
 )
 
-// subject is what a key names.
+// subject is what a key names. The order matters: see queueKeys.
 type subject int
 
 const (
@@ -49,6 +49,7 @@ func keysOf(reads *stock.Reads) []key {
 	return distinct(keys)
 }
 
+// distinct sorts keys by subject, and keeps the first of each.
 func distinct(keys []key) []key {
 	slices.SortFunc(keys, func(x, y key) int {
 		return cmp.Or(cmp.Compare(x.subject, y.subject), bytes.Compare(x.id[:], y.id[:]))
@@ -118,17 +119,13 @@ func (s *submission) setProducts(products []uuid.UUID) {
 	s.keys = distinct(keys)
 }
 
-// queueKeys are the keys whose share of the queue the submission takes: those of its products, or the one of all
-// submissions whose products are unknown.
+// queueKeys are the keys whose share of the queue the submission takes: those of its products, which come first among its
+// keys, or anyProduct, which comes last.
 func (s *submission) queueKeys() []key {
 	if len(s.unlocated) > 0 {
-		return []key{anyProduct}
+		return s.keys[len(s.keys)-1:]
 	}
-	keys := make([]key, len(s.products))
-	for i, p := range s.products {
-		keys[i] = key{product, p}
-	}
-	return keys
+	return s.keys[:len(s.products)]
 }
 
 // sharesKey reports whether both submissions concern a known product, reservation or operation.

@@ -78,33 +78,41 @@ func Archive(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.EqualValues(t, 6, sum.Entries, "all of the receipts' product; of the other one what precedes the first pending reservation")
 	RequireConsistent(t, s.Pool)
 
-	for status, in := range map[inventoryapi.Status]inventoryapi.ReserveRequest{
-		inventoryapi.StatusReleased: released, inventoryapi.StatusConfirmed: confirmed, inventoryapi.StatusExpired: expired,
+	for _, c := range []struct {
+		status inventoryapi.Status
+		in     inventoryapi.ReserveRequest
+	}{
+		{inventoryapi.StatusReleased, released},
+		{inventoryapi.StatusConfirmed, confirmed},
+		{inventoryapi.StatusExpired, expired},
 	} {
-		_, err = s.API.Reserve(t.Context(), in)
+		_, err = s.API.Reserve(t.Context(), c.in)
 		require.ErrorIs(t, err, inventoryapi.AlreadyResolved)
 		var is *inventoryapi.StatusError
 		require.ErrorAs(t, err, &is)
-		require.Equal(t, status, is.Status)
+		require.Equal(t, c.status, is.Status)
 	}
 	_, err = s.API.Reserve(t.Context(), tomb)
 	require.ErrorIs(t, err, inventoryapi.AlreadyResolved, "a tombstone is one for ever")
 	for _, in := range []inventoryapi.ReserveRequest{released, confirmed, expired, tomb} {
 		id := in.ReservationID
-		for what, call := range map[string]func() error{
-			"get":     func() error { _, err := s.API.GetReservation(t.Context(), id); return err },
-			"confirm": func() error { _, err := s.API.Confirm(t.Context(), id, Resolve()); return err },
-			"release": func() error { _, err := s.API.Release(t.Context(), id, ReleaseOf(in)); return err },
-			"expire":  func() error { _, err := s.API.Expire(t.Context(), id, Resolve()); return err },
-			"return":  func() error { _, err := s.API.Return(t.Context(), id, back); return err },
-			"extend": func() error {
+		for _, c := range []struct {
+			what string
+			call func() error
+		}{
+			{"get", func() error { _, err := s.API.GetReservation(t.Context(), id); return err }},
+			{"confirm", func() error { _, err := s.API.Confirm(t.Context(), id, Resolve()); return err }},
+			{"release", func() error { _, err := s.API.Release(t.Context(), id, ReleaseOf(in)); return err }},
+			{"expire", func() error { _, err := s.API.Expire(t.Context(), id, Resolve()); return err }},
+			{"return", func() error { _, err := s.API.Return(t.Context(), id, back); return err }},
+			{"extend", func() error {
 				_, err := s.API.Extend(t.Context(), id, inventoryapi.ExtendRequest{ExpiresAt: time.Now().Add(time.Hour), Actor: Actor})
 				return err
-			},
+			}},
 		} {
-			err := call()
-			require.ErrorIs(t, err, inventoryapi.ReservationNotFound, what)
-			require.ErrorContains(t, err, "archived", what)
+			err := c.call()
+			require.ErrorIs(t, err, inventoryapi.ReservationNotFound, c.what)
+			require.ErrorContains(t, err, "archived", c.what)
 		}
 	}
 	again, err := s.Service.Receive(t.Context(), receipt)

@@ -3,6 +3,7 @@ package inventorytest
 import (
 	"bytes"
 	"encoding/base64"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -19,15 +20,18 @@ import (
 func QueriesConformance(t *testing.T, s Subject) {
 	q, ok := s.API.(inventoryapi.Queries)
 	require.True(t, ok, "%T implements inventoryapi.Queries", s.API)
-	for name, test := range map[string]func(*testing.T, Subject, inventoryapi.Queries){
-		"list":              testList,
-		"statistics":        testStatistics,
-		"low stock":         testLowStock,
-		"holds":             testHolds,
-		"ledger":            testLedger,
-		"malformed queries": testMalformedQueries,
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, Subject, inventoryapi.Queries)
+	}{
+		{"list", testList},
+		{"statistics", testStatistics},
+		{"low stock", testLowStock},
+		{"holds", testHolds},
+		{"ledger", testLedger},
+		{"malformed queries", testMalformedQueries},
 	} {
-		t.Run(name, func(t *testing.T) { test(t, s, q) })
+		t.Run(c.name, func(t *testing.T) { c.test(t, s, q) })
 	}
 	RequireConsistent(t, s.Pool)
 }
@@ -170,21 +174,24 @@ func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.NoError(t, err)
 	entries, err := q.Ledger(t.Context(), both, "", inventoryapi.Page{Limit: 1})
 	require.NoError(t, err)
-	for list, read := range map[string]func(uuid.UUID, string) error{
-		"of another product": func(_ uuid.UUID, cursor string) error {
+	for _, c := range []struct {
+		list string
+		read func(uuid.UUID, string) error
+	}{
+		{"of another product", func(_ uuid.UUID, cursor string) error {
 			_, err := q.Ledger(t.Context(), far, "", inventoryapi.Page{Cursor: cursor})
 			return err
-		},
-		"at one of its locations": func(p uuid.UUID, cursor string) error {
+		}},
+		{"at one of its locations", func(p uuid.UUID, cursor string) error {
 			_, err := q.Ledger(t.Context(), p, "near", inventoryapi.Page{Cursor: cursor})
 			return err
-		},
-		"of another kind": func(p uuid.UUID, cursor string) error {
+		}},
+		{"of another kind", func(p uuid.UUID, cursor string) error {
 			_, err := q.Holds(t.Context(), p, inventoryapi.Page{Cursor: cursor})
 			return err
-		},
+		}},
 	} {
-		require.ErrorIs(t, read(both, entries.NextCursor), inventoryapi.InvalidInput, list)
+		require.ErrorIs(t, c.read(both, entries.NextCursor), inventoryapi.InvalidInput, c.list)
 	}
 }
 
@@ -296,7 +303,8 @@ func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
 		"ledger":    func(l string, p inventoryapi.Page) error { _, err := q.Ledger(t.Context(), product, l, p); return err },
 	}
 	foreign := base64.RawURLEncoding.EncodeToString([]byte(`{"another":"list"}`))
-	for name, list := range lists {
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		list := lists[name]
 		require.NoError(t, list("", inventoryapi.Page{Limit: inventoryapi.MaxPage}), name)
 		for _, limit := range []int{-1, inventoryapi.MaxPage + 1, 1 << 40} {
 			refused(list("", inventoryapi.Page{Limit: limit}), "limit")

@@ -109,15 +109,16 @@ func TestTwoWritersInOneBatch(t *testing.T) {
 func TestLevels(t *testing.T) {
 	t.Parallel()
 	p := uuid.UUID{1}
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		deltas []int64
 		want   []string
 	}{
-		"neither":                      {[]int64{-1}, nil},
-		"low":                          {[]int64{-4, -1}, []string{inventoryapi.EventLowStock}},
-		"out":                          {[]int64{-5, -5}, []string{inventoryapi.EventDepleted, inventoryapi.EventLowStock}},
-		"out and back":                 {[]int64{-10, 8}, nil},
-		"out and back below threshold": {[]int64{-10, 1}, []string{inventoryapi.EventLowStock}},
+		{"neither", []int64{-1}, nil},
+		{"low", []int64{-4, -1}, []string{inventoryapi.EventLowStock}},
+		{"out", []int64{-5, -5}, []string{inventoryapi.EventDepleted, inventoryapi.EventLowStock}},
+		{"out and back", []int64{-10, 8}, nil},
+		{"out and back below threshold", []int64{-10, 1}, []string{inventoryapi.EventLowStock}},
 	} {
 		b := NewBook(time.Time{}, []Item{{ID: 1, ProductID: p, Location: "near", Quantity: 10, Threshold: 5, Version: 7}}, nil, nil)
 		for i, n := range c.deltas {
@@ -132,7 +133,7 @@ func TestLevels(t *testing.T) {
 				require.Equal(t, p, e.Data.(inventoryapi.LevelEvent).ProductID)
 			}
 		}
-		require.Equal(t, c.want, got, name)
+		require.Equal(t, c.want, got, c.name)
 	}
 	b := NewBook(time.Time{}, []Item{{ID: 1, ProductID: p, Location: "near", Quantity: 10, Threshold: 5, Version: 7}}, nil, nil)
 	_, err := Decide(b, SetThreshold{ProductID: p, Threshold: 12, Actor: "a"})

@@ -169,21 +169,22 @@ func TestStrategies(t *testing.T) {
 		item(4, b, "near", 1, 1), item(5, b, "mid", 2, 2), item(6, b, "far", 3, 3),
 	}
 	type took map[string]int64
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name     string
 		strategy inventoryapi.Strategy
 		want     []int64
 		took     took
 	}{
-		"priority prefers the nearest that has enough":    {"priority", []int64{3, 1}, took{"1 near": 3, "2 near": 1}},
-		"priority splits by priority":                     {"priority", []int64{12, 0}, took{"1 near": 3, "1 mid": 4, "1 far": 5}},
-		"most stock takes from the fullest":               {"most_stock", []int64{2, 1}, took{"1 far": 2, "2 far": 1}},
-		"most stock splits from the fullest on":           {"most_stock", []int64{11, 4}, took{"1 far": 9, "1 mid": 2, "2 far": 3, "2 mid": 1}},
-		"fewest finds the one place that has both":        {"fewest_locations", []int64{4, 2}, took{"1 mid": 4, "2 mid": 2}},
-		"priority would have used two":                    {"priority", []int64{2, 2}, took{"1 near": 2, "2 mid": 2}},
-		"fewest goes farther where that is one place":     {"fewest_locations", []int64{2, 3}, took{"1 far": 2, "2 far": 3}},
-		"fewest splits within the places that it chose":   {"fewest_locations", []int64{11, 4}, took{"1 near": 3, "1 far": 8, "2 near": 1, "2 far": 3}},
-		"the default is priority":                         {"", []int64{2, 2}, took{"1 near": 2, "2 mid": 2}},
-		"fewest takes the first by priority where it can": {"fewest_locations", []int64{3, 1}, took{"1 near": 3, "2 near": 1}},
+		{"priority prefers the nearest that has enough", "priority", []int64{3, 1}, took{"1 near": 3, "2 near": 1}},
+		{"priority splits by priority", "priority", []int64{12, 0}, took{"1 near": 3, "1 mid": 4, "1 far": 5}},
+		{"most stock takes from the fullest", "most_stock", []int64{2, 1}, took{"1 far": 2, "2 far": 1}},
+		{"most stock splits from the fullest on", "most_stock", []int64{11, 4}, took{"1 far": 9, "1 mid": 2, "2 far": 3, "2 mid": 1}},
+		{"fewest finds the one place that has both", "fewest_locations", []int64{4, 2}, took{"1 mid": 4, "2 mid": 2}},
+		{"priority would have used two", "priority", []int64{2, 2}, took{"1 near": 2, "2 mid": 2}},
+		{"fewest goes farther where that is one place", "fewest_locations", []int64{2, 3}, took{"1 far": 2, "2 far": 3}},
+		{"fewest splits within the places that it chose", "fewest_locations", []int64{11, 4}, took{"1 near": 3, "1 far": 8, "2 near": 1, "2 far": 3}},
+		{"the default is priority", "", []int64{2, 2}, took{"1 near": 2, "2 mid": 2}},
+		{"fewest takes the first by priority where it can", "fewest_locations", []int64{3, 1}, took{"1 near": 3, "2 near": 1}},
 	} {
 		var lines []inventoryapi.ReserveLine
 		for i, n := range c.want {
@@ -192,12 +193,12 @@ func TestStrategies(t *testing.T) {
 			}
 		}
 		picks, err := NewBook(time.Time{}, append([]Item(nil), items...), nil, nil).allocate(lines, c.strategy)
-		require.NoError(t, err, name)
+		require.NoError(t, err, c.name)
 		got := took{}
 		for _, p := range picks {
 			got[fmt.Sprintf("%d %s", p.line, p.item.Location)] += p.quantity
 		}
-		require.Equal(t, c.took, got, name)
+		require.Equal(t, c.took, got, c.name)
 	}
 }
 

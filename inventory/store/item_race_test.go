@@ -94,24 +94,27 @@ func TestItemThatComesToBeMeanwhile(t *testing.T) {
 func TestFirstItemIsOne(t *testing.T) {
 	t.Parallel()
 	services, _, s := inventorytest.NewReplicas(t)
-	for what, begin := range map[string]func(*inventory.Service, uuid.UUID, string) error{
-		"introduce": func(s *inventory.Service, p uuid.UUID, location string) error {
+	for _, c := range []struct {
+		what  string
+		begin func(*inventory.Service, uuid.UUID, string) error
+	}{
+		{"introduce", func(s *inventory.Service, p uuid.UUID, location string) error {
 			_, errs := s.Introduce(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: p, Location: location, Quantity: 10, Actor: "x"})
 			return errs[0]
-		},
-		"receive expecting version 0": func(s *inventory.Service, p uuid.UUID, location string) error {
+		}},
+		{"receive expecting version 0", func(s *inventory.Service, p uuid.UUID, location string) error {
 			_, err := s.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: location, Quantity: 10, ExpectedVersion: new(int64(0))}, inventorytest.By)
 			return err
-		},
+		}},
 	} {
 		for range 40 {
 			p, done := uuid.New(), [2]bool{}
 			var both sync.WaitGroup
 			for i, location := range []string{"near", "far"} {
-				both.Go(func() { done[i] = begin(services[i], p, location) == nil })
+				both.Go(func() { done[i] = c.begin(services[i], p, location) == nil })
 			}
 			both.Wait()
-			require.True(t, done[0] != done[1], "%s: %v", what, done)
+			require.True(t, done[0] != done[1], "%s: %v", c.what, done)
 			available, _ := s.Available(t, p)
 			require.EqualValues(t, 10, available)
 		}

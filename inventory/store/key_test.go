@@ -26,17 +26,20 @@ func TestDatabaseKeys(t *testing.T) {
 		outbox      = "INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers, created_at, available_at) SELECT "
 		event       = ", event_type, schema_version, payload, headers, created_at, available_at FROM outbox"
 	)
-	for constraint, sql := range map[string]string{
-		"reservations_pkey":            intoOf + "reservation_id" + reservation,
-		"reservations_owner_key":       intoOf + "gen_random_uuid(), owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at FROM reservations",
-		"items_product_location_key":   "INSERT INTO items (product_id, location_id) SELECT product_id, location_id FROM items",
-		"outbox_pkey":                  outbox + "event_id, aggregate_type, gen_random_uuid(), aggregate_version + 1" + event,
-		"outbox_aggregate_version_key": outbox + "gen_random_uuid(), aggregate_type, aggregate_id, aggregate_version" + event,
+	for _, c := range []struct {
+		constraint string
+		sql        string
+	}{
+		{"reservations_pkey", intoOf + "reservation_id" + reservation},
+		{"reservations_owner_key", intoOf + "gen_random_uuid(), owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at FROM reservations"},
+		{"items_product_location_key", "INSERT INTO items (product_id, location_id) SELECT product_id, location_id FROM items"},
+		{"outbox_pkey", outbox + "event_id, aggregate_type, gen_random_uuid(), aggregate_version + 1" + event},
+		{"outbox_aggregate_version_key", outbox + "gen_random_uuid(), aggregate_type, aggregate_id, aggregate_version" + event},
 	} {
-		_, err := s.Pool.Exec(t.Context(), sql)
+		_, err := s.Pool.Exec(t.Context(), c.sql)
 		var pg *pgconn.PgError
-		require.ErrorAs(t, err, &pg, constraint)
-		require.Equal(t, constraint, pg.ConstraintName)
+		require.ErrorAs(t, err, &pg, c.constraint)
+		require.Equal(t, c.constraint, pg.ConstraintName)
 	}
 	inventorytest.RequireConsistent(t, s.Pool)
 }

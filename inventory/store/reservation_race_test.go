@@ -100,16 +100,19 @@ func TestKeysRefuseASecondWriter(t *testing.T) {
 	in := inventorytest.NewReserve(inventorytest.Line(p, 1))
 	_, err := s.API.Reserve(t.Context(), in)
 	require.NoError(t, err)
-	for constraint, copied := range map[string]string{
-		"reservations_pkey": "INSERT INTO reservations SELECT (r).* FROM (SELECT r FROM reservations r) x",
-		"reservations_owner_key": `INSERT INTO reservations (reservation_id, owner_kind, owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at)
-			SELECT gen_random_uuid(), owner_kind, owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at FROM reservations`,
-		"reservation_lines_pkey":       "INSERT INTO reservation_lines SELECT (l).* FROM (SELECT l FROM reservation_lines l) x",
-		"outbox_aggregate_version_key": "INSERT INTO outbox SELECT (jsonb_populate_record(o, jsonb_build_object('event_id', gen_random_uuid()))).* FROM outbox o",
-		"items_product_location_key":   "INSERT INTO items (product_id, location_id) SELECT product_id, location_id FROM items",
+	for _, c := range []struct {
+		constraint string
+		copied     string
+	}{
+		{"reservations_pkey", "INSERT INTO reservations SELECT (r).* FROM (SELECT r FROM reservations r) x"},
+		{"reservations_owner_key", `INSERT INTO reservations (reservation_id, owner_kind, owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at)
+			SELECT gen_random_uuid(), owner_kind, owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at FROM reservations`},
+		{"reservation_lines_pkey", "INSERT INTO reservation_lines SELECT (l).* FROM (SELECT l FROM reservation_lines l) x"},
+		{"outbox_aggregate_version_key", "INSERT INTO outbox SELECT (jsonb_populate_record(o, jsonb_build_object('event_id', gen_random_uuid()))).* FROM outbox o"},
+		{"items_product_location_key", "INSERT INTO items (product_id, location_id) SELECT product_id, location_id FROM items"},
 	} {
-		_, err := s.Pool.Exec(t.Context(), copied)
-		require.ErrorContains(t, err, constraint)
+		_, err := s.Pool.Exec(t.Context(), c.copied)
+		require.ErrorContains(t, err, c.constraint)
 	}
 	// The same number of the owner under another id: refused as what it is, and not as a lost race.
 	other := in

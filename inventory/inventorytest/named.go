@@ -1,6 +1,8 @@
 package inventorytest
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,7 +98,8 @@ func testKeys(t *testing.T, a administered) {
 		require.True(t, replayed, name)
 		require.Zero(t, version, "%s: a repeat does not vouch for a version", name)
 		fails(t, w.other(key(name)), inventoryapi.IdempotencyKeyReused, "Idempotency-Key")
-		for other, o := range writes {
+		for _, other := range slices.Sorted(maps.Keys(writes)) {
+			o := writes[other]
 			if other != name {
 				_, _, err := o.write(key(name))
 				fails(t, err, inventoryapi.IdempotencyKeyReused, "Idempotency-Key")

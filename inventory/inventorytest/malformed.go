@@ -3,6 +3,7 @@ package inventorytest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -10,93 +11,119 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-func testReturnRevives(t *testing.T, a administered) {
-	p := a.Stock(t, 3)
-	in, _ := a.reserve(t, Line(p, 2))
-	_, err := a.API.Confirm(t.Context(), in.ReservationID, Resolve())
+func testOperationReused(t *testing.T, s Subject) {
+	p := s.Stock(t, 10)
+	in, _ := s.reserve(t, Line(p, 2))
+	other := NewReserve(Line(p, 1))
+	other.OperationID = in.OperationID
+	_, err := s.API.Reserve(t.Context(), other)
+	require.ErrorIs(t, err, inventoryapi.AlreadyExists)
+	var e *inventoryapi.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, "operation_id", e.Field)
+	confirm := Resolve()
+	_, err = s.API.Confirm(t.Context(), in.ReservationID, confirm)
 	require.NoError(t, err)
-	_, err = a.admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{Reason: "r"}, By)
-	require.NoError(t, err)
-	held, err := a.API.GetReservation(t.Context(), in.ReservationID)
-	require.NoError(t, err)
-	require.Equal(t, p, held.Lines[0].ProductID, "the reservation's lines stay readable")
-	again, err := a.API.Reserve(t.Context(), in)
-	require.NoError(t, err)
-	require.True(t, again.Replayed)
-	_, err = a.API.Return(t.Context(), in.ReservationID, ReturnOf())
-	require.NoError(t, err)
-	available, _ := a.Available(t, p)
-	require.EqualValues(t, 2, available)
+	back := ReturnOf()
+	back.OperationID = confirm.OperationID
+	_, err = s.API.Return(t.Context(), in.ReservationID, back)
+	require.ErrorIs(t, err, inventoryapi.AlreadyExists)
 }
 
-// testVersions lets a second writer who read the same version try every operation: each is refused,
-// by the body as a conflict and by the header as a failed precondition, and changes nothing.
-func testVersions(t *testing.T, a administered) {
-	p := a.Stock(t, 10, 10)
-	read := a.version(t, p)
-	first := inventoryapi.AdjustRequest{Location: "near", Delta: ptr(int64(1)), Reason: "r", ExpectedVersion: &read}
-	out, err := a.admin.AdjustStock(t.Context(), p, first, By)
-	require.NoError(t, err)
-	require.Equal(t, read+1, out.Version)
-	writes := map[string]func(expected *int64, o inventoryapi.WriteOptions) error{
-		"receive": func(v *int64, o inventoryapi.WriteOptions) error {
-			_, err := a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "near", Quantity: 1, ExpectedVersion: v}, o)
-			return err
-		},
-		"adjust": func(v *int64, o inventoryapi.WriteOptions) error {
-			_, err := a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{Location: "near", Delta: ptr(int64(1)), Reason: "r", ExpectedVersion: v}, o)
-			return err
-		},
-		"transfer": func(v *int64, o inventoryapi.WriteOptions) error {
-			_, err := a.admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 1, Reason: "r", ExpectedVersion: v}, o)
-			return err
-		},
-		"threshold": func(v *int64, o inventoryapi.WriteOptions) error {
-			_, err := a.admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: ptr(a.version(t, p)), ExpectedVersion: v}, o)
-			return err
-		},
-		"create": func(v *int64, o inventoryapi.WriteOptions) error {
-			_, err := a.admin.DeleteItem(t.Context(), p, "far", inventoryapi.DeleteItemRequest{Reason: "r"}, By)
-			require.NoError(t, err)
-			if v != nil && *v == a.version(t, p)-1 {
-				v = ptr(*v + 1) // it was the version until just now
-			}
-			_, err = a.admin.CreateItem(t.Context(), p, "far", inventoryapi.CreateItemRequest{ExpectedVersion: v}, o)
-			return err
-		},
-		"delete": func(v *int64, o inventoryapi.WriteOptions) error {
-			_, err := a.admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{Reason: "r", ExpectedVersion: v}, o)
-			return err
-		},
+// testMalformed covers what a Go caller can get wrong; the server's own tests cover the JSON.
+func testMalformed(t *testing.T, s Subject) {
+	p := s.Stock(t, 10)
+	many := make([]inventoryapi.ReserveLine, inventoryapi.MaxLines+1)
+	for i := range many {
+		many[i] = Line(p, 1)
 	}
-	for _, name := range []string{"receive", "adjust", "transfer", "threshold", "create", "delete"} {
-		write := writes[name]
-		stale := inventoryapi.WriteOptions{Actor: Actor, IfMatch: inventoryapi.ETag(read)}
-		fails(t, write(&read, By), inventoryapi.VersionConflict, "expected_version")
-		fails(t, write(nil, stale), inventoryapi.PreconditionFailed, "If-Match")
-		stale.IfMatch = `W/` + inventoryapi.ETag(a.version(t, p)) + `, "x", "-1"`
-		fails(t, write(nil, stale), inventoryapi.PreconditionFailed, "If-Match")
-		for _, malformed := range []string{"7", `"7`, `"7" "8"`, "*,*", `"7",`, "W/7"} {
-			fails(t, write(nil, inventoryapi.WriteOptions{Actor: Actor, IfMatch: malformed}), inventoryapi.InvalidInput, "If-Match")
-		}
-		if name != "delete" && name != "create" {
-			require.NoError(t, write(nil, inventoryapi.WriteOptions{Actor: Actor, IfMatch: "*"}), name)
-			require.NoError(t, write(nil, inventoryapi.WriteOptions{Actor: Actor, IfMatch: `"x", ` + inventoryapi.ETag(a.version(t, p))}), name)
-		}
-		now := a.version(t, p)
-		require.NoError(t, write(&now, By), name)
+	reserve := func(change func(*inventoryapi.ReserveRequest)) error {
+		in := NewReserve(Line(p, 1), Line(p, 1))
+		change(&in)
+		_, err := s.API.Reserve(t.Context(), in)
+		return err
 	}
-	_, err = a.admin.ReceiveStock(t.Context(), uuid.New(), inventoryapi.ReceiveRequest{Location: "near", Quantity: 1}, inventoryapi.WriteOptions{Actor: Actor, IfMatch: "*"})
-	fails(t, err, inventoryapi.PreconditionFailed, "If-Match")
-	_, err = a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "near", Quantity: 1, ExpectedVersion: ptr(int64(-1))}, By)
-	fails(t, err, inventoryapi.InvalidInput, "expected_version")
-
-	// The version was right when the operation was done, so its repeat is answered.
-	in := inventoryapi.AdjustRequest{OperationID: uuid.New(), Location: "far", Delta: ptr(int64(1)), Reason: "r", ExpectedVersion: ptr(a.version(t, p))}
-	for range 2 {
-		_, err = a.admin.AdjustStock(t.Context(), p, in, By)
-		require.NoError(t, err)
+	resolve := func(id uuid.UUID, in inventoryapi.ResolveRequest) error {
+		_, err := s.API.Confirm(t.Context(), id, in)
+		return err
 	}
+	release := func(in inventoryapi.ReleaseRequest) error {
+		_, err := s.API.Release(t.Context(), uuid.New(), in)
+		return err
+	}
+	extend := func(in inventoryapi.ExtendRequest) error {
+		_, err := s.API.Extend(t.Context(), uuid.New(), in)
+		return err
+	}
+	giveBack := func(lines ...inventoryapi.ReturnLine) error {
+		_, err := s.API.Return(t.Context(), uuid.New(), ReturnOf(lines...))
+		return err
+	}
+	available := func(n int64) error {
+		_, err := s.API.Availability(t.Context(), p, n)
+		return err
+	}
+	list := func(ids ...uuid.UUID) error {
+		_, err := s.API.Availabilities(t.Context(), ids)
+		return err
+	}
+	type R = inventoryapi.ReserveRequest
+	for _, c := range []struct {
+		field string
+		code  inventoryapi.Code
+		err   error
+	}{
+		{"reservation_id", inventoryapi.InvalidInput, reserve(func(r *R) { r.ReservationID = uuid.Nil })},
+		{"owner_kind", inventoryapi.InvalidInput, reserve(func(r *R) { r.OwnerKind = "" })},
+		{"owner_kind", inventoryapi.InvalidInput, reserve(func(r *R) { r.OwnerKind = "shop" })},
+		{"owner_id", inventoryapi.InvalidInput, reserve(func(r *R) { r.OwnerID = uuid.Nil })},
+		{"number", inventoryapi.InvalidInput, reserve(func(r *R) { r.Number = 0 })},
+		{"number", inventoryapi.InvalidInput, reserve(func(r *R) { r.Number = 1 << 40 })},
+		{"workflow_id", inventoryapi.InvalidInput, reserve(func(r *R) { r.WorkflowID = strings.Repeat("w", 256) })},
+		{"workflow_id", inventoryapi.InvalidInput, reserve(func(r *R) { r.WorkflowID = "w\x00" })},
+		{"operation_id", inventoryapi.InvalidInput, reserve(func(r *R) { r.OperationID = uuid.Nil })},
+		{"actor", inventoryapi.InvalidInput, reserve(func(r *R) { r.Actor = "" })},
+		{"actor", inventoryapi.InvalidInput, reserve(func(r *R) { r.Actor = "a\x00" })},
+		{"actor", inventoryapi.InvalidInput, reserve(func(r *R) { r.Actor = strings.Repeat("a", 256) })},
+		{"ttl_seconds", inventoryapi.InvalidDuration, reserve(func(r *R) { r.TTLSeconds = -1 })},
+		{"ttl_seconds", inventoryapi.InvalidDuration, reserve(func(r *R) { r.TTLSeconds = inventoryapi.MaxTTLSeconds + 1 })},
+		{"lines", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines = []inventoryapi.ReserveLine{} })},
+		{"lines", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines = many })},
+		{"lines[1].product_id", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines[1].ProductID = uuid.Nil })},
+		{"lines[0].quantity", inventoryapi.InvalidQuantity, reserve(func(r *R) { r.Lines[0].Quantity = 0 })},
+		{"lines[1].quantity", inventoryapi.InvalidQuantity, reserve(func(r *R) { r.Lines[1].Quantity = -1 })},
+		{"lines[1].quantity", inventoryapi.InvalidQuantity, reserve(func(r *R) { r.Lines[1].Quantity = 1001 })},
+		{"lines[1].quantity", inventoryapi.InvalidQuantity, reserve(func(r *R) { r.Lines[1].Quantity = 1 << 62 })},
+		{"lines[1].line_no", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines[0].LineNo, r.Lines[1].LineNo = 7, 7 })},
+		{"lines[1].line_no", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines[0].LineNo, r.Lines[1].LineNo = 7, 0 })},
+		{"lines[1].line_no", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines[0].LineNo, r.Lines[1].LineNo = 0, 7 })},
+		{"lines[0].line_no", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines[0].LineNo, r.Lines[1].LineNo = -1, 1 })},
+		{"operation_id", inventoryapi.InvalidInput, resolve(uuid.New(), inventoryapi.ResolveRequest{Actor: Actor})},
+		{"actor", inventoryapi.InvalidInput, resolve(uuid.New(), inventoryapi.ResolveRequest{OperationID: uuid.New()})},
+		{"reason", inventoryapi.InvalidInput, resolve(uuid.New(), inventoryapi.ResolveRequest{OperationID: uuid.New(), Actor: Actor, Reason: strings.Repeat("r", 3000)})},
+		{"reservation_id", inventoryapi.InvalidInput, resolve(uuid.Nil, Resolve())},
+		{"owner_id", inventoryapi.InvalidInput, release(inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor, OwnerKind: "order", Number: 1})},
+		{"owner_kind", inventoryapi.InvalidInput, release(inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor, Number: 1})},
+		{"expires_at", inventoryapi.InvalidInput, extend(inventoryapi.ExtendRequest{Actor: Actor})},
+		{"actor", inventoryapi.InvalidInput, extend(inventoryapi.ExtendRequest{ExpiresAt: time.Now()})},
+		{"lines[0].line_no", inventoryapi.InvalidInput, giveBack(inventoryapi.ReturnLine{Quantity: 1})},
+		{"lines[1].line_no", inventoryapi.InvalidInput, giveBack(inventoryapi.ReturnLine{LineNo: 1, Quantity: 1}, inventoryapi.ReturnLine{LineNo: 1, Quantity: 1})},
+		{"lines[0].quantity", inventoryapi.InvalidQuantity, giveBack(inventoryapi.ReturnLine{LineNo: 1})},
+		{"quantity", inventoryapi.InvalidQuantity, available(0)},
+		{"quantity", inventoryapi.InvalidQuantity, available(-1)},
+		{"quantity", inventoryapi.InvalidQuantity, available(1001)},
+		{"product_ids", inventoryapi.InvalidInput, list(make([]uuid.UUID, inventoryapi.MaxProducts+1)...)},
+		{"product_ids", inventoryapi.InvalidInput, list()},
+	} {
+		var e *inventoryapi.Error
+		require.ErrorAs(t, c.err, &e, c.field)
+		require.Equal(t, c.field, e.Field, "%s", c.err)
+		require.Equal(t, c.code, e.Code, "%s", c.err)
+		require.Equal(t, inventoryapi.Validation, e.Code.Category())
+		require.False(t, inventoryapi.Retryable(c.err))
+	}
+	_, reserved := s.Available(t, p)
+	require.Zero(t, reserved, "a malformed request reserves nothing")
 }
 
 // testAdministrationOperations: an id that stood for one thing stands for nothing else.
@@ -119,21 +146,6 @@ func testAdministrationOperations(t *testing.T, a administered) {
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")
 	available, _ := a.Available(t, p)
 	require.EqualValues(t, 23, available)
-}
-
-func testLocations(t *testing.T, a administered) {
-	list, err := a.admin.Locations(t.Context())
-	require.NoError(t, err)
-	require.Contains(t, list, inventoryapi.Location{Code: "near", Name: "Near", Priority: 1})
-	want := inventoryapi.Location{Code: "attic", Name: "Über dem Büro", Priority: 1_000_000}
-	for range 2 {
-		got, err := a.admin.PutLocation(t.Context(), "attic", inventoryapi.LocationRequest{Name: want.Name, Priority: ptr(want.Priority)}, By)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-	list, err = a.admin.Locations(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, want, list[len(list)-1], "by priority")
 }
 
 // testAdministrationMalformed covers what a Go caller can get wrong; the server's tests cover the JSON.
