@@ -27,7 +27,7 @@ var operationSpace = uuid.MustParse("6b0a1c54-0d5c-5d0b-8a1e-9d1f3c7f2b66")
 // maxKey bounds an Idempotency-Key, in bytes.
 const maxKey = 255
 
-// OperationID is the operation id that an actor's Idempotency-Key stands for.
+// OperationID returns the operation id of an actor's Idempotency-Key.
 func OperationID(actor, key string) uuid.UUID {
 	name := binary.AppendUvarint(nil, uint64(len(actor)))
 	return uuid.NewSHA1(operationSpace, append(append(name, actor...), key...))
@@ -36,24 +36,24 @@ func OperationID(actor, key string) uuid.UUID {
 func checkKey(key string) error {
 	printable := func(r rune) bool { return r > ' ' && r <= '~' }
 	if len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return !printable(r) }) {
-		return inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "a key has 1 to %d printable ASCII characters, and no spaces", maxKey)
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "send a key of 1 to %d printable ASCII characters without spaces", maxKey)
 	}
 	return nil
 }
 
-// write is one request of a person, as it came: what it is, who sends it and how it is named.
+// write is one request of an operator: its kind, its actor and its name.
 type write struct {
 	kind    string
 	options inventoryapi.WriteOptions
 	actor   string    // of the body
 	id      uuid.UUID // of the body; may be zero
-	asked   []any     // all that a repeat has to ask for as well
+	asked   []any     // what a repeated request must have in common with the first
 }
 
 // actedBy is who acts.
 func (w *write) actedBy() string { return cmp.Or(w.options.Actor, w.actor) }
 
-// identify settles the operation's id, and reports whether the caller named it.
+// identify determines the operation's id, and reports whether the caller named the operation.
 func (w *write) identify() (named bool, err error) {
 	if w.options.Key == "" {
 		named = w.id != uuid.Nil
@@ -73,7 +73,7 @@ func (w *write) identify() (named bool, err error) {
 	return true, nil
 }
 
-// hash tells a repeat from another request under the same name.
+// hash distinguishes a repeated request from a different one under the same name.
 func (w *write) hash() []byte {
 	raw, err := json.Marshal(append([]any{w.kind}, w.asked...))
 	if err != nil {

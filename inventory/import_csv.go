@@ -31,7 +31,7 @@ var importColumns = csvtable.Format{
 	MaxRows:  inventoryapi.MaxImportRows,
 }
 
-// importRow is a row of an import, and what became of it.
+// importRow is a row of an import, with its outcome.
 type importRow struct {
 	line              int    // of the file, from 1
 	product, location string // as the file has them, shortened

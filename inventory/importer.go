@@ -67,7 +67,7 @@ func checkImport(o inventoryapi.ImportOptions) error {
 	return stock.CheckActor(o.Actor)
 }
 
-// brokenOff says that a file did not come whole. What the server gives as the reason, a limit or its patience, stays.
+// brokenOff tells the client that its file did not arrive complete. A limit or a time-out of the server stays as it is.
 func brokenOff(err error) error {
 	var size *http.MaxBytesError
 	if errors.As(err, &size) || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -86,8 +86,8 @@ type importRun struct {
 	before store.Import // under a key
 }
 
-// claim finds what the key stands for and takes it, before anything is done, so that another file that comes at the
-// same time is refused.
+// claim reads the import of the key and takes the key before anything is written, so that another file which arrives under
+// the key at the same time is refused.
 func (r *importRun) claim(ctx context.Context, content []byte) (err error) {
 	key := OperationID(r.options.Actor, r.options.Key)
 	hash := sha256.Sum256(content)
@@ -104,7 +104,7 @@ func (r *importRun) claim(ctx context.Context, content []byte) (err error) {
 	return nil
 }
 
-// apply does the rows of a chunk that are left to do and fills in what became of them.
+// apply writes the rows of a chunk that an earlier run has not written, and fills in their outcomes.
 func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 	var batch []stock.Request[stock.Counted]
 	var rows []*importRow // of the batch's requests
@@ -137,7 +137,7 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 			rows[i].done = a.Value
 			settled = append(settled, rows[i].line)
 		case inventoryapi.CodeOf(a.Err) == inventoryapi.Unavailable, inventoryapi.CodeOf(a.Err) == "":
-			return a.Err // nothing about the row: the import stops here, and goes on when it is sent again
+			return a.Err // not a fault of the row: the import stops here, and continues when the client sends it again
 		default:
 			rows[i].err = a.Err
 		}
@@ -148,7 +148,7 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 	return r.service.settleImport(ctx, r.id, r.hash, settled)
 }
 
-// settleImport remembers lines of a file that are done, and refuses when the import is of another file.
+// settleImport remembers the lines of a file that were written. It refuses if the key belongs to another file.
 func (s *Service) settleImport(ctx context.Context, id uuid.UUID, hash []byte, lines []int) error {
 	ours, err := s.store.SettleImportRows(ctx, id, hash, lines)
 	switch {

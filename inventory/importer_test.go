@@ -40,7 +40,7 @@ func TestImportKeyIsOneFilesAtOnce(t *testing.T) {
 	require.EqualValues(t, 6, available)
 }
 
-// TestImportFailsRowByRow: a row whose stock somebody holds a lock on fails for itself.
+// TestImportFailsRowByRow: of an import, only the rows fail whose stock another transaction has locked.
 func TestImportFailsRowByRow(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)

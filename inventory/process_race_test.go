@@ -95,9 +95,9 @@ func TestCloseUnderLoad(t *testing.T) {
 	require.Zero(t, l.requireKept(t, pool))
 }
 
-// TestProcessEndsUnderLoad ends the real process while callers keep coming. Stopped in order it tells
-// everybody what became of their request. Killed it cannot, and yet nothing is lost that was told;
-// what was made without it is found by the next process, and is given back there.
+// TestProcessEndsUnderLoad ends the real process under load. On SIGTERM it answers every request that it accepted. If it
+// is killed, some callers get no answer, but no reservation that was answered is lost, and the next process finds and
+// releases those that were not.
 func TestProcessEndsUnderLoad(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "holdfast")

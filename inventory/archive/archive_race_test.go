@@ -171,8 +171,8 @@ func TestArchiversTakeTurns(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestArchiveWaitsForNobody: a reservation that a request is just looking at is left for the next time.
-func TestArchiveWaitsForNobody(t *testing.T) {
+// TestArchiveSkipsLockedReservations: the archive leaves a reservation that a request has locked for its next run.
+func TestArchiveSkipsLockedReservations(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	looked := history(t, s)

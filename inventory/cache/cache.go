@@ -144,7 +144,7 @@ type Answer struct {
 	// Epoch is for storing what is read from the database because of this answer.
 	Epoch  string
 	Values map[uuid.UUID]inventoryapi.Availability
-	// Missing says of each product without a value what is known of its versions, in no particular form.
+	// Missing has, for each product without a value, what Redis knows of its versions, as an opaque text.
 	// As long as that is the same, no change of the product was committed and invalidated in between.
 	Missing map[uuid.UUID]string
 }
@@ -217,9 +217,9 @@ type Change struct {
 	Deleted  bool  // the product is not kept there any longer
 }
 
-// Invalidate drops what changes made stale; it is called once they are committed and before anybody is
-// told. The order of calls does not matter. When Redis does not take them they are remembered, and no
-// read of this process is from the cache before it has.
+// Invalidate removes the values that changes made stale. The caller calls it after the commit and before it answers its
+// clients. The order of calls does not matter. If Redis does not take the changes, the cache remembers them, and this
+// process reads nothing from the cache until Redis has them.
 func (c *Cache) Invalidate(ctx context.Context, changes []Change) {
 	if len(changes) == 0 {
 		return
@@ -234,8 +234,7 @@ func (c *Cache) Invalidate(ctx context.Context, changes []Change) {
 	c.metrics.invalidations.WithLabelValues("delivered").Add(float64(len(changes)))
 }
 
-// InvalidateAll drops everything that is stored. When Redis does not take it, it is remembered like any
-// other change.
+// InvalidateAll removes all values. If Redis does not take that, the cache remembers it like any other change.
 func (c *Cache) InvalidateAll(ctx context.Context) {
 	if err := c.renewEpoch(ctx); err != nil {
 		c.mu.Lock()
@@ -245,14 +244,14 @@ func (c *Cache) InvalidateAll(ctx context.Context) {
 	}
 }
 
-// renewEpoch makes all values worthless, whoever stored them.
+// renewEpoch makes all values unusable, those of other processes included.
 func (c *Cache) renewEpoch(ctx context.Context) error {
 	return c.call(ctx, "invalidate", func(ctx context.Context) error {
 		return c.client.Set(ctx, c.epochKey(), uuid.NewString(), 0).Err()
 	})
 }
 
-// maxKeys bounds the products of one script: a server does nothing else meanwhile.
+// maxKeys bounds the products of one script: Redis does nothing else while a script runs.
 const maxKeys = 256
 
 // send has changes invalidated, all of a product's in one step.

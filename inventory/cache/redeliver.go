@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// retryPause is the time between two attempts to reach a Redis that failed. Only the background waits
-// for them: reads and writes do without the cache meanwhile.
+// retryPause is the time between two attempts to reach a Redis that failed. Only the background goroutine waits for them;
+// meanwhile reads and writes proceed without the cache.
 const retryPause = 250 * time.Millisecond
 
 // The states of a cache.
 const (
-	away       int32 = iota // Redis failed: nobody but the background asks it
-	catchingUp              // it answers again: changes go to it, and reads do without until it has all
+	away       int32 = iota // Redis failed: only the background goroutine calls it
+	catchingUp              // Redis answers again: it gets changes, and reads go to the database until it has them all
 	inUse
 )
 
-// fail takes the cache out of use because of err, and remembers what Redis has to be told before it is
-// used again. It returns at once.
+// fail takes the cache out of use because of err, and remembers the changes that Redis must get before the cache is used
+// again. It returns at once.
 func (c *Cache) fail(err error, changes []Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +90,7 @@ func (c *Cache) deliver() error {
 		err = c.call(c.life, "ping", func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
 	}
 	if err == nil && !batch.everything {
-		// Others were cut off as well, and one that has ended cannot deliver any more what it owes.
+		// Other processes may have lost Redis too, and a process that has ended cannot deliver its changes any more.
 		err = c.renewEpoch(c.life)
 	}
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 // a fault of ours may find out only when it is decided together with a hundred others, it is refused
 // and they are done.
 
-// TestLockedProductDelaysNoOther: while somebody else holds the rows of one product, its own callers
-// wait and everybody else's are answered; then they are answered as well.
+// TestLockedProductDelaysNoOther: while another transaction has locked one product, requests for it wait, and all other
+// requests are answered. Once it is unlocked, the waiting requests are answered as well.
 func TestLockedProductDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -48,7 +48,7 @@ func TestLockedProductDelaysNoOther(t *testing.T) {
 		outcomes.Add(err)
 	})
 	require.Equal(t, map[inventoryapi.Code]int{"": 100}, outcomes.Counts())
-	require.Empty(t, held, "an answer about stock that somebody else holds")
+	require.Empty(t, held, "a request for locked stock was answered")
 	unlock()
 	for range callers {
 		require.NoError(t, <-held)
@@ -56,8 +56,8 @@ func TestLockedProductDelaysNoOther(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 }
 
-// TestLockedProductDelaysNoOthersConfirm: what products confirmations concern is not known when they come.
-// Once one is found to wait for a lock it is, and those of other products do not wait behind it.
+// TestLockedProductDelaysNoOthersConfirm: the products of confirmations are unknown when they arrive. Once a batch has found
+// stock locked, they are looked up, so that confirmations of other products do not wait.
 func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -89,7 +89,7 @@ func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	require.Less(t, len(answers), stuck/2, "all of the others' came last")
+	require.Less(t, len(answers), stuck/2, "the confirmations of other products waited for the lock")
 	unlock()
 	for range stuck {
 		if err := <-answers; err != nil {
@@ -103,8 +103,8 @@ func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 }
 
-// TestLockedProductIsBounded: who wants a product that stays locked is told so within bounds, may send
-// the same again, and had nothing done.
+// TestLockedProductIsBounded: a request for a product that stays locked is refused in bounded time with a retryable error,
+// and changes nothing.
 func TestLockedProductIsBounded(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)

@@ -56,7 +56,7 @@ type Administration interface {
 	TransferStock(ctx context.Context, productID uuid.UUID, in TransferRequest, o WriteOptions) (TransferResult, error)
 	// SetThreshold sets the level at which an item's stock is low, or that of all the product's items.
 	SetThreshold(ctx context.Context, productID uuid.UUID, in ThresholdRequest, o WriteOptions) (ThresholdResult, error)
-	// CreateItem begins the stock-keeping of a product at a location; one that exists is answered.
+	// CreateItem creates the item of a product at a location; an existing item is returned as it is.
 	CreateItem(ctx context.Context, productID uuid.UUID, location string, in CreateItemRequest, o WriteOptions) (Item, error)
 	// DeleteItem writes off what is left of an item and ends its stock-keeping; while any of it is
 	// reserved it is InsufficientStock. Stock that is received there again brings the item back.

@@ -44,7 +44,7 @@ const (
 
 	ReservationExpired Code = "reservation_expired"
 
-	Unavailable Code = "unavailable" // no answer, or none that can be used; send it again
+	Unavailable Code = "unavailable" // the service did not answer; send the same request again
 )
 
 // Category groups codes by what the caller can do about them.
@@ -109,7 +109,7 @@ func ours() problem.Table {
 	return t
 }
 
-// Category returns the code's category, "" for one that says nothing about the request.
+// Category returns the code's category; it is empty if the code says nothing about the request.
 func (c Code) Category() Category { return categories[c] }
 
 // Retryable reports whether the same request may succeed later, unchanged.

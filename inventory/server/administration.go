@@ -55,7 +55,7 @@ func (h handlers) SetThreshold(c *gin.Context, productID uuid.UUID, params inven
 	}
 }
 
-// CreateItem answers 201 for a new item, and 200 for one that there was and for a repeat.
+// CreateItem answers 201 for a new item, and 200 for an item that exists and for a repeated request.
 func (h handlers) CreateItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.CreateItemParams) {
 	var in inventoryapi.CreateItemRequest
 	if _, ok := decodeOptional(c, &in); !ok { // the body can say no more than who acts

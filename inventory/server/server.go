@@ -52,7 +52,7 @@ type handlers struct{ api Service }
 
 var _ ServerInterface = handlers{}
 
-// Reserve answers 201 for a new reservation and 200 for one that the same request had made before.
+// Reserve answers 201 for a new reservation, and 200 if an earlier call of the same request made it.
 func (h handlers) Reserve(c *gin.Context) {
 	var in inventoryapi.ReserveRequest
 	if !decode(c, &in) {

@@ -77,7 +77,7 @@ func number(t *testing.T, s *Snapshots) int64 {
 }
 
 // TestStatisticsAge: a snapshot is answered from until it is fifty computations old, then again while
-// the next one is computed, once whoever asks meanwhile.
+// the next one is computed, once, however many requests ask meanwhile.
 func TestStatisticsAge(t *testing.T) {
 	t.Parallel()
 	c := newCalculation()
@@ -88,7 +88,7 @@ func TestStatisticsAge(t *testing.T) {
 	require.Empty(t, c.begun, "not a moment too early")
 	c.pass(time.Second)
 	for range 20 {
-		require.EqualValues(t, 1, number(t, s), "nobody waits for a computation of seconds")
+		require.EqualValues(t, 1, number(t, s), "no request waits for a computation of seconds")
 	}
 	<-c.begun
 	c.pass(time.Hour)
@@ -100,7 +100,7 @@ func TestStatisticsAge(t *testing.T) {
 }
 
 // TestStatisticsOfSmallShop: where computing takes no time, a snapshot lasts a second, and after that
-// the answer is the truth of now however long nobody has asked.
+// the answer is current, however long ago the last request was.
 func TestStatisticsOfSmallShop(t *testing.T) {
 	t.Parallel()
 	c := newCalculation()
@@ -152,8 +152,8 @@ func TestStatisticsFail(t *testing.T) {
 	<-c.begun
 }
 
-// TestStatisticsClose: closing ends a computation, waits for it, and whoever waits for the first one
-// is let go; what is remembered is still answered.
+// TestStatisticsClose: Close ends a computation and waits for it. A caller who waits for the first snapshot gets an error;
+// a snapshot that exists is still returned.
 func TestStatisticsClose(t *testing.T) {
 	t.Parallel()
 	c := newCalculation()

@@ -78,7 +78,7 @@ func (a Adjust) Reads(reads *Reads) {
 
 func (a Adjust) decide(b *Book) (out inventoryapi.StockChange, err error) {
 	if done, err := b.repeated(a.OperationID, Adjusted, a.Place); err != nil || done != nil {
-		if err == nil && !a.made(*done) {
+		if err == nil && !a.wrote(*done) {
 			err = operationUsed(a.OperationID)
 		}
 		if err != nil {
@@ -108,8 +108,8 @@ func (a Adjust) change(it *Item) int64 {
 	return *a.Delta
 }
 
-// made reports whether the entry is what this request wrote.
-func (a Adjust) made(e Entry) bool {
+// wrote reports whether the entry is what this request wrote.
+func (a Adjust) wrote(e Entry) bool {
 	if a.Quantity != nil {
 		return e.QuantityAfter == *a.Quantity
 	}

@@ -8,15 +8,15 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Archived is what is known, where requests are decided, of a reservation that ended long ago and was
-// moved to the archive: enough to refuse whoever comes back to it.
+// Archived is a reservation that ended long ago and was moved to the archive, with what is needed to refuse requests for
+// it.
 type Archived struct {
 	ID         uuid.UUID
 	Status     inventoryapi.Status
 	ResolvedAt time.Time
 }
 
-// NotFound refuses whatever would read or change it.
+// NotFound is the error of a request that would read or change it.
 func (a Archived) NotFound() error {
 	return inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id",
 		"reservation %s was %s on %s and is archived: it can be neither read here nor changed", a.ID, a.Status, a.ResolvedAt.UTC().Format(time.DateOnly))

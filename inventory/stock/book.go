@@ -1,6 +1,6 @@
-// Package stock holds the rules of stock and reservations, and nothing else: a Book is what was read
-// of them under lock, requests are decided against it one after another, and Changes says what has to
-// be written. It is pure, so that the rules can be tested by the million without a database.
+// Package stock has the rules of stock and reservations, and nothing else. A Book contains what was read under lock,
+// requests are decided against it one after another, and Changes is what must be written. The package is pure, so that
+// tests can apply the rules millions of times without a database.
 package stock
 
 import (
@@ -13,8 +13,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// ErrStale means that the book lacks an item which a reservation's lines name: the reservation was
-// written after the items were chosen. Read again and decide again.
+// ErrStale means that the book lacks an item of a reservation's lines, because the reservation was written after the
+// items were read. The caller must read and decide again.
 var ErrStale = errors.New("the stock was read before the reservation was written")
 
 // Book is what was read, and what has been decided since.

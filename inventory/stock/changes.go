@@ -16,7 +16,7 @@ import (
 // by key, so that two writers meet in the same order.
 type Changes struct {
 	At       time.Time
-	Items    []*Item        // counters to write; Version is the one that must be found
+	Items    []*Item        // counters to write, if the row still has Version
 	Inserts  []*Reservation // with their lines
 	Updates  []*Reservation // ReadVersion must be found
 	Resolved []*Reservation // those of Updates that were pending and are no longer

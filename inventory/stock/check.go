@@ -82,7 +82,7 @@ func checkOwner(kind inventoryapi.OwnerKind, id uuid.UUID, number int, workflowI
 // maxCode is the length of a location's code, in characters.
 const maxCode = 64
 
-// checkLocation refuses what can be no location's code; whether there is such a one the book knows.
+// checkLocation refuses a text that cannot be a location's code; the book knows whether the location exists.
 func checkLocation(field, code string) error {
 	switch {
 	case code == "":
@@ -102,7 +102,7 @@ func unstorable(name string) error {
 	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s must be UTF-8 without the character U+0000", name)
 }
 
-// checkReleaseOwner wants the whole owner or nothing of it.
+// checkReleaseOwner requires either all fields of the owner or none.
 func checkReleaseOwner(in inventoryapi.ReleaseRequest) error {
 	if in.OwnerKind == "" && in.OwnerID == uuid.Nil && in.Number == 0 && in.WorkflowID == "" {
 		return nil
@@ -161,7 +161,7 @@ func checkQuantity(name string, quantity int64) error {
 	return nil
 }
 
-// CheckWanted refuses a quantity that nobody could reserve.
+// CheckWanted refuses a quantity that no request could reserve.
 func CheckWanted(quantity int64) error { return checkQuantity("quantity", quantity) }
 
 func checkReturnLines(lines []inventoryapi.ReturnLine) error {

@@ -40,7 +40,7 @@ func (c Count) decide(b *Book) (out Counted, err error) {
 		return out, noLocation("location", c.Place.Location)
 	}
 	if done, err := b.repeated(c.OperationID, Adjusted, c.Place); err != nil || done != nil {
-		if err == nil && !c.made(*done) {
+		if err == nil && !c.wrote(*done) {
 			err = operationUsed(c.OperationID)
 		}
 		return Counted{inventoryapi.OutcomeReplayed, true}, err

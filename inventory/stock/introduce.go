@@ -2,8 +2,8 @@ package stock
 
 import "holdfast/inventory/inventoryapi"
 
-// Introduce is the first Receive of a product. It is refused (AlreadyExists) once the product has stock, or ever had
-// any, wherever that lies, so that whoever copies a catalogue never adds to what somebody else has counted.
+// Introduce is the first Receive of a product. It is refused (AlreadyExists) if the product has or had stock at any
+// location, so that an import of a catalogue never adds to stock that an operator has counted.
 type Introduce struct{ Receive }
 
 // Kind names the operation.

@@ -14,7 +14,7 @@ type Item struct {
 	Reserved  int64
 	Version   int64 // as read; the whole batch moves it once
 	Threshold int64 // at or below it, what is available is low
-	Deleted   bool  // kept for its ledger and version; empty, and nobody sees it
+	Deleted   bool  // empty and hidden from clients; kept for its ledger and version
 
 	changed bool
 	read    level

@@ -57,9 +57,8 @@ func (r Release) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	return b.releaseAnswer(held)
 }
 
-// plantTombstone records the release of a reservation that was never seen. Its reserve may still be
-// on its way: without this row it would hold stock that nobody gives back. No stock moved, so nothing
-// is announced.
+// plantTombstone records the release of a reservation that does not exist. Its reserve may still be on its way: without
+// this row it would hold stock that no caller releases. No stock moves, so there is no event.
 func (r Release) plantTombstone(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	if other, ok := b.owners[r.owner]; ok {
 		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",

@@ -38,13 +38,13 @@ func (r Return) decide(b *Book) (out inventoryapi.ReturnResult, err error) {
 		return out, err
 	}
 	if done := b.entries[r.operationID]; len(done) > 0 {
-		if done[0].Kind != Returned || done[0].ReservationID != held.ID || !r.did(done) {
+		if done[0].Kind != Returned || done[0].ReservationID != held.ID || !r.wrote(done) {
 			return out, operationUsed(r.operationID)
 		}
 		return r.answer(b, held)
 	}
 	if held.Status != inventoryapi.StatusConfirmed {
-		return out, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "reservation %s is %s; only confirmed stock can come back", held.ID, held.Status)
+		return out, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "reservation %s is %s; only confirmed stock can be returned", held.ID, held.Status)
 	}
 	back, err := r.plan(held) // by index of held.Lines
 	if err != nil {
@@ -75,8 +75,8 @@ func (r Return) decide(b *Book) (out inventoryapi.ReturnResult, err error) {
 	return r.answer(b, held)
 }
 
-// did reports whether entries are what the return asks for. One that names no lines asks for what there is.
-func (r Return) did(entries []Entry) bool {
+// wrote reports whether the entries are what this request wrote. A request without lines may have written any.
+func (r Return) wrote(entries []Entry) bool {
 	if len(r.lines) == 0 {
 		return true
 	}
@@ -101,7 +101,7 @@ func (r Return) plan(held *Reservation) (map[int]int64, error) {
 			}
 		}
 		if len(back) == 0 {
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "everything on reservation %s has come back", held.ID)
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "everything on reservation %s has been returned already", held.ID)
 		}
 		return back, nil
 	}
@@ -121,7 +121,7 @@ func (r Return) plan(held *Reservation) (map[int]int64, error) {
 		case !known:
 			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "line_no"), "reservation %s has no line %d", held.ID, want.LineNo)
 		case rest > 0:
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "quantity"), "%d asked of line %d, %d can still come back", want.Quantity, want.LineNo, want.Quantity-rest)
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "quantity"), "%d of line %d cannot be returned; at most %d can still be returned", want.Quantity, want.LineNo, want.Quantity-rest)
 		}
 	}
 	return back, nil

@@ -57,7 +57,7 @@ func (t Transfer) Reads(reads *Reads) {
 
 func (t Transfer) decide(b *Book) (out inventoryapi.TransferResult, err error) {
 	if done := b.entries[t.OperationID]; len(done) > 0 {
-		if !t.made(b, done) {
+		if !t.wrote(b, done) {
 			return out, operationUsed(t.OperationID)
 		}
 		return t.answer(b, true)
@@ -90,8 +90,8 @@ func (t Transfer) decide(b *Book) (out inventoryapi.TransferResult, err error) {
 	return t.answer(b, false)
 }
 
-// made reports whether the entries are what this request wrote.
-func (t Transfer) made(b *Book, done []Entry) bool {
+// wrote reports whether the entries are what this request wrote.
+func (t Transfer) wrote(b *Book, done []Entry) bool {
 	from, to := b.at(Place{t.ProductID, t.From}), b.at(Place{t.ProductID, t.To})
 	if len(done) != 2 || from == nil || to == nil {
 		return false

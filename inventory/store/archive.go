@@ -11,13 +11,12 @@ import (
 	"holdfast/db/inventorydb"
 )
 
-// Cutoffs are the moments before which something must lie to be archived, or deleted, by the
-// database's clock.
+// Cutoffs are the times, by the database's clock, before which rows must have ended to be archived or deleted.
 type Cutoffs struct {
 	Finished  time.Time // released and expired reservations, tombstones, and entries of the ledger
 	Confirmed time.Time // confirmed reservations
 	Events    time.Time // published events, and the inbox
-	Imports   time.Time // what became of the rows of an import, and what is remembered of named operations
+	Imports   time.Time // outcomes of import rows, and remembered operations
 }
 
 // Range is a part of a table: its pages, or the ids of items, from the first up to before the last.

@@ -11,8 +11,8 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// archived asks which of some reservations are in the archive. It has to follow the look at the live
-// ones: a reservation moves there in one transaction, so whoever did not see it before sees it here.
+// archived reads which reservations are in the archive. It must run after the live ones were read: a reservation moves to
+// the archive in one transaction, so a reader that did not see it among the live ones sees it here.
 func (s *Store) archived(ctx context.Context, v *view, ids []uuid.UUID) step {
 	return step{"look into the archive", func(db inventorydb.DBTX) error {
 		rows, err := s.q.ArchivedReservations(ctx, db, ids)

@@ -16,8 +16,8 @@ const (
 	Other          Class = iota // one of the requests may be at fault
 	Conflict                    // lost a race: read again and decide again
 	OperationTaken              // an operation id is in the ledger already
-	Blocked                     // somebody else held a lock for too long
-	Disconnected                // no database, or its answer was lost; the commit may have happened
+	Blocked                     // another transaction held a lock for longer than the lock timeout
+	Disconnected                // the database did not answer; the commit may have happened
 )
 
 // ErrVersionConflict means that a row had moved since it was read.
@@ -48,7 +48,7 @@ func Classify(err error) Class {
 	case "23505":
 		switch pg.ConstraintName {
 		case "reservations_pkey", "archived_reservations_pkey", "reservations_owner_key", "items_product_location_key":
-			return Conflict // somebody wrote it between our read and our write
+			return Conflict // another transaction wrote it between our read and our write
 		case "stock_ledger_operation_key", "stock_operations_pkey":
 			return OperationTaken
 		}

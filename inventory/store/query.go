@@ -17,7 +17,7 @@ import (
 func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
 
 // GetReservation returns a reservation with its lines' present stock; found is false when there is none.
-// One that was archived is refused as stock.Archived says.
+// For an archived reservation it returns the error of stock.Archived.
 func (s *Store) GetReservation(ctx context.Context, id uuid.UUID) (out inventoryapi.Reservation, found bool, err error) {
 	// One snapshot for both statements, so that lines and status belong together.
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})

@@ -14,8 +14,7 @@ import (
 	"holdfast/db/inventorydb"
 )
 
-// rollbackTimeout bounds how long a connection is waited for whose transaction came to nothing; then
-// it is closed, which releases its locks as well.
+// rollbackTimeout bounds a rollback. After it the connection is closed, which releases its locks as well.
 const rollbackTimeout = time.Second
 
 // step is a statement of a transaction: run calls one generated query on db and judges its answer. It
@@ -142,14 +141,14 @@ func (t *transaction) commit() error {
 	return nil
 }
 
-// end gives the connection back, rolled back unless the transaction was committed. It is called once,
-// whatever happened, also when the caller has gone: no connection keeps its locks.
+// end returns the connection to the pool, rolled back unless the transaction was committed. It is called once for each
+// transaction, also if the caller has left, so that no connection keeps its locks.
 func (t *transaction) end() {
 	defer t.conn.Release() // which closes it unless it is idle
 	raw := t.conn.Conn().PgConn()
 	if raw.IsClosed() {
-		// It broke, and a goroutine of pgx says good-bye on it. Writing to it at the same time, as Sync does, is
-		// answered there by a panic, which nobody can recover from.
+		// The connection broke, and a goroutine of pgx is closing it. Sync would write to it at the same time, and pgx
+		// would panic in that goroutine, where no caller can recover.
 		return
 	}
 	if t.pipe.Sync() == nil { // after an error the server waits for this
@@ -163,7 +162,7 @@ func (t *transaction) end() {
 	_ = raw.Exec(ctx, "rollback").Close()
 }
 
-// invalidate closes the connection, so that nobody uses it again.
+// invalidate closes the connection, so that the pool does not use it again.
 func (t *transaction) invalidate() { _ = t.conn.Conn().Close(t.ctx) }
 
 var errSent = errors.New("the statement was sent; its answer is read later")
