@@ -14,7 +14,7 @@ func apply[T any](ctx context.Context, s *Service, requests ...stock.Request[T])
 	answers := groupcommit.Apply(ctx, s.writer, requests...)
 	took := time.Since(start)
 	for i, r := range requests {
-		s.metrics.answered(r.Kind(), answers[i].Value, answers[i].Err, took)
+		s.metrics.answered(r.Kind(), &answers[i].Value, answers[i].Err, took)
 	}
 	return answers
 }
@@ -26,6 +26,8 @@ func applyOne[T any](ctx context.Context, s *Service, request stock.Request[T], 
 		var none T
 		return none, err
 	}
-	answer := apply(ctx, s, request)[0]
+	start := time.Now()
+	answer := groupcommit.ApplyOne(ctx, s.writer, request)
+	s.metrics.answered(request.Kind(), &answer.Value, answer.Err, time.Since(start))
 	return answer.Value, answer.Err
 }

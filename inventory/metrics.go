@@ -28,7 +28,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-// answered records an operation with its answer.
+// answered records an operation with its answer; value is a pointer to it.
 func (m *metrics) answered(kind string, value any, err error, took time.Duration) {
 	m.duration.WithLabelValues(kind).Observe(took.Seconds())
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // subject is what a key names. The order matters: see queueKeys.
-type subject int
+type subject byte
 
 const (
 	product subject = iota
@@ -32,27 +32,33 @@ type key struct {
 var anyProduct = key{subject: unknownProducts}
 
 func keysOf(reads *stock.Reads) []key {
-	var keys []key
-	add := func(s subject, lists ...[]uuid.UUID) {
-		for _, ids := range lists {
-			for _, id := range ids {
-				keys = append(keys, key{s, id})
-			}
-		}
-	}
-	add(product, reads.Products)
-	add(reservation, reads.Reservations, reads.Reserves)
-	add(operation, reads.Operations, reads.Named)
+	size := len(reads.Products) + len(reads.Reservations) + len(reads.Reserves) + len(reads.Operations) + len(reads.Named)
+	keys := make([]key, 0, size+1)
+	keys = appendKeys(keys, product, reads.Products)
+	keys = appendKeys(keys, reservation, reads.Reservations)
+	keys = appendKeys(keys, reservation, reads.Reserves)
+	keys = appendKeys(keys, operation, reads.Operations)
+	keys = appendKeys(keys, operation, reads.Named)
 	if len(reads.Reservations) > 0 {
 		keys = append(keys, anyProduct)
 	}
 	return distinct(keys)
 }
 
+func appendKeys(keys []key, s subject, ids []uuid.UUID) []key {
+	for _, id := range ids {
+		keys = append(keys, key{s, id})
+	}
+	return keys
+}
+
 // distinct sorts keys by subject, and keeps the first of each.
 func distinct(keys []key) []key {
 	slices.SortFunc(keys, func(x, y key) int {
-		return cmp.Or(cmp.Compare(x.subject, y.subject), bytes.Compare(x.id[:], y.id[:]))
+		if x.subject != y.subject {
+			return cmp.Compare(x.subject, y.subject)
+		}
+		return bytes.Compare(x.id[:], y.id[:])
 	})
 	return slices.Compact(keys)
 }

@@ -82,6 +82,15 @@ func Apply[T any](ctx context.Context, w *Writer, requests ...stock.Request[T]) 
 	return answersOf(typed)
 }
 
+// ApplyOne is Apply for one request, without the slices.
+func ApplyOne[T any](ctx context.Context, w *Writer, request stock.Request[T]) *Answer[T] {
+	t := NewTask(request)
+	if err := w.Submit(ctx, t); err != nil {
+		return &Answer[T]{Err: err} // t may belong to a batch that has begun
+	}
+	return &t.answer
+}
+
 // Rehearse decides the requests as Apply would and writes nothing. The error means that the database does not answer.
 func Rehearse[T any](ctx context.Context, w *Writer, requests ...stock.Request[T]) ([]Answer[T], error) {
 	typed, tasks := newTasks(requests)
