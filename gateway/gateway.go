@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -85,12 +85,16 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper, contrac
 	if err != nil {
 		return nil, nil, fmt.Errorf("the contract of inventory: %w", err)
 	}
+	large, err := largeBodies(contracts)
+	if err != nil {
+		return nil, nil, err
+	}
 	health := httpx.NewHealth(
 		httpx.Check{Name: "api", Required: true, Probe: alive(transport, api)},
 		httpx.Check{Name: "inventory", Required: true, Probe: alive(transport, inventory)},
 	)
 	router := httpx.NewRouter(httpx.Options{
-		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: largeBodies(slices.Concat(toAPI, toInventory)),
+		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: large,
 	})
 	apiProxy := proxy(api, transport, env.Log, nil)
 	// The inventory service knows no clients, only services: the gateway vouches with its own key.
@@ -113,14 +117,17 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper, contrac
 	return router, health, nil
 }
 
-func largeBodies(all []route) map[string]int64 {
+// largeBodies are the limits of both contracts.
+func largeBodies(contracts Contracts) (map[string]int64, error) {
 	out := map[string]int64{}
-	for _, r := range all {
-		if r.maxBody > 0 {
-			out[r.path] = r.maxBody
+	for _, spec := range [][]byte{contracts.API, contracts.Inventory} {
+		contract, err := httpx.ReadContract(spec)
+		if err != nil {
+			return nil, err
 		}
+		maps.Copy(out, contract.LargeBodies())
 	}
-	return out
+	return out, nil
 }
 
 // identityHeaders are what only our own services may say. A client's are dropped, whatever it sends.

@@ -3,13 +3,13 @@ package gateway
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/httpx"
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -19,7 +19,7 @@ import (
 //     without x-gateway is for our own services only.
 //   - x-gateway-without-product-ids: the roles that may use it without naming products in product_ids.
 //   - x-timeout: how long the service may take (timeouts); by the method where it is absent.
-//   - x-max-body: how many bytes its body may have, where it may be larger than others.
+//   - x-max-body: how many bytes its body may have, where it may be larger than others (httpx.Contract).
 //   - a header parameter X-Actor: the gateway tells the service whose token it is.
 
 // timeouts are how long a service may take to answer, by an operation's x-timeout. An operation without one is a read
@@ -37,11 +37,8 @@ type route struct {
 	roles        []auth.Role
 	unnamedRoles []auth.Role // may use it without naming products; nil: as roles
 	timeout      time.Duration
-	maxBody      int64 // bytes; 0: as any body
 	namesActor   bool
 }
-
-var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
 
 // routes reads what the gateway offers of a service from the service's OpenAPI document.
 func routes(spec []byte) ([]route, error) {
@@ -52,7 +49,7 @@ func routes(spec []byte) ([]route, error) {
 	var out []route
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			r := route{method: method, path: pathParameter.ReplaceAllString(path, ":$1")}
+			r := route{method: method, path: httpx.Route(path)}
 			if err := r.read(item, op); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", method, path, err)
 			}
@@ -84,13 +81,6 @@ func (r *route) read(item *openapi3.PathItem, op *openapi3.Operation) error {
 		return fmt.Errorf("x-timeout is %q; it is one of read, write, critical and import", kind)
 	}
 	r.timeout = timeout
-	if limit, given := op.Extensions["x-max-body"]; given {
-		bytes, ok := limit.(float64)
-		if !ok || bytes < 1 {
-			return fmt.Errorf("x-max-body is %v; it is a number of bytes", limit)
-		}
-		r.maxBody = int64(bytes)
-	}
 	for _, p := range slices.Concat(item.Parameters, op.Parameters) {
 		r.namesActor = r.namesActor || p.Value.In == openapi3.ParameterInHeader && p.Value.Name == actorHeader
 	}

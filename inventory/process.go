@@ -70,9 +70,12 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	defer svc.Close() // after the server: every request that was accepted has its answer then
 	checks[0].Probe = svc.Ping
 	health := httpx.NewHealth(checks...)
+	contract, err := httpx.ReadContract(OpenAPI)
+	if err != nil {
+		return fmt.Errorf("inventory: %w", err)
+	}
 	router := httpx.NewRouter(httpx.Options{
-		Log: env.Log, Registry: env.Registry, Health: health,
-		LargeBodies: map[string]int64{inventoryapi.ImportPath: inventoryapi.MaxImportBytes},
+		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(),
 	})
 	if err := server.Register(router, svc, cfg.ServiceKeys, OpenAPI); err != nil {
 		return err

@@ -63,8 +63,12 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		// Only reservations from outside are read there, and it is told what is sold; orders do without.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
+	contract, err := httpx.ReadContract(api.Spec)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
 	router := httpx.NewRouter(httpx.Options{
-		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
+		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(),
 	})
 	store := orderstore.New(pool)
 	h := &handlers{store: store, workflows: orderclient.New(temporal), inventory: inventory, log: env.Log, teller: newTeller(store, inventory, env.Log)}

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	// maxImportBody bounds an imported file, in bytes; the gateway has the same limit.
-	maxImportBody = 8 << 20
 	// maxImportRows bounds the rows of an imported file.
 	maxImportRows = 10_000
 	// importBudget is how long an import may take, within what the gateway waits for.

@@ -192,7 +192,7 @@ func TestImportFiles(t *testing.T) {
 		"quotes in the first":     {"s\"ku,name\nA,B\n", 400, ""},
 		"more rows than allowed":  {many, 400, ""},
 		"a row too long":          {"sku,name\nA,B\nC,\"" + strings.Repeat("D,E\n", 100_000), 400, ""},
-		"more bytes than allowed": {"sku,name\n" + strings.Repeat("x", maxImportBody), 413, ""},
+		"more bytes than allowed": {"sku,name\n" + strings.Repeat("x", 8<<20), 413, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import", c.file, "Content-Type", "text/csv")

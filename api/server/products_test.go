@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/api"
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
@@ -90,8 +91,10 @@ func startCatalogue(t testing.TB) catalogueServer {
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	log := slog.New(slog.DiscardHandler)
+	contract, err := httpx.ReadContract(api.Spec)
+	require.NoError(t, err)
 	router := httpx.NewRouter(httpx.Options{
-		Log: log, Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(), LargeBodies: map[string]int64{"/api/products/import": maxImportBody},
+		Log: log, Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(), LargeBodies: contract.LargeBodies(),
 	})
 	store, stock := orderstore.New(pool), &toldInventory{sold: map[uuid.UUID]inventoryapi.Sellable{}}
 	workflows := &scripted{}

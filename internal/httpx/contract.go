@@ -20,8 +20,12 @@ import (
 
 // Contract holds requests to an OpenAPI document. Routes that the document does not have pass.
 type Contract struct {
-	operations map[string]*operation // by method and route, as in "GET /api/orders/:order_id"
+	operations  map[string]*operation // by method and route, as in "GET /api/orders/:order_id"
+	largeBodies map[string]int64      // by route
 }
+
+// maxBody is the extension of an OpenAPI document by which an operation takes a larger body than others, in bytes.
+const maxBody = "x-max-body"
 
 type operation struct {
 	parameters []parameter
@@ -57,7 +61,7 @@ func ReadContract(spec []byte) (*Contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
 	}
-	out := &Contract{operations: map[string]*operation{}}
+	out := &Contract{operations: map[string]*operation{}, largeBodies: map[string]int64{}}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			_, once := op.Extensions[actsOnce]
@@ -76,11 +80,25 @@ func ReadContract(spec []byte) (*Contract, error) {
 					o.body = &requestBody{mediaType, op.RequestBody.Value.Required, content.Schema.Value}
 				}
 			}
-			out.operations[method+" "+pathParameter.ReplaceAllString(path, ":$1")] = o
+			route := Route(path)
+			out.operations[method+" "+route] = o
+			if limit, given := op.Extensions[maxBody]; given {
+				bytes, ok := limit.(float64)
+				if !ok || bytes < 1 {
+					return nil, fmt.Errorf("%s %s: %s is %v; it is a number of bytes", method, path, maxBody, limit)
+				}
+				out.largeBodies[route] = int64(bytes)
+			}
 		}
 	}
 	return out, nil
 }
+
+// Route is a path of an OpenAPI document as gin has it: /api/orders/{order_id} is /api/orders/:order_id.
+func Route(path string) string { return pathParameter.ReplaceAllString(path, ":$1") }
+
+// LargeBodies are the limits of the routes whose body may be larger than others, in bytes, for Options.LargeBodies.
+func (c *Contract) LargeBodies() map[string]int64 { return c.largeBodies }
 
 func (c *Contract) operation(g *gin.Context) *operation {
 	return c.operations[g.Request.Method+" "+g.FullPath()]
