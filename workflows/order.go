@@ -141,7 +141,7 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 		o.refused = why.Code
 		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, why.Detail)
 	default:
-		o.end(ctx, order.GaveUp, orderflow.ActorSystem, fmt.Sprintf("the stock could not be reserved: %s", refusal(err)))
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the stock could not be reserved: "+reservationEnd(err))
 	}
 }
 

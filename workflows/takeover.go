@@ -39,9 +39,7 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 		o.adopt(ctx, row)
 		return
 	}
-	for attempt := range row.PaymentAttempts {
-		o.leftovers = append(o.leftovers, attempt+1)
-	}
+	o.leaveOver(row.PaymentAttempts)
 	if o.state == order.Paying { // it has not asked the provider for this payment yet
 		o.attempts = row.PaymentAttempts + 1
 	} else {
@@ -105,9 +103,7 @@ func (o *orderRun) takenUp(ctx workflow.Context, from, to order.State) orderflow
 // adopt ends this run as an earlier run has ended the order. Nothing of this run is recorded. Of an order that was not
 // carried out, what should have gone back goes back now: the earlier run may have been interrupted before it did that.
 func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
-	for attempt := range max(row.PaymentAttempts, o.attempts) + 1 {
-		o.leftovers = append(o.leftovers, attempt+1)
-	}
+	o.leaveOver(max(row.PaymentAttempts, o.attempts) + 1)
 	o.adopted = true
 	o.goTo(row)
 	o.undo.reset()
@@ -149,9 +145,7 @@ func (o *orderRun) continueEarlier(ctx workflow.Context) {
 	}
 	o.tookStock = true
 	if o.state.Closed() { // it goes back, and so does the money (voidLeftovers)
-		for attempt := range o.attempts + 1 {
-			o.leftovers = append(o.leftovers, attempt+1)
-		}
+		o.leaveOver(o.attempts + 1)
 		return
 	}
 	if row != nil {
@@ -184,13 +178,27 @@ func (o *orderRun) earlierRow(ctx workflow.Context) *orderflow.RecordedOrder {
 	if o.recorder.settle(ctx); o.recorder.earlier != nil {
 		return o.recorder.earlier
 	}
-	found, err := findOrder(ctx, orderflow.FindOrderInput{
-		OrderID: o.in.OrderID, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, CorrelationID: o.in.CorrelationID,
-	})
+	found, err := o.findRow(ctx)
 	if err != nil || found.Own {
 		return nil
 	}
 	return found.Order
+}
+
+// leaveOver leaves the first n payments for finish to resolve: this run does not know their outcomes.
+func (o *orderRun) leaveOver(n int) {
+	for attempt := range n {
+		o.leftovers = append(o.leftovers, attempt+1)
+	}
+}
+
+// findRow reads how the order is recorded. It waits for the orders database.
+func (o *orderRun) findRow(ctx workflow.Context) (orderflow.FindOrderResult, error) {
+	return findOrder(ctx, orderflow.FindOrderInput{
+		OrderID:       o.in.OrderID,
+		RunID:         workflow.GetInfo(ctx).WorkflowExecution.RunID,
+		CorrelationID: o.in.CorrelationID,
+	})
 }
 
 // voidLeftovers sets the money of earlier runs' payments free, and refunds what they took. If the order is
@@ -263,18 +271,14 @@ func (o *orderRun) giveUpRecording(ctx workflow.Context) {
 
 // rowHoldsStock reports whether the order in the row has its stock, held or taken. It waits for the orders database.
 func (o *orderRun) rowHoldsStock(ctx workflow.Context) bool {
-	found, err := findOrder(ctx, orderflow.FindOrderInput{
-		OrderID: o.in.OrderID, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, CorrelationID: o.in.CorrelationID,
-	})
+	found, err := o.findRow(ctx)
 	return err != nil || found.Order != nil && (found.Order.State.Holding() || found.Order.State.CarriedOut())
 }
 
 // tellFailure records the failure of an order that has a row and whose last record was refused. It is the plainest
 // record there is; if the database refuses that one too, only the workflow tells.
 func (o *orderRun) tellFailure(ctx workflow.Context) {
-	found, err := findOrder(ctx, orderflow.FindOrderInput{
-		OrderID: o.in.OrderID, RunID: workflow.GetInfo(ctx).WorkflowExecution.RunID, CorrelationID: o.in.CorrelationID,
-	})
+	found, err := o.findRow(ctx)
 	if err != nil || found.Order == nil || found.Order.State.Settled() || refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
 		return
 	}

@@ -260,8 +260,8 @@ func TestCopyUnderAnotherIDIsRefused(t *testing.T) {
 	}
 }
 
-// TestOrderThatCannotBeRecorded: the database refuses a record for good. The order is undone and marked, and nobody is
-// charged for it.
+// TestOrderThatCannotBeRecorded: the database refuses a record for good. The order is undone and marked, and the
+// customer is not charged.
 func TestOrderThatCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	impossible := refuse(orderflow.ErrRecordImpossible)

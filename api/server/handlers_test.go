@@ -234,3 +234,13 @@ func TestCreateOrder(t *testing.T) {
 		})
 	}
 }
+
+// TestRowThatCannotBeReadIsAFaultOfOurs, and not an outage of the database: the answer names the correlation id to report.
+func TestRowThatCannotBeReadIsAFaultOfOurs(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	path := s.recorded(order.Reserved)
+	_, err := s.pool.Exec(t.Context(), `UPDATE orders SET ship_to = '"nowhere"'`)
+	require.NoError(t, err)
+	s.expect(auth.Customer, http.MethodGet, path, "", answer{http.StatusInternalServerError, problem.Internal, "correlation_id"})
+}

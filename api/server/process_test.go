@@ -14,7 +14,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestReadinessNamesWhatIsMissing starts on a Temporal server that nobody has prepared.
+// TestReadinessNamesWhatIsMissing starts on a Temporal server that `deploy prepare` has not run on.
 func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	cfg := temporalclient.Config{Address: testenv.Temporal(t, nil).Address, Namespace: "ready-" + strings.ToLower(uuid.NewString())}

@@ -183,6 +183,8 @@ func (h *handlers) unavailable(c *gin.Context, err error) error {
 	switch {
 	case errors.Is(c.Request.Context().Err(), context.Canceled):
 		return err // the client has left, and the database is not to blame
+	case errors.Is(err, orderstore.ErrUnreadable):
+		return err // a fault of ours, which asking again does not mend: 500
 	case database.IsBusy(err):
 		h.log.WarnContext(c.Request.Context(), "the orders database is busy with other changes of the same rows", "error", err)
 		return orderapi.Table.New(problem.Unavailable, "other requests are changing the same rows (an import, perhaps); nothing was changed; send the same request again")

@@ -98,7 +98,7 @@ func (c *claims) UnmarshalJSON(raw []byte) error {
 // timeline must not show a customer's act as theirs.
 var reserved = []string{"system", "temporal-operator"}
 
-// checkSubject refuses a subject that could not be recorded as it is, or that is taken for somebody else.
+// checkSubject refuses a subject that the database cannot record as it is, and the names of the platform's own actors.
 func checkSubject(subject string) error {
 	_, unfit := text.Unfit(subject)
 	switch {

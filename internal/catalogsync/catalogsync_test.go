@@ -84,8 +84,8 @@ func TestSync(t *testing.T) {
 	s := newShop(t, 250)
 	s.receive(s.products[0], "main", 7)
 	s.receive(s.products[1], "far", 3)
-	s.receive(s.products[2], "main", 0) // an item that somebody has left empty
-	s.receive(s.products[3], "main", 2) // and one that somebody has deleted: unknown to readers, but not new
+	s.receive(s.products[2], "main", 0) // an item that an operator left empty
+	s.receive(s.products[3], "main", 2) // an item that is deleted below: readers do not know it, and it is not new
 	_, err := s.stock.DeleteItem(t.Context(), s.products[3], "main", inventoryapi.DeleteItemRequest{Reason: "r"}, inventoryapi.WriteOptions{Actor: "test"})
 	require.NoError(t, err)
 	dry := plain

@@ -17,6 +17,10 @@ import (
 // leaves open which counts: two proxies, or a proxy and a service, could each believe another one.
 var onceHeaders = []string{"Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Actor", "X-Api-Key"}
 
+// guards are headers by which a caller protects a write. An empty one comes of a script's unset variable: the caller
+// means a protection that an empty value does not give.
+var guards = map[string]bool{"Idempotency-Key": true, "If-Match": true}
+
 // oneMeaning refuses a request that two readers could read in two ways: a query string of which a part cannot be read,
 // a parameter or a header given twice. It stands before every route, so that the gateway refuses what it would
 // otherwise forward without the part that it cannot read.
@@ -38,6 +42,9 @@ func oneMeaning(c *gin.Context) {
 func readOnce(header map[string][]string) error {
 	for _, name := range onceHeaders {
 		values := header[name]
+		if guards[name] && len(values) > 0 && values[0] == "" {
+			return problem.Invalid(name, "the header %s is empty; give it a value, or leave it out", name)
+		}
 		if len(values) < 2 {
 			continue
 		}

@@ -111,7 +111,7 @@ func orderOf(r ordersdb.Order) (Order, error) {
 			continue
 		}
 		if err := json.Unmarshal(column.raw, column.to); err != nil {
-			return Order{}, fmt.Errorf("decode %s of order %s: %w", column.name, r.OrderID, err)
+			return Order{}, fmt.Errorf("%w: decode %s of order %s: %w", ErrUnreadable, column.name, r.OrderID, err)
 		}
 	}
 	return o, nil

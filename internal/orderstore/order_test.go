@@ -36,13 +36,13 @@ func TestOrderIsReadAsItWasRecorded(t *testing.T) {
 	require.Equal(t, in.Order.Lines[0].UnitPrice, got.Lines[0].UnitPrice)
 }
 
-// TestRefusalOfAnOlderWorkflow: a workflow of before there was a code says why in the reason alone.
+// TestRefusalOfAnOlderWorkflow: a workflow of before there was a code records the short lines alone.
 func TestRefusalOfAnOlderWorkflow(t *testing.T) {
 	t.Parallel()
 	s, id := orderstore.New(open(t)), uuid.New()
 	in := first(id, strings.Repeat("ab", 32))
 	in.View.State, in.Entries[0].State, in.Entries[0].Event = order.Rejected, order.Rejected, order.EventRejected
-	in.View.Reason = orderflow.ErrOutOfStock
+	in.View.Short = []orderflow.ShortLine{{ProductID: uuid.New(), Requested: 1}}
 	recordAll(t, s, in)
 	got, err := s.Get(t.Context(), id)
 	require.NoError(t, err)
@@ -60,6 +60,7 @@ func TestRowThatCannotBeDecodedIsAnError(t *testing.T) {
 		_, err := pool.Exec(t.Context(), "UPDATE orders SET "+column+` = '"text"' WHERE order_id = $1`, id)
 		require.NoError(t, err)
 		_, err = s.Get(t.Context(), id)
+		require.ErrorIs(t, err, orderstore.ErrUnreadable)
 		require.ErrorContains(t, err, "decode "+column)
 	}
 }

@@ -22,8 +22,13 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// ErrNotFound says that there is no such row.
-var ErrNotFound = errors.New("not found")
+// Errors of reads.
+var (
+	// ErrNotFound says that there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrUnreadable says that a row holds what no version of this program writes. Asking again does not help.
+	ErrUnreadable = errors.New("the row cannot be read")
+)
 
 // Store works on the orders database.
 type Store struct {
@@ -338,9 +343,9 @@ func notFound(err error) error {
 	return err
 }
 
-// refusalCode is why an order was rejected. A workflow of before there was a code says so in the reason alone.
+// refusalCode is why an order was rejected. A workflow of before there was a code records the short lines alone.
 func refusalCode(v orderflow.View) string {
-	if v.RefusalCode == "" && v.State == order.Rejected && v.Reason == orderflow.ErrOutOfStock {
+	if v.RefusalCode == "" && v.State == order.Rejected && len(v.Short) > 0 {
 		return orderflow.ErrOutOfStock
 	}
 	return v.RefusalCode

@@ -43,6 +43,9 @@ var _ inventoryapi.API = (*Client)(nil)
 // standard library's two would make a busy worker dial for almost every call.
 const idleConnections = 64
 
+// optionalHeaders are what a write may carry beside its body.
+var optionalHeaders = []string{"X-Actor", "Idempotency-Key", "If-Match"}
+
 // New returns a client of the service at baseURL that authenticates with serviceKey. A nil
 // httpClient means one with a connection pool of its own; time-outs are set per call.
 func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
@@ -54,6 +57,11 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 		httpClient = &http.Client{Transport: pool}
 	}
 	identify := func(ctx context.Context, req *http.Request) error {
+		for _, name := range optionalHeaders { // the generated code sends them empty where a caller gives none
+			if req.Header.Get(name) == "" {
+				req.Header.Del(name)
+			}
+		}
 		req.Header.Set(servicekey.Header, serviceKey)
 		if id := correlation.From(ctx); id != "" {
 			req.Header.Set(correlation.Header, id)

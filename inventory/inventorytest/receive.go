@@ -19,7 +19,7 @@ func testReceiveStock(t *testing.T, a administered) {
 	a.reserve(t, Line(p, 2))
 	again, err := a.admin.ReceiveStock(t.Context(), p, in, By)
 	require.NoError(t, err)
-	want.Version, want.Replayed = 0, true // whoever repeats has not seen the reservation
+	want.Version, want.Replayed = 0, true // a caller who repeats has not seen the reservation since
 	require.Equal(t, want, again)
 	in.Quantity = 6
 	_, err = a.admin.ReceiveStock(t.Context(), p, in, By)

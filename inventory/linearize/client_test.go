@@ -83,8 +83,8 @@ func (h *historian) client(t *testing.T, operations, total int) {
 			continue
 		}
 		me = h.newClient()
-		// A inventorytest.CacheTimeout one asks again, elsewhere. Nobody is content not to know the deadline: the books name no
-		// extensions, so one without an answer would leave much to try for the search.
+		// A caller without an answer asks again, at another replica. An extension is always asked again: the books name
+		// no extensions, so one without an answer would leave the search much to try.
 		for a.kind == "extend" || a.kind != "read" && a.kind != "get" && a.kind != "age" && rand.IntN(3) > 0 {
 			if !h.ask(t, t.Context(), me, h.replicas[rand.IntN(len(h.replicas))], a).unknown {
 				break
