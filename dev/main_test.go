@@ -20,30 +20,36 @@ import (
 func TestMain(m *testing.M) { os.Exit(testenv.Run(m)) }
 
 func TestTestenvPassesTheExitStatus(t *testing.T) {
-	for _, variable := range []string{testenv.PostgresVariable, testenv.RedisVariable, testenv.AMQPVariable, testenv.TemporalVariable} {
+	variables := []string{testenv.PostgresVariable, testenv.RedisVariable, testenv.AMQPVariable, testenv.TemporalVariable}
+	for _, variable := range variables {
 		t.Setenv(variable, "named:"+variable) // nothing has to be started to see the status
 	}
-	for script, want := range map[string]error{
-		"exit 0":                         nil,
-		"exit 7":                         exitCode(7),
-		"kill -TERM $$":                  exitCode(143),
-		"echo $" + testenv.RedisVariable: nil,
+	for _, tc := range []struct {
+		script string
+		want   error
+	}{
+		{"exit 0", nil},
+		{"exit 7", exitCode(7)},
+		{"kill -TERM $$", exitCode(143)},
+		{"echo $" + testenv.RedisVariable, nil},
 	} {
 		root := rootCommand()
 		var out, log bytes.Buffer
 		root.SetOut(&out)
 		root.SetErr(&log)
-		root.SetArgs([]string{"testenv", "--", "sh", "-c", script})
+		root.SetArgs([]string{"testenv", "--", "sh", "-c", tc.script})
 		err := root.ExecuteContext(t.Context())
-		if want == nil {
-			require.NoError(t, err, script)
+		if tc.want == nil {
+			require.NoError(t, err, tc.script)
 		} else {
-			require.ErrorIs(t, err, want, script)
+			require.ErrorIs(t, err, tc.want, tc.script)
 		}
-		if strings.HasPrefix(script, "echo") {
+		if strings.HasPrefix(tc.script, "echo") {
 			require.Equal(t, "named:"+testenv.RedisVariable+"\n", out.String())
 		}
-		require.Contains(t, log.String(), "testenv: Redis: "+testenv.RedisVariable)
+		for _, variable := range variables {
+			require.Contains(t, log.String(), variable+", named:"+variable, "a report of each service, whole")
+		}
 	}
 }
 

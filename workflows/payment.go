@@ -69,7 +69,8 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		if refusal(err) != orderflow.ErrPaymentKeyUsed || o.attempts >= maxAttempts {
 			break
 		}
-		// An earlier run of the workflow has used this key. What became of that payment is resolved at the end.
+		// An earlier run of the workflow has used this key. When the order ends, the workflow asks the
+		// provider what it captured under it.
 		o.leftovers = append(o.leftovers, o.attempts)
 		o.attempts++
 	}

@@ -44,7 +44,8 @@ func (t *teller) run(ctx context.Context) {
 	defer every.Stop()
 	for {
 		if err := t.all(ctx); err != nil && ctx.Err() == nil {
-			t.log.WarnContext(ctx, "inventory was not told of every product that is sold or not; it will be told again", "error", err)
+			t.log.WarnContext(ctx, "not every product's sellable flag reached inventory; the next round sends it again",
+				"error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -44,7 +44,8 @@ func (a Address) String() string {
 
 // Environment finds the four services, each at most once, and stops those it started.
 type Environment struct {
-	out io.Writer
+	outMu sync.Mutex // services are found at the same time, and each reports
+	out   io.Writer
 
 	// Each is called by whoever asks first; later callers get the same answer, or the same error.
 	Postgres, Redis, RabbitMQ, Temporal func() (Address, error)
@@ -176,6 +177,8 @@ func (e *Environment) directory(name string) (string, error) {
 }
 
 func (e *Environment) say(format string, args ...any) {
+	e.outMu.Lock()
+	defer e.outMu.Unlock()
 	_, _ = fmt.Fprintf(e.out, "testenv: "+format+"\n", args...)
 }
 
