@@ -22,15 +22,19 @@ func (p provider) Name() string { return "scripted" }
 func (p provider) Authorise(context.Context, payment.Authorisation) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }
+
 func (p provider) Capture(context.Context, string) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }
+
 func (p provider) Void(context.Context, string, string) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }
+
 func (p provider) Refund(context.Context, string, string, int64) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }
+
 func (p provider) Get(context.Context, string) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }

@@ -67,7 +67,7 @@ func TestOnlyOperatorsAdminister(t *testing.T) {
 			require.Equal(t, path, seen.URL.Path)
 			require.Equal(t, []string{"ölga"}, seen.Header.Values("X-Actor"), route)
 			require.Equal(t, "our-key", seen.Header.Get(servicekey.Header))
-			require.Equal(t, `{"reason":"r"}`, string(body))
+			require.JSONEq(t, `{"reason":"r"}`, string(body))
 			require.Empty(t, seen.Header.Get("Authorization"))
 		}
 		require.Equal(t, "k", seen.Header.Get("Idempotency-Key"))

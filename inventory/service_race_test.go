@@ -239,6 +239,6 @@ func TestBatchFailsAlone(t *testing.T) {
 	out, err := s.Service.Receive(t.Context(), receive(uuid.New(), "near"), receive(uuid.New(), "nowhere"), receive(in.OperationID, "near"), receive(uuid.New(), "far"))
 	require.ErrorIs(t, err, inventoryapi.InvalidInput)
 	require.ErrorIs(t, err, inventoryapi.AlreadyExists)
-	require.EqualValues(t, []int64{15, 0, 0, 10}, []int64{out[0].Stock, out[1].Stock, out[2].Stock, out[3].Stock})
+	require.Equal(t, []int64{15, 0, 0, 10}, []int64{out[0].Stock, out[1].Stock, out[2].Stock, out[3].Stock})
 	inventorytest.RequireConsistent(t, s.Pool)
 }

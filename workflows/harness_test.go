@@ -53,6 +53,7 @@ func refuse(kind string, details ...any) error {
 }
 
 func newHarness(t *testing.T) *harness {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	h := &harness{t: t, env: suite.NewTestWorkflowEnvironment(), script: map[string]func(int) error{}, counts: map[string]int{}, status: orderflow.ReservationReleased, held: orderflow.ReservationPending}
@@ -240,7 +241,7 @@ func (h *harness) checkTimeline(from orderflow.RecordedOrder, last order.State) 
 	h.t.Helper()
 	state := from.State
 	for i, e := range h.recorded {
-		require.EqualValues(h.t, from.Seq+int64(i)+1, e.Seq)
+		require.Equal(h.t, from.Seq+int64(i)+1, e.Seq)
 		require.Equal(h.t, state, e.From, "entry %d", e.Seq)
 		if e.From != e.State {
 			require.Contains(h.t, order.Transitions(), order.Transition{From: e.From, To: e.State})

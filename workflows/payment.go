@@ -151,6 +151,7 @@ func (o *orderRun) endedOtherwise() orderflow.PayResult {
 		out.Outcome = orderflow.PayExpired
 	case order.Cancelled:
 		out.Outcome = orderflow.PayCancelled
+	default: // the payment itself failed
 	}
 	return out
 }

@@ -79,6 +79,7 @@ type registry map[string]reflect.Type
 func (r registry) RegisterActivity(any) {
 	panic("activities are registered under their contract names")
 }
+
 func (r registry) RegisterActivityWithOptions(a any, o activity.RegisterOptions) {
 	r[o.Name] = reflect.TypeOf(a)
 }

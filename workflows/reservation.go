@@ -87,6 +87,7 @@ func (r *reservationRun) next(ctx workflow.Context) {
 		r.expire(ctx)
 	case wakeCancelled:
 		r.resolve(ctx, releaseStock, r.resolveInput(orderflow.ActorTemporal, "the workflow was cancelled", ""))
+	case wakeUrgent: // a reservation has no urgent input
 	}
 }
 
@@ -178,7 +179,7 @@ func (r *reservationRun) resolveInput(actor, reason, correlationID string) order
 func (r *reservationRun) finish(ctx workflow.Context) (orderflow.ReservationView, error) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	r.mailbox.answerRest(func(c *command[string]) error { return r.refuse() })
+	r.mailbox.answerRest(func(*command[string]) error { return r.refuse() })
 	r.show(ctx)
 	err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	return r.view(), err

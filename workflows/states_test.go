@@ -70,6 +70,8 @@ func TestEveryRequestInEveryState(t *testing.T) {
 					got = h.cancel(way.at)
 				case order.Extend:
 					got = h.extend(way.at, 90)
+				default:
+					require.Fail(t, "not a command of a client", input)
 				}
 				result := h.run(60)
 				require.Equal(t, state, before.State, "the order is where the test wants it")
@@ -109,6 +111,8 @@ func TestRequestsBeforeAnythingIsDecided(t *testing.T) {
 				got = h.cancel(0)
 			case order.Extend:
 				got = h.extend(0, 90)
+			default:
+				require.Fail(t, "not a command of a client", input)
 			}
 			h.env.RegisterDelayedCallback(func() { close(answered) }, 0)
 			result := h.run(60)

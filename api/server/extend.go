@@ -1,6 +1,8 @@
 package server
 
 import (
+	"fmt"
+
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
@@ -35,7 +37,10 @@ func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.Ext
 			return p
 		case orderflow.ExtendClosed:
 			return forOrder(orderapi.InvalidState, row.Reason, row)
+		case orderflow.Extended:
+			return nil
+		default:
+			return fmt.Errorf("the workflow of order %s answered an unknown outcome %q", id, res.Outcome)
 		}
-		return nil
 	})
 }

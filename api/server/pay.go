@@ -54,6 +54,9 @@ func unpaid(res orderflow.PayResult) (problem.Code, string) {
 			return orderapi.OrderExpired, "the payment provider did not answer before the order expired; nothing will be taken; place a new one"
 		}
 		return orderapi.PaymentUnavailable, "the payment provider did not answer; nothing was taken; try again"
+	case orderflow.PayCaptured, orderflow.PayFailed:
+		return orderapi.PaymentFailed, res.Reason
+	default:
+		return orderapi.PaymentFailed, res.Reason
 	}
-	return orderapi.PaymentFailed, res.Reason
 }

@@ -44,6 +44,7 @@ type catalogueServer struct {
 
 // with returns the same server for a subtest.
 func (s catalogueServer) with(t *testing.T) catalogueServer {
+	t.Helper()
 	s.t = t
 	return s
 }
@@ -192,8 +193,8 @@ func TestProductLife(t *testing.T) {
 	back, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":true,"prices":[]}`, "If-Match", `"1", "x", W/"2", "3"`)
 	require.Equal(t, http.StatusOK, back.StatusCode, raw)
 	require.Contains(t, raw, `"prices":[]`)
-	any, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":false,"prices":[]}`, "If-Match", `*`)
-	require.Equal(t, http.StatusOK, any.StatusCode, raw)
+	anyVersion, raw := s.send(auth.Operator, http.MethodPut, path, `{"sku":"MUG-2","name":"Mug","active":false,"prices":[]}`, "If-Match", `*`)
+	require.Equal(t, http.StatusOK, anyVersion.StatusCode, raw)
 }
 
 // TestProductRefusals is the table of what is refused and how.

@@ -74,7 +74,8 @@ func (r *report) sizes(b *strings.Builder) {
 		row := names[name]
 		rows := ""
 		if row[0].index || row[1].index {
-			name = "&nbsp;&nbsp;" + name[strings.Index(name, "·"):]
+			_, index, _ := strings.Cut(name, "·")
+			name = "&nbsp;&nbsp;·" + index
 		} else {
 			rows = fmt.Sprintf("%d → %d", row[0].rows, row[1].rows)
 		}

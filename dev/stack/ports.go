@@ -33,8 +33,13 @@ func (p ports) check() error {
 		port int
 		what string
 	}{
-		{p.gateway, "gateway"}, {p.api, "api"}, {p.sandbox, "payment sandbox"}, {p.inventory, "inventory"},
-		{p.worker, "worker"}, {p.temporal, "Temporal"}, {p.temporalUI, "Temporal Web UI"},
+		{p.gateway, "gateway"},
+		{p.api, "api"},
+		{p.sandbox, "payment sandbox"},
+		{p.inventory, "inventory"},
+		{p.worker, "worker"},
+		{p.temporal, "Temporal"},
+		{p.temporalUI, "Temporal Web UI"},
 	} {
 		holders := localservice.Listeners(own.port)
 		if len(holders) == 0 && !portIsFree(own.port) {

@@ -36,7 +36,9 @@ func (l logger) DPanic(msg string, tags ...tag.Tag) { l.write(slog.LevelError, m
 func (l logger) With(tags ...tag.Tag) log.Logger {
 	return logger{l.to.With(attributes(tags)...), l.stopping}
 }
+
 func (l logger) Panic(msg string, tags ...tag.Tag) { l.write(slog.LevelError, msg, tags); panic(msg) }
+
 func (l logger) write(at slog.Level, msg string, tags []tag.Tag) {
 	if !l.stopping.Load() && l.to.Enabled(context.Background(), at) {
 		l.to.Log(context.Background(), at, msg, attributes(tags)...)

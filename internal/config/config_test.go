@@ -52,7 +52,8 @@ func TestFaultsAreToldTogether(t *testing.T) {
 		{"empty", map[string]string{"SECRET": ""}, []string{"SECRET is empty"}},
 		{"a rule of a struct within", map[string]string{"SECRET": "short", "POOL_SIZE": "0"}, []string{"POOL_SIZE is at least 1", "SECRET has at least 8 bytes"}},
 		{
-			"everything", map[string]string{"POOL_SIZE": "many", "TIMEOUT": "5", "VERBOSE": "loud", "LOG_LEVEL": "whisper", "SECRET": "short"},
+			"everything",
+			map[string]string{"POOL_SIZE": "many", "TIMEOUT": "5", "VERBOSE": "loud", "LOG_LEVEL": "whisper", "SECRET": "short"},
 			[]string{"POOL_SIZE is not a whole number", "TIMEOUT is not a duration as in 90s or 15m", "VERBOSE is not true or false", "LOG_LEVEL is not debug, info, warn or error", "SECRET has at least 8 bytes"},
 		},
 	} {

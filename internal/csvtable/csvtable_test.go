@@ -83,8 +83,10 @@ func TestRows(t *testing.T) {
 		"trailing comma, note": {"id,name,note\n1,a,\n", []string{`2 ["1" "a" ""]`}},
 		"quote within":         {"id,name\n1,a\"b\n2,b\n", []string{`2 failed 2//line 2, column 4: bare " in non-quoted-field`, `3 ["2" "b"]`}},
 		"text after a quote":   {"id,name\n1,\"a\"b\n2,b\n", []string{`2 failed 2//line 2, column 5: extraneous or missing " in quoted-field`, `3 ["2" "b"]`}},
-		"quote not closed": {"id,name\n1,a\n2,\"b\n3,c\n", []string{`2 ["1" "a"]`,
-			`3 failed 4//line 4, column 5: extraneous or missing " in quoted-field; the row began in line 3, where a quote may not have been closed`}},
+		"quote not closed": {"id,name\n1,a\n2,\"b\n3,c\n", []string{
+			`2 ["1" "a"]`,
+			`3 failed 4//line 4, column 5: extraneous or missing " in quoted-field; the row began in line 3, where a quote may not have been closed`,
+		}},
 		"very long field":     {"id,name\n1," + long + "\n2,b\n", []string{fmt.Sprintf(`2 ["1" %q]`, long), `3 ["2" "b"]`}},
 		"long rows together":  {"id,name\n1," + long + "\n2," + long, []string{fmt.Sprintf(`2 ["1" %q]`, long), fmt.Sprintf(`3 ["2" %q]`, long)}},
 		"as many as may be":   {"id,name\n1,a\n2,b\n3,c\n\n", []string{`2 ["1" "a"]`, `3 ["2" "b"]`, `4 ["3" "c"]`}},

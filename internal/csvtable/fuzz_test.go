@@ -31,6 +31,7 @@ func FuzzReader(f *testing.F) {
 }
 
 func cover(t *testing.T, body []byte) {
+	t.Helper()
 	file := append([]byte("id,name\n"), body...)
 	format := format
 	format.MaxRows = len(file)
@@ -66,6 +67,7 @@ func cover(t *testing.T, body []byte) {
 }
 
 func roundTrip(t *testing.T, body []byte) {
+	t.Helper()
 	var want [][]string
 	for line := range strings.SplitSeq(strings.ReplaceAll(string(body), "\r", ""), ";") {
 		id, name, _ := strings.Cut(line, ",")
@@ -88,6 +90,7 @@ func roundTrip(t *testing.T, body []byte) {
 	require.Len(t, rows, len(want))
 	for i, row := range rows {
 		require.Nil(t, row.Err)
-		require.Equal(t, want[i], []string{row.Cell("id"), row.Cell("name")})
+		cells := []string{row.Cell("id"), row.Cell("name")}
+		require.Equal(t, want[i], cells)
 	}
 }

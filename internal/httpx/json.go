@@ -142,6 +142,7 @@ func ParseJSON(raw []byte) error {
 			}
 		case 'n':
 			return problem.Invalid(place(d.StackPointer()), "null is not a value here; leave it out, or give one")
+		default: // nothing to check in the others
 		}
 		if d.StackDepth() == 0 {
 			break
@@ -255,8 +256,9 @@ func foundKind(k jsontext.Kind) string {
 		return "an array"
 	case 't', 'f':
 		return "true or false"
+	default:
+		return "something else"
 	}
-	return "something else"
 }
 
 // place writes a JSON pointer as people do: lines[0].quantity.

@@ -35,8 +35,10 @@ func (s State) Closed() bool {
 	switch s {
 	case Completed, Rejected, Expired, Cancelled, Failed, Refunded:
 		return true
+	case New, Pending, Reserved, Paying, Confirmed, Fulfilling, Backordered, InReview:
+		return false
 	}
-	return false
+	return false // an unknown state ends nothing
 }
 
 // CarriedOut reports whether the order was paid and its stock has left: what a run of its workflow must not undo.
@@ -44,6 +46,8 @@ func (s State) CarriedOut() bool {
 	switch s {
 	case Confirmed, Fulfilling, Completed, Refunded:
 		return true
+	case New, Pending, Reserved, Paying, Rejected, Expired, Cancelled, Failed, Backordered, InReview:
+		return false
 	}
 	return false
 }

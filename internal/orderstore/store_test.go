@@ -21,6 +21,7 @@ import (
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 func open(t *testing.T) *pgxpool.Pool {
+	t.Helper()
 	url := testenv.Database(t)
 	_, err := database.Migrate(t.Context(), url, database.Orders)
 	require.NoError(t, err)

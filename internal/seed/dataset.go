@@ -104,11 +104,16 @@ func dev() dataset {
 		code, name, category string
 		cents                int64
 	}{
-		{"MUG", "Stoneware mug", "kitchen", 1490}, {"TEE", "Organic cotton T-shirt", "clothing", 2490},
-		{"LMP", "Desk lamp", "home", 5990}, {"NTB", "Dotted notebook", "paper", 1190},
-		{"BAG", "Canvas backpack", "travel", 7990}, {"HPH", "Wireless headphones", "audio", 12900},
-		{"KTL", "Gooseneck kettle", "kitchen", 8900}, {"PLT", "Potted fern", "garden", 1990},
-		{"BLK", "Wool blanket", "home", 9900}, {"PEN", "Fountain pen", "paper", 3490},
+		{"MUG", "Stoneware mug", "kitchen", 1490},
+		{"TEE", "Organic cotton T-shirt", "clothing", 2490},
+		{"LMP", "Desk lamp", "home", 5990},
+		{"NTB", "Dotted notebook", "paper", 1190},
+		{"BAG", "Canvas backpack", "travel", 7990},
+		{"HPH", "Wireless headphones", "audio", 12900},
+		{"KTL", "Gooseneck kettle", "kitchen", 8900},
+		{"PLT", "Potted fern", "garden", 1990},
+		{"BLK", "Wool blanket", "home", 9900},
+		{"PEN", "Fountain pen", "paper", 3490},
 	}
 	colours := []string{"Graphite", "Forest", "Sand", "Cobalt", "Rust", "Ivory", "Plum", "Teal", "Amber", "Slate"}
 	d := dataset{about: "100 products, a fifth of them low on stock, up to 30 % reserved", locations: []store.Location{mainWarehouse, northWarehouse}}

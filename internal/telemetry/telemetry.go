@@ -31,7 +31,8 @@ func (h correlated) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h correlated) WithAttrs(a []slog.Attr) slog.Handler { return correlated{h.Handler.WithAttrs(a)} }
-func (h correlated) WithGroup(n string) slog.Handler      { return correlated{h.Handler.WithGroup(n)} }
+
+func (h correlated) WithGroup(n string) slog.Handler { return correlated{h.Handler.WithGroup(n)} }
 
 // NewRegistry returns a registry with the Go runtime's and the process's own metrics.
 func NewRegistry() *prometheus.Registry {

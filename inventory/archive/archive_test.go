@@ -87,7 +87,7 @@ func TestArchiveHeedsAges(t *testing.T) {
 
 	inventorytest.Backdate(t, s.Pool, 60*day)
 	sum = run()
-	require.EqualValues(t, []int64{2, 2, 0}, []int64{sum.Released, sum.Expired, sum.Confirmed})
+	require.Equal(t, []int64{2, 2, 0}, []int64{sum.Released, sum.Expired, sum.Confirmed})
 	require.EqualValues(t, 8, sum.Lines)
 	require.EqualValues(t, 1, sum.Imports)
 	// Receipts, and of each item the entries of the first two reservations, which precede the confirmed one's.

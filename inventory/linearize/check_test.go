@@ -20,6 +20,7 @@ import (
 // it and it is taken out; without that the search for an order grows with every possible subset of them.
 // In the end it looks at everything once more, through a replica of its own.
 func (h *historian) close(t *testing.T, last replica) {
+	t.Helper()
 	traces, ends := h.traces(t)
 	extended := h.extensions(t)
 	h.mu.Lock()
@@ -71,6 +72,7 @@ func (h *historian) needless() func(porcupine.Operation) bool {
 
 // traces are the operations that the books know, and those of them that ended a reservation.
 func (h *historian) traces(t *testing.T) (all, ends map[uuid.UUID]bool) {
+	t.Helper()
 	all = collect[uuid.UUID](t, h.pool, `SELECT operation_id FROM stock_ledger WHERE reservation_id IS NULL
 		UNION SELECT reserve_operation FROM reservations WHERE request_hash IS NOT NULL
 		UNION SELECT resolve_operation FROM reservations WHERE status <> 'pending'`)
@@ -81,6 +83,7 @@ func (h *historian) traces(t *testing.T) (all, ends map[uuid.UUID]bool) {
 // each raises the version, and nobody else asks for the same deadline: where as many deadlines were
 // confirmed as there were extensions, it was by an attempt at one of these.
 func (h *historian) extensions(t *testing.T) func(action) bool {
+	t.Helper()
 	told, open := map[int64]bool{}, [shelfHolds]bool{}
 	for _, o := range h.history {
 		if a := o.Input.(action); a.kind == "extend" && o.Output.(result).deadline == a.at {
@@ -105,6 +108,7 @@ func (h *historian) extensions(t *testing.T) func(action) bool {
 }
 
 func collect[T comparable](t *testing.T, pool *pgxpool.Pool, sql string) map[T]bool {
+	t.Helper()
 	rows, err := pool.Query(t.Context(), sql)
 	require.NoError(t, err)
 	all, err := pgx.CollectRows(rows, pgx.RowTo[T])

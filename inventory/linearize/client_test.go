@@ -46,6 +46,7 @@ type historian struct {
 }
 
 func newHistorian(t testing.TB, s inventorytest.Subject, quantity int64, replicas []replica, cached bool) *historian {
+	t.Helper()
 	h := &historian{cached: cached, product: s.Stock(t, quantity), quantity: quantity, replicas: replicas, pool: s.Pool, start: time.Now()}
 	for i := range h.holds {
 		h.holds[i] = inventorytest.NewReserve(inventorytest.Line(h.product, int64(1+i%3)))
@@ -70,6 +71,7 @@ func (h *historian) newClient() int {
 // client does some operations, one after another, mostly on the reservations of the day: the window of
 // those that are worked on moves on with the number of operations of all clients.
 func (h *historian) client(t *testing.T, operations, total int) {
+	t.Helper()
 	me := h.newClient()
 	for range operations {
 		a := h.next(total)
@@ -122,6 +124,7 @@ func (h *historian) next(total int) action {
 // ask does one operation and records it. One without an answer may have happened, or may yet happen,
 // until close says that nothing more does; a read without one tells nothing.
 func (h *historian) ask(t *testing.T, ctx context.Context, client int, r replica, a action) result {
+	t.Helper()
 	began := h.now()
 	got, err := h.call(ctx, r, a)
 	ended := h.now()

@@ -33,6 +33,7 @@ type linearRun struct {
 }
 
 func newLinearRun(t *testing.T, pool *pgxpool.Pool, replicas []replica, cached bool) *linearRun {
+	t.Helper()
 	r := &linearRun{subject: inventorytest.NewSubject(t, replicas[0], pool)}
 	for i := range linearProducts {
 		r.shelves = append(r.shelves, newHistorian(t, r.subject, int64(4+3*i), replicas, cached))
@@ -42,6 +43,7 @@ func newLinearRun(t *testing.T, pool *pgxpool.Pool, replicas []replica, cached b
 
 // run has the clients work, and faults happen every so many operations.
 func (r *linearRun) run(t *testing.T, trouble func(n int)) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var others sync.WaitGroup
 	others.Go(func() {

@@ -57,6 +57,7 @@ func after(c *calculation, d time.Duration, err error) func(*Snapshot) error {
 }
 
 func (c *calculation) snapshots(t *testing.T) *Snapshots {
+	t.Helper()
 	s := New(c.compute, c.now, slog.New(slog.DiscardHandler))
 	t.Cleanup(s.Close)
 	return s

@@ -1,7 +1,6 @@
 package stock
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -212,7 +211,7 @@ func TestRules(t *testing.T) {
 				r := draw()
 				entries, events := len(b.written), len(b.events)
 				answer, err := r(b)
-				require.False(rt, errors.Is(err, ErrStale))
+				require.NotErrorIs(rt, err, ErrStale)
 				if err != nil {
 					require.Len(rt, b.written, entries, "a refused request wrote an entry")
 					require.Len(rt, b.events, events, "a refused request announced something")

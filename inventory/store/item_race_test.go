@@ -114,7 +114,7 @@ func TestFirstItemIsOne(t *testing.T) {
 				both.Go(func() { done[i] = c.begin(services[i], p, location) == nil })
 			}
 			both.Wait()
-			require.True(t, done[0] != done[1], "%s: %v", c.what, done)
+			require.NotEqual(t, done[0], done[1], "%s: %v", c.what, done)
 			available, _ := s.Available(t, p)
 			require.EqualValues(t, 10, available)
 		}

@@ -207,6 +207,7 @@ func (o *operators) carryOn() {
 				// It may have been extended, and its client has given up.
 				_, _ = o.p.Try("alice", http.MethodPost, "/api/orders/"+strings.TrimPrefix(id, "order-")+"/cancel", nil)
 				return false
+			default: // the run has ended without the order's end
 			}
 			points := o.p.ResetPoints(o.c, id, run)
 			if len(points) == 0 {

@@ -135,7 +135,7 @@ func TestGRPCPassesOnWhatItGets(t *testing.T) {
 	big := string(make([]byte, 8<<20)) // twice what is allowed by default
 	got, err = call(t.Context(), c, big)
 	require.NoError(t, err)
-	require.Equal(t, len(big), len(got))
+	require.Len(t, got, len(big))
 
 	checked, err := healthpb.NewHealthClient(c).Check(t.Context(), &healthpb.HealthCheckRequest{})
 	require.NoError(t, err)

@@ -23,6 +23,7 @@ type service struct {
 }
 
 func newService(t *testing.T, blocking bool) *service {
+	t.Helper()
 	s := &service{}
 	if blocking {
 		s.entered, s.proceed, s.gone = make(chan struct{}), make(chan struct{}), make(chan struct{}, 10)
@@ -52,6 +53,7 @@ func newService(t *testing.T, blocking bool) *service {
 
 // newClient keeps connections for another use, as the platform's clients do.
 func newClient(t *testing.T) *http.Client {
+	t.Helper()
 	c := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(c.CloseIdleConnections)
 	return c

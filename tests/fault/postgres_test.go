@@ -163,7 +163,7 @@ func TestPostgresPassesOnWhatItGets(t *testing.T) {
 
 	big, echoed := strings.Repeat("holdfast", 1<<19), ""
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT $1::text", big).Scan(&echoed))
-	require.Equal(t, len(big), len(echoed))
+	require.Len(t, echoed, len(big))
 	copied, err := conn.CopyFrom(t.Context(), pgx.Identifier{"items"}, []string{"id"}, pgx.CopyFromRows([][]any{{1}, {2}}))
 	require.NoError(t, err)
 	require.EqualValues(t, 2, copied)

@@ -44,8 +44,8 @@ func place(wanted string, owner *identity, log *slog.Logger) (string, error) {
 		return "", fmt.Errorf("make the directory: %w", err)
 	}
 	dir := wanted
-	if real, err := filepath.EvalSymlinks(wanted); err == nil {
-		dir = real // also an earlier link of ours
+	if target, err := filepath.EvalSymlinks(wanted); err == nil {
+		dir = target // also an earlier link of ours
 	} else if parent, err := filepath.EvalSymlinks(filepath.Dir(wanted)); err == nil {
 		dir = filepath.Join(parent, filepath.Base(wanted))
 	}

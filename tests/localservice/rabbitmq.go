@@ -63,8 +63,10 @@ func (r *RabbitMQ) start(ctx context.Context, o Options) error {
 		wanted int
 		what   string
 	}{
-		{&r.port, o.Port, r.title}, {&r.management, o.ManagementPort, "RabbitMQ console"},
-		{&mapper, 0, "Erlang port mapper"}, {&distribution, 0, "Erlang distribution"},
+		{&r.port, o.Port, r.title},
+		{&r.management, o.ManagementPort, "RabbitMQ console"},
+		{&mapper, 0, "Erlang port mapper"},
+		{&distribution, 0, "Erlang distribution"},
 	} {
 		if *p.port, err = r.takePort(p.wanted, p.what); err != nil {
 			return err

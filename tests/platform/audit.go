@@ -155,7 +155,7 @@ func (p *Platform) auditTimeline(o *audited) {
 		state = order.State(e.To)
 	}
 	require.Equal(p.T, o.State, string(state), "order %s: the timeline explains the state", o.ID)
-	require.EqualValues(p.T, o.Seq, len(o.timeline), "order %s", o.ID)
+	require.Len(p.T, o.timeline, int(o.Seq), "order %s", o.ID)
 }
 
 func (p *Platform) auditBooks(o *audited) {

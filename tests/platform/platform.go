@@ -63,10 +63,16 @@ type Faults struct {
 
 // Start brings a platform up. When the test ends, every process must stop in order, and the stock must
 // be consistent afterwards.
-func Start(t *testing.T) *Platform { return start(t, false) }
+func Start(t *testing.T) *Platform {
+	t.Helper()
+	return start(t, false)
+}
 
 // StartWithFaults is Start with a proxy at every boundary.
-func StartWithFaults(t *testing.T) *Platform { return start(t, true) }
+func StartWithFaults(t *testing.T) *Platform {
+	t.Helper()
+	return start(t, true)
+}
 
 func start(t *testing.T, faults bool) *Platform {
 	t.Helper()
@@ -95,6 +101,7 @@ func start(t *testing.T, faults bool) *Platform {
 }
 
 func (p *Platform) startProcesses(t *testing.T, faults bool) {
+	t.Helper()
 	if faults {
 		p.Faults.OrdersDB = fault.NewPostgres(t, p.env["ORDERS_DATABASE_URL"])
 		p.Faults.StockDB = fault.NewPostgres(t, p.env["INVENTORY_DATABASE_URL"])
@@ -124,6 +131,7 @@ func (p *Platform) startProcesses(t *testing.T, faults bool) {
 
 // For returns the same platform for a subtest.
 func (p *Platform) For(t *testing.T) *Platform {
+	t.Helper()
 	own := *p
 	own.T = t
 	return &own
@@ -142,6 +150,7 @@ func (p *Platform) WithTemporal(do func(client.Client)) {
 }
 
 func pool(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
 	p, err := database.Open(t.Context(), url, database.Pool{MaxConns: 4, ConnectTimeout: 5 * time.Second}, "e2e", nil)
 	require.NoError(t, err)
 	t.Cleanup(p.Close)

@@ -135,6 +135,7 @@ func walk(value any, at string, visit func(parent, name, path string, value any)
 
 // replace writes value with other text for the member at path.
 func replace(t testing.TB, value any, at, path, members string) string {
+	t.Helper()
 	var parts []string
 	switch v := value.(type) {
 	case map[string]any:
@@ -157,10 +158,14 @@ func replace(t testing.TB, value any, at, path, members string) string {
 }
 
 func write(t testing.TB, value any) string {
+	t.Helper()
 	raw, err := json.Marshal(value)
 	require.NoError(t, err)
 	return string(raw)
 }
 
 // Write returns a body as JSON.
-func Write(t testing.TB, body any) string { return write(t, body) }
+func Write(t testing.TB, body any) string {
+	t.Helper()
+	return write(t, body)
+}

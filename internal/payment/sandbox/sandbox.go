@@ -150,6 +150,7 @@ func fromProblem(p *problem.Problem) error {
 		return payment.ErrKeyUsed
 	case CodeUnknown:
 		return payment.ErrUnknown
+	default:
+		return fmt.Errorf("the payment sandbox answered: %w", p)
 	}
-	return fmt.Errorf("the payment sandbox answered: %w", p)
 }
