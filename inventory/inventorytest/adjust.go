@@ -73,7 +73,7 @@ func testAdjustRefused(t *testing.T, a administered) {
 	short := func(requested int64, detail string) error {
 		return &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: p, Requested: requested, Available: 6}}, Detail: detail}
 	}
-	require.Equal(t, short(7, "of 10 of product "+p.String()+" at near 4 are reserved; at most 6 can be taken off"), adjust("near", ptr(int64(-7)), nil))
+	require.Equal(t, short(7, "product "+p.String()+" has 10 at near, of which 4 are reserved; at most 6 can be taken off"), adjust("near", ptr(int64(-7)), nil))
 	require.Equal(t, short(10, "4 of product "+p.String()+" at near are reserved; the count cannot be below that"), adjust("near", nil, ptr(int64(0))))
 	fails(t, adjust("near", ptr(int64(1_000_000_000_000)), nil), inventoryapi.InvalidQuantity, "quantity")
 	fails(t, adjust("far", ptr(int64(1)), nil), inventoryapi.ItemNotFound, "location")

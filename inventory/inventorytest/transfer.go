@@ -46,7 +46,7 @@ func testTransferRefused(t *testing.T, a administered) {
 	}
 	require.Equal(t, &inventoryapi.InsufficientStockError{
 		Lines:  []inventoryapi.ShortLine{{ProductID: p, Requested: 7, Available: 6}},
-		Detail: "of 10 of product " + p.String() + " at near 4 are reserved; at most 6 can be moved",
+		Detail: "product " + p.String() + " has 10 at near, of which 4 are reserved; at most 6 can be moved",
 	},
 		transfer(p, "near", "far", 7), "what is reserved stays where it is")
 	fails(t, transfer(p, "far", "near", 1), inventoryapi.ItemNotFound, "from")
