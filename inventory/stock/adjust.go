@@ -21,7 +21,7 @@ type Adjust struct {
 	CorrelationID string
 }
 
-// Check refuses a request that is invalid whatever the stock is.
+// Check refuses a request that is invalid for any stock.
 func (a Adjust) Check() error {
 	if err := checkAdministration(a.OperationID, a.Place.ProductID, a.Actor, a.Reason); err != nil {
 		return err

@@ -19,7 +19,7 @@ type Archived struct {
 // NotFound returns the error for a request that would read or change the reservation.
 func (a Archived) NotFound() error {
 	return inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id",
-		"reservation %s was %s on %s and is archived: it can be neither read here nor changed",
+		"reservation %s was %s on %s and is archived; it cannot be read or changed any more",
 		a.ID, a.Status, a.ResolvedAt.UTC().Format(time.DateOnly))
 }
 

@@ -15,7 +15,7 @@ type Counted struct {
 	Replayed bool // the same operation id had done it before
 }
 
-// Check refuses a request that is invalid whatever the stock is.
+// Check refuses a request that is invalid for any stock.
 func (c Count) Check() error {
 	if c.Threshold != nil {
 		if err := CheckCount("low_stock_threshold", *c.Threshold); err != nil {

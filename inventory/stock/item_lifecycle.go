@@ -13,7 +13,7 @@ type CreateItem struct {
 	Expect Expectation
 }
 
-// Check refuses a request that is invalid whatever the stock is.
+// Check refuses a request that is invalid for any stock.
 func (c CreateItem) Check() error {
 	if c.Place.ProductID == uuid.Nil {
 		return required("product_id")
@@ -70,7 +70,7 @@ type DeleteItem struct {
 	CorrelationID string
 }
 
-// Check refuses a request that is invalid whatever the stock is.
+// Check refuses a request that is invalid for any stock.
 func (d DeleteItem) Check() error {
 	if err := checkAdministration(d.OperationID, d.Place.ProductID, d.Actor, d.Reason); err != nil {
 		return err

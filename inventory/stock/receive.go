@@ -36,7 +36,7 @@ func (r Receipt) WasReplayed() bool { return r.Replayed }
 // MaxStock bounds an item's quantity, far from any overflow of sums.
 const MaxStock = 1_000_000_000_000
 
-// Check refuses a request that is invalid whatever the stock is.
+// Check refuses a request that is invalid for any stock.
 func (r Receive) Check() error {
 	if err := checkChange(r.OperationID, r.Actor, r.Reason); err != nil {
 		return err

@@ -17,7 +17,7 @@ type SetThreshold struct {
 	Expect    Expectation
 }
 
-// Check refuses a request that is invalid whatever the stock is.
+// Check refuses a request that is invalid for any stock.
 func (t SetThreshold) Check() error {
 	if t.ProductID == uuid.Nil {
 		return required("product_id")

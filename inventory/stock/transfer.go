@@ -25,7 +25,7 @@ const (
 	lineIn  = 2
 )
 
-// Check refuses a request that is invalid whatever the stock is.
+// Check refuses a request that is invalid for any stock.
 func (t Transfer) Check() error {
 	if err := checkAdministration(t.OperationID, t.ProductID, t.Actor, t.Reason); err != nil {
 		return err

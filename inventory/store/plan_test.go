@@ -284,7 +284,7 @@ func TestPlans(t *testing.T) {
 			require.NotContains(t, calls, name)
 			continue
 		}
-		require.Contains(t, calls, name, "%s is neither planned nor excepted", name)
+		require.Contains(t, calls, name, "%s is not listed in planned or in scanned", name)
 		r := &capture{}
 		err := calls[name](t.Context(), queries, r)
 		require.True(t, err == nil || errors.Is(err, errRecorded), "%s: %v", name, err)
