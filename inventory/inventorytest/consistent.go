@@ -51,7 +51,7 @@ var invariants = []invariant{
 				SELECT 1 FROM public.stock_ledger s
 				WHERE s.item_id = b.item_id AND s.ledger_id <= b.through_ledger_id
 			)`},
-	{"no reservation is both archived and live", `
+	{"no reservation has rows both in the archive and outside of it", `
 		SELECT format('reservation %s', r.reservation_id) FROM public.reservations r
 		WHERE EXISTS (SELECT 1 FROM archive.reservations a WHERE a.reservation_id = r.reservation_id)
 			OR EXISTS (SELECT 1 FROM archive.reservation_lines a WHERE a.reservation_id = r.reservation_id)
