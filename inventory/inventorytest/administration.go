@@ -9,20 +9,20 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// administered is a subject by which people change stock.
+// administered is a subject with its administration, through which operators change stock.
 type administered struct {
 	Subject
 	admin inventoryapi.Administration
 }
 
-// By is who acts in these tests, in the header.
+// By names the actor of these tests, as the header does.
 var By = inventoryapi.WriteOptions{Actor: Actor}
 
-// Administration holds an implementation of inventoryapi.Administration, which the subject's API must
-// be as well, to the contract. The subject must be consistent afterwards.
+// Administration tests an implementation of inventoryapi.Administration against the contract. The subject's API must
+// implement it. The database must be consistent afterwards.
 func Administration(t *testing.T, s Subject) {
 	admin, ok := s.API.(inventoryapi.Administration)
-	require.True(t, ok, "%T administers nothing", s.API)
+	require.True(t, ok, "%T does not implement inventoryapi.Administration", s.API)
 	a := administered{s, admin}
 	for _, c := range []struct {
 		name string
@@ -48,8 +48,8 @@ func Administration(t *testing.T, s Subject) {
 		{"import again", testImportAgain},
 		{"import under a key", testImportKey},
 		{"keys", testKeys},
-		{"changes of nothing", testNothing},
-		{"names of what the ledger does not tell of", testNamedWithoutEntry},
+		{"writes that change nothing", testNothing},
+		{"names of changes without an entry", testNamedWithoutEntry},
 		{"import of files with mistakes", testImportMistakes},
 		{"malformed", testAdministrationMalformed},
 	} {
@@ -60,7 +60,7 @@ func Administration(t *testing.T, s Subject) {
 
 func ptr[T any](v T) *T { return &v }
 
-// version is the product's as clients see it.
+// version returns the product's version as clients see it.
 func (a administered) version(t testing.TB, product uuid.UUID) int64 {
 	t.Helper()
 	got, err := a.API.Availability(t.Context(), product, 1)
@@ -68,7 +68,7 @@ func (a administered) version(t testing.TB, product uuid.UUID) int64 {
 	return got.Version
 }
 
-// fails requires a refusal with a code, about a field.
+// fails requires a refusal with the code and the field.
 func fails(t testing.TB, err error, code inventoryapi.Code, field string) {
 	t.Helper()
 	var e *inventoryapi.Error

@@ -15,20 +15,23 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// Everything archives whatever is finished, however young: ages below the minimum are for tests.
+// Everything returns options that archive all finished reservations of any age: only tests may go below the minimum
+// age.
 func Everything() archive.Options { return archive.Options{Batch: 100} }
 
-// Backdate moves everything that happened so far into the past, as waiting would, and has all events
-// published a moment after they were written.
+// Backdate moves the times of all rows into the past, as waiting would, and marks all events as published one second
+// after they were written.
 func Backdate(t testing.TB, pool *pgxpool.Pool, by time.Duration) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	require.NoError(t, pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		for _, sql := range []string{
 			"SET LOCAL session_replication_role = replica", // no triggers: the ledger is append-only
-			"UPDATE reservations SET created_at = created_at - $1::interval, resolved_at = resolved_at - $1::interval, expires_at = expires_at - $1::interval",
+			`UPDATE reservations SET created_at = created_at - $1::interval,
+				resolved_at = resolved_at - $1::interval, expires_at = expires_at - $1::interval`,
 			"UPDATE stock_ledger SET created_at = created_at - $1::interval",
-			"UPDATE outbox SET created_at = created_at - $1::interval, published_at = created_at - $1::interval + interval '1 second'",
+			`UPDATE outbox SET created_at = created_at - $1::interval,
+				published_at = created_at - $1::interval + interval '1 second'`,
 			"UPDATE processed_events SET processed_at = processed_at - $1::interval",
 			"UPDATE stock_imports SET updated_at = updated_at - $1::interval",
 		} {
@@ -44,11 +47,12 @@ func Backdate(t testing.TB, pool *pgxpool.Pool, by time.Duration) {
 	}))
 }
 
-// Archive holds an implementation to what the contract says of reservations and entries that were
-// archived: none of them comes to be a second time.
+// Archive tests an implementation against the contract for archived reservations and entries: no request creates one of
+// them a second time.
 func Archive(t *testing.T, s Subject, q inventoryapi.Queries) {
 	p := s.Stock(t, 50)
-	released, confirmed, expired, tomb, pending := NewReserve(Line(p, 1)), NewReserve(Line(p, 2)), NewReserve(Line(p, 3)), NewReserve(Line(p, 4)), NewReserve(Line(p, 5))
+	released, confirmed, expired := NewReserve(Line(p, 1)), NewReserve(Line(p, 2)), NewReserve(Line(p, 3))
+	tomb, pending := NewReserve(Line(p, 4)), NewReserve(Line(p, 5))
 	for _, in := range []inventoryapi.ReserveRequest{released, confirmed, expired, pending} {
 		_, err := s.API.Reserve(t.Context(), in)
 		require.NoError(t, err)
@@ -65,7 +69,14 @@ func Archive(t *testing.T, s Subject, q inventoryapi.Queries) {
 	s.Age(t, expired.ReservationID)
 	_, err = s.API.Expire(t.Context(), expired.ReservationID, Resolve())
 	require.NoError(t, err)
-	receipt := stock.Receive{OperationID: uuid.New(), ProductID: s.Stock(t, 1), Location: "near", Quantity: 7, Actor: Actor}
+
+	receipt := stock.Receive{
+		OperationID: uuid.New(),
+		ProductID:   s.Stock(t, 1),
+		Location:    "near",
+		Quantity:    7,
+		Actor:       Actor,
+	}
 	_, err = s.Service.Receive(t.Context(), receipt)
 	require.NoError(t, err)
 	before, err := s.API.Availability(t.Context(), p, 1)
@@ -75,7 +86,8 @@ func Archive(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.NoError(t, err)
 	require.EqualValues(t, 4, sum.Reservations())
 	require.EqualValues(t, 3, sum.Lines)
-	require.EqualValues(t, 6, sum.Entries, "all of the receipts' product; of the other one what precedes the first pending reservation")
+	require.EqualValues(t, 6, sum.Entries,
+		"all entries of the receipt's product; of the other product those before the first pending reservation")
 	RequireConsistent(t, s.Pool)
 
 	for _, c := range []struct {
@@ -93,7 +105,8 @@ func Archive(t *testing.T, s Subject, q inventoryapi.Queries) {
 		require.Equal(t, c.status, is.Status)
 	}
 	_, err = s.API.Reserve(t.Context(), tomb)
-	require.ErrorIs(t, err, inventoryapi.AlreadyResolved, "a tombstone is one for ever")
+	require.ErrorIs(t, err, inventoryapi.AlreadyResolved, "a tombstone stays a tombstone")
+
 	for _, in := range []inventoryapi.ReserveRequest{released, confirmed, expired, tomb} {
 		id := in.ReservationID
 		for _, c := range []struct {
@@ -106,7 +119,8 @@ func Archive(t *testing.T, s Subject, q inventoryapi.Queries) {
 			{"expire", func() error { _, err := s.API.Expire(t.Context(), id, Resolve()); return err }},
 			{"return", func() error { _, err := s.API.Return(t.Context(), id, back); return err }},
 			{"extend", func() error {
-				_, err := s.API.Extend(t.Context(), id, inventoryapi.ExtendRequest{ExpiresAt: time.Now().Add(time.Hour), Actor: Actor})
+				later := inventoryapi.ExtendRequest{ExpiresAt: time.Now().Add(time.Hour), Actor: Actor}
+				_, err := s.API.Extend(t.Context(), id, later)
 				return err
 			}},
 		} {
@@ -115,16 +129,18 @@ func Archive(t *testing.T, s Subject, q inventoryapi.Queries) {
 			require.ErrorContains(t, err, "archived", c.what)
 		}
 	}
+
 	again, err := s.Service.Receive(t.Context(), receipt)
 	require.NoError(t, err)
-	require.True(t, again[0].Replayed, "a receipt acts once, wherever its entry is")
+	require.True(t, again[0].Replayed, "a receipt acts once, also if its entry is archived")
 	require.EqualValues(t, 7, again[0].Quantity)
 
 	_, err = s.API.Confirm(t.Context(), pending.ReservationID, Resolve())
-	require.NoError(t, err, "what is pending goes on")
+	require.NoError(t, err, "a pending reservation can still be confirmed")
 	after, err := s.API.Availability(t.Context(), p, 1)
 	require.NoError(t, err)
 	require.Equal(t, before.AvailableQuantity, after.AvailableQuantity)
+
 	ledger, err := q.Ledger(t.Context(), p, "", inventoryapi.Page{})
 	require.NoError(t, err)
 	require.EqualValues(t, 4, ledger.ArchivedEntries)

@@ -16,7 +16,7 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// CacheTimeout is for a cache whose outages are not tested: on a busy machine Redis may be slow.
+// CacheTimeout is the timeout for tests that do not test outages of the cache: on a busy machine Redis may be slow.
 const CacheTimeout = 10 * time.Second
 
 // NewCache returns a cache whose keys begin with prefix.
@@ -42,8 +42,8 @@ func NewCache(t testing.TB, url, prefix string, timeout time.Duration) *cache.Ca
 func NewCachePrefix() string { return "test-" + strings.ToLower(rand.Text()[:10]) + ":" }
 
 // NewCachedService returns the service in process with a cache of its own. Subject.Service is the same service, so that
-// stock which the test puts in goes through the cache: a change past the cache is one of another process that cannot reach
-// Redis.
+// the test's own changes of stock invalidate the cache. To change stock as a process that cannot reach Redis does, a
+// test uses a service without the cache.
 func NewCachedService(t testing.TB) (Subject, *cache.Cache) {
 	t.Helper()
 	_, pool := NewDatabase(t)

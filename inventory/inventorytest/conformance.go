@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// Conformance holds an implementation of inventoryapi.API to the contract. All subtests share the
-// subject's database and keep apart by product; it must be consistent afterwards.
+// Conformance tests an implementation of inventoryapi.API against the contract. All subtests share the subject's
+// database, each with products of its own. The database must be consistent afterwards.
 func Conformance(t *testing.T, s Subject) {
 	for _, c := range []struct {
 		name string

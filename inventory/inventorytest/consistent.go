@@ -1,6 +1,5 @@
-// Package inventorytest holds what every implementation of the inventory's contract must pass
-// (Conformance) and what must be true of the inventory database after whatever was done to it
-// (RequireConsistent).
+// Package inventorytest has the tests that every implementation of the inventory's contract must pass (Conformance),
+// and the invariants that the inventory database must keep after any change (RequireConsistent).
 package inventorytest
 
 import (
@@ -14,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// invariant is something that must hold; its query returns one text per violation.
+// invariant is a rule of the database; its query returns one text per violation.
 type invariant struct{ name, query string }
 
-// everything makes the queries see what was archived beside what was not, under the names of the tables. Events are
-// deleted once they are old: until then there is one for each change.
+// everything makes the queries see archived and live rows together, under the names of the live tables. Old events are
+// deleted: announced.since is the time from which on each change has an event.
 const everything = `WITH
 	stock_ledger AS (SELECT * FROM public.stock_ledger UNION ALL SELECT * FROM archive.stock_ledger),
 	reservations AS (SELECT * FROM public.reservations UNION ALL SELECT * FROM archive.reservations),
@@ -27,23 +26,32 @@ const everything = `WITH
 
 var invariants = []invariant{
 	{"counters equal their item's balance and its live entries", `
-		SELECT format('item %s: quantity %s, reserved %s, balance %s, %s and live entries %s, %s', i.item_id, i.quantity, i.reserved,
-			b.quantity, b.reserved, l.quantity, l.reserved)
+		SELECT format('item %s: quantity %s, reserved %s, balance %s, %s and live entries %s, %s',
+			i.item_id, i.quantity, i.reserved, b.quantity, b.reserved, l.quantity, l.reserved)
 		FROM items i
 		LEFT JOIN ledger_balances b USING (item_id)
-		LEFT JOIN (SELECT item_id, sum(quantity_delta) AS quantity, sum(reserved_delta) AS reserved FROM public.stock_ledger GROUP BY 1) l USING (item_id)
-		WHERE i.quantity <> coalesce(b.quantity, 0) + coalesce(l.quantity, 0) OR i.reserved <> coalesce(b.reserved, 0) + coalesce(l.reserved, 0)`},
+		LEFT JOIN (
+			SELECT item_id, sum(quantity_delta) AS quantity, sum(reserved_delta) AS reserved
+			FROM public.stock_ledger GROUP BY 1
+		) l USING (item_id)
+		WHERE i.quantity <> coalesce(b.quantity, 0) + coalesce(l.quantity, 0)
+			OR i.reserved <> coalesce(b.reserved, 0) + coalesce(l.reserved, 0)`},
 	{"balances equal the sums of the archived entries, which are the oldest of their item", `
-		SELECT format('item %s: balance %s, %s of %s entries, archived %s, %s of %s', item_id, b.quantity, b.reserved, b.entries, a.quantity, a.reserved, a.entries)
+		SELECT format('item %s: balance %s, %s of %s entries, archived %s, %s of %s',
+			item_id, b.quantity, b.reserved, b.entries, a.quantity, a.reserved, a.entries)
 		FROM ledger_balances b
 		FULL JOIN (
 			SELECT item_id, count(*) AS entries, sum(quantity_delta) AS quantity, sum(reserved_delta) AS reserved,
 				max(ledger_id) AS last, max(version_after) AS version
 			FROM archive.stock_ledger GROUP BY 1
 		) a USING (item_id)
-		WHERE (b.entries, b.quantity, b.reserved, b.through_ledger_id, b.through_version) IS DISTINCT FROM (a.entries, a.quantity, a.reserved, a.last, a.version)
-			OR EXISTS (SELECT 1 FROM public.stock_ledger s WHERE s.item_id = b.item_id AND s.ledger_id <= b.through_ledger_id)`},
-	{"nothing is in the archive and outside of it", `
+		WHERE (b.entries, b.quantity, b.reserved, b.through_ledger_id, b.through_version)
+				IS DISTINCT FROM (a.entries, a.quantity, a.reserved, a.last, a.version)
+			OR EXISTS (
+				SELECT 1 FROM public.stock_ledger s
+				WHERE s.item_id = b.item_id AND s.ledger_id <= b.through_ledger_id
+			)`},
+	{"no reservation has rows both in the archive and outside of it", `
 		SELECT format('reservation %s', r.reservation_id) FROM public.reservations r
 		WHERE EXISTS (SELECT 1 FROM archive.reservations a WHERE a.reservation_id = r.reservation_id)
 			OR EXISTS (SELECT 1 FROM archive.reservation_lines a WHERE a.reservation_id = r.reservation_id)
@@ -60,19 +68,24 @@ var invariants = []invariant{
 	{"reserved equals the lines of pending reservations", `
 		SELECT format('item %s: reserved %s, lines %s', i.item_id, i.reserved, coalesce(sum(rl.quantity), 0))
 		FROM items i
-		LEFT JOIN (SELECT rl.* FROM reservation_lines rl JOIN reservations r USING (reservation_id) WHERE r.status = 'pending') rl USING (item_id)
+		LEFT JOIN (
+			SELECT rl.* FROM reservation_lines rl JOIN reservations r USING (reservation_id)
+			WHERE r.status = 'pending'
+		) rl USING (item_id)
 		GROUP BY i.item_id
 		HAVING i.reserved <> coalesce(sum(rl.quantity), 0)`},
 	{"a line is open exactly while its reservation is pending", `
-		SELECT format('reservation %s (%s) line %s item %s: open is %s', r.reservation_id, r.status, rl.line_no, rl.item_id, rl.open)
+		SELECT format('reservation %s (%s) line %s item %s: open is %s',
+			r.reservation_id, r.status, rl.line_no, rl.item_id, rl.open)
 		FROM reservation_lines rl JOIN reservations r USING (reservation_id)
 		WHERE rl.open <> (r.status = 'pending')`},
 	{"counters are never negative", `
 		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
 		FROM items WHERE quantity < 0 OR reserved < 0 OR reserved > quantity`},
-	{"each line is reserved once, ends once as its reservation did, and comes back as it says", `
-		SELECT format('reservation %s (%s) line %s item %s: quantity %s, returned %s, entries %s', r.reservation_id, r.status,
-			rl.line_no, rl.item_id, rl.quantity, rl.returned, json_agg(json_build_array(l.kind, l.quantity_delta, l.reserved_delta)))
+	{"each line is reserved once, ends once with its reservation's status, and has entries for its returned quantity", `
+		SELECT format('reservation %s (%s) line %s item %s: quantity %s, returned %s, entries %s',
+			r.reservation_id, r.status, rl.line_no, rl.item_id, rl.quantity, rl.returned,
+			json_agg(json_build_array(l.kind, l.quantity_delta, l.reserved_delta)))
 		FROM reservations r
 		JOIN reservation_lines rl USING (reservation_id)
 		LEFT JOIN stock_ledger l ON l.reservation_id = r.reservation_id AND l.line = rl.line_no AND l.item_id = rl.item_id
@@ -83,14 +96,17 @@ var invariants = []invariant{
 			OR coalesce(sum(l.reserved_delta) FILTER (WHERE l.kind = 'reserved'), 0) <> rl.quantity
 			OR coalesce(sum(l.reserved_delta), 0) <> CASE WHEN r.status = 'pending' THEN rl.quantity ELSE 0 END
 			OR coalesce(sum(l.quantity_delta) FILTER (WHERE l.kind = 'returned'), 0) <> rl.returned
-			OR coalesce(sum(l.quantity_delta), 0) <> CASE WHEN r.status = 'confirmed' THEN rl.returned - rl.quantity ELSE 0 END`},
+			OR coalesce(sum(l.quantity_delta), 0)
+				<> CASE WHEN r.status = 'confirmed' THEN rl.returned - rl.quantity ELSE 0 END`},
 	{"entries about a reservation have its line", `
 		SELECT format('entry %s', l.ledger_id)
 		FROM stock_ledger l
-		LEFT JOIN reservation_lines rl ON rl.reservation_id = l.reservation_id AND rl.line_no = l.line AND rl.item_id = l.item_id
+		LEFT JOIN reservation_lines rl
+			ON rl.reservation_id = l.reservation_id AND rl.line_no = l.line AND rl.item_id = l.item_id
 		WHERE l.reservation_id IS NOT NULL AND rl.item_id IS NULL`},
-	{"each entry continues from the one before, and item versions never run ahead", `
-		SELECT format('entry %s of item %s: %s/%s after, version %s', ledger_id, item_id, quantity_after, reserved_after, version_after)
+	{"each entry continues from the entry before it, and its version is at most the item's", `
+		SELECT format('entry %s of item %s: %s/%s after, version %s',
+			ledger_id, item_id, quantity_after, reserved_after, version_after)
 		FROM (
 			SELECT l.*, i.version AS item_version,
 				sum(quantity_delta) OVER w AS q, sum(reserved_delta) OVER w AS r
@@ -113,18 +129,22 @@ var invariants = []invariant{
 	{"deleted items are empty", `
 		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
 		FROM items WHERE deleted_at IS NOT NULL AND (quantity <> 0 OR reserved <> 0)`},
-	{"a transfer takes as much out of one item as it puts into another of the same product", `
+	{"a transfer takes the same quantity out of one item as it puts into another item of the product", `
 		SELECT format('operation %s: %s', l.operation_id, json_agg(json_build_array(l.item_id, l.line, l.quantity_delta)))
 		FROM stock_ledger l JOIN items i USING (item_id)
 		WHERE l.kind = 'transferred'
 		GROUP BY l.operation_id
-		HAVING count(*) <> 2 OR sum(l.quantity_delta) <> 0 OR count(DISTINCT l.item_id) <> 2 OR count(DISTINCT i.product_id) <> 1
+		HAVING count(*) <> 2 OR sum(l.quantity_delta) <> 0
+			OR count(DISTINCT l.item_id) <> 2 OR count(DISTINCT i.product_id) <> 1
 			OR sum(l.quantity_delta) FILTER (WHERE l.line = 1) >= 0`},
-	{"each change of an item by hand is announced once, with what it changed", `
-		SELECT format('item %s, version %s: %s of %s, announced %s', l.item_id, l.version_after, l.kind, l.quantity, coalesce(o.quantity::text, 'not at all'))
+	{"each operator's change of an item is announced once, with its quantity", `
+		SELECT format('item %s, version %s: %s of %s, announced %s',
+			l.item_id, l.version_after, l.kind, l.quantity, coalesce(o.quantity::text, 'not at all'))
 		FROM (
 			SELECT item_id, version_after, kind, sum(quantity_delta) AS quantity
-			FROM stock_ledger, announced WHERE kind IN ('received', 'adjusted', 'transferred') AND quantity_delta <> 0 AND created_at >= since GROUP BY 1, 2, 3
+			FROM stock_ledger, announced
+			WHERE kind IN ('received', 'adjusted', 'transferred') AND quantity_delta <> 0 AND created_at >= since
+			GROUP BY 1, 2, 3
 		) l
 		JOIN items i USING (item_id)
 		JOIN locations p USING (location_id)
@@ -137,9 +157,9 @@ var invariants = []invariant{
 		WHERE l.quantity IS DISTINCT FROM o.quantity`},
 }
 
-// RequireConsistent fails the test unless every invariant of the inventory database holds: counters =
-// ledger = open reservations, one terminal status, nothing negative, each change announced once. It
-// reads one snapshot, so it may run while the service works.
+// RequireConsistent fails the test if an invariant of the inventory database does not hold: counters equal the ledger
+// and the open reservations, a reservation has one terminal status, no counter is negative, and each change is
+// announced once. It reads one snapshot, so it may run while the service works.
 func RequireConsistent(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
 	faults, err := Inconsistencies(context.WithoutCancel(t.Context()), pool)
@@ -154,6 +174,7 @@ func Inconsistencies(ctx context.Context, pool *pgxpool.Pool) ([]string, error) 
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
+
 	var faults []string
 	for _, i := range invariants {
 		rows, err := tx.Query(ctx, everything+i.query)

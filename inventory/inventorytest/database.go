@@ -16,7 +16,7 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// Patience is how long a test waits for what must happen before it fails.
+// Patience is the time that a test waits for an expected state before it fails.
 const Patience = 30 * time.Second
 
 // NewDatabase returns the URL of a migrated database for one test, and a pool on it.
@@ -50,7 +50,7 @@ func NewReplica(t testing.TB, url string, o inventory.Options, p database.Pool) 
 	return s
 }
 
-// NewProxiedPool returns a pool behind a proxy of its own, with which the test can break its connections.
+// NewProxiedPool returns a pool behind a proxy of its own. With the proxy the test can break the pool's connections.
 func NewProxiedPool(t testing.TB, url string) (*pgxpool.Pool, *fault.Postgres) {
 	t.Helper()
 	proxy := fault.NewPostgres(t, url)
@@ -78,7 +78,7 @@ func NewReplicas(t testing.TB) ([]*inventory.Service, []*pgxpool.Pool, Subject) 
 	return services, pools, NewSubject(t, services[0], pool)
 }
 
-// LockProduct locks the items of a product until unlock is called, at the latest when the test ends.
+// LockProduct locks the items of a product until the test calls unlock, at the latest until the test ends.
 func LockProduct(t testing.TB, pool *pgxpool.Pool, product uuid.UUID) (unlock func()) {
 	t.Helper()
 	tx, err := pool.Begin(context.WithoutCancel(t.Context()))
@@ -86,6 +86,7 @@ func LockProduct(t testing.TB, pool *pgxpool.Pool, product uuid.UUID) (unlock fu
 	tag, err := tx.Exec(t.Context(), "SELECT 1 FROM items WHERE product_id = $1 FOR UPDATE", product)
 	require.NoError(t, err)
 	require.NotZero(t, tag.RowsAffected())
+
 	unlocked := false
 	unlock = func() {
 		if !unlocked {
@@ -97,7 +98,7 @@ func LockProduct(t testing.TB, pool *pgxpool.Pool, product uuid.UUID) (unlock fu
 	return unlock
 }
 
-// AwaitBlocked waits until a transaction of this database waits for the lock of another one.
+// AwaitBlocked waits until a transaction of this database waits for the lock of another transaction.
 func AwaitBlocked(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -110,7 +111,7 @@ func AwaitBlocked(t testing.TB, pool *pgxpool.Pool) {
 	}, Patience, time.Millisecond)
 }
 
-// ExistingReservations returns which of the reservations are in the database.
+// ExistingReservations returns the set of those reservations that are in the database.
 func ExistingReservations(t testing.TB, pool *pgxpool.Pool, ids []uuid.UUID) map[uuid.UUID]bool {
 	t.Helper()
 	rows, err := pool.Query(context.WithoutCancel(t.Context()),

@@ -19,7 +19,7 @@ func (a administered) importing(t testing.TB, o inventoryapi.ImportOptions, line
 	return out
 }
 
-// outcomes are a report's, row by row, with the code of those that failed.
+// outcomes returns the outcome of each row of a report, with the code of a failed row.
 func outcomes(r inventoryapi.ImportReport) []string {
 	out := make([]string, len(r.Rows))
 	for i, row := range r.Rows {
@@ -42,8 +42,15 @@ func testImport(t *testing.T, a administered) {
 		"-1,near," + uuid.NewString() + ",,",
 	}
 	want := []string{
-		"2 adjusted", "3 unchanged", "4 failed insufficient_stock", "5 created", "6 created", "7 failed invalid_input", "8 failed negative_quantity",
+		"2 adjusted",
+		"3 unchanged",
+		"4 failed insufficient_stock",
+		"5 created",
+		"6 created",
+		"7 failed invalid_input",
+		"8 failed negative_quantity",
 	}
+
 	dry := a.importing(t, inventoryapi.ImportOptions{DryRun: true}, file...)
 	require.Equal(t, want, outcomes(dry))
 	require.True(t, dry.DryRun)
@@ -65,11 +72,13 @@ func testImport(t *testing.T, a administered) {
 	item, err := a.admin.CreateItem(t.Context(), p, "near", inventoryapi.CreateItemRequest{}, By)
 	require.NoError(t, err)
 	require.EqualValues(t, 5, item.LowStockThreshold)
-	large := a.importing(t, inventoryapi.ImportOptions{}, file[0], strings.Repeat("\n", inventoryapi.MaxImportBytes/2), "13,near,"+p.String()+",,")
+
+	large := a.importing(t, inventoryapi.ImportOptions{},
+		file[0], strings.Repeat("\n", inventoryapi.MaxImportBytes/2), "13,near,"+p.String()+",,")
 	require.Equal(t, 1, large.Totals.Adjusted, "a file may be larger than other requests")
 }
 
-// testImportAgain: a file that comes again, after another one or after a sale, sets its counts again.
+// testImportAgain: a file that is imported again, after another file or after a sale, sets its counts again.
 func testImportAgain(t *testing.T, a administered) {
 	p, q := a.Stock(t, 1), a.Stock(t, 7)
 	file := func(n int) []string {
@@ -88,19 +97,30 @@ func testImportAgain(t *testing.T, a administered) {
 		available, _ := a.Available(t, p)
 		require.EqualValues(t, step.count, available)
 	}
+
 	version := a.version(t, q)
-	require.EqualValues(t, 1, version, "rows that were right moved nothing")
+	require.EqualValues(t, 1, version, "rows with the right count moved no version")
 	entries, err := a.API.(inventoryapi.Queries).Ledger(t.Context(), q, "", inventoryapi.Page{})
 	require.NoError(t, err)
-	require.Len(t, entries.Items, 1, "and wrote nothing")
+	require.Len(t, entries.Items, 1, "rows with the right count wrote no entry")
 }
 
-// testImportKey: between two runs of one file under one key stock is sold, which the second must not bring back.
+// testImportKey: between two imports of one file under one key, stock is sold. The second import must not restore the
+// sold stock.
 func testImportKey(t *testing.T, a administered) {
 	p, q := a.Stock(t, 10), a.Stock(t, 10)
-	file := []string{"product_id,location,quantity", p.String() + ",near,12", q.String() + ",near,10", p.String() + ",far,3", p.String() + ",annex,1"}
+	file := []string{
+		"product_id,location,quantity",
+		p.String() + ",near,12",
+		q.String() + ",near,10",
+		p.String() + ",far,3",
+		p.String() + ",annex,1",
+	}
 	key := inventoryapi.ImportOptions{Key: "monday-" + p.String()}
-	require.Equal(t, []string{"2 adjusted", "3 unchanged", "4 created", "5 failed invalid_input"}, outcomes(a.importing(t, key, file...)))
+	require.Equal(t,
+		[]string{"2 adjusted", "3 unchanged", "4 created", "5 failed invalid_input"},
+		outcomes(a.importing(t, key, file...)))
+
 	for _, product := range []uuid.UUID{p, q} {
 		in, _ := a.reserve(t, Line(product, 2))
 		_, err := a.API.Confirm(t.Context(), in.ReservationID, Resolve())
@@ -108,22 +128,31 @@ func testImportKey(t *testing.T, a administered) {
 	}
 	_, err := a.admin.PutLocation(t.Context(), "annex", inventoryapi.LocationRequest{Name: "Annex", Priority: ptr(9)}, By)
 	require.NoError(t, err)
+
+	replayed := []string{"2 replayed", "3 replayed", "4 replayed", "5 created"}
 	key.DryRun = true
-	require.Equal(t, []string{"2 replayed", "3 replayed", "4 replayed", "5 created"}, outcomes(a.importing(t, key, file...)))
+	require.Equal(t, replayed, outcomes(a.importing(t, key, file...)))
 	key.DryRun = false
 	again := a.importing(t, key, file...)
-	require.Equal(t, []string{"2 replayed", "3 replayed", "4 replayed", "5 created"}, outcomes(again), "only what failed is tried again")
+	require.Equal(t, replayed, outcomes(again), "only failed rows are tried again")
 	require.Equal(t, inventoryapi.ImportTotals{Rows: 4, Created: 1, Replayed: 3}, again.Totals)
 	available, _ := a.Available(t, q)
 	require.EqualValues(t, 8, available)
 
-	_, err = a.admin.ImportStock(t.Context(), strings.NewReader("product_id,location,quantity\n"), inventoryapi.ImportOptions{Actor: Actor, Key: key.Key})
+	importEmpty := func(actor string) (inventoryapi.ImportReport, error) {
+		return a.admin.ImportStock(t.Context(), strings.NewReader("product_id,location,quantity\n"),
+			inventoryapi.ImportOptions{Actor: actor, Key: key.Key})
+	}
+	_, err = importEmpty(Actor)
 	fails(t, err, inventoryapi.IdempotencyKeyReused, "Idempotency-Key")
-	theirs, err := a.admin.ImportStock(t.Context(), strings.NewReader("product_id,location,quantity\n"), inventoryapi.ImportOptions{Actor: "another", Key: key.Key})
-	require.NoError(t, err, "a key is its actor's own")
+	theirs, err := importEmpty("another")
+	require.NoError(t, err, "each actor has keys of its own")
 	require.Zero(t, theirs.Totals.Rows)
+
 	key.Key += "-2"
-	require.Equal(t, []string{"2 adjusted", "3 adjusted", "4 unchanged", "5 unchanged"}, outcomes(a.importing(t, key, file...)), "another key is another count")
+	require.Equal(t,
+		[]string{"2 adjusted", "3 adjusted", "4 unchanged", "5 unchanged"},
+		outcomes(a.importing(t, key, file...)), "under another key the file is imported again")
 }
 
 func testImportMistakes(t *testing.T, a administered) {
@@ -136,7 +165,10 @@ func testImportMistakes(t *testing.T, a administered) {
 		{"empty", "", "", "names the columns"},
 		{"missing", "product_id,location\n", "quantity", "line 1: the column quantity is missing"},
 		{"unknown", "product_id,location,quantity,price\n", "price", `line 1, column 4: there is no column "price"`},
-		{"duplicate", "product_id,location,quantity,Location\n", "location", "line 1, column 4: the column location is there twice"},
+		{
+			"duplicate", "product_id,location,quantity,Location\n", "location",
+			"line 1, column 4: the column location is there twice",
+		},
 		{"quotes", "product_id,\"loc\"ation,quantity\n", "", "line 1"},
 		{"encoding", "\xff\xfep\x00", "", "not UTF-8"},
 		{"too many", header + "\n" + many, "", "10000 rows"},
@@ -145,6 +177,7 @@ func testImportMistakes(t *testing.T, a administered) {
 		fails(t, err, inventoryapi.InvalidInput, c.field)
 		require.ErrorContains(t, err, c.detail, c.name)
 	}
+
 	got := a.importing(t, inventoryapi.ImportOptions{},
 		header,
 		p+",near",
@@ -163,9 +196,20 @@ func testImportMistakes(t *testing.T, a administered) {
 		p+",near,5",
 		p+`,"near,6`)
 	require.Equal(t, []string{
-		"2 failed invalid_input", "3 failed invalid_input", "4 failed invalid_input", "5 failed invalid_input", "6 failed invalid_input",
-		"7 failed invalid_quantity", "8 failed negative_quantity", "9 failed invalid_quantity", "10 failed invalid_input", "11 failed invalid_input",
-		"12 failed invalid_input", "14 adjusted", "15 failed invalid_input", "16 failed invalid_input",
+		"2 failed invalid_input",
+		"3 failed invalid_input",
+		"4 failed invalid_input",
+		"5 failed invalid_input",
+		"6 failed invalid_input",
+		"7 failed invalid_quantity",
+		"8 failed negative_quantity",
+		"9 failed invalid_quantity",
+		"10 failed invalid_input",
+		"11 failed invalid_input",
+		"12 failed invalid_input",
+		"14 adjusted",
+		"15 failed invalid_input",
+		"16 failed invalid_input",
 	}, outcomes(got))
 	require.Equal(t, "the row has 2 fields, the header has 3", got.Rows[0].Detail)
 	require.Equal(t, `column quantity: "1.5" is not a whole number; write plain digits, as in 12`, got.Rows[3].Detail)

@@ -21,6 +21,7 @@ func testOperationReused(t *testing.T, s Subject) {
 	var e *inventoryapi.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, "operation_id", e.Field)
+
 	confirm := Resolve()
 	_, err = s.API.Confirm(t.Context(), in.ReservationID, confirm)
 	require.NoError(t, err)
@@ -30,7 +31,7 @@ func testOperationReused(t *testing.T, s Subject) {
 	require.ErrorIs(t, err, inventoryapi.AlreadyExists)
 }
 
-// testMalformed covers what a Go caller can get wrong; the server's own tests cover the JSON.
+// testMalformed covers the mistakes that a Go caller can make; the server's own tests cover the JSON.
 func testMalformed(t *testing.T, s Subject) {
 	p := s.Stock(t, 10)
 	many := make([]inventoryapi.ReserveLine, inventoryapi.MaxLines+1)
@@ -67,7 +68,9 @@ func testMalformed(t *testing.T, s Subject) {
 		_, err := s.API.Availabilities(t.Context(), ids)
 		return err
 	}
+
 	type R = inventoryapi.ReserveRequest
+	one := inventoryapi.ReturnLine{LineNo: 1, Quantity: 1}
 	for _, c := range []struct {
 		field string
 		code  inventoryapi.Code
@@ -100,14 +103,20 @@ func testMalformed(t *testing.T, s Subject) {
 		{"lines[0].line_no", inventoryapi.InvalidInput, reserve(func(r *R) { r.Lines[0].LineNo, r.Lines[1].LineNo = -1, 1 })},
 		{"operation_id", inventoryapi.InvalidInput, resolve(uuid.New(), inventoryapi.ResolveRequest{Actor: Actor})},
 		{"actor", inventoryapi.InvalidInput, resolve(uuid.New(), inventoryapi.ResolveRequest{OperationID: uuid.New()})},
-		{"reason", inventoryapi.InvalidInput, resolve(uuid.New(), inventoryapi.ResolveRequest{OperationID: uuid.New(), Actor: Actor, Reason: strings.Repeat("r", 3000)})},
+		{"reason", inventoryapi.InvalidInput, resolve(uuid.New(), inventoryapi.ResolveRequest{
+			OperationID: uuid.New(), Actor: Actor, Reason: strings.Repeat("r", 3000),
+		})},
 		{"reservation_id", inventoryapi.InvalidInput, resolve(uuid.Nil, Resolve())},
-		{"owner_id", inventoryapi.InvalidInput, release(inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor, OwnerKind: "order", Number: 1})},
-		{"owner_kind", inventoryapi.InvalidInput, release(inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor, Number: 1})},
+		{"owner_id", inventoryapi.InvalidInput, release(inventoryapi.ReleaseRequest{
+			OperationID: uuid.New(), Actor: Actor, OwnerKind: "order", Number: 1,
+		})},
+		{"owner_kind", inventoryapi.InvalidInput, release(inventoryapi.ReleaseRequest{
+			OperationID: uuid.New(), Actor: Actor, Number: 1,
+		})},
 		{"expires_at", inventoryapi.InvalidInput, extend(inventoryapi.ExtendRequest{Actor: Actor})},
 		{"actor", inventoryapi.InvalidInput, extend(inventoryapi.ExtendRequest{ExpiresAt: time.Now()})},
 		{"lines[0].line_no", inventoryapi.InvalidInput, giveBack(inventoryapi.ReturnLine{Quantity: 1})},
-		{"lines[1].line_no", inventoryapi.InvalidInput, giveBack(inventoryapi.ReturnLine{LineNo: 1, Quantity: 1}, inventoryapi.ReturnLine{LineNo: 1, Quantity: 1})},
+		{"lines[1].line_no", inventoryapi.InvalidInput, giveBack(one, one)},
 		{"lines[0].quantity", inventoryapi.InvalidQuantity, giveBack(inventoryapi.ReturnLine{LineNo: 1})},
 		{"quantity", inventoryapi.InvalidQuantity, available(0)},
 		{"quantity", inventoryapi.InvalidQuantity, available(-1)},
@@ -122,33 +131,43 @@ func testMalformed(t *testing.T, s Subject) {
 		require.Equal(t, inventoryapi.Validation, e.Code.Category())
 		require.False(t, inventoryapi.Retryable(c.err))
 	}
+
 	_, reserved := s.Available(t, p)
 	require.Zero(t, reserved, "a malformed request reserves nothing")
 }
 
-// testAdministrationOperations: an id that stood for one thing stands for nothing else.
+// testAdministrationOperations: an operation id that was used for one request is refused for a different request.
 func testAdministrationOperations(t *testing.T, a administered) {
 	p, op := a.Stock(t, 10, 10), uuid.New()
-	_, err := a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{OperationID: op, Location: "near", Quantity: 1}, By)
+	receive := inventoryapi.ReceiveRequest{OperationID: op, Location: "near", Quantity: 1}
+	_, err := a.admin.ReceiveStock(t.Context(), p, receive, By)
 	require.NoError(t, err)
-	_, err = a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{OperationID: op, Location: "near", Delta: ptr(int64(1)), Reason: "r"}, By)
+
+	_, err = a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{
+		OperationID: op, Location: "near", Delta: ptr(int64(1)), Reason: "r",
+	}, By)
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")
-	_, err = a.admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{OperationID: op, From: "near", To: "far", Quantity: 1, Reason: "r"}, By)
+	_, err = a.admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{
+		OperationID: op, From: "near", To: "far", Quantity: 1, Reason: "r",
+	}, By)
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")
 	_, err = a.admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{OperationID: op, Reason: "r"}, By)
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")
-	_, err = a.admin.ReceiveStock(t.Context(), a.Stock(t, 1), inventoryapi.ReceiveRequest{OperationID: op, Location: "near", Quantity: 1}, By)
+	_, err = a.admin.ReceiveStock(t.Context(), a.Stock(t, 1), receive, By)
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")
+
 	op = uuid.New()
 	for _, delta := range []int64{2, 3} {
-		_, err = a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{OperationID: op, Location: "near", Delta: &delta, Reason: "r"}, By)
+		_, err = a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{
+			OperationID: op, Location: "near", Delta: &delta, Reason: "r",
+		}, By)
 	}
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")
 	available, _ := a.Available(t, p)
 	require.EqualValues(t, 23, available)
 }
 
-// testAdministrationMalformed covers what a Go caller can get wrong; the server's tests cover the JSON.
+// testAdministrationMalformed covers the mistakes that a Go caller can make; the server's tests cover the JSON.
 func testAdministrationMalformed(t *testing.T, a administered) {
 	p := a.Stock(t, 10)
 	type O = inventoryapi.WriteOptions
@@ -182,9 +201,14 @@ func testAdministrationMalformed(t *testing.T, a administered) {
 		_, err := a.admin.DeleteItem(t.Context(), p, "near", in, o)
 		return err
 	}
+
 	type A = inventoryapi.AdjustRequest
 	long := strings.Repeat("x", 3000)
-	const invalid, quantity, negative = inventoryapi.InvalidInput, inventoryapi.InvalidQuantity, inventoryapi.NegativeQuantity
+	const (
+		invalid  = inventoryapi.InvalidInput
+		quantity = inventoryapi.InvalidQuantity
+		negative = inventoryapi.NegativeQuantity
+	)
 	for _, c := range []struct {
 		field string
 		code  inventoryapi.Code
@@ -213,11 +237,15 @@ func testAdministrationMalformed(t *testing.T, a administered) {
 		{"to", invalid, transfer(inventoryapi.TransferRequest{From: "near", Quantity: 1, Reason: "r"})},
 		{"quantity", quantity, transfer(inventoryapi.TransferRequest{From: "near", To: "far", Reason: "r"})},
 		{"quantity", quantity, transfer(inventoryapi.TransferRequest{From: "near", To: "far", Quantity: -5, Reason: "r"})},
-		{"quantity", quantity, transfer(inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 1 << 62, Reason: "r"})},
+		{"quantity", quantity, transfer(inventoryapi.TransferRequest{
+			From: "near", To: "far", Quantity: 1 << 62, Reason: "r",
+		})},
 		{"reason", invalid, transfer(inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 1})},
 		{"low_stock_threshold", invalid, threshold(inventoryapi.ThresholdRequest{}, By)},
 		{"low_stock_threshold", negative, threshold(inventoryapi.ThresholdRequest{LowStockThreshold: ptr(int64(-1))}, By)},
-		{"low_stock_threshold", quantity, threshold(inventoryapi.ThresholdRequest{LowStockThreshold: ptr(int64(1) << 62)}, By)},
+		{"low_stock_threshold", quantity, threshold(inventoryapi.ThresholdRequest{
+			LowStockThreshold: ptr(int64(1) << 62),
+		}, By)},
 		{"location", invalid, threshold(inventoryapi.ThresholdRequest{LowStockThreshold: ptr(int64(1)), Location: long}, By)},
 		{"actor", invalid, threshold(inventoryapi.ThresholdRequest{LowStockThreshold: ptr(int64(1))}, O{})},
 		{"actor", invalid, item("near", O{})},
@@ -236,9 +264,12 @@ func testAdministrationMalformed(t *testing.T, a administered) {
 		fails(t, c.err, c.code, c.field)
 		require.Equal(t, inventoryapi.Validation, c.code.Category())
 	}
+
 	_, err := a.admin.ImportStock(t.Context(), strings.NewReader(""), inventoryapi.ImportOptions{})
 	fails(t, err, invalid, "actor")
-	_, err = a.admin.ImportStock(t.Context(), strings.NewReader(""), inventoryapi.ImportOptions{Actor: Actor, Key: strings.Repeat("k", 256)})
+	_, err = a.admin.ImportStock(t.Context(), strings.NewReader(""), inventoryapi.ImportOptions{
+		Actor: Actor, Key: strings.Repeat("k", 256),
+	})
 	fails(t, err, invalid, "Idempotency-Key")
 	available, _ := a.Available(t, p)
 	require.EqualValues(t, 10, available)

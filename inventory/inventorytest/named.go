@@ -12,62 +12,72 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// named is a write of each kind under a name, as a test sees it: what it moved and whether it was a repeat.
+// namedWrite sends a write of one kind, which the options may name. It returns whether the answer was a repeat, and the
+// version in the answer.
+type namedWrite func(o inventoryapi.WriteOptions) (replayed bool, version int64, err error)
+
+// named has a write of one kind for a test of names.
 type named struct {
-	write func(o inventoryapi.WriteOptions) (replayed bool, version int64, err error)
+	write namedWrite
 	other func(o inventoryapi.WriteOptions) error // the same kind of write with another body
 }
 
 func (a administered) namedWrites(t *testing.T, p uuid.UUID) map[string]named {
 	t.Helper()
-	receive := func(n int64) func(inventoryapi.WriteOptions) (bool, int64, error) {
+	receive := func(n int64) namedWrite {
 		return func(o inventoryapi.WriteOptions) (bool, int64, error) {
 			out, err := a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "near", Quantity: n}, o)
 			return out.Replayed, out.Version, err
 		}
 	}
-	adjust := func(reason string) func(inventoryapi.WriteOptions) (bool, int64, error) {
+	adjust := func(reason string) namedWrite {
 		return func(o inventoryapi.WriteOptions) (bool, int64, error) {
-			out, err := a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{Location: "near", Delta: ptr(int64(-1)), Reason: reason}, o)
+			out, err := a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{
+				Location: "near", Delta: ptr(int64(-1)), Reason: reason,
+			}, o)
 			return out.Replayed, out.Version, err
 		}
 	}
-	transfer := func(n int64) func(inventoryapi.WriteOptions) (bool, int64, error) {
+	transfer := func(n int64) namedWrite {
 		return func(o inventoryapi.WriteOptions) (bool, int64, error) {
-			out, err := a.admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{From: "near", To: "far", Quantity: n, Reason: "r"}, o)
+			out, err := a.admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{
+				From: "near", To: "far", Quantity: n, Reason: "r",
+			}, o)
 			return out.Replayed, out.Version, err
 		}
 	}
-	threshold := func(n int64) func(inventoryapi.WriteOptions) (bool, int64, error) {
+	threshold := func(n int64) namedWrite {
 		return func(o inventoryapi.WriteOptions) (bool, int64, error) {
 			out, err := a.admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: &n}, o)
 			return out.Replayed, out.Version, err
 		}
 	}
-	create := func(location string) func(inventoryapi.WriteOptions) (bool, int64, error) {
+	create := func(location string) namedWrite {
 		return func(o inventoryapi.WriteOptions) (bool, int64, error) {
 			out, err := a.admin.CreateItem(t.Context(), p, location, inventoryapi.CreateItemRequest{}, o)
 			return out.Replayed, out.Version, err
 		}
 	}
-	drop := func(reason string) func(inventoryapi.WriteOptions) (bool, int64, error) {
+	drop := func(reason string) namedWrite {
 		return func(o inventoryapi.WriteOptions) (bool, int64, error) {
 			out, err := a.admin.DeleteItem(t.Context(), p, "far", inventoryapi.DeleteItemRequest{Reason: reason}, o)
 			return out.Replayed, out.Version, err
 		}
 	}
-	location := func(name string) func(inventoryapi.WriteOptions) (bool, int64, error) {
+	location := func(name string) namedWrite {
 		return func(o inventoryapi.WriteOptions) (bool, int64, error) {
-			out, err := a.admin.PutLocation(t.Context(), "cellar", inventoryapi.LocationRequest{Name: name, Priority: ptr(50)}, o)
+			in := inventoryapi.LocationRequest{Name: name, Priority: ptr(50)}
+			out, err := a.admin.PutLocation(t.Context(), "cellar", in, o)
 			return out.Replayed, 0, err
 		}
 	}
-	only := func(write func(inventoryapi.WriteOptions) (bool, int64, error)) func(inventoryapi.WriteOptions) error {
+	only := func(write namedWrite) func(inventoryapi.WriteOptions) error {
 		return func(o inventoryapi.WriteOptions) error {
 			_, _, err := write(o)
 			return err
 		}
 	}
+
 	return map[string]named{
 		"receive":   {receive(5), only(receive(6))},
 		"adjust":    {adjust("broken"), only(adjust("lost"))},
@@ -79,8 +89,9 @@ func (a administered) namedWrites(t *testing.T, p uuid.UUID) map[string]named {
 	}
 }
 
-// testKeys sends every write twice under one key: it is done once, the second gets the first answer, another body
-// and another kind of write are refused, and another actor's key of the same text is another name.
+// testKeys sends every write twice under one key. The service performs it once and gives the second request the first
+// answer. It refuses another body and another kind of write under the key. The same key of another actor is another
+// name.
 func testKeys(t *testing.T, a administered) {
 	p := a.Stock(t, 10, 10)
 	writes := a.namedWrites(t, p)
@@ -92,11 +103,13 @@ func testKeys(t *testing.T, a administered) {
 		replayed, _, err := w.write(key(name))
 		require.NoError(t, err, name)
 		require.False(t, replayed, name)
+
 		before := a.version(t, p)
 		replayed, version, err := w.write(key(name))
 		require.NoError(t, err, name)
 		require.True(t, replayed, name)
-		require.Zero(t, version, "%s: a repeat does not vouch for a version", name)
+		require.Zero(t, version, "%s: the answer to a repeat has no version", name)
+
 		fails(t, w.other(key(name)), inventoryapi.IdempotencyKeyReused, "Idempotency-Key")
 		for _, other := range slices.Sorted(maps.Keys(writes)) {
 			o := writes[other]
@@ -107,13 +120,15 @@ func testKeys(t *testing.T, a administered) {
 		}
 		require.Equal(t, before, a.version(t, p), name)
 	}
+
 	theirs := key("receive")
 	theirs.Actor = "another"
 	replayed, _, err := writes["receive"].write(theirs)
 	require.NoError(t, err)
-	require.False(t, replayed, "a key is its actor's own")
+	require.False(t, replayed, "each actor has keys of its own")
 
-	// The answer's operation id is the key's, so both together name one operation; any other id is a second name.
+	// The operation id in the answer belongs to the key, so both together name one operation. Any other id is refused,
+	// because it is a second name.
 	again := inventoryapi.ReceiveRequest{Location: "near", Quantity: 5}
 	got, err := a.admin.ReceiveStock(t.Context(), p, again, key("receive"))
 	require.NoError(t, err)
@@ -124,15 +139,18 @@ func testKeys(t *testing.T, a administered) {
 	again.OperationID = uuid.New()
 	_, err = a.admin.ReceiveStock(t.Context(), p, again, key("receive"))
 	fails(t, err, inventoryapi.InvalidInput, "Idempotency-Key")
+
 	for _, malformed := range []string{"two words", "schlüssel", strings.Repeat("k", 256), "n\x00"} {
 		_, _, err := writes["adjust"].write(inventoryapi.WriteOptions{Actor: Actor, Key: malformed})
-		require.Error(t, err) // Go's client refuses some itself
+		require.Error(t, err) // Go's HTTP client itself refuses some of these
 	}
 
 	// A refusal is not remembered: the same request may succeed later.
 	q := a.Stock(t, 1)
 	take := func() error {
-		_, err := a.admin.AdjustStock(t.Context(), q, inventoryapi.AdjustRequest{Location: "near", Delta: ptr(int64(-3)), Reason: "r"}, inventoryapi.WriteOptions{Actor: Actor, Key: "later-" + q.String()})
+		in := inventoryapi.AdjustRequest{Location: "near", Delta: ptr(int64(-3)), Reason: "r"}
+		o := inventoryapi.WriteOptions{Actor: Actor, Key: "later-" + q.String()}
+		_, err := a.admin.AdjustStock(t.Context(), q, in, o)
 		return err
 	}
 	fails(t, take(), inventoryapi.NegativeQuantity, "delta")
@@ -144,20 +162,27 @@ func testKeys(t *testing.T, a administered) {
 	require.EqualValues(t, 2, available)
 }
 
-// testNothing asks for what is the case already: a success at the present version, which moves nothing and is
-// neither in the ledger nor announced.
+// testNothing requests values that are set already. Such a write succeeds at the present version, moves no version, and
+// writes no entry and no event.
 func testNothing(t *testing.T, a administered) {
 	p := a.Stock(t, 10)
 	_, err := a.admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: ptr(int64(4))}, By)
 	require.NoError(t, err)
 	count := func() (entries, events int) {
-		require.NoError(t, a.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM stock_ledger l JOIN items i USING (item_id) WHERE i.product_id = $1),
-			(SELECT count(*) FROM outbox WHERE payload::jsonb->>'productId' = $1::text)`, p).Scan(&entries, &events))
+		require.NoError(t, a.Pool.QueryRow(t.Context(), `
+			SELECT (SELECT count(*) FROM stock_ledger l JOIN items i USING (item_id) WHERE i.product_id = $1),
+				(SELECT count(*) FROM outbox WHERE payload::jsonb->>'productId' = $1::text)`,
+			p).Scan(&entries, &events))
 		return entries, events
 	}
+
 	before := a.version(t, p)
 	entries, events := count()
-	for _, in := range []inventoryapi.AdjustRequest{{Delta: ptr(int64(0))}, {Quantity: ptr(int64(10))}, {OperationID: uuid.New(), Quantity: ptr(int64(10))}} {
+	for _, in := range []inventoryapi.AdjustRequest{
+		{Delta: ptr(int64(0))},
+		{Quantity: ptr(int64(10))},
+		{OperationID: uuid.New(), Quantity: ptr(int64(10))},
+	} {
 		in.Location, in.Reason = "near", "count"
 		in.ExpectedVersion = &before
 		out, err := a.admin.AdjustStock(t.Context(), p, in, By)
@@ -170,16 +195,21 @@ func testNothing(t *testing.T, a administered) {
 	made, err := a.admin.CreateItem(t.Context(), p, "near", inventoryapi.CreateItemRequest{}, By)
 	require.NoError(t, err)
 	require.Equal(t, before, made.Version)
-	require.Equal(t, []string{"2 unchanged"}, outcomes(a.importing(t, inventoryapi.ImportOptions{}, "product_id,location,quantity,low_stock_threshold", p.String()+",near,10,4")))
+	report := a.importing(t, inventoryapi.ImportOptions{},
+		"product_id,location,quantity,low_stock_threshold", p.String()+",near,10,4")
+	require.Equal(t, []string{"2 unchanged"}, outcomes(report))
+
 	require.Equal(t, before, a.version(t, p))
 	nowEntries, nowEvents := count()
 	require.Equal(t, []int{entries, events}, []int{nowEntries, nowEvents})
 
-	// An empty item is deleted without an entry of zero.
-	_, err = a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{Location: "near", Quantity: ptr(int64(0)), Reason: "r"}, By)
+	// Deleting an empty item writes no entry.
+	_, err = a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{
+		Location: "near", Quantity: ptr(int64(0)), Reason: "r",
+	}, By)
 	require.NoError(t, err)
 	entries, _ = count()
-	for range 2 { // the second finds it deleted
+	for range 2 { // the second call finds the item deleted
 		_, err = a.admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{Reason: "r"}, By)
 		require.NoError(t, err)
 	}
@@ -187,8 +217,8 @@ func testNothing(t *testing.T, a administered) {
 	require.Equal(t, entries, nowEntries)
 }
 
-// testNamedWithoutEntry repeats, after a later change, what the ledger does not tell of. It gets the first answer and
-// changes nothing: a late repeat of "it is 10" must not make it 10 again.
+// testNamedWithoutEntry repeats, after a later change, a request that wrote no entry in the ledger. The repeat gets the
+// first answer and changes nothing: a late repeat of "the count is 10" must not set the quantity to 10 again.
 func testNamedWithoutEntry(t *testing.T, a administered) {
 	p, op := a.Stock(t, 10), uuid.New()
 	right := inventoryapi.AdjustRequest{OperationID: op, Location: "near", Quantity: ptr(int64(10)), Reason: "count"}
@@ -196,18 +226,21 @@ func testNamedWithoutEntry(t *testing.T, a administered) {
 	require.NoError(t, err)
 	_, err = a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "near", Quantity: 7}, By)
 	require.NoError(t, err)
+
 	again, err := a.admin.AdjustStock(t.Context(), p, right, By)
 	require.NoError(t, err)
 	require.True(t, again.Replayed)
 	require.Equal(t, []int64{0, 10, 0}, []int64{again.Quantity, again.Stock, again.Version})
 	available, _ := a.Available(t, p)
 	require.EqualValues(t, 17, available)
+
 	right.Reason = "another"
 	_, err = a.admin.AdjustStock(t.Context(), p, right, By)
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")
 
 	set := func(n int64, key string) {
-		_, err := a.admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{Location: "near", LowStockThreshold: &n}, inventoryapi.WriteOptions{Actor: Actor, Key: key})
+		in := inventoryapi.ThresholdRequest{Location: "near", LowStockThreshold: &n}
+		_, err := a.admin.SetThreshold(t.Context(), p, in, inventoryapi.WriteOptions{Actor: Actor, Key: key})
 		require.NoError(t, err)
 	}
 	set(3, "first-"+p.String())

@@ -65,8 +65,8 @@ func StartProcessWith(t testing.TB, databaseURL string, change func(*inventory.C
 	return base
 }
 
-// LaunchProcess runs an inventory process on a port of its own until stop is called, at the latest when the test ends,
-// and returns its base URL. stop ends it as SIGTERM would, and requires that it ends without an error.
+// LaunchProcess runs an inventory process on a port of its own until the test calls stop, at the latest until the test
+// ends, and returns its base URL. stop ends the process as SIGTERM would, and requires that it ends without an error.
 func LaunchProcess(t testing.TB, cfg inventory.Config) (base string, stop func()) {
 	t.Helper()
 	listening := make(chan net.Addr, 1)
@@ -84,6 +84,7 @@ func LaunchProcess(t testing.TB, cfg inventory.Config) (base string, stop func()
 		require.NoError(t, <-done)
 	})
 	t.Cleanup(stop)
+
 	select {
 	case a := <-listening:
 		return "http://" + a.String(), stop

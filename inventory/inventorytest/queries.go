@@ -15,11 +15,11 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// QueriesConformance holds an implementation of inventoryapi.Queries to the contract. The subject's API
-// must implement it too; the database is the subject's alone.
+// QueriesConformance tests an implementation of inventoryapi.Queries against the contract. The subject's API must
+// implement it. No other test may use the subject's database.
 func QueriesConformance(t *testing.T, s Subject) {
 	q, ok := s.API.(inventoryapi.Queries)
-	require.True(t, ok, "%T implements inventoryapi.Queries", s.API)
+	require.True(t, ok, "%T does not implement inventoryapi.Queries", s.API)
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, Subject, inventoryapi.Queries)
@@ -63,7 +63,10 @@ func testList(t *testing.T, s Subject, q inventoryapi.Queries) {
 		out, err := q.List(t.Context(), p)
 		return out.Items, out.NextCursor, err
 	})
-	require.True(t, slices.IsSortedFunc(all, func(x, y inventoryapi.Availability) int { return bytes.Compare(x.ProductID[:], y.ProductID[:]) }))
+	require.True(t, slices.IsSortedFunc(all, func(x, y inventoryapi.Availability) int {
+		return bytes.Compare(x.ProductID[:], y.ProductID[:])
+	}))
+
 	for i, p := range mine {
 		n := 0
 		for _, a := range all {
@@ -73,10 +76,11 @@ func testList(t *testing.T, s Subject, q inventoryapi.Queries) {
 			n++
 			one, err := s.API.Availability(t.Context(), p, 1)
 			require.NoError(t, err)
-			require.Equal(t, one, a, "product %d is listed as it is read by itself", i)
+			require.Equal(t, one, a, "product %d is listed as a read of it alone returns it", i)
 		}
-		require.Equal(t, 1, n, "each product is listed once, whatever its locations")
+		require.Equal(t, 1, n, "each product is listed once, with any number of locations")
 	}
+
 	first, err := q.List(t.Context(), inventoryapi.Page{})
 	require.NoError(t, err)
 	require.Equal(t, all[:min(len(all), inventoryapi.DefaultPage)], first.Items, "the zero page is the first")
@@ -98,15 +102,20 @@ func testStatistics(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.Eventually(t, func() bool {
 		got, err = q.Statistics(t.Context())
 		return err == nil && got.AsOf.After(changed)
-	}, 30*time.Second, 20*time.Millisecond, "what is remembered is renewed, because it is asked for")
+	}, 30*time.Second, 20*time.Millisecond, "a read renews the remembered statistics")
+
 	want := inventoryapi.Statistics{AsOf: got.AsOf}
 	require.NoError(t, s.Pool.QueryRow(t.Context(), `
 		SELECT count(*), count(DISTINCT product_id), sum(quantity), sum(reserved), sum(quantity - reserved),
-			count(*) FILTER (WHERE quantity - reserved <= low_stock_threshold AND (quantity > 0 OR of_product = 0)), count(*) FILTER (WHERE quantity - reserved = 0),
+			count(*) FILTER (WHERE quantity - reserved <= low_stock_threshold AND (quantity > 0 OR of_product = 0)),
+			count(*) FILTER (WHERE quantity - reserved = 0),
 			avg(quantity - reserved)::float8, sum(reserved)::float8 / sum(quantity)::float8,
 			(SELECT count(*) FROM locations), (SELECT count(*) FROM reservations WHERE status = 'pending')
-		FROM (SELECT *, sum(quantity) OVER (PARTITION BY product_id) AS of_product FROM items) i`).Scan(&want.Items, &want.Products, &want.Quantity, &want.Reserved, &want.Available, &want.LowStockCount,
-		&want.OutOfStockCount, &want.AverageAvailable, &want.ReservationRate, &want.Locations, &want.PendingReservations))
+		FROM (SELECT *, sum(quantity) OVER (PARTITION BY product_id) AS of_product FROM items) i`).Scan(
+		&want.Items, &want.Products, &want.Quantity, &want.Reserved, &want.Available,
+		&want.LowStockCount, &want.OutOfStockCount,
+		&want.AverageAvailable, &want.ReservationRate,
+		&want.Locations, &want.PendingReservations))
 	require.InDelta(t, want.AverageAvailable, got.AverageAvailable, 1e-9)
 	require.InDelta(t, want.ReservationRate, got.ReservationRate, 1e-9)
 	want.AverageAvailable, want.ReservationRate = got.AverageAvailable, got.ReservationRate
@@ -125,6 +134,7 @@ func testStatistics(t *testing.T, s Subject, q inventoryapi.Queries) {
 	one, err := q.MostReserved(t.Context(), 1)
 	require.NoError(t, err)
 	require.Equal(t, most.Items[:1], one.Items)
+
 	some, err := q.MostReserved(t.Context(), 0)
 	require.NoError(t, err)
 	require.Equal(t, most.Items, some.Items[:3])
@@ -149,9 +159,22 @@ func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 		}
 		return found
 	}
+
 	both, far, none := s.Stock(t, 10, 3), s.Stock(t, 11, 0), s.Stock(t, 500, 500)
-	atNear := inventoryapi.LowStockItem{ProductID: both, Location: "near", Quantity: 10, Available: 10, LowStockThreshold: 10}
-	atFar := inventoryapi.LowStockItem{ProductID: both, Location: "far", Quantity: 3, Available: 3, LowStockThreshold: 10}
+	atNear := inventoryapi.LowStockItem{
+		ProductID:         both,
+		Location:          "near",
+		Quantity:          10,
+		Available:         10,
+		LowStockThreshold: 10,
+	}
+	atFar := inventoryapi.LowStockItem{
+		ProductID:         both,
+		Location:          "far",
+		Quantity:          3,
+		Available:         3,
+		LowStockThreshold: 10,
+	}
 	require.ElementsMatch(t, []inventoryapi.LowStockItem{atNear, atFar}, of(low(""), both))
 	require.Equal(t, []inventoryapi.LowStockItem{atNear}, of(low("near"), both))
 	require.Equal(t, []inventoryapi.LowStockItem{atFar}, of(low("far"), both))
@@ -160,11 +183,19 @@ func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.Len(t, low(""), len(low("near"))+len(low("far")))
 
 	in, _ := s.reserve(t, Line(far, 2))
-	require.Equal(t, []inventoryapi.LowStockItem{{ProductID: far, Location: "near", Quantity: 11, Reserved: 2, Available: 9, LowStockThreshold: 10}}, of(low("near"), far))
+	require.Equal(t, []inventoryapi.LowStockItem{{
+		ProductID:         far,
+		Location:          "near",
+		Quantity:          11,
+		Reserved:          2,
+		Available:         9,
+		LowStockThreshold: 10,
+	}}, of(low("near"), far))
 	_, err := s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
 	require.NoError(t, err)
-	require.Empty(t, of(low("near"), far), "what was held has come back")
-	// A cursor leads on in the list that it is of, and nowhere else.
+	require.Empty(t, of(low("near"), far), "the released stock is available again")
+
+	// A cursor is valid only for the list that returned it.
 	first, err := q.LowStock(t.Context(), "", inventoryapi.Page{Limit: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, first.NextCursor)
@@ -172,6 +203,7 @@ func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.ErrorIs(t, err, inventoryapi.InvalidInput)
 	_, err = q.LowStock(t.Context(), "", inventoryapi.Page{Cursor: first.NextCursor, Limit: 7})
 	require.NoError(t, err)
+
 	entries, err := q.Ledger(t.Context(), both, "", inventoryapi.Page{Limit: 1})
 	require.NoError(t, err)
 	for _, c := range []struct {
@@ -221,18 +253,28 @@ func testHolds(t *testing.T, s Subject, q inventoryapi.Queries) {
 		for _, l := range out.Lines {
 			if l.ProductID == p {
 				want = append(want, inventoryapi.Hold{
-					ReservationID: in.ReservationID, OwnerKind: in.OwnerKind, OwnerID: in.OwnerID, Number: 1, WorkflowID: in.WorkflowID,
-					LineNo: l.LineNo, Location: l.Location, Quantity: l.Quantity, CreatedAt: out.CreatedAt, ExpiresAt: out.ExpiresAt,
+					ReservationID: in.ReservationID,
+					OwnerKind:     in.OwnerKind,
+					OwnerID:       in.OwnerID,
+					Number:        1,
+					WorkflowID:    in.WorkflowID,
+					LineNo:        l.LineNo,
+					Location:      l.Location,
+					Quantity:      l.Quantity,
+					CreatedAt:     out.CreatedAt,
+					ExpiresAt:     out.ExpiresAt,
 				})
 			}
 		}
 		return in.ReservationID
 	}
+
 	hold(300, false, Line(p, 1), Line(other, 2), Line(p, 3)) // twice on one reservation
 	hold(900, false, Line(p, 45))
-	hold(60, true, Line(p, 1)) // no longer holds anything
+	hold(60, true, Line(p, 1)) // confirmed: holds nothing any more
 	hold(600, false, Line(p, 4), Line(other, 1))
 	late := hold(1200, false, Line(p, 1))
+
 	byDeadline := func(x, y inventoryapi.Hold) int { return x.ExpiresAt.Compare(y.ExpiresAt) }
 	slices.SortStableFunc(want, byDeadline)
 	require.Len(t, want, 5)
@@ -244,6 +286,7 @@ func testHolds(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.Equal(t, late, got[0].ReservationID, "its deadline is the earliest now")
 	require.True(t, got[0].Overdue)
 	require.False(t, got[1].Overdue)
+
 	_, err = s.API.Expire(t.Context(), late, Resolve())
 	require.NoError(t, err)
 	require.Equal(t, want[:len(want)-1], holds(p))
@@ -265,26 +308,44 @@ func testLedger(t *testing.T, s Subject, q inventoryapi.Queries) {
 	done := Resolve()
 	_, err = s.API.Confirm(t.Context(), in.ReservationID, done)
 	require.NoError(t, err)
-	_, err = s.Service.Receive(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: p, Location: "far", Quantity: 2, Actor: Actor})
+	_, err = s.Service.Receive(t.Context(), stock.Receive{
+		OperationID: uuid.New(),
+		ProductID:   p,
+		Location:    "far",
+		Quantity:    2,
+		Actor:       Actor,
+	})
 	require.NoError(t, err)
+
 	all := entries(p, "")
 	require.Len(t, all, 7)
-	require.True(t, slices.IsSortedFunc(all, func(x, y inventoryapi.LedgerEntry) int { return int(y.LedgerID - x.LedgerID) }), "newest first, whatever the location")
+	require.True(t, slices.IsSortedFunc(all, func(x, y inventoryapi.LedgerEntry) int {
+		return int(y.LedgerID - x.LedgerID)
+	}), "newest first, across locations")
 	require.Equal(t, "received", all[0].Kind)
 	require.Equal(t, uuid.Nil, all[0].ReservationID)
 	near, far := entries(p, "near"), entries(p, "far")
 	require.Len(t, near, 3)
 	require.Len(t, far, 4)
 	require.ElementsMatch(t, all, append(slices.Clone(near), far...))
+
 	got := near[0]
 	require.Positive(t, got.LedgerID)
 	require.True(t, got.CreatedAt.After(before))
 	got.LedgerID, got.CreatedAt = 0, time.Time{}
 	require.Equal(t, inventoryapi.LedgerEntry{
-		OperationID: done.OperationID, Kind: "confirmed", Location: "near", Line: 1, QuantityDelta: -3, ReservedDelta: -3,
-		VersionAfter: 3, ReservationID: in.ReservationID, Actor: Actor, Reason: "test",
+		OperationID:   done.OperationID,
+		Kind:          "confirmed",
+		Location:      "near",
+		Line:          1,
+		QuantityDelta: -3,
+		ReservedDelta: -3,
+		VersionAfter:  3,
+		ReservationID: in.ReservationID,
+		Actor:         Actor,
+		Reason:        "test",
 	}, got)
-	require.Empty(t, entries(other, "far"), "known, and never there")
+	require.Empty(t, entries(other, "far"), "the product exists, but was never at far")
 }
 
 func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
@@ -302,21 +363,29 @@ func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
 		"holds":     func(_ string, p inventoryapi.Page) error { _, err := q.Holds(t.Context(), product, p); return err },
 		"ledger":    func(l string, p inventoryapi.Page) error { _, err := q.Ledger(t.Context(), product, l, p); return err },
 	}
-	foreign := base64.RawURLEncoding.EncodeToString([]byte(`{"another":"list"}`))
+
+	encode := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
+	cursors := []string{
+		"x", "%00", "{}", "\x00", "ü",
+		encode(`{"another":"list"}`), encode("{}"), encode("null"),
+	}
 	for _, name := range slices.Sorted(maps.Keys(lists)) {
 		list := lists[name]
 		require.NoError(t, list("", inventoryapi.Page{Limit: inventoryapi.MaxPage}), name)
 		for _, limit := range []int{-1, inventoryapi.MaxPage + 1, 1 << 40} {
 			refused(list("", inventoryapi.Page{Limit: limit}), "limit")
 		}
-		for _, cursor := range []string{"x", "%00", "{}", "\x00", "ü", foreign, base64.RawURLEncoding.EncodeToString([]byte("{}")), base64.RawURLEncoding.EncodeToString([]byte("null"))} {
+		for _, cursor := range cursors {
 			refused(list("", inventoryapi.Page{Cursor: cursor}), "cursor")
 		}
 	}
-	for _, location := range []string{"nowhere", "Near", "-", "a b", "near'", "\x00", "\xff", string(bytes.Repeat([]byte("a"), 65))} {
+
+	tooLong := string(bytes.Repeat([]byte("a"), 65))
+	for _, location := range []string{"nowhere", "Near", "-", "a b", "near'", "\x00", "\xff", tooLong} {
 		refused(lists["low stock"](location, inventoryapi.Page{}), "location")
 		refused(lists["ledger"](location, inventoryapi.Page{}), "location")
 	}
+
 	for _, limit := range []int{-1, inventoryapi.MaxMostReserved + 1} {
 		_, err := q.MostReserved(t.Context(), limit)
 		refused(err, "limit")

@@ -7,7 +7,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Together calls f n times at the same moment, each in a goroutine of its own, and waits for all.
+// Together calls f n times at the same moment, each time in a goroutine of its own, and waits for all.
 func Together(n int, f func(i int)) {
 	var ready, done sync.WaitGroup
 	begin := make(chan struct{})

@@ -14,13 +14,23 @@ func testReceiveStock(t *testing.T, a administered) {
 	in := inventoryapi.ReceiveRequest{OperationID: uuid.New(), Location: "far", Quantity: 5, Reason: "delivery 7"}
 	first, err := a.admin.ReceiveStock(t.Context(), p, in, By)
 	require.NoError(t, err)
-	want := inventoryapi.StockChange{OperationID: in.OperationID, ProductID: p, Location: "far", Quantity: 5, Stock: 5, AvailableStock: 5, Version: 1}
+	want := inventoryapi.StockChange{
+		OperationID:    in.OperationID,
+		ProductID:      p,
+		Location:       "far",
+		Quantity:       5,
+		Stock:          5,
+		AvailableStock: 5,
+		Version:        1,
+	}
 	require.Equal(t, want, first)
+
 	a.reserve(t, Line(p, 2))
 	again, err := a.admin.ReceiveStock(t.Context(), p, in, By)
 	require.NoError(t, err)
-	want.Version, want.Replayed = 0, true // a caller who repeats has not seen the reservation since
+	want.Version, want.Replayed = 0, true // no version: the caller of the repeat has not seen the reservation
 	require.Equal(t, want, again)
+
 	in.Quantity = 6
 	_, err = a.admin.ReceiveStock(t.Context(), p, in, By)
 	fails(t, err, inventoryapi.AlreadyExists, "operation_id")

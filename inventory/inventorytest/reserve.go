@@ -35,15 +35,17 @@ func testReserve(t *testing.T, s Subject) {
 
 func testSplit(t *testing.T, s Subject) {
 	p := s.Stock(t, 3, 5)
-	// One location that has enough is preferred to two nearer ones that have not.
+	// One location with enough stock is preferred to a nearer one without.
 	_, whole := s.reserve(t, Line(p, 4))
 	require.Len(t, whole.Lines, 1)
 	require.Equal(t, "far", whole.Lines[0].Location)
+
 	_, split := s.reserve(t, Line(p, 4))
 	require.Equal(t, []inventoryapi.ReservationLine{
 		{LineNo: 1, ProductID: p, Location: "near", Quantity: 3, RemainingStock: 0, ReservedQuantity: 3},
 		{LineNo: 1, ProductID: p, Location: "far", Quantity: 1, RemainingStock: 0, ReservedQuantity: 5},
 	}, split.Lines)
+
 	res, err := s.API.Confirm(t.Context(), split.ReservationID, Resolve())
 	require.NoError(t, err)
 	require.EqualValues(t, 4, res.QuantityConfirmed)
@@ -57,9 +59,11 @@ func testSameProductTwice(t *testing.T, s Subject) {
 	var short *inventoryapi.InsufficientStockError
 	require.ErrorAs(t, err, &short, "the lines must be summed")
 	require.Equal(t, []inventoryapi.ShortLine{{ProductID: p, Requested: 6, Available: 5}}, short.Lines)
+
 	_, out := s.reserve(t, Line(p, 3), Line(p, 2))
 	require.Len(t, out.Lines, 2)
-	res, err := s.API.Release(t.Context(), out.ReservationID, inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor})
+	release := inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor}
+	res, err := s.API.Release(t.Context(), out.ReservationID, release)
 	require.NoError(t, err)
 	require.EqualValues(t, 5, res.QuantityReleased)
 	require.EqualValues(t, 5, res.AvailableStock)
@@ -81,7 +85,7 @@ func testAllOrNothing(t *testing.T, s Subject) {
 func testReserveAgain(t *testing.T, s Subject) {
 	p := s.Stock(t, 10, 5)
 	in, first := s.reserve(t, Line(p, 2), Line(p, 1))
-	s.reserve(t, Line(p, 4)) // the answer must not follow what happens meanwhile
+	s.reserve(t, Line(p, 4)) // the repeated answer must not contain later changes
 	again, err := s.API.Reserve(t.Context(), in)
 	require.NoError(t, err)
 	require.True(t, again.Replayed)
@@ -114,6 +118,7 @@ func testReserveRefused(t *testing.T, s Subject) {
 	p := s.Stock(t, 10)
 	unknown := uuid.New()
 	_, err := s.API.Reserve(t.Context(), NewReserve(Line(p, 1), Line(unknown, 1)))
-	require.Equal(t, &inventoryapi.InsufficientStockError{Lines: []inventoryapi.ShortLine{{ProductID: unknown, Requested: 1}}}, err,
-		"what no stock is kept of is out of stock, by all that is asked")
+	short := []inventoryapi.ShortLine{{ProductID: unknown, Requested: 1}}
+	require.Equal(t, &inventoryapi.InsufficientStockError{Lines: short}, err,
+		"a product without an item is out of stock, by the whole demand")
 }

@@ -10,6 +10,11 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
+// alreadyResolved is the refusal of a request for a reservation that has the terminal status.
+func alreadyResolved(id uuid.UUID, status inventoryapi.Status) error {
+	return &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: id, Status: status}
+}
+
 func testConfirm(t *testing.T, s Subject) {
 	p := s.Stock(t, 10)
 	in, _ := s.reserve(t, Line(p, 4))
@@ -17,15 +22,27 @@ func testConfirm(t *testing.T, s Subject) {
 	first, err := s.API.Confirm(t.Context(), in.ReservationID, Resolve())
 	require.NoError(t, err)
 	require.Equal(t, inventoryapi.ConfirmResult{
-		ReservationID: in.ReservationID, Status: inventoryapi.StatusConfirmed, QuantityConfirmed: 4, FinalStock: 6, ReservedStock: 1,
-		Lines: []inventoryapi.StockLine{{LineNo: 1, ProductID: p, Location: "near", Quantity: 4, Stock: 6, ReservedStock: 1, AvailableStock: 5}},
+		ReservationID:     in.ReservationID,
+		Status:            inventoryapi.StatusConfirmed,
+		QuantityConfirmed: 4,
+		FinalStock:        6,
+		ReservedStock:     1,
+		Lines: []inventoryapi.StockLine{{
+			LineNo:         1,
+			ProductID:      p,
+			Location:       "near",
+			Quantity:       4,
+			Stock:          6,
+			ReservedStock:  1,
+			AvailableStock: 5,
+		}},
 	}, first)
 	s.reserve(t, Line(p, 1))
 	again, err := s.API.Confirm(t.Context(), in.ReservationID, Resolve())
 	require.NoError(t, err)
 	require.Equal(t, first, again)
 
-	confirmed := &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: in.ReservationID, Status: inventoryapi.StatusConfirmed}
+	confirmed := alreadyResolved(in.ReservationID, inventoryapi.StatusConfirmed)
 	_, err = s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
 	require.Equal(t, confirmed, err)
 	_, err = s.API.Expire(t.Context(), in.ReservationID, Resolve())
@@ -53,14 +70,25 @@ func testRelease(t *testing.T, s Subject) {
 	first, err := s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
 	require.NoError(t, err)
 	require.Equal(t, inventoryapi.ReleaseResult{
-		ReservationID: in.ReservationID, Status: inventoryapi.StatusReleased, QuantityReleased: 4, AvailableStock: 10,
-		Lines: []inventoryapi.StockLine{{LineNo: 1, ProductID: p, Location: "near", Quantity: 4, Stock: 10, AvailableStock: 10}},
+		ReservationID:    in.ReservationID,
+		Status:           inventoryapi.StatusReleased,
+		QuantityReleased: 4,
+		AvailableStock:   10,
+		Lines: []inventoryapi.StockLine{{
+			LineNo:         1,
+			ProductID:      p,
+			Location:       "near",
+			Quantity:       4,
+			Stock:          10,
+			AvailableStock: 10,
+		}},
 	}, first)
 	s.reserve(t, Line(p, 1))
 	again, err := s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
 	require.NoError(t, err)
 	require.Equal(t, first, again)
-	released := &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: in.ReservationID, Status: inventoryapi.StatusReleased}
+
+	released := alreadyResolved(in.ReservationID, inventoryapi.StatusReleased)
 	_, err = s.API.Reserve(t.Context(), in)
 	require.Equal(t, released, err)
 	_, err = s.API.Confirm(t.Context(), in.ReservationID, Resolve())
@@ -71,8 +99,10 @@ func testRelease(t *testing.T, s Subject) {
 func testTombstone(t *testing.T, s Subject) {
 	p := s.Stock(t, 1)
 	in := NewReserve(Line(p, 1))
-	_, err := s.API.Release(t.Context(), in.ReservationID, inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor})
-	require.ErrorIs(t, err, inventoryapi.ReservationNotFound, "without an owner no tombstone is planted")
+	withoutOwner := inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: Actor}
+	_, err := s.API.Release(t.Context(), in.ReservationID, withoutOwner)
+	require.ErrorIs(t, err, inventoryapi.ReservationNotFound, "without an owner no tombstone is recorded")
+
 	for range 2 {
 		out, err := s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
 		require.NoError(t, err)
@@ -80,8 +110,9 @@ func testTombstone(t *testing.T, s Subject) {
 			ReservationID: in.ReservationID, Status: inventoryapi.StatusReleased, Lines: []inventoryapi.StockLine{},
 		}, out)
 	}
+
 	_, err = s.API.Reserve(t.Context(), in)
-	require.Equal(t, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: in.ReservationID, Status: inventoryapi.StatusReleased}, err)
+	require.Equal(t, alreadyResolved(in.ReservationID, inventoryapi.StatusReleased), err)
 	_, reserved := s.Available(t, p)
 	require.Zero(t, reserved)
 }
@@ -91,8 +122,12 @@ func testExpire(t *testing.T, s Subject) {
 	in, out := s.reserve(t, Line(p, 2))
 	_, err := s.API.Expire(t.Context(), in.ReservationID, Resolve())
 	require.Equal(t, &inventoryapi.DeadlineError{
-		Code: inventoryapi.NotDue, ReservationID: in.ReservationID, ExpiresAt: out.ExpiresAt, Status: inventoryapi.StatusPending,
+		Code:          inventoryapi.NotDue,
+		ReservationID: in.ReservationID,
+		ExpiresAt:     out.ExpiresAt,
+		Status:        inventoryapi.StatusPending,
 	}, err)
+
 	s.Age(t, in.ReservationID)
 	first, err := s.API.Expire(t.Context(), in.ReservationID, Resolve())
 	require.NoError(t, err)
@@ -105,7 +140,8 @@ func testExpire(t *testing.T, s Subject) {
 	_, err = s.API.Confirm(t.Context(), in.ReservationID, Resolve())
 	require.ErrorIs(t, err, inventoryapi.ReservationExpired)
 	require.Equal(t, inventoryapi.Expired, inventoryapi.CodeOf(err).Category())
-	expired := &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: in.ReservationID, Status: inventoryapi.StatusExpired}
+
+	expired := alreadyResolved(in.ReservationID, inventoryapi.StatusExpired)
 	_, err = s.API.Reserve(t.Context(), in)
 	require.Equal(t, expired, err)
 	_, err = s.API.Release(t.Context(), in.ReservationID, ReleaseOf(in))
@@ -118,6 +154,7 @@ func testExtend(t *testing.T, s Subject) {
 	extend := func(id uuid.UUID, to time.Time) (inventoryapi.ExtendResult, error) {
 		return s.API.Extend(t.Context(), id, inventoryapi.ExtendRequest{ExpiresAt: to, Actor: Actor})
 	}
+
 	later := out.ExpiresAt.Add(time.Hour)
 	for range 2 {
 		res, err := extend(in.ReservationID, later)
@@ -134,7 +171,7 @@ func testExtend(t *testing.T, s Subject) {
 
 	s.Age(t, in.ReservationID)
 	_, err = extend(in.ReservationID, later)
-	require.ErrorIs(t, err, inventoryapi.ReservationExpired, "past the deadline, though nobody expired it yet")
+	require.ErrorIs(t, err, inventoryapi.ReservationExpired, "past the deadline, although still pending")
 	_, err = s.API.Expire(t.Context(), in.ReservationID, Resolve())
 	require.NoError(t, err)
 	_, err = extend(in.ReservationID, later)
@@ -144,5 +181,9 @@ func testExtend(t *testing.T, s Subject) {
 	_, err = s.API.Confirm(t.Context(), done.ReservationID, Resolve())
 	require.NoError(t, err)
 	_, err = extend(done.ReservationID, later)
-	require.Equal(t, &inventoryapi.StatusError{Code: inventoryapi.ReservationNotPending, ReservationID: done.ReservationID, Status: inventoryapi.StatusConfirmed}, err)
+	require.Equal(t, &inventoryapi.StatusError{
+		Code:          inventoryapi.ReservationNotPending,
+		ReservationID: done.ReservationID,
+		Status:        inventoryapi.StatusConfirmed,
+	}, err)
 }

@@ -14,6 +14,7 @@ func testReturn(t *testing.T, s Subject) {
 	in, _ := s.reserve(t, Line(p, 7), Line(p, 1))
 	_, err := s.API.Confirm(t.Context(), in.ReservationID, Resolve())
 	require.NoError(t, err)
+
 	some := ReturnOf(inventoryapi.ReturnLine{LineNo: 1, Quantity: 4})
 	first, err := s.API.Return(t.Context(), in.ReservationID, some)
 	require.NoError(t, err)
@@ -23,18 +24,21 @@ func testReturn(t *testing.T, s Subject) {
 	again, err := s.API.Return(t.Context(), in.ReservationID, some)
 	require.NoError(t, err)
 	require.Equal(t, first, again)
+
 	other := some
 	other.Lines = []inventoryapi.ReturnLine{{LineNo: 2, Quantity: 1}}
 	_, err = s.API.Return(t.Context(), in.ReservationID, other)
-	require.ErrorIs(t, err, inventoryapi.AlreadyExists, "the operation's id stands for other lines")
+	require.ErrorIs(t, err, inventoryapi.AlreadyExists, "the operation id was used for other lines")
+
 	rest, err := s.API.Return(t.Context(), in.ReservationID, ReturnOf())
 	require.NoError(t, err)
 	require.EqualValues(t, 4, rest.QuantityReturned)
-	require.EqualValues(t, 5, rest.AvailableStock, "of the items concerned: only far was short")
+	require.EqualValues(t, 5, rest.AvailableStock, "only of the items that got stock back: of far")
 	available, _ := s.Available(t, p)
 	require.EqualValues(t, 8, available)
 	_, err = s.API.Return(t.Context(), in.ReservationID, ReturnOf())
 	require.ErrorIs(t, err, inventoryapi.InvalidReturn, "everything is back")
+
 	got, err := s.API.GetReservation(t.Context(), in.ReservationID)
 	require.NoError(t, err)
 	require.Equal(t, inventoryapi.StatusConfirmed, got.Status)

@@ -9,11 +9,12 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// testSellable: what the catalogue does not sell is not available, whatever there is of it, and not low; the version
-// moves, since what is answered changes. Messages that come late or twice change nothing.
+// testSellable: a product that the catalogue does not sell is not available, with any quantity in stock, and not low.
+// The version moves, because the answer to readers changes. Late and repeated messages change nothing.
 func testSellable(t *testing.T, a administered) {
 	tell := func(p uuid.UUID, sellable bool, version int64) inventoryapi.Sellable {
-		out, err := a.admin.SetSellable(t.Context(), p, inventoryapi.SellableRequest{Sellable: &sellable, CatalogueVersion: version})
+		in := inventoryapi.SellableRequest{Sellable: &sellable, CatalogueVersion: version}
+		out, err := a.admin.SetSellable(t.Context(), p, in)
 		require.NoError(t, err)
 		return out
 	}
@@ -22,6 +23,7 @@ func testSellable(t *testing.T, a administered) {
 		require.NoError(t, err)
 		return out
 	}
+
 	p := a.Stock(t, 5)
 	before := read(p)
 	require.True(t, before.Sellable && before.IsAvailable)
@@ -33,12 +35,13 @@ func testSellable(t *testing.T, a administered) {
 	require.False(t, after.Sellable || after.IsAvailable)
 	require.Equal(t, []int64{5, before.Version + 1}, []int64{after.AvailableQuantity, after.Version})
 	require.Empty(t, a.low(t, p))
+
 	require.Equal(t, inventoryapi.Sellable{ProductID: p, CatalogueVersion: 4}, tell(p, true, 3), "late")
 	require.Equal(t, after, read(p))
 	tell(p, true, 5)
 	require.True(t, read(p).IsAvailable)
 
-	// A product that there is no stock of yet.
+	// A message may come before the first stock of its product.
 	q := uuid.New()
 	tell(q, false, 1)
 	_, err := a.API.Availability(t.Context(), q, 1)
@@ -46,6 +49,7 @@ func testSellable(t *testing.T, a administered) {
 	_, err = a.admin.ReceiveStock(t.Context(), q, inventoryapi.ReceiveRequest{Location: "near", Quantity: 3}, By)
 	require.NoError(t, err)
 	require.False(t, read(q).IsAvailable)
+
 	for _, c := range []struct {
 		field string
 		in    inventoryapi.SellableRequest

@@ -15,17 +15,17 @@ import (
 	"holdfast/inventory/store"
 )
 
-// Actor is who acts in these tests.
+// Actor is the actor of these tests.
 const Actor = "inventorytest"
 
-// Subject is an implementation under test with a way behind its back.
+// Subject is an implementation under test. Through Service and Pool a test changes its database directly.
 type Subject struct {
 	API     inventoryapi.API
 	Service *inventory.Service // on the same database, to put stock in
 	Pool    *pgxpool.Pool
 }
 
-// NewSubject gives the database its locations: "near" is preferred to "far".
+// NewSubject returns a subject and creates the locations of its database: "near" is preferred to "far".
 func NewSubject(t testing.TB, api inventoryapi.API, pool *pgxpool.Pool) Subject {
 	t.Helper()
 	s := Subject{API: api, Service: inventory.New(inventory.Options{Pool: pool}), Pool: pool}
@@ -50,12 +50,14 @@ func (s Subject) Stock(t testing.TB, near int64, far ...int64) uuid.UUID {
 // Age moves a reservation's deadline into the past, as waiting for it would.
 func (s Subject) Age(t testing.TB, id uuid.UUID) {
 	t.Helper()
-	tag, err := s.Pool.Exec(t.Context(), "UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE reservation_id = $1", id)
+	tag, err := s.Pool.Exec(t.Context(), `
+		UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second'
+		WHERE reservation_id = $1`, id)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, tag.RowsAffected())
 }
 
-// Available is what can be reserved of a product, with what is reserved of it.
+// Available returns the quantities of a product that are available and reserved.
 func (s Subject) Available(t testing.TB, product uuid.UUID) (available, reserved int64) {
 	t.Helper()
 	a, err := s.API.Availability(t.Context(), product, 1)
@@ -67,8 +69,14 @@ func (s Subject) Available(t testing.TB, product uuid.UUID) (available, reserved
 func NewReserve(lines ...inventoryapi.ReserveLine) inventoryapi.ReserveRequest {
 	owner := uuid.New()
 	return inventoryapi.ReserveRequest{
-		ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1), OwnerKind: inventoryapi.OwnerOrder,
-		OwnerID: owner, Number: 1, WorkflowID: "order-" + owner.String(), OperationID: uuid.New(), Actor: Actor, Lines: lines,
+		ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1),
+		OwnerKind:     inventoryapi.OwnerOrder,
+		OwnerID:       owner,
+		Number:        1,
+		WorkflowID:    "order-" + owner.String(),
+		OperationID:   uuid.New(),
+		Actor:         Actor,
+		Lines:         lines,
 	}
 }
 
@@ -103,20 +111,28 @@ func Resolve() inventoryapi.ResolveRequest {
 	return inventoryapi.ResolveRequest{OperationID: uuid.New(), Actor: Actor, Reason: "test"}
 }
 
-// ReleaseOf makes a request to release what r reserved, tombstone included.
+// ReleaseOf makes a request to release the reservation of r, or to record its tombstone.
 func ReleaseOf(r inventoryapi.ReserveRequest) inventoryapi.ReleaseRequest {
 	return inventoryapi.ReleaseRequest{
-		OperationID: uuid.New(), Actor: Actor, Reason: "test", OwnerKind: r.OwnerKind, OwnerID: r.OwnerID, Number: r.Number, WorkflowID: r.WorkflowID,
+		OperationID: uuid.New(),
+		Actor:       Actor,
+		Reason:      "test",
+		OwnerKind:   r.OwnerKind,
+		OwnerID:     r.OwnerID,
+		Number:      r.Number,
+		WorkflowID:  r.WorkflowID,
 	}
 }
 
-// ReturnOf makes a request to return lines, none meaning everything.
+// ReturnOf makes a request to return lines; without lines it returns everything.
 func ReturnOf(lines ...inventoryapi.ReturnLine) inventoryapi.ReturnRequest {
 	return inventoryapi.ReturnRequest{OperationID: uuid.New(), Actor: Actor, Reason: "test", Lines: lines}
 }
 
 // reserve makes a reservation that must succeed.
-func (s Subject) reserve(t testing.TB, lines ...inventoryapi.ReserveLine) (inventoryapi.ReserveRequest, inventoryapi.Reservation) {
+func (s Subject) reserve(
+	t testing.TB, lines ...inventoryapi.ReserveLine,
+) (inventoryapi.ReserveRequest, inventoryapi.Reservation) {
 	t.Helper()
 	in := NewReserve(lines...)
 	out, err := s.API.Reserve(context.WithoutCancel(t.Context()), in)

@@ -8,8 +8,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Adjust corrects the stock of an item, by a difference or to a count. It acts once per operation id. What finds the
-// stock right changes nothing: no version, no entry, no event. Named makes its repeat find that it was done.
+// Adjust corrects the stock of an item, by a difference or to a count. It acts once per operation id. If the stock is
+// right already, Adjust changes no version and writes no entry and no event; only Named recognises its repeat then.
 type Adjust struct {
 	OperationID   uuid.UUID
 	Place         Place
@@ -21,7 +21,7 @@ type Adjust struct {
 	CorrelationID string
 }
 
-// Check refuses what no stock could change.
+// Check refuses a request that is invalid for any stock.
 func (a Adjust) Check() error {
 	if err := checkAdministration(a.OperationID, a.Place.ProductID, a.Actor, a.Reason); err != nil {
 		return err
@@ -31,11 +31,13 @@ func (a Adjust) Check() error {
 	}
 	switch {
 	case a.Delta == nil && a.Quantity == nil:
-		return inventoryapi.Errorf(inventoryapi.InvalidInput, "delta", "give delta, the difference, or quantity, the count")
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "delta",
+			"give delta, the difference, or quantity, the count")
 	case a.Delta != nil && a.Quantity != nil:
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "quantity", "give delta or quantity, not both")
 	case a.Delta != nil && (*a.Delta < -MaxStock || *a.Delta > MaxStock):
-		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "delta", "a difference lies between %d and %d", int64(-MaxStock), int64(MaxStock))
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "delta",
+			"a difference lies between %d and %d", int64(-MaxStock), int64(MaxStock))
 	case a.Quantity != nil:
 		return CheckCount("quantity", *a.Quantity)
 	}
@@ -53,7 +55,7 @@ func CheckCount(field string, n int64) error {
 	return nil
 }
 
-// checkAdministration refuses what no change of stock by hand may lack.
+// checkAdministration requires the fields that every change of stock by an operator has.
 func checkAdministration(op, product uuid.UUID, actor, reason string) error {
 	if product == uuid.Nil {
 		return required("product_id")
@@ -70,7 +72,7 @@ func checkAdministration(op, product uuid.UUID, actor, reason string) error {
 // Kind names the operation.
 func (Adjust) Kind() string { return "adjust" }
 
-// Reads adds the product's items and what the operation did before.
+// Reads adds the product's items and the entries that the operation wrote before.
 func (a Adjust) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, a.Place.ProductID)
 	reads.Operations = append(reads.Operations, a.OperationID)
@@ -86,6 +88,7 @@ func (a Adjust) decide(b *Book) (out inventoryapi.StockChange, err error) {
 		}
 		return b.stockChange(*done, true), nil
 	}
+
 	it, err := b.find(a.Place, "location")
 	if err != nil {
 		return out, err
@@ -93,6 +96,7 @@ func (a Adjust) decide(b *Book) (out inventoryapi.StockChange, err error) {
 	if err := a.Expect.check(b, a.Place.ProductID); err != nil {
 		return out, err
 	}
+
 	n := a.change(it)
 	if err := a.checkChangeOf(it, n); err != nil {
 		return out, err
@@ -100,7 +104,7 @@ func (a Adjust) decide(b *Book) (out inventoryapi.StockChange, err error) {
 	return b.stockChange(a.adjust(b, it, n), false), nil
 }
 
-// change is by how much the stock of the item has to change.
+// change returns the difference that the stock of the item has to change by.
 func (a Adjust) change(it *Item) int64 {
 	if a.Quantity != nil {
 		return *a.Quantity - it.Quantity
@@ -108,7 +112,7 @@ func (a Adjust) change(it *Item) int64 {
 	return *a.Delta
 }
 
-// wrote reports whether the entry is what this request wrote.
+// wrote reports whether this request wrote the entry.
 func (a Adjust) wrote(e Entry) bool {
 	if a.Quantity != nil {
 		return e.QuantityAfter == *a.Quantity
@@ -116,9 +120,16 @@ func (a Adjust) wrote(e Entry) bool {
 	return e.QuantityDelta == *a.Delta
 }
 
-// adjust writes a change that was checked, and nothing where the stock is right.
+// adjust writes a change that was checked. It writes nothing if the stock is right.
 func (a Adjust) adjust(b *Book, it *Item, n int64) Entry {
-	e := Entry{OperationID: a.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: n, Actor: a.Actor, Reason: a.Reason}
+	e := Entry{
+		OperationID:   a.OperationID,
+		Line:          1,
+		Kind:          Adjusted,
+		QuantityDelta: n,
+		Actor:         a.Actor,
+		Reason:        a.Reason,
+	}
 	if n == 0 {
 		return unchanged(it, e)
 	}
@@ -127,33 +138,37 @@ func (a Adjust) adjust(b *Book, it *Item, n int64) Entry {
 	return e
 }
 
-// unchanged is what an entry would say of an item that stays as it is. It is for an answer, and is not written.
+// unchanged returns the entry that an answer about an unchanged item is made from. The entry is not written.
 func unchanged(it *Item, e Entry) Entry {
 	e.ItemID, e.QuantityAfter, e.ReservedAfter = it.ID, it.Quantity, it.Reserved
 	return e
 }
 
-// checkChangeOf refuses a change that the item's stock cannot take: nothing may fall below what is
-// reserved, which is promised to its owners.
+// checkChangeOf refuses a change that the item's stock cannot take: the quantity may not fall below the reserved
+// quantity, which is promised to the owners of reservations.
 func (a Adjust) checkChangeOf(it *Item, n int64) error {
 	after := it.Quantity + n
 	switch {
 	case after < 0:
-		return inventoryapi.Errorf(inventoryapi.NegativeQuantity, "delta", "product %s has %d at %s; %d cannot be taken off", it.ProductID, it.Quantity, it.Location, -n)
+		return inventoryapi.Errorf(inventoryapi.NegativeQuantity, "delta",
+			"product %s has %d at %s; %d cannot be taken off", it.ProductID, it.Quantity, it.Location, -n)
 	case n < 0 && after < it.Reserved && a.Quantity != nil:
-		return tooFew(it, -n, "%d of product %s at %s are reserved; the count cannot be below that", it.Reserved, it.ProductID, it.Location)
+		return tooFew(it, -n, "%d of product %s at %s are reserved; the count cannot be below that",
+			it.Reserved, it.ProductID, it.Location)
 	case n < 0 && after < it.Reserved:
-		return tooFew(it, -n, "of %d of product %s at %s %d are reserved; at most %d can be taken off", it.Quantity, it.ProductID, it.Location, it.Reserved, it.Available())
-	case n > 0 && after > MaxStock: // what came back may have filled it beyond, and must go out again
+		return tooFew(it, -n, "product %s has %d at %s, of which %d are reserved; at most %d can be taken off",
+			it.ProductID, it.Quantity, it.Location, it.Reserved, it.Available())
+	case n > 0 && after > MaxStock: // returned stock may have filled the item beyond MaxStock; taking it off is allowed
 		return stockFull("quantity")
 	}
 	return nil
 }
 
-// tooFew refuses a change by hand that would touch what is reserved; it says why in the operator's terms.
+// tooFew refuses an operator's change that would touch reserved stock. The format says why in the operator's terms.
 func tooFew(it *Item, wanted int64, format string, args ...any) error {
 	return &inventoryapi.InsufficientStockError{
-		Lines: []inventoryapi.ShortLine{{ProductID: it.ProductID, Requested: wanted, Available: it.Available()}}, Detail: fmt.Sprintf(format, args...),
+		Lines:  []inventoryapi.ShortLine{{ProductID: it.ProductID, Requested: wanted, Available: it.Available()}},
+		Detail: fmt.Sprintf(format, args...),
 	}
 }
 
@@ -161,26 +176,34 @@ func stockFull(field string) error {
 	return inventoryapi.Errorf(inventoryapi.InvalidQuantity, field, "the stock of an item is at most %d", int64(MaxStock))
 }
 
-// repeated returns the one entry that an operation wrote before, nil when it wrote none, and refuses
-// an id that stood for something else.
+// repeated returns the one entry that an operation wrote before, or nil if the operation wrote none. It refuses an
+// operation id that was used for a different request.
 func (b *Book) repeated(op uuid.UUID, kind Kind, p Place) (*Entry, error) {
 	done := b.entries[op]
 	if len(done) == 0 {
 		return nil, nil //nolint:nilnil // not done before
 	}
-	if it := b.at(p); len(done) != 1 || it == nil || done[0].ItemID != it.ID || done[0].Kind != kind || done[0].ReservationID != uuid.Nil {
+	it := b.at(p)
+	if len(done) != 1 || it == nil ||
+		done[0].ItemID != it.ID || done[0].Kind != kind || done[0].ReservationID != uuid.Nil {
 		return nil, operationUsed(op)
 	}
 	return &done[0], nil
 }
 
-// stockChange answers with what an entry says. The product's version is told only when this request
-// moved it: a repeated answer must not vouch for changes that its caller has not seen.
+// stockChange makes an answer from an entry. The answer contains the product's version only if this request moved it:
+// with the version of a later change, the caller could overwrite that change without having seen it.
 func (b *Book) stockChange(e Entry, replayed bool) inventoryapi.StockChange {
 	it := b.items[e.ItemID]
 	out := inventoryapi.StockChange{
-		OperationID: e.OperationID, ProductID: it.ProductID, Location: it.Location, Quantity: e.QuantityDelta,
-		Stock: e.QuantityAfter, ReservedStock: e.ReservedAfter, AvailableStock: e.QuantityAfter - e.ReservedAfter, Replayed: replayed,
+		OperationID:    e.OperationID,
+		ProductID:      it.ProductID,
+		Location:       it.Location,
+		Quantity:       e.QuantityDelta,
+		Stock:          e.QuantityAfter,
+		ReservedStock:  e.ReservedAfter,
+		AvailableStock: e.QuantityAfter - e.ReservedAfter,
+		Replayed:       replayed,
 	}
 	if !replayed {
 		out.Version = b.version(it.ProductID)

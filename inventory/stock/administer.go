@@ -8,52 +8,81 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// The requests of people, made from the contract's and checked. Operation ids are set already.
+// The functions of this file make the requests of operators from the contract's requests, and check them. The caller
+// has set the operation ids.
 
-// NewReceive checks a request; over the contract at least one unit arrives.
-func NewReceive(product uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions, correlationID string) (Receive, error) {
+// NewReceive checks a request. The contract requires at least one unit, although Receive itself accepts 0.
+func NewReceive(
+	product uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions, correlationID string,
+) (Receive, error) {
 	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
 	if err != nil {
 		return Receive{}, err
 	}
 	r := Receive{
-		OperationID: in.OperationID, ProductID: product, Location: in.Location, Quantity: in.Quantity,
-		Actor: cmp.Or(o.Actor, in.Actor), Reason: in.Reason, Expect: expect, CorrelationID: correlationID,
+		OperationID:   in.OperationID,
+		ProductID:     product,
+		Location:      in.Location,
+		Quantity:      in.Quantity,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
 	}
 	if r.Quantity < 1 || r.Quantity > MaxStock {
-		return Receive{}, inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 1 and %d", int64(MaxStock))
+		return Receive{}, inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity",
+			"a received quantity lies between 1 and %d", int64(MaxStock))
 	}
 	return r, r.Check()
 }
 
 // NewAdjust checks a request.
-func NewAdjust(product uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions, correlationID string) (Adjust, error) {
+func NewAdjust(
+	product uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions, correlationID string,
+) (Adjust, error) {
 	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
 	if err != nil {
 		return Adjust{}, err
 	}
 	a := Adjust{
-		OperationID: in.OperationID, Place: Place{product, in.Location}, Delta: in.Delta, Quantity: in.Quantity,
-		Actor: cmp.Or(o.Actor, in.Actor), Reason: in.Reason, Expect: expect, CorrelationID: correlationID,
+		OperationID:   in.OperationID,
+		Place:         Place{product, in.Location},
+		Delta:         in.Delta,
+		Quantity:      in.Quantity,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
 	}
 	return a, a.Check()
 }
 
 // NewTransfer checks a request.
-func NewTransfer(product uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions, correlationID string) (Transfer, error) {
+func NewTransfer(
+	product uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions, correlationID string,
+) (Transfer, error) {
 	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
 	if err != nil {
 		return Transfer{}, err
 	}
 	t := Transfer{
-		OperationID: in.OperationID, ProductID: product, From: in.From, To: in.To, Quantity: in.Quantity,
-		Actor: cmp.Or(o.Actor, in.Actor), Reason: in.Reason, Expect: expect, CorrelationID: correlationID,
+		OperationID:   in.OperationID,
+		ProductID:     product,
+		From:          in.From,
+		To:            in.To,
+		Quantity:      in.Quantity,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
 	}
 	return t, t.Check()
 }
 
 // NewSetThreshold checks a request.
-func NewSetThreshold(product uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions) (SetThreshold, error) {
+func NewSetThreshold(
+	product uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions,
+) (SetThreshold, error) {
 	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
 	switch {
 	case err != nil:
@@ -61,7 +90,13 @@ func NewSetThreshold(product uuid.UUID, in inventoryapi.ThresholdRequest, o inve
 	case in.LowStockThreshold == nil:
 		return SetThreshold{}, required("low_stock_threshold")
 	}
-	t := SetThreshold{ProductID: product, Location: in.Location, Threshold: *in.LowStockThreshold, Actor: cmp.Or(o.Actor, in.Actor), Expect: expect}
+	t := SetThreshold{
+		ProductID: product,
+		Location:  in.Location,
+		Threshold: *in.LowStockThreshold,
+		Actor:     cmp.Or(o.Actor, in.Actor),
+		Expect:    expect,
+	}
 	return t, t.Check()
 }
 
@@ -76,13 +111,20 @@ func NewCreateItem(p Place, in inventoryapi.CreateItemRequest, o inventoryapi.Wr
 }
 
 // NewDeleteItem checks a request.
-func NewDeleteItem(p Place, in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions, correlationID string) (DeleteItem, error) {
+func NewDeleteItem(
+	p Place, in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions, correlationID string,
+) (DeleteItem, error) {
 	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
 	if err != nil {
 		return DeleteItem{}, err
 	}
 	d := DeleteItem{
-		OperationID: in.OperationID, Place: p, Actor: cmp.Or(o.Actor, in.Actor), Reason: in.Reason, Expect: expect, CorrelationID: correlationID,
+		OperationID:   in.OperationID,
+		Place:         p,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
 	}
 	return d, d.Check()
 }

@@ -11,17 +11,24 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// drawAdministration makes a request by which people change stock.
+// drawAdministration makes a request by which an operator changes stock.
 func drawAdministration(rt *rapid.T, w *world, op uuid.UUID, products []uuid.UUID) (anyRequest, error) {
-	place := Place{rapid.SampledFrom(products).Draw(rt, "product"), rapid.SampledFrom([]string{"near", "far", "new"}).Draw(rt, "location")}
+	locations := []string{"near", "far", "new"}
+	place := Place{
+		ProductID: rapid.SampledFrom(products).Draw(rt, "product"),
+		Location:  rapid.SampledFrom(locations).Draw(rt, "location"),
+	}
 	n := int64(rapid.IntRange(-4, 6).Draw(rt, "n"))
 	var expect Expectation
 	if rapid.IntRange(0, 3).Draw(rt, "expects") == 0 {
 		v := w.book().version(place.ProductID) + int64(rapid.IntRange(0, 1).Draw(rt, "version"))
 		expect.Version = &v
 	}
+
 	adjust := Adjust{OperationID: op, Place: place, Actor: "a", Reason: "r", Expect: expect}
-	switch rapid.SampledFrom([]string{"adjust", "count", "row", "transfer", "threshold", "create", "delete"}).Draw(rt, "administration") {
+	switch rapid.SampledFrom([]string{
+		"adjust", "count", "row", "transfer", "threshold", "create", "delete",
+	}).Draw(rt, "administration") {
 	case "adjust":
 		if n == 0 {
 			n = 1
@@ -38,13 +45,28 @@ func drawAdministration(rt *rapid.T, w *world, op uuid.UUID, products []uuid.UUI
 		threshold := int64(rapid.IntRange(0, 4).Draw(rt, "threshold"))
 		return checked(Count{adjust, &threshold})
 	case "transfer":
-		to := rapid.SampledFrom([]string{"near", "far", "new"}).Draw(rt, "to")
+		to := rapid.SampledFrom(locations).Draw(rt, "to")
 		if to == place.Location {
 			to = map[string]string{"near": "far", "far": "new", "new": "near"}[to]
 		}
-		return checked(Transfer{OperationID: op, ProductID: place.ProductID, From: place.Location, To: to, Quantity: max(n, 1), Actor: "a", Reason: "r", Expect: expect})
+		return checked(Transfer{
+			OperationID: op,
+			ProductID:   place.ProductID,
+			From:        place.Location,
+			To:          to,
+			Quantity:    max(n, 1),
+			Actor:       "a",
+			Reason:      "r",
+			Expect:      expect,
+		})
 	case "threshold":
-		return checked(SetThreshold{ProductID: place.ProductID, Location: rapid.SampledFrom([]string{"", place.Location}).Draw(rt, "where"), Threshold: max(n, 0), Actor: "a", Expect: expect})
+		return checked(SetThreshold{
+			ProductID: place.ProductID,
+			Location:  rapid.SampledFrom([]string{"", place.Location}).Draw(rt, "where"),
+			Threshold: max(n, 0),
+			Actor:     "a",
+			Expect:    expect,
+		})
 	case "create":
 		return checked(CreateItem{Place: place, Actor: "a", Expect: expect})
 	default:
@@ -59,7 +81,7 @@ func checked[R interface {
 	return untyped(r, r.Check())
 }
 
-// first is an answer without what tells the first one from its repeats.
+// first returns an answer without the fields in which a repeated answer differs from the first.
 func first(answer any) any {
 	switch a := answer.(type) {
 	case inventoryapi.StockChange:
@@ -77,38 +99,69 @@ func first(answer any) any {
 	return answer
 }
 
-// TestTwoWritersInOneBatch: of two requests that were made for the same version, the second is refused
-// although both are decided from one read and the version moves once.
+// TestTwoWritersInOneBatch: of two requests that expect the same version, the second is refused, although one read
+// decides both and the version moves once.
 func TestTwoWritersInOneBatch(t *testing.T) {
 	t.Parallel()
 	p, five := uuid.UUID{1}, int64(5)
-	items := []Item{{ID: 1, ProductID: p, Location: "near", Quantity: 9, Version: 3}, {ID: 2, ProductID: p, Location: "far", Version: 2, Deleted: true}}
-	b := NewBook(time.Time{}, items, nil, nil)
+	b := NewBook(time.Time{}, []Item{
+		{ID: 1, ProductID: p, Location: "near", Quantity: 9, Version: 3},
+		{ID: 2, ProductID: p, Location: "far", Version: 2, Deleted: true},
+	}, nil, nil)
 	write := func(n byte, x Expectation) error {
 		one := int64(-1)
-		_, err := Decide(b, Adjust{OperationID: uuid.UUID{n}, Place: Place{p, "near"}, Delta: &one, Actor: "a", Reason: "r", Expect: x})
+		_, err := Decide(b, Adjust{
+			OperationID: uuid.UUID{n},
+			Place:       Place{p, "near"},
+			Delta:       &one,
+			Actor:       "a",
+			Reason:      "r",
+			Expect:      x,
+		})
 		return err
 	}
+	match := func(versions ...int64) Expectation {
+		return Expectation{Match: inventoryapi.IfMatch{Given: true, Versions: versions}}
+	}
+
 	require.NoError(t, write(1, Expectation{Version: &five}))
 	require.ErrorIs(t, write(2, Expectation{Version: &five}), inventoryapi.VersionConflict)
-	require.ErrorIs(t, write(3, Expectation{Match: inventoryapi.IfMatch{Given: true, Versions: []int64{5}}}), inventoryapi.PreconditionFailed)
+	require.ErrorIs(t, write(3, match(5)), inventoryapi.PreconditionFailed)
 	require.NoError(t, write(1, Expectation{Version: &five}), "the first, again")
-	require.NoError(t, write(4, Expectation{Match: inventoryapi.IfMatch{Given: true, Versions: []int64{1, 6}}}))
+	require.NoError(t, write(4, match(1, 6)))
+
 	c := b.Changes()
 	require.Len(t, c.Items, 1)
 	require.EqualValues(t, 7, c.Items[0].Quantity)
 	require.Len(t, c.Events, 1, "both are one event")
 	require.Equal(t, inventoryapi.AdjustedEvent{
-		ProductID: p, Location: "near", Quantity: -2, Stock: inventoryapi.Stock{Quantity: 7, Available: 7, Version: 4},
-		Operations: []inventoryapi.ReceiptInfo{{OperationID: uuid.UUID{1}, Quantity: -1, Reason: "r"}, {OperationID: uuid.UUID{4}, Quantity: -1, Reason: "r"}},
+		ProductID: p,
+		Location:  "near",
+		Quantity:  -2,
+		Stock:     inventoryapi.Stock{Quantity: 7, Available: 7, Version: 4},
+		Operations: []inventoryapi.ReceiptInfo{
+			{OperationID: uuid.UUID{1}, Quantity: -1, Reason: "r"},
+			{OperationID: uuid.UUID{4}, Quantity: -1, Reason: "r"},
+		},
 	}, c.Events[0].Data)
 }
 
-// TestLevels: an item that ran out or low within a batch is announced once, by what is written and not
-// by what happened in between.
+// TestLevels: an item that ran out or low within a batch is announced once. The level that is written decides, not the
+// levels in between.
 func TestLevels(t *testing.T) {
 	t.Parallel()
 	p := uuid.UUID{1}
+	newBook := func() *Book {
+		return NewBook(time.Time{}, []Item{{
+			ID:        1,
+			ProductID: p,
+			Location:  "near",
+			Quantity:  10,
+			Threshold: 5,
+			Version:   7,
+		}}, nil, nil)
+	}
+
 	for _, c := range []struct {
 		name   string
 		deltas []int64
@@ -120,11 +173,18 @@ func TestLevels(t *testing.T) {
 		{"out and back", []int64{-10, 8}, nil},
 		{"out and back below threshold", []int64{-10, 1}, []string{inventoryapi.EventLowStock}},
 	} {
-		b := NewBook(time.Time{}, []Item{{ID: 1, ProductID: p, Location: "near", Quantity: 10, Threshold: 5, Version: 7}}, nil, nil)
+		b := newBook()
 		for i, n := range c.deltas {
-			_, err := Decide(b, Adjust{OperationID: uuid.UUID{byte(i + 1)}, Place: Place{p, "near"}, Delta: &n, Actor: "a", Reason: "r"})
+			_, err := Decide(b, Adjust{
+				OperationID: uuid.UUID{byte(i + 1)},
+				Place:       Place{p, "near"},
+				Delta:       &n,
+				Actor:       "a",
+				Reason:      "r",
+			})
 			require.NoError(t, err)
 		}
+
 		var got []string
 		for _, e := range b.Changes().Events {
 			require.EqualValues(t, 8, e.Version)
@@ -135,7 +195,8 @@ func TestLevels(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, c.name)
 	}
-	b := NewBook(time.Time{}, []Item{{ID: 1, ProductID: p, Location: "near", Quantity: 10, Threshold: 5, Version: 7}}, nil, nil)
+
+	b := newBook()
 	_, err := Decide(b, SetThreshold{ProductID: p, Threshold: 12, Actor: "a"})
 	require.NoError(t, err)
 	events := b.Changes().Events

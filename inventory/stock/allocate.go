@@ -9,22 +9,23 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// pick is how much of a line comes from an item.
+// pick is the quantity that a line takes from an item.
 type pick struct {
 	line     int
 	item     *Item
 	quantity int64
 }
 
-// demands are what a reservation wants of each product, in the order in which its lines name them.
+// demands are the quantities that a reservation wants of each product, in the order in which its lines name the
+// products.
 type demands struct {
 	products []uuid.UUID
 	quantity map[uuid.UUID]int64
 }
 
-// allocate finds stock for all lines, by a strategy ("" is priority), or says what falls short. Lines
-// of one product are decided as one demand. A product that no stock is kept of falls short by all that is asked: to
-// who orders it, it is out of stock.
+// allocate finds stock for all lines, by a strategy ("" is priority), or returns the products that fall short. It
+// decides the lines of one product as one demand. A product without any item falls short by the whole demand: to the
+// customer it is out of stock.
 func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy) ([]pick, error) {
 	want := demands{quantity: map[uuid.UUID]int64{}}
 	for _, l := range lines {
@@ -33,6 +34,7 @@ func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.
 		}
 		want.quantity[l.ProductID] += l.Quantity
 	}
+
 	var short []inventoryapi.ShortLine
 	for _, p := range want.products {
 		if available := sumAvailable(b.products[p]); available < want.quantity[p] {
@@ -42,7 +44,8 @@ func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.
 	if short != nil {
 		return nil, &inventoryapi.InsufficientStockError{Lines: short}
 	}
-	sources := make(map[uuid.UUID][]pick, len(want.products)) // what each item may give, in order
+
+	sources := make(map[uuid.UUID][]pick, len(want.products)) // the quantity that each item may give, in order
 	allowed := func(*Item) bool { return true }
 	if strategy == inventoryapi.StrategyFewestLocations {
 		allowed = b.fewestLocations(want)
@@ -54,6 +57,7 @@ func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.
 		}
 		sources[p] = source(items, want.quantity[p], allowed)
 	}
+
 	var picks []pick
 	for _, l := range lines {
 		for rest, from := l.Quantity, sources[l.ProductID]; rest > 0; {
@@ -74,15 +78,15 @@ func sumAvailable(items []*Item) (n int64) {
 	return n
 }
 
-// mostFirst orders items by what is available of them, the most first and ties by priority.
+// mostFirst orders items by their available quantity, the largest first and ties by priority.
 func mostFirst(items []*Item) []*Item {
 	out := slices.Clone(items)
 	slices.SortStableFunc(out, func(x, y *Item) int { return cmp.Compare(y.Available(), x.Available()) })
 	return out
 }
 
-// source takes a demand from the allowed items, which can fill it: from the first that can fill all of
-// it, else from each what it has, in order.
+// source takes a demand from the allowed items, which together can fill it: from the first item that alone can fill it,
+// else from the items in order, all that is available of each.
 func source(items []*Item, demand int64, allowed func(*Item) bool) []pick {
 	for _, it := range items {
 		if allowed(it) && it.Available() >= demand {

@@ -14,9 +14,14 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-var strategies = []inventoryapi.Strategy{"", inventoryapi.StrategyPriority, inventoryapi.StrategyMostStock, inventoryapi.StrategyFewestLocations}
+var strategies = []inventoryapi.Strategy{
+	"",
+	inventoryapi.StrategyPriority,
+	inventoryapi.StrategyMostStock,
+	inventoryapi.StrategyFewestLocations,
+}
 
-// drawStock makes items of some products at some locations, in whatever order.
+// drawStock makes items of some products at some locations.
 func drawStock(rt *rapid.T, products, locations int) []Item {
 	var items []Item
 	priorities := rapid.SliceOfN(rapid.IntRange(1, 3), locations, locations).Draw(rt, "priorities")
@@ -27,8 +32,12 @@ func drawStock(rt *rapid.T, products, locations int) []Item {
 			}
 			quantity := int64(rapid.IntRange(0, 6).Draw(rt, "quantity"))
 			items = append(items, Item{
-				ID: int64(len(items) + 1), ProductID: uuid.UUID{byte(p + 1)}, Location: fmt.Sprintf("l%02d", l), Priority: priorities[l],
-				Quantity: quantity, Reserved: int64(rapid.IntRange(0, int(quantity)).Draw(rt, "reserved")),
+				ID:        int64(len(items) + 1),
+				ProductID: uuid.UUID{byte(p + 1)},
+				Location:  fmt.Sprintf("l%02d", l),
+				Priority:  priorities[l],
+				Quantity:  quantity,
+				Reserved:  int64(rapid.IntRange(0, int(quantity)).Draw(rt, "reserved")),
 			})
 		}
 	}
@@ -39,13 +48,15 @@ func drawLines(rt *rapid.T, products int) []inventoryapi.ReserveLine {
 	lines := make([]inventoryapi.ReserveLine, rapid.IntRange(1, 4).Draw(rt, "lines"))
 	for i := range lines {
 		lines[i] = inventoryapi.ReserveLine{
-			LineNo: i + 1, ProductID: uuid.UUID{byte(rapid.IntRange(1, products).Draw(rt, "product"))}, Quantity: int64(rapid.IntRange(1, 9).Draw(rt, "demand")),
+			LineNo:    i + 1,
+			ProductID: uuid.UUID{byte(rapid.IntRange(1, products).Draw(rt, "product"))},
+			Quantity:  int64(rapid.IntRange(1, 9).Draw(rt, "demand")),
 		}
 	}
 	return lines
 }
 
-// distinct is how many locations picks come from.
+// distinct counts the locations that picks come from.
 func distinct(picks []pick) int {
 	seen := map[string]bool{}
 	for _, p := range picks {
@@ -54,7 +65,8 @@ func distinct(picks []pick) int {
 	return len(seen)
 }
 
-// fewest finds by trying all sets how few locations can fill the lines; 0 when all cannot.
+// fewest returns the smallest number of locations that can fill the lines, or 0 if all locations together cannot. It
+// tries all sets of locations.
 func fewest(items []Item, lines []inventoryapi.ReserveLine, locations int) int {
 	best := 0
 	for set := range 1 << locations {
@@ -80,13 +92,14 @@ func fewest(items []Item, lines []inventoryapi.ReserveLine, locations int) int {
 	return best
 }
 
-// TestAllocation holds every strategy to what all must keep, and fewest_locations to its name.
+// TestAllocation checks the rules that every strategy keeps, and that fewest_locations chooses the fewest.
 func TestAllocation(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		products, locations := rapid.IntRange(1, 3).Draw(rt, "products"), rapid.IntRange(1, 7).Draw(rt, "locations")
 		items, lines := drawStock(rt, products, locations), drawLines(rt, products)
 		strategy := rapid.SampledFrom(strategies).Draw(rt, "strategy")
+
 		// The same stock, read in another order, must give the same choice.
 		shuffled := rapid.Permutation(items).Draw(rt, "shuffled")
 		picks, err := NewBook(time.Time{}, items, nil, nil).allocate(lines, strategy)
@@ -97,19 +110,21 @@ func TestAllocation(t *testing.T) {
 			require.Equal(rt, *picks[i].item, *again[i].item)
 			require.Equal(rt, picks[i].quantity, again[i].quantity)
 		}
+
 		least := fewest(items, lines, locations)
 		if err != nil {
 			require.Equal(rt, inventoryapi.InsufficientStock, inventoryapi.CodeOf(err))
-			require.Zero(rt, least, "it could have been filled")
+			require.Zero(rt, least, "the lines could have been filled")
 			return
 		}
-		require.NotZero(rt, least, "filled what cannot be")
+		require.NotZero(rt, least, "filled lines that cannot be filled")
+
 		got, taken := map[int]int64{}, map[int64]int64{}
 		for _, p := range picks {
 			require.Positive(rt, p.quantity)
 			got[p.line] += p.quantity
 			taken[p.item.ID] += p.quantity
-			require.LessOrEqual(rt, taken[p.item.ID], p.item.Available(), "more than there is")
+			require.LessOrEqual(rt, taken[p.item.ID], p.item.Available(), "more than is available")
 			require.Equal(rt, lines[p.line-1].ProductID, p.item.ProductID)
 		}
 		for _, l := range lines {
@@ -121,8 +136,8 @@ func TestAllocation(t *testing.T) {
 	})
 }
 
-// TestGreedyIsValid: above the bound of the exact search the choice fills the demand, and no location
-// of it could be left out.
+// TestGreedyIsValid: above the bound of the exact search the chosen locations fill the demand, and without any one of
+// them they do not.
 func TestGreedyIsValid(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -133,6 +148,7 @@ func TestGreedyIsValid(t *testing.T) {
 		if err != nil {
 			return
 		}
+
 		want := demands{quantity: map[uuid.UUID]int64{}}
 		for _, l := range lines {
 			if want.quantity[l.ProductID] == 0 {
@@ -144,12 +160,13 @@ func TestGreedyIsValid(t *testing.T) {
 		for i, p := range want.products {
 			need[i] = want.quantity[p]
 		}
+
 		sites := b.sites(want.products)
 		chosen := greedy(sites, need)
 		require.True(rt, fills(sites, need, chosen))
 		for i := range chosen {
 			fewer := append(append([]int(nil), chosen[:i]...), chosen[i+1:]...)
-			require.False(rt, fills(sites, need, fewer), "one could be left out")
+			require.False(rt, fills(sites, need, fewer), "the other locations fill the demand")
 		}
 		if len(sites) > exactLocations {
 			require.Len(rt, chosen, distinct(picks))
@@ -157,7 +174,7 @@ func TestGreedyIsValid(t *testing.T) {
 	})
 }
 
-// TestStrategies shows each on stock where they differ.
+// TestStrategies shows each strategy on stock for which the strategies differ.
 func TestStrategies(t *testing.T) {
 	t.Parallel()
 	a, b := uuid.UUID{1}, uuid.UUID{2}
@@ -178,22 +195,38 @@ func TestStrategies(t *testing.T) {
 		{"priority prefers the nearest that has enough", "priority", []int64{3, 1}, took{"1 near": 3, "2 near": 1}},
 		{"priority splits by priority", "priority", []int64{12, 0}, took{"1 near": 3, "1 mid": 4, "1 far": 5}},
 		{"most stock takes from the fullest", "most_stock", []int64{2, 1}, took{"1 far": 2, "2 far": 1}},
-		{"most stock splits from the fullest on", "most_stock", []int64{11, 4}, took{"1 far": 9, "1 mid": 2, "2 far": 3, "2 mid": 1}},
+		{
+			"most stock splits from the fullest on", "most_stock",
+			[]int64{11, 4},
+			took{"1 far": 9, "1 mid": 2, "2 far": 3, "2 mid": 1},
+		},
 		{"fewest finds the one place that has both", "fewest_locations", []int64{4, 2}, took{"1 mid": 4, "2 mid": 2}},
 		{"priority would have used two", "priority", []int64{2, 2}, took{"1 near": 2, "2 mid": 2}},
 		{"fewest goes farther where that is one place", "fewest_locations", []int64{2, 3}, took{"1 far": 2, "2 far": 3}},
-		{"fewest splits within the places that it chose", "fewest_locations", []int64{11, 4}, took{"1 near": 3, "1 far": 8, "2 near": 1, "2 far": 3}},
+		{
+			"fewest splits within the places that it chose", "fewest_locations",
+			[]int64{11, 4},
+			took{"1 near": 3, "1 far": 8, "2 near": 1, "2 far": 3},
+		},
 		{"the default is priority", "", []int64{2, 2}, took{"1 near": 2, "2 mid": 2}},
-		{"fewest takes the first by priority where it can", "fewest_locations", []int64{3, 1}, took{"1 near": 3, "2 near": 1}},
+		{
+			"fewest takes the first by priority where it can", "fewest_locations",
+			[]int64{3, 1},
+			took{"1 near": 3, "2 near": 1},
+		},
 	} {
 		var lines []inventoryapi.ReserveLine
 		for i, n := range c.want {
 			if n > 0 {
-				lines = append(lines, inventoryapi.ReserveLine{LineNo: i + 1, ProductID: uuid.UUID{byte(i + 1)}, Quantity: n})
+				lines = append(lines, inventoryapi.ReserveLine{
+					LineNo: i + 1, ProductID: uuid.UUID{byte(i + 1)}, Quantity: n,
+				})
 			}
 		}
+
 		picks, err := NewBook(time.Time{}, append([]Item(nil), items...), nil, nil).allocate(lines, c.strategy)
 		require.NoError(t, err, c.name)
+
 		got := took{}
 		for _, p := range picks {
 			got[fmt.Sprintf("%d %s", p.line, p.item.Location)] += p.quantity
@@ -202,25 +235,35 @@ func TestStrategies(t *testing.T) {
 	}
 }
 
-// TestRequestHash: a request without a strategy has the hash that it had before there were any, and
-// a strategy makes another request of it.
+// TestRequestHash: a request without a strategy has the hash that it had before strategies existed, and a request with
+// a strategy has a different hash.
 func TestRequestHash(t *testing.T) {
 	t.Parallel()
 	in := inventoryapi.ReserveRequest{
-		ReservationID: uuid.UUID{1}, OwnerKind: inventoryapi.OwnerOrder, OwnerID: uuid.UUID{2}, Number: 1, OperationID: uuid.UUID{3}, Actor: "a",
-		TTLSeconds: 60, Lines: []inventoryapi.ReserveLine{{LineNo: 1, ProductID: uuid.UUID{4}, Quantity: 5}},
+		ReservationID: uuid.UUID{1},
+		OwnerKind:     inventoryapi.OwnerOrder,
+		OwnerID:       uuid.UUID{2},
+		Number:        1,
+		OperationID:   uuid.UUID{3},
+		Actor:         "a",
+		TTLSeconds:    60,
+		Lines:         []inventoryapi.ReserveLine{{LineNo: 1, ProductID: uuid.UUID{4}, Quantity: 5}},
 	}
 	const before = "2a00dff05a4e60b2c3340c412621750b28bacc7b2ba4972cea32d3b615072374"
 	require.Equal(t, before, hex.EncodeToString(requestHash(in)))
+
 	seen := map[string]bool{before: true}
 	for _, s := range strategies[1:] {
 		in.Strategy = s
 		seen[hex.EncodeToString(requestHash(in))] = true
 	}
 	require.Len(t, seen, len(strategies))
+
 	r, err := NewReserve(in, time.Minute, "")
 	require.NoError(t, err)
-	require.Equal(t, r.hash, r.WithDefaultStrategy(inventoryapi.StrategyMostStock).hash, "the default is not part of what was asked")
+	withDefault := r.WithDefaultStrategy(inventoryapi.StrategyMostStock)
+	require.Equal(t, r.hash, withDefault.hash, "the default is not part of the request")
+
 	in.Strategy = "cheapest"
 	_, err = NewReserve(in, time.Minute, "")
 	var e *inventoryapi.Error
@@ -228,8 +271,8 @@ func TestRequestHash(t *testing.T) {
 	require.Equal(t, "strategy", e.Field)
 }
 
-// TestFewestIsExact has stock on which taking the most helpful location first ends with three where
-// two are enough: two that halve the products, and three that cut across them.
+// TestFewestIsExact has stock for which a greedy choice takes three locations although two are enough: each of the two
+// has one half of the products, and each of the three has products of both halves.
 func TestFewestIsExact(t *testing.T) {
 	t.Parallel()
 	at := map[string][]int{
@@ -239,21 +282,33 @@ func TestFewestIsExact(t *testing.T) {
 	var items []Item
 	for location, products := range at {
 		for _, p := range products {
-			items = append(items, Item{ID: int64(len(items) + 1), ProductID: uuid.UUID{byte(p)}, Location: location, Priority: 1, Quantity: 1})
+			items = append(items, Item{
+				ID:        int64(len(items) + 1),
+				ProductID: uuid.UUID{byte(p)},
+				Location:  location,
+				Priority:  1,
+				Quantity:  1,
+			})
 		}
 	}
+
 	var lines []inventoryapi.ReserveLine
 	for p := range 14 {
 		lines = append(lines, inventoryapi.ReserveLine{LineNo: p + 1, ProductID: uuid.UUID{byte(p + 1)}, Quantity: 1})
 	}
+
 	picks, err := NewBook(time.Time{}, items, nil, nil).allocate(lines, inventoryapi.StrategyFewestLocations)
 	require.NoError(t, err)
 	require.Equal(t, 2, distinct(picks))
 }
 
-// TestGreedyDropsWhatIsNotNeeded: the location that helped most at first is not needed in the end.
+// TestGreedyDropsWhatIsNotNeeded: the location that gave most at first is not needed in the end.
 func TestGreedyDropsWhatIsNotNeeded(t *testing.T) {
 	t.Parallel()
-	sites := []site{{code: "both", gives: []int64{4, 4}}, {code: "one", gives: []int64{6, 0}}, {code: "other", gives: []int64{0, 6}}}
+	sites := []site{
+		{code: "both", gives: []int64{4, 4}},
+		{code: "one", gives: []int64{6, 0}},
+		{code: "other", gives: []int64{0, 6}},
+	}
 	require.Equal(t, []int{1, 2}, greedy(sites, []int64{6, 6}))
 }

@@ -9,15 +9,15 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Answers are always built from ledger entries, whether they were written a moment ago or by an
-// earlier call: a repeated call is given the same answer by construction.
+// Answers are always built from ledger entries, whether this call or an earlier one wrote them. So a repeated call gets
+// the same answer by construction.
 
 func inAllocationOrder(x, y *Item) int {
 	return cmp.Or(cmp.Compare(x.Priority, y.Priority), cmp.Compare(x.ID, y.ID))
 }
 
-// entriesOf returns what an operation did to a reservation (zero: to none), line by line. A missing
-// item means that the book is stale.
+// entriesOf returns the entries that an operation wrote for a reservation (the zero id: for no reservation), by line. A
+// missing item means that the book is stale.
 func (b *Book) entriesOf(op, reservationID uuid.UUID) ([]Entry, error) {
 	var own []Entry
 	for _, e := range b.entries[op] {
@@ -35,7 +35,7 @@ func (b *Book) entriesOf(op, reservationID uuid.UUID) ([]Entry, error) {
 	return own, nil
 }
 
-// moved is how much an entry moved, as a positive number.
+// moved returns the quantity that an entry moved, as a positive number.
 func moved(e Entry) int64 {
 	if e.Kind == Reserved || e.Kind == Released || e.Kind == Expired {
 		return max(e.ReservedDelta, -e.ReservedDelta)
@@ -65,8 +65,13 @@ func (b *Book) stockLines(entries []Entry) []inventoryapi.StockLine {
 	for i, e := range entries {
 		it := b.items[e.ItemID]
 		lines[i] = inventoryapi.StockLine{
-			LineNo: e.Line, ProductID: it.ProductID, Location: it.Location, Quantity: moved(e),
-			Stock: e.QuantityAfter, ReservedStock: e.ReservedAfter, AvailableStock: e.QuantityAfter - e.ReservedAfter,
+			LineNo:         e.Line,
+			ProductID:      it.ProductID,
+			Location:       it.Location,
+			Quantity:       moved(e),
+			Stock:          e.QuantityAfter,
+			ReservedStock:  e.ReservedAfter,
+			AvailableStock: e.QuantityAfter - e.ReservedAfter,
 		}
 	}
 	return lines
@@ -78,17 +83,22 @@ func (b *Book) reservationAnswer(r *Reservation, replayed bool) (inventoryapi.Re
 	case err != nil:
 		return inventoryapi.Reservation{}, err
 	case len(entries) == 0:
-		// It was read for another request of the batch, without what it was answered at first.
+		// The reservation was read for another request of the batch, without the entries of its first answer.
 		return inventoryapi.Reservation{}, ErrStale
 	}
+
 	out := Describe(r)
 	out.Replayed = replayed
 	out.Lines = make([]inventoryapi.ReservationLine, len(entries))
 	for i, e := range entries {
 		it := b.items[e.ItemID]
 		out.Lines[i] = inventoryapi.ReservationLine{
-			LineNo: e.Line, ProductID: it.ProductID, Location: it.Location, Quantity: moved(e),
-			RemainingStock: e.QuantityAfter - e.ReservedAfter, ReservedQuantity: e.ReservedAfter,
+			LineNo:           e.Line,
+			ProductID:        it.ProductID,
+			Location:         it.Location,
+			Quantity:         moved(e),
+			RemainingStock:   e.QuantityAfter - e.ReservedAfter,
+			ReservedQuantity: e.ReservedAfter,
 		}
 		for _, l := range r.Lines {
 			if l.No == e.Line && l.ItemID == e.ItemID {
@@ -99,11 +109,21 @@ func (b *Book) reservationAnswer(r *Reservation, replayed bool) (inventoryapi.Re
 	return out, nil
 }
 
-// Describe is a reservation as clients see it, without its lines.
+// Describe returns a reservation as clients see it, without its lines.
 func Describe(r *Reservation) inventoryapi.Reservation {
 	return inventoryapi.Reservation{
-		ReservationID: r.ID, OwnerKind: r.Owner.Kind, OwnerID: r.Owner.ID, Number: r.Owner.Number, WorkflowID: r.WorkflowID,
-		Status: r.Status, ExpiresAt: r.ExpiresAt, Version: r.Version, CreatedAt: r.CreatedAt, ResolvedAt: r.ResolvedAt,
-		Actor: r.Actor, Reason: r.Reason, Lines: []inventoryapi.ReservationLine{},
+		ReservationID: r.ID,
+		OwnerKind:     r.Owner.Kind,
+		OwnerID:       r.Owner.ID,
+		Number:        r.Owner.Number,
+		WorkflowID:    r.WorkflowID,
+		Status:        r.Status,
+		ExpiresAt:     r.ExpiresAt,
+		Version:       r.Version,
+		CreatedAt:     r.CreatedAt,
+		ResolvedAt:    r.ResolvedAt,
+		Actor:         r.Actor,
+		Reason:        r.Reason,
+		Lines:         []inventoryapi.ReservationLine{},
 	}
 }

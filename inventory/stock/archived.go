@@ -8,21 +8,22 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Archived is a reservation that ended long ago and was moved to the archive, with what is needed to refuse requests for
-// it.
+// Archived describes a reservation that ended long ago and was moved to the archive. It has the fields that a refusal
+// of a request for the reservation needs.
 type Archived struct {
 	ID         uuid.UUID
 	Status     inventoryapi.Status
 	ResolvedAt time.Time
 }
 
-// NotFound is the error of a request that would read or change it.
+// NotFound returns the error for a request that would read or change the reservation.
 func (a Archived) NotFound() error {
 	return inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id",
-		"reservation %s was %s on %s and is archived: it can be neither read here nor changed", a.ID, a.Status, a.ResolvedAt.UTC().Format(time.DateOnly))
+		"reservation %s was %s on %s and is archived; it cannot be read or changed any more",
+		a.ID, a.Status, a.ResolvedAt.UTC().Format(time.DateOnly))
 }
 
-// NoteArchived tells the book which of the reservations that it lacks are archived.
+// NoteArchived tells the book which of the missing reservations are archived.
 func (b *Book) NoteArchived(list []Archived) {
 	for _, a := range list {
 		if b.archived == nil {

@@ -1,6 +1,6 @@
-// Package stock has the rules of stock and reservations, and nothing else. A Book contains what was read under lock,
-// requests are decided against it one after another, and Changes is what must be written. The package is pure, so that
-// tests can apply the rules millions of times without a database.
+// Package stock has the rules of stock and reservations, and nothing else. A Book contains the rows that the caller
+// read under lock. Decide decides requests against the book one after another, and Changes returns the rows to write.
+// The package is pure, so that tests can apply the rules millions of times without a database.
 package stock
 
 import (
@@ -17,7 +17,7 @@ import (
 // items were read. The caller must read and decide again.
 var ErrStale = errors.New("the stock was read before the reservation was written")
 
-// Book is what was read, and what has been decided since.
+// Book contains the rows that were read, and the changes that requests have made to them since.
 type Book struct {
 	now          time.Time
 	items        map[int64]*Item
@@ -32,11 +32,11 @@ type Book struct {
 	facts        map[uuid.UUID]Product
 	factsChanged map[uuid.UUID]bool
 	operations   map[uuid.UUID]Operation
-	remembered   []Operation // of operations: by this batch
+	remembered   []Operation // those of operations that this batch added
 }
 
-// NewBook takes over what was read. The time must be the database's, read after every lock was held:
-// it decides the deadlines.
+// NewBook returns a book of the rows that were read, and owns them. The time must be the database's, read after every
+// lock was held: it decides the deadlines.
 func NewBook(now time.Time, items []Item, reservations []Reservation, entries []Entry) *Book {
 	b := &Book{
 		now:          now,
@@ -47,6 +47,7 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 		entries:      map[uuid.UUID][]Entry{},
 		itemChanges:  map[itemChangeKey]*itemChange{},
 	}
+
 	for i := range items {
 		it := &items[i]
 		it.read = level{it.Available(), it.Threshold}
@@ -56,6 +57,7 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 	for _, its := range b.products {
 		slices.SortFunc(its, inAllocationOrder)
 	}
+
 	for i := range reservations {
 		r := &reservations[i]
 		r.readVersion, r.wasPending = r.Version, r.Status == inventoryapi.StatusPending
@@ -68,8 +70,8 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 	return b
 }
 
-// record changes an item and writes the entry that says so. Callers have checked before that the
-// result is valid, so that a refused request changes nothing.
+// record changes an item and writes the entry of the change. The caller has checked that the result is valid, so that a
+// refused request changes nothing.
 func (b *Book) record(it *Item, e Entry) Entry {
 	it.Quantity += e.QuantityDelta
 	it.Reserved += e.ReservedDelta
@@ -89,26 +91,45 @@ func (b *Book) announce(eventType string, r *Reservation, op uuid.UUID, entries 
 	for i, e := range entries {
 		it := b.items[e.ItemID]
 		lines[i] = inventoryapi.EventLine{
-			LineNo: e.Line, ProductID: it.ProductID, Location: it.Location, Quantity: moved(e), Stock: stockAfter(e),
+			LineNo:    e.Line,
+			ProductID: it.ProductID,
+			Location:  it.Location,
+			Quantity:  moved(e),
+			Stock:     stockAfter(e),
 		}
 	}
 	b.events = append(b.events, Event{
-		Type: eventType, AggregateType: "reservation", AggregateID: r.ID, Version: r.Version, CorrelationID: correlationID,
+		Type:          eventType,
+		AggregateType: "reservation",
+		AggregateID:   r.ID,
+		Version:       r.Version,
+		CorrelationID: correlationID,
 		Data: inventoryapi.ReservationEvent{
-			ReservationID: r.ID, OwnerKind: r.Owner.Kind, OwnerID: r.Owner.ID, Number: r.Owner.Number, WorkflowID: r.WorkflowID,
-			OperationID: op, Status: r.Status, ExpiresAt: r.ExpiresAt, Reason: r.Reason, Lines: lines,
+			ReservationID: r.ID,
+			OwnerKind:     r.Owner.Kind,
+			OwnerID:       r.Owner.ID,
+			Number:        r.Owner.Number,
+			WorkflowID:    r.WorkflowID,
+			OperationID:   op,
+			Status:        r.Status,
+			ExpiresAt:     r.ExpiresAt,
+			Reason:        r.Reason,
+			Lines:         lines,
 		},
 	})
 }
 
 func stockAfter(e Entry) inventoryapi.Stock {
 	return inventoryapi.Stock{
-		Quantity: e.QuantityAfter, Reserved: e.ReservedAfter, Available: e.QuantityAfter - e.ReservedAfter, Version: e.VersionAfter,
+		Quantity:  e.QuantityAfter,
+		Reserved:  e.ReservedAfter,
+		Available: e.QuantityAfter - e.ReservedAfter,
+		Version:   e.VersionAfter,
 	}
 }
 
-// version is the product's version as clients see it, with what this batch did so far: the sum of its
-// items' versions, deleted ones included. It needs all items of the product to have been read.
+// version returns the product's version as clients see it, with the changes of this batch so far: the sum of the
+// versions of its items, deleted items included. The book must contain all items of the product.
 func (b *Book) version(product uuid.UUID) int64 {
 	var v int64
 	for _, it := range b.products[product] {
@@ -120,13 +141,13 @@ func (b *Book) version(product uuid.UUID) int64 {
 	return v
 }
 
-// stocked reports whether there is stock-keeping of the product, with or without stock.
+// stocked reports whether the product has an item that is not deleted, with or without stock.
 func (b *Book) stocked(product uuid.UUID) bool {
 	return slices.ContainsFunc(b.products[product], func(it *Item) bool { return !it.Deleted })
 }
 
-// at returns the item at a place, a deleted one too; nil means that there is no such location, where
-// the place was to be ensured, and that there never was such an item, where it was not.
+// at returns the item at a place, also a deleted item. If the request ensures the place (Reads.Ensure), nil means that
+// the location does not exist; otherwise nil means that the item never existed.
 func (b *Book) at(p Place) *Item {
 	for _, it := range b.products[p.ProductID] {
 		if it.Location == p.Location {
@@ -136,7 +157,7 @@ func (b *Book) at(p Place) *Item {
 	return nil
 }
 
-// find returns the item at a place, or says what is missing; field names the location in the request.
+// find returns the item at a place, or an error that says what is missing; field names the location in the request.
 func (b *Book) find(p Place, field string) (*Item, error) {
 	it := b.at(p)
 	switch {
@@ -145,7 +166,8 @@ func (b *Book) find(p Place, field string) (*Item, error) {
 	case !b.stocked(p.ProductID):
 		return nil, ProductNotFound(p.ProductID)
 	}
-	return nil, inventoryapi.Errorf(inventoryapi.ItemNotFound, field, "product %s is not kept at %q", p.ProductID, p.Location)
+	return nil, inventoryapi.Errorf(inventoryapi.ItemNotFound, field,
+		"product %s is not kept at %q", p.ProductID, p.Location)
 }
 
 func noLocation(field, code string) error {

@@ -11,7 +11,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// world plays the database: it keeps what batches committed and makes each batch's book of it.
+// world stands in for the database: it keeps the rows that batches committed, and makes the book of each batch from
+// them.
 type world struct {
 	now          time.Time
 	items        map[int64]Item
@@ -21,13 +22,17 @@ type world struct {
 }
 
 func newWorld(products []uuid.UUID) *world {
-	w := &world{now: time.Unix(1_700_000_000, 0).UTC(), items: map[int64]Item{}, reservations: map[uuid.UUID]Reservation{}}
+	w := &world{
+		now:          time.Unix(1_700_000_000, 0).UTC(),
+		items:        map[int64]Item{},
+		reservations: map[uuid.UUID]Reservation{},
+	}
 	for i, p := range products {
 		for j, location := range []string{"near", "far"} {
 			id := int64(2*i + j + 1)
 			w.items[id] = Item{ID: id, ProductID: p, Location: location, Priority: j, Threshold: 2}
 		}
-		// What a request that may need an item there has the store create.
+		// The store creates such an item for a request that may need it.
 		id := int64(100 + i)
 		w.items[id] = Item{ID: id, ProductID: p, Location: "new", Priority: 2, Threshold: 2, Deleted: true}
 	}
@@ -56,14 +61,18 @@ func (w *world) commit(t require.TestingT, c Changes) {
 	for _, it := range c.Items {
 		old := w.items[it.ID]
 		require.Equal(t, old.Version, it.Version)
+
 		id := itemAggregate(it).String()
-		require.Equal(t, old.Available() > 0 && it.Available() == 0, told[inventoryapi.EventDepleted+" "+id], "depleted: %+v, %+v", old, it)
+		depleted := old.Available() > 0 && it.Available() == 0
+		require.Equal(t, depleted, told[inventoryapi.EventDepleted+" "+id], "depleted: %+v, %+v", old, it)
 		low := old.Available() > old.Threshold && it.Available() <= it.Threshold
 		require.Equal(t, low && !it.Deleted, told[inventoryapi.EventLowStock+" "+id], "low stock: %+v, %+v", old, it)
+
 		next := *it
 		next.Version, next.changed = it.Version+1, false
 		w.items[it.ID] = next
 	}
+
 	for _, r := range c.Inserts {
 		require.NotContains(t, w.reservations, r.ID)
 		w.reservations[r.ID] = stored(r)
@@ -74,6 +83,7 @@ func (w *world) commit(t require.TestingT, c Changes) {
 		require.True(t, old == inventoryapi.StatusPending || old == r.Status, "%s became %s", old, r.Status)
 		w.reservations[r.ID] = stored(r)
 	}
+
 	w.ledger = append(w.ledger, c.Entries...)
 	w.events = append(w.events, c.Events...)
 }
@@ -88,7 +98,7 @@ func stored(r *Reservation) Reservation {
 	return out
 }
 
-// check holds the world to its invariants.
+// check requires the invariants of stock.
 func (w *world) check(t require.TestingT) {
 	quantity, reserved, held := map[int64]int64{}, map[int64]int64{}, map[int64]int64{}
 	type key struct {
@@ -106,6 +116,7 @@ func (w *world) check(t require.TestingT) {
 		require.False(t, once[k], "an operation acted twice")
 		once[k] = true
 	}
+
 	for _, r := range w.reservations {
 		for _, l := range r.Lines {
 			require.True(t, 0 <= l.Returned && l.Returned <= l.Quantity)
@@ -114,6 +125,7 @@ func (w *world) check(t require.TestingT) {
 			}
 		}
 	}
+
 	for id, it := range w.items {
 		require.True(t, it.Quantity >= 0 && it.Reserved >= 0 && it.Reserved <= it.Quantity, "item %d: %+v", id, it)
 		require.Equal(t, quantity[id], it.Quantity, "quantity is the ledger's sum")
@@ -121,6 +133,7 @@ func (w *world) check(t require.TestingT) {
 		require.Equal(t, held[id], it.Reserved, "reserved is what open reservations hold")
 		require.False(t, it.Deleted && it.Quantity > 0, "deleted items are empty")
 	}
+
 	type announced struct {
 		id      uuid.UUID
 		version int64
@@ -143,7 +156,7 @@ func anyOf[T any](r Request[T]) anyRequest {
 
 func untyped[R Request[T], T any](r R, err error) (anyRequest, error) { return anyOf[T](r), err }
 
-// TestRules applies random batches and holds the outcome to the invariants after each.
+// TestRules applies random batches and checks the invariants after each.
 func TestRules(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		products := []uuid.UUID{{1}, {2}, {3}}
@@ -153,6 +166,7 @@ func TestRules(t *testing.T) {
 			serial++
 			return uuid.UUID{0xff, serial}
 		}
+
 		var ops []uuid.UUID
 		draw := func() anyRequest {
 			id := uuid.UUID{9, byte(rapid.IntRange(0, 5).Draw(rt, "reservation"))}
@@ -172,13 +186,30 @@ func TestRules(t *testing.T) {
 				ops = append(ops, op)
 				r, err = drawAdministration(rt, w, op, products)
 			case "receive":
-				in := Receive{OperationID: op, ProductID: rapid.SampledFrom(products).Draw(rt, "product"), Location: rapid.SampledFrom([]string{"near", "far"}).Draw(rt, "location"), Quantity: int64(rapid.IntRange(0, 5).Draw(rt, "quantity")), Actor: "a"}
+				in := Receive{
+					OperationID: op,
+					ProductID:   rapid.SampledFrom(products).Draw(rt, "product"),
+					Location:    rapid.SampledFrom([]string{"near", "far"}).Draw(rt, "location"),
+					Quantity:    int64(rapid.IntRange(0, 5).Draw(rt, "quantity")),
+					Actor:       "a",
+				}
 				ops = append(ops, op)
 				r, err = untyped(in, in.Check())
 			case "reserve":
-				in := inventoryapi.ReserveRequest{ReservationID: id, OwnerKind: owner.Kind, OwnerID: owner.ID, Number: 1, OperationID: operation(), Actor: "a", TTLSeconds: 10}
+				in := inventoryapi.ReserveRequest{
+					ReservationID: id,
+					OwnerKind:     owner.Kind,
+					OwnerID:       owner.ID,
+					Number:        1,
+					OperationID:   operation(),
+					Actor:         "a",
+					TTLSeconds:    10,
+				}
 				for range rapid.IntRange(1, 3).Draw(rt, "lines") {
-					in.Lines = append(in.Lines, inventoryapi.ReserveLine{ProductID: rapid.SampledFrom(products).Draw(rt, "product"), Quantity: int64(rapid.IntRange(1, 4).Draw(rt, "quantity"))})
+					in.Lines = append(in.Lines, inventoryapi.ReserveLine{
+						ProductID: rapid.SampledFrom(products).Draw(rt, "product"),
+						Quantity:  int64(rapid.IntRange(1, 4).Draw(rt, "quantity")),
+					})
 				}
 				r, err = untyped(NewReserve(in, time.Minute, ""))
 			case "confirm":
@@ -192,11 +223,15 @@ func TestRules(t *testing.T) {
 				}
 				r, err = untyped(NewRelease(id, in, ""))
 			case "extend":
-				r, err = untyped(NewExtend(id, inventoryapi.ExtendRequest{ExpiresAt: w.now.Add(time.Duration(rapid.IntRange(-20, 20).Draw(rt, "to")) * time.Second), Actor: "a"}, ""))
+				to := w.now.Add(time.Duration(rapid.IntRange(-20, 20).Draw(rt, "to")) * time.Second)
+				r, err = untyped(NewExtend(id, inventoryapi.ExtendRequest{ExpiresAt: to, Actor: "a"}, ""))
 			case "return":
 				in := inventoryapi.ReturnRequest{OperationID: op, Actor: "a"}
 				if rapid.Bool().Draw(rt, "partly") {
-					in.Lines = []inventoryapi.ReturnLine{{LineNo: rapid.IntRange(1, 3).Draw(rt, "line"), Quantity: int64(rapid.IntRange(1, 4).Draw(rt, "quantity"))}}
+					in.Lines = []inventoryapi.ReturnLine{{
+						LineNo:   rapid.IntRange(1, 3).Draw(rt, "line"),
+						Quantity: int64(rapid.IntRange(1, 4).Draw(rt, "quantity")),
+					}}
 				}
 				ops = append(ops, op)
 				r, err = untyped(NewReturn(id, in, ""))
@@ -204,6 +239,7 @@ func TestRules(t *testing.T) {
 			require.NoError(rt, err)
 			return r
 		}
+
 		for range rapid.IntRange(1, 12).Draw(rt, "batches") {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 6).Draw(rt, "seconds")) * time.Second)
 			b := w.book()
@@ -218,6 +254,7 @@ func TestRules(t *testing.T) {
 					require.NotEmpty(rt, inventoryapi.CodeOf(err))
 					continue
 				}
+
 				again, err := r(b)
 				if c, ok := again.(inventoryapi.Reservation); ok {
 					c.Replayed = answer.(inventoryapi.Reservation).Replayed
@@ -236,30 +273,45 @@ func TestRules(t *testing.T) {
 	})
 }
 
-// TestStaleBook: a reservation whose items were not read must be decided again, not answered.
+// TestStaleBook: a request for a reservation whose items were not read must be decided again, not answered.
 func TestStaleBook(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	held := Reservation{ID: uuid.New(), Status: inventoryapi.StatusPending, ExpiresAt: now.Add(time.Minute), Version: 1, Lines: []Line{{No: 1, ItemID: 7, Quantity: 1}}}
+	held := Reservation{
+		ID:        uuid.New(),
+		Status:    inventoryapi.StatusPending,
+		ExpiresAt: now.Add(time.Minute),
+		Version:   1,
+		Lines:     []Line{{No: 1, ItemID: 7, Quantity: 1}},
+	}
 	in := inventoryapi.ResolveRequest{OperationID: uuid.New(), Actor: "a"}
 	confirm, err := NewConfirm(held.ID, in, "")
 	require.NoError(t, err)
+
 	b := NewBook(now, nil, []Reservation{held}, nil)
 	_, err = Decide(b, confirm)
 	require.ErrorIs(t, err, ErrStale)
 	require.True(t, b.Changes().Empty())
 }
 
-// TestCountersThatDoNotCover: a book whose counters are less than its reservations is refused, loudly.
+// TestCountersThatDoNotCover: if the counters of an item are less than its reservations, a request is refused with an
+// error of its own.
 func TestCountersThatDoNotCover(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	item := Item{ID: 7, Quantity: 5, Reserved: 1}
-	held := Reservation{ID: uuid.New(), Status: inventoryapi.StatusPending, ExpiresAt: now.Add(time.Minute), Version: 1, Lines: []Line{{No: 1, ItemID: 7, Quantity: 2}}}
+	held := Reservation{
+		ID:        uuid.New(),
+		Status:    inventoryapi.StatusPending,
+		ExpiresAt: now.Add(time.Minute),
+		Version:   1,
+		Lines:     []Line{{No: 1, ItemID: 7, Quantity: 2}},
+	}
 	confirm, err := NewConfirm(held.ID, inventoryapi.ResolveRequest{OperationID: uuid.New(), Actor: "a"}, "")
 	require.NoError(t, err)
 	release, err := NewRelease(held.ID, inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: "a"}, "")
 	require.NoError(t, err)
+
 	b := NewBook(now, []Item{item}, []Reservation{held}, nil)
 	_, err = Decide(b, confirm)
 	require.ErrorIs(t, err, inventoryapi.InvalidConfirm)
@@ -268,7 +320,7 @@ func TestCountersThatDoNotCover(t *testing.T) {
 	require.True(t, b.Changes().Empty())
 }
 
-// TestDeadlineInstant: at the very instant of the deadline a reservation expires and cannot be confirmed.
+// TestDeadlineInstant: at the instant of the deadline a reservation expires and cannot be confirmed.
 func TestDeadlineInstant(t *testing.T) {
 	t.Parallel()
 	at := time.Now()
@@ -278,6 +330,7 @@ func TestDeadlineInstant(t *testing.T) {
 	require.NoError(t, err)
 	expire, err := NewExpire(held.ID, in, "")
 	require.NoError(t, err)
+
 	for _, c := range []struct {
 		now      time.Time
 		refusing anyRequest

@@ -12,15 +12,15 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Changes is what a batch of decided requests has to write, in one transaction. Everything is sorted
-// by key, so that two writers meet in the same order.
+// Changes is what a batch of decided requests has to write, in one transaction. Everything is sorted by key, so that
+// two writers lock the rows in the same order.
 type Changes struct {
 	At       time.Time
 	Items    []*Item        // counters to write, if the row still has Version
 	Inserts  []*Reservation // with their lines
-	Updates  []*Reservation // ReadVersion must be found
+	Updates  []*Reservation // to write, if the row still has ReadVersion
 	Resolved []*Reservation // those of Updates that were pending and are no longer
-	Returned []ReturnedLine // lines of Updates that stock came back on
+	Returned []ReturnedLine // lines of Updates whose stock was returned
 	Entries  []Entry
 	Events   []Event
 	Named    []Operation // to remember
@@ -35,18 +35,27 @@ type ReturnedLine struct {
 
 // Empty reports whether there is nothing to write.
 func (c Changes) Empty() bool {
-	return len(c.Items) == 0 && len(c.Inserts) == 0 && len(c.Updates) == 0 && len(c.Entries) == 0 && len(c.Named) == 0 && len(c.Products) == 0
+	return len(c.Items) == 0 && len(c.Inserts) == 0 && len(c.Updates) == 0 &&
+		len(c.Entries) == 0 && len(c.Named) == 0 && len(c.Products) == 0
 }
 
 // Changes returns what the requests so far have changed.
 func (b *Book) Changes() Changes {
-	c := Changes{At: b.now, Entries: b.written, Events: b.events, Named: b.remembered, Products: b.changedFacts()}
+	c := Changes{
+		At:       b.now,
+		Entries:  b.written,
+		Events:   b.events,
+		Named:    b.remembered,
+		Products: b.changedFacts(),
+	}
+
 	for _, it := range b.items {
 		if it.changed {
 			c.Items = append(c.Items, it)
 		}
 	}
 	slices.SortFunc(c.Items, func(x, y *Item) int { return cmp.Compare(x.ID, y.ID) })
+
 	for _, r := range b.reservations {
 		switch {
 		case r.readVersion == 0:
@@ -58,6 +67,7 @@ func (b *Book) Changes() Changes {
 	byID := func(x, y *Reservation) int { return bytes.Compare(x.ID[:], y.ID[:]) }
 	slices.SortFunc(c.Inserts, byID)
 	slices.SortFunc(c.Updates, byID)
+
 	for _, r := range c.Updates {
 		if r.wasPending && r.Status != inventoryapi.StatusPending {
 			c.Resolved = append(c.Resolved, r)
@@ -68,12 +78,13 @@ func (b *Book) Changes() Changes {
 			}
 		}
 	}
+
 	c.Events = append(c.Events, b.itemEvents(c.Items)...)
 	return c
 }
 
-// Items goes through what the book has of items, as they are once its changes are committed, in no
-// particular order. An item that was created in case it would be needed, and was not, is left out.
+// Items iterates over the items of the book as they are once its changes are committed, in no particular order. It
+// skips an item that the store created for a request that then did not use it.
 func (b *Book) Items() iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		for _, it := range b.items {

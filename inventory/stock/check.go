@@ -29,7 +29,8 @@ func tooLong(name string, limit int) error {
 	return inventoryapi.Errorf(inventoryapi.InvalidInput, name, "%s is longer than %d characters", name, limit)
 }
 
-// long reports whether a text has more characters than limit. Most have not even as many bytes.
+// long reports whether a text has more characters than limit. Most texts have fewer bytes than that, so it compares the
+// bytes first.
 func long(text string, limit int) bool {
 	return len(text) > limit && utf8.RuneCountInString(text) > limit
 }
@@ -122,14 +123,18 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 		return err
 	}
 	if in.TTLSeconds < 0 || in.TTLSeconds > inventoryapi.MaxTTLSeconds {
-		return inventoryapi.Errorf(inventoryapi.InvalidDuration, "ttl_seconds", "ttl_seconds lies between 0, which means the default, and %d", inventoryapi.MaxTTLSeconds)
+		return inventoryapi.Errorf(inventoryapi.InvalidDuration, "ttl_seconds",
+			"ttl_seconds lies between 0, which means the default, and %d", inventoryapi.MaxTTLSeconds)
 	}
 	if in.Strategy != "" && !in.Strategy.Valid() {
-		return inventoryapi.Errorf(inventoryapi.InvalidInput, "strategy", "strategy is priority, most_stock or fewest_locations")
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "strategy",
+			"strategy is priority, most_stock or fewest_locations")
 	}
 	if n := len(in.Lines); n == 0 || n > inventoryapi.MaxLines {
-		return inventoryapi.Errorf(inventoryapi.InvalidInput, "lines", "a reservation has between 1 and %d lines", inventoryapi.MaxLines)
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "lines",
+			"a reservation has between 1 and %d lines", inventoryapi.MaxLines)
 	}
+
 	in.Lines = slices.Clone(in.Lines) // the caller's request stays as it is
 	numbered := in.Lines[0].LineNo != 0
 	seen := map[int]bool{}
@@ -143,7 +148,8 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 		}
 		switch {
 		case numbered && (l.LineNo < 1 || l.LineNo > maxNumber || seen[l.LineNo]):
-			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"), "line numbers lie between 1 and %d and differ from each other", maxNumber)
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"),
+				"line numbers lie between 1 and %d and differ from each other", maxNumber)
 		case !numbered && l.LineNo != 0:
 			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"), "number every line or none")
 		case !numbered:
@@ -156,7 +162,8 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 
 func checkQuantity(name string, quantity int64) error {
 	if quantity < 1 || quantity > inventoryapi.MaxLineQuantity {
-		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, name, "the quantity lies between 1 and %d", inventoryapi.MaxLineQuantity)
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, name,
+			"the quantity lies between 1 and %d", inventoryapi.MaxLineQuantity)
 	}
 	return nil
 }
@@ -171,7 +178,8 @@ func checkReturnLines(lines []inventoryapi.ReturnLine) error {
 	seen := map[int]bool{}
 	for i, l := range lines {
 		if l.LineNo < 1 || seen[l.LineNo] {
-			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"), "line numbers are positive and differ from each other")
+			return inventoryapi.Errorf(inventoryapi.InvalidInput, lineField(i, "line_no"),
+				"line numbers are positive and differ from each other")
 		}
 		seen[l.LineNo] = true
 		if err := checkQuantity(lineField(i, "quantity"), l.Quantity); err != nil {
@@ -182,5 +190,6 @@ func checkReturnLines(lines []inventoryapi.ReturnLine) error {
 }
 
 func operationUsed(op uuid.UUID) error {
-	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id", "operation_id %s was already used for a different request; send a new operation_id", op)
+	return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id",
+		"operation_id %s was already used for a different request; send a new operation_id", op)
 }

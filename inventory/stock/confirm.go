@@ -6,7 +6,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Confirm takes the reserved stock out for good.
+// Confirm takes the reserved stock out permanently.
 type Confirm struct{ resolution }
 
 // NewConfirm checks a request.
@@ -37,13 +37,18 @@ func (c Confirm) decide(b *Book) (out inventoryapi.ConfirmResult, err error) {
 			return out, err
 		}
 	}
+
 	entries, err := b.entriesOf(held.ResolveOp, held.ID)
 	if err != nil {
 		return out, err
 	}
 	t := sum(entries)
 	return inventoryapi.ConfirmResult{
-		ReservationID: held.ID, Status: held.Status, QuantityConfirmed: t.moved, FinalStock: t.quantity,
-		ReservedStock: t.reserved, Lines: b.stockLines(entries),
+		ReservationID:     held.ID,
+		Status:            held.Status,
+		QuantityConfirmed: t.moved,
+		FinalStock:        t.quantity,
+		ReservedStock:     t.reserved,
+		Lines:             b.stockLines(entries),
 	}, nil
 }

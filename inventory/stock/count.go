@@ -2,8 +2,8 @@ package stock
 
 import "holdfast/inventory/inventoryapi"
 
-// Count sets an item to what was counted, and its threshold where one is given; it creates the item
-// where it is missing. It is a row of an import, and acts once per operation id.
+// Count sets the quantity of an item to a count, and its threshold if one is given. It creates the item if it is
+// missing. A Count is a row of an import, and acts once per operation id.
 type Count struct {
 	Adjust
 	Threshold *int64
@@ -12,10 +12,10 @@ type Count struct {
 // Counted answers a Count.
 type Counted struct {
 	Outcome  inventoryapi.ImportOutcome
-	Replayed bool // it had been done before, under the same operation id
+	Replayed bool // the same operation id had done it before
 }
 
-// Check refuses what no stock could change.
+// Check refuses a request that is invalid for any stock.
 func (c Count) Check() error {
 	if c.Threshold != nil {
 		if err := CheckCount("low_stock_threshold", *c.Threshold); err != nil {
@@ -28,7 +28,7 @@ func (c Count) Check() error {
 // Kind names the operation.
 func (Count) Kind() string { return "count" }
 
-// Reads adds the product's items, the one to create and what the operation did before.
+// Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (c Count) Reads(reads *Reads) {
 	c.Adjust.Reads(reads)
 	reads.Ensure = append(reads.Ensure, c.Place)
@@ -45,10 +45,12 @@ func (c Count) decide(b *Book) (out Counted, err error) {
 		}
 		return Counted{inventoryapi.OutcomeReplayed, true}, err
 	}
+
 	n := c.change(it)
 	if err := c.checkChangeOf(it, n); err != nil {
 		return out, err
 	}
+
 	out = Counted{Outcome: inventoryapi.OutcomeUnchanged}
 	created := it.Deleted
 	if created {

@@ -8,15 +8,15 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Expectation is what the caller of a write believes about the product; the zero value is nothing.
-// It is compared with the version that this batch has reached, so that of two writers who read the
-// same version only the first succeeds, also when both are decided together.
+// Expectation is the version of the product that the caller of a write expects; the zero value expects none. It is
+// compared with the version that this batch has reached. So if two writers read the same version, only the first
+// succeeds, also when one batch decides both.
 type Expectation struct {
-	Version *int64               // the product's; another one is a VersionConflict
-	Match   inventoryapi.IfMatch // of the If-Match header; another one is PreconditionFailed
+	Version *int64               // the product's version; another version is a VersionConflict
+	Match   inventoryapi.IfMatch // of the If-Match header; another version is PreconditionFailed
 }
 
-// NewExpectation reads the two ways in which a caller can state it.
+// NewExpectation reads the two forms in which a caller can state a version.
 func NewExpectation(version *int64, ifMatch string) (Expectation, error) {
 	match, err := inventoryapi.ParseIfMatch(ifMatch)
 	if err != nil {
@@ -35,7 +35,8 @@ func (x Expectation) check(b *Book, product uuid.UUID) error {
 	at := b.version(product)
 	switch {
 	case x.Match.Given && (!b.stocked(product) || !x.Match.Any && !slices.Contains(x.Match.Versions, at)):
-		return inventoryapi.Errorf(inventoryapi.PreconditionFailed, "If-Match", "product %s is at version %d; read it again and decide anew", product, at)
+		return inventoryapi.Errorf(inventoryapi.PreconditionFailed, "If-Match",
+			"product %s is at version %d; read it again and decide anew", product, at)
 	case x.Version != nil && *x.Version != at:
 		return inventoryapi.Errorf(inventoryapi.VersionConflict, "expected_version",
 			"product %s is at version %d, not %d; read it again and decide anew", product, at, *x.Version)

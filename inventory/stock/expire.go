@@ -27,7 +27,12 @@ func (x Expire) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	case inventoryapi.StatusExpired:
 	case inventoryapi.StatusPending:
 		if !b.due(held) {
-			return out, &inventoryapi.DeadlineError{Code: inventoryapi.NotDue, ReservationID: held.ID, ExpiresAt: held.ExpiresAt, Status: held.Status}
+			return out, &inventoryapi.DeadlineError{
+				Code:          inventoryapi.NotDue,
+				ReservationID: held.ID,
+				ExpiresAt:     held.ExpiresAt,
+				Status:        held.Status,
+			}
 		}
 		if err := x.end(b, held, Expired, inventoryapi.StatusExpired, false, inventoryapi.EventExpired); err != nil {
 			return out, err

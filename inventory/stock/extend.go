@@ -14,7 +14,7 @@ type Extend struct {
 	to time.Time
 }
 
-// NewExtend checks a request; how far the deadline may lie is judged by the database's clock.
+// NewExtend checks a request. The limit of the deadline is checked later, by the database's clock.
 func NewExtend(id uuid.UUID, in inventoryapi.ExtendRequest, correlationID string) (Extend, error) {
 	if in.ExpiresAt.IsZero() {
 		return Extend{}, inventoryapi.Errorf(inventoryapi.InvalidInput, "expires_at", "the new deadline is required")
@@ -22,7 +22,7 @@ func NewExtend(id uuid.UUID, in inventoryapi.ExtendRequest, correlationID string
 	if id == uuid.Nil {
 		return Extend{}, required("reservation_id")
 	}
-	// It has no operation id: it moves no stock and changes nothing when it is repeated.
+	// An Extend has no operation id: it moves no stock, and a repeat changes nothing.
 	r := resolution{id: id, actor: in.Actor, reason: in.Reason, correlationID: correlationID}
 	return Extend{r, in.ExpiresAt.UTC().Truncate(time.Microsecond)}, checkAuthor(in.Actor, in.Reason)
 }
@@ -38,10 +38,16 @@ func (x Extend) decide(b *Book) (out inventoryapi.ExtendResult, err error) {
 	case held.Status == inventoryapi.StatusExpired, held.Status == inventoryapi.StatusPending && b.due(held):
 		return out, pastDeadline(held)
 	case held.Status != inventoryapi.StatusPending:
-		return out, &inventoryapi.StatusError{Code: inventoryapi.ReservationNotPending, ReservationID: held.ID, Status: held.Status}
+		return out, &inventoryapi.StatusError{
+			Code:          inventoryapi.ReservationNotPending,
+			ReservationID: held.ID,
+			Status:        held.Status,
+		}
 	case x.to.After(b.now.Add(inventoryapi.MaxTTLSeconds * time.Second)):
-		return out, inventoryapi.Errorf(inventoryapi.InvalidDuration, "expires_at", "a deadline may lie at most 24 hours from now")
+		return out, inventoryapi.Errorf(inventoryapi.InvalidDuration, "expires_at",
+			"a deadline may lie at most 24 hours from now")
 	}
+
 	if x.to.After(held.ExpiresAt) { // never shortened
 		held.ExpiresAt = x.to
 		held.Actor, held.Reason = x.actor, x.reason

@@ -8,25 +8,27 @@ import (
 	"github.com/google/uuid"
 )
 
-// exactLocations is up to how many locations the fewest are found by trying all sets of them, 4,096 at
-// most, while the items are locked. Above, a greedy choice is good enough.
+// exactLocations is the largest number of locations for which fewestLocations tries all sets of them, at most 4,096,
+// while the items are locked. For more locations, a greedy choice is good enough.
 const exactLocations = 12
 
-// site is a location with what it could give to a reservation: per product, in the order of demands.
+// site is a location with the quantity that it can give to a reservation, per product, in the order of demands.
 type site struct {
 	code     string
 	priority int
 	gives    []int64
 }
 
-// fewestLocations chooses the fewest locations that fill the demands together, which can be filled,
-// and says of an item whether it is at one of them. Among equally few it prefers those that come
-// first by priority, then by code, so that the same stock gives the same choice.
+// fewestLocations chooses the fewest locations that together fill the demands. The returned function reports whether an
+// item is at a chosen location. The caller has checked that the stock of all locations fills the demands. Of two sets
+// of the same size, it prefers the locations that come first by priority, then by code, so that the same stock gives
+// the same choice.
 func (b *Book) fewestLocations(want demands) func(*Item) bool {
 	need := make([]int64, len(want.products))
 	for i, p := range want.products {
 		need[i] = want.quantity[p]
 	}
+
 	sites := b.sites(want.products)
 	var chosen []int
 	if len(sites) <= exactLocations {
@@ -36,6 +38,7 @@ func (b *Book) fewestLocations(want demands) func(*Item) bool {
 	} else {
 		chosen = greedy(sites, need)
 	}
+
 	codes := make(map[string]bool, len(chosen))
 	for _, i := range chosen {
 		codes[sites[i].code] = true
@@ -43,7 +46,7 @@ func (b *Book) fewestLocations(want demands) func(*Item) bool {
 	return func(it *Item) bool { return codes[it.Location] }
 }
 
-// sites returns the locations that have anything of the products, by priority.
+// sites returns the locations at which any of the products is available, by priority.
 func (b *Book) sites(products []uuid.UUID) []site {
 	byCode := map[string]*site{}
 	for i, p := range products {
@@ -59,6 +62,7 @@ func (b *Book) sites(products []uuid.UUID) []site {
 			s.gives[i] += it.Available()
 		}
 	}
+
 	out := make([]site, 0, len(byCode))
 	for _, s := range byCode {
 		out = append(out, *s)
@@ -69,8 +73,8 @@ func (b *Book) sites(products []uuid.UUID) []site {
 	return out
 }
 
-// smallest returns the first set, in order, of k more sites from the given one on that fills what is
-// needed together with those chosen; nil when there is none.
+// smallest adds k sites, from index from on, to the chosen sites. It returns the first set, in order, that fills the
+// need, or nil if no such set does.
 func smallest(sites []site, need []int64, chosen []int, from, k int) []int {
 	if k == 0 {
 		if fills(sites, need, chosen) {
@@ -98,8 +102,8 @@ func fills(sites []site, need []int64, chosen []int) bool {
 	return true
 }
 
-// greedy adds the site that gives the most of what is still needed until all is filled, then drops
-// those that turned out not to be needed, the last by priority first.
+// greedy adds the site that gives most of the remaining need, until the need is filled. Then it drops the sites without
+// which the others still fill the need, beginning with the last by priority.
 func greedy(sites []site, need []int64) []int {
 	rest := slices.Clone(need)
 	var chosen []int
@@ -119,6 +123,7 @@ func greedy(sites []site, need []int64) []int {
 			rest[p] -= sites[best].gives[p]
 		}
 	}
+
 	slices.Sort(chosen)
 	for i := len(chosen) - 1; i >= 0; i-- {
 		if fewer := slices.Delete(slices.Clone(chosen), i, i+1); fills(sites, need, fewer) {

@@ -12,10 +12,10 @@ func (Introduce) Kind() string { return "introduce" }
 func (i Introduce) decide(b *Book) (out Receipt, err error) {
 	if len(b.entries[i.OperationID]) == 0 {
 		for _, it := range b.products[i.ProductID] {
-			// The item at the location itself is there by now, made by Ensure: deleted, as one is that no request
-			// has shown yet.
+			// Ensure has created the item at the location by now. It is deleted until a request shows it.
 			if !it.Deleted || it.Version > 0 || it.changed {
-				return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "product_id", "product %s has stock already", i.ProductID)
+				return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "product_id",
+					"product %s has stock already", i.ProductID)
 			}
 		}
 	}

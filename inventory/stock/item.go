@@ -13,12 +13,12 @@ type Item struct {
 	Quantity  int64
 	Reserved  int64
 	Version   int64 // as read; the whole batch moves it once
-	Threshold int64 // at or below it, what is available is low
+	Threshold int64 // the available quantity is low if it is at or below the threshold
 	Deleted   bool  // empty and hidden from clients; kept for its ledger and version
 
 	changed bool
 	read    level
 }
 
-// Available is what can still be reserved.
+// Available returns the quantity that can still be reserved.
 func (i *Item) Available() int64 { return i.Quantity - i.Reserved }

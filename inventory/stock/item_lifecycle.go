@@ -6,15 +6,14 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// CreateItem begins the stock-keeping of a product at a location, empty. An item that exists stays as
-// it is.
+// CreateItem begins the stock-keeping of a product at a location, with no stock. It leaves an existing item as it is.
 type CreateItem struct {
 	Place  Place
 	Actor  string
 	Expect Expectation
 }
 
-// Check refuses what no stock could change.
+// Check refuses a request that is invalid for any stock.
 func (c CreateItem) Check() error {
 	if c.Place.ProductID == uuid.Nil {
 		return required("product_id")
@@ -28,7 +27,7 @@ func (c CreateItem) Check() error {
 // Kind names the operation.
 func (CreateItem) Kind() string { return "create_item" }
 
-// Reads adds the product's items and the one to create.
+// Reads adds the product's items and the item to create.
 func (c CreateItem) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, c.Place.ProductID)
 	reads.Ensure = append(reads.Ensure, c.Place)
@@ -47,15 +46,21 @@ func (c CreateItem) decide(b *Book) (out inventoryapi.Item, err error) {
 		b.show(it)
 	}
 	return inventoryapi.Item{
-		ProductID: it.ProductID, Location: it.Location, Quantity: it.Quantity, Reserved: it.Reserved, Available: it.Available(),
-		LowStockThreshold: it.Threshold, Version: b.version(it.ProductID), Created: created,
+		ProductID:         it.ProductID,
+		Location:          it.Location,
+		Quantity:          it.Quantity,
+		Reserved:          it.Reserved,
+		Available:         it.Available(),
+		LowStockThreshold: it.Threshold,
+		Version:           b.version(it.ProductID),
+		Created:           created,
 	}, nil
 }
 
-// DeleteItem ends the stock-keeping of a product at a location: what is left is written off, and the
-// item vanishes until stock arrives there again. It is refused while anything is reserved. It acts once
-// per operation id; where there is nothing to write off, Named makes its repeat find that. Deleting what is deleted is
-// a success and changes nothing.
+// DeleteItem ends the stock-keeping of a product at a location: it writes off the remaining stock and hides the item
+// until stock arrives there again. It is refused while any of the item's stock is reserved. It acts once per operation
+// id; if there is no stock to write off, only Named recognises its repeat. Deleting a deleted item succeeds and changes
+// nothing.
 type DeleteItem struct {
 	OperationID   uuid.UUID
 	Place         Place
@@ -65,7 +70,7 @@ type DeleteItem struct {
 	CorrelationID string
 }
 
-// Check refuses what no stock could change.
+// Check refuses a request that is invalid for any stock.
 func (d DeleteItem) Check() error {
 	if err := checkAdministration(d.OperationID, d.Place.ProductID, d.Actor, d.Reason); err != nil {
 		return err
@@ -76,7 +81,7 @@ func (d DeleteItem) Check() error {
 // Kind names the operation.
 func (DeleteItem) Kind() string { return "delete_item" }
 
-// Reads adds the product's items and what the operation did before.
+// Reads adds the product's items and the entries that the operation wrote before.
 func (d DeleteItem) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, d.Place.ProductID)
 	reads.Operations = append(reads.Operations, d.OperationID)
@@ -92,9 +97,11 @@ func (d DeleteItem) decide(b *Book) (out inventoryapi.StockChange, err error) {
 		}
 		return b.stockChange(*done, true), nil
 	}
+
 	it := b.at(d.Place)
 	switch {
-	case it == nil, it.Version == 0 && it.Deleted && !it.changed: // the latter was only ensured, for a request that was refused
+	case it == nil, it.Version == 0 && it.Deleted && !it.changed:
+		// The second case is an item that Ensure created for a request that was then refused.
 		_, err := b.find(d.Place, "location")
 		return out, err
 	case it.Deleted:
@@ -104,8 +111,11 @@ func (d DeleteItem) decide(b *Book) (out inventoryapi.StockChange, err error) {
 		return out, err
 	}
 	if it.Reserved > 0 {
-		return out, tooFew(it, it.Quantity, "%d of product %s at %s are reserved; the item can be deleted once they are confirmed or released", it.Reserved, it.ProductID, it.Location)
+		return out, tooFew(it, it.Quantity,
+			"%d of product %s at %s are reserved; the item can be deleted once they are confirmed or released",
+			it.Reserved, it.ProductID, it.Location)
 	}
+
 	e := unchanged(it, d.entry(0))
 	if it.Quantity != 0 {
 		e = b.record(it, d.entry(-it.Quantity))
@@ -116,10 +126,17 @@ func (d DeleteItem) decide(b *Book) (out inventoryapi.StockChange, err error) {
 }
 
 func (d DeleteItem) entry(delta int64) Entry {
-	return Entry{OperationID: d.OperationID, Line: 1, Kind: Adjusted, QuantityDelta: delta, Actor: d.Actor, Reason: d.Reason}
+	return Entry{
+		OperationID:   d.OperationID,
+		Line:          1,
+		Kind:          Adjusted,
+		QuantityDelta: delta,
+		Actor:         d.Actor,
+		Reason:        d.Reason,
+	}
 }
 
-// show brings an item back, or for the first time: then it begins with its product's threshold.
+// show makes a deleted item visible to clients. An item that is shown for the first time gets its product's threshold.
 func (b *Book) show(it *Item) {
 	if t := b.facts[it.ProductID].Threshold; t != nil && it.Deleted && it.Version == 0 {
 		it.Threshold = *t

@@ -10,8 +10,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// itemChange gathers what one kind of operation did to an item in the batch: the item's version moves
-// once, so there is one event of each type.
+// itemChange sums up what one kind of operation did to an item in the batch. The item's version moves once, so there is
+// one event of each type.
 type itemChange struct {
 	item          *Item
 	quantity      int64
@@ -33,21 +33,28 @@ func (b *Book) noteItem(eventType string, e Entry, correlationID string) {
 		b.itemChanges[key] = c
 	}
 	c.quantity += e.QuantityDelta
-	c.operations = append(c.operations, inventoryapi.ReceiptInfo{OperationID: e.OperationID, Quantity: e.QuantityDelta, Reason: e.Reason})
+	c.operations = append(c.operations, inventoryapi.ReceiptInfo{
+		OperationID: e.OperationID, Quantity: e.QuantityDelta, Reason: e.Reason,
+	})
 }
 
-// level is what decides whether an item's stock is low, as it was read.
+// level has the two numbers that decide whether an item's stock is low.
 type level struct{ available, threshold int64 }
 
 func (l level) low() bool { return l.available <= l.threshold }
 
-// itemEvents tells of the items: what was done to each, and which ran low or out. The latter compares
-// what was read with what is written, so that a busy item costs a look per batch and not per request.
+// itemEvents returns the events of the items: the operations on each, and the items that ran low or out. For the latter
+// it compares the level that was read with the level to write, so that a busy item costs one comparison per batch
+// instead of one per request.
 func (b *Book) itemEvents(changed []*Item) []Event {
 	events := make([]Event, 0, len(b.itemChanges))
 	for key, c := range b.itemChanges {
 		data := inventoryapi.RestockedEvent{
-			ProductID: c.item.ProductID, Location: c.item.Location, Quantity: c.quantity, Stock: c.item.stockAfter(), Operations: c.operations,
+			ProductID:  c.item.ProductID,
+			Location:   c.item.Location,
+			Quantity:   c.quantity,
+			Stock:      c.item.stockAfter(),
+			Operations: c.operations,
 		}
 		e := itemEvent(key.eventType, c.item, data)
 		if key.eventType != inventoryapi.EventRestocked {
@@ -56,12 +63,18 @@ func (b *Book) itemEvents(changed []*Item) []Event {
 		e.CorrelationID = c.correlationID
 		events = append(events, e)
 	}
+
 	for _, it := range changed {
 		now := level{it.Available(), it.Threshold}
 		if now == it.read {
 			continue
 		}
-		data := inventoryapi.LevelEvent{ProductID: it.ProductID, Location: it.Location, LowStockThreshold: it.Threshold, Stock: it.stockAfter()}
+		data := inventoryapi.LevelEvent{
+			ProductID:         it.ProductID,
+			Location:          it.Location,
+			LowStockThreshold: it.Threshold,
+			Stock:             it.stockAfter(),
+		}
 		if now.available == 0 && it.read.available > 0 {
 			events = append(events, itemEvent(inventoryapi.EventDepleted, it, data))
 		}
@@ -69,6 +82,7 @@ func (b *Book) itemEvents(changed []*Item) []Event {
 			events = append(events, itemEvent(inventoryapi.EventLowStock, it, data))
 		}
 	}
+
 	slices.SortFunc(events, func(x, y Event) int {
 		return cmp.Or(bytes.Compare(x.AggregateID[:], y.AggregateID[:]), cmp.Compare(x.Type, y.Type))
 	})
@@ -76,12 +90,23 @@ func (b *Book) itemEvents(changed []*Item) []Event {
 }
 
 func itemEvent(eventType string, it *Item, data any) Event {
-	return Event{Type: eventType, AggregateType: "item", AggregateID: itemAggregate(it), Version: it.Version + 1, Data: data}
+	return Event{
+		Type:          eventType,
+		AggregateType: "item",
+		AggregateID:   itemAggregate(it),
+		Version:       it.Version + 1,
+		Data:          data,
+	}
 }
 
 func (i *Item) stockAfter() inventoryapi.Stock {
-	return inventoryapi.Stock{Quantity: i.Quantity, Reserved: i.Reserved, Available: i.Available(), Version: i.Version + 1}
+	return inventoryapi.Stock{
+		Quantity:  i.Quantity,
+		Reserved:  i.Reserved,
+		Available: i.Available(),
+		Version:   i.Version + 1,
+	}
 }
 
-// itemAggregate is an item's id outside: its number is ours alone, and an aggregate id is a UUID.
+// itemAggregate returns the id of an item in events: an aggregate id is a UUID, and the item's number is internal.
 func itemAggregate(it *Item) uuid.UUID { return uuid.NewSHA1(it.ProductID, []byte(it.Location)) }

@@ -31,7 +31,7 @@ type Entry struct {
 	QuantityAfter int64
 	ReservedAfter int64
 	VersionAfter  int64
-	ReservationID uuid.UUID // zero where none is concerned
+	ReservationID uuid.UUID // zero if the entry concerns no reservation
 	Actor         string
 	Reason        string
 }

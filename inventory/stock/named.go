@@ -11,7 +11,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Operation is what the database remembers of a change that its caller named: the request and its answer.
+// Operation is a change that its caller named, as the database remembers it: the request and its answer.
 type Operation struct {
 	ID     uuid.UUID
 	Hash   []byte // SHA-256 of the request
@@ -22,15 +22,15 @@ type Operation struct {
 // gets the first answer, whatever has changed since. Another request under the same name is refused. A refusal is not
 // remembered.
 //
-// The ledger knows the ids of all changes that moved stock, and the request itself looks there too. What is remembered
-// here covers changes that leave no entry in the ledger, and the parts of a request that an entry does not contain.
+// The ledger has the ids of all changes that moved stock, and the request itself looks there too. The remembered
+// operation covers changes without an entry in the ledger, and the parts of a request that an entry does not contain.
 type Named[T any] struct {
 	Request[T]
 	ID    uuid.UUID
 	Hash  []byte // of the request
 	ByKey bool   // the name was given as an Idempotency-Key
 
-	unledgered bool      // the request itself never looks into the ledger, because it writes no entry
+	unledgered bool      // the request itself does not read the ledger, because it writes no entry
 	repeat     func(T) T // marks an answer as given before
 }
 
@@ -48,7 +48,7 @@ func NewNamed[T any](r Request[T], id uuid.UUID, hash []byte, byKey bool, repeat
 	}
 }
 
-// Reads adds what is remembered of the operation, and its entries in the ledger.
+// Reads adds the remembered operation and its entries in the ledger.
 func (n Named[T]) Reads(reads *Reads) {
 	n.Request.Reads(reads)
 	reads.Named = append(reads.Named, n.ID)

@@ -7,16 +7,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// Product is what is known of a product as a whole.
+// Product has the facts about a product as a whole.
 type Product struct {
 	ID               uuid.UUID
-	Threshold        *int64 // that an item begins with; nil where no one set it
+	Threshold        *int64 // the threshold of a new item; nil if no request has set it
 	Unsellable       bool   // the catalogue does not sell it
-	CatalogueVersion int64  // of the catalogue's message that said so; 0 where there was none
+	CatalogueVersion int64  // of the catalogue's message that set Unsellable; 0 without a message
 }
 
-// NoteProducts tells the book what is known of products as a whole. It is read for requests that create items or
-// change such facts; others do without.
+// NoteProducts adds facts about products to the book. The store reads them only for requests that create items or
+// change facts.
 func (b *Book) NoteProducts(list []Product) {
 	for i := range list {
 		b.setFacts(list[i])
@@ -30,14 +30,14 @@ func (b *Book) setFacts(p Product) {
 	b.facts[p.ID] = p
 }
 
-// factsOf returns what is known of a product.
+// factsOf returns the facts about a product.
 func (b *Book) factsOf(id uuid.UUID) Product {
 	p := b.facts[id]
 	p.ID = id
 	return p
 }
 
-// changeFacts changes what is known of a product.
+// changeFacts sets the facts about a product and marks them as to be written.
 func (b *Book) changeFacts(p Product) {
 	b.setFacts(p)
 	if b.factsChanged == nil {
@@ -46,7 +46,7 @@ func (b *Book) changeFacts(p Product) {
 	b.factsChanged[p.ID] = true
 }
 
-// changedFacts are the facts to write, by id.
+// changedFacts returns the facts to write, by id.
 func (b *Book) changedFacts() []Product {
 	var out []Product
 	for id := range b.factsChanged {

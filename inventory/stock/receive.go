@@ -6,8 +6,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Receive adds stock that arrived at a location, and creates the item where it is missing. A
-// quantity of 0 only does the latter. It acts once per operation id.
+// Receive adds stock that arrived at a location, and creates the item if it is missing. A quantity of 0 only creates
+// the item. It acts once per operation id.
 type Receive struct {
 	OperationID   uuid.UUID
 	ProductID     uuid.UUID
@@ -26,17 +26,17 @@ type Receipt struct {
 	Quantity  int64 // received by this operation
 	Stock     int64
 	Reserved  int64
-	Version   int64 // of the product, by this operation; 0 where it had been received before
-	Replayed  bool  // it had been received before
+	Version   int64 // of the product, after this operation; 0 if the operation is a repeat
+	Replayed  bool  // the operation is a repeat
 }
 
-// WasReplayed reports whether the receipt is of an operation that was done before.
+// WasReplayed reports whether the receipt answers a repeated operation.
 func (r Receipt) WasReplayed() bool { return r.Replayed }
 
 // MaxStock bounds an item's quantity, far from any overflow of sums.
 const MaxStock = 1_000_000_000_000
 
-// Check refuses what no stock could change.
+// Check refuses a request that is invalid for any stock.
 func (r Receive) Check() error {
 	if err := checkChange(r.OperationID, r.Actor, r.Reason); err != nil {
 		return err
@@ -45,7 +45,8 @@ func (r Receive) Check() error {
 	case r.ProductID == uuid.Nil:
 		return required("product_id")
 	case r.Quantity < 0 || r.Quantity > MaxStock:
-		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a received quantity lies between 1 and %d", int64(MaxStock))
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity",
+			"a received quantity lies between 1 and %d", int64(MaxStock))
 	}
 	return checkLocation("location", r.Location)
 }
@@ -53,7 +54,7 @@ func (r Receive) Check() error {
 // Kind names the operation.
 func (Receive) Kind() string { return "receive" }
 
-// Reads adds the product's items, the one to create and what the operation did before.
+// Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (r Receive) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, r.ProductID)
 	reads.Ensure = append(reads.Ensure, Place{r.ProductID, r.Location})
@@ -65,15 +66,18 @@ func (r Receive) decide(b *Book) (out Receipt, err error) {
 	if it == nil {
 		return out, noLocation("location", r.Location)
 	}
+
 	out = Receipt{ProductID: r.ProductID, Location: r.Location}
 	done, err := b.repeated(r.OperationID, Received, Place{r.ProductID, r.Location})
 	if err != nil {
 		return out, err
 	}
 	if done != nil {
-		out.Quantity, out.Stock, out.Reserved, out.Replayed = done.QuantityDelta, done.QuantityAfter, done.ReservedAfter, true
+		out.Quantity, out.Stock, out.Reserved = done.QuantityDelta, done.QuantityAfter, done.ReservedAfter
+		out.Replayed = true
 		return out, nil
 	}
+
 	if err := r.Expect.check(b, r.ProductID); err != nil {
 		return out, err
 	}
@@ -81,11 +85,20 @@ func (r Receive) decide(b *Book) (out Receipt, err error) {
 	case it.Quantity+r.Quantity > MaxStock:
 		return out, stockFull("quantity")
 	case r.Quantity > 0:
-		e := b.record(it, Entry{OperationID: r.OperationID, Line: 1, Kind: Received, QuantityDelta: r.Quantity, Actor: r.Actor, Reason: r.Reason})
+		e := b.record(it, Entry{
+			OperationID:   r.OperationID,
+			Line:          1,
+			Kind:          Received,
+			QuantityDelta: r.Quantity,
+			Actor:         r.Actor,
+			Reason:        r.Reason,
+		})
 		b.noteItem(inventoryapi.EventRestocked, e, r.CorrelationID)
 	case it.Deleted:
 		b.show(it)
 	}
-	out.Quantity, out.Stock, out.Reserved, out.Version = r.Quantity, it.Quantity, it.Reserved, b.version(it.ProductID)
+
+	out.Quantity, out.Stock, out.Reserved = r.Quantity, it.Quantity, it.Reserved
+	out.Version = b.version(it.ProductID)
 	return out, nil
 }

@@ -6,10 +6,10 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Release gives the stock back before the deadline, or plants a tombstone.
+// Release gives the stock back before the deadline. If the reservation does not exist, it records a tombstone.
 type Release struct {
 	resolution
-	owner      Owner // of the tombstone; zero plants none
+	owner      Owner // of the tombstone; without an owner no tombstone is recorded
 	workflowID string
 }
 
@@ -22,13 +22,17 @@ func NewRelease(id uuid.UUID, in inventoryapi.ReleaseRequest, correlationID stri
 	if err := checkReleaseOwner(in); err != nil {
 		return Release{}, err
 	}
-	return Release{resolution: r, owner: Owner{Kind: in.OwnerKind, ID: in.OwnerID, Number: in.Number}, workflowID: in.WorkflowID}, nil
+	return Release{
+		resolution: r,
+		owner:      Owner{Kind: in.OwnerKind, ID: in.OwnerID, Number: in.Number},
+		workflowID: in.WorkflowID,
+	}, nil
 }
 
 // Kind names the operation.
 func (Release) Kind() string { return "release" }
 
-// Reads adds the reservation and whatever has the owner's number.
+// Reads adds the reservation, and any reservation with the owner's number.
 func (r Release) Reads(reads *Reads) {
 	r.resolution.Reads(reads)
 	if r.owner != (Owner{}) {
@@ -43,7 +47,7 @@ func (r Release) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 			_, err := r.find(b)
 			return out, err
 		}
-		return r.plantTombstone(b)
+		return r.recordTombstone(b)
 	}
 	switch held.Status {
 	case inventoryapi.StatusReleased:
@@ -57,16 +61,27 @@ func (r Release) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	return b.releaseAnswer(held)
 }
 
-// plantTombstone records the release of a reservation that does not exist. Its reserve may still be on its way: without
-// this row it would hold stock that no caller releases. No stock moves, so there is no event.
-func (r Release) plantTombstone(b *Book) (out inventoryapi.ReleaseResult, err error) {
+// recordTombstone records the release of a reservation that does not exist. The reserve request may still be on its
+// way: without this row it would hold stock that no caller releases. No stock moves, so there is no event.
+func (r Release) recordTombstone(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	if other, ok := b.owners[r.owner]; ok {
 		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
-			"%s %s has reservation %s under number %d", r.owner.Kind, r.owner.ID, other, r.owner.Number)
+			"%s %s has reservation %s under number %d",
+			r.owner.Kind, r.owner.ID, other, r.owner.Number)
 	}
 	held := &Reservation{
-		ID: r.id, Owner: r.owner, Status: inventoryapi.StatusReleased, ExpiresAt: b.now, WorkflowID: r.workflowID, Version: 1,
-		Actor: r.actor, Reason: r.reason, ReserveOp: r.operationID, ResolveOp: r.operationID, CreatedAt: b.now, ResolvedAt: b.now,
+		ID:         r.id,
+		Owner:      r.owner,
+		Status:     inventoryapi.StatusReleased,
+		ExpiresAt:  b.now,
+		WorkflowID: r.workflowID,
+		Version:    1,
+		Actor:      r.actor,
+		Reason:     r.reason,
+		ReserveOp:  r.operationID,
+		ResolveOp:  r.operationID,
+		CreatedAt:  b.now,
+		ResolvedAt: b.now,
 	}
 	b.reservations[held.ID] = held
 	b.owners[held.Owner] = held.ID
@@ -80,7 +95,11 @@ func (b *Book) releaseAnswer(held *Reservation) (out inventoryapi.ReleaseResult,
 	}
 	t := sum(entries)
 	return inventoryapi.ReleaseResult{
-		ReservationID: held.ID, Status: held.Status, QuantityReleased: t.moved, AvailableStock: t.quantity - t.reserved,
-		ReservedStock: t.reserved, Lines: b.stockLines(entries),
+		ReservationID:    held.ID,
+		Status:           held.Status,
+		QuantityReleased: t.moved,
+		AvailableStock:   t.quantity - t.reserved,
+		ReservedStock:    t.reserved,
+		Lines:            b.stockLines(entries),
 	}, nil
 }

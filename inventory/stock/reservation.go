@@ -8,7 +8,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Owner names whose reservation it is, and which of theirs.
+// Owner identifies the owner of a reservation, and the reservation among the owner's others by its number.
 type Owner struct {
 	Kind   inventoryapi.OwnerKind
 	ID     uuid.UUID
@@ -32,14 +32,14 @@ type Reservation struct {
 	ResolvedAt  time.Time // zero while pending
 	Lines       []Line
 
-	readVersion int64 // 0 for a new one
+	readVersion int64 // 0 for a new reservation
 	wasPending  bool  // when it was read
 }
 
-// ReadVersion is the version that was read, which the update must find; 0 means insert.
+// ReadVersion returns the version that was read. The update requires that the row still has it; 0 means insert.
 func (r *Reservation) ReadVersion() int64 { return r.readVersion }
 
-// Line is what one line of a reservation holds of one item.
+// Line is the quantity of one item that one line of a reservation holds.
 type Line struct {
 	No       int
 	ItemID   int64

@@ -24,14 +24,17 @@ func (r resolution) find(b *Book) (*Reservation, error) {
 		if a, ok := b.archived[r.id]; ok {
 			return nil, a.NotFound()
 		}
-		return nil, inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id", "there is no reservation %s", r.id)
+		return nil, inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id",
+			"there is no reservation %s", r.id)
 	}
 	return held, nil
 }
 
-// end gives a pending reservation its terminal status and moves its stock: what was reserved is
-// reserved no longer, and with takes it leaves the stock as well.
-func (r resolution) end(b *Book, held *Reservation, kind Kind, status inventoryapi.Status, takes bool, event string) error {
+// end gives a pending reservation its terminal status and ends the reservation of its stock. If takes is true, the
+// quantity leaves the stock as well.
+func (r resolution) end(
+	b *Book, held *Reservation, kind Kind, status inventoryapi.Status, takes bool, event string,
+) error {
 	need := map[int64]int64{}
 	for _, l := range held.Lines {
 		if b.items[l.ItemID] == nil {
@@ -43,19 +46,29 @@ func (r resolution) end(b *Book, held *Reservation, kind Kind, status inventorya
 		it := b.items[id]
 		switch {
 		case it.Reserved < n && !takes:
-			return inventoryapi.Errorf(inventoryapi.InvalidRelease, "", "product %s at %s has %d reserved, less than the %d to release", it.ProductID, it.Location, it.Reserved, n)
+			return inventoryapi.Errorf(inventoryapi.InvalidRelease, "",
+				"product %s at %s has %d reserved, less than the %d to release",
+				it.ProductID, it.Location, it.Reserved, n)
 		case takes && (it.Reserved < n || it.Quantity < n):
-			return inventoryapi.Errorf(inventoryapi.InvalidConfirm, "", "product %s at %s has %d in stock and %d reserved, less than the %d to confirm", it.ProductID, it.Location, it.Quantity, it.Reserved, n)
+			return inventoryapi.Errorf(inventoryapi.InvalidConfirm, "",
+				"product %s at %s has %d in stock and %d reserved, less than the %d to confirm",
+				it.ProductID, it.Location, it.Quantity, it.Reserved, n)
 		}
 	}
+
 	held.Status, held.ResolvedAt, held.ResolveOp = status, b.now, r.operationID
 	held.Actor, held.Reason = r.actor, r.reason
 	held.Version++
 	entries := make([]Entry, len(held.Lines))
 	for i, l := range held.Lines {
 		e := Entry{
-			OperationID: r.operationID, Line: l.No, Kind: kind, ReservedDelta: -l.Quantity,
-			ReservationID: held.ID, Actor: r.actor, Reason: r.reason,
+			OperationID:   r.operationID,
+			Line:          l.No,
+			Kind:          kind,
+			ReservedDelta: -l.Quantity,
+			ReservationID: held.ID,
+			Actor:         r.actor,
+			Reason:        r.reason,
 		}
 		if takes {
 			e.QuantityDelta = -l.Quantity
@@ -78,9 +91,14 @@ func resolvedOtherwise(held *Reservation) error {
 }
 
 func pastDeadline(held *Reservation) error {
-	return &inventoryapi.DeadlineError{Code: inventoryapi.ReservationExpired, ReservationID: held.ID, ExpiresAt: held.ExpiresAt, Status: held.Status}
+	return &inventoryapi.DeadlineError{
+		Code:          inventoryapi.ReservationExpired,
+		ReservationID: held.ID,
+		ExpiresAt:     held.ExpiresAt,
+		Status:        held.Status,
+	}
 }
 
-// due reports whether the deadline has come: from that very instant on a reservation can be expired
-// and no longer be confirmed, so that exactly one of the two is possible at any time.
+// due reports whether the deadline has come. From that instant on, a reservation can be expired and no longer be
+// confirmed, so that exactly one of the two is possible at any time.
 func (b *Book) due(held *Reservation) bool { return !b.now.Before(held.ExpiresAt) }

@@ -11,7 +11,7 @@ import (
 // Return puts confirmed stock back.
 type Return struct {
 	resolution
-	lines []inventoryapi.ReturnLine // none means everything that has not come back yet
+	lines []inventoryapi.ReturnLine // no lines mean everything that has not been returned yet
 }
 
 // NewReturn checks a request.
@@ -26,7 +26,7 @@ func NewReturn(id uuid.UUID, in inventoryapi.ReturnRequest, correlationID string
 // Kind names the operation.
 func (Return) Kind() string { return "return" }
 
-// Reads adds the reservation and what the operation did before.
+// Reads adds the reservation and the entries that the operation wrote before.
 func (r Return) Reads(reads *Reads) {
 	r.resolution.Reads(reads)
 	reads.Operations = append(reads.Operations, r.operationID)
@@ -44,8 +44,10 @@ func (r Return) decide(b *Book) (out inventoryapi.ReturnResult, err error) {
 		return r.answer(b, held)
 	}
 	if held.Status != inventoryapi.StatusConfirmed {
-		return out, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "reservation %s is %s; only confirmed stock can be returned", held.ID, held.Status)
+		return out, inventoryapi.Errorf(inventoryapi.InvalidReturn, "",
+			"reservation %s is %s; only confirmed stock can be returned", held.ID, held.Status)
 	}
+
 	back, err := r.plan(held) // by index of held.Lines
 	if err != nil {
 		return out, err
@@ -55,6 +57,7 @@ func (r Return) decide(b *Book) (out inventoryapi.ReturnResult, err error) {
 			return out, ErrStale
 		}
 	}
+
 	held.Actor, held.Reason = r.actor, r.reason
 	held.Version++
 	var entries []Entry
@@ -67,15 +70,20 @@ func (r Return) decide(b *Book) (out inventoryapi.ReturnResult, err error) {
 		l.Returned += n
 		l.changed = true
 		entries = append(entries, b.record(b.items[l.ItemID], Entry{
-			OperationID: r.operationID, Line: l.No, Kind: Returned, QuantityDelta: n,
-			ReservationID: held.ID, Actor: r.actor, Reason: r.reason,
+			OperationID:   r.operationID,
+			Line:          l.No,
+			Kind:          Returned,
+			QuantityDelta: n,
+			ReservationID: held.ID,
+			Actor:         r.actor,
+			Reason:        r.reason,
 		}))
 	}
 	b.announce(inventoryapi.EventReturned, held, r.operationID, entries, r.correlationID)
 	return r.answer(b, held)
 }
 
-// wrote reports whether the entries are what this request wrote. A request without lines may have written any.
+// wrote reports whether this request wrote the entries. A request without lines may have written any.
 func (r Return) wrote(entries []Entry) bool {
 	if len(r.lines) == 0 {
 		return true
@@ -90,8 +98,8 @@ func (r Return) wrote(entries []Entry) bool {
 	return maps.Equal(back, asked)
 }
 
-// plan says how much comes back on each row of the reservation; a line that is split over locations
-// is filled up in the order in which it was taken.
+// plan returns the quantity that comes back on each row of the reservation. A line that is split over locations is
+// filled up in the order in which its stock was taken.
 func (r Return) plan(held *Reservation) (map[int]int64, error) {
 	back := map[int]int64{}
 	if len(r.lines) == 0 {
@@ -101,10 +109,12 @@ func (r Return) plan(held *Reservation) (map[int]int64, error) {
 			}
 		}
 		if len(back) == 0 {
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, "", "everything on reservation %s has been returned already", held.ID)
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, "",
+				"everything on reservation %s has been returned already", held.ID)
 		}
 		return back, nil
 	}
+
 	for i, want := range r.lines {
 		rest, known := want.Quantity, false
 		for j, l := range held.Lines {
@@ -119,9 +129,12 @@ func (r Return) plan(held *Reservation) (map[int]int64, error) {
 		}
 		switch {
 		case !known:
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "line_no"), "reservation %s has no line %d", held.ID, want.LineNo)
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "line_no"),
+				"reservation %s has no line %d", held.ID, want.LineNo)
 		case rest > 0:
-			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "quantity"), "%d of line %d cannot be returned; at most %d can still be returned", want.Quantity, want.LineNo, want.Quantity-rest)
+			return nil, inventoryapi.Errorf(inventoryapi.InvalidReturn, lineField(i, "quantity"),
+				"%d of line %d cannot be returned; at most %d can still be returned",
+				want.Quantity, want.LineNo, want.Quantity-rest)
 		}
 	}
 	return back, nil
@@ -134,7 +147,10 @@ func (r Return) answer(b *Book, held *Reservation) (out inventoryapi.ReturnResul
 	}
 	t := sum(entries)
 	return inventoryapi.ReturnResult{
-		ReservationID: held.ID, Status: held.Status, QuantityReturned: t.moved, AvailableStock: t.quantity - t.reserved,
-		Lines: b.stockLines(entries),
+		ReservationID:    held.ID,
+		Status:           held.Status,
+		QuantityReturned: t.moved,
+		AvailableStock:   t.quantity - t.reserved,
+		Lines:            b.stockLines(entries),
 	}, nil
 }

@@ -6,11 +6,11 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// SetSellable says whether the catalogue sells a product. It comes from the order side, which repeats it until it is
-// heard: messages are ordered by the catalogue's version of the product, and an older one changes nothing.
+// SetSellable says whether the catalogue sells a product. The order side sends it, and repeats it until it is
+// acknowledged. Messages are ordered by the catalogue's version of the product, and an older message changes nothing.
 //
-// Nothing is decided by it. The order side refuses an order or a reservation of a product that it does not sell, and
-// stock that is held stays held; what it changes is what the stock's readers are told.
+// No other request depends on it. The order side itself refuses an order or a reservation of a product that it does not
+// sell, and reserved stock stays reserved. SetSellable changes only the answers to readers of the stock.
 type SetSellable struct {
 	ProductID        uuid.UUID
 	Sellable         bool

@@ -6,19 +6,18 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// SetThreshold says from which level on the stock of an item, or of all items of a product, is low: of those there are
-// and those that come to be.
-// It moves no stock, so it has no operation id and no entry: asking for what is the case already is a
-// success, also after the version moved (RFC 9110, 13.1.1 allows as much of an If-Match).
+// SetThreshold sets the level at which the stock of an item is low, or of all items of a product, future items
+// included. It moves no stock, so it has no operation id and no entry. Setting the value that is set already succeeds,
+// also after the version moved (RFC 9110, 13.1.1 allows this for If-Match).
 type SetThreshold struct {
 	ProductID uuid.UUID
-	Location  string // "" means all of the product
+	Location  string // "" means all items of the product
 	Threshold int64
 	Actor     string
 	Expect    Expectation
 }
 
-// Check refuses what no stock could change.
+// Check refuses a request that is invalid for any stock.
 func (t SetThreshold) Check() error {
 	if t.ProductID == uuid.Nil {
 		return required("product_id")
@@ -37,7 +36,7 @@ func (t SetThreshold) Check() error {
 // Kind names the operation.
 func (SetThreshold) Kind() string { return "set_threshold" }
 
-// Reads adds the product's items, and the product where it is about all of them.
+// Reads adds the product's items, and the product's facts if the request is for all items.
 func (t SetThreshold) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, t.ProductID)
 	if t.Location == "" {
@@ -54,6 +53,7 @@ func (t SetThreshold) decide(b *Book) (out inventoryapi.ThresholdResult, err err
 		}
 		items = []*Item{it}
 	}
+
 	out = inventoryapi.ThresholdResult{ProductID: t.ProductID, LowStockThreshold: t.Threshold, Locations: []string{}}
 	var other []*Item
 	for _, it := range items {
@@ -68,6 +68,7 @@ func (t SetThreshold) decide(b *Book) (out inventoryapi.ThresholdResult, err err
 			other = append(other, it)
 		}
 	}
+
 	if len(other) > 0 {
 		if err := t.Expect.check(b, t.ProductID); err != nil {
 			return out, err
@@ -77,10 +78,11 @@ func (t SetThreshold) decide(b *Book) (out inventoryapi.ThresholdResult, err err
 		it.Threshold, it.changed = t.Threshold, true
 	}
 	if p := b.factsOf(t.ProductID); t.Location == "" && (p.Threshold == nil || *p.Threshold != t.Threshold) {
-		// Locations that the product comes to later begin with it.
+		// New items of the product begin with this threshold.
 		p.Threshold = &t.Threshold
 		b.changeFacts(p)
 	}
+
 	out.Version = b.version(t.ProductID)
 	return out, nil
 }

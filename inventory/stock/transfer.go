@@ -6,8 +6,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Transfer moves available stock of a product from one location to another, and creates the item
-// there where it is missing. It acts once per operation id.
+// Transfer moves available stock of a product from one location to another, and creates the item there if it is
+// missing. It acts once per operation id.
 type Transfer struct {
 	OperationID   uuid.UUID
 	ProductID     uuid.UUID
@@ -25,7 +25,7 @@ const (
 	lineIn  = 2
 )
 
-// Check refuses what no stock could change.
+// Check refuses a request that is invalid for any stock.
 func (t Transfer) Check() error {
 	if err := checkAdministration(t.OperationID, t.ProductID, t.Actor, t.Reason); err != nil {
 		return err
@@ -40,7 +40,8 @@ func (t Transfer) Check() error {
 	case t.From == t.To:
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "to", "a transfer goes to another location")
 	case t.Quantity < 1 || t.Quantity > MaxStock:
-		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity", "a transferred quantity lies between 1 and %d", int64(MaxStock))
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity",
+			"a transferred quantity lies between 1 and %d", int64(MaxStock))
 	}
 	return nil
 }
@@ -48,7 +49,7 @@ func (t Transfer) Check() error {
 // Kind names the operation.
 func (Transfer) Kind() string { return "transfer" }
 
-// Reads adds the product's items, the one to create and what the operation did before.
+// Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (t Transfer) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, t.ProductID)
 	reads.Ensure = append(reads.Ensure, Place{t.ProductID, t.To})
@@ -62,6 +63,7 @@ func (t Transfer) decide(b *Book) (out inventoryapi.TransferResult, err error) {
 		}
 		return t.answer(b, true)
 	}
+
 	from, err := b.find(Place{t.ProductID, t.From}, "from")
 	if err != nil {
 		return out, err
@@ -75,29 +77,43 @@ func (t Transfer) decide(b *Book) (out inventoryapi.TransferResult, err error) {
 	}
 	switch {
 	case from.Available() < t.Quantity:
-		return out, tooFew(from, t.Quantity, "of %d of product %s at %s %d are reserved; at most %d can be moved", from.Quantity, t.ProductID, t.From, from.Reserved, from.Available())
+		return out, tooFew(from, t.Quantity,
+			"product %s has %d at %s, of which %d are reserved; at most %d can be moved",
+			t.ProductID, from.Quantity, t.From, from.Reserved, from.Available())
 	case to.Quantity+t.Quantity > MaxStock:
 		return out, stockFull("quantity")
 	}
+
 	for _, side := range []struct {
 		item *Item
 		line int
 		n    int64
-	}{{from, lineOut, -t.Quantity}, {to, lineIn, t.Quantity}} {
-		e := b.record(side.item, Entry{OperationID: t.OperationID, Line: side.line, Kind: Transferred, QuantityDelta: side.n, Actor: t.Actor, Reason: t.Reason})
+	}{
+		{from, lineOut, -t.Quantity},
+		{to, lineIn, t.Quantity},
+	} {
+		e := b.record(side.item, Entry{
+			OperationID:   t.OperationID,
+			Line:          side.line,
+			Kind:          Transferred,
+			QuantityDelta: side.n,
+			Actor:         t.Actor,
+			Reason:        t.Reason,
+		})
 		b.noteItem(inventoryapi.EventTransferred, e, t.CorrelationID)
 	}
 	return t.answer(b, false)
 }
 
-// wrote reports whether the entries are what this request wrote.
+// wrote reports whether this request wrote the entries.
 func (t Transfer) wrote(b *Book, done []Entry) bool {
 	from, to := b.at(Place{t.ProductID, t.From}), b.at(Place{t.ProductID, t.To})
 	if len(done) != 2 || from == nil || to == nil {
 		return false
 	}
+	items := map[int]int64{lineOut: from.ID, lineIn: to.ID}
 	for _, e := range done {
-		if e.Kind != Transferred || moved(e) != t.Quantity || e.ItemID != map[int]int64{lineOut: from.ID, lineIn: to.ID}[e.Line] {
+		if e.Kind != Transferred || moved(e) != t.Quantity || e.ItemID != items[e.Line] {
 			return false
 		}
 	}
@@ -110,8 +126,13 @@ func (t Transfer) answer(b *Book, replayed bool) (out inventoryapi.TransferResul
 		return out, err
 	}
 	out = inventoryapi.TransferResult{
-		OperationID: t.OperationID, ProductID: t.ProductID, From: t.From, To: t.To, Quantity: t.Quantity,
-		Lines: b.stockLines(entries), Replayed: replayed,
+		OperationID: t.OperationID,
+		ProductID:   t.ProductID,
+		From:        t.From,
+		To:          t.To,
+		Quantity:    t.Quantity,
+		Lines:       b.stockLines(entries),
+		Replayed:    replayed,
 	}
 	if !replayed {
 		out.Version = b.version(t.ProductID)

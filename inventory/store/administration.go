@@ -26,11 +26,15 @@ func (s *Store) Locations(ctx context.Context) ([]Location, error) {
 	return out, nil
 }
 
-// PutLocationOnce creates or changes a location under a name. Where the name is known it changes nothing and returns
-// what is remembered of it.
-func (s *Store) PutLocationOnce(ctx context.Context, l Location, name stock.Operation) (done stock.Operation, claimed bool, err error) {
+// PutLocationOnce creates or changes a location under a name. If the name was used before, it changes nothing and
+// returns the remembered operation.
+func (s *Store) PutLocationOnce(
+	ctx context.Context, l Location, name stock.Operation,
+) (done stock.Operation, claimed bool, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		n, err := s.q.ClaimOperation(ctx, tx, inventorydb.ClaimOperationParams{OperationID: name.ID, RequestHash: name.Hash, Answer: name.Answer})
+		n, err := s.q.ClaimOperation(ctx, tx, inventorydb.ClaimOperationParams{
+			OperationID: name.ID, RequestHash: name.Hash, Answer: name.Answer,
+		})
 		if err != nil {
 			return fmt.Errorf("claim operation %s: %w", name.ID, err)
 		}
@@ -47,13 +51,13 @@ func (s *Store) PutLocationOnce(ctx context.Context, l Location, name stock.Oper
 	return done, claimed, err
 }
 
-// Import is what is remembered of an import.
+// Import is the remembered state of an import.
 type Import struct {
-	ContentHash []byte // nil where nothing is remembered
-	Settled     map[int]bool
+	ContentHash []byte       // nil if the import is new
+	Settled     map[int]bool // the rows that succeeded
 }
 
-// GetImport returns what an import did before, nothing where it is new.
+// GetImport returns the remembered state of an import, or the zero value if the import is new.
 func (s *Store) GetImport(ctx context.Context, id uuid.UUID) (Import, error) {
 	row, err := s.q.GetImport(ctx, s.pool, id)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -69,9 +73,16 @@ func (s *Store) GetImport(ctx context.Context, id uuid.UUID) (Import, error) {
 	return out, nil
 }
 
-// SettleImportRows remembers rows of an import that succeeded.
-func (s *Store) SettleImportRows(ctx context.Context, id uuid.UUID, contentHash []byte, rows []int) (ours bool, err error) {
-	arg := inventorydb.SettleImportRowsParams{ImportID: id, ContentHash: contentHash, SettledRows: make([]int32, len(rows))}
+// SettleImportRows remembers rows of an import that succeeded. ours is false if the id belongs to an import of another
+// content.
+func (s *Store) SettleImportRows(
+	ctx context.Context, id uuid.UUID, contentHash []byte, rows []int,
+) (ours bool, err error) {
+	arg := inventorydb.SettleImportRowsParams{
+		ImportID:    id,
+		ContentHash: contentHash,
+		SettledRows: make([]int32, len(rows)),
+	}
 	for i, n := range rows {
 		arg.SettledRows[i] = int32(n) //nolint:gosec // a line of a file of 8 MB
 	}

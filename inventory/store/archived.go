@@ -11,8 +11,8 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// archived reads which reservations are in the archive. It must run after the live ones were read: a reservation moves to
-// the archive in one transaction, so a reader that did not see it among the live ones sees it here.
+// archived reads the archived ones of the given reservations. It must run after the live reservations were read. A
+// reservation moves to the archive in one transaction, so a reader that did not find it live finds it here.
 func (s *Store) archived(ctx context.Context, v *view, ids []uuid.UUID) step {
 	return step{"look into the archive", func(db inventorydb.DBTX) error {
 		rows, err := s.q.ArchivedReservations(ctx, db, ids)
@@ -26,7 +26,7 @@ func (s *Store) archived(ctx context.Context, v *view, ids []uuid.UUID) step {
 	}}
 }
 
-// missing are those of the ids that were not found.
+// missing returns the ids for which no reservation was found.
 func (v *view) missing(ids []uuid.UUID) []uuid.UUID {
 	if len(ids) == 0 {
 		return nil
@@ -44,8 +44,8 @@ func (v *view) missing(ids []uuid.UUID) []uuid.UUID {
 	return out
 }
 
-// whetherArchived refuses a reservation that is in the archive.
-func (s *Store) whetherArchived(ctx context.Context, db inventorydb.DBTX, id uuid.UUID) error {
+// refuseArchived returns the error of stock.Archived if the reservation is in the archive.
+func (s *Store) refuseArchived(ctx context.Context, db inventorydb.DBTX, id uuid.UUID) error {
 	rows, err := s.q.ArchivedReservations(ctx, db, []uuid.UUID{id})
 	if err != nil {
 		return fmt.Errorf("look for reservation %s in the archive: %w", id, err)
@@ -64,7 +64,7 @@ func archivedOf(r inventorydb.ArchivedReservationsRow) stock.Archived {
 	return a
 }
 
-// ArchivedEntries returns how many of a product's entries at the given locations are in the archive.
+// ArchivedEntries counts the archived entries of a product at the given locations.
 func (s *Store) ArchivedEntries(ctx context.Context, productID uuid.UUID, at Locations) (int64, error) {
 	n, err := s.q.ArchivedEntriesOfProduct(ctx, s.pool, inventorydb.ArchivedEntriesOfProductParams{
 		ProductID: productID, FirstLocation: at.first, LastLocation: at.last,

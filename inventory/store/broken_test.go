@@ -16,7 +16,7 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// fragile is a connection that can be cut, and takes its time to notice when something is written.
+// fragile is a connection that the test can cut. Once it is cut, each write begins with a delay.
 type fragile struct {
 	net.Conn
 	cut *atomic.Bool
@@ -29,8 +29,8 @@ func (c fragile) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestConnectionBreaksInsideATransaction: pgx closes a broken connection in a goroutine of its own, and
-// panics there when somebody else writes to it meanwhile, which ends the process.
+// TestConnectionBreaksInsideATransaction: pgx closes a broken connection in a goroutine of its own. If another
+// goroutine writes to the connection at the same time, pgx panics there, which ends the process.
 func TestConnectionBreaksInsideATransaction(t *testing.T) {
 	t.Parallel()
 	url := testenv.Database(t)
@@ -38,11 +38,12 @@ func TestConnectionBreaksInsideATransaction(t *testing.T) {
 	require.NoError(t, err)
 	cfg, err := pgxpool.ParseConfig(url)
 	require.NoError(t, err)
+
 	var cut atomic.Bool
 	var conn net.Conn
 	dial := cfg.ConnConfig.DialFunc
 	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if cut.Load() { // as pgx does to cancel what the server may still be doing
+		if cut.Load() { // pgx dials to cancel the statement that the server may still be running
 			return nil, errors.New("the network is down")
 		}
 		var err error
@@ -53,6 +54,7 @@ func TestConnectionBreaksInsideATransaction(t *testing.T) {
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), cfg)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
+
 	s := New(pool)
 	for range 5 {
 		err = s.Decide(t.Context(), stock.Reads{}, func(*stock.Book) (stock.Changes, error) {
@@ -61,6 +63,6 @@ func TestConnectionBreaksInsideATransaction(t *testing.T) {
 		})
 		require.Equal(t, Disconnected, Classify(err), "%v", err)
 		cut.Store(false)
-		require.NoError(t, s.Ping(t.Context()), "the pool has another connection then")
+		require.NoError(t, s.Ping(t.Context()), "the pool opens another connection")
 	}
 }

@@ -14,31 +14,31 @@ type Class int
 // The classes.
 const (
 	Other          Class = iota // one of the requests may be at fault
-	Conflict                    // lost a race: read again and decide again
+	Conflict                    // another transaction won a race: read again and decide again
 	OperationTaken              // an operation id is in the ledger already
 	Blocked                     // another transaction held a lock for longer than the lock timeout
 	Disconnected                // the database did not answer; the commit may have happened
 )
 
-// ErrVersionConflict means that a row had moved since it was read.
+// ErrVersionConflict means that another transaction changed a row after it was read.
 var ErrVersionConflict = errors.New("a row changed after it was read")
 
-// ErrFault means that a request could not even be sent, for a reason of our own making.
-var ErrFault = errors.New("a fault of ours")
+// ErrFault means that a statement could not be sent because of a fault in this program.
+var ErrFault = errors.New("an internal fault")
 
-// Classify tells what to do about an error of Decide.
+// Classify returns the class of an error of Decide.
 func Classify(err error) Class {
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
 	switch {
-	case errors.As(err, &connect): // whatever the server gave as its reason
+	case errors.As(err, &connect): // with any reason that the server gave
 		return Disconnected
 	case errors.Is(err, ErrVersionConflict), errors.Is(err, stock.ErrStale):
 		return Conflict
 	case errors.Is(err, ErrFault):
 		return Other
 	case !errors.As(err, &pg):
-		return Disconnected // not an answer of the server: it was not reached, or did not finish
+		return Disconnected // not an answer of the server: the server was not reached, or its answer was cut off
 	}
 	switch pg.Code {
 	case "40001", "40P01": // serialization failure, deadlock
@@ -48,13 +48,13 @@ func Classify(err error) Class {
 	case "23505":
 		switch pg.ConstraintName {
 		case "reservations_pkey", "archived_reservations_pkey", "reservations_owner_key", "items_product_location_key":
-			return Conflict // another transaction wrote it between our read and our write
+			return Conflict // another transaction wrote the row between the read and the write of this one
 		case "stock_ledger_operation_key", "stock_operations_pkey":
 			return OperationTaken
 		}
-	case "25006", "25P03": // read-only, as a server is that was demoted; idle for too long in a transaction
+	case "25006", "25P03": // read-only, as after the server's demotion; idle for too long in a transaction
 		return Disconnected
-	case "0A000", "26000": // a prepared statement that no longer fits the schema, or is gone; see unusable
+	case "0A000", "26000": // a prepared statement does not fit the schema any more, or does not exist; see unusable
 		return Disconnected
 	}
 	switch pg.Code[:2] { // connection, resources, intervention (stopping, starting, cancelled), system
@@ -64,15 +64,15 @@ func Classify(err error) Class {
 	return Other
 }
 
-// ReservationExists reports that a reservation was to be made whose id there is already, or was before it
-// was archived.
+// ReservationExists reports whether an insert failed because its reservation id exists, live or archived.
 func ReservationExists(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "23505" && (pg.ConstraintName == "reservations_pkey" || pg.ConstraintName == "archived_reservations_pkey")
+	return errors.As(err, &pg) && pg.Code == "23505" &&
+		(pg.ConstraintName == "reservations_pkey" || pg.ConstraintName == "archived_reservations_pkey")
 }
 
-// unusable reports that a connection must not be used again: its prepared statements no longer fit the
-// schema, as after a migration, or its server only reads.
+// unusable reports whether a connection must not be used again: its prepared statements do not fit the schema any more,
+// as after a migration, or its server is read-only.
 func unusable(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "0A000" || pg.Code == "26000" || pg.Code == "25006")

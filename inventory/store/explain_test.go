@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// capture stands where a connection would and keeps what a generated query sends.
+// capture stands in for a connection and keeps the statement and the arguments that a generated query sends.
 type capture struct {
 	sql  string
 	args []any
@@ -43,23 +43,36 @@ type noCapturedRow struct{}
 
 func (noCapturedRow) Scan(...any) error { return errRecorded }
 
-// explain plans what was recorded, with its arguments, and runs it only where ANALYZE is an option.
+// explain returns the plan of the captured statement with its arguments. It runs the statement only if ANALYZE is an
+// option.
 func explain(t *testing.T, conn *pgx.Conn, r *capture, options ...string) map[string]any {
 	t.Helper()
+	sql := "EXPLAIN (" + strings.Join(append(options, "FORMAT JSON"), ", ") + ") " + r.sql
 	var raw []byte
-	require.NoError(t, conn.QueryRow(t.Context(), "EXPLAIN ("+strings.Join(append(options, "FORMAT JSON"), ", ")+") "+r.sql, r.args...).Scan(&raw), r.sql)
+	require.NoError(t, conn.QueryRow(t.Context(), sql, r.args...).Scan(&raw), r.sql)
 	var plans []struct{ Plan map[string]any }
 	require.NoError(t, json.Unmarshal(raw, &plans))
 	return plans[0].Plan
 }
 
-// scans returns the tables that grow and that a plan reads whole.
+// growing lists the tables that grow with the number of products or requests.
+var growing = []string{
+	"items",
+	"reservations",
+	"reservation_lines",
+	"stock_ledger",
+	"outbox",
+	"processed_events",
+	"ledger_balances",
+}
+
+// scans returns the growing tables that a plan reads whole.
 func scans(node map[string]any) (found []string) {
 	table, _ := node["Relation Name"].(string)
 	kind, _ := node["Node Type"].(string)
-	// An index without a condition is the whole table too.
+	// An index scan without a condition reads the whole table, too.
 	all := kind == "Seq Scan" || (kind == "Index Scan" || kind == "Index Only Scan") && node["Index Cond"] == nil
-	if all && slices.Contains([]string{"items", "reservations", "reservation_lines", "stock_ledger", "outbox", "processed_events", "ledger_balances"}, table) {
+	if all && slices.Contains(growing, table) {
 		found = append(found, table)
 	}
 	children, _ := node["Plans"].([]any)
@@ -69,7 +82,7 @@ func scans(node map[string]any) (found []string) {
 	return found
 }
 
-// read is how many rows a plan that was run has read of a table.
+// read returns the number of rows of a table that an executed plan has read.
 func read(node map[string]any, table string) (rows float64) {
 	if node["Relation Name"] == table {
 		rows = node["Actual Rows"].(float64) * node["Actual Loops"].(float64)
@@ -81,7 +94,7 @@ func read(node map[string]any, table string) (rows float64) {
 	return rows
 }
 
-// outline writes a plan as people read it: the nodes, their tables and indexes.
+// outline formats a plan for a test message: the nodes with their tables and indexes.
 func outline(node map[string]any, depth string) string {
 	text := depth + fmt.Sprint(node["Node Type"])
 	for _, key := range []string{"Relation Name", "Index Name"} {
@@ -97,16 +110,16 @@ func outline(node map[string]any, depth string) string {
 	return text
 }
 
-// figures are some of the rows that fill made.
+// figures names some of the rows that fill made.
 type figures struct {
 	now                                time.Time
-	hot                                uuid.UUID // a product of which much is reserved
+	hot                                uuid.UUID // a product that many reservations hold
 	products, reservations, operations []uuid.UUID
 	items                              []int64
 }
 
-// fill makes 20,000 items at four locations and 50,000 reservations, of which 500 are pending and a
-// fifth are of one product.
+// fill makes 20,000 items at four locations and 50,000 reservations. 500 reservations are pending, and a fifth hold one
+// product.
 func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 	t.Helper()
 	_, err := conn.Exec(t.Context(), `
@@ -114,7 +127,8 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 		INSERT INTO items (product_id, location_id, quantity, reserved)
 		SELECT md5('product ' || n / 4)::uuid, 1 + n % 4, 10 + n % 500, n % 5 FROM generate_series(0, 19999) n;
 		CREATE TEMP TABLE made AS
-		SELECT n, md5('reservation ' || n)::uuid AS id, CASE WHEN n % 5 = 0 THEN 1 + n % 4 ELSE 1 + n % 20000 END AS item_id,
+		SELECT n, md5('reservation ' || n)::uuid AS id,
+			CASE WHEN n % 5 = 0 THEN 1 + n % 4 ELSE 1 + n % 20000 END AS item_id,
 			CASE WHEN n % 100 = 0 THEN 'pending' WHEN n % 3 = 0 THEN 'confirmed' ELSE 'released' END AS status
 		FROM generate_series(1, 50000) n;
 		INSERT INTO reservations (reservation_id, owner_kind, owner_id, number, request_hash, status, expires_at, actor,
@@ -124,12 +138,13 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 		FROM made;
 		INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, open)
 		SELECT id, 1, item_id, 1, status = 'pending' FROM made;
-		INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after,
-			version_after, reservation_id, actor, created_at)
+		INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta,
+			quantity_after, reserved_after, version_after, reservation_id, actor, created_at)
 		SELECT id, item_id, 1, 'reserved', 0, 1, 10, 1, 1, id, 'test', now() FROM made;
-		INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers,
-			created_at, available_at, published_at)
-		SELECT id, 'reservation', id, 1, 'inventory.reserved', 1, '{}', '{}', now(), now(), CASE WHEN n % 100 > 0 THEN now() END FROM made;
+		INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,
+			payload, headers, created_at, available_at, published_at)
+		SELECT id, 'reservation', id, 1, 'inventory.reserved', 1,
+			'{}', '{}', now(), now(), CASE WHEN n % 100 > 0 THEN now() END FROM made;
 		INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending';
 		INSERT INTO archive.reservation_lines SELECT * FROM reservation_lines WHERE NOT open;
 		INSERT INTO archive.stock_ledger SELECT * FROM stock_ledger;

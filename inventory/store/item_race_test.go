@@ -16,7 +16,7 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// inTurn has one replica and then another wait for a product's stock, in this order, and lets them go.
+// inTurn makes one replica and then another wait for a product's stock, in this order, and then unlocks the stock.
 func inTurn(t *testing.T, pool *pgxpool.Pool, product uuid.UUID, first, second func() error) (error, error) {
 	t.Helper()
 	unlock := inventorytest.LockProduct(t, pool, product)
@@ -25,7 +25,9 @@ func inTurn(t *testing.T, pool *pgxpool.Pool, product uuid.UUID, first, second f
 		go func() { answers[i] <- do() }()
 		require.Eventually(t, func() bool {
 			var waiting int
-			err := pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting)
+			err := pool.QueryRow(t.Context(), `
+				SELECT count(*) FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
 			return err == nil && waiting == i+1
 		}, inventorytest.Patience, time.Millisecond)
 	}
@@ -33,24 +35,29 @@ func inTurn(t *testing.T, pool *pgxpool.Pool, product uuid.UUID, first, second f
 	return <-answers[0], <-answers[1]
 }
 
-// TestItemThatComesToBeMeanwhile: while one replica waits for a product's stock, another that waits before
-// it puts some at a new location. The first decides on all there is then, and not on the items that there
-// were when it began to wait.
+// TestItemThatComesToBeMeanwhile: two replicas wait for a product's stock. The first adds stock at a new location. The
+// second decides on all items of that moment, not on the items that existed when it began to wait.
 func TestItemThatComesToBeMeanwhile(t *testing.T) {
 	t.Parallel()
 	services, _, s := inventorytest.NewReplicas(t)
+	ctx := context.WithoutCancel(t.Context())
 	receiveAt := func(p uuid.UUID, location string, version *int64) func() error {
 		return func() error {
-			_, err := services[0].ReceiveStock(context.WithoutCancel(t.Context()), p, inventoryapi.ReceiveRequest{Location: location, Quantity: 7, ExpectedVersion: version}, inventorytest.By)
+			_, err := services[0].ReceiveStock(ctx, p, inventoryapi.ReceiveRequest{
+				Location: location, Quantity: 7, ExpectedVersion: version,
+			}, inventorytest.By)
 			return err
 		}
 	}
+
 	t.Run("an expected version", func(t *testing.T) {
 		p := s.Stock(t, 100)
 		read, err := services[2].Availability(t.Context(), p, 1)
 		require.NoError(t, err)
 		first, second := inTurn(t, s.Pool, p, receiveAt(p, "far", &read.Version), func() error {
-			_, err := services[1].AdjustStock(context.WithoutCancel(t.Context()), p, inventoryapi.AdjustRequest{Location: "near", Quantity: new(int64(5)), Reason: "x", ExpectedVersion: &read.Version}, inventorytest.By)
+			_, err := services[1].AdjustStock(ctx, p, inventoryapi.AdjustRequest{
+				Location: "near", Quantity: new(int64(5)), Reason: "x", ExpectedVersion: &read.Version,
+			}, inventorytest.By)
 			return err
 		})
 		require.NoError(t, first)
@@ -58,28 +65,33 @@ func TestItemThatComesToBeMeanwhile(t *testing.T) {
 		available, _ := s.Available(t, p)
 		require.EqualValues(t, 107, available)
 	})
+
 	t.Run("stock that moved there", func(t *testing.T) {
 		p, other := s.Stock(t, 100), s.Stock(t, 10)
 		again := inventorytest.NewReserve(inventorytest.Line(other, 1))
-		for range 2 { // from now on for a second reserves are looked up at once, and refused at once
+		for range 2 { // for one second after a repeat, the first attempt looks reserves up and may refuse them
 			_, err := services[1].Reserve(t.Context(), again)
 			require.NoError(t, err)
 		}
 		first, second := inTurn(t, s.Pool, p, func() error {
-			_, err := services[0].TransferStock(context.WithoutCancel(t.Context()), p, inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 100, Reason: "r"}, inventorytest.By)
+			_, err := services[0].TransferStock(ctx, p, inventoryapi.TransferRequest{
+				From: "near", To: "far", Quantity: 100, Reason: "r",
+			}, inventorytest.By)
 			return err
 		}, func() error {
-			_, err := services[1].Reserve(context.WithoutCancel(t.Context()), inventorytest.NewReserve(inventorytest.Line(p, 1)))
+			_, err := services[1].Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(p, 1)))
 			return err
 		})
 		require.NoError(t, first)
-		require.NoError(t, second, "100 were there all the time")
+		require.NoError(t, second, "100 were available all the time")
 	})
+
 	t.Run("a threshold for all locations", func(t *testing.T) {
 		p := s.Stock(t, 100)
 		var out inventoryapi.ThresholdResult
 		first, second := inTurn(t, s.Pool, p, receiveAt(p, "far", nil), func() (err error) {
-			out, err = services[1].SetThreshold(context.WithoutCancel(t.Context()), p, inventoryapi.ThresholdRequest{LowStockThreshold: new(int64(3))}, inventorytest.By)
+			in := inventoryapi.ThresholdRequest{LowStockThreshold: new(int64(3))}
+			out, err = services[1].SetThreshold(ctx, p, in, inventorytest.By)
 			return err
 		})
 		require.NoError(t, first)
@@ -89,8 +101,8 @@ func TestItemThatComesToBeMeanwhile(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestFirstItemIsOne: of two replicas that begin the stock-keeping of a product at two locations, each only
-// if there is none, one does.
+// TestFirstItemIsOne: two replicas create the first item of a product at two locations, each only if the product has no
+// item. Exactly one of them succeeds.
 func TestFirstItemIsOne(t *testing.T) {
 	t.Parallel()
 	services, _, s := inventorytest.NewReplicas(t)
@@ -99,11 +111,19 @@ func TestFirstItemIsOne(t *testing.T) {
 		begin func(*inventory.Service, uuid.UUID, string) error
 	}{
 		{"introduce", func(s *inventory.Service, p uuid.UUID, location string) error {
-			_, errs := s.Introduce(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: p, Location: location, Quantity: 10, Actor: "x"})
+			_, errs := s.Introduce(t.Context(), stock.Receive{
+				OperationID: uuid.New(),
+				ProductID:   p,
+				Location:    location,
+				Quantity:    10,
+				Actor:       "x",
+			})
 			return errs[0]
 		}},
 		{"receive expecting version 0", func(s *inventory.Service, p uuid.UUID, location string) error {
-			_, err := s.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: location, Quantity: 10, ExpectedVersion: new(int64(0))}, inventorytest.By)
+			_, err := s.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{
+				Location: location, Quantity: 10, ExpectedVersion: new(int64(0)),
+			}, inventorytest.By)
 			return err
 		}},
 	} {

@@ -12,29 +12,51 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// TestDatabaseKeys: a second row for what exists once is refused by the database, and by the constraint that
-// the code above knows by name, whatever else would have noticed.
+// TestDatabaseKeys: the database itself refuses a second row with the same key, by the constraint whose name the store
+// maps to an error.
 func TestDatabaseKeys(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	p := s.Stock(t, 5)
 	_, err := s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 2)))
 	require.NoError(t, err)
+
+	// Each statement copies the row and changes the columns that belong to the other keys.
 	const (
-		reservation = ", gen_random_uuid(), number + 1, request_hash, status, expires_at, actor, reserve_operation, created_at FROM reservations"
-		intoOf      = "INSERT INTO reservations (owner_kind, reservation_id, owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at) SELECT owner_kind, "
-		outbox      = "INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers, created_at, available_at) SELECT "
-		event       = ", event_type, schema_version, payload, headers, created_at, available_at FROM outbox"
+		reservationRest   = ", request_hash, status, expires_at, actor, reserve_operation, created_at"
+		insertReservation = "INSERT INTO reservations (owner_kind, reservation_id, owner_id, number" + reservationRest +
+			") SELECT owner_kind, "
+		fromReservations = reservationRest + " FROM reservations"
+
+		eventRest   = ", event_type, schema_version, payload, headers, created_at, available_at"
+		insertEvent = "INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version" + eventRest +
+			") SELECT "
+		fromOutbox = eventRest + " FROM outbox"
 	)
 	for _, c := range []struct {
 		constraint string
 		sql        string
 	}{
-		{"reservations_pkey", intoOf + "reservation_id" + reservation},
-		{"reservations_owner_key", intoOf + "gen_random_uuid(), owner_id, number, request_hash, status, expires_at, actor, reserve_operation, created_at FROM reservations"},
-		{"items_product_location_key", "INSERT INTO items (product_id, location_id) SELECT product_id, location_id FROM items"},
-		{"outbox_pkey", outbox + "event_id, aggregate_type, gen_random_uuid(), aggregate_version + 1" + event},
-		{"outbox_aggregate_version_key", outbox + "gen_random_uuid(), aggregate_type, aggregate_id, aggregate_version" + event},
+		{
+			"reservations_pkey",
+			insertReservation + "reservation_id, gen_random_uuid(), number + 1" + fromReservations,
+		},
+		{
+			"reservations_owner_key",
+			insertReservation + "gen_random_uuid(), owner_id, number" + fromReservations,
+		},
+		{
+			"items_product_location_key",
+			"INSERT INTO items (product_id, location_id) SELECT product_id, location_id FROM items",
+		},
+		{
+			"outbox_pkey",
+			insertEvent + "event_id, aggregate_type, gen_random_uuid(), aggregate_version + 1" + fromOutbox,
+		},
+		{
+			"outbox_aggregate_version_key",
+			insertEvent + "gen_random_uuid(), aggregate_type, aggregate_id, aggregate_version" + fromOutbox,
+		},
 	} {
 		_, err := s.Pool.Exec(t.Context(), c.sql)
 		var pg *pgconn.PgError
@@ -44,7 +66,8 @@ func TestDatabaseKeys(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestItemsAreNeverDeleted: the ledger and the lines that name an item have no foreign key that would keep it.
+// TestItemsAreNeverDeleted: the database refuses to delete items. The ledger and the lines that name an item have no
+// foreign key that would prevent it.
 func TestItemsAreNeverDeleted(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -58,8 +81,8 @@ func TestItemsAreNeverDeleted(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestItemsAreLockedInOrder: who waits for the first of its items holds none of the others yet, in whatever
-// order they were asked for. Otherwise two who want the same items could wait for each other.
+// TestItemsAreLockedInOrder: a request that waits for the first of its items has not locked the others yet, in any
+// order of its lines. Otherwise two requests for the same items could wait for each other.
 func TestItemsAreLockedInOrder(t *testing.T) {
 	t.Parallel()
 	const products = 24
@@ -68,6 +91,7 @@ func TestItemsAreLockedInOrder(t *testing.T) {
 	for i := range lines {
 		lines[products-1-i] = inventorytest.Line(s.Stock(t, 5), 1) // the first item is on the last line
 	}
+
 	unlock := inventorytest.LockProduct(t, s.Pool, lines[products-1].ProductID)
 	done := make(chan error, 1)
 	go func() {
@@ -75,17 +99,20 @@ func TestItemsAreLockedInOrder(t *testing.T) {
 		done <- err
 	}()
 	inventorytest.AwaitBlocked(t, s.Pool)
+
 	ids := make([]uuid.UUID, products)
 	for i, l := range lines {
 		ids[i] = l.ProductID
 	}
 	tx, err := s.Pool.Begin(t.Context())
 	require.NoError(t, err)
-	rows, err := tx.Query(t.Context(), "SELECT product_id FROM items WHERE product_id = ANY ($1) FOR UPDATE SKIP LOCKED", ids)
+	rows, err := tx.Query(t.Context(),
+		"SELECT product_id FROM items WHERE product_id = ANY ($1) FOR UPDATE SKIP LOCKED", ids)
 	require.NoError(t, err)
 	free, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 	require.NoError(t, err)
 	require.NoError(t, tx.Rollback(t.Context()))
+
 	unlock()
 	require.NoError(t, <-done)
 	require.ElementsMatch(t, ids[:products-1], free)

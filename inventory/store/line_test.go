@@ -19,8 +19,8 @@ import (
 	"holdfast/inventory/store"
 )
 
-// TestHotItemStaysHeapOnly: the index on low items costs a hot item nothing. Its updates stay
-// heap-only but for the one that takes it below its threshold.
+// TestHotItemStaysHeapOnly: the index on low items does not make updates of a busy item slower. All its updates stay
+// heap-only, except the update that takes it below its threshold.
 func TestHotItemStaysHeapOnly(t *testing.T) {
 	t.Parallel()
 	url, observer := inventorytest.NewDatabase(t)
@@ -29,6 +29,7 @@ func TestHotItemStaysHeapOnly(t *testing.T) {
 	defer busy.Close()
 	s := inventorytest.NewSubject(t, inventory.New(inventory.Options{Pool: busy}), busy)
 	p := s.Stock(t, 60)
+
 	const reserves = 100 // half of them while the item is low
 	for range reserves / 2 {
 		in, err := s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
@@ -45,21 +46,25 @@ func TestHotItemStaysHeapOnly(t *testing.T) {
 		_, err = s.API.Release(t.Context(), in.ReservationID, inventorytest.ReleaseOf(in))
 		require.NoError(t, err)
 	}
-	busy.Close() // a server process that ends reports what it did
+
+	busy.Close() // a server process reports its counts when it ends
 	const updates = 1 + reserves/2 + reserves
 	var all, heapOnly int
 	require.Eventually(t, func() bool {
-		return observer.QueryRow(t.Context(), "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'items'").Scan(&all, &heapOnly) == nil &&
-			all == updates
+		err := observer.QueryRow(t.Context(),
+			"SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'items'").Scan(&all, &heapOnly)
+		return err == nil && all == updates
 	}, 10*time.Second, 10*time.Millisecond, "%d updates are counted", updates)
-	// One changes the boolean: the reserve that reaches the threshold. Another may still find no room on its page, while something looks at the old versions
-	// there. With an index on the counters there would be none.
+
+	// One update changes the boolean: the reserve that reaches the threshold. A few others may find no room on their
+	// page while another transaction still sees the old versions there. With an index on the counters, no update would
+	// be heap-only.
 	require.LessOrEqual(t, heapOnly, updates-1)
 	require.Greater(t, heapOnly, updates*9/10)
 }
 
-// TestEndedInTheSameBatch: a reservation that is made and ended by one batch is written with its lines
-// closed, and one that is ended later has them closed then; the database says so of each.
+// TestEndedInTheSameBatch: if one batch makes and ends a reservation, it writes the lines closed. If a later batch ends
+// the reservation, that batch closes the lines. The database refuses to open a closed line.
 func TestEndedInTheSameBatch(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -77,7 +82,7 @@ func TestEndedInTheSameBatch(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, openLines(t, s.Pool))
 	_, err = s.API.Return(t.Context(), later.ReservationID, inventorytest.ReturnOf())
-	require.NoError(t, err, "what changes an ended reservation closes nothing again")
+	require.NoError(t, err, "a return does not close the lines again")
 	require.Zero(t, openLines(t, s.Pool))
 	inventorytest.RequireConsistent(t, s.Pool)
 
@@ -87,7 +92,7 @@ func TestEndedInTheSameBatch(t *testing.T) {
 	require.Equal(t, "reservation_lines_closed_is_final", refused.ConstraintName)
 }
 
-// TestLinesThatExistedAreClosed: the migration that adds the boolean takes it from the reservations.
+// TestLinesThatExistedAreClosed: the migration that adds the boolean sets it by the status of the reservations.
 func TestLinesThatExistedAreClosed(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -99,6 +104,7 @@ func TestLinesThatExistedAreClosed(t *testing.T) {
 	}
 	_, err := s.API.Confirm(t.Context(), ended.ReservationID, inventorytest.Resolve())
 	require.NoError(t, err)
+
 	script, err := migrations.FS.ReadFile("inventory/00007_queries.sql")
 	require.NoError(t, err)
 	up, down, found := strings.Cut(string(script), "-- +goose Down")
@@ -112,7 +118,9 @@ func TestLinesThatExistedAreClosed(t *testing.T) {
 }
 
 // decideTogether commits a reserve and a release as one batch.
-func decideTogether(t *testing.T, pool *pgxpool.Pool, reserve inventoryapi.ReserveRequest, release inventoryapi.ReleaseRequest) {
+func decideTogether(
+	t *testing.T, pool *pgxpool.Pool, reserve inventoryapi.ReserveRequest, release inventoryapi.ReleaseRequest,
+) {
 	t.Helper()
 	first, err := stock.NewReserve(reserve, time.Minute, "")
 	require.NoError(t, err)
@@ -121,6 +129,7 @@ func decideTogether(t *testing.T, pool *pgxpool.Pool, reserve inventoryapi.Reser
 	var reads stock.Reads
 	first.Reads(&reads)
 	second.Reads(&reads)
+
 	require.NoError(t, store.New(pool).Decide(t.Context(), reads, func(b *stock.Book) (stock.Changes, error) {
 		if _, err := stock.Decide(b, first); err != nil {
 			return stock.Changes{}, err

@@ -14,13 +14,13 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Row is one row of a list with its place in the list, after which the next page goes on.
+// Row is one row of a list with its position in the list. The next page begins after the position of the last row.
 type Row[T, P any] struct {
 	Value    T
 	Position P
 }
 
-// Products returns up to limit products that follow one, by id.
+// Products returns up to limit products after the given one, by id.
 func (s *Store) Products(ctx context.Context, after uuid.UUID, limit int) ([]uuid.UUID, error) {
 	ids, err := s.q.ProductPage(ctx, s.pool, inventorydb.ProductPageParams{AfterProduct: after, PageSize: size(limit)})
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Store) Products(ctx context.Context, after uuid.UUID, limit int) ([]uui
 	return ids, nil
 }
 
-// HasProduct reports whether stock is kept of a product, however little.
+// HasProduct reports whether a product has an item, with or without stock.
 func (s *Store) HasProduct(ctx context.Context, productID uuid.UUID) (bool, error) {
 	found, err := s.q.ProductHasItems(ctx, s.pool, productID)
 	if err != nil {
@@ -41,10 +41,10 @@ func (s *Store) HasProduct(ctx context.Context, productID uuid.UUID) (bool, erro
 // Locations is a range of locations: one, or all.
 type Locations struct{ first, last int32 }
 
-// AllLocations is every location.
+// AllLocations is the range of all locations.
 var AllLocations = Locations{math.MinInt32, math.MaxInt32}
 
-// FindLocation returns the range that has one location only; found is false where there is none.
+// FindLocation returns the range of one location; found is false if the location does not exist.
 func (s *Store) FindLocation(ctx context.Context, code string) (only Locations, found bool, err error) {
 	id, err := s.q.FindLocation(ctx, s.pool, code)
 	switch {
@@ -63,8 +63,10 @@ type ItemPosition struct {
 }
 
 // LowStock returns up to limit low items at the given locations that follow a position.
-func (s *Store) LowStock(ctx context.Context, at Locations, after ItemPosition, limit int) ([]Row[inventoryapi.LowStockItem, ItemPosition], error) {
-	if after.LocationID < at.first { // the whole range lies behind
+func (s *Store) LowStock(
+	ctx context.Context, at Locations, after ItemPosition, limit int,
+) ([]Row[inventoryapi.LowStockItem, ItemPosition], error) {
+	if after.LocationID < at.first { // the whole range follows the position
 		after = ItemPosition{LocationID: at.first, ItemID: math.MinInt64}
 	}
 	rows, err := s.q.LowStockPage(ctx, s.pool, inventorydb.LowStockPageParams{
@@ -77,14 +79,18 @@ func (s *Store) LowStock(ctx context.Context, at Locations, after ItemPosition, 
 	for i, r := range rows {
 		out[i].Position = ItemPosition{LocationID: r.LocationID, ItemID: r.ItemID}
 		out[i].Value = inventoryapi.LowStockItem{
-			ProductID: r.ProductID, Location: r.Location, Quantity: r.Quantity, Reserved: r.Reserved,
-			Available: r.Quantity - r.Reserved, LowStockThreshold: r.LowStockThreshold,
+			ProductID:         r.ProductID,
+			Location:          r.Location,
+			Quantity:          r.Quantity,
+			Reserved:          r.Reserved,
+			Available:         r.Quantity - r.Reserved,
+			LowStockThreshold: r.LowStockThreshold,
 		}
 	}
 	return out, nil
 }
 
-// HoldPosition is a place in the list of what holds a product.
+// HoldPosition is a place in the list of a product's holds.
 type HoldPosition struct {
 	ExpiresAt     time.Time `json:"e"`
 	ReservationID uuid.UUID `json:"r"`
@@ -93,21 +99,40 @@ type HoldPosition struct {
 }
 
 // Holds returns up to limit holds of a product that follow a position, by deadline.
-func (s *Store) Holds(ctx context.Context, productID uuid.UUID, after HoldPosition, limit int) ([]Row[inventoryapi.Hold, HoldPosition], error) {
+func (s *Store) Holds(
+	ctx context.Context, productID uuid.UUID, after HoldPosition, limit int,
+) ([]Row[inventoryapi.Hold, HoldPosition], error) {
 	rows, err := s.q.HoldPage(ctx, s.pool, inventorydb.HoldPageParams{
-		ProductID: productID, AfterExpiresAt: after.ExpiresAt, AfterReservation: after.ReservationID, AfterLine: after.LineNo,
-		AfterItem: after.ItemID, PageSize: size(limit),
+		ProductID:        productID,
+		AfterExpiresAt:   after.ExpiresAt,
+		AfterReservation: after.ReservationID,
+		AfterLine:        after.LineNo,
+		AfterItem:        after.ItemID,
+		PageSize:         size(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the holds of product %s: %w", productID, err)
 	}
 	out := make([]Row[inventoryapi.Hold, HoldPosition], len(rows))
 	for i, r := range rows {
-		out[i].Position = HoldPosition{ExpiresAt: r.ExpiresAt.UTC(), ReservationID: r.ReservationID, LineNo: r.LineNo, ItemID: r.ItemID}
+		out[i].Position = HoldPosition{
+			ExpiresAt:     r.ExpiresAt.UTC(),
+			ReservationID: r.ReservationID,
+			LineNo:        r.LineNo,
+			ItemID:        r.ItemID,
+		}
 		out[i].Value = inventoryapi.Hold{
-			ReservationID: r.ReservationID, OwnerKind: inventoryapi.OwnerKind(r.OwnerKind), OwnerID: r.OwnerID, Number: int(r.Number),
-			WorkflowID: r.WorkflowID, LineNo: int(r.LineNo), Location: r.Location, Quantity: r.Quantity,
-			CreatedAt: r.CreatedAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(), Overdue: r.Overdue,
+			ReservationID: r.ReservationID,
+			OwnerKind:     inventoryapi.OwnerKind(r.OwnerKind),
+			OwnerID:       r.OwnerID,
+			Number:        int(r.Number),
+			WorkflowID:    r.WorkflowID,
+			LineNo:        int(r.LineNo),
+			Location:      r.Location,
+			Quantity:      r.Quantity,
+			CreatedAt:     r.CreatedAt.UTC(),
+			ExpiresAt:     r.ExpiresAt.UTC(),
+			Overdue:       r.Overdue,
 		}
 	}
 	return out, nil
@@ -118,11 +143,16 @@ type EntryPosition struct {
 	LedgerID int64 `json:"g"`
 }
 
-// Ledger returns up to limit entries of a product at the given locations that precede a position,
-// newest first.
-func (s *Store) Ledger(ctx context.Context, productID uuid.UUID, at Locations, before EntryPosition, limit int) ([]Row[inventoryapi.LedgerEntry, EntryPosition], error) {
+// Ledger returns up to limit entries of a product at the given locations that precede a position, newest first.
+func (s *Store) Ledger(
+	ctx context.Context, productID uuid.UUID, at Locations, before EntryPosition, limit int,
+) ([]Row[inventoryapi.LedgerEntry, EntryPosition], error) {
 	rows, err := s.q.LedgerPage(ctx, s.pool, inventorydb.LedgerPageParams{
-		ProductID: productID, FirstLocation: at.first, LastLocation: at.last, BeforeEntry: before.LedgerID, PageSize: size(limit),
+		ProductID:     productID,
+		FirstLocation: at.first,
+		LastLocation:  at.last,
+		BeforeEntry:   before.LedgerID,
+		PageSize:      size(limit),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the ledger of product %s: %w", productID, err)
@@ -131,9 +161,19 @@ func (s *Store) Ledger(ctx context.Context, productID uuid.UUID, at Locations, b
 	for i, r := range rows {
 		out[i].Position = EntryPosition{r.LedgerID}
 		out[i].Value = inventoryapi.LedgerEntry{
-			LedgerID: r.LedgerID, OperationID: r.OperationID, Kind: r.Kind, Location: r.Location, Line: int(r.Line),
-			QuantityDelta: r.QuantityDelta, ReservedDelta: r.ReservedDelta, QuantityAfter: r.QuantityAfter,
-			ReservedAfter: r.ReservedAfter, VersionAfter: r.VersionAfter, Actor: r.Actor, Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(),
+			LedgerID:      r.LedgerID,
+			OperationID:   r.OperationID,
+			Kind:          r.Kind,
+			Location:      r.Location,
+			Line:          int(r.Line),
+			QuantityDelta: r.QuantityDelta,
+			ReservedDelta: r.ReservedDelta,
+			QuantityAfter: r.QuantityAfter,
+			ReservedAfter: r.ReservedAfter,
+			VersionAfter:  r.VersionAfter,
+			Actor:         r.Actor,
+			Reason:        r.Reason,
+			CreatedAt:     r.CreatedAt.UTC(),
 		}
 		if r.ReservationID != nil {
 			out[i].Value.ReservationID = *r.ReservationID

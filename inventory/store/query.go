@@ -13,21 +13,24 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// Ping asks the database for an answer.
+// Ping checks that the database answers.
 func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
 
-// GetReservation returns a reservation with its lines' present stock; found is false when there is none.
-// For an archived reservation it returns the error of stock.Archived.
-func (s *Store) GetReservation(ctx context.Context, id uuid.UUID) (out inventoryapi.Reservation, found bool, err error) {
+// GetReservation returns a reservation with the present stock of its lines; found is false if the reservation does not
+// exist. For an archived reservation it returns the error of stock.Archived.
+func (s *Store) GetReservation(
+	ctx context.Context, id uuid.UUID,
+) (out inventoryapi.Reservation, found bool, err error) {
 	// One snapshot for both statements, so that lines and status belong together.
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return out, false, fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+
 	row, err := s.q.GetReservation(ctx, tx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return out, false, s.whetherArchived(ctx, tx, id)
+		return out, false, s.refuseArchived(ctx, tx, id)
 	}
 	if err != nil {
 		return out, false, fmt.Errorf("read reservation %s: %w", id, err)
@@ -36,19 +39,25 @@ func (s *Store) GetReservation(ctx context.Context, id uuid.UUID) (out inventory
 	if err != nil {
 		return out, false, fmt.Errorf("read the lines of reservation %s: %w", id, err)
 	}
+
 	held := reservationOf(row)
 	out = stock.Describe(&held)
 	for _, l := range lines {
 		out.Lines = append(out.Lines, inventoryapi.ReservationLine{
-			LineNo: int(l.LineNo), ProductID: l.ProductID, Location: l.Location, Quantity: l.Quantity, Returned: l.Returned,
-			RemainingStock: l.ItemQuantity - l.ItemReserved, ReservedQuantity: l.ItemReserved,
+			LineNo:           int(l.LineNo),
+			ProductID:        l.ProductID,
+			Location:         l.Location,
+			Quantity:         l.Quantity,
+			Returned:         l.Returned,
+			RemainingStock:   l.ItemQuantity - l.ItemReserved,
+			ReservedQuantity: l.ItemReserved,
 		})
 	}
 	return out, true, nil
 }
 
-// Availabilities returns the stock of the known ones of the given products, each once, in the order
-// given and as of one moment.
+// Availabilities returns the stock of the given products, each once, in the given order and as of one moment. It omits
+// unknown products.
 func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error) {
 	rows, err := s.q.StockOfProducts(ctx, s.pool, productIDs)
 	if err != nil {
@@ -69,15 +78,20 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]i
 		a.TotalStock += r.Quantity
 		a.ReservedQuantity += r.Reserved
 		a.AvailableQuantity += r.Quantity - r.Reserved
-		a.Version += r.Version // each change moves one of the sum's terms, so the sum grows too
+		a.Version += r.Version // each change moves the version of an item, so the sum grows with every change
 		a.Locations = append(a.Locations, inventoryapi.LocationStock{
-			Location: r.Location, Quantity: r.Quantity, Reserved: r.Reserved, Available: r.Quantity - r.Reserved, Version: r.Version,
+			Location:  r.Location,
+			Quantity:  r.Quantity,
+			Reserved:  r.Reserved,
+			Available: r.Quantity - r.Reserved,
+			Version:   r.Version,
 		})
 	}
+
 	out := make([]inventoryapi.Availability, 0, len(found))
 	for _, id := range productIDs {
 		if a := found[id]; a != nil {
-			a.Version += gone[id] // so that it does not fall when an item is deleted
+			a.Version += gone[id] // so that the version does not fall when an item is deleted
 			out = append(out, *a)
 			delete(found, id)
 		}
@@ -85,7 +99,7 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]i
 	return out, nil
 }
 
-// Location is a place that stock lies in.
+// Location is a place that keeps stock.
 type Location struct {
 	Code     string // a-z, 0-9 and hyphens
 	Name     string

@@ -14,7 +14,7 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// view is what a transaction has read so far.
+// view has the rows that a transaction has read so far.
 type view struct {
 	items        []stock.Item
 	reservations []stock.Reservation
@@ -25,11 +25,13 @@ type view struct {
 	now          time.Time
 }
 
-// read locks in one order, everywhere: items by id, then reservations by id. The order of the
-// statements matters as well. A resolution holds the locks of its items, so a reservation that is
-// read after they were obtained shows what the winner of a race made of it.
+// read locks and reads the rows that the requests need. Every transaction locks in the same order: items by id, then
+// reservations by id. The order of the statements matters as well: a transaction that resolves a reservation holds the
+// locks of its items. So a transaction that reads the reservation after it has those locks reads the result of the
+// winner of a race.
 //
-// All of it is one round trip. A second one fetches what only a repeated request needs.
+// All of this is one round trip. A second round trip reads the rows that only a repeated request or an archived
+// reservation needs.
 func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*stock.Book, error) {
 	v := &view{}
 	facts := slices.Clone(reads.Facts)
@@ -42,14 +44,16 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if len(reads.Ensure) > 0 {
 		t.send(s.ensureItems(ctx, reads.Ensure))
 	}
+
 	products := Distinct(reads.Products)
 	t.send(s.lockItems(ctx, v, products, reads.Reservations))
 	if len(reads.Reservations)+len(reads.Reserves)+len(reads.Owners) > 0 {
 		t.send(s.lockReservations(ctx, v, reads))
 	}
-	if len(reads.Reserves) > 0 { // after the locks: what went to the archive while they were waited for is there
+	if len(reads.Reserves) > 0 { // after the locks: a reservation may move to the archive while this transaction waits
 		t.send(s.archived(ctx, v, reads.Reserves))
 	}
+
 	var lines []inventorydb.LinesOfReservationsRow
 	if len(reads.Reservations) > 0 {
 		t.send(s.lines(ctx, &lines, reads.Reservations))
@@ -67,6 +71,7 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	if err := t.sync(); err != nil {
 		return nil, err
 	}
+
 	again, operations := v.repeated(reads)
 	missing := v.missing(reads.Reservations)
 	if len(again)+len(operations)+len(missing) > 0 {
@@ -83,6 +88,7 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 			return nil, err
 		}
 	}
+
 	v.attach(lines)
 	book := stock.NewBook(v.now.UTC(), v.items, v.reservations, v.entries)
 	book.NoteArchived(v.archived)
@@ -91,8 +97,8 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	return book, nil
 }
 
-// repeated names the reservations whose lines, and the operations whose entries, hold answers to be
-// given again.
+// repeated returns the reservations whose lines, and the operations whose entries, the answers to repeated requests are
+// made from.
 func (v *view) repeated(reads stock.Reads) (reservations, operations []uuid.UUID) {
 	if len(v.reservations) == 0 {
 		return nil, nil
@@ -113,6 +119,7 @@ func (v *view) repeated(reads stock.Reads) (reservations, operations []uuid.UUID
 			operations = append(operations, r.ResolveOp)
 		}
 	}
+
 	// An entry must not be read twice.
 	known := make(map[uuid.UUID]bool, len(reads.Operations))
 	for _, op := range reads.Operations {
@@ -128,12 +135,14 @@ func (v *view) attach(lines []inventorydb.LinesOfReservationsRow) {
 	}
 	for _, l := range lines {
 		if r := index[l.ReservationID]; r != nil {
-			r.Lines = append(r.Lines, stock.Line{No: int(l.LineNo), ItemID: l.ItemID, Quantity: l.Quantity, Returned: l.Returned})
+			r.Lines = append(r.Lines, stock.Line{
+				No: int(l.LineNo), ItemID: l.ItemID, Quantity: l.Quantity, Returned: l.Returned,
+			})
 		}
 	}
 }
 
-// clock reads the time, and refuses to go on where a product got an item while the others were waited for.
+// clock reads the time. It fails if another transaction created an item of a product while this one waited for locks.
 func (s *Store) clock(ctx context.Context, v *view, products []uuid.UUID) step {
 	return step{"read the clock", func(db inventorydb.DBTX) error {
 		now, err := s.q.Clock(ctx, db, products)
@@ -142,8 +151,11 @@ func (s *Store) clock(ctx context.Context, v *view, products []uuid.UUID) step {
 		}
 		v.now = now.At
 		for _, id := range now.ItemIds {
-			if _, locked := slices.BinarySearchFunc(v.items, id, func(it stock.Item, id int64) int { return cmp.Compare(it.ID, id) }); !locked {
-				return fmt.Errorf("item %d came to be meanwhile: %w", id, ErrVersionConflict)
+			_, locked := slices.BinarySearchFunc(v.items, id, func(it stock.Item, id int64) int {
+				return cmp.Compare(it.ID, id)
+			})
+			if !locked {
+				return fmt.Errorf("item %d was created while the transaction waited for locks: %w", id, ErrVersionConflict)
 			}
 		}
 		return nil
@@ -173,8 +185,15 @@ func (s *Store) lockItems(ctx context.Context, v *view, products, reservations [
 		v.items = make([]stock.Item, len(rows))
 		for i, r := range rows {
 			v.items[i] = stock.Item{
-				ID: r.ItemID, ProductID: r.ProductID, Location: r.Location, Priority: int(r.Priority),
-				Quantity: r.Quantity, Reserved: r.Reserved, Version: r.Version, Threshold: r.LowStockThreshold, Deleted: r.Deleted,
+				ID:        r.ItemID,
+				ProductID: r.ProductID,
+				Location:  r.Location,
+				Priority:  int(r.Priority),
+				Quantity:  r.Quantity,
+				Reserved:  r.Reserved,
+				Version:   r.Version,
+				Threshold: r.LowStockThreshold,
+				Deleted:   r.Deleted,
 			}
 		}
 		return nil
@@ -212,11 +231,13 @@ func (s *Store) lines(ctx context.Context, into *[]inventorydb.LinesOfReservatio
 	}}
 }
 
-// ProductsOfReservations returns by reservation what products its lines name, without locking anything.
-func (s *Store) ProductsOfReservations(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) {
+// ProductsOfReservations returns for each reservation the products of its lines, without locking anything.
+func (s *Store) ProductsOfReservations(
+	ctx context.Context, reservations []uuid.UUID,
+) (map[uuid.UUID][]uuid.UUID, error) {
 	lines, err := s.q.LinesOfReservations(ctx, s.pool, reservations)
 	if err != nil {
-		return nil, fmt.Errorf("look up what reservations hold: %w", err)
+		return nil, fmt.Errorf("look up the products of reservations: %w", err)
 	}
 	out := make(map[uuid.UUID][]uuid.UUID, len(reservations))
 	for _, l := range lines {
@@ -262,13 +283,15 @@ func (s *Store) operations(ctx context.Context, v *view, names []uuid.UUID) step
 			return err
 		}
 		for _, o := range found {
-			v.operations = append(v.operations, stock.Operation{ID: o.OperationID, Hash: o.RequestHash, Answer: o.Answer})
+			v.operations = append(v.operations, stock.Operation{
+				ID: o.OperationID, Hash: o.RequestHash, Answer: o.Answer,
+			})
 		}
 		return nil
 	}}
 }
 
-// Distinct keeps the first of each id.
+// Distinct returns the ids without repeats, each at its first position.
 func Distinct(ids []uuid.UUID) []uuid.UUID {
 	if len(ids) < 2 {
 		return ids
@@ -286,9 +309,17 @@ func Distinct(ids []uuid.UUID) []uuid.UUID {
 
 func reservationOf(r inventorydb.Reservation) stock.Reservation {
 	out := stock.Reservation{
-		ID: r.ReservationID, Owner: stock.Owner{Kind: inventoryapi.OwnerKind(r.OwnerKind), ID: r.OwnerID, Number: int(r.Number)},
-		RequestHash: r.RequestHash, Status: inventoryapi.Status(r.Status), ExpiresAt: r.ExpiresAt.UTC(), WorkflowID: r.WorkflowID,
-		Version: r.Version, Actor: r.Actor, Reason: r.Reason, ReserveOp: r.ReserveOperation, CreatedAt: r.CreatedAt.UTC(),
+		ID:          r.ReservationID,
+		Owner:       stock.Owner{Kind: inventoryapi.OwnerKind(r.OwnerKind), ID: r.OwnerID, Number: int(r.Number)},
+		RequestHash: r.RequestHash,
+		Status:      inventoryapi.Status(r.Status),
+		ExpiresAt:   r.ExpiresAt.UTC(),
+		WorkflowID:  r.WorkflowID,
+		Version:     r.Version,
+		Actor:       r.Actor,
+		Reason:      r.Reason,
+		ReserveOp:   r.ReserveOperation,
+		CreatedAt:   r.CreatedAt.UTC(),
 	}
 	if r.ResolveOperation != nil && r.ResolvedAt != nil {
 		out.ResolveOp, out.ResolvedAt = *r.ResolveOperation, r.ResolvedAt.UTC()
@@ -298,9 +329,17 @@ func reservationOf(r inventorydb.Reservation) stock.Reservation {
 
 func entryOf(e inventorydb.EntriesOfOperationsRow) stock.Entry {
 	out := stock.Entry{
-		OperationID: e.OperationID, ItemID: e.ItemID, Line: int(e.Line), Kind: stock.Kind(e.Kind),
-		QuantityDelta: e.QuantityDelta, ReservedDelta: e.ReservedDelta, QuantityAfter: e.QuantityAfter,
-		ReservedAfter: e.ReservedAfter, VersionAfter: e.VersionAfter, Actor: e.Actor, Reason: e.Reason,
+		OperationID:   e.OperationID,
+		ItemID:        e.ItemID,
+		Line:          int(e.Line),
+		Kind:          stock.Kind(e.Kind),
+		QuantityDelta: e.QuantityDelta,
+		ReservedDelta: e.ReservedDelta,
+		QuantityAfter: e.QuantityAfter,
+		ReservedAfter: e.ReservedAfter,
+		VersionAfter:  e.VersionAfter,
+		Actor:         e.Actor,
+		Reason:        e.Reason,
 	}
 	if e.ReservationID != nil {
 		out.ReservationID = *e.ReservationID

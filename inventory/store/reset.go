@@ -23,17 +23,19 @@ func (s *Store) Wipe(ctx context.Context) error {
 	})
 }
 
-// CountBeside returns how many reservations hold stock, and how many items have some, beside the given
-// reservations and the items of the given products.
+// CountBeside counts the reservations that hold stock, except the given ones, and the items with stock, except those of
+// the given products.
 func (s *Store) CountBeside(ctx context.Context, reservations, products []uuid.UUID) (holds, items int64, err error) {
-	n, err := s.q.CountBeside(ctx, s.pool, inventorydb.CountBesideParams{Reservations: reservations, Products: products})
+	n, err := s.q.CountBeside(ctx, s.pool, inventorydb.CountBesideParams{
+		Reservations: reservations, Products: products,
+	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("count what there is: %w", err)
+		return 0, 0, fmt.Errorf("count other reservations and items: %w", err)
 	}
 	return n.Holds, n.Items, nil
 }
 
-// HasLocation reports whether there is a location of the given code.
+// HasLocation reports whether a location has the given code.
 func (s *Store) HasLocation(ctx context.Context, code string) (bool, error) {
 	found, err := s.q.LocationExists(ctx, s.pool, code)
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"holdfast/db/inventorydb"
 )
 
-// preparedKey is where a connection keeps its prepared statements.
+// preparedKey is the key of the prepared statements in a connection's custom data.
 const preparedKey = "holdfast.inventory.statements"
 
-// prepared returns the connection's prepared statements by their text, and prepares them all when the
-// connection is new: inside a pipeline it would be too late.
+// prepared returns the connection's prepared statements by their text. On a new connection it prepares all of them:
+// inside a pipeline it would be too late.
 func (s *Store) prepared(ctx context.Context, conn *pgxpool.Conn) (map[string]*pgconn.StatementDescription, error) {
 	custom := conn.Conn().PgConn().CustomData()
 	if known, ok := custom[preparedKey].(map[string]*pgconn.StatementDescription); ok {
@@ -33,7 +33,7 @@ func (s *Store) prepared(ctx context.Context, conn *pgxpool.Conn) (map[string]*p
 	return known, nil
 }
 
-// recorder stands in for a connection to learn the texts of generated queries.
+// recorder stands in for a connection to collect the texts of generated queries.
 type recorder struct{ texts []string }
 
 func (r *recorder) Exec(_ context.Context, sql string, _ ...any) (pgconn.CommandTag, error) {
@@ -51,7 +51,7 @@ func (r *recorder) QueryRow(_ context.Context, sql string, _ ...any) pgx.Row {
 	return noRow{errSent}
 }
 
-// transactional lists the statements that transactions are made of.
+// transactional lists the statements that transactions use.
 func transactional(q *inventorydb.Queries) []string {
 	ctx, r := context.Background(), &recorder{texts: []string{sqlBegin, sqlCommit}}
 	_ = q.LockProducts(ctx, r, nil)

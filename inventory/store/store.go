@@ -1,5 +1,5 @@
-// Package store reads the stock under lock and writes what was decided, each with one statement per
-// table however many requests a batch has. SQL is in db/queries/inventory.
+// Package store reads the stock under lock and writes the decided changes. It uses one statement per table, for any
+// number of requests in a batch. SQL is in db/queries/inventory.
 package store
 
 import (
@@ -15,7 +15,7 @@ import (
 type Store struct {
 	pool       *pgxpool.Pool
 	q          *inventorydb.Queries
-	statements []string // what transactions are made of
+	statements []string // the statements that transactions use
 }
 
 // New returns a store on pool.
@@ -24,9 +24,9 @@ func New(pool *pgxpool.Pool) *Store {
 	return &Store{pool: pool, q: q, statements: transactional(q)}
 }
 
-// Decide runs one transaction: it reads and locks what the requests need, lets decide work on it, and
-// writes the changes that decide returns. A nil error means that they are committed; any other leaves
-// the database as it was, except that a commit whose answer was lost (see Classify) may have happened.
+// Decide runs one transaction: it reads and locks the rows that the requests need, calls decide with them, and writes
+// the changes that decide returns. A nil error means that the changes are committed. Any other error leaves the
+// database as it was, except that a commit whose answer was lost (see Classify) may have happened.
 func (s *Store) Decide(ctx context.Context, reads stock.Reads, decide func(*stock.Book) (stock.Changes, error)) error {
 	t, err := s.begin(ctx)
 	if err != nil {
@@ -40,7 +40,9 @@ func (s *Store) Decide(ctx context.Context, reads stock.Reads, decide func(*stoc
 	return err
 }
 
-func (s *Store) decide(ctx context.Context, t *transaction, reads stock.Reads, decide func(*stock.Book) (stock.Changes, error)) error {
+func (s *Store) decide(
+	ctx context.Context, t *transaction, reads stock.Reads, decide func(*stock.Book) (stock.Changes, error),
+) error {
 	book, err := s.read(ctx, t, reads)
 	if err != nil {
 		return err

@@ -17,24 +17,24 @@ import (
 // rollbackTimeout bounds a rollback. After it the connection is closed, which releases its locks as well.
 const rollbackTimeout = time.Second
 
-// step is a statement of a transaction: run calls one generated query on db and judges its answer. It
-// is run twice: to send the statement, when what it returns counts for nothing, and to read the answer.
+// step is a statement of a transaction: run calls one generated query on db and checks its answer. The transaction
+// calls run twice: first to send the statement, when it ignores the result, then to read the answer.
 type step struct {
 	what string // for the error
 	run  func(db inventorydb.DBTX) error
 }
 
-// transaction is a database transaction whose statements are pipelined: they are sent without waiting
-// for each other's answers, so that a whole phase costs one round trip, and the server can begin with
-// the first rows while the last are still being encoded.
+// transaction is a database transaction whose statements are pipelined: it sends a statement without waiting for the
+// answer to the one before. So a whole phase costs one round trip, and the server can begin with the first rows while
+// the client still encodes the last.
 type transaction struct {
 	ctx        context.Context
 	conn       *pgxpool.Conn
 	statements map[string]*pgconn.StatementDescription
 	pipe       *pgconn.Pipeline
 	builder    pgx.ExtendedQueryBuilder
-	sent       []step // whose answers have not been read
-	failed     error  // to encode or send
+	sent       []step // the steps whose answers have not been read
+	failed     error  // of encoding or sending
 }
 
 // begin takes a connection and sends BEGIN; the first receive reports whether that worked.
@@ -53,7 +53,7 @@ func (s *Store) begin(ctx context.Context) (*transaction, error) {
 	return t, nil
 }
 
-// The statements that no generated query is needed for.
+// The statements without a generated query.
 const (
 	sqlBegin  = "begin"
 	sqlCommit = "commit"
@@ -77,8 +77,8 @@ func (t *transaction) send(steps ...step) {
 	}
 }
 
-// flush puts what was queued on its way, so that the server can begin; with answers, it will say how
-// that went without waiting for the end of the phase.
+// flush sends the queued statements, so that the server can begin. If answers is true, the server sends its answers so
+// far without waiting for the end of the phase.
 func (t *transaction) flush(answers bool) {
 	if t.failed != nil {
 		return
@@ -89,7 +89,7 @@ func (t *transaction) flush(answers bool) {
 	t.failed = t.pipe.Flush()
 }
 
-// receive reads the answers of everything that was sent and flushed, and stops at the first failure.
+// receive reads the answers to all statements that were sent and flushed, and stops at the first failure.
 func (t *transaction) receive() error {
 	for len(t.sent) > 0 {
 		if err := t.receiveFirst(); err != nil {
@@ -99,7 +99,7 @@ func (t *transaction) receive() error {
 	return nil
 }
 
-// receiveFirst reads the answer of the statement that was sent longest ago.
+// receiveFirst reads the answer to the oldest statement that is unanswered.
 func (t *transaction) receiveFirst() error {
 	if t.failed != nil {
 		return fmt.Errorf("send statements: %w", t.failed)
@@ -112,7 +112,7 @@ func (t *transaction) receiveFirst() error {
 	return nil
 }
 
-// sync ends a phase: the server answers everything and, after an error, is ready for what follows.
+// sync ends a phase: the server answers all statements and, also after an error, is ready for the next ones.
 func (t *transaction) sync() error {
 	if t.failed == nil {
 		t.failed = t.pipe.Sync()
@@ -129,7 +129,7 @@ func (t *transaction) sync() error {
 	return nil
 }
 
-// commit sends what is left together with COMMIT.
+// commit sends COMMIT together with the statements that are still queued.
 func (t *transaction) commit() error {
 	t.send(control(t.ctx, sqlCommit))
 	if err := t.sync(); err != nil {
@@ -144,14 +144,14 @@ func (t *transaction) commit() error {
 // end returns the connection to the pool, rolled back unless the transaction was committed. It is called once for each
 // transaction, also if the caller has left, so that no connection keeps its locks.
 func (t *transaction) end() {
-	defer t.conn.Release() // which closes it unless it is idle
+	defer t.conn.Release() // closes the connection unless it is idle
 	raw := t.conn.Conn().PgConn()
 	if raw.IsClosed() {
 		// The connection broke, and a goroutine of pgx is closing it. Sync would write to it at the same time, and pgx
 		// would panic in that goroutine, where no caller can recover.
 		return
 	}
-	if t.pipe.Sync() == nil { // after an error the server waits for this
+	if t.pipe.Sync() == nil { // after an error the server ignores all statements up to a sync
 		_ = t.pipe.Close()
 	}
 	if raw.IsClosed() || raw.TxStatus() == 'I' {
@@ -181,8 +181,9 @@ func (s sender) queue(sql string, args []any) {
 		t.failed = fmt.Errorf("%w: encode the arguments of %.60q: %w", ErrFault, sql, err)
 		return
 	}
-	// The formats are read again with the answer, when the builder has long been used for others.
-	t.pipe.SendQueryStatement(statement, t.builder.ParamValues, t.builder.ParamFormats, slices.Clone(t.builder.ResultFormats))
+	// The answer's reader needs the formats later, when the builder has been used for other statements.
+	formats := slices.Clone(t.builder.ResultFormats)
+	t.pipe.SendQueryStatement(statement, t.builder.ParamValues, t.builder.ParamFormats, formats)
 }
 
 func (s sender) Exec(_ context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
@@ -214,7 +215,7 @@ func (r receiver) next() (*pgconn.ResultReader, error) {
 	}
 	reader, ok := result.(*pgconn.ResultReader)
 	if !ok {
-		return nil, fmt.Errorf("the server answered with %T where rows were due", result)
+		return nil, fmt.Errorf("the server answered with %T instead of rows", result)
 	}
 	return reader, nil
 }

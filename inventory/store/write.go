@@ -12,23 +12,25 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// streamed is from how many rows on it is worth to send the first before the last are encoded.
+// streamed is the number of entries from which on write sends the first statements before it encodes the last ones.
 const streamed = 16
 
-// write sends all statements, of a large batch each one's rows as soon as they are encoded. The version
-// check comes first and its answer is read before the last is sent: COMMIT is never on its way to a
-// transaction that lost the race.
+// write sends all statements. Of a large batch it sends each group of statements as soon as it is encoded. The version
+// check comes first, and write returns only after it has read the answer to it. So COMMIT is not sent to a transaction
+// that lost the race.
 func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) error {
 	s.writeItems(ctx, t, c.Items)
 	large := len(c.Entries) >= streamed
 	if large {
 		t.flush(true)
 	}
+
 	s.writeReservations(ctx, t, c)
 	s.writeLines(ctx, t, c)
 	if large {
 		t.flush(false)
 	}
+
 	s.writeEntries(ctx, t, c)
 	s.writeOperations(ctx, t, c.Named)
 	s.writeProducts(ctx, t, c.Products)
@@ -42,8 +44,8 @@ func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) erro
 	return t.receiveFirst()
 }
 
-// expect is the step of a statement that must touch as many rows as were meant; else one of them had
-// moved since it was read.
+// expect returns the step of a statement that must change the given number of rows. If it changes fewer, another
+// transaction has changed one of them since they were read.
 func expect(what string, rows int, query func(inventorydb.DBTX) (int64, error)) step {
 	return step{what, func(db inventorydb.DBTX) error {
 		got, err := query(db)
@@ -67,7 +69,9 @@ func (s *Store) writeItems(ctx context.Context, t *transaction, items []*stock.I
 		arg.Thresholds = append(arg.Thresholds, it.Threshold)
 		arg.Deleteds = append(arg.Deleteds, it.Deleted)
 	}
-	t.send(expect("update items", len(items), func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateItems(ctx, db, arg) }))
+	t.send(expect("update items", len(items), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.UpdateItems(ctx, db, arg)
+	}))
 }
 
 func (s *Store) writeReservations(ctx context.Context, t *transaction, c stock.Changes) {
@@ -94,8 +98,11 @@ func (s *Store) writeReservations(ctx context.Context, t *transaction, c stock.C
 			arg.CreatedAts = append(arg.CreatedAts, r.CreatedAt)
 			arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
 		}
-		t.send(expect("insert reservations", len(c.Inserts), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertReservations(ctx, db, arg) }))
+		t.send(expect("insert reservations", len(c.Inserts), func(db inventorydb.DBTX) (int64, error) {
+			return s.q.InsertReservations(ctx, db, arg)
+		}))
 	}
+
 	if len(c.Updates) > 0 {
 		var arg inventorydb.UpdateReservationsParams
 		for _, r := range c.Updates {
@@ -109,15 +116,20 @@ func (s *Store) writeReservations(ctx context.Context, t *transaction, c stock.C
 			arg.ResolveOperations = append(arg.ResolveOperations, r.ResolveOp)
 			arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
 		}
-		t.send(expect("update reservations", len(c.Updates), func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateReservations(ctx, db, arg) }))
+		t.send(expect("update reservations", len(c.Updates), func(db inventorydb.DBTX) (int64, error) {
+			return s.q.UpdateReservations(ctx, db, arg)
+		}))
 	}
+
 	if len(c.Resolved) > 0 {
 		lines, ids := 0, make([]uuid.UUID, len(c.Resolved))
 		for i, r := range c.Resolved {
 			ids[i] = r.ID
 			lines += len(r.Lines)
 		}
-		t.send(expect("close lines", lines, func(db inventorydb.DBTX) (int64, error) { return s.q.CloseReservationLines(ctx, db, ids) }))
+		t.send(expect("close lines", lines, func(db inventorydb.DBTX) (int64, error) {
+			return s.q.CloseReservationLines(ctx, db, ids)
+		}))
 	}
 }
 
@@ -130,12 +142,15 @@ func (s *Store) writeLines(ctx context.Context, t *transaction, c stock.Changes)
 			in.ItemIds = append(in.ItemIds, l.ItemID)
 			in.Quantities = append(in.Quantities, l.Quantity)
 			in.Returneds = append(in.Returneds, l.Returned)
-			in.Opens = append(in.Opens, r.Status == inventoryapi.StatusPending) // it may have ended in the same batch
+			in.Opens = append(in.Opens, r.Status == inventoryapi.StatusPending) // the same batch may have ended it
 		}
 	}
 	if n := len(in.ItemIds); n > 0 {
-		t.send(expect("insert lines", n, func(db inventorydb.DBTX) (int64, error) { return s.q.InsertReservationLines(ctx, db, in) }))
+		t.send(expect("insert lines", n, func(db inventorydb.DBTX) (int64, error) {
+			return s.q.InsertReservationLines(ctx, db, in)
+		}))
 	}
+
 	var up inventorydb.UpdateReservationLinesParams
 	for _, l := range c.Returned {
 		up.ReservationIds = append(up.ReservationIds, l.ReservationID)
@@ -144,7 +159,9 @@ func (s *Store) writeLines(ctx context.Context, t *transaction, c stock.Changes)
 		up.Returneds = append(up.Returneds, l.Returned)
 	}
 	if n := len(up.ItemIds); n > 0 {
-		t.send(expect("update lines", n, func(db inventorydb.DBTX) (int64, error) { return s.q.UpdateReservationLines(ctx, db, up) }))
+		t.send(expect("update lines", n, func(db inventorydb.DBTX) (int64, error) {
+			return s.q.UpdateReservationLines(ctx, db, up)
+		}))
 	}
 }
 
@@ -167,7 +184,9 @@ func (s *Store) writeEntries(ctx context.Context, t *transaction, c stock.Change
 		arg.Actors = append(arg.Actors, e.Actor)
 		arg.Reasons = append(arg.Reasons, e.Reason)
 	}
-	t.send(expect("insert entries", len(c.Entries), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertEntries(ctx, db, arg) }))
+	t.send(expect("insert entries", len(c.Entries), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.InsertEntries(ctx, db, arg)
+	}))
 }
 
 func (s *Store) writeOperations(ctx context.Context, t *transaction, named []stock.Operation) {
@@ -180,7 +199,9 @@ func (s *Store) writeOperations(ctx context.Context, t *transaction, named []sto
 		arg.RequestHashes = append(arg.RequestHashes, o.Hash)
 		arg.Answers = append(arg.Answers, string(o.Answer))
 	}
-	t.send(expect("remember named operations", len(named), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertOperations(ctx, db, arg) }))
+	t.send(expect("remember named operations", len(named), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.InsertOperations(ctx, db, arg)
+	}))
 }
 
 func (s *Store) writeProducts(ctx context.Context, t *transaction, products []stock.Product) {
@@ -198,7 +219,9 @@ func (s *Store) writeProducts(ctx context.Context, t *transaction, products []st
 		arg.Sellables = append(arg.Sellables, !p.Unsellable)
 		arg.CatalogueVersions = append(arg.CatalogueVersions, p.CatalogueVersion)
 	}
-	t.send(expect("write products", len(products), func(db inventorydb.DBTX) (int64, error) { return s.q.UpsertProducts(ctx, db, arg) }))
+	t.send(expect("write products", len(products), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.UpsertProducts(ctx, db, arg)
+	}))
 }
 
 func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes) error {
@@ -219,6 +242,8 @@ func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes
 		arg.Payloads = append(arg.Payloads, string(event.Payload))
 		arg.Headers = append(arg.Headers, string(event.Headers))
 	}
-	t.send(expect("insert events", len(c.Events), func(db inventorydb.DBTX) (int64, error) { return s.q.InsertEvents(ctx, db, arg) }))
+	t.send(expect("insert events", len(c.Events), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.InsertEvents(ctx, db, arg)
+	}))
 	return nil
 }
