@@ -37,7 +37,8 @@ var published = map[order.Event]bool{
 // Published reports whether other services receive the event of an order.
 func Published(e order.Event) bool { return published[e] }
 
-// OrderChanged is the data of every order event. Only the first event of an order has Lines and Total.
+// OrderChanged is the data of every order event. Only the events of the record that creates the order's row have Lines
+// and Total.
 type OrderChanged struct {
 	OrderID       uuid.UUID     `json:"orderId"`
 	State         string        `json:"state"`
