@@ -88,7 +88,7 @@ func Run(ctx context.Context, catalogue Catalogue, warehouse Stock, o Options) (
 		return sum, fmt.Errorf("look for the location: %w", err)
 	}
 	if !known {
-		return sum, fmt.Errorf("inventory has no location %q; name one that it has", o.Location)
+		return sum, fmt.Errorf("inventory has no location %q; choose a location that exists", o.Location)
 	}
 	after := uuid.Nil
 	for {

@@ -21,9 +21,9 @@ import (
 	"holdfast/internal/text"
 )
 
-// MaxRowBytes bounds one row, in bytes without line ends and to the nearest few thousand. encoding/csv holds a whole row
-// in memory and needs forty bytes even for an empty field, so that a file of commas would take many times its size. The
-// bound also stops a quote that is not closed from swallowing the rest of a large file.
+// MaxRowBytes bounds one row, in bytes without line ends and to the nearest few thousand. encoding/csv holds a whole
+// row in memory and needs forty bytes even for an empty field, so that a file of commas would take many times its size.
+// The bound also stops a quote that is not closed from swallowing the rest of a large file.
 const MaxRowBytes = 256 << 10
 
 // maxEcho bounds how much of a file's text messages and reports repeat, in bytes; see Echo.

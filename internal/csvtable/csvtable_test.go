@@ -56,11 +56,11 @@ func TestRows(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", csvtable.MaxRowBytes-100)
 	const (
-		notText   = "name/use UTF-8 without the character U+0000"
-		oneField  = "the row has 1 fields, the header has 2"
-		three     = "the row has 3 fields, the header has 2"
-		badQuote  = `extraneous or missing " in quoted-field`
-		bareQuote = `bare " in non-quoted-field`
+		notText     = "name/use UTF-8 without the character U+0000"
+		oneField    = "the row has 1 fields, the header has 2"
+		threeFields = "the row has 3 fields, the header has 2"
+		badQuote    = `extraneous or missing " in quoted-field`
+		bareQuote   = `bare " in non-quoted-field`
 	)
 	for name, c := range map[string]struct {
 		file string
@@ -86,7 +86,7 @@ func TestRows(t *testing.T) {
 		"not UTF-8":            {"id,name\n1,\xff\n2,b\n", []string{"2 failed 2/" + notText, `3 ["2" "b"]`}},
 		"not UTF-8, below":     {"id,note,name\n1,\"a\nb\",\xff\n", []string{"2 failed 3/" + notText}},
 		"too few fields":       {"id,name\n1\n2,b\n", []string{"2 failed 2//" + oneField, `3 ["2" "b"]`}},
-		"trailing comma":       {"id,name\n1,a,\n2,b\n", []string{"2 failed 2//" + three, `3 ["2" "b"]`}},
+		"trailing comma":       {"id,name\n1,a,\n2,b\n", []string{"2 failed 2//" + threeFields, `3 ["2" "b"]`}},
 		"trailing comma, note": {"id,name,note\n1,a,\n", []string{`2 ["1" "a" ""]`}},
 		"quote within": {
 			"id,name\n1,a\"b\n2,b\n",
@@ -113,8 +113,8 @@ func TestRows(t *testing.T) {
 			[]string{fmt.Sprintf(`2 ["1" %q]`, long), fmt.Sprintf(`3 ["2" %q]`, long)},
 		},
 		"as many rows as allowed": {"id,name\n1,a\n2,b\n3,c\n\n", []string{`2 ["1" "a"]`, `3 ["2" "b"]`, `4 ["3" "c"]`}},
-		"CR within a row":         {"id,name\n1,a\r2,b\n", []string{"2 failed 2//" + three}},
-		"several of a family": {"id,name,price_eur,Price_JPY\n1,a,2,3\n", []string{`2 ["1" "a" "2" "3"]`}},
+		"CR within a row":         {"id,name\n1,a\r2,b\n", []string{"2 failed 2//" + threeFields}},
+		"several of a family":     {"id,name,price_eur,Price_JPY\n1,a,2,3\n", []string{`2 ["1" "a" "2" "3"]`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -145,28 +145,34 @@ func TestFiles(t *testing.T) {
 		file, column, detail string
 		line                 int
 	}{
-		"empty":              {"", "", "the file is empty; its first line names the columns: " + all, 0},
-		"mark only":          {"\uFEFF", "", "the file is empty; its first line names the columns: " + all, 0},
-		"blank lines only":   {"\r\n\n", "", "the file is empty; its first line names the columns: " + all, 0},
-		"missing":            {"id,note\n1,a\n", "name", "line 1: the column name is missing", 1},
-		"missing, further":   {"\n\nid\n", "name", "line 3: the column name is missing", 3},
-		"unknown":            {"id,name, Size\n", "Size", `line 1, column 3: there is no column "Size"; the columns are ` + all, 1},
-		"unknown of family":  {"id,name,price_euro\n", "price_euro", `line 1, column 3: there is no currency "euro"`, 1},
-		"twice":              {"id,name,ID\n", "id", "line 1, column 3: the column id is there twice", 1},
+		"empty":            {"", "", "the file is empty; its first line names the columns: " + all, 0},
+		"mark only":        {"\uFEFF", "", "the file is empty; its first line names the columns: " + all, 0},
+		"blank lines only": {"\r\n\n", "", "the file is empty; its first line names the columns: " + all, 0},
+		"missing":          {"id,note\n1,a\n", "name", "line 1: the column name is missing", 1},
+		"missing, further": {"\n\nid\n", "name", "line 3: the column name is missing", 3},
+		"unknown": {
+			"id,name, Size\n",
+			"Size", `line 1, column 3: there is no column "Size"; the columns are ` + all, 1,
+		},
+		"unknown of family": {"id,name,price_euro\n", "price_euro", `line 1, column 3: there is no currency "euro"`, 1},
+		"twice":             {"id,name,ID\n", "id", "line 1, column 3: the column id is there twice", 1},
 		"family twice": {
 			"id,name,price_eur,price_EUR\n",
 			"price_EUR", "line 1, column 4: the column price_EUR is there twice", 1,
 		},
-		"trailing comma":     {"id,name,\n1,a,\n", "", noName, 1},
-		"CR only":            {"id,name\r1,a\r2,b\r", "", "end lines with LF or CRLF, not with CR alone", 1},
-		"semicolons":         {"id;name\n1;a\n", "", "separate the columns by commas", 1},
-		"tabs":               {"id\tname\n1\ta\n", "", "separate the columns by commas", 1},
-		"gzip":               {"\x1f\x8b\x08\x00", "", "the file is compressed with gzip; send it uncompressed", 0},
-		"a spreadsheet":      {"PK\x03\x04", "", "the file is a ZIP archive, as spreadsheets are; save it as CSV in UTF-8", 0},
-		"UTF-16":             {"\xff\xfei\x00d\x00", "", "the file is not UTF-8; save it as such", 1},
-		"quote in header":    {"i\"d,name\n", "", `the header is not valid CSV: line 1, column 2: bare " in non-quoted-field`, 1},
-		"too many rows":      {"id,name\n1,a\n2\n3,\"\"\"\n4,d\n", "", "", 0}, // the third row swallows the fourth
-		"too many bad rows":  {"id,name\n\"\n\"\n2\n3\n4\n", "", "the file has more than 3 rows; split it", 0},
+		"trailing comma": {"id,name,\n1,a,\n", "", noName, 1},
+		"CR only":        {"id,name\r1,a\r2,b\r", "", "end lines with LF or CRLF, not with CR alone", 1},
+		"semicolons":     {"id;name\n1;a\n", "", "separate the columns by commas", 1},
+		"tabs":           {"id\tname\n1\ta\n", "", "separate the columns by commas", 1},
+		"gzip":           {"\x1f\x8b\x08\x00", "", "the file is compressed with gzip; send it uncompressed", 0},
+		"a spreadsheet":  {"PK\x03\x04", "", "the file is a ZIP archive, as spreadsheets are; save it as CSV in UTF-8", 0},
+		"UTF-16":         {"\xff\xfei\x00d\x00", "", "the file is not UTF-8; save it as such", 1},
+		"quote in header": {
+			"i\"d,name\n",
+			"", `the header is not valid CSV: line 1, column 2: bare " in non-quoted-field`, 1,
+		},
+		"too many rows":     {"id,name\n1,a\n2\n3,\"\"\"\n4,d\n", "", "", 0}, // the third row swallows the fourth
+		"too many bad rows": {"id,name\n\"\n\"\n2\n3\n4\n", "", "the file has more than 3 rows; split it", 0},
 		"too long a row": {
 			"id,name\n1,a\n2," + strings.Repeat("x", csvtable.MaxRowBytes+8192),
 			"", "the row after the one in line 2" + tooLong, 0,

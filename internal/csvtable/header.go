@@ -41,7 +41,11 @@ func (f Format) header(line int, names []string) ([]string, error) {
 	}
 	for _, name := range f.Required {
 		if !slices.Contains(columns, name) {
-			return nil, &FileError{Line: line, Column: name, Detail: fmt.Sprintf("line %d: the column %s is missing", line, name)}
+			return nil, &FileError{
+				Line:   line,
+				Column: name,
+				Detail: fmt.Sprintf("line %d: the column %s is missing", line, name),
+			}
 		}
 	}
 	return columns, nil

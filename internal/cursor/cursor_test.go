@@ -19,7 +19,7 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	want := position{time.Date(2026, 2, 3, 4, 5, 6, 789_000, time.UTC), uuid.New()}
 	text := Encode("things", want)
-	require.NotContains(t, text, "=", "it stands in a URL as it is")
+	require.NotContains(t, text, "=", "a URL needs no escapes for it")
 	got, err := Decode[position]("things", text)
 	require.NoError(t, err)
 	require.Equal(t, want, got)

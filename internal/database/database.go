@@ -132,8 +132,8 @@ func Refuses(err error) bool {
 // ErrBusy is in the chain of an error if a write was given up because other transactions changed the same rows.
 var ErrBusy = errors.New("others change the same rows")
 
-// IsBusy reports whether err says that other transactions lock or change the same rows: ErrBusy, a timeout of a wait for
-// a lock, a deadlock or a serialization failure. The same request may succeed in a moment.
+// IsBusy reports whether err says that other transactions lock or change the same rows: ErrBusy, a lock timeout, a
+// deadlock or a serialization failure. The same request may succeed in a moment.
 func IsBusy(err error) bool {
 	return errors.Is(err, ErrBusy) || hasCode(err, pgerrcode.LockNotAvailable) ||
 		hasCode(err, pgerrcode.DeadlockDetected) || hasCode(err, pgerrcode.SerializationFailure)

@@ -17,8 +17,8 @@ var landmarks = map[Name]string{Orders: "orders", Inventory: "items", Sandbox: "
 // variable returns the environment variable with a database's URL.
 func variable(name Name) string { return strings.ToUpper(string(name)) + "_DATABASE_URL" }
 
-// refuseOther fails if the connection leads to another database of the project. The migration table has only numbers, so
-// a migration of one database would count as the migration with that number of the other.
+// refuseOther fails if the connection leads to another database of the project. The migration table has only numbers,
+// so a migration of one database would count as the migration with that number of the other.
 func refuseOther(ctx context.Context, conn *pgx.Conn, name Name) error {
 	others, tables := []Name{}, []string{}
 	for other, table := range landmarks {

@@ -13,7 +13,7 @@ import (
 // Format returns the entity tag of a version. It is a strong tag: each version is one representation.
 func Format(version int64) string { return strconv.Quote(strconv.FormatInt(version, 10)) }
 
-// Match is the content of an If-Match or If-None-Match header. The zero value means that the request has no such header.
+// Match is the content of an If-Match or If-None-Match header. The zero value stands for a missing header.
 type Match struct {
 	Given    bool
 	Any      bool    // "*"
@@ -24,7 +24,8 @@ type Match struct {
 func (m Match) Has(version int64) bool { return m.Any || slices.Contains(m.Versions, version) }
 
 // errTags tells the client which form a header must have.
-var errTags = errors.New(`it holds entity tags as they were answered, as in "7" with the quotes, separated by commas; or *`)
+var errTags = errors.New(`it holds entity tags as they were answered, ` +
+	`as in "7" with the quotes, separated by commas; or *`)
 
 // tag is RFC 9110's entity-tag (8.8.3), at the beginning of a text. A comma may stand inside the quotes.
 var tag = regexp.MustCompile(`^(W/)?"([\x21\x23-\x7e\x{80}-\x{10ffff}]*)"`)

@@ -247,8 +247,8 @@ func (b *requestBody) validate(raw []byte) error {
 	return check(value, b.schema, "")
 }
 
-// check returns the first violation of a schema in a value, as a problem. field is the parameter's name, and empty for a
-// body; a parameter is a plain value or a list of plain values.
+// check returns the first violation of a schema in a value, as a problem. field is the parameter's name, and empty for
+// a body; a parameter is a plain value or a list of plain values.
 func check(value any, schema *openapi3.Schema, field string) error {
 	err := schema.VisitJSON(value, openapi3.EnableFormatValidation())
 	var wrong *openapi3.SchemaError

@@ -180,8 +180,8 @@ func fitString(d *jsontext.Decoder, s string) error {
 	return nil
 }
 
-// syntaxProblem says in this package's own words what is wrong, because the library's errors are for its callers and not
-// for clients. first means that the error came before any token.
+// syntaxProblem says in this package's own words what is wrong, because the library's errors are for its callers and
+// not for clients. first means that the error came before any token.
 func syntaxProblem(err error, first bool) error {
 	var syntax *jsontext.SyntacticError
 	switch {

@@ -33,7 +33,11 @@ func TestOneReading(t *testing.T) {
 	digits := strings.ReplaceAll(id, "-", "")
 	for _, c := range []struct{ body, field, detail string }{
 		{`{}`, "", ""},
-		{` {"lines":[{"product_id":"` + id + `","quantity":1}],"at":"2026-01-31T12:00:00Z","count":-3,"active":true} `, "", ""},
+		{
+			` {"lines":[{"product_id":"` + id + `","quantity":1}],` +
+				`"at":"2026-01-31T12:00:00Z","count":-3,"active":true} `,
+			"", "",
+		},
 		{`{"metadata":{"a":"\ud83c\udf81","b":"Grüße \/ \\ \""},"description":"one\n\ttwo"}`, "", ""},
 
 		{``, "", "the body is empty"},

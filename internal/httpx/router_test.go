@@ -85,8 +85,8 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
-// TestTooLargeIsAnsweredBeforeTheBody: a client that sends "Expect: 100-continue" is refused before it sends the body. A
-// client that sends the body at once can read the answer, although it reads only after it has sent everything.
+// TestTooLargeIsAnsweredBeforeTheBody: a client that sends "Expect: 100-continue" is refused before it sends the body.
+// A client that sends the body at once can read the answer, although it reads only after it has sent everything.
 func TestTooLargeIsAnsweredBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	addr := startLimited(t)

@@ -78,8 +78,9 @@ func TestRequestsThatAreNoHTTP(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, sampleRoutes, 0)
 	for request, want := range map[string]problem.Code{
-		"GARBAGE\r\n\r\n":                                                                    problem.RequestMalformed,
-		"GET /things/1 HTTP/1.1\r\n\r\n":                                                     problem.RequestMalformed, // no Host
+		"GARBAGE\r\n\r\n": problem.RequestMalformed,
+		// This request has no Host.
+		"GET /things/1 HTTP/1.1\r\n\r\n":                                                     problem.RequestMalformed,
 		"GET /things/1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n":                               problem.RequestMalformed,
 		"GET /things/1 HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n":                            problem.RequestMalformed,
 		"GET /things/%zz HTTP/1.1\r\nHost: a\r\n\r\n":                                        problem.RequestMalformed,

@@ -70,8 +70,8 @@ func (a Amount) String() string {
 	return strings.Join([]string{sign, digits[:point], ".", digits[point:], " ", a.Currency}, "")
 }
 
-// Parse reads an amount as people write it, as in 12.30 for 1230 minor units of EUR: digits, and after a point at most as
-// many as the currency has. For any other text, also with a sign, a comma or a currency's symbol, it returns
+// Parse reads an amount as people write it, as in 12.30 for 1230 minor units of EUR: digits, and after a point at most
+// as many as the currency has. For any other text, also with a sign, a comma or a currency's symbol, it returns
 // ErrMalformed.
 func Parse(text, currency string) (Amount, error) {
 	exp, err := Exponent(currency)

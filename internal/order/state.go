@@ -55,7 +55,7 @@ func (s State) Closed() bool {
 	return false // an unknown state is not closed
 }
 
-// CarriedOut reports whether the order is paid and its stock has left. A run of its workflow must not undo such an order.
+// CarriedOut reports whether the order is paid and its stock has left. A run of its workflow must not undo it.
 func (s State) CarriedOut() bool {
 	switch s {
 	case Confirmed, Fulfilling, Completed, Refunded:

@@ -15,7 +15,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Order is an order with its lines and payments, as it is recorded.
+// Order is an order as recorded, with its lines and payments.
 type Order struct {
 	OrderID         uuid.UUID
 	Seq             int64 // of the last recorded transition

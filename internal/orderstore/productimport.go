@@ -48,13 +48,13 @@ type Upserted struct {
 const maxImportAttempts = 5
 
 // errImportRaced rolls an import back that must be tried again.
-var errImportRaced = fmt.Errorf("another product with one of these SKUs was made meanwhile: %w", database.ErrBusy)
+var errImportRaced = fmt.Errorf("another transaction created a product with one of these SKUs: %w", database.ErrBusy)
 
 // errDryRun rolls a finished dry run back.
 var errDryRun = errors.New("dry run")
 
-// UpsertProducts carries out all upserts in one transaction. With dryRun it writes nothing and returns what it would do.
-// The results are in the order of the upserts, whose SKUs must differ. It is idempotent: when it is repeated, every
+// UpsertProducts carries out all upserts in one transaction. With dryRun it writes nothing and returns what it would
+// do. The results are in the order of the upserts, whose SKUs must differ. It is idempotent: when it is repeated, every
 // outcome is Unchanged.
 func (s *Store) UpsertProducts(ctx context.Context, in []ProductUpsert, at time.Time, dryRun bool) ([]Upserted, error) {
 	var out []Upserted

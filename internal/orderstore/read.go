@@ -20,7 +20,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
 	return s.whole(ctx, row)
 }
 
-// OfReservation returns the order that a reservation belongs to. It returns ErrNotFound if no order has the reservation.
+// OfReservation returns the order that has the given reservation, or ErrNotFound.
 func (s *Store) OfReservation(ctx context.Context, reservation uuid.UUID) (Order, error) {
 	row, err := s.q.GetOrderOfReservation(ctx, s.pool, reservation)
 	if err != nil {

@@ -142,12 +142,12 @@ func TestWhatIsRefusedForGoodSaysSo(t *testing.T) {
 		"a character that PostgreSQL does not store": func(in *orderflow.RecordInput) {
 			in.Order.Metadata = map[string]string{"a": "\x00"}
 		},
-		"text that is not UTF-8":                     func(in *orderflow.RecordInput) { in.Order.Email = "\xff" },
-		"a malformed hash":                        func(in *orderflow.RecordInput) { in.Order.RequestHash = "hash" },
-		"a malformed currency":                    func(in *orderflow.RecordInput) { in.Order.Total.Currency = "euro" },
-		"a negative total":                           func(in *orderflow.RecordInput) { in.Order.Total.Minor = -1 },
-		"a line without a quantity":                  func(in *orderflow.RecordInput) { in.Order.Lines[0].Quantity = 0 },
-		"a row that is gone":                         func(in *orderflow.RecordInput) { in.Order = nil },
+		"text that is not UTF-8":    func(in *orderflow.RecordInput) { in.Order.Email = "\xff" },
+		"a malformed hash":          func(in *orderflow.RecordInput) { in.Order.RequestHash = "hash" },
+		"a malformed currency":      func(in *orderflow.RecordInput) { in.Order.Total.Currency = "euro" },
+		"a negative total":          func(in *orderflow.RecordInput) { in.Order.Total.Minor = -1 },
+		"a line without a quantity": func(in *orderflow.RecordInput) { in.Order.Lines[0].Quantity = 0 },
+		"a row that is gone":        func(in *orderflow.RecordInput) { in.Order = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -165,11 +165,11 @@ func TestInputOfAnotherOrderIsRefused(t *testing.T) {
 	t.Parallel()
 	s := orderstore.New(open(t))
 	for name, change := range map[string]func(*orderflow.OrderInput){
-		"another request":     func(in *orderflow.OrderInput) { in.RequestHash = strings.Repeat("cd", 32) },
-		"another total":       func(in *orderflow.OrderInput) { in.Total.Minor = 1 },
-		"another price":       func(in *orderflow.OrderInput) { in.Lines[0].UnitPrice.Minor = 1 },
-		"another quantity":    func(in *orderflow.OrderInput) { in.Lines[0].Quantity = 3 },
-		"another customer":    func(in *orderflow.OrderInput) { in.CustomerID = "mallory" },
+		"another request":    func(in *orderflow.OrderInput) { in.RequestHash = strings.Repeat("cd", 32) },
+		"another total":      func(in *orderflow.OrderInput) { in.Total.Minor = 1 },
+		"another price":      func(in *orderflow.OrderInput) { in.Lines[0].UnitPrice.Minor = 1 },
+		"another quantity":   func(in *orderflow.OrderInput) { in.Lines[0].Quantity = 3 },
+		"another customer":   func(in *orderflow.OrderInput) { in.CustomerID = "mallory" },
 		"an additional line": func(in *orderflow.OrderInput) { in.Lines = append(in.Lines, in.Lines[0]) },
 	} {
 		t.Run(name, func(t *testing.T) {

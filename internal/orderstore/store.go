@@ -358,8 +358,8 @@ func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 	return nil
 }
 
-// storable returns s without the characters that PostgreSQL cannot store. The api refuses requests with such characters,
-// but the text of a payment provider or another service must not make an order unrecordable.
+// storable returns s without the characters that PostgreSQL cannot store. The api refuses requests with such
+// characters, but the text of a payment provider or another service must not make an order unrecordable.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }

@@ -224,6 +224,6 @@ func TestLostExecutionIsOverwritten(t *testing.T) {
 	require.EqualValues(t, 2, got.Seq)
 	timeline, err := s.Timeline(t.Context(), id)
 	require.NoError(t, err)
-	require.Len(t, timeline, 2, "the entry of the lost execution alone is deleted")
+	require.Len(t, timeline, 2, "only the entry of the lost execution is deleted")
 	require.Equal(t, order.EventPaymentStarted, timeline[1].Event)
 }

@@ -104,7 +104,7 @@ type Problem struct {
 	Lines         json.RawMessage `json:"lines,omitempty"` // per-line details, for example each short line
 	OrderID       string          `json:"order_id,omitempty"`
 	CurrentStatus string          `json:"current_status,omitempty"` // of the order or reservation
-	ExpiresAt     string          `json:"expires_at,omitempty"`     // RFC 3339; the deadline that has passed
+	ExpiresAt     string          `json:"expires_at,omitempty"`     // RFC 3339; the deadline of the order or reservation
 	Retryable     bool            `json:"retryable"`
 	CorrelationID string          `json:"correlation_id,omitempty"`
 }

@@ -1,5 +1,5 @@
-// Package redisclient opens bounded Redis clients for functions that must also work without Redis: the caller gives each
-// call a deadline and has another way if the call fails.
+// Package redisclient opens bounded Redis clients for functions that must also work without Redis: the caller gives
+// each call a deadline and has another way if the call fails.
 package redisclient
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Config says where Redis is and how much of it a process may use. The timeouts are upper bounds: a call ends earlier if
-// its context ends.
+// Config says where Redis is and how much of it a process may use. The timeouts are upper bounds: a call ends earlier
+// if its context ends.
 type Config struct {
 	URL          string        `env:"REDIS_URL"` // redis:// or rediss://; empty means no Redis
 	PoolSize     int           `env:"REDIS_POOL_SIZE" envDefault:"10"`

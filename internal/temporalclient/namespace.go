@@ -23,8 +23,8 @@ import (
 const Retention = 7 * 24 * time.Hour
 
 // EnsureNamespace registers the configured namespace if it is missing, adds missing search attributes, and returns when
-// the server accepts both. An existing namespace keeps its settings. The call is idempotent, also from several processes
-// at once. A search attribute that exists with another type is an error: Temporal cannot change a type.
+// the server accepts both. An existing namespace keeps its settings. The call is idempotent, also from several
+// processes at once. A search attribute that exists with another type is an error: Temporal cannot change a type.
 func EnsureNamespace(
 	ctx context.Context,
 	cfg Config,
@@ -72,8 +72,8 @@ func listAttributes(
 	})
 }
 
-// CheckNamespace returns nil if the namespace exists and has all wanted search attributes. Otherwise its error says what
-// EnsureNamespace would add. It changes nothing.
+// CheckNamespace returns nil if the namespace exists and has all wanted search attributes. Otherwise its error says
+// what EnsureNamespace would add. It changes nothing.
 func CheckNamespace(
 	ctx context.Context,
 	c client.Client,

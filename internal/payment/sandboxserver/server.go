@@ -91,8 +91,8 @@ var behaviours = map[string]behaviour{
 	sandbox.MethodFlaky:             {state: payment.Authorised, unavailable: 2},
 }
 
-// withheldFor is how long the sandbox keeps a request that gets no answer: longer than callers wait, and short enough for
-// an orderly stop of the process.
+// withheldFor is how long the sandbox keeps a request that gets no answer: longer than callers wait, and short enough
+// for an orderly stop of the process.
 const withheldFor = 11 * time.Second
 
 var validKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
@@ -156,7 +156,8 @@ func (s *server) authorise(c *gin.Context) {
 	amount := money.Amount{Minor: charge.AmountMinor, Currency: charge.Currency}
 	switch {
 	case charge.Method != "" && (charge.Method != in.Method || amount != in.Amount):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeKeyUsed, "the key names a payment by another method or of another amount"))
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeKeyUsed,
+			"the key names a payment by another method or of another amount"))
 	case charge.State == string(payment.Declined):
 		httpx.Fail(c, sandbox.Table.New(sandbox.CodeDeclined, "%s", charge.DeclineReason))
 	case charge.State == string(payment.Voided):
