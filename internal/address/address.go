@@ -1,8 +1,8 @@
-// Package address is a postal address, as customers give it, as an order's workflow carries it and as it is recorded.
-// It is pure.
+// Package address has the postal address that customers give, that an order's workflow carries and that the orders
+// database records. It is pure.
 package address
 
-// Address is where an order goes. Its JSON is part of recorded histories: members are only added.
+// Address is where an order goes. Its JSON is part of recorded histories: add members, but never change or remove one.
 type Address struct {
 	Name       string `json:"name,omitempty"`
 	Line1      string `json:"line1,omitempty"`

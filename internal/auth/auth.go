@@ -22,7 +22,7 @@ import (
 // minSecret is the least length of the secret in bytes: HS256 wants as many as its hash has (RFC 7518, 3.2).
 const minSecret = 32
 
-// Config says which tokens are believed.
+// Config says which tokens are accepted.
 type Config struct {
 	Secret   string `env:"JWT_SECRET,required,notEmpty"`
 	Issuer   string `env:"JWT_ISSUER" envDefault:"holdfast"`
@@ -70,12 +70,12 @@ type claims struct {
 	jwt.RegisteredClaims
 }
 
-// maxDate is the last second that a date of a token may name, that of the year 9999.
+// maxDate is the largest value that exp, iat and nbf may have: the last second of the year 9999.
 const maxDate = 253402300799
 
 var errDates = errors.New("its dates must be seconds since 1970, up to the year 9999")
 
-// UnmarshalJSON refuses dates that a time cannot hold: they would become other dates.
+// UnmarshalJSON refuses dates that a time.Time cannot hold: the conversion would turn them into other dates.
 func (c *claims) UnmarshalJSON(raw []byte) error {
 	var dates struct {
 		Expires *float64 `json:"exp"`
@@ -94,8 +94,8 @@ func (c *claims) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*plain)(c))
 }
 
-// reserved are the actors that are no identities: what the platform does by itself, and Temporal's own tools. A
-// timeline must not show a customer's act as theirs.
+// reserved are the names of actors that are not users: the platform itself and Temporal's own tools. A token with one
+// of these subjects would make a timeline show a customer's act as an act of the platform.
 var reserved = []string{"system", "temporal-operator"}
 
 // checkSubject refuses a subject that the database cannot record as it is, and the names of the platform's own actors.
@@ -120,8 +120,11 @@ func Sign(c Config, subject string, role Role, ttl time.Duration) (string, error
 	}
 	now := time.Now()
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{Role: role, RegisteredClaims: jwt.RegisteredClaims{
-		Issuer: c.Issuer, Audience: jwt.ClaimStrings{c.Audience}, Subject: subject,
-		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+		Issuer:    c.Issuer,
+		Audience:  jwt.ClaimStrings{c.Audience},
+		Subject:   subject,
+		IssuedAt:  jwt.NewNumericDate(now),
+		ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
 	}})
 	return t.SignedString([]byte(c.Secret))
 }
@@ -132,7 +135,7 @@ type Verifier struct {
 	parser *jwt.Parser
 }
 
-// NewVerifier returns a verifier that believes what c says. A token without an expiry is refused.
+// NewVerifier returns a verifier for the secret, issuer and audience of c. It refuses a token without an expiry.
 func NewVerifier(c Config) *Verifier {
 	return &Verifier{secret: []byte(c.Secret), parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
@@ -142,7 +145,8 @@ func NewVerifier(c Config) *Verifier {
 	)}
 }
 
-// Verify returns whose token it is. The error is for the token's holder: it says what is wrong in our words.
+// Verify returns the identity that the token names. The error is for the client that sent the token: it says in this
+// package's own words what is wrong.
 func (v *Verifier) Verify(token string) (Identity, error) {
 	var c claims
 	if _, err := v.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return v.secret, nil }); err != nil {
@@ -157,7 +161,8 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	return Identity{Issuer: c.Issuer, Subject: c.Subject, Role: c.Role}, nil
 }
 
-// refusal says why the library refuses a token. Its own texts quote what stands in the token and how Go reads it.
+// refusal says why the library refuses a token. It replaces the library's texts, because they quote the token and name
+// Go types.
 func refusal(err error) error {
 	for _, r := range []struct {
 		kind  error
@@ -190,6 +195,7 @@ func (v *Verifier) Require(c *gin.Context) {
 		httpx.Fail(c, problem.Common.New(problem.Unauthenticated, "send a token as \"Authorization: Bearer …\""))
 		return
 	}
+
 	id, err := v.Verify(strings.TrimSpace(token))
 	if err != nil {
 		httpx.Fail(c, problem.Common.New(problem.Unauthenticated, "the token is not accepted: %s", err))

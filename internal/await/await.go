@@ -1,4 +1,4 @@
-// Package await waits for something that another process brings about, by asking for it again and again.
+// Package await waits until another process has done something, by asking again and again.
 package await
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Until calls step at the given interval until it succeeds, returns an error of Never, or ctx ends. The first call is
-// made at once. When ctx ends, the error holds both ctx's and the one that step returned last.
+// Until calls step at the given interval until step succeeds, step returns an error of Never, or ctx ends. It makes the
+// first call at once. When ctx ends, the error wraps both the error of ctx and the last error of step.
 func Until(ctx context.Context, interval time.Duration, step func() error) error {
 	var last error
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
@@ -23,5 +23,5 @@ func Until(ctx context.Context, interval time.Duration, step func() error) error
 	return errors.Join(err, last)
 }
 
-// Never marks an error that waiting does not mend. Until returns the error itself.
+// Never marks an error that more waiting cannot resolve. Until then returns err itself.
 func Never(err error) error { return backoff.Permanent(err) }

@@ -1,5 +1,5 @@
 // Package catalogsync copies the catalogue of the order side to inventory: each active product that inventory does not
-// know gets a first stock. What is there already is never changed.
+// know gets a first stock. It never changes stock that inventory has already.
 package catalogsync
 
 import (
@@ -19,21 +19,21 @@ import (
 // PageSize is how many products are read at once.
 const PageSize = 1000
 
-// pageBudget bounds one page. It is finished also when the run is told to stop.
+// pageBudget bounds the work on one page. A run that is told to stop finishes its page first.
 const pageBudget = time.Minute
 
-// actor is who the ledger says has received the stock.
+// actor is the actor of the receipts in the ledger.
 const actor = "sync"
 
 // operationIDs is the namespace of the receipts' ids.
 var operationIDs = uuid.MustParse("0d9b1c1e-5a33-5f0c-9a52-3f4d5f6e7a04")
 
-// Catalogue is read page by page.
+// Catalogue is where Run reads products from, page by page.
 type Catalogue interface {
 	PageProducts(ctx context.Context, after uuid.UUID, size int) ([]orderstore.Listed, error)
 }
 
-// Stock is what products are copied to.
+// Stock is the inventory that Run copies products to.
 type Stock interface {
 	HasLocation(ctx context.Context, code string) (bool, error)
 	Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error)
@@ -45,9 +45,9 @@ type Stock interface {
 // Options says how to copy.
 type Options struct {
 	DryRun   bool   // only say what would happen
-	Quantity int64  // that a new product gets; 0 makes an item without stock
-	Location string // where
-	PageSize int    // of products; PageSize where 0
+	Quantity int64  // of each new product; 0 makes an item without stock
+	Location string // that receives it
+	PageSize int    // in products; 0 means the constant PageSize
 	Progress func(done int)
 }
 
@@ -68,11 +68,12 @@ type Failure struct {
 // Seen is how many products a run has looked at.
 func (s Summary) Seen() int { return s.New + s.Existing + s.Skipped + len(s.Failed) }
 
-// ErrStopped says that a run was told to stop before it had seen everything.
+// ErrStopped says that a run was told to stop before the end of the catalogue.
 var ErrStopped = errors.New("stopped before the end of the catalogue; run it again to go on")
 
-// Run copies the whole catalogue. Single failures are in the summary and stop nothing; the error is about the run as a
-// whole, and the summary is right also then. It is idempotent. Once ctx ends it finishes its page and returns ErrStopped.
+// Run copies the whole catalogue. A product that fails is in the summary, and the run goes on. The error is about the
+// run as a whole; the summary is right also with an error. Run is idempotent. When ctx ends, it finishes its page and
+// returns ErrStopped.
 func Run(ctx context.Context, catalogue Catalogue, warehouse Stock, o Options) (Summary, error) {
 	var sum Summary
 	if o.PageSize == 0 {
@@ -81,12 +82,13 @@ func Run(ctx context.Context, catalogue Catalogue, warehouse Stock, o Options) (
 	if o.Quantity < 0 || o.Quantity > stock.MaxStock {
 		return sum, fmt.Errorf("the quantity lies between 0 and %d", int64(stock.MaxStock))
 	}
+
 	known, err := warehouse.HasLocation(ctx, o.Location)
 	if err != nil {
 		return sum, fmt.Errorf("look for the location: %w", err)
 	}
 	if !known {
-		return sum, fmt.Errorf("inventory has no location %q; name one that it has", o.Location)
+		return sum, fmt.Errorf("inventory has no location %q; choose a location that exists", o.Location)
 	}
 	after := uuid.Nil
 	for {
@@ -108,9 +110,16 @@ func Run(ctx context.Context, catalogue Catalogue, warehouse Stock, o Options) (
 }
 
 // page copies one page and returns its last product and whether there may be more.
-func page(ctx context.Context, catalogue Catalogue, warehouse Stock, o Options, after uuid.UUID, sum *Summary) (uuid.UUID, bool, error) {
+func page(
+	ctx context.Context,
+	catalogue Catalogue, warehouse Stock,
+	o Options,
+	after uuid.UUID,
+	sum *Summary,
+) (last uuid.UUID, more bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageBudget)
 	defer cancel()
+
 	products, err := catalogue.PageProducts(ctx, after, o.PageSize)
 	if err != nil || len(products) == 0 {
 		return after, false, err
@@ -122,6 +131,7 @@ func page(ctx context.Context, catalogue Catalogue, warehouse Stock, o Options, 
 		}
 	}
 	sum.Skipped += len(products) - len(active)
+
 	for some := range slices.Chunk(active, inventoryapi.MaxProducts) {
 		if err := introduce(ctx, warehouse, o, some, sum); err != nil {
 			return after, false, err
@@ -130,7 +140,7 @@ func page(ctx context.Context, catalogue Catalogue, warehouse Stock, o Options, 
 	return products[len(products)-1].ProductID, len(products) == o.PageSize, nil
 }
 
-// introduce gives those products that inventory does not know their first stock.
+// introduce gives a first stock to each of the products that inventory does not know.
 func introduce(ctx context.Context, warehouse Stock, o Options, products []orderstore.Listed, sum *Summary) error {
 	ids := make([]uuid.UUID, len(products))
 	for i, p := range products {
@@ -150,21 +160,27 @@ func introduce(ctx context.Context, warehouse Stock, o Options, products []order
 		if !there[p.ProductID] {
 			unknown = append(unknown, p)
 			receipts = append(receipts, stock.Receive{
-				OperationID: uuid.NewSHA1(operationIDs, p.ProductID[:]), ProductID: p.ProductID, Location: o.Location,
-				Quantity: o.Quantity, Actor: actor, Reason: "first stock, from the catalogue",
+				OperationID: uuid.NewSHA1(operationIDs, p.ProductID[:]),
+				ProductID:   p.ProductID,
+				Location:    o.Location,
+				Quantity:    o.Quantity,
+				Actor:       actor,
+				Reason:      "first stock, from the catalogue",
 			})
 		}
 	}
 	sum.Existing += len(products) - len(unknown)
+
 	introduce := warehouse.Introduce
 	if o.DryRun {
-		introduce = warehouse.RehearseIntroduce // by the same rules: what had stock once is not new
+		introduce = warehouse.RehearseIntroduce // the same rules apply: a product that ever had stock is not new
 	}
 	_, errs := introduce(ctx, receipts...)
 	return sum.count(unknown, errs)
 }
 
-// count adds what became of the products. Inventory that does not answer is no single product's failure.
+// count adds the results of the products to the summary. An inventory that does not answer is an error of the run, not
+// a failure of a product.
 func (s *Summary) count(products []orderstore.Listed, errs []error) error {
 	var down error
 	for i, err := range errs {
@@ -172,7 +188,7 @@ func (s *Summary) count(products []orderstore.Listed, errs []error) error {
 		case err == nil:
 			s.New++
 		case errors.Is(err, inventoryapi.AlreadyExists):
-			s.Existing++ // somebody else's stock came first
+			s.Existing++ // another caller added stock first
 		case errors.Is(err, inventoryapi.Unavailable):
 			down = err
 		default:

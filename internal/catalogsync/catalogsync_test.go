@@ -45,11 +45,24 @@ func newShop(t testing.TB, products int) *shop {
 		return pool
 	}
 	orders, stocks := open(database.Orders), open(database.Inventory)
-	s := &shop{t: t, orders: orderstore.New(orders), stock: inventory.New(inventory.Options{Pool: stocks}), stockPool: stocks}
-	require.NoError(t, s.stock.PutLocations(t.Context(), store.Location{Code: "main", Name: "Main", Priority: 1}, store.Location{Code: "far", Name: "Far", Priority: 2}))
+	s := &shop{
+		t:         t,
+		orders:    orderstore.New(orders),
+		stock:     inventory.New(inventory.Options{Pool: stocks}),
+		stockPool: stocks,
+	}
+	require.NoError(t, s.stock.PutLocations(t.Context(),
+		store.Location{Code: "main", Name: "Main", Priority: 1},
+		store.Location{Code: "far", Name: "Far", Priority: 2}))
+
 	list := make([]orderstore.NewProduct, products)
 	for i := range list {
-		list[i] = orderstore.NewProduct{ProductID: uuid.New(), SKU: fmt.Sprintf("SYNC-%d", i), Name: "Product", Inactive: i%10 == 9}
+		list[i] = orderstore.NewProduct{
+			ProductID: uuid.New(),
+			SKU:       fmt.Sprintf("SYNC-%d", i),
+			Name:      "Product",
+			Inactive:  i%10 == 9,
+		}
 		s.products = append(s.products, list[i].ProductID)
 	}
 	_, err := s.orders.AddProducts(t.Context(), list, time.Now())
@@ -68,7 +81,13 @@ func (s *shop) sync(o catalogsync.Options) catalogsync.Summary {
 
 func (s *shop) receive(product uuid.UUID, location string, quantity int64) {
 	s.t.Helper()
-	_, err := s.stock.Receive(s.t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: product, Location: location, Quantity: quantity, Actor: "test"})
+	_, err := s.stock.Receive(s.t.Context(), stock.Receive{
+		OperationID: uuid.New(),
+		ProductID:   product,
+		Location:    location,
+		Quantity:    quantity,
+		Actor:       "test",
+	})
 	require.NoError(s.t, err)
 }
 
@@ -78,16 +97,18 @@ func (s *shop) rows(sql string) (n int64) {
 	return n
 }
 
-// TestSync copies what is new, leaves what is there, and repeated changes nothing.
+// TestSync: a run copies new products and leaves existing stock unchanged, and a second run changes nothing.
 func TestSync(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 250)
 	s.receive(s.products[0], "main", 7)
 	s.receive(s.products[1], "far", 3)
 	s.receive(s.products[2], "main", 0) // an item that an operator left empty
-	s.receive(s.products[3], "main", 2) // an item that is deleted below: readers do not know it, and it is not new
-	_, err := s.stock.DeleteItem(t.Context(), s.products[3], "main", inventoryapi.DeleteItemRequest{Reason: "r"}, inventoryapi.WriteOptions{Actor: "test"})
+	s.receive(s.products[3], "main", 2) // this item is deleted below: readers do not see it, and still it is not new
+	_, err := s.stock.DeleteItem(t.Context(), s.products[3], "main",
+		inventoryapi.DeleteItemRequest{Reason: "r"}, inventoryapi.WriteOptions{Actor: "test"})
 	require.NoError(t, err)
+
 	dry := plain
 	dry.DryRun = true
 	want := catalogsync.Summary{New: 221, Existing: 4, Skipped: 25}
@@ -98,19 +119,23 @@ func TestSync(t *testing.T) {
 	require.EqualValues(t, 225, s.rows("SELECT count(*) FROM items"))
 	require.EqualValues(t, 221*100+10, s.rows("SELECT sum(quantity)::bigint FROM items"))
 	require.EqualValues(t, 221, s.rows("SELECT count(*) FROM stock_ledger WHERE actor = 'sync'"))
+
 	require.Equal(t, catalogsync.Summary{Existing: 225, Skipped: 25}, s.sync(plain))
 	require.EqualValues(t, 221*100+10, s.rows("SELECT sum(quantity)::bigint FROM items"))
 	inventorytest.RequireConsistent(t, s.stockPool)
 }
 
-// TestFailuresStandInNobodysWay, and each is named.
-func TestFailuresStandInNobodysWay(t *testing.T) {
+// TestFailedProductsDoNotStopTheRun: the run copies all other products and names each one that failed.
+func TestFailedProductsDoNotStopTheRun(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 60)
 	_, err := s.stockPool.Exec(t.Context(), fmt.Sprintf(`
 		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a broken product'; END $$;
-		CREATE TRIGGER refuse BEFORE INSERT ON items FOR EACH ROW WHEN (NEW.product_id IN ('%s', '%s')) EXECUTE FUNCTION refuse()`, s.products[3], s.products[40]))
+		CREATE TRIGGER refuse BEFORE INSERT ON items FOR EACH ROW
+			WHEN (NEW.product_id IN ('%s', '%s')) EXECUTE FUNCTION refuse()`,
+		s.products[3], s.products[40]))
 	require.NoError(t, err)
+
 	dry := plain
 	dry.DryRun = true
 	would := s.sync(dry)
@@ -119,12 +144,13 @@ func TestFailuresStandInNobodysWay(t *testing.T) {
 	require.Equal(t, []int{52, 0, 6, 2}, []int{sum.New, sum.Existing, sum.Skipped, len(sum.Failed)})
 	require.ElementsMatch(t, []string{"SYNC-3", "SYNC-40"}, []string{sum.Failed[0].SKU, sum.Failed[1].SKU})
 	require.ErrorContains(t, sum.Failed[0].Err, "a broken product")
+
 	_, err = s.stockPool.Exec(t.Context(), "DROP TRIGGER refuse ON items")
 	require.NoError(t, err)
 	require.Equal(t, catalogsync.Summary{New: 2, Existing: 52, Skipped: 6}, s.sync(plain))
 }
 
-// TestStopped ends between two pages, and the next run goes on from there.
+// TestStopped: a run that is stopped ends between two pages, and the next run copies the rest.
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 100)
@@ -135,12 +161,13 @@ func TestStopped(t *testing.T) {
 	require.ErrorIs(t, err, catalogsync.ErrStopped)
 	require.Equal(t, 40, sum.Seen())
 	require.EqualValues(t, sum.New, s.rows("SELECT count(*) FROM items"))
+
 	rest := s.sync(plain)
 	require.Equal(t, sum.New, rest.Existing)
 	require.Equal(t, 90, rest.New+rest.Existing)
 }
 
-// TestWrongOptions are refused before anything is written.
+// TestWrongOptions: a run with wrong options is refused before it writes anything.
 func TestWrongOptions(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 5)
@@ -156,7 +183,7 @@ func TestWrongOptions(t *testing.T) {
 	require.Zero(t, s.rows("SELECT count(*) FROM items"))
 }
 
-// TestAtOnce lets several copy the catalogue while somebody takes stock in: nobody's count is added to.
+// TestAtOnce lets three runs copy the catalogue at the same time: each product gets its first stock once.
 func TestAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 200)
@@ -173,7 +200,7 @@ func TestAtOnce(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.stockPool)
 }
 
-// late is an inventory where stock arrives just after it was looked for.
+// late is an inventory that receives stock after Run has read it and before Run writes to it.
 type late struct {
 	*inventory.Service
 	arrive func()
@@ -184,7 +211,7 @@ func (l late) Introduce(ctx context.Context, in ...stock.Receive) ([]stock.Recei
 	return l.Service.Introduce(ctx, in...)
 }
 
-// TestStockThatComesFirst is left as it is, wherever it lies.
+// TestStockThatComesFirst: stock that arrives during a run stays unchanged, in every location.
 func TestStockThatComesFirst(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 3)
@@ -201,7 +228,7 @@ func TestStockThatComesFirst(t *testing.T) {
 	}
 }
 
-// TestDatabaseGone is the run's failure, not that of a thousand products.
+// TestDatabaseGone: a database that does not answer fails the run and not each product.
 func TestDatabaseGone(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, 5)

@@ -1,5 +1,5 @@
-// Package config reads a process's configuration from the environment into one struct and reports
-// every fault of it together, so that a wrong deployment is mended in one go.
+// Package config reads a process's configuration from the environment into one struct and reports all its faults
+// together, so that an operator can correct a deployment in one go.
 package config
 
 import (
@@ -15,12 +15,12 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Validator is implemented by configurations with rules that tags cannot say. Load calls it for the configuration and
-// for every struct within it, so that a Validate method speaks only of its own fields.
+// Validator is implemented by configurations with rules that tags cannot express. Load calls it for the configuration
+// and for every struct within it, so that a Validate method checks only its own fields.
 type Validator interface{ Validate() error }
 
-// Load fills T from the environment by its `env` tags. The error lists every missing or malformed
-// variable; it is meant to be shown to the person who started the process.
+// Load fills T from the environment by its `env` tags. The error lists every missing or malformed variable, in words
+// for the person who starts the process.
 func Load[T any]() (T, error) { return load[T](env.Options{}) }
 
 // LoadFrom is Load with the given variables instead of the process's environment.
@@ -32,24 +32,28 @@ func load[T any](opts env.Options) (T, error) {
 	var cfg T
 	faults := parseFaults(env.ParseWithOptions(&cfg, opts), reflect.TypeFor[T]())
 	for _, fault := range validate(reflect.ValueOf(&cfg).Elem()) {
-		if !slices.ContainsFunc(faults, func(f variableFault) bool { return f.variable != "" && strings.Contains(fault, f.variable) }) {
+		told := func(f variableFault) bool { return f.variable != "" && strings.Contains(fault, f.variable) }
+		if !slices.ContainsFunc(faults, told) {
 			faults = append(faults, variableFault{text: fault})
 		}
 	}
-	if len(faults) > 0 {
-		texts := make([]string, len(faults))
-		for i, f := range faults {
-			texts[i] = f.text
-		}
-		return cfg, fmt.Errorf("configuration is not valid:\n  - %s\nset these in the environment; .env.example lists every variable%s", strings.Join(texts, "\n  - "), developmentHint())
+	if len(faults) == 0 {
+		return cfg, nil
 	}
-	return cfg, nil
+
+	texts := make([]string, len(faults))
+	for i, f := range faults {
+		texts[i] = f.text
+	}
+	return cfg, fmt.Errorf("configuration is not valid:\n  - %s\n"+
+		"set these in the environment; .env.example lists every variable%s",
+		strings.Join(texts, "\n  - "), developmentHint())
 }
 
-// variableFault is what is wrong with a variable.
+// variableFault says what is wrong with a variable.
 type variableFault struct{ variable, text string }
 
-// parseFaults lists what the environment lacks or has in another form, by variable.
+// parseFaults lists the variables that are missing, empty or malformed.
 func parseFaults(err error, t reflect.Type) []variableFault {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
@@ -125,7 +129,7 @@ func validate(v reflect.Value) []string {
 			continue
 		}
 		for _, fault := range validate(f) {
-			if !slices.Contains(faults, fault) { // an embedded struct lends its Validate to the outer one
+			if !slices.Contains(faults, fault) { // the outer struct has the Validate of a struct that it embeds
 				faults = append(faults, fault)
 			}
 		}
@@ -133,7 +137,7 @@ func validate(v reflect.Value) []string {
 	return faults
 }
 
-// developmentHint tells a person who works beside `make up` where the configuration of `make up` is.
+// developmentHint tells a developer who runs `make up` where its configuration is.
 func developmentHint() string {
 	if _, err := os.Stat(".holdfast/env"); err != nil {
 		return ""
@@ -141,7 +145,7 @@ func developmentHint() string {
 	return ", and those of `make up` come with: set -a; . .holdfast/env; set +a"
 }
 
-// Common is what every process reads beside its own configuration.
+// Common is the configuration that every process reads besides its own.
 type Common struct {
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }

@@ -38,8 +38,8 @@ type process struct {
 	Auth    struct{ Secret secret }
 }
 
-// TestFaultsAreToldTogether: a person mends a deployment in one go, so every fault of a process is told at once, by the
-// name of its variable, also those of structs within.
+// TestFaultsAreToldTogether: the error names every faulty variable at once, also those of structs within, so that an
+// operator can correct a deployment in one go.
 func TestFaultsAreToldTogether(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -50,11 +50,27 @@ func TestFaultsAreToldTogether(t *testing.T) {
 		{"nothing is wrong", map[string]string{"SECRET": "long enough"}, nil},
 		{"missing", map[string]string{}, []string{"SECRET is not set"}},
 		{"empty", map[string]string{"SECRET": ""}, []string{"SECRET is empty"}},
-		{"a rule of a struct within", map[string]string{"SECRET": "short", "POOL_SIZE": "0"}, []string{"POOL_SIZE is at least 1", "SECRET has at least 8 bytes"}},
+		{
+			"a rule of a struct within",
+			map[string]string{"SECRET": "short", "POOL_SIZE": "0"},
+			[]string{"POOL_SIZE is at least 1", "SECRET has at least 8 bytes"},
+		},
 		{
 			"everything",
-			map[string]string{"POOL_SIZE": "many", "TIMEOUT": "5", "VERBOSE": "loud", "LOG_LEVEL": "whisper", "SECRET": "short"},
-			[]string{"POOL_SIZE is not a whole number", "TIMEOUT is not a duration as in 90s or 15m", "VERBOSE is not true or false", "LOG_LEVEL is not debug, info, warn or error", "SECRET has at least 8 bytes"},
+			map[string]string{
+				"POOL_SIZE": "many",
+				"TIMEOUT":   "5",
+				"VERBOSE":   "loud",
+				"LOG_LEVEL": "whisper",
+				"SECRET":    "short",
+			},
+			[]string{
+				"POOL_SIZE is not a whole number",
+				"TIMEOUT is not a duration as in 90s or 15m",
+				"VERBOSE is not true or false",
+				"LOG_LEVEL is not debug, info, warn or error",
+				"SECRET has at least 8 bytes",
+			},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package correlation carries the id that ties together everything one client request caused:
-// HTTP calls, the workflow, its activities, database rows and events.
+// Package correlation carries the id that one client request shares with everything it causes: HTTP calls, the
+// workflow, its activities, database rows and events.
 package correlation
 
 import "context"
@@ -23,7 +23,8 @@ func From(ctx context.Context) string {
 	return id
 }
 
-// Valid reports whether an id from outside may be kept: short and harmless in a log line or a header.
+// Valid reports whether a client's id may be used: it is short, and its characters are harmless in a log line or a
+// header.
 func Valid(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false

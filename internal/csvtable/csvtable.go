@@ -1,9 +1,10 @@
 // Package csvtable reads tables that people upload as CSV files (RFC 4180, by encoding/csv): a header that names the
-// columns, in any order and case, and rows of which a bad one fails alone. It knows the form of a file and nothing of
-// what is in it: each contract reads the cells itself and maps FileError and RowError onto its own codes. It is pure.
+// columns, in any order and case, and rows. A bad row does not affect the others. The package checks the form of a file
+// and not the meaning of its cells: each contract reads the cells and maps FileError and RowError to its own codes. It
+// is pure.
 //
-// Spreadsheets are met half-way: a byte order mark is skipped, lines end in LF or CRLF, blank lines are no rows. What
-// would be guesswork is refused: other encodings than UTF-8, other separators than the comma, CR alone.
+// The package accepts what spreadsheets write: it skips a byte order mark and blank lines, and lines end in LF or CRLF.
+// It refuses what it would have to guess: other encodings than UTF-8, other separators than the comma, CR alone.
 package csvtable
 
 import (
@@ -20,12 +21,12 @@ import (
 	"holdfast/internal/text"
 )
 
-// MaxRowBytes bounds one row, in bytes without line ends and to the nearest few thousand. encoding/csv holds a row
-// whole and needs forty bytes even for an empty field, so that a file of commas alone would take many times its size. It
-// also stops a quote that is not closed from quietly swallowing the rest of a large file.
+// MaxRowBytes bounds one row, in bytes without line ends and to the nearest few thousand. encoding/csv holds a whole
+// row in memory and needs forty bytes even for an empty field, so that a file of commas would take many times its size.
+// The bound also stops a quote that is not closed from swallowing the rest of a large file.
 const MaxRowBytes = 256 << 10
 
-// maxEcho bounds what is repeated of a file in messages and reports, in bytes; see Echo.
+// maxEcho bounds how much of a file's text messages and reports repeat, in bytes; see Echo.
 const maxEcho = 64
 
 // Format says which columns a table has, by their names in lower case.
@@ -37,13 +38,13 @@ type Format struct {
 	// Multiline are the columns whose cells may have line breaks. In any other a line break is a fault of the row:
 	// most likely a quote is not closed, and the row has swallowed the ones after it.
 	Multiline []string
-	// Begins reports whether cells could be the first ones of a row; nil where nothing can tell. A quote that is not
-	// closed can swallow a row up to the same column of a later one, which reads as one row with a cell of several lines:
-	// a cell of Multiline whose last line begins like a row is a fault as well.
+	// Begins reports whether cells could be the first ones of a row; it may be nil. A quote that is not closed can
+	// swallow a row up to the same column of a later row. Both then read as one row with a cell of several lines, so a
+	// cell of Multiline whose last line begins like a row is a fault too.
 	Begins func(columns, cells []string) bool
 }
 
-// Family is a set of optional columns whose names begin alike and go on by a rule.
+// Family is a set of optional columns whose names have the same prefix and a rest that follows a rule.
 type Family struct {
 	Prefix  string
 	Example string // a whole name, for messages
@@ -76,11 +77,12 @@ type Row struct {
 	Err  *RowError // nil for a row that has a clean cell for each column
 	// Cells are in the order of Reader.Columns, as they are in the file, blanks included. A row with an Err may have
 	// any number of them, of any bytes, and has none where it is not CSV.
-	Cells   []string
+	Cells []string
+
 	columns []string
 }
 
-// Cell returns the cell of a column, or nothing where the row or the table has none.
+// Cell returns the cell of a column, or "" if the row or the table has none.
 func (r Row) Cell(column string) string {
 	if i := slices.Index(r.columns, column); i >= 0 && i < len(r.Cells) {
 		return r.Cells[i]
@@ -98,11 +100,11 @@ type Reader struct {
 	last    int // line of the last one, the header included
 }
 
-// NewReader reads the header. The error is a *FileError, or wraps what reading from file failed with.
+// NewReader reads the header. The error is a *FileError, or wraps the error of reading from file.
 func NewReader(file io.Reader, f Format) (*Reader, error) {
 	r := &Reader{source: &source{file: file}, format: f}
 	text := bufio.NewReader(r.source)
-	start, _ := text.Peek(4) // what it fails with, the first read fails with as well
+	start, _ := text.Peek(4) // the first read returns the same error
 	switch {
 	case bytes.HasPrefix(start, []byte("\xef\xbb\xbf")):
 		_, _ = text.Discard(3)
@@ -112,7 +114,7 @@ func NewReader(file io.Reader, f Format) (*Reader, error) {
 		return nil, &FileError{Detail: "the file is a ZIP archive, as spreadsheets are; save it as CSV in UTF-8"}
 	}
 	r.csv = csv.NewReader(text)
-	r.csv.FieldsPerRecord = -1 // a row of another length fails alone, and by our own words
+	r.csv.FieldsPerRecord = -1 // check reports a row of another length
 	names, err := r.read()
 	var malformed *csv.ParseError
 	switch {
@@ -133,8 +135,8 @@ func NewReader(file io.Reader, f Format) (*Reader, error) {
 // Columns returns the canonical names of the table's columns, in the file's order. The caller must not change it.
 func (r *Reader) Columns() []string { return r.columns }
 
-// Next returns the next row, and io.EOF after the last. Any other error is about the file: a *FileError, or what
-// reading from it failed with, wrapped. What is wrong with one row is in its Err.
+// Next returns the next row, and io.EOF after the last. Any other error is about the file: it is a *FileError, or wraps
+// the error of reading from the file. A fault of one row is in the row's Err.
 func (r *Reader) Next() (Row, error) {
 	cells, err := r.read()
 	var malformed *csv.ParseError
@@ -148,6 +150,7 @@ func (r *Reader) Next() (Row, error) {
 		row.Line, _ = r.csv.FieldPos(0)
 		row.Cells, row.Err = cells, r.check(row.Line, cells)
 	}
+
 	if r.rows++; r.rows > r.format.MaxRows {
 		return Row{}, &FileError{Detail: fmt.Sprintf("the file has more than %d rows; split it", r.format.MaxRows)}
 	}
@@ -155,19 +158,26 @@ func (r *Reader) Next() (Row, error) {
 	return row, nil
 }
 
-// check returns what is wrong with the cells of the record that was just read, which begins at line.
+// check returns the first fault in the cells of the record that read has just returned. The record begins at line.
 func (r *Reader) check(line int, cells []string) *RowError {
 	if len(cells) != len(r.columns) {
-		return &RowError{Line: line, Detail: fmt.Sprintf("the row has %d fields, the header has %d", len(cells), len(r.columns))}
+		return &RowError{
+			Line:   line,
+			Detail: fmt.Sprintf("the row has %d fields, the header has %d", len(cells), len(r.columns)),
+		}
 	}
 	for i, cell := range cells {
 		if !utf8.ValidString(cell) || strings.ContainsRune(cell, 0) {
 			at, _ := r.csv.FieldPos(i)
 			return &RowError{Line: at, Column: r.columns[i], Detail: "use UTF-8 without the character U+0000"}
 		}
-		if c, found := text.UnfitLines(cell); found { // checkLines says where a line break may stand
+		if c, found := text.UnfitLines(cell); found { // checkLines checks the line breaks
 			at, _ := r.csv.FieldPos(i)
-			return &RowError{Line: at, Column: r.columns[i], Detail: fmt.Sprintf("the character U+%04X is not allowed", c)}
+			return &RowError{
+				Line:   at,
+				Column: r.columns[i],
+				Detail: fmt.Sprintf("the character U+%04X is not allowed", c),
+			}
 		}
 		if e := r.checkLines(i, cell); e != nil {
 			return e
@@ -176,7 +186,7 @@ func (r *Reader) check(line int, cells []string) *RowError {
 	return nil
 }
 
-// checkLines returns what is wrong with the line breaks of a cell.
+// checkLines returns the first fault in the line breaks of a cell.
 func (r *Reader) checkLines(column int, cell string) *RowError {
 	breaks := strings.Count(cell, "\n")
 	at, _ := r.csv.FieldPos(column)
@@ -186,19 +196,29 @@ func (r *Reader) checkLines(column int, cell string) *RowError {
 	case breaks == 0:
 		return nil
 	case !slices.Contains(r.format.Multiline, r.columns[column]):
-		return &RowError{Line: at, Column: r.columns[column], Detail: fmt.Sprintf("a line break is not allowed here; is the quote in line %d not closed?", at)}
+		return &RowError{
+			Line:   at,
+			Column: r.columns[column],
+			Detail: fmt.Sprintf("a line break is not allowed here; is the quote in line %d not closed?", at),
+		}
 	case r.format.Begins == nil:
 		return nil
 	}
+
 	last := strings.Split(cell[strings.LastIndexByte(cell, '\n')+1:], ",")
 	if len(last) > column && r.format.Begins(r.columns[:column], last[:column]) {
 		at += breaks
-		return &RowError{Line: at, Column: r.columns[column], Detail: fmt.Sprintf("line %d looks like a row of its own; is a quote not closed before it?", at)}
+		return &RowError{
+			Line:   at,
+			Column: r.columns[column],
+			Detail: fmt.Sprintf("line %d looks like a row of its own; is a quote not closed before it?", at),
+		}
 	}
 	return nil
 }
 
-// read returns the next record. A failure of the file goes before what it did to the record that it cut off.
+// read returns the next record. If reading the file fails, it returns that error and not the fault that the failure
+// causes in the record that it cuts off.
 func (r *Reader) read() ([]string, error) {
 	r.source.row = 0
 	cells, err := r.csv.Read()
@@ -217,7 +237,7 @@ func (r *Reader) read() ([]string, error) {
 	return nil, err
 }
 
-// fault is what is wrong with the form of a row.
+// fault describes a fault in the form of a row.
 func fault(e *csv.ParseError) string {
 	detail := fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Err)
 	if e.Line != e.StartLine {
@@ -228,8 +248,8 @@ func fault(e *csv.ParseError) string {
 
 var errLongRow = errors.New("the row is too long")
 
-// source is the file. It remembers its failure, which encoding/csv may hide behind a fault of the record that was cut
-// off, and ends a row that is too long.
+// source reads the file and fails in a row that is too long. It remembers its error, because encoding/csv may report a
+// fault of the record that the error cuts off instead.
 type source struct {
 	file io.Reader
 	row  int // bytes read for the row, line ends not counted: blank lines belong to no row
@@ -251,8 +271,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Echo returns a part of the file in a form that can be repeated to its author: cut where it is longer than any name,
-// and valid UTF-8.
+// Echo returns text of the file in a form that a message to its author may repeat: at most 64 bytes of it, and valid
+// UTF-8.
 func Echo(text string) string {
 	end := ""
 	if len(text) > maxEcho {

@@ -22,6 +22,7 @@ func (f Format) header(line int, names []string) ([]string, error) {
 			return nil, whole("separate the columns by commas")
 		}
 	}
+
 	columns := make([]string, 0, len(f.Required)+len(f.Optional))
 	for i, raw := range names {
 		raw = strings.TrimSpace(raw)
@@ -30,19 +31,27 @@ func (f Format) header(line int, names []string) ([]string, error) {
 			raw, err = name, fmt.Errorf("the column %s is there twice", name)
 		}
 		if err != nil {
-			return nil, &FileError{Line: line, Column: Echo(raw), Detail: fmt.Sprintf("line %d, column %d: %s", line, i+1, err)}
+			return nil, &FileError{
+				Line:   line,
+				Column: Echo(raw),
+				Detail: fmt.Sprintf("line %d, column %d: %s", line, i+1, err),
+			}
 		}
 		columns = append(columns, name)
 	}
 	for _, name := range f.Required {
 		if !slices.Contains(columns, name) {
-			return nil, &FileError{Line: line, Column: name, Detail: fmt.Sprintf("line %d: the column %s is missing", line, name)}
+			return nil, &FileError{
+				Line:   line,
+				Column: name,
+				Detail: fmt.Sprintf("line %d: the column %s is missing", line, name),
+			}
 		}
 	}
 	return columns, nil
 }
 
-// column returns the canonical form of a column's name, or what is wrong with it.
+// column returns the canonical form of a column's name, or an error that says what is wrong with it.
 func (f Format) column(raw string) (string, error) {
 	name := strings.ToLower(raw)
 	if slices.Contains(f.Required, name) || slices.Contains(f.Optional, name) {
@@ -50,7 +59,7 @@ func (f Format) column(raw string) (string, error) {
 	}
 	if f.Family != nil {
 		if rest, ok := strings.CutPrefix(name, f.Family.Prefix); ok {
-			rest, err := f.Family.Rest(Echo(rest)) // its error repeats it
+			rest, err := f.Family.Rest(Echo(rest)) // the error of Rest repeats its argument
 			return f.Family.Prefix + rest, err
 		}
 	}

@@ -1,6 +1,6 @@
-// Package cursor makes the opaque texts by which a client asks for the page after the one it has: the
-// position of that page's last row, so that rows that come and go meanwhile move no page, and which list it is of, so
-// that no other list takes it for its own.
+// Package cursor makes the opaque texts with which a client asks for its next page. A cursor holds the position of the
+// last row of the client's page, so that rows that are added or removed meanwhile shift no page. It also holds the name
+// of the list, so that another list refuses it.
 package cursor
 
 import (
@@ -12,7 +12,7 @@ import (
 	"io"
 )
 
-// maxLength bounds what is decoded, in bytes; no position of ours comes near it.
+// maxLength bounds a cursor that Decode reads, in bytes; the cursors of Encode are much shorter.
 const maxLength = 512
 
 var (
@@ -21,24 +21,24 @@ var (
 	errOther    = errors.New("the cursor is of another list")
 )
 
-// located is what a cursor says.
+// located is the content of a cursor.
 type located[T any] struct {
 	List string `json:"of"`
 	At   T      `json:"at"`
 }
 
-// Encode writes a position, a struct that can be written as JSON, as a text that may stand in a URL. The list's name
-// tells it from every other list, and from the same one with other filters where those decide what a position means.
+// Encode writes a position, a struct that can be written as JSON, as a text that may stand in a URL. The name differs
+// between any two lists, and between two filters of one list if the filter decides what a position means.
 func Encode[T any](list string, position T) string {
 	raw, err := json.Marshal(located[T]{list, position})
 	if err != nil {
-		return "" // positions are structs of plain values, which cannot fail
+		return "" // this cannot happen: positions are structs of plain values
 	}
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// Decode reads what Encode wrote for the same list. It refuses anything else; whether the values make sense is for the
-// caller to check.
+// Decode reads a cursor that Encode wrote for the same list. It refuses any other text. The caller checks whether the
+// values make sense.
 func Decode[T any](list, text string) (T, error) {
 	var position T
 	if len(text) > maxLength {
@@ -48,6 +48,7 @@ func Decode[T any](list, text string) (T, error) {
 	if err != nil {
 		return position, fmt.Errorf("decode the cursor: %w", err)
 	}
+
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	var found located[T]

@@ -14,7 +14,7 @@ import (
 )
 
 // Check reports whether the database at url answers and has every migration of this binary. It writes nothing. The
-// error is meant for the person who started a command: it names the database and what to do.
+// error is for the person who starts a command: it names the database and says what to do.
 func Check(ctx context.Context, url string, name Name) (err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if hasCode(err, pgerrcode.InvalidCatalogName) {
@@ -27,6 +27,7 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 	if err := refuseOther(ctx, conn, name); err != nil {
 		return err
 	}
+
 	applied := map[int64]bool{}
 	rows, err := conn.Query(ctx, "SELECT version_id FROM goose_db_version WHERE is_applied")
 	if err == nil {
@@ -44,7 +45,8 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 		return err
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the %s database (%s) lacks %d migrations: %s; run: holdfast migrate", name, variable(name), len(missing), strings.Join(missing, ", "))
+		return fmt.Errorf("the %s database (%s) lacks %d migrations: %s; run: holdfast migrate",
+			name, variable(name), len(missing), strings.Join(missing, ", "))
 	}
 	return nil
 }

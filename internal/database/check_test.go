@@ -12,7 +12,7 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// TestCheck names the database, what it lacks and what to do, and writes nothing.
+// TestCheck: Check writes nothing, and its error names the database, what it lacks and what to do.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	url := testenv.Database(t)
@@ -23,20 +23,27 @@ func TestCheck(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	var tables int
-	require.NoError(t, conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&tables))
+	require.NoError(t, conn.QueryRow(t.Context(),
+		"SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&tables))
 	require.Zero(t, tables)
+
 	_, err = database.Migrate(t.Context(), url, database.Orders)
 	require.NoError(t, err)
 	require.NoError(t, database.Check(t.Context(), url, database.Orders))
+
 	_, err = conn.Exec(t.Context(), "DELETE FROM goose_db_version WHERE version_id = 3")
 	require.NoError(t, err)
-	require.ErrorContains(t, database.Check(t.Context(), url, database.Orders), "lacks 1 migrations: 00003_product_version.sql;")
+	err = database.Check(t.Context(), url, database.Orders)
+	require.ErrorContains(t, err, "lacks 1 migrations: 00003_product_version.sql;")
 	require.NoError(t, conn.Close(t.Context()))
 
 	for _, other := range []database.Name{database.Inventory, database.Sandbox} {
 		said := strings.ToUpper(string(other)) + "_DATABASE_URL leads to the orders database"
 		require.ErrorContains(t, database.Check(t.Context(), url, other), said)
-		for _, migrate := range []func(context.Context, string, database.Name) ([]database.Applied, error){database.Migrate, database.MigrateDown} {
+		for _, migrate := range []func(context.Context, string, database.Name) ([]database.Applied, error){
+			database.Migrate,
+			database.MigrateDown,
+		} {
 			done, err := migrate(t.Context(), url, other)
 			require.ErrorContains(t, err, said)
 			require.Empty(t, done)
@@ -46,10 +53,13 @@ func TestCheck(t *testing.T) {
 	pool, err := database.Open(t.Context(), url, database.Pool{MaxConns: 1, Holds: database.Inventory}, "test", nil)
 	require.NoError(t, err)
 	defer pool.Close()
-	require.ErrorContains(t, pool.Ping(t.Context()), "INVENTORY_DATABASE_URL leads to the orders database", "a service's pool")
+	err = pool.Ping(t.Context())
+	require.ErrorContains(t, err, "INVENTORY_DATABASE_URL leads to the orders database", "a service's pool")
 
 	cfg, err := pgx.ParseConfig(url)
 	require.NoError(t, err)
-	require.ErrorContains(t, database.Check(t.Context(), strings.Replace(url, cfg.Database, "nowhere_at_all", 1), database.Inventory), "does not exist")
-	require.ErrorContains(t, database.Check(t.Context(), "postgres://nobody@127.0.0.1:1/x", database.Inventory), "the inventory database does not answer")
+	absent := strings.Replace(url, cfg.Database, "nowhere_at_all", 1)
+	require.ErrorContains(t, database.Check(t.Context(), absent, database.Inventory), "does not exist")
+	err = database.Check(t.Context(), "postgres://nobody@127.0.0.1:1/x", database.Inventory)
+	require.ErrorContains(t, err, "the inventory database does not answer")
 }

@@ -23,19 +23,19 @@ type Pool struct {
 	ConnectTimeout  time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s"`
 	MaxConnLifetime time.Duration `env:"DATABASE_MAX_CONN_LIFETIME" envDefault:"1h"`
 	MaxConnIdleTime time.Duration `env:"DATABASE_MAX_CONN_IDLE_TIME" envDefault:"10m"`
-	// The server ends what takes longer: a statement, a wait for somebody's lock, a transaction whose
-	// process no longer says anything. 0 means no limit.
+	// The server ends a statement, a wait for a lock of another transaction, or an idle transaction that takes longer.
+	// 0 means no limit.
 	StatementTimeout time.Duration `env:"DATABASE_STATEMENT_TIMEOUT" envDefault:"5s"`
 	LockTimeout      time.Duration `env:"DATABASE_LOCK_TIMEOUT" envDefault:"1s"`
 	IdleTxTimeout    time.Duration `env:"DATABASE_IDLE_TRANSACTION_TIMEOUT" envDefault:"3s"`
 
-	// IndexOnly keeps the planner from scanning whole tables, and has it plan a prepared statement once. A
-	// plan that was made while its tables were small, and is right then, would stay when they have grown;
-	// and planning a look-up by key anew each time takes longer than the look-up.
+	// IndexOnly keeps the planner from scanning whole tables, and makes it plan a prepared statement only once. Without
+	// the first, a connection would keep a plan that is right for small tables after they have grown. Without the
+	// second, planning a look-up by key each time would take longer than the look-up.
 	IndexOnly bool
 
-	// Holds is which of our databases it has to be; a connection to another one is refused. Not asked where
-	// it is empty.
+	// Holds is the database that the URL must lead to: Open's pool refuses a connection to another database of the
+	// project. If it is empty, the pool does not check.
 	Holds Name
 }
 
@@ -46,7 +46,9 @@ func (p *Pool) Validate() error {
 		faults = append(faults, fmt.Errorf("DATABASE_MAX_CONNS is %d; a pool needs at least 1", p.MaxConns))
 	}
 	for name, d := range map[string]time.Duration{
-		"DATABASE_STATEMENT_TIMEOUT": p.StatementTimeout, "DATABASE_LOCK_TIMEOUT": p.LockTimeout, "DATABASE_IDLE_TRANSACTION_TIMEOUT": p.IdleTxTimeout,
+		"DATABASE_STATEMENT_TIMEOUT":        p.StatementTimeout,
+		"DATABASE_LOCK_TIMEOUT":             p.LockTimeout,
+		"DATABASE_IDLE_TRANSACTION_TIMEOUT": p.IdleTxTimeout,
 	} {
 		if d < 0 || d > 0 && d < time.Millisecond {
 			faults = append(faults, fmt.Errorf("%s is %s; it is 0 for none, or at least 1ms", name, d))
@@ -59,10 +61,12 @@ func (p *Pool) Validate() error {
 func (p *Pool) parameters() map[string]string {
 	m := map[string]string{
 		"timezone": "UTC",
-		"jit":      "off", // compiling takes longer than any of our statements may
+		"jit":      "off", // compiling takes longer than any statement may
 	}
 	for name, d := range map[string]time.Duration{
-		"statement_timeout": p.StatementTimeout, "lock_timeout": p.LockTimeout, "idle_in_transaction_session_timeout": p.IdleTxTimeout,
+		"statement_timeout":                   p.StatementTimeout,
+		"lock_timeout":                        p.LockTimeout,
+		"idle_in_transaction_session_timeout": p.IdleTxTimeout,
 	} {
 		m[name] = strconv.FormatInt(d.Milliseconds(), 10)
 	}
@@ -72,8 +76,8 @@ func (p *Pool) parameters() map[string]string {
 	return m
 }
 
-// Open returns a pool for url and exports its saturation under the given service name. It does not
-// wait for the database: a service starts, reports itself not ready, and recovers by itself.
+// Open returns a pool for url and exports its saturation under the given service name. It does not wait for the
+// database, so that a service can start without it, report itself not ready, and recover later.
 func Open(ctx context.Context, url string, p Pool, service string, reg prometheus.Registerer) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -88,12 +92,13 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 	}
 	maps.Copy(cfg.ConnConfig.RuntimeParams, p.parameters())
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		pgxuuid.Register(conn.TypeMap()) // else every UUID travels as text, by way of database/sql's interface
+		pgxuuid.Register(conn.TypeMap()) // without it, pgx sends every UUID as text, by database/sql's interface
 		if p.Holds == "" {
 			return nil
 		}
 		return refuseOther(ctx, conn, p.Holds)
 	}
+
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the database pool of %s: %w", service, err)
@@ -113,20 +118,22 @@ func IsUniqueViolation(err error, constraint string) bool {
 	return errors.As(err, &pg) && pg.Code == pgerrcode.UniqueViolation && pg.ConstraintName == constraint
 }
 
-// Refuses reports whether err says that the database refuses a value itself, so that the same statement with the
-// same values can never succeed: a data exception, an integrity violation or a limit of the server (SQLSTATE classes
-// 22, 23 and 54, PostgreSQL's appendix A).
+// Refuses reports whether err says that the database refuses a value, so that the same statement with the same values
+// can never succeed: a data exception, an integrity violation or a limit of the server (SQLSTATE classes 22, 23 and 54,
+// PostgreSQL's appendix A).
 func Refuses(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pgerrcode.IsDataException(pg.Code) || pgerrcode.IsIntegrityConstraintViolation(pg.Code) ||
-		pgerrcode.IsProgramLimitExceeded(pg.Code))
+	return errors.As(err, &pg) &&
+		(pgerrcode.IsDataException(pg.Code) ||
+			pgerrcode.IsIntegrityConstraintViolation(pg.Code) ||
+			pgerrcode.IsProgramLimitExceeded(pg.Code))
 }
 
-// ErrBusy is in the chain of what was given up because others changed the same rows at the same time.
+// ErrBusy is in the chain of an error if a write was given up because other transactions changed the same rows.
 var ErrBusy = errors.New("others change the same rows")
 
-// IsBusy reports whether err says that the database answers, but others hold or change what was asked for: ErrBusy, a
-// lock that was not had in time, a deadlock or a serialization failure. The same request may succeed in a moment.
+// IsBusy reports whether err says that other transactions lock or change the same rows: ErrBusy, a lock timeout, a
+// deadlock or a serialization failure. The same request may succeed in a moment.
 func IsBusy(err error) bool {
 	return errors.Is(err, ErrBusy) || hasCode(err, pgerrcode.LockNotAvailable) ||
 		hasCode(err, pgerrcode.DeadlockDetected) || hasCode(err, pgerrcode.SerializationFailure)
@@ -142,11 +149,16 @@ func hasCode(err error, sqlstate string) bool {
 type poolCollector struct{ pool *pgxpool.Pool }
 
 var (
-	descMax      = prometheus.NewDesc("db_pool_max_connections", "Connections that the pool may open.", nil, nil)
-	descAcquired = prometheus.NewDesc("db_pool_acquired_connections", "Connections in use.", nil, nil)
-	descIdle     = prometheus.NewDesc("db_pool_idle_connections", "Connections open and unused.", nil, nil)
-	descWaits    = prometheus.NewDesc("db_pool_acquire_waits_total", "Acquisitions that had to wait because the pool was empty.", nil, nil)
-	descWaited   = prometheus.NewDesc("db_pool_acquire_wait_seconds_total", "Time spent waiting for a connection.", nil, nil)
+	descMax = prometheus.NewDesc("db_pool_max_connections",
+		"Connections that the pool may open.", nil, nil)
+	descAcquired = prometheus.NewDesc("db_pool_acquired_connections",
+		"Connections in use.", nil, nil)
+	descIdle = prometheus.NewDesc("db_pool_idle_connections",
+		"Connections open and unused.", nil, nil)
+	descWaits = prometheus.NewDesc("db_pool_acquire_waits_total",
+		"Acquisitions that had to wait because the pool was empty.", nil, nil)
+	descWaited = prometheus.NewDesc("db_pool_acquire_wait_seconds_total",
+		"Time spent waiting for a connection.", nil, nil)
 )
 
 func (c poolCollector) Describe(ch chan<- *prometheus.Desc) {

@@ -10,14 +10,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// landmarks are a table of each database that no other one of ours has, from its first migration.
+// landmarks names for each database a table that it has from its first migration on and that the other databases do not
+// have.
 var landmarks = map[Name]string{Orders: "orders", Inventory: "items", Sandbox: "charges"}
 
-// variable is where a database's address is configured.
+// variable returns the environment variable with a database's URL.
 func variable(name Name) string { return strings.ToUpper(string(name)) + "_DATABASE_URL" }
 
-// refuseOther fails when the database is another one of ours. Migrations are known by their numbers only, so
-// those of one database would be taken for those of another.
+// refuseOther fails if the connection leads to another database of the project. The migration table has only numbers,
+// so a migration of one database would count as the migration with that number of the other.
 func refuseOther(ctx context.Context, conn *pgx.Conn, name Name) error {
 	others, tables := []Name{}, []string{}
 	for other, table := range landmarks {
@@ -26,8 +27,10 @@ func refuseOther(ctx context.Context, conn *pgx.Conn, name Name) error {
 		}
 	}
 	var there []bool
-	// Simple protocol: a new connection has better things to remember than this statement.
-	err := conn.QueryRow(ctx, "SELECT array_agg(to_regclass(name) IS NOT NULL ORDER BY at) FROM unnest($1::text[]) WITH ORDINALITY AS t (name, at)",
+	// The simple protocol keeps this statement, which each connection runs once, out of the statement cache.
+	err := conn.QueryRow(ctx, `
+		SELECT array_agg(to_regclass(name) IS NOT NULL ORDER BY at)
+		FROM unnest($1::text[]) WITH ORDINALITY AS t (name, at)`,
 		pgx.QueryExecModeSimpleProtocol, tables).Scan(&there)
 	if err != nil {
 		return fmt.Errorf("look what is in the %s database (%s): %w", name, variable(name), err)
@@ -39,7 +42,7 @@ func refuseOther(ctx context.Context, conn *pgx.Conn, name Name) error {
 	return nil
 }
 
-// refuseOtherAt is refuseOther of the database at url.
+// refuseOtherAt is refuseOther for the database at url.
 func refuseOtherAt(ctx context.Context, url string, name Name) (err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

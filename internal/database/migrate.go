@@ -16,7 +16,7 @@ import (
 	"holdfast/db/migrations"
 )
 
-// Name is the name of one of our databases, and of its migrations' directory.
+// Name is the name of a database of the project, and of the directory of its migrations.
 type Name string
 
 // The databases, one per service.
@@ -35,18 +35,27 @@ type Applied struct {
 	Direction string // "up" or "down"
 }
 
-// Migrate brings the database at url to the newest schema. Concurrent runs are safe: a session-level
-// advisory lock lets one work while the others wait, then find nothing to do.
+// Migrate brings the database at url to the newest schema. Concurrent runs are safe: a session-level advisory lock lets
+// one run work while the others wait, and then they have nothing to do.
 func Migrate(ctx context.Context, url string, name Name) ([]Applied, error) {
-	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.Up(ctx) })
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
+		return p.Up(ctx)
+	})
 }
 
 // MigrateDown takes every migration back, newest first. It destroys data.
 func MigrateDown(ctx context.Context, url string, name Name) ([]Applied, error) {
-	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) { return p.DownTo(ctx, 0) })
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
+		return p.DownTo(ctx, 0)
+	})
 }
 
-func withProvider(ctx context.Context, url string, name Name, run func(*goose.Provider) ([]*goose.MigrationResult, error)) (done []Applied, err error) {
+func withProvider(
+	ctx context.Context,
+	url string,
+	name Name,
+	run func(*goose.Provider) ([]*goose.MigrationResult, error),
+) (done []Applied, err error) {
 	if err := refuseOtherAt(ctx, url, name); err != nil {
 		return nil, err
 	}
@@ -63,6 +72,7 @@ func withProvider(ctx context.Context, url string, name Name, run func(*goose.Pr
 		return nil, fmt.Errorf("open the %s database: %w", name, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+
 	p, err := goose.NewProvider(goose.DialectPostgres, conn, files, goose.WithSessionLocker(locker))
 	if err != nil {
 		return nil, fmt.Errorf("read the %s migrations: %w", name, err)
@@ -77,8 +87,8 @@ func withProvider(ctx context.Context, url string, name Name, run func(*goose.Pr
 	return done, nil
 }
 
-// EnsureDatabase creates the database that url names when it is missing, through the server's
-// "postgres" database. It is idempotent, also when two processes try at once.
+// EnsureDatabase creates the database that url names if it is missing, through the server's "postgres" database. It is
+// idempotent, also if two processes call it at once.
 func EnsureDatabase(ctx context.Context, url string) (created bool, err error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -91,13 +101,16 @@ func EnsureDatabase(ctx context.Context, url string) (created bool, err error) {
 		return false, fmt.Errorf("connect to create database %s: %w", name, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+
 	var exists bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil {
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)", name).Scan(&exists)
+	if err != nil {
 		return false, fmt.Errorf("look for database %s: %w", name, err)
 	}
 	if exists {
 		return false, nil
 	}
+
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
 	if IsUniqueViolation(err, "pg_database_datname_index") || hasCode(err, pgerrcode.DuplicateDatabase) {
 		return false, nil // another process was first

@@ -15,18 +15,25 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// TestUpDownUp takes every database up, down and up again, with data in it.
+// TestUpDownUp migrates every database up, down and up again, with data in it.
 func TestUpDownUp(t *testing.T) {
 	t.Parallel()
 	rows := map[database.Name]string{
-		database.Orders: `INSERT INTO products (product_id, sku, name) VALUES (gen_random_uuid(), 'A', 'A thing');
+		database.Orders: `
+			INSERT INTO products (product_id, sku, name) VALUES (gen_random_uuid(), 'A', 'A thing');
 			INSERT INTO product_prices SELECT product_id, 'EUR', 100 FROM products;
-			INSERT INTO orders (order_id, seq, state, request_hash, customer_id, total_minor, currency, workflow_id, run_id, created_at, updated_at)
-			VALUES (gen_random_uuid(), 1, 'reserved', decode(repeat('ab', 32), 'hex'), 'alice', 100, 'EUR', 'w', 'r', now(), now());
-			INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor) SELECT order_id, 1, 'reserved', '', 'reserved', now(), 'system' FROM orders`,
-		database.Inventory: `INSERT INTO locations (code, name, priority) VALUES ('main', 'Main', 1);
+			INSERT INTO orders (order_id, seq, state, request_hash, customer_id, total_minor, currency,
+				workflow_id, run_id, created_at, updated_at)
+			VALUES (gen_random_uuid(), 1, 'reserved', decode(repeat('ab', 32), 'hex'), 'alice', 100, 'EUR',
+				'w', 'r', now(), now());
+			INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
+			SELECT order_id, 1, 'reserved', '', 'reserved', now(), 'system' FROM orders`,
+		database.Inventory: `
+			INSERT INTO locations (code, name, priority) VALUES ('main', 'Main', 1);
 			INSERT INTO items (product_id, location_id, quantity) SELECT gen_random_uuid(), location_id, 5 FROM locations`,
-		database.Sandbox: `INSERT INTO charges (payment_key, provider_ref, method, amount_minor, currency, state) VALUES ('k', 'r', 'pm_ok', 1, 'EUR', 'authorised')`,
+		database.Sandbox: `
+			INSERT INTO charges (payment_key, provider_ref, method, amount_minor, currency, state)
+			VALUES ('k', 'r', 'pm_ok', 1, 'EUR', 'authorised')`,
 	}
 	for _, name := range database.Names() {
 		t.Run(string(name), func(t *testing.T) {
@@ -35,17 +42,20 @@ func TestUpDownUp(t *testing.T) {
 			up, err := database.Migrate(t.Context(), url, name)
 			require.NoError(t, err)
 			require.NotEmpty(t, up)
+
 			conn, err := pgx.Connect(t.Context(), url)
 			require.NoError(t, err)
 			_, err = conn.Exec(t.Context(), rows[name])
 			require.NoError(t, err)
 			require.NoError(t, conn.Close(t.Context()))
+
 			down, err := database.MigrateDown(t.Context(), url, name)
 			require.NoError(t, err)
 			require.Len(t, down, len(up))
 			again, err := database.Migrate(t.Context(), url, name)
 			require.NoError(t, err)
 			require.Len(t, again, len(up))
+
 			none, err := database.Migrate(t.Context(), url, name)
 			require.NoError(t, err)
 			require.Empty(t, none)
@@ -53,7 +63,7 @@ func TestUpDownUp(t *testing.T) {
 	}
 }
 
-// TestMigratorsAtOnce lets eight work on one database: each migration is applied by one of them.
+// TestMigratorsAtOnce lets eight goroutines migrate one database: one of them applies each migration.
 func TestMigratorsAtOnce(t *testing.T) {
 	t.Parallel()
 	url := testenv.Database(t)
@@ -66,6 +76,7 @@ func TestMigratorsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	total := 0
 	for i := range counts {
 		require.NoError(t, errs[i])
@@ -76,7 +87,7 @@ func TestMigratorsAtOnce(t *testing.T) {
 	require.Len(t, files, total)
 }
 
-// TestEnsureDatabaseAtOnce lets four make the same database.
+// TestEnsureDatabaseAtOnce lets four goroutines create the same database: one of them creates it.
 func TestEnsureDatabaseAtOnce(t *testing.T) {
 	t.Parallel()
 	url := testenv.Database(t)
@@ -87,6 +98,7 @@ func TestEnsureDatabaseAtOnce(t *testing.T) {
 	defer func() { require.NoError(t, conn.Close(t.Context())) }()
 	_, err = conn.Exec(t.Context(), "DROP DATABASE "+pgx.Identifier{cfg.Database}.Sanitize())
 	require.NoError(t, err)
+
 	created := make([]bool, 4)
 	var wg sync.WaitGroup
 	for i := range created {
@@ -97,6 +109,7 @@ func TestEnsureDatabaseAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	n := 0
 	for _, c := range created {
 		if c {

@@ -20,7 +20,11 @@ func TestParse(t *testing.T) {
 		{header: `"7"`, strong: Match{Given: true, Versions: []int64{7}}, weak: []int64{7}},
 		{header: Format(7), strong: Match{Given: true, Versions: []int64{7}}, weak: []int64{7}},
 		{header: `W/"7"`, strong: Match{Given: true}, weak: []int64{7}},
-		{header: `"6" ,	W/"7", "x,y", "8"`, strong: Match{Given: true, Versions: []int64{6, 8}}, weak: []int64{6, 7, 8}},
+		{
+			header: `"6" ,	W/"7", "x,y", "8"`,
+			strong: Match{Given: true, Versions: []int64{6, 8}},
+			weak:   []int64{6, 7, 8},
+		},
 		{header: `"07", "+7", ""`, strong: Match{Given: true}},
 		{header: `"-1", "0"`, strong: Match{Given: true}},
 		{header: `7`, refused: true},

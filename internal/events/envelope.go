@@ -1,5 +1,5 @@
-// Package events holds the contract of everything published: the envelope, the event types and
-// their payloads. It imports nothing of the services, so that both sides of a queue may use it.
+// Package events holds the contract of published events: the envelope, the event types and their payloads. It imports
+// no service, so that publishers and consumers can use it.
 package events
 
 import (
@@ -13,8 +13,8 @@ import (
 // SchemaVersion is the version of the envelope and payload schemas written by this build.
 const SchemaVersion = 1
 
-// Envelope is the message body on the wire, camelCase by contract. It never carries personal data. An
-// outbox row has all of it in its columns: data in payload, metadata in headers.
+// Envelope is the message body on the wire, camelCase by contract. It never carries personal data. An outbox row keeps
+// it in columns: data in payload, metadata in headers.
 type Envelope struct {
 	EventType string    `json:"eventType"`
 	EventID   uuid.UUID `json:"eventId"` // UUIDv7; consumers deduplicate by it
@@ -33,21 +33,21 @@ type Metadata struct {
 	CorrelationID string `json:"correlationId,omitempty"`
 }
 
-// Headers is what an outbox row keeps of the metadata; the rest of the envelope is in its columns.
+// Headers is the part of the metadata that an outbox row keeps; the rest of the envelope is in other columns.
 type Headers struct {
 	CorrelationID string `json:"correlationId,omitempty"`
 }
 
-// Pending is an event as an outbox keeps it. The envelope is composed when it is published, of the
-// row's columns, so that nothing is stored twice.
+// Pending is an event as an outbox keeps it. The publisher composes the envelope from the row's columns, so that the
+// row stores each value once.
 type Pending struct {
 	EventID uuid.UUID
 	Payload []byte // JSON of the data
 	Headers []byte // JSON of Headers
 }
 
-// NewPending encodes an event; data must marshal to a JSON object. The event's id is time-ordered, so
-// that the outbox's index grows at its end.
+// NewPending encodes an event; data must marshal to a JSON object. The event's id is time-ordered, so that the outbox's
+// index grows at its end.
 func NewPending(data any, correlationID string) (Pending, error) {
 	id, err := uuid.NewV7()
 	if err != nil {

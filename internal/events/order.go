@@ -12,7 +12,7 @@ import (
 // OrderPrefix begins the type of every event about an order.
 const OrderPrefix = "order."
 
-// published says of each event of an order whether other services are told of it.
+// published says for each event of an order whether other services receive it.
 var published = map[order.Event]bool{
 	order.EventReserved:  true,
 	order.EventRejected:  true,
@@ -34,10 +34,11 @@ var published = map[order.Event]bool{
 	order.EventTakenUp:            false,
 }
 
-// Published reports whether other services are told of an order's event.
+// Published reports whether other services receive the event of an order.
 func Published(e order.Event) bool { return published[e] }
 
-// OrderChanged is the data of every order event. Lines and total are there on the first one.
+// OrderChanged is the data of every order event. Only the events of the record that creates the order's row have Lines
+// and Total.
 type OrderChanged struct {
 	OrderID       uuid.UUID     `json:"orderId"`
 	State         string        `json:"state"`

@@ -16,8 +16,9 @@ func TestParse(t *testing.T) {
 		require.Equal(t, id, got.String())
 	}
 	for _, bad := range []string{
-		"", "x" + id + "y", "{" + id + "}", "urn:uuid:" + id, strings.ReplaceAll(id, "-", ""), id[:35], id + "0", " " + id[:35],
-		strings.Replace(id, "-", "_", 1), strings.Replace(id, "9", "g", 1),
+		"", id[:35], id + "0", " " + id[:35],
+		"x" + id + "y", "{" + id + "}", "urn:uuid:" + id,
+		strings.ReplaceAll(id, "-", ""), strings.Replace(id, "-", "_", 1), strings.Replace(id, "9", "g", 1),
 	} {
 		_, err := Parse(bad)
 		require.Error(t, err, bad)

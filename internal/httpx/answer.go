@@ -18,27 +18,28 @@ type Problemer interface {
 	Problem() *problem.Problem
 }
 
-// Fail ends the request with a problem document made from err: a *problem.Problem or a Problemer
-// anywhere in its chain, a body over its limit as 413, a client that has left as 408, a deadline as 503, anything
-// else as a 500 whose cause only the log sees.
+// Fail ends the request with a problem document made from err: a *problem.Problem or a Problemer anywhere in its chain,
+// a body over its limit as 413, a client that has closed its connection as 408, a deadline as 503, and anything else as
+// a 500 whose cause is only in the log.
 func Fail(c *gin.Context, err error) {
 	ctx := c.Request.Context()
 	p := asProblem(ctx, err)
 	p.CorrelationID = correlation.From(ctx)
 	if p.Status >= 500 {
-		_ = c.Error(err) // kept for the access log's owner
+		_ = c.Error(err) // observe logs it
 	}
 	switch p.Status {
 	case http.StatusServiceUnavailable:
 		c.Header("Retry-After", "1")
 	case http.StatusRequestTimeout:
-		c.Header("Connection", "close") // what is left of the body may still come
+		c.Header("Connection", "close") // the rest of the body may still arrive
 	case http.StatusUnauthorized:
 		c.Header("WWW-Authenticate", `Bearer realm="holdfast"`)
 	}
 	body, merr := json.Marshal(p)
 	if merr != nil {
-		body = []byte(`{"type":"about:blank","title":"Something went wrong on our side","status":500,"code":"internal_error","retryable":true}`)
+		body = []byte(`{"type":"about:blank","title":"Something went wrong on our side",` +
+			`"status":500,"code":"internal_error","retryable":true}`)
 	}
 	c.Abort()
 	c.Data(p.Status, problem.ContentType, body)
@@ -59,7 +60,8 @@ func asProblem(ctx context.Context, err error) *problem.Problem {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return clientGone()
 	case errors.Is(err, context.DeadlineExceeded), ctx.Err() != nil:
-		return problem.Common.New(problem.Unavailable, "the request could not be finished in time; send the same request again, with its Idempotency-Key if it has one")
+		return problem.Common.New(problem.Unavailable, "the request could not be finished in time; "+
+			"send the same request again, with its Idempotency-Key if it has one")
 	default:
 		return problem.Common.New(problem.Internal, "the request could not be processed; report the correlation id")
 	}

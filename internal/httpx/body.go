@@ -16,37 +16,40 @@ import (
 	"holdfast/internal/problem"
 )
 
-// How long a client may take to send a body, from when it is first read.
+// How long a client may take to send a body, from the first read on.
 const (
 	bodyTime      = 10 * time.Second
 	largeBodyTime = 30 * time.Second
 )
 
-// largeAnswerTime is how long the answer of a route with large bodies may take, its body and its work included.
+// largeAnswerTime is how long a request of a route with large bodies may take: its body, its work and its answer.
 const largeAnswerTime = 2 * time.Minute
 
-// maxDrain bounds, in bytes, what is read of a body that is refused for its size, where twice the limit is not more.
+// maxDrain is how much guardBody reads of a body that it refuses for its size, in bytes. If twice the route's limit is
+// more, it reads that much.
 const maxDrain = 4 << 20
 
-// guardBody bounds a request's body in size and time, refuses one that is compressed, and makes every fault of
-// its transmission a BodyError, so that it is told to the client and not taken for a fault of ours.
+// guardBody bounds a request's body in size and time and refuses a compressed body. It makes every fault of the
+// transmission a BodyError, so that the client gets a 4xx answer and not a 500.
 func guardBody(usual int64, larger map[string]int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if coding := c.GetHeader("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-			c.Header("Accept-Encoding", "identity") // RFC 9110, 15.5.16: what would be taken
-			Fail(c, problem.Common.New(problem.UnsupportedMedia, "send the body without a Content-Encoding").At("Content-Encoding"))
+			c.Header("Accept-Encoding", "identity") // RFC 9110, 15.5.16: the codings that the server accepts
+			refused := problem.Common.New(problem.UnsupportedMedia, "send the body without a Content-Encoding")
+			Fail(c, refused.At("Content-Encoding"))
 			return
 		}
+
 		limit, wait := usual, bodyTime
 		if larger[c.FullPath()] > usual {
 			limit, wait = larger[c.FullPath()], largeBodyTime
-			// A recorder in a test has no deadline; every connection has.
+			// The error is that of a test's recorder, which has no deadline; every connection has one.
 			_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(largeAnswerTime))
 		}
 		if c.Request.ContentLength > limit {
-			// Many clients read the answer only after they have sent all; so much of it is taken in. What
-			// is left after that is not read, so the connection cannot be used again. A client that asks first
-			// (RFC 9110, 10.1.1) is told before it sends anything: to read would be to say "continue".
+			// Many clients read the answer only after they have sent the whole body, so the server reads a part of it.
+			// It does not read the rest, so the connection cannot be used again. A client that sends an Expect header
+			// (RFC 9110, 10.1.1) gets the answer before it sends the body: a read would send "100 Continue".
 			if !strings.Contains(strings.ToLower(c.GetHeader("Expect")), "100-continue") {
 				_, _ = io.CopyN(io.Discard, c.Request.Body, max(maxDrain, 2*limit))
 			}
@@ -57,7 +60,8 @@ func guardBody(usual int64, larger map[string]int64) gin.HandlerFunc {
 		if c.Request.Body != nil && c.Request.Body != http.NoBody {
 			c.Request.Body = &body{
 				ReadCloser: http.MaxBytesReader(c.Writer, c.Request.Body, limit),
-				connection: http.NewResponseController(c.Writer), wait: wait,
+				connection: http.NewResponseController(c.Writer),
+				wait:       wait,
 			}
 		}
 		c.Next()
@@ -70,7 +74,7 @@ type body struct {
 	connection *http.ResponseController
 	wait       time.Duration
 	reading    bool
-	err        error // the first; what was read after it would not be the body
+	err        error // the first; every later Read returns it
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -85,7 +89,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	// Past its end the body's deadline would end the handler: the server goes on reading, to see the client leave.
+	// The server goes on reading after the body to notice when the client leaves. Without this reset, the deadline of
+	// the body would end that read and with it the handler.
 	_ = b.connection.SetReadDeadline(time.Time{})
 	if b.err = err; !errors.Is(err, io.EOF) && !tooLarge(err) {
 		b.err = &BodyError{Cause: err, Wait: b.wait}
@@ -98,17 +103,17 @@ func tooLarge(err error) bool {
 	return errors.As(err, &size)
 }
 
-// BodyError says that a request's body did not arrive whole: the client, or what is between us, is at fault.
+// BodyError says that a request's body did not arrive whole: the client or the network is at fault.
 type BodyError struct {
 	Cause error
-	Wait  time.Duration // that the body had
+	Wait  time.Duration // how long the client had for the body
 }
 
 func (e *BodyError) Error() string { return "read the request's body: " + e.Cause.Error() }
 
 func (e *BodyError) Unwrap() error { return e.Cause }
 
-// Problem tells it as 408 where the body did not come in time or the client left, else as 400.
+// Problem returns 408 if the body did not arrive in time or the client closed its connection, else 400.
 func (e *BodyError) Problem() *problem.Problem {
 	var timeout net.Error
 	switch {
@@ -122,7 +127,7 @@ func (e *BodyError) Problem() *problem.Problem {
 	return problem.Invalid("", "the body could not be read: its chunks are malformed, or the connection broke")
 }
 
-// clientGone is the answer, for the log alone, to a client that closed its connection.
+// clientGone is the answer to a client that has closed its connection; only the log shows it.
 func clientGone() *problem.Problem {
 	return problem.Common.New(problem.RequestTimeout, "the client closed the connection before the answer")
 }
@@ -134,7 +139,7 @@ func ReadBody(c *gin.Context) ([]byte, error) {
 	}
 	var read bytes.Buffer
 	if announced := c.Request.ContentLength; announced > 0 {
-		read.Grow(int(min(announced, DefaultMaxBody)) + bytes.MinRead) // not more on the strength of a header
+		read.Grow(int(min(announced, DefaultMaxBody)) + bytes.MinRead) // the client may announce more than it sends
 	}
 	if _, err := read.ReadFrom(c.Request.Body); err != nil {
 		return nil, fmt.Errorf("read the body: %w", err)

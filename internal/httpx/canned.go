@@ -15,26 +15,42 @@ import (
 	"holdfast/internal/problem"
 )
 
-// net/http answers by itself what it cannot read as a request, in plain text, and offers no hook. Its answers are
-// known by their beginning: a handler's always has a Date. A new Go that writes them otherwise makes
-// TestRequestsThatAreNoHTTP fail, and until then clients get its own text.
+// net/http itself answers bytes that it cannot read as a request, in plain text, and offers no hook. problemConn
+// recognises these answers by their beginning: an answer of a handler always has a Date. If a new version of Go writes
+// other answers, TestRequestsThatAreNoHTTP fails, and clients get the text of net/http.
 const (
 	cannedHead   = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
-	expectFailed = "HTTP/1.1 417 " // through the usual writer, without a body; no handler of ours answers 417
+	expectFailed = "HTTP/1.1 417 " // net/http writes it like a handler's answer, without a body; no handler uses 417
 )
 
+// canned are the problems that replace the answers of net/http, by status.
 var canned = map[int]struct {
 	code   problem.Code
 	detail string
 }{
-	http.StatusBadRequest:                  {problem.RequestMalformed, "the request is not valid HTTP/1.1; look at its first line, its Host and its other headers"},
-	http.StatusExpectationFailed:           {problem.ExpectationFail, "the only expectation that is understood is 100-continue"},
-	http.StatusRequestHeaderFieldsTooLarge: {problem.HeadersTooLarge, "the headers may have at most 64 KiB; send shorter ones"},
-	http.StatusNotImplemented:              {problem.NotImplemented, "the only Transfer-Encoding that is understood is chunked"},
-	http.StatusHTTPVersionNotSupported:     {problem.VersionUnknown, "send the request as HTTP/1.1"},
+	http.StatusBadRequest: {
+		problem.RequestMalformed,
+		"the request is not valid HTTP/1.1; look at its first line, its Host and its other headers",
+	},
+	http.StatusExpectationFailed: {
+		problem.ExpectationFail,
+		"the only expectation that is understood is 100-continue",
+	},
+	http.StatusRequestHeaderFieldsTooLarge: {
+		problem.HeadersTooLarge,
+		"the headers may have at most 64 KiB; send shorter ones",
+	},
+	http.StatusNotImplemented: {
+		problem.NotImplemented,
+		"the only Transfer-Encoding that is understood is chunked",
+	},
+	http.StatusHTTPVersionNotSupported: {
+		problem.VersionUnknown,
+		"send the request as HTTP/1.1",
+	},
 }
 
-// problemListener makes problem documents of the answers that net/http writes by itself.
+// problemListener turns the answers that net/http itself writes into problem documents.
 type problemListener struct {
 	net.Listener
 	log *slog.Logger
@@ -48,29 +64,32 @@ func (l problemListener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// problemConn embeds the type and not the interface, so that answers still go out by sendfile.
+// problemConn embeds *net.TCPConn and not net.Conn, so that the server can still answer by sendfile.
 type problemConn struct {
 	*net.TCPConn
 	log *slog.Logger
 }
 
-// Write passes on all but those answers. It costs an ordinary answer one comparison of its beginning.
+// Write replaces the answers of net/http and passes on all others. An ordinary answer costs one comparison of its
+// beginning.
 func (c *problemConn) Write(p []byte) (int, error) {
 	status, ours := cannedStatus(p)
 	if !ours {
 		return c.TCPConn.Write(p)
 	}
 	id := uuid.NewString()
-	told := canned[status]
-	answer := problem.Common.New(told.code, "%s", told.detail)
+	answer := problem.Common.New(canned[status].code, "%s", canned[status].detail)
 	answer.CorrelationID = id
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return c.TCPConn.Write(p)
 	}
-	c.log.Info("a request could not be read as HTTP", "status", status, "remote", c.RemoteAddr().String(), "correlation_id", id)
-	head := fmt.Sprintf("HTTP/1.1 %d %s\r\n%s: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
-		status, http.StatusText(status), correlation.Header, id, problem.ContentType, len(body))
+	c.log.Info("a request could not be read as HTTP",
+		"status", status, "remote", c.RemoteAddr().String(), "correlation_id", id)
+
+	head := fmt.Sprintf("HTTP/1.1 %d %s\r\n%s: %s\r\n", status, http.StatusText(status), correlation.Header, id) +
+		fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n", problem.ContentType, len(body)) +
+		"Connection: close\r\n\r\n"
 	if _, err := c.TCPConn.Write(append([]byte(head), body...)); err != nil {
 		return 0, err
 	}

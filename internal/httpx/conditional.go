@@ -8,10 +8,11 @@ import (
 	"holdfast/internal/etag"
 )
 
-// NotModified tells the version of what a GET answers as its ETag, and ends the request with 304 where the client has
-// that version (If-None-Match). A header that cannot be read is as good as none: the whole answer is never wrong.
+// NotModified sends the version of a GET's answer as its ETag. If the client has that version already (If-None-Match),
+// it ends the request with 304 and returns true. It ignores a header that it cannot read: the whole answer is right for
+// every client.
 func NotModified(c *gin.Context, version int64) bool {
-	if version <= 0 { // not known
+	if version <= 0 { // unknown
 		return false
 	}
 	c.Header("ETag", etag.Format(version))

@@ -18,31 +18,31 @@ import (
 	"holdfast/internal/problem"
 )
 
-// Contract holds requests to an OpenAPI document. Routes that the document does not have pass.
+// Contract checks requests against an OpenAPI document. It accepts all requests to routes that are not in the document.
 type Contract struct {
 	operations  map[string]*operation // by method and route, as in "GET /api/orders/:order_id"
 	largeBodies map[string]int64      // by route
 }
 
-// maxBody is the extension of an OpenAPI document by which an operation takes a larger body than others, in bytes.
+// maxBody is the extension of an OpenAPI document that gives an operation its own limit of the body, in bytes.
 const maxBody = "x-max-body"
 
 type operation struct {
 	parameters []parameter
-	query      []string // the names of those in the query
+	query      []string // the names of the parameters in the query
 	body       *requestBody
-	takesKey   bool // an Idempotency-Key means something here, or changes nothing
+	takesKey   bool // a request may have an Idempotency-Key: the operation uses it, or a repeat changes nothing anyway
 }
 
-// keyHeader names a write, so that a repeat of it acts once.
+// keyHeader is the header with which a client identifies a write, so that a repeat of the write acts once.
 const keyHeader = "Idempotency-Key"
 
-// actsOnce marks an operation in an OpenAPI document whose repeat changes nothing by itself: a key adds nothing to it
-// and takes nothing away.
+// actsOnce is the extension of an OpenAPI document that marks an operation whose repeat changes nothing, with a key or
+// without.
 const actsOnce = "x-acts-once"
 
 type requestBody struct {
-	mediaType string // the one that the operation takes
+	mediaType string // the only one that the operation accepts
 	required  bool
 	schema    *openapi3.Schema
 }
@@ -67,7 +67,12 @@ func ReadContract(spec []byte) (*Contract, error) {
 			_, once := op.Extensions[actsOnce]
 			o := &operation{takesKey: once || method == http.MethodGet || method == http.MethodHead}
 			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
-				o.parameters = append(o.parameters, parameter{p.Value.Name, p.Value.In, p.Value.Required, p.Value.Schema.Value})
+				o.parameters = append(o.parameters, parameter{
+					name:     p.Value.Name,
+					in:       p.Value.In,
+					required: p.Value.Required,
+					schema:   p.Value.Schema.Value,
+				})
 				switch {
 				case p.Value.In == openapi3.ParameterInQuery:
 					o.query = append(o.query, p.Value.Name)
@@ -94,19 +99,20 @@ func ReadContract(spec []byte) (*Contract, error) {
 	return out, nil
 }
 
-// Route is a path of an OpenAPI document as gin has it: /api/orders/{order_id} is /api/orders/:order_id.
+// Route returns gin's form of a path in an OpenAPI document: /api/orders/:order_id for /api/orders/{order_id}.
 func Route(path string) string { return pathParameter.ReplaceAllString(path, ":$1") }
 
-// LargeBodies are the limits of the routes whose body may be larger than others, in bytes, for Options.LargeBodies.
+// LargeBodies returns the limits of the routes that have their own limit of the body, in bytes, for
+// Options.LargeBodies.
 func (c *Contract) LargeBodies() map[string]int64 { return c.largeBodies }
 
 func (c *Contract) operation(g *gin.Context) *operation {
 	return c.operations[g.Request.Method+" "+g.FullPath()]
 }
 
-// Parameters is a middleware that refuses query parameters which the operation does not have, and parameters that are
-// not written as their type is: an id, an integer and a boolean have one form each. It also refuses an Idempotency-Key
-// on a write that does not know it: a caller who relies on the key would do twice what is meant once.
+// Parameters is a middleware that refuses query parameters that the operation does not have, and values that are not
+// in the form of their type: an id, an integer and a boolean have one form each. It also refuses an Idempotency-Key on
+// a write that does not use it: a client that relies on the key would repeat the write and act twice.
 func (c *Contract) Parameters(g *gin.Context) {
 	if op := c.operation(g); op != nil {
 		if err := op.read(g, false); err != nil {
@@ -117,8 +123,8 @@ func (c *Contract) Parameters(g *gin.Context) {
 	g.Next()
 }
 
-// Validate is a middleware that does what Parameters does, and holds parameters and a JSON body to their schemas
-// beside. Bodies of other types are for the handler, which reads them as they come in.
+// Validate is a middleware that checks what Parameters checks, and also checks parameters and a JSON body against their
+// schemas. It leaves bodies of other types to the handler, which reads them as a stream.
 func (c *Contract) Validate(g *gin.Context) {
 	if op := c.operation(g); op != nil {
 		err := op.read(g, true)
@@ -139,7 +145,7 @@ func (o *operation) read(g *gin.Context, bounds bool) error {
 	}
 	var query url.Values
 	if g.Request.URL.RawQuery != "" {
-		query = g.Request.URL.Query() // oneMeaning has seen that it can be read
+		query = g.Request.URL.Query() // it has no errors: oneMeaning has checked the query
 		if err := unknownParameter(query, o.query); err != nil {
 			return err
 		}
@@ -177,10 +183,10 @@ func (p parameter) given(g *gin.Context, query url.Values) (string, bool) {
 	}
 }
 
-// integer is the one grammar of integers in a path or a query.
+// integer is the grammar of integers in a path or a query.
 var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,18})$`)
 
-// parse reads a parameter's text by its schema's type; wanted says what was expected where it is not that.
+// parse reads a parameter's text by its schema's type. If the text is not of that type, wanted describes the type.
 func parse(text string, schema *openapi3.Schema) (value any, wanted string) {
 	switch {
 	case schema.Type.Is(openapi3.TypeInteger):
@@ -212,7 +218,7 @@ func parse(text string, schema *openapi3.Schema) (value any, wanted string) {
 	return text, ""
 }
 
-// check holds the request's body to its schema. What it has read is what DecodeJSON hands on.
+// check checks the request's body against its schema. DecodeJSON later uses the bytes that it has read.
 func (b *requestBody) check(g *gin.Context) error {
 	if b.mediaType != jsonType {
 		return wantType(g, b.mediaType)
@@ -224,7 +230,7 @@ func (b *requestBody) check(g *gin.Context) error {
 	return b.validate(raw)
 }
 
-// CheckBody holds a JSON body, which ParseJSON has accepted, to the schema of an operation, as Validate does.
+// CheckBody checks a JSON body that ParseJSON has accepted against the schema of an operation, as Validate does.
 func (c *Contract) CheckBody(method, route string, raw []byte) error {
 	op := c.operations[method+" "+route]
 	if op == nil || op.body == nil {
@@ -236,13 +242,13 @@ func (c *Contract) CheckBody(method, route string, raw []byte) error {
 func (b *requestBody) validate(raw []byte) error {
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {
-		return syntaxProblem(err, false) // ParseJSON has accepted it, so this cannot be
+		return syntaxProblem(err, false) // this cannot happen: ParseJSON has accepted raw
 	}
 	return check(value, b.schema, "")
 }
 
-// check tells the first thing in which a value is not what its schema says. field is the parameter's name, and empty
-// for a body; a parameter is a plain value or a list of them.
+// check returns the first violation of a schema in a value, as a problem. field is the parameter's name, and empty for
+// a body; a parameter is a plain value or a list of plain values.
 func check(value any, schema *openapi3.Schema, field string) error {
 	err := schema.VisitJSON(value, openapi3.EnableFormatValidation())
 	var wrong *openapi3.SchemaError
@@ -252,9 +258,10 @@ func check(value any, schema *openapi3.Schema, field string) error {
 	case !errors.As(err, &wrong):
 		return problem.Invalid(field, "the value is not what the contract says; see /docs")
 	}
+
 	pointer := wrong.JSONPointer()
 	if m := unsupported.FindStringSubmatch(wrong.Reason); m != nil && wrong.SchemaField == "properties" {
-		pointer = append(pointer, m[1]) // the pointer names the object that has it
+		pointer = append(pointer, m[1]) // the library's pointer names the object with the unknown property
 	}
 	if field == "" {
 		field = fieldPath(pointer)
@@ -262,11 +269,12 @@ func check(value any, schema *openapi3.Schema, field string) error {
 	return problem.Invalid(field, "%s", rule(wrong, pointer))
 }
 
-// unsupported finds the name of a property that the schema does not have; the library says it nowhere else.
+// unsupported finds the name of a property that the schema does not have; only the text of the library's error has it.
 var unsupported = regexp.MustCompile(`^property "(.*)" is unsupported$`)
 
-// rule says in our words what a schema asks for, the whole range where it has two bounds, so that both sides of it
-// are answered alike. The words for a pattern are the schema's own, its x-rule.
+// rule says what the violated rule of a schema requires, in this package's own words. For a range with two bounds it
+// names both, so that a value below and a value above get the same answer. The words for a pattern are in the schema's
+// extension x-rule.
 func rule(wrong *openapi3.SchemaError, pointer []string) string {
 	s := wrong.Schema
 	switch wrong.SchemaField {

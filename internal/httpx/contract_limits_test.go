@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLargeBodies reads the limits that a document gives, and refuses a limit that is no number of bytes.
+// TestLargeBodies: a contract has the limits of its document, and a limit must be a number of bytes.
 func TestLargeBodies(t *testing.T) {
 	t.Parallel()
 	const document = `{"openapi":"3.0.3","info":{"title":"t","version":"1"},

@@ -13,14 +13,14 @@ import (
 // Check asks one dependency whether it answers.
 type Check struct {
 	Name     string
-	Required bool // a failure of a required one makes the process not ready; else it is degraded
+	Required bool // a failure makes the process not ready; else the process is degraded
 	Probe    func(context.Context) error
 }
 
 // probeTimeout bounds each check, so that /ready answers before its caller gives up.
 const probeTimeout = 3 * time.Second
 
-// Health answers for a process: alive by itself, ready by its dependencies.
+// Health answers /health and /ready: a process that answers is alive, and it is ready if its dependencies are.
 type Health struct {
 	checks   []Check
 	draining atomic.Bool
@@ -29,7 +29,7 @@ type Health struct {
 // NewHealth returns the health of a process with the given dependencies.
 func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
 
-// Drain makes the process not ready from now on, so that no new request is sent to it.
+// Drain makes the process not ready from now on, so that load balancers send no new requests.
 func (h *Health) Drain() { h.draining.Store(true) }
 
 type checkResult struct {
@@ -42,8 +42,8 @@ type checkResult struct {
 
 func (h *Health) live(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
 
-// ready probes all dependencies at once and answers 503 when a required one fails or the process is
-// stopping, 200 "degraded" when only others fail, else 200 "ready".
+// ready probes all dependencies at once. It answers 503 if a required one fails or the process is stopping, 200
+// "degraded" if only others fail, else 200 "ready".
 func (h *Health) ready(c *gin.Context) {
 	if h.draining.Load() {
 		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "stopping", "checks": []checkResult{}})
@@ -57,6 +57,7 @@ func (h *Health) ready(c *gin.Context) {
 		wg.Go(func() { results[i] = probe(ctx, check) })
 	}
 	wg.Wait()
+
 	status, code := "ready", http.StatusOK
 	for _, r := range results {
 		if r.Status == "ok" {
@@ -74,7 +75,12 @@ func (h *Health) ready(c *gin.Context) {
 func probe(ctx context.Context, check Check) checkResult {
 	start := time.Now()
 	err := check.Probe(ctx)
-	r := checkResult{Name: check.Name, Status: "ok", Required: check.Required, LatencyMS: float64(time.Since(start).Microseconds()) / 1000}
+	r := checkResult{
+		Name:      check.Name,
+		Status:    "ok",
+		Required:  check.Required,
+		LatencyMS: float64(time.Since(start).Microseconds()) / 1000,
+	}
 	if err != nil {
 		r.Status, r.Error = "failing", err.Error()
 	}

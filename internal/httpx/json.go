@@ -23,17 +23,17 @@ import (
 
 const jsonType = "application/json"
 
-// maxDepth bounds how deep objects and arrays may lie in each other; no body of ours needs half of it.
+// maxDepth bounds how deep objects and arrays may be nested; no body of the contracts needs half of it.
 const maxDepth = 16
 
-// maxEcho bounds what an answer repeats of a name that is not ours, in bytes.
+// maxEcho bounds how much of a client's name an answer repeats, in bytes.
 const maxEcho = 64
 
 // linesMember is the one member whose text may have several lines.
 const linesMember = "description"
 
-// strict is how a body becomes a Go value. The package's defaults are strict already: a name is matched exactly,
-// given once, and all text is UTF-8.
+// strict are the options for reading a body into a Go value. The library's defaults are strict already: names match
+// exactly, no name is given twice, and all text is UTF-8.
 var strict = json.JoinOptions(
 	json.RejectUnknownMembers(true),
 	json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, id *uuid.UUID) error {
@@ -51,8 +51,8 @@ var strict = json.JoinOptions(
 
 var errNotUUID = errors.New("expected " + exactid.Rule)
 
-// DecodeJSON reads the request's body into dst, by ParseJSON and UnmarshalJSON. The body is read once: after
-// Contract.Validate the very bytes that it has checked are used. The error is a problem that names the place, a
+// DecodeJSON reads the request's body into dst, by ParseJSON and UnmarshalJSON. It reads the body only once: after
+// Contract.Validate, it uses the bytes that Validate has checked. The error is a problem that names the field, a
 // BodyError, or a *http.MaxBytesError.
 func DecodeJSON(c *gin.Context, dst any) error {
 	raw, err := readJSON(c, true)
@@ -62,8 +62,8 @@ func DecodeJSON(c *gin.Context, dst any) error {
 	return UnmarshalJSON(raw, dst)
 }
 
-// DecodeOptionalJSON is DecodeJSON for a body that may be left out: then dst stays as it is, and given is false. How
-// the length is announced does not matter.
+// DecodeOptionalJSON is DecodeJSON for an optional body. Without a body, dst stays unchanged and given is false. The
+// form in which the client announces the length does not matter.
 func DecodeOptionalJSON(c *gin.Context, dst any) (given bool, err error) {
 	raw, err := readJSON(c, false)
 	if err != nil || raw == nil {
@@ -72,15 +72,17 @@ func DecodeOptionalJSON(c *gin.Context, dst any) (given bool, err error) {
 	return true, UnmarshalJSON(raw, dst)
 }
 
-// bodyKey is where readJSON keeps what it has read.
+// bodyKey is the key of gin's context under which readJSON keeps the body.
 const bodyKey = "holdfast.json"
 
-// readJSON returns the request's body, which ParseJSON has accepted; nil where there is none and none is required.
+// readJSON returns the request's body after ParseJSON has accepted it. If the body is not required and the request has
+// none, it returns nil.
 func readJSON(c *gin.Context, required bool) ([]byte, error) {
 	if kept, found := c.Get(bodyKey); found {
 		raw, _ := kept.([]byte)
 		return raw, nil
 	}
+
 	if required {
 		if err := wantType(c, jsonType); err != nil {
 			return nil, err
@@ -94,6 +96,7 @@ func readJSON(c *gin.Context, required bool) ([]byte, error) {
 		c.Set(bodyKey, []byte(nil))
 		return nil, nil
 	}
+
 	if !required {
 		if err := wantType(c, jsonType); err != nil {
 			return nil, err
@@ -113,9 +116,9 @@ func wantType(c *gin.Context, wanted string) error {
 	return nil
 }
 
-// ParseJSON checks that raw is one JSON value that has one meaning: no name twice in an object (however it is
-// escaped), UTF-8 without lone surrogates, no characters that text.Unfit refuses, no null, no number beyond a
-// float64, nothing after it. The error is a problem that names the place.
+// ParseJSON checks that raw is one JSON value that has one meaning: no name twice in an object (with or without
+// escapes), UTF-8 without lone surrogates, no characters that text.Unfit refuses, no null, no number beyond a float64,
+// and no bytes after the value. The error is a problem that names the field.
 func ParseJSON(raw []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw))
 	plain := plainText(raw)
@@ -127,7 +130,8 @@ func ParseJSON(raw []byte) error {
 		switch token.Kind() {
 		case '{', '[':
 			if d.StackDepth() > maxDepth {
-				return problem.Invalid(place(d.StackPointer()), "objects and arrays may lie at most %d deep in each other", maxDepth)
+				return problem.Invalid(place(d.StackPointer()),
+					"objects and arrays may lie at most %d deep in each other", maxDepth)
 			}
 		case '"':
 			if plain {
@@ -142,7 +146,7 @@ func ParseJSON(raw []byte) error {
 			}
 		case 'n':
 			return problem.Invalid(place(d.StackPointer()), "null is not a value here; leave it out, or give one")
-		default: // nothing to check in the others
+		default: // the other kinds need no check
 		}
 		if d.StackDepth() == 0 {
 			break
@@ -154,8 +158,8 @@ func ParseJSON(raw []byte) error {
 	return nil
 }
 
-// plainText reports whether no string of raw can hold an unfit character: raw has neither escapes nor anything
-// beyond ASCII, and an unescaped control character is no JSON.
+// plainText reports whether raw has only ASCII characters and no escapes. Then no string of raw can hold an unfit
+// character, because JSON does not allow a control character without an escape.
 func plainText(raw []byte) bool {
 	for _, b := range raw {
 		if b == '\\' || b >= 0x7f {
@@ -176,7 +180,8 @@ func fitString(d *jsontext.Decoder, s string) error {
 	return nil
 }
 
-// syntaxProblem says what is wrong in our words; the library's are for engineers who use it.
+// syntaxProblem says in this package's own words what is wrong, because the library's errors are for its callers and
+// not for clients. first means that the error came before any token.
 func syntaxProblem(err error, first bool) error {
 	var syntax *jsontext.SyntacticError
 	switch {
@@ -186,18 +191,23 @@ func syntaxProblem(err error, first bool) error {
 		return problem.Invalid("", "the body ends in the middle of a JSON value")
 	case !errors.As(err, &syntax):
 		return problem.Invalid("", "the body is not valid JSON")
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return problem.Invalid(place(syntax.JSONPointer), "%q is given twice; give it once", echo(syntax.JSONPointer.LastToken()))
-	case strings.Contains(err.Error(), "invalid UTF-8"):
-		return problem.Invalid(place(syntax.JSONPointer), "the text is not UTF-8, at byte %d of the body", syntax.ByteOffset)
-	case strings.Contains(err.Error(), "surrogate"):
-		return problem.Invalid(place(syntax.JSONPointer), "half of a surrogate pair is no character, at byte %d of the body", syntax.ByteOffset)
 	}
-	return problem.Invalid(place(syntax.JSONPointer), "the body is not valid JSON from byte %d on", syntax.ByteOffset)
+
+	field := place(syntax.JSONPointer)
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return problem.Invalid(field, "%q is given twice; give it once", echo(syntax.JSONPointer.LastToken()))
+	case strings.Contains(err.Error(), "invalid UTF-8"):
+		return problem.Invalid(field, "the text is not UTF-8, at byte %d of the body", syntax.ByteOffset)
+	case strings.Contains(err.Error(), "surrogate"):
+		return problem.Invalid(field,
+			"half of a surrogate pair is no character, at byte %d of the body", syntax.ByteOffset)
+	}
+	return problem.Invalid(field, "the body is not valid JSON from byte %d on", syntax.ByteOffset)
 }
 
 // UnmarshalJSON reads raw, which ParseJSON has accepted, into dst, and refuses names that dst does not have, values of
-// another type, and numbers that dst would hold as another number. The error is a problem that names the place.
+// another type, and numbers that dst would hold as another number. The error is a problem that names the field.
 func UnmarshalJSON(raw []byte, dst any) error {
 	err := json.Unmarshal(raw, dst, strict)
 	if err == nil {
@@ -207,10 +217,11 @@ func UnmarshalJSON(raw []byte, dst any) error {
 	if !errors.As(err, &wrong) {
 		return syntaxProblem(err, false)
 	}
+	field := place(wrong.JSONPointer)
 	if errors.Is(wrong.Err, json.ErrUnknownName) {
-		return problem.Invalid(place(wrong.JSONPointer), "there is no field %q here", echo(wrong.JSONPointer.LastToken()))
+		return problem.Invalid(field, "there is no field %q here", echo(wrong.JSONPointer.LastToken()))
 	}
-	return problem.Invalid(place(wrong.JSONPointer), "expected %s, found %s", kindOf(wrong.GoType), foundKind(wrong.JSONKind))
+	return problem.Invalid(field, "expected %s, found %s", kindOf(wrong.GoType), foundKind(wrong.JSONKind))
 }
 
 func kindOf(t reflect.Type) string {
@@ -227,7 +238,8 @@ func kindOf(t reflect.Type) string {
 		return "a time as in 2026-01-31T12:00:00Z (RFC 3339)"
 	}
 	switch t.Kind() { //nolint:exhaustive // the rest are structs and maps
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return wantInteger
 	case reflect.Float32, reflect.Float64:
 		return "a number"
@@ -241,7 +253,7 @@ func kindOf(t reflect.Type) string {
 	return "an object"
 }
 
-// wantInteger is the one grammar of integers in a body.
+// wantInteger describes the grammar of integers in a body.
 const wantInteger = "an integer, written in digits without a fraction or an exponent and within 64 bits"
 
 func foundKind(k jsontext.Kind) string {
@@ -261,7 +273,7 @@ func foundKind(k jsontext.Kind) string {
 	}
 }
 
-// place writes a JSON pointer as people do: lines[0].quantity.
+// place writes a JSON pointer in the form that people use: lines[0].quantity.
 func place(p jsontext.Pointer) string {
 	parts := []string{}
 	for part := range p.Tokens() {
@@ -285,7 +297,8 @@ func fieldPath(pointer []string) string {
 	return b.String()
 }
 
-// echo is as much of a client's own text as an answer repeats: cut, and without what could turn or break a line.
+// echo returns the part of a client's own text that an answer repeats: at most maxEcho bytes, and without characters
+// that break a line or change its direction.
 func echo(s string) string {
 	if len(s) > maxEcho {
 		s = s[:maxEcho]

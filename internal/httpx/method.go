@@ -12,11 +12,12 @@ import (
 	"holdfast/internal/problem"
 )
 
-// Router is gin's engine with what it leaves out: HEAD where there is GET, OPTIONS, and an Allow that is right.
+// Router is gin's engine with three additions: HEAD for every GET, OPTIONS, and a correct Allow header.
 type Router struct {
 	*gin.Engine
+
 	once  sync.Once
-	fixed map[string][]string // by path, of the routes without parameters: their methods
+	fixed map[string][]string // the methods of the routes without parameters, by path
 }
 
 type methodKey struct{}
@@ -29,18 +30,18 @@ func methodOf(r *http.Request) string {
 	return r.Method
 }
 
-// ServeHTTP answers HEAD as GET (RFC 9110, 9.3.2): every layer sees GET, and net/http, which knows what the client
-// sent, leaves the body out.
+// ServeHTTP answers HEAD like GET (RFC 9110, 9.3.2): every layer sees GET, and net/http, which knows the client's
+// method, leaves out the body.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method == http.MethodHead {
-		req = req.WithContext(context.WithValue(req.Context(), methodKey{}, true)) // a copy; net/http keeps its own
+		req = req.WithContext(context.WithValue(req.Context(), methodKey{}, true)) // a copy; the original is unchanged
 		req.Method = http.MethodGet
 	}
 	r.Engine.ServeHTTP(w, req)
 }
 
-// ownMethods keeps a fixed path from being taken for a parameter: without a GET of its own, /api/products/import would
-// be read as the product "import". The methods of such a path are its own alone.
+// ownMethods refuses a method that a fixed path does not have. Otherwise gin would match the path with a route that has
+// a parameter: /api/products/import, which has no GET, would be the product "import".
 func (r *Router) ownMethods(c *gin.Context) {
 	r.once.Do(func() {
 		r.fixed = map[string][]string{}
@@ -57,7 +58,7 @@ func (r *Router) ownMethods(c *gin.Context) {
 	c.Next()
 }
 
-// otherMethod answers a request whose path has other methods only.
+// otherMethod answers a request whose path has only other methods.
 func otherMethod(c *gin.Context, methods []string) {
 	allowed := append(slices.Clone(methods), http.MethodOptions)
 	if slices.Contains(methods, http.MethodGet) {
@@ -72,5 +73,6 @@ func otherMethod(c *gin.Context, methods []string) {
 		c.Writer.WriteHeaderNow()
 		return
 	}
-	Fail(c, problem.Common.New(problem.MethodNotAllowed, "%s is not allowed on %s; allowed: %s", methodOf(c.Request), c.Request.URL.Path, allow))
+	Fail(c, problem.Common.New(problem.MethodNotAllowed, "%s is not allowed on %s; allowed: %s",
+		methodOf(c.Request), c.Request.URL.Path, allow))
 }

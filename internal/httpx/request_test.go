@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestGuardingHeaderIsNotEmpty: an empty header protects nothing, and its sender means that it does.
+// TestGuardingHeaderIsNotEmpty: a header that protects a write is refused if it is empty.
 func TestGuardingHeaderIsNotEmpty(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]string{

@@ -1,5 +1,5 @@
-// Package httpx is what all our HTTP servers share: the router with its middleware, strict decoding,
-// problem answers, health endpoints and serving with a graceful stop.
+// Package httpx has the parts that all HTTP servers of the project share: the router with its middleware, strict
+// decoding, problem answers, health endpoints and serving with a graceful stop.
 package httpx
 
 import (
@@ -29,14 +29,14 @@ type Options struct {
 	Registry *prometheus.Registry // also served at /metrics
 	Health   *Health
 	MaxBody  int64 // bytes; 0 means DefaultMaxBody
-	// LargeBodies are the limits of routes that take more than that, by route as in /api/orders/:order_id.
+	// LargeBodies are the limits of the routes that accept more than MaxBody, by route as in /api/orders/:order_id.
 	LargeBodies map[string]int64
 }
 
-// NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit,
-// /health, /ready and /metrics, and problem answers for unknown routes and methods. It refuses what two readers
-// could read in two ways, before any route. It trusts no proxy: only the gateway faces clients, and it decides for
-// itself whom to believe.
+// NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit, /health, /ready and
+// /metrics, and problem answers for unknown routes and methods. Before any route, it refuses a request that two servers
+// could read in two ways. It trusts no proxy: only the gateway faces clients, and the gateway has its own rule for
+// proxies.
 func NewRouter(o Options) *Router {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
@@ -49,20 +49,30 @@ func NewRouter(o Options) *Router {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
+
 	router := &Router{Engine: e}
-	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log), router.ownMethods, oneMeaning, guardBody(o.MaxBody, o.LargeBodies))
+	e.Use(
+		correlate,
+		observe(o.Log, o.Registry),
+		recovery(o.Log),
+		router.ownMethods,
+		oneMeaning,
+		guardBody(o.MaxBody, o.LargeBodies),
+	)
+
 	e.NoRoute(func(c *gin.Context) {
 		Fail(c, problem.Common.New(problem.RouteNotFound, "there is no %s; see /docs for what there is", c.Request.URL.Path))
 	})
 	e.NoMethod(func(c *gin.Context) { otherMethod(c, strings.Split(c.Writer.Header().Get("Allow"), ", ")) })
+
 	e.GET("/health", o.Health.live)
 	e.GET("/ready", o.Health.ready)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry})))
 	return router
 }
 
-// correlate keeps the caller's correlation id where it is harmless, else makes one, and hands it to
-// the request's context and back to the caller.
+// correlate puts a correlation id into the request's context and the answer's headers. It uses the caller's id if that
+// is valid, else a new one.
 func correlate(c *gin.Context) {
 	id := c.GetHeader(correlation.Header)
 	if !correlation.Valid(id) {
@@ -74,21 +84,25 @@ func correlate(c *gin.Context) {
 	c.Next()
 }
 
-// observe counts and times each request by its route (never by its path: ids would make a series
-// each) and logs it. Health checks and scrapes are logged at debug level only.
+// observe counts, times and logs each request. Its metrics have the route as a label and not the path, because each id
+// in a path would make a series. It logs health checks and scrapes at debug level.
 func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 	f := promauto.With(reg)
 	total := f.NewCounterVec(prometheus.CounterOpts{
-		Name: "http_requests_total", Help: "Requests answered.",
+		Name: "http_requests_total",
+		Help: "Requests answered.",
 	}, []string{"method", "route", "status"})
 	seconds := f.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "http_request_duration_seconds", Help: "Time from the request's head to the end of the answer.",
+		Name:    "http_request_duration_seconds",
+		Help:    "Time from the request's head to the end of the answer.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .5, 1, 2.5, 5, 10},
 	}, []string{"method", "route"})
+
 	return func(c *gin.Context) {
 		start := time.Now()
 		c.Next()
 		took := time.Since(start)
+
 		route := c.FullPath()
 		if route == "" {
 			route = "unmatched"
@@ -96,6 +110,7 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 		method := knownMethod(methodOf(c.Request))
 		total.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Inc()
 		seconds.WithLabelValues(method, route).Observe(took.Seconds())
+
 		level := slog.LevelInfo
 		switch {
 		case c.Writer.Status() >= 500:
@@ -109,17 +124,19 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 	}
 }
 
-// knownMethod keeps a client from making a metrics series out of every word it invents.
+// knownMethod returns m, or "other" for an unknown method, so that a client cannot make a metrics series with each
+// method that it invents.
 func knownMethod(m string) string {
 	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodOptions:
 		return m
 	}
 	return "other"
 }
 
-// recovery turns a panic into a 500 problem and a log entry with the stack. http.ErrAbortHandler
-// goes on, since net/http uses it to cut a connection on purpose.
+// recovery turns a panic into a 500 problem and a log entry with the stack. It does not stop http.ErrAbortHandler,
+// which net/http uses to cut a connection on purpose.
 func recovery(log *slog.Logger) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer func() {

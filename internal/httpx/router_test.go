@@ -22,8 +22,11 @@ import (
 func startLimited(t *testing.T) string {
 	t.Helper()
 	e := NewRouter(Options{
-		Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: NewHealth(),
-		MaxBody: 10, LargeBodies: map[string]int64{"/large/:id": 20},
+		Log:         slog.New(slog.DiscardHandler),
+		Registry:    telemetry.NewRegistry(),
+		Health:      NewHealth(),
+		MaxBody:     10,
+		LargeBodies: map[string]int64{"/large/:id": 20},
 	})
 	read := func(c *gin.Context) {
 		body, err := io.ReadAll(c.Request.Body)
@@ -40,17 +43,19 @@ func startLimited(t *testing.T) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-// say sends what it is given and returns the answer to it, and what came after the answer's head.
+// say sends a head and a body over a new connection and returns the answer and its body.
 func say(t *testing.T, addr, head string, body io.Reader) (*http.Response, string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close()) }()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+
 	_, err = io.WriteString(conn, head)
 	require.NoError(t, err)
 	_, err = io.Copy(conn, body)
 	require.NoError(t, err)
+
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	got, err := io.ReadAll(res.Body)
@@ -59,19 +64,20 @@ func say(t *testing.T, addr, head string, body io.Reader) (*http.Response, strin
 	return res, string(got)
 }
 
-// TestBodyLimits holds each route to its own limit, whether the length is told or not.
+// TestBodyLimits: each route has its own limit, with a Content-Length and without.
 func TestBodyLimits(t *testing.T) {
 	t.Parallel()
 	addr := startLimited(t)
 	for path, limit := range map[string]int{"/usual": 10, "/large/1": 20} {
 		for _, chunked := range []bool{false, true} {
 			for size, want := range map[int]int{limit: http.StatusOK, limit + 1: http.StatusRequestEntityTooLarge} {
-				head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n", path, size)
+				length := fmt.Sprintf("Content-Length: %d", size)
 				body := strings.Repeat("x", size)
 				if chunked {
-					head = fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n", path)
+					length = "Transfer-Encoding: chunked"
 					body = fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", size, body)
 				}
+				head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n\r\n", path, length)
 				res, got := say(t, addr, head, strings.NewReader(body))
 				require.Equal(t, want, res.StatusCode, "%s, %d bytes: %s", path, size, got)
 			}
@@ -79,8 +85,8 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
-// TestTooLargeIsAnsweredBeforeTheBody: a client that asks before it sends is refused without having
-// sent anything; one that just sends gets to read the answer, though it reads only when it has sent all.
+// TestTooLargeIsAnsweredBeforeTheBody: a client that sends "Expect: 100-continue" is refused before it sends the body.
+// A client that sends the body at once can read the answer, although it reads only after it has sent everything.
 func TestTooLargeIsAnsweredBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	addr := startLimited(t)
@@ -91,12 +97,13 @@ func TestTooLargeIsAnsweredBeforeTheBody(t *testing.T) {
 		require.True(t, res.Close)
 		require.Contains(t, got, "at most 10 bytes")
 	}
+
 	res, got := say(t, addr, head+"\r\n", strings.NewReader(strings.Repeat("x", maxDrain)))
 	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 	require.Contains(t, got, "at most 10 bytes")
 }
 
-// TestStrictQuery refuses what would be left out: unknown parameters and parts that cannot be read.
+// TestStrictQuery: unknown parameters, and parts of a query that cannot be read, are refused and not ignored.
 func TestStrictQuery(t *testing.T) {
 	t.Parallel()
 	contract, err := ReadContract([]byte(`
@@ -104,9 +111,13 @@ openapi: 3.0.3
 info: { title: t, version: "1" }
 paths:
   /things/{id}:
-    parameters: [{ name: id, in: path, required: true, schema: { type: string } }, { name: dry_run, in: query, schema: { type: boolean } }]
+    parameters:
+      - { name: id, in: path, required: true, schema: { type: string } }
+      - { name: dry_run, in: query, schema: { type: boolean } }
     get: { responses: { default: { description: d } } }
-    put: { parameters: [{ name: limit, in: query, schema: { type: integer } }], responses: { default: { description: d } } }
+    put:
+      parameters: [{ name: limit, in: query, schema: { type: integer } }]
+      responses: { default: { description: d } }
   /bare:
     get: { responses: { default: { description: d } } }
 `))
@@ -117,6 +128,7 @@ paths:
 		method, path, _ := strings.Cut(route, " ")
 		group.Handle(method, path, func(c *gin.Context) { c.Status(http.StatusOK) })
 	}
+
 	for request, want := range map[string]string{
 		"GET /things/1":                           "",
 		"GET /things/1?":                          "",

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// DrainTimeout bounds how long a stopping server waits for requests that are under way.
+// DrainTimeout bounds how long a stopping server waits for open requests.
 const DrainTimeout = 12 * time.Second
 
-// How long a connection may take. A usual request has ten seconds for its body and at most fifteen for its work, and its
-// answer has the rest of answerTime; what needs longer sets its own deadlines (guardBody).
+// How long the parts of a request may take. A usual request has ten seconds for its body and at most fifteen for its
+// work, and its answer has the rest of answerTime. For a route with large bodies, guardBody sets longer deadlines.
 const (
 	headTime   = 5 * time.Second
-	bodyLimit  = 30 * time.Second // of a body that no handler reads
+	bodyLimit  = 30 * time.Second // for a body that no handler reads
 	answerTime = 40 * time.Second // from the end of the head to the end of the answer, which the client must read
 	idleTime   = 2 * time.Minute
 )
@@ -31,17 +31,19 @@ type Server struct {
 	Log      *slog.Logger
 	OnListen func(net.Addr) // called once with the bound address; may be nil
 
-	answerTime time.Duration // 0 means answerTime; a test does not wait for so long
+	answerTime time.Duration // for tests; 0 means the constant answerTime
 }
 
-// Serve listens and serves until ctx ends, then fails readiness, lets requests under way finish and
-// returns nil. An address that is taken is an error with a remedy.
+// Serve listens and serves until ctx ends. Then it fails readiness, lets open requests finish and returns nil. If the
+// address is in use, the error says what to do.
 func (s Server) Serve(ctx context.Context) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", s.Addr)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w; end the process that holds the port (ss -ltnp) or set another one in the environment", s.Addr, err)
+		return fmt.Errorf("listen on %s: %w; end the process that holds the port (ss -ltnp) "+
+			"or set another one in the environment", s.Addr, err)
 	}
+
 	srv := &http.Server{
 		Handler:           s.Handler,
 		ReadHeaderTimeout: headTime,
@@ -55,6 +57,7 @@ func (s Server) Serve(ctx context.Context) error {
 		s.OnListen(l.Addr())
 	}
 	s.Log.InfoContext(ctx, "listening", "address", l.Addr().String())
+
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(problemListener{l, s.Log}) }()
 	select {
@@ -63,7 +66,7 @@ func (s Server) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.Health.Drain()
-	// The parent is over; what is left gets a deadline of its own.
+	// ctx has ended; the open requests get a new deadline.
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), DrainTimeout)
 	defer cancel()
 	err = srv.Shutdown(stop)

@@ -19,18 +19,23 @@ import (
 	"holdfast/internal/telemetry"
 )
 
-// serve runs a real server, as our processes do, and returns its address.
+// serve runs a real server, as the processes do, and returns its address.
 func serve(t *testing.T, routes func(*Router), answer time.Duration) string {
 	t.Helper()
 	health := NewHealth()
 	router := NewRouter(Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: health})
 	routes(router)
+
 	ctx, stop := context.WithCancel(t.Context())
 	addr, done := make(chan string, 1), make(chan error, 1)
 	go func() {
 		done <- Server{
-			Addr: "127.0.0.1:0", Handler: router, Health: health, Log: slog.New(slog.DiscardHandler),
-			OnListen: func(a net.Addr) { addr <- a.String() }, answerTime: answer,
+			Addr:       "127.0.0.1:0",
+			Handler:    router,
+			Health:     health,
+			Log:        slog.New(slog.DiscardHandler),
+			OnListen:   func(a net.Addr) { addr <- a.String() },
+			answerTime: answer,
 		}.Serve(ctx)
 	}()
 	t.Cleanup(func() {
@@ -40,7 +45,7 @@ func serve(t *testing.T, routes func(*Router), answer time.Duration) string {
 	return <-addr
 }
 
-// sample routes: one that decodes a body, one without.
+// sampleRoutes adds routes that decode a body and a route without a body.
 func sampleRoutes(e *Router) {
 	decode := func(c *gin.Context) {
 		var in sample
@@ -68,13 +73,14 @@ func askProblem(t *testing.T, addr, request string) (*http.Response, problem.Pro
 	return res, p
 }
 
-// TestRequestsThatAreNoHTTP: also what net/http answers by itself is a problem document.
+// TestRequestsThatAreNoHTTP: the answers that net/http itself writes reach the client as problem documents.
 func TestRequestsThatAreNoHTTP(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, sampleRoutes, 0)
 	for request, want := range map[string]problem.Code{
-		"GARBAGE\r\n\r\n":                                                                    problem.RequestMalformed,
-		"GET /things/1 HTTP/1.1\r\n\r\n":                                                     problem.RequestMalformed, // no Host
+		"GARBAGE\r\n\r\n": problem.RequestMalformed,
+		// This request has no Host.
+		"GET /things/1 HTTP/1.1\r\n\r\n":                                                     problem.RequestMalformed,
 		"GET /things/1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n":                               problem.RequestMalformed,
 		"GET /things/1 HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n":                            problem.RequestMalformed,
 		"GET /things/%zz HTTP/1.1\r\nHost: a\r\n\r\n":                                        problem.RequestMalformed,
@@ -92,7 +98,7 @@ func TestRequestsThatAreNoHTTP(t *testing.T) {
 	}
 }
 
-// TestBodiesThatDoNotArrive: what is wrong with a body's transmission is the client's, and said so.
+// TestBodiesThatDoNotArrive: a fault in the transmission of a body is answered 4xx, and the answer names the fault.
 func TestBodiesThatDoNotArrive(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, sampleRoutes, 0)
@@ -111,16 +117,19 @@ func TestBodiesThatDoNotArrive(t *testing.T) {
 		require.Contains(t, p.Detail, detail, request)
 		require.Less(t, res.StatusCode, 500, request)
 	}
+
 	res, p := askProblem(t, addr, head+"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}")
 	require.Equal(t, http.StatusUnsupportedMediaType, res.StatusCode)
 	require.Equal(t, "identity", res.Header.Get("Accept-Encoding"))
 	require.Equal(t, "Content-Encoding", p.Field)
 
 	// The same value twice has one meaning.
-	twice, raw := say(t, addr, head+"Content-Type: application/json\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", strings.NewReader(""))
+	twice, raw := say(t, addr, head+"Content-Type: application/json\r\n"+
+		"Idempotency-Key: a\r\nIdempotency-Key: a\r\n"+
+		"Connection: close\r\nContent-Length: 2\r\n\r\n{}", strings.NewReader(""))
 	require.Equal(t, http.StatusOK, twice.StatusCode, raw)
 
-	// A short body: the client stops writing, and still reads.
+	// A short body: the client stops writing and goes on reading.
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 	require.NoError(t, err)
 	defer conn.Close() //nolint:errcheck // only read from
@@ -130,18 +139,21 @@ func TestBodiesThatDoNotArrive(t *testing.T) {
 	short, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	defer short.Body.Close() //nolint:errcheck // only read from
+
 	require.Equal(t, http.StatusBadRequest, short.StatusCode)
 	body, err := io.ReadAll(short.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(body), "ended before its announced end")
 }
 
-// TestBodyThatStalls is answered 408 when its time is over, and the handler's own time does not end with it.
+// TestBodyThatStalls: a body that does not arrive in time is answered 408, and the handler still has time to answer.
 func TestBodyThatStalls(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, sampleRoutes, 0)
 	start := time.Now()
-	res, p := askProblem(t, addr, "POST /things HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	res, p := askProblem(t, addr, "POST /things HTTP/1.1\r\nHost: a\r\n"+
+		"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+
 	require.Equal(t, http.StatusRequestTimeout, res.StatusCode)
 	require.Equal(t, problem.RequestTimeout, p.Code)
 	require.True(t, p.Retryable)
@@ -149,7 +161,7 @@ func TestBodyThatStalls(t *testing.T) {
 	require.WithinRange(t, time.Now(), start.Add(bodyTime), start.Add(bodyTime+5*time.Second))
 }
 
-// TestMethods: HEAD where GET is, OPTIONS everywhere, and the methods of a fixed path are its own.
+// TestMethods: every GET has a HEAD, every path has OPTIONS, and a fixed path has only its own methods.
 func TestMethods(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, sampleRoutes, 0)
@@ -181,6 +193,7 @@ func TestMethods(t *testing.T) {
 		body, err := io.ReadAll(res.Body)
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
+
 		require.Equal(t, c.status, res.StatusCode, c.request)
 		require.Equal(t, c.allow, res.Header.Get("Allow"), c.request)
 		if method == http.MethodHead {
@@ -190,7 +203,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// TestAnswerThatIsNotRead: a client that takes nothing of its answer does not keep the handler.
+// TestAnswerThatIsNotRead: the handler ends although the client reads nothing of the answer.
 func TestAnswerThatIsNotRead(t *testing.T) {
 	t.Parallel()
 	ended := make(chan time.Time, 1)
@@ -205,12 +218,14 @@ func TestAnswerThatIsNotRead(t *testing.T) {
 			}
 		})
 	}, time.Second)
+
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 	require.NoError(t, err)
-	defer conn.Close() //nolint:errcheck // nothing is read from it
+	defer conn.Close() //nolint:errcheck // the test does not read from it
 	start := time.Now()
 	_, err = io.WriteString(conn, "GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
 	require.NoError(t, err)
+
 	select {
 	case at := <-ended:
 		require.WithinRange(t, at, start.Add(time.Second/2), start.Add(10*time.Second))

@@ -11,8 +11,8 @@ import (
 	"holdfast/internal/servicekey"
 )
 
-// RequireServiceKey refuses requests without one of the given keys, as X-API-Key or as a bearer
-// token. Several keys are valid at once so that they can be rotated. With no keys it refuses all.
+// RequireServiceKey refuses requests without one of the given keys, as X-API-Key or as a bearer token. Several keys are
+// valid at once so that an operator can rotate them. Without keys it refuses every request.
 func RequireServiceKey(keys []string) gin.HandlerFunc {
 	sums := make([][sha256.Size]byte, 0, len(keys))
 	for _, k := range keys {
@@ -25,7 +25,7 @@ func RequireServiceKey(keys []string) gin.HandlerFunc {
 		}
 		sum := sha256.Sum256([]byte(given))
 		found := 0
-		for i := range sums { // every key is compared, so that the time tells nothing
+		for i := range sums { // it compares every key, so that the time does not tell a client which key is close
 			found |= subtle.ConstantTimeCompare(sums[i][:], sum[:])
 		}
 		if given == "" || found == 0 {

@@ -1,4 +1,4 @@
-// Package money does arithmetic on amounts in minor units and refuses to overflow. It is pure and
+// Package money does arithmetic on amounts in minor units and returns an error instead of an overflow. It is pure and
 // deterministic, so workflows may use it.
 package money
 
@@ -26,8 +26,8 @@ var (
 	ErrMalformed        = errors.New("not an amount")
 )
 
-// Exponent returns the number of decimal places of a currency: of all active codes of ISO 4217 (list one), fund codes
-// included, by ISO's own figures. Codes without a minor unit, such as XAU and XXX, are ErrUnknownCurrency.
+// Exponent returns the number of decimal places of a currency, by ISO 4217. It knows all active codes of list one, fund
+// codes included. For a code without a minor unit, such as XAU or XXX, it returns ErrUnknownCurrency.
 func Exponent(code string) (int, error) {
 	digits, ok := currency.GetDigits(code)
 	if !ok {
@@ -70,8 +70,9 @@ func (a Amount) String() string {
 	return strings.Join([]string{sign, digits[:point], ".", digits[point:], " ", a.Currency}, "")
 }
 
-// Parse reads an amount as people write it, as in 12.30 for 1230 minor units of EUR: digits, and behind a point at most as
-// many as the currency has. Anything else is ErrMalformed, also a sign, a comma or a currency's symbol.
+// Parse reads an amount as people write it, as in 12.30 for 1230 minor units of EUR: digits, and after a point at most
+// as many as the currency has. For any other text, also with a sign, a comma or a currency's symbol, it returns
+// ErrMalformed.
 func Parse(text, currency string) (Amount, error) {
 	exp, err := Exponent(currency)
 	if err != nil {
@@ -79,7 +80,8 @@ func Parse(text, currency string) (Amount, error) {
 	}
 	whole, fraction, point := strings.Cut(text, ".")
 	if whole == "" || (point && fraction == "") || strings.Trim(whole+fraction, "0123456789") != "" {
-		return Amount{}, fmt.Errorf("%w: %q; write digits, as in %s", ErrMalformed, text, strings.TrimSuffix(Amount{1499, currency}.String(), " "+currency))
+		example := strings.TrimSuffix(Amount{1499, currency}.String(), " "+currency)
+		return Amount{}, fmt.Errorf("%w: %q; write digits, as in %s", ErrMalformed, text, example)
 	}
 	if len(fraction) > exp {
 		return Amount{}, fmt.Errorf("%w: %q has more than the %d decimal places of %s", ErrMalformed, text, exp, currency)

@@ -10,23 +10,42 @@ import (
 	"holdfast/internal/order"
 )
 
-// cells is the whole table, written out by hand: what each input does in each state. Cells that are
-// not here are the defaults, and each of them is tested too.
+// cells repeats the table of package order: what each input does in each state. Cells that are not listed here have
+// the default; the test checks them too.
 var cells = map[order.State]map[order.Input]string{
 	order.New: {
-		order.Pay: "order_not_ready", order.Extend: "order_not_ready", order.Cancel: "→ cancelled", order.GaveUp: "→ failed",
-		order.StockDelayed: "→ pending", order.StockHeld: "→ reserved", order.StockRefused: "→ rejected",
+		order.Pay:          "order_not_ready",
+		order.Cancel:       "→ cancelled",
+		order.Extend:       "order_not_ready",
+		order.StockDelayed: "→ pending",
+		order.StockHeld:    "→ reserved",
+		order.StockRefused: "→ rejected",
+		order.GaveUp:       "→ failed",
 	},
 	order.Pending: {
-		order.Pay: "order_not_ready", order.Extend: "order_not_ready", order.Cancel: "→ cancelled", order.GaveUp: "→ failed",
-		order.StockHeld: "→ reserved", order.StockRefused: "→ rejected",
+		order.Pay:          "order_not_ready",
+		order.Cancel:       "→ cancelled",
+		order.Extend:       "order_not_ready",
+		order.StockHeld:    "→ reserved",
+		order.StockRefused: "→ rejected",
+		order.GaveUp:       "→ failed",
 	},
 	order.Reserved: {
-		order.Pay: "→ paying", order.Cancel: "→ cancelled", order.Extend: "→ reserved", order.DeadlinePassed: "→ expired", order.GaveUp: "→ failed",
+		order.Pay:            "→ paying",
+		order.Cancel:         "→ cancelled",
+		order.Extend:         "→ reserved",
+		order.DeadlinePassed: "→ expired",
+		order.GaveUp:         "→ failed",
 	},
 	order.Paying: {
-		order.Pay: "payment_in_progress", order.Extend: "payment_in_progress", order.Cancel: "→ cancelled", order.DeadlinePassed: "→ expired",
-		order.PaymentCaptured: "→ confirmed", order.PaymentDeclined: "→ reserved", order.PaymentAbandoned: "→ reserved", order.GaveUp: "→ failed",
+		order.Pay:              "payment_in_progress",
+		order.Cancel:           "→ cancelled",
+		order.Extend:           "payment_in_progress",
+		order.DeadlinePassed:   "→ expired",
+		order.PaymentCaptured:  "→ confirmed",
+		order.PaymentDeclined:  "→ reserved",
+		order.PaymentAbandoned: "→ reserved",
+		order.GaveUp:           "→ failed",
 	},
 	order.Expired:   {order.Pay: "order_expired", order.Extend: "order_expired"},
 	order.Cancelled: {order.Cancel: "="},
@@ -41,6 +60,7 @@ func TestEveryCell(t *testing.T) {
 			if !listed && i.IsRequest() {
 				want = "invalid_state"
 			}
+
 			rule := order.Decide(s, i)
 			got := string(rule.Refusal)
 			switch {
@@ -52,6 +72,7 @@ func TestEveryCell(t *testing.T) {
 			case rule.Impossible():
 				got = ""
 			}
+
 			require.Equal(t, want, got, "%s × %s", s, i)
 			tested++
 		}
@@ -59,7 +80,7 @@ func TestEveryCell(t *testing.T) {
 	require.Equal(t, 14*11, tested)
 }
 
-// TestClosedStatesAreLeftByNothing holds Closed to the table.
+// TestClosedStatesAreLeftByNothing: the table has no transition from a closed state.
 func TestClosedStatesAreLeftByNothing(t *testing.T) {
 	t.Parallel()
 	for _, tr := range order.Transitions() {
@@ -67,7 +88,7 @@ func TestClosedStatesAreLeftByNothing(t *testing.T) {
 	}
 }
 
-// TestPageIsCurrent fails when the table has moved on and the page for people has not.
+// TestPageIsCurrent fails if the table has changed and the page in docs has not.
 func TestPageIsCurrent(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("../../docs/architecture/order-states.md")
@@ -75,11 +96,14 @@ func TestPageIsCurrent(t *testing.T) {
 	require.Equal(t, order.Page(), string(raw), "run make generate")
 }
 
-// TestEventsAreComplete holds Events and States to the constants in the source: a list that forgets one would be
-// forgotten by every test that walks the list.
+// TestEventsAreComplete: Events and States list every constant in the source. Other tests use these lists and would not
+// notice a missing constant.
 func TestEventsAreComplete(t *testing.T) {
 	t.Parallel()
-	for file, want := range map[string]int{"transition.go": len(order.Events()), "state.go": len(order.States()) + 1} {
+	for file, want := range map[string]int{
+		"transition.go": len(order.Events()),
+		"state.go":      len(order.States()) + 1, // States does not list New
+	} {
 		raw, err := os.ReadFile(file)
 		require.NoError(t, err)
 		declared := regexp.MustCompile(`(?m)^\t\w+ +(Event|State) += "`).FindAllString(string(raw), -1)

@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// Page is the table as people read it: Markdown with a state diagram.
+// Page returns the table as a Markdown page with a state diagram.
 func Page() string {
 	var b strings.Builder
-	b.WriteString(`<!-- Written from internal/order by ` + "`make generate`" + `; do not edit. -->
-# The states of an order
+	b.WriteString("<!-- Written from internal/order by `make generate`; do not edit. -->\n" +
+		"# The states of an order\n\n" +
+		"One table (`internal/order/transition.go`) says what each input does to an order in each state. " +
+		"The workflow moves by\n" +
+		"it, the orders database refuses to record a transition that is not in it, " +
+		"and this page is written from it.\n\n")
 
-One table (` + "`internal/order/transition.go`" + `) says what each input does to an order in each state. The workflow moves by
-it, the orders database refuses to record a transition that is not in it, and this page is written from it.
-
-` + "```mermaid\nstateDiagram-v2\n")
+	b.WriteString("```mermaid\nstateDiagram-v2\n")
 	for _, t := range Transitions() {
 		from := string(t.From)
 		if t.From == New {
@@ -28,10 +29,12 @@ it, the orders database refuses to record a transition that is not in it, and th
 			fmt.Fprintf(&b, "    %s --> [*]\n", s)
 		}
 	}
-	b.WriteString("```\n\n")
-	b.WriteString("The diagram shows changes of state only. `confirmed` goes on to `fulfilling`, which is not built yet.\n\n")
-	b.WriteString("A cell names the state that follows, or in *italics* the code under which a request is refused; = means that the\n" +
+	b.WriteString("```\n\n" +
+		"The diagram shows changes of state only. `confirmed` goes on to `fulfilling`, which is not built yet.\n\n" +
+		"A cell names the state that follows, or in *italics* the code under which a request is refused; " +
+		"= means that the\n" +
 		"order is already where the request wants it; an empty cell cannot happen. Columns are the states.\n\n")
+
 	states := append([]State{New}, reached()...)
 	b.WriteString("| input |")
 	for _, s := range states {
@@ -46,6 +49,7 @@ it, the orders database refuses to record a transition that is not in it, and th
 		b.WriteString("\n")
 	}
 	b.WriteString("\n")
+
 	for _, i := range Inputs() {
 		fmt.Fprintf(&b, "- `%s`: %s.\n", i, meanings[i])
 	}
@@ -55,7 +59,8 @@ it, the orders database refuses to record a transition that is not in it, and th
 			later = append(later, "`"+string(s)+"`")
 		}
 	}
-	fmt.Fprintf(&b, "\nNot reached by any input yet, and known to the database and to clients all the same: %s.\n", strings.Join(later, ", "))
+	fmt.Fprintf(&b, "\nNot reached by any input yet, and known to the database and to clients all the same: %s.\n",
+		strings.Join(later, ", "))
 	return b.String()
 }
 

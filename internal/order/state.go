@@ -1,13 +1,13 @@
-// Package order holds the states of an order and the one table of what may happen in each. The
-// workflow moves by the table, the orders database checks every recorded transition against it, and
-// docs/architecture/order-states.md is written from it. It is pure.
+// Package order holds the states of an order and one table of what may happen in each state. The workflow moves by the
+// table, the orders database checks every recorded transition against it, and `make generate` writes
+// docs/architecture/order-states.md from it. It is pure.
 package order
 
-// State is where an order stands.
+// State is the state of an order.
 type State string
 
-// The states of an order. Those of later parts of its life are listed from the start, because the
-// database's CHECK and every client's enum know them.
+// The states of an order. They include states that no input reaches yet, because the database's CHECK and the enum of
+// every client have them.
 const (
 	New         State = ""            // started; nothing recorded yet
 	Pending     State = "pending"     // accepted and recorded; stock not yet decided
@@ -27,10 +27,24 @@ const (
 
 // States lists every state that can be recorded, in the order of an order's life.
 func States() []State {
-	return []State{Pending, Reserved, Paying, Confirmed, Fulfilling, Completed, Rejected, Expired, Cancelled, Failed, Backordered, InReview, Refunded}
+	return []State{
+		Pending,
+		Reserved,
+		Paying,
+		Confirmed,
+		Fulfilling,
+		Completed,
+		Rejected,
+		Expired,
+		Cancelled,
+		Failed,
+		Backordered,
+		InReview,
+		Refunded,
+	}
 }
 
-// Closed reports whether no stock is held and no payment can follow any more.
+// Closed reports whether the order holds no stock and can get no payment any more.
 func (s State) Closed() bool {
 	switch s {
 	case Completed, Rejected, Expired, Cancelled, Failed, Refunded:
@@ -38,10 +52,10 @@ func (s State) Closed() bool {
 	case New, Pending, Reserved, Paying, Confirmed, Fulfilling, Backordered, InReview:
 		return false
 	}
-	return false // an unknown state ends nothing
+	return false // an unknown state is not closed
 }
 
-// CarriedOut reports whether the order was paid and its stock has left: what a run of its workflow must not undo.
+// CarriedOut reports whether the order is paid and its stock has left. A run of its workflow must not undo it.
 func (s State) CarriedOut() bool {
 	switch s {
 	case Confirmed, Fulfilling, Completed, Refunded:
@@ -52,8 +66,8 @@ func (s State) CarriedOut() bool {
 	return false
 }
 
-// Settled reports whether money and stock have found their place, so that no other execution of the order's
-// workflow may decide the order again: it may only go on from here.
+// Settled reports whether the outcome for money and stock is final. Another execution of the order's workflow must not
+// decide the order again; it may only continue from this state.
 func (s State) Settled() bool {
 	return s.CarriedOut() || s.Closed()
 }

@@ -5,57 +5,71 @@ import (
 	"slices"
 )
 
-// Input is something that happens to an order: a request from outside, the deadline, or the outcome
-// of one of the workflow's own steps.
+// Input is an input of an order's workflow: a client's request, the deadline, or the outcome of one of the workflow's
+// own steps.
 type Input string
 
-// The inputs. Requests can come at any time and always have an answer; the others come only where
-// the table has them, and anything else is a defect of the workflow.
+// The inputs. A request can come in every state and always has an answer. Any other input comes only in the states that
+// have a cell for it; otherwise the workflow has a defect.
 const (
 	Pay    Input = "pay"
 	Cancel Input = "cancel" // by the customer, an operator, or Temporal's own cancellation
 	Extend Input = "extend"
 
-	DeadlinePassed Input = "deadline_passed" // by inventory's word, or inventory does not answer
+	DeadlinePassed Input = "deadline_passed" // inventory confirms it or does not answer
 
 	StockDelayed     Input = "stock_delayed" // inventory has not answered in time; the reserve goes on
 	StockHeld        Input = "stock_held"
 	StockRefused     Input = "stock_refused"
 	PaymentCaptured  Input = "payment_captured"
 	PaymentDeclined  Input = "payment_declined"
-	PaymentAbandoned Input = "payment_abandoned" // no answer of the provider in time; voided
-	GaveUp           Input = "gave_up"           // a step ended so that the order cannot go on
+	PaymentAbandoned Input = "payment_abandoned" // the provider gave no answer in time; the payment is voided
+	GaveUp           Input = "gave_up"           // the result of a step means that the order cannot go on
 )
 
-// meanings say for people when each input comes.
+// meanings describe each input for the page in docs.
 var meanings = map[Input]string{
-	Pay:            "somebody wants to pay",
-	Cancel:         "the customer or an operator calls it off; while paying it takes effect once the authorisation's outcome is known, and no longer when the capture has begun",
-	Extend:         "somebody wants the stock held for longer",
-	DeadlinePassed: "the timer, and inventory says that the time has come or does not answer",
-	StockDelayed:   "inventory has not answered in time; the reserve goes on",
-	StockHeld:      "every line is reserved", StockRefused: "a line falls short, or inventory finds the request wrong",
-	PaymentCaptured: "the money is taken", PaymentDeclined: "the provider refused, and may be asked again with another method",
+	Pay: "somebody wants to pay",
+	Cancel: "the customer or an operator calls it off; " +
+		"while paying it takes effect once the authorisation's outcome is known, " +
+		"and no longer when the capture has begun",
+	Extend:           "somebody wants the stock held for longer",
+	DeadlinePassed:   "the timer, and inventory says that the time has come or does not answer",
+	StockDelayed:     "inventory has not answered in time; the reserve goes on",
+	StockHeld:        "every line is reserved",
+	StockRefused:     "a line falls short, or inventory finds the request wrong",
+	PaymentCaptured:  "the money is taken",
+	PaymentDeclined:  "the provider refused, and may be asked again with another method",
 	PaymentAbandoned: "the provider gave no answer in time; the payment is voided",
-	GaveUp:           "a step ended so that the order cannot go on: the third decline, the tenth payment, a reservation that is gone, a capture that is refused",
+	GaveUp: "a step ended so that the order cannot go on: " +
+		"the third decline, the tenth payment, a reservation that is gone, a capture that is refused",
 }
 
 // Inputs lists every input, requests first.
 func Inputs() []Input {
 	return []Input{
-		Pay, Cancel, Extend, DeadlinePassed, StockDelayed, StockHeld, StockRefused,
-		PaymentCaptured, PaymentDeclined, PaymentAbandoned, GaveUp,
+		Pay,
+		Cancel,
+		Extend,
+		DeadlinePassed,
+		StockDelayed,
+		StockHeld,
+		StockRefused,
+		PaymentCaptured,
+		PaymentDeclined,
+		PaymentAbandoned,
+		GaveUp,
 	}
 }
 
-// IsRequest reports whether somebody outside waits for an answer.
+// IsRequest reports whether the input is a request, whose client waits for an answer.
 func (i Input) IsRequest() bool { return i == Pay || i == Cancel || i == Extend }
 
-// Event names an entry of an order's timeline. Those that other services care about are also
-// published, as "order." + the name.
+// Event names an entry of an order's timeline. Events that other services receive are also published, as "order." + the
+// name.
 type Event string
 
-// What can happen to an order.
+// The events of an order.
 const (
 	EventPending          Event = "pending"
 	EventReserved         Event = "reserved"
@@ -69,15 +83,15 @@ const (
 	EventCancelled        Event = "cancelled"
 	EventFailed           Event = "failed"
 
-	// These are noted without a change of state.
+	// These events do not change the state.
 	EventPaid               Event = "paid"
 	EventPaymentVoided      Event = "payment_voided"
 	EventStockReleased      Event = "stock_released"
 	EventPaymentRefunded    Event = "payment_refunded"
 	EventCompensationFailed Event = "compensation_failed"
 
-	// EventTakenUp leads from where an earlier run of the workflow left the order to where a later run, which an
-	// operator began by a reset, goes on.
+	// EventTakenUp leads from the state in which an earlier run of the workflow left the order to the state from which
+	// a later run continues it. An operator starts the later run by a reset.
 	EventTakenUp Event = "taken_up"
 )
 
@@ -112,16 +126,17 @@ const (
 	NotReady          Refusal = "order_not_ready"     // stock is not decided yet; try again
 	PaymentInProgress Refusal = "payment_in_progress" // a payment has not finished; look again
 	Overdue           Refusal = "order_expired"       // too late
-	InvalidState      Refusal = "invalid_state"       // and it will stay so
+	InvalidState      Refusal = "invalid_state"       // a later request is refused too
 )
 
-// Rule is one cell of the table: what an input does to an order in a state. At most one of its three
-// forms applies: it moves (or stays and is noted), it is refused, or it had its effect before.
+// Rule is one cell of the table: what an input does to an order in a state. At most one of three forms applies: the
+// order moves to a state (or stays in its state with an event), the input is refused, or the input had its effect
+// before.
 type Rule struct {
 	To       State
 	Event    Event
 	Refusal  Refusal
-	Repeated bool // the order is where the request wants it; answered as a success, nothing happens
+	Repeated bool // the order has the requested state already: the answer is a success and nothing changes
 }
 
 // Impossible reports whether the input cannot come in this state.
@@ -130,28 +145,43 @@ func (r Rule) Impossible() bool { return r == Rule{} }
 func moves(to State, event Event) Rule { return Rule{To: to, Event: event} }
 func refused(why Refusal) Rule         { return Rule{Refusal: why} }
 
-// table lists the cells that are not by default: a request that is not here is refused as
-// InvalidState, any other input is impossible. Cancel while paying takes effect once the outcome of
-// the authorisation is known, and no longer when the capture has begun.
+// table lists the cells that differ from the default. By default a request is refused as InvalidState and any other
+// input is impossible. A cancel in state paying takes effect once the outcome of the authorisation is known; it has no
+// effect once the capture has begun.
 var table = map[State]map[Input]Rule{
 	New: {
-		Pay: refused(NotReady), Extend: refused(NotReady), Cancel: moves(Cancelled, EventCancelled),
-		StockDelayed: moves(Pending, EventPending), StockHeld: moves(Reserved, EventReserved),
-		StockRefused: moves(Rejected, EventRejected), GaveUp: moves(Failed, EventFailed),
+		Pay:          refused(NotReady),
+		Cancel:       moves(Cancelled, EventCancelled),
+		Extend:       refused(NotReady),
+		StockDelayed: moves(Pending, EventPending),
+		StockHeld:    moves(Reserved, EventReserved),
+		StockRefused: moves(Rejected, EventRejected),
+		GaveUp:       moves(Failed, EventFailed),
 	},
 	Pending: {
-		Pay: refused(NotReady), Extend: refused(NotReady), Cancel: moves(Cancelled, EventCancelled),
-		StockHeld: moves(Reserved, EventReserved), StockRefused: moves(Rejected, EventRejected), GaveUp: moves(Failed, EventFailed),
+		Pay:          refused(NotReady),
+		Cancel:       moves(Cancelled, EventCancelled),
+		Extend:       refused(NotReady),
+		StockHeld:    moves(Reserved, EventReserved),
+		StockRefused: moves(Rejected, EventRejected),
+		GaveUp:       moves(Failed, EventFailed),
 	},
 	Reserved: {
-		Pay: moves(Paying, EventPaymentStarted), Cancel: moves(Cancelled, EventCancelled), Extend: moves(Reserved, EventExtended),
-		DeadlinePassed: moves(Expired, EventExpired), GaveUp: moves(Failed, EventFailed),
+		Pay:            moves(Paying, EventPaymentStarted),
+		Cancel:         moves(Cancelled, EventCancelled),
+		Extend:         moves(Reserved, EventExtended),
+		DeadlinePassed: moves(Expired, EventExpired),
+		GaveUp:         moves(Failed, EventFailed),
 	},
 	Paying: {
-		Pay: refused(PaymentInProgress), Extend: refused(PaymentInProgress), Cancel: moves(Cancelled, EventCancelled),
-		DeadlinePassed: moves(Expired, EventExpired), PaymentCaptured: moves(Confirmed, EventConfirmed),
-		PaymentDeclined: moves(Reserved, EventPaymentDeclined), PaymentAbandoned: moves(Reserved, EventPaymentAbandoned),
-		GaveUp: moves(Failed, EventFailed),
+		Pay:              refused(PaymentInProgress),
+		Cancel:           moves(Cancelled, EventCancelled),
+		Extend:           refused(PaymentInProgress),
+		DeadlinePassed:   moves(Expired, EventExpired),
+		PaymentCaptured:  moves(Confirmed, EventConfirmed),
+		PaymentDeclined:  moves(Reserved, EventPaymentDeclined),
+		PaymentAbandoned: moves(Reserved, EventPaymentAbandoned),
+		GaveUp:           moves(Failed, EventFailed),
 	},
 	Expired:   {Pay: refused(Overdue), Extend: refused(Overdue)},
 	Cancelled: {Cancel: {Repeated: true}},

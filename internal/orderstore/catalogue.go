@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/money"
 )
 
-// Priced is a product as it is sold in one currency.
+// Priced is a product with its price in one currency.
 type Priced struct {
 	ProductID uuid.UUID
 	SKU       string
@@ -21,9 +21,13 @@ type Priced struct {
 	Price     money.Amount
 }
 
-// PriceProducts returns the given products as they are sold in currency, by id. Missing from it are
-// unknown and inactive products, and those without a price in the currency; known tells them apart.
-func (s *Store) PriceProducts(ctx context.Context, ids []uuid.UUID, currency string) (priced map[uuid.UUID]Priced, known map[uuid.UUID]bool, err error) {
+// PriceProducts returns the given products with their prices in currency, by id. It leaves out unknown products,
+// inactive products and products without a price in the currency; only the last are in known.
+func (s *Store) PriceProducts(
+	ctx context.Context,
+	ids []uuid.UUID,
+	currency string,
+) (priced map[uuid.UUID]Priced, known map[uuid.UUID]bool, err error) {
 	rows, err := s.q.PriceProducts(ctx, s.pool, ordersdb.PriceProductsParams{ProductIds: ids, Currency: currency})
 	if err != nil {
 		return nil, nil, fmt.Errorf("price products: %w", err)
@@ -31,7 +35,12 @@ func (s *Store) PriceProducts(ctx context.Context, ids []uuid.UUID, currency str
 	priced, known = make(map[uuid.UUID]Priced, len(rows)), make(map[uuid.UUID]bool, len(rows))
 	for _, r := range rows {
 		known[r.ProductID] = true
-		priced[r.ProductID] = Priced{ProductID: r.ProductID, SKU: r.Sku, Name: r.Name, Price: money.Amount{Minor: r.AmountMinor, Currency: currency}}
+		priced[r.ProductID] = Priced{
+			ProductID: r.ProductID,
+			SKU:       r.Sku,
+			Name:      r.Name,
+			Price:     money.Amount{Minor: r.AmountMinor, Currency: currency},
+		}
 	}
 	if len(priced) == len(ids) {
 		return priced, known, nil
@@ -46,7 +55,7 @@ func (s *Store) PriceProducts(ctx context.Context, ids []uuid.UUID, currency str
 	return priced, known, nil
 }
 
-// Product is a product with its prices, one in each currency it is sold in.
+// Product is a product with its prices, one for each currency in which it is sold.
 type Product struct {
 	ProductID   uuid.UUID
 	SKU         string
@@ -54,10 +63,10 @@ type Product struct {
 	Description string
 	Category    string
 	Active      bool
-	Version     int64 // moves with every change of the product or its prices
+	Version     int64 // grows with every change of the product or its prices
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
-	Untold      bool // inventory has not answered yet for whether it is sold
+	Untold      bool // inventory has not confirmed yet whether the product is sold
 	Prices      []money.Amount
 }
 
@@ -77,7 +86,7 @@ func productOf(r ordersdb.Product, prices []money.Amount) Product {
 	}
 }
 
-// GetProduct returns an active product; ErrNotFound where there is none.
+// GetProduct returns an active product, or ErrNotFound.
 func (s *Store) GetProduct(ctx context.Context, id uuid.UUID) (Product, error) {
 	row, err := s.q.GetProduct(ctx, s.pool, id)
 	if err != nil {
@@ -90,26 +99,43 @@ func (s *Store) GetProduct(ctx context.Context, id uuid.UUID) (Product, error) {
 	return list[0], nil
 }
 
-// ListProducts returns up to size active products that come after the given row in the listing,
-// newest first.
-func (s *Store) ListProducts(ctx context.Context, beforeCreated time.Time, beforeID uuid.UUID, size int) ([]Product, error) {
-	rows, err := s.q.ListProducts(ctx, s.pool, ordersdb.ListProductsParams{BeforeCreatedAt: beforeCreated, BeforeID: beforeID, PageSize: int32(size)}) //nolint:gosec // bounded by the contract
+// ListProducts returns up to size active products that come after the given row in the listing, newest first.
+func (s *Store) ListProducts(
+	ctx context.Context,
+	beforeCreated time.Time, beforeID uuid.UUID,
+	size int,
+) ([]Product, error) {
+	rows, err := s.q.ListProducts(ctx, s.pool, ordersdb.ListProductsParams{
+		BeforeCreatedAt: beforeCreated,
+		BeforeID:        beforeID,
+		PageSize:        int32(size), //nolint:gosec // bounded by the contract
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list products: %w", err)
 	}
 	return s.withPrices(ctx, rows)
 }
 
-// ListAllProducts is ListProducts for operators, of products that are active, inactive, or either.
-func (s *Store) ListAllProducts(ctx context.Context, actives []bool, beforeCreated time.Time, beforeID uuid.UUID, size int) ([]Product, error) {
-	rows, err := s.q.ListAllProducts(ctx, s.pool, ordersdb.ListAllProductsParams{Actives: actives, BeforeCreatedAt: beforeCreated, BeforeID: beforeID, PageSize: int32(size)}) //nolint:gosec // bounded by the contract
+// ListAllProducts is ListProducts for operators. It lists products that are active, inactive, or both, by actives.
+func (s *Store) ListAllProducts(
+	ctx context.Context,
+	actives []bool,
+	beforeCreated time.Time, beforeID uuid.UUID,
+	size int,
+) ([]Product, error) {
+	rows, err := s.q.ListAllProducts(ctx, s.pool, ordersdb.ListAllProductsParams{
+		Actives:         actives,
+		BeforeCreatedAt: beforeCreated,
+		BeforeID:        beforeID,
+		PageSize:        int32(size), //nolint:gosec // bounded by the contract
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list products: %w", err)
 	}
 	return s.withPrices(ctx, rows)
 }
 
-// ProductStates returns which of the given products the catalogue has, and whether it sells them.
+// ProductStates returns, for each of the given products that the catalogue has, whether the product is active.
 func (s *Store) ProductStates(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	rows, err := s.q.ProductStates(ctx, s.pool, ids)
 	if err != nil {
@@ -122,16 +148,20 @@ func (s *Store) ProductStates(ctx context.Context, ids []uuid.UUID) (map[uuid.UU
 	return out, nil
 }
 
-// Activity is whether a product is sold, as of a version of it.
+// Activity says whether a product is sold, as of one of its versions.
 type Activity struct {
 	ProductID uuid.UUID
 	Active    bool
 	Version   int64
 }
 
-// Untold returns up to size products, by id and after the given one, whose activity inventory has not answered for.
+// Untold returns up to size products whose activity inventory has not confirmed, in the order of their ids and after
+// the given one.
 func (s *Store) Untold(ctx context.Context, after uuid.UUID, size int) ([]Activity, error) {
-	rows, err := s.q.UntoldProducts(ctx, s.pool, ordersdb.UntoldProductsParams{After: after, PageSize: int32(size)}) //nolint:gosec // a small number
+	rows, err := s.q.UntoldProducts(ctx, s.pool, ordersdb.UntoldProductsParams{
+		After:    after,
+		PageSize: int32(size), //nolint:gosec // a small number
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list products to tell of: %w", err)
 	}
@@ -142,9 +172,11 @@ func (s *Store) Untold(ctx context.Context, after uuid.UUID, size int) ([]Activi
 	return out, nil
 }
 
-// MarkTold remembers that inventory answered for a product's activity. One that has another version since stays untold.
+// MarkTold records that inventory has confirmed a product's activity. If the product has another version by now, it
+// stays untold.
 func (s *Store) MarkTold(ctx context.Context, a Activity) error {
-	if err := s.q.MarkProductTold(ctx, s.pool, ordersdb.MarkProductToldParams{ProductID: a.ProductID, Version: a.Version}); err != nil {
+	told := ordersdb.MarkProductToldParams{ProductID: a.ProductID, Version: a.Version}
+	if err := s.q.MarkProductTold(ctx, s.pool, told); err != nil {
 		return fmt.Errorf("mark product %s as told: %w", a.ProductID, err)
 	}
 	return nil
@@ -165,8 +197,10 @@ func (s *Store) withPricesIn(ctx context.Context, db ordersdb.DBTX, rows []order
 	}
 	byProduct := make(map[uuid.UUID][]money.Amount, len(rows))
 	for _, p := range prices {
-		byProduct[p.ProductID] = append(byProduct[p.ProductID], money.Amount{Minor: p.AmountMinor, Currency: p.Currency})
+		price := money.Amount{Minor: p.AmountMinor, Currency: p.Currency}
+		byProduct[p.ProductID] = append(byProduct[p.ProductID], price)
 	}
+
 	out := make([]Product, len(rows))
 	for i, r := range rows {
 		out[i] = productOf(r, byProduct[r.ProductID])
@@ -174,7 +208,7 @@ func (s *Store) withPricesIn(ctx context.Context, db ordersdb.DBTX, rows []order
 	return out, nil
 }
 
-// NewProduct is a product to put into the catalogue.
+// NewProduct is a product to add to the catalogue.
 type NewProduct struct {
 	ProductID                        uuid.UUID
 	SKU, Name, Description, Category string
@@ -182,8 +216,8 @@ type NewProduct struct {
 	Prices                           []money.Amount
 }
 
-// AddProducts puts products into the catalogue in one transaction and returns how many were new. What
-// is there already stays as it is, prices included.
+// AddProducts adds products to the catalogue in one transaction and returns how many were new. It does not change
+// products that exist already, nor their prices.
 func (s *Store) AddProducts(ctx context.Context, products []NewProduct, at time.Time) (added int64, err error) {
 	p := ordersdb.SeedProductsParams{CreatedAt: at}
 	for _, n := range products {
@@ -194,12 +228,14 @@ func (s *Store) AddProducts(ctx context.Context, products []NewProduct, at time.
 		p.Categories = append(p.Categories, n.Category)
 		p.Actives = append(p.Actives, !n.Inactive)
 	}
+
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		made, err := s.q.SeedProducts(ctx, tx, p)
 		if err != nil {
 			return fmt.Errorf("add products: %w", err)
 		}
 		added = int64(len(made))
+
 		var prices ordersdb.InsertPricesParams
 		for _, n := range products {
 			if slices.Contains(made, n.ProductID) {

@@ -15,15 +15,15 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Order is an order with its lines and payments, as it is recorded.
+// Order is an order as recorded, with its lines and payments.
 type Order struct {
 	OrderID         uuid.UUID
 	Seq             int64 // of the last recorded transition
 	State           order.State
 	Reason          string                // for people
 	RefusalCode     string                // of a rejected order: why, for programs
-	Short           []orderflow.ShortLine // of an order rejected as out_of_stock: what each short line asked for and found
-	RequestHash     string                // SHA-256 of the request that made it, hex
+	Short           []orderflow.ShortLine // of an order rejected as out_of_stock: requested and available, by short line
+	RequestHash     string                // SHA-256 of the request that created the order, hex
 	CustomerID      string
 	Issuer          string // of the customer's token
 	Total           money.Amount
@@ -35,7 +35,7 @@ type Order struct {
 	Metadata        map[string]string
 	WorkflowID      string
 	RunID           string // of the run of the workflow that wrote the row
-	CorrelationID   string // of the request that made it
+	CorrelationID   string // of the request that created the order
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	Lines           []Line
@@ -65,12 +65,12 @@ type Payment struct {
 	At          time.Time
 }
 
-// TimelineEntry is one thing that happened to an order.
+// TimelineEntry is one event of an order.
 type TimelineEntry struct {
 	Seq          int64
 	Event        order.Event
-	From         order.State // before it; empty for the first one
-	State        order.State // after it
+	From         order.State // before the event; empty for the first event
+	State        order.State // after the event
 	At           time.Time
 	Actor        string
 	Reason       string
@@ -78,7 +78,7 @@ type TimelineEntry struct {
 	NextDeadline *time.Time
 }
 
-// orderOf decodes a row. What cannot be decoded is an error: an address that is missing without a word would be worse.
+// orderOf decodes a row. A column that it cannot decode is an error: an order without its address would look complete.
 func orderOf(r ordersdb.Order) (Order, error) {
 	o := Order{
 		OrderID:         r.OrderID,
@@ -105,7 +105,9 @@ func orderOf(r ordersdb.Order) (Order, error) {
 		raw  []byte
 		to   any
 	}{
-		{"refusal", r.Refusal, &o.Short}, {"ship_to", r.ShipTo, &o.ShipTo}, {"metadata", r.Metadata, &o.Metadata},
+		{"refusal", r.Refusal, &o.Short},
+		{"ship_to", r.ShipTo, &o.ShipTo},
+		{"metadata", r.Metadata, &o.Metadata},
 	} {
 		if column.raw == nil {
 			continue

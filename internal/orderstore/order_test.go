@@ -13,7 +13,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestOrderIsReadAsItWasRecorded, with everything that is kept as JSON.
+// TestOrderIsReadAsItWasRecorded: an order is read as it was recorded, also the columns that are JSON.
 func TestOrderIsReadAsItWasRecorded(t *testing.T) {
 	t.Parallel()
 	s, id := orderstore.New(open(t)), uuid.New()
@@ -36,7 +36,8 @@ func TestOrderIsReadAsItWasRecorded(t *testing.T) {
 	require.Equal(t, in.Order.Lines[0].UnitPrice, got.Lines[0].UnitPrice)
 }
 
-// TestRefusalOfAnOlderWorkflow: a workflow of before there was a code records the short lines alone.
+// TestRefusalOfAnOlderWorkflow: a workflow that is older than refusal codes records only the short lines, and the store
+// adds the code.
 func TestRefusalOfAnOlderWorkflow(t *testing.T) {
 	t.Parallel()
 	s, id := orderstore.New(open(t)), uuid.New()
@@ -44,12 +45,13 @@ func TestRefusalOfAnOlderWorkflow(t *testing.T) {
 	in.View.State, in.Entries[0].State, in.Entries[0].Event = order.Rejected, order.Rejected, order.EventRejected
 	in.View.Short = []orderflow.ShortLine{{ProductID: uuid.New(), Requested: 1}}
 	recordAll(t, s, in)
+
 	got, err := s.Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, orderflow.ErrOutOfStock, got.RefusalCode)
 }
 
-// TestRowThatCannotBeDecodedIsAnError, never an order without an address.
+// TestRowThatCannotBeDecodedIsAnError: a read returns an error and not an order without its address.
 func TestRowThatCannotBeDecodedIsAnError(t *testing.T) {
 	t.Parallel()
 	pool := open(t)

@@ -16,17 +16,18 @@ import (
 	"holdfast/internal/money"
 )
 
-// ProductUpsert creates the product of its SKU or changes it. What is nil stays as it is, or has its default in
-// a new product: no text, active.
+// ProductUpsert creates the product with the SKU or changes it. A nil field does not change an existing product; in a
+// new product it has its default: no text, active.
 type ProductUpsert struct {
 	SKU, Name             string
 	Description, Category *string
 	Active                *bool
-	// Prices has the currencies that it decides about: nil means not sold in that one. Others stay.
-	Prices map[string]*int64 // minor units by currency
+	// Prices are minor units by currency. nil means that the product is not sold in the currency. Prices in other
+	// currencies do not change.
+	Prices map[string]*int64
 }
 
-// Outcome is what became of one upsert.
+// Outcome is the effect of an upsert.
 type Outcome string
 
 // The outcomes.
@@ -36,24 +37,25 @@ const (
 	Unchanged Outcome = "unchanged"
 )
 
-// Upserted says what became of one upsert.
+// Upserted is the result of an upsert.
 type Upserted struct {
-	ProductID uuid.UUID // zero for one that a dry run would create
+	ProductID uuid.UUID // zero for a product that a dry run would create
 	Outcome   Outcome
 }
 
-// maxImportAttempts bounds how often an import is decided again because somebody else made one of its new SKUs
-// meanwhile. Each time, the SKU that was in the way exists.
+// maxImportAttempts bounds how often an import is tried because another transaction creates one of its new SKUs at the
+// same time. The next attempt finds that SKU and updates it.
 const maxImportAttempts = 5
 
-// errImportRaced rolls an import back that has to be decided again.
-var errImportRaced = fmt.Errorf("another product with one of these SKUs was made meanwhile: %w", database.ErrBusy)
+// errImportRaced rolls an import back that must be tried again.
+var errImportRaced = fmt.Errorf("another transaction created a product with one of these SKUs: %w", database.ErrBusy)
 
 // errDryRun rolls a finished dry run back.
 var errDryRun = errors.New("dry run")
 
-// UpsertProducts carries out all upserts in one transaction, or with dryRun only says what it would do; the
-// answers are in the order of the upserts, whose SKUs must differ. It is idempotent: repeated, everything is unchanged.
+// UpsertProducts carries out all upserts in one transaction. With dryRun it writes nothing and returns what it would
+// do. The results are in the order of the upserts, whose SKUs must differ. It is idempotent: when it is repeated, every
+// outcome is Unchanged.
 func (s *Store) UpsertProducts(ctx context.Context, in []ProductUpsert, at time.Time, dryRun bool) ([]Upserted, error) {
 	var out []Upserted
 	for attempt := 1; ; attempt++ {
@@ -64,13 +66,14 @@ func (s *Store) UpsertProducts(ctx context.Context, in []ProductUpsert, at time.
 			}
 			return err
 		})
+
 		switch {
 		case err == nil:
 			return out, nil
 		case errors.Is(err, errDryRun):
 			for i := range out {
 				if out[i].Outcome == Created {
-					out[i].ProductID = uuid.Nil // it was not made, so it has none
+					out[i].ProductID = uuid.Nil // the dry run has not created the product
 				}
 			}
 			return out, nil
@@ -85,12 +88,13 @@ func (s *Store) upsert(ctx context.Context, tx pgx.Tx, in []ProductUpsert, at ti
 	if err != nil {
 		return nil, err
 	}
+
 	inserts, updates := ordersdb.InsertProductsParams{At: at}, ordersdb.UpdateProductsParams{At: at}
 	var prices ordersdb.InsertPricesParams
 	out := make([]Upserted, len(in))
 	for i, u := range in {
 		old, exists := bySKU[u.SKU]
-		p := u.onto(old, exists)
+		p := u.apply(old, exists)
 		switch {
 		case !exists:
 			id := uuid.New()
@@ -131,7 +135,7 @@ func (s *Store) upsert(ctx context.Context, tx pgx.Tx, in []ProductUpsert, at ti
 	return out, nil
 }
 
-// lockBySKU locks and returns the products that exist already. Holding the row of a product keeps its prices still.
+// lockBySKU locks and returns the products that exist already. The lock of a product's row protects its prices too.
 func (s *Store) lockBySKU(ctx context.Context, tx pgx.Tx, in []ProductUpsert) (map[string]Product, error) {
 	skus := make([]string, len(in))
 	for i, u := range in {
@@ -145,6 +149,7 @@ func (s *Store) lockBySKU(ctx context.Context, tx pgx.Tx, in []ProductUpsert) (m
 	if err != nil {
 		return nil, err
 	}
+
 	out := make(map[string]Product, len(products))
 	for _, p := range products {
 		out[p.SKU] = p
@@ -152,9 +157,15 @@ func (s *Store) lockBySKU(ctx context.Context, tx pgx.Tx, in []ProductUpsert) (m
 	return out, nil
 }
 
-// onto returns the product as it is to be. Prices are in the order of their currencies, as they are read.
-func (u ProductUpsert) onto(old Product, exists bool) ProductFields {
-	p := ProductFields{SKU: u.SKU, Name: u.Name, Description: old.Description, Category: old.Category, Active: old.Active || !exists}
+// apply returns the fields of the product after the upsert. Prices are in the order of their currencies, as in a read.
+func (u ProductUpsert) apply(old Product, exists bool) ProductFields {
+	p := ProductFields{
+		SKU:         u.SKU,
+		Name:        u.Name,
+		Description: old.Description,
+		Category:    old.Category,
+		Active:      old.Active || !exists,
+	}
 	for _, set := range []struct{ to, from *string }{{&p.Description, u.Description}, {&p.Category, u.Category}} {
 		if set.from != nil {
 			*set.to = *set.from
@@ -163,6 +174,7 @@ func (u ProductUpsert) onto(old Product, exists bool) ProductFields {
 	if u.Active != nil {
 		p.Active = *u.Active
 	}
+
 	minor := map[string]int64{}
 	for _, a := range old.Prices {
 		minor[a.Currency] = a.Minor
@@ -178,7 +190,8 @@ func (u ProductUpsert) onto(old Product, exists bool) ProductFields {
 	return p
 }
 
-// has reports whether the product is as p says.
+// has reports whether the product has the fields f; it does not compare the SKU.
 func (p Product) has(f ProductFields) bool {
-	return p.Name == f.Name && p.Description == f.Description && p.Category == f.Category && p.Active == f.Active && slices.Equal(p.Prices, f.Prices)
+	return p.Name == f.Name && p.Description == f.Description && p.Category == f.Category &&
+		p.Active == f.Active && slices.Equal(p.Prices, f.Prices)
 }

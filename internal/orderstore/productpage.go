@@ -16,9 +16,13 @@ type Listed struct {
 	Active    bool
 }
 
-// PageProducts returns up to size products with ids after the given one, in the order of their ids; uuid.Nil begins.
+// PageProducts returns up to size products with ids after the given one, in the order of their ids. The first page
+// comes after uuid.Nil.
 func (s *Store) PageProducts(ctx context.Context, after uuid.UUID, size int) ([]Listed, error) {
-	rows, err := s.q.PageProducts(ctx, s.pool, ordersdb.PageProductsParams{After: after, PageSize: int32(size)}) //nolint:gosec // a page is small
+	rows, err := s.q.PageProducts(ctx, s.pool, ordersdb.PageProductsParams{
+		After:    after,
+		PageSize: int32(size), //nolint:gosec // a page is small
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read a page of the catalogue: %w", err)
 	}

@@ -11,7 +11,7 @@ import (
 	"holdfast/internal/order"
 )
 
-// Get returns an order; ErrNotFound where there is none.
+// Get returns an order, or ErrNotFound.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
 	row, err := s.q.GetOrder(ctx, s.pool, id)
 	if err != nil {
@@ -20,7 +20,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
 	return s.whole(ctx, row)
 }
 
-// OfReservation returns the order that a reservation belongs to; ErrNotFound where it is no order's.
+// OfReservation returns the order that has the given reservation, or ErrNotFound.
 func (s *Store) OfReservation(ctx context.Context, reservation uuid.UUID) (Order, error) {
 	row, err := s.q.GetOrderOfReservation(ctx, s.pool, reservation)
 	if err != nil {
@@ -29,13 +29,13 @@ func (s *Store) OfReservation(ctx context.Context, reservation uuid.UUID) (Order
 	return s.whole(ctx, row)
 }
 
-// Position is a row's place in a list that is newest first; the rows after it are older.
+// Position identifies a row in a list that is sorted newest first. The rows after it are older.
 type Position struct {
 	CreatedAt time.Time
 	ID        uuid.UUID
 }
 
-// Filter says which orders a list wants. The zero value wants all.
+// Filter selects the orders of a list. The zero value selects all.
 type Filter struct {
 	CustomerID string
 	Issuer     string // of the customer; empty means any
@@ -49,22 +49,36 @@ func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([
 	for i, state := range f.States {
 		states[i] = string(state)
 	}
+
 	var rows []ordersdb.Order
 	var err error
 	page := int32(size) //nolint:gosec // bounded by the contract
 	switch {
 	case f.CustomerID != "":
 		rows, err = s.q.ListOrdersOfCustomer(ctx, s.pool, ordersdb.ListOrdersOfCustomerParams{
-			CustomerID: f.CustomerID, AnyIssuer: f.Issuer == "", Issuer: f.Issuer, States: states,
-			BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
+			CustomerID:      f.CustomerID,
+			AnyIssuer:       f.Issuer == "",
+			Issuer:          f.Issuer,
+			States:          states,
+			BeforeCreatedAt: after.CreatedAt,
+			BeforeID:        after.ID,
+			Since:           f.Since,
+			PageSize:        page,
 		})
 	case len(states) > 0:
 		rows, err = s.q.ListOrdersInStates(ctx, s.pool, ordersdb.ListOrdersInStatesParams{
-			States: states, BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
+			States:          states,
+			BeforeCreatedAt: after.CreatedAt,
+			BeforeID:        after.ID,
+			Since:           f.Since,
+			PageSize:        page,
 		})
 	default:
 		rows, err = s.q.ListOrders(ctx, s.pool, ordersdb.ListOrdersParams{
-			BeforeCreatedAt: after.CreatedAt, BeforeID: after.ID, Since: f.Since, PageSize: page,
+			BeforeCreatedAt: after.CreatedAt,
+			BeforeID:        after.ID,
+			Since:           f.Since,
+			PageSize:        page,
 		})
 	}
 	if err != nil {
@@ -81,7 +95,7 @@ func (s *Store) whole(ctx context.Context, row ordersdb.Order) (Order, error) {
 	return list[0], nil
 }
 
-// assemble adds their lines and payments to orders.
+// assemble decodes rows into orders with their lines and payments.
 func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, error) {
 	out := make([]Order, len(rows))
 	at := make(map[uuid.UUID]*Order, len(rows))
@@ -96,6 +110,7 @@ func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, e
 	if len(rows) == 0 {
 		return out, nil
 	}
+
 	lines, err := s.q.LinesOfOrders(ctx, s.pool, ids)
 	if err != nil {
 		return nil, fmt.Errorf("read the lines of orders: %w", err)

@@ -15,7 +15,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// later is a record of a second run, made after everything that the first run has recorded.
+// later returns in as the record of a second run, later than all records of the first run.
 func later(in orderflow.RecordInput) orderflow.RecordInput {
 	in.RunID = "second run"
 	for i := range in.Entries {
@@ -24,8 +24,8 @@ func later(in orderflow.RecordInput) orderflow.RecordInput {
 	return in
 }
 
-// TestRecordNeverGoesBack begins an order again in every state that it can have: whatever the second run records first,
-// nothing is written, and it learns what the first run has recorded.
+// TestRecordNeverGoesBack starts a second run for an order in every state. The first record of the second run writes
+// nothing and returns what the first run has recorded.
 func TestRecordNeverGoesBack(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
@@ -35,8 +35,10 @@ func TestRecordNeverGoesBack(t *testing.T) {
 		id := uuid.New()
 		placed := first(id, hash)
 		recordAll(t, s, placed)
-		_, err := pool.Exec(t.Context(), "UPDATE orders SET state = $2, seq = 4, payment_attempts = 1 WHERE order_id = $1", id, string(state))
+		_, err := pool.Exec(t.Context(),
+			"UPDATE orders SET state = $2, seq = 4, payment_attempts = 1 WHERE order_id = $1", id, string(state))
 		require.NoError(t, err)
+
 		cancelled := record(id, 2, order.Cancelled, order.EventCancelled)
 		cancelled.Entries[0].From = order.Reserved
 		for _, in := range []orderflow.RecordInput{later(placed), later(cancelled)} {
@@ -48,13 +50,14 @@ func TestRecordNeverGoesBack(t *testing.T) {
 			require.Equal(t, 1, out.Earlier.PaymentAttempts)
 			require.Equal(t, "run", out.Earlier.RunID)
 		}
+
 		timeline, err := s.Timeline(t.Context(), id)
 		require.NoError(t, err)
 		require.Len(t, timeline, 1, "%s", state)
 	}
 }
 
-// TestSettledRowStays also within one run: a late or lost record takes no settled order back.
+// TestSettledRowStays: within one run too, a late or lost record does not change a settled order.
 func TestSettledRowStays(t *testing.T) {
 	t.Parallel()
 	s := orderstore.New(open(t))
@@ -68,28 +71,37 @@ func TestSettledRowStays(t *testing.T) {
 			back.Entries[0].From = order.Paying
 			note := record(id, 3, state, order.EventStockReleased)
 			note.Entries[0].From = state
+
 			recordAll(t, s, first(id, strings.Repeat("ab", 32)), end, back)
 			got, err := s.Get(t.Context(), id)
 			require.NoError(t, err)
 			require.Equal(t, state, got.State)
 			require.EqualValues(t, 2, got.Seq)
+
 			recordAll(t, s, note)
 			got, err = s.Get(t.Context(), id)
 			require.NoError(t, err)
-			require.EqualValues(t, 3, got.Seq, "what is noted after the end is recorded")
+			require.EqualValues(t, 3, got.Seq, "an entry after the end is recorded")
 		})
 	}
 }
 
-// TestTakingOver: a second run that names the seq it has found goes on from there, once, and the first run's late
-// records are not written any more.
+// TestTakingOver: a second run that names the seq it has found continues the order from there, once. Later records of
+// the first run write nothing.
 func TestTakingOver(t *testing.T) {
 	t.Parallel()
 	s, id := orderstore.New(open(t)), uuid.New()
 	paying := record(id, 2, order.Paying, order.EventPaymentStarted)
 	paying.Entries[0].From = order.Reserved
 	declined := paying
-	declined.Payments = []orderflow.PaymentRecord{{Step: "authorise", Attempt: 1, Provider: "sandbox", Amount: money.Amount{Minor: 500, Currency: "EUR"}, State: "declined", At: time.Now()}}
+	declined.Payments = []orderflow.PaymentRecord{{
+		Step:     "authorise",
+		Attempt:  1,
+		Provider: "sandbox",
+		Amount:   money.Amount{Minor: 500, Currency: "EUR"},
+		State:    "declined",
+		At:       time.Now(),
+	}}
 	recordAll(t, s, first(id, strings.Repeat("ab", 32)), declined)
 
 	takenUp := func() orderflow.RecordInput {
@@ -100,11 +112,12 @@ func TestTakingOver(t *testing.T) {
 	found, err := s.Find(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, 1, found.Declines)
+
 	wrong, right := takenUp(), takenUp()
 	wrong.After, right.After = 1, found.Seq
 	out, err := s.Record(t.Context(), wrong)
 	require.NoError(t, err)
-	require.NotNil(t, out.Earlier, "it names a seq that the row has left behind")
+	require.NotNil(t, out.Earlier, "the row has a later seq than the record names")
 	recordAll(t, s, right, right)
 	found, err = s.Find(t.Context(), id)
 	require.NoError(t, err)
@@ -114,23 +127,27 @@ func TestTakingOver(t *testing.T) {
 	late.Entries[0].From = order.Reserved
 	out, err = s.Record(t.Context(), late)
 	require.NoError(t, err)
-	require.NotNil(t, out.Earlier, "the first run has lost the order")
+	require.NotNil(t, out.Earlier, "the second run has taken over the order")
+
 	_, err = s.Find(t.Context(), uuid.New())
 	require.ErrorIs(t, err, orderflow.ErrNoRow)
 }
 
-// TestWhatIsRefusedForGoodSaysSo, so that an order is undone and not retried without end.
+// TestWhatIsRefusedForGoodSaysSo: a record that can never be written is ErrUnrecordable, so that the workflow
+// compensates the order and does not retry the record forever.
 func TestWhatIsRefusedForGoodSaysSo(t *testing.T) {
 	t.Parallel()
 	s := orderstore.New(open(t))
 	for name, spoil := range map[string]func(*orderflow.RecordInput){
-		"a character that PostgreSQL does not store": func(in *orderflow.RecordInput) { in.Order.Metadata = map[string]string{"a": "\x00"} },
-		"text that is not UTF-8":                     func(in *orderflow.RecordInput) { in.Order.Email = "\xff" },
-		"a hash that is none":                        func(in *orderflow.RecordInput) { in.Order.RequestHash = "hash" },
-		"a currency that is none":                    func(in *orderflow.RecordInput) { in.Order.Total.Currency = "euro" },
-		"a negative total":                           func(in *orderflow.RecordInput) { in.Order.Total.Minor = -1 },
-		"a line without a quantity":                  func(in *orderflow.RecordInput) { in.Order.Lines[0].Quantity = 0 },
-		"a row that is gone":                         func(in *orderflow.RecordInput) { in.Order = nil },
+		"a character that PostgreSQL does not store": func(in *orderflow.RecordInput) {
+			in.Order.Metadata = map[string]string{"a": "\x00"}
+		},
+		"text that is not UTF-8":    func(in *orderflow.RecordInput) { in.Order.Email = "\xff" },
+		"a malformed hash":          func(in *orderflow.RecordInput) { in.Order.RequestHash = "hash" },
+		"a malformed currency":      func(in *orderflow.RecordInput) { in.Order.Total.Currency = "euro" },
+		"a negative total":          func(in *orderflow.RecordInput) { in.Order.Total.Minor = -1 },
+		"a line without a quantity": func(in *orderflow.RecordInput) { in.Order.Lines[0].Quantity = 0 },
+		"a row that is gone":        func(in *orderflow.RecordInput) { in.Order = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,18 +159,18 @@ func TestWhatIsRefusedForGoodSaysSo(t *testing.T) {
 	}
 }
 
-// TestInputOfAnotherOrderIsRefused: an operator who starts an order by hand, under its own id, may have typed another
-// price or quantity. The row decides, and nothing is written.
+// TestInputOfAnotherOrderIsRefused: an operator who starts an order's workflow by hand may give an input that differs
+// from the order's row. Such a record is refused and writes nothing.
 func TestInputOfAnotherOrderIsRefused(t *testing.T) {
 	t.Parallel()
 	s := orderstore.New(open(t))
 	for name, change := range map[string]func(*orderflow.OrderInput){
-		"another request":     func(in *orderflow.OrderInput) { in.RequestHash = strings.Repeat("cd", 32) },
-		"another total":       func(in *orderflow.OrderInput) { in.Total.Minor = 1 },
-		"another price":       func(in *orderflow.OrderInput) { in.Lines[0].UnitPrice.Minor = 1 },
-		"another quantity":    func(in *orderflow.OrderInput) { in.Lines[0].Quantity = 3 },
-		"another customer":    func(in *orderflow.OrderInput) { in.CustomerID = "mallory" },
-		"another line beside": func(in *orderflow.OrderInput) { in.Lines = append(in.Lines, in.Lines[0]) },
+		"another request":    func(in *orderflow.OrderInput) { in.RequestHash = strings.Repeat("cd", 32) },
+		"another total":      func(in *orderflow.OrderInput) { in.Total.Minor = 1 },
+		"another price":      func(in *orderflow.OrderInput) { in.Lines[0].UnitPrice.Minor = 1 },
+		"another quantity":   func(in *orderflow.OrderInput) { in.Lines[0].Quantity = 3 },
+		"another customer":   func(in *orderflow.OrderInput) { in.CustomerID = "mallory" },
+		"an additional line": func(in *orderflow.OrderInput) { in.Lines = append(in.Lines, in.Lines[0]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,6 +179,7 @@ func TestInputOfAnotherOrderIsRefused(t *testing.T) {
 			altered := *placed.Order
 			altered.Lines = append([]orderflow.Line{}, placed.Order.Lines...)
 			change(&altered)
+
 			again := later(placed)
 			again.Order = &altered
 			_, err := s.Record(t.Context(), again)

@@ -12,14 +12,14 @@ import (
 	"holdfast/internal/order"
 )
 
-// ErrOrdersLeft says that a wipe was refused because of orders or reservations that are not example data.
+// ErrOrdersLeft says that Wipe has refused because there are orders or reservations that are not example data.
 var ErrOrdersLeft = errors.New("there are orders or reservations that are not from seeding")
 
 // seedingLock is the key of the advisory lock that a seeder holds ("seed" in ASCII).
 const seedingLock = 0x73656564
 
-// LockSeeding waits until no other seeder works on this database, and keeps others out until release is called. It
-// takes a connection of the pool for that long; one that is lost gives the lock back by itself.
+// LockSeeding waits for the lock that one seeder of this database holds at a time. The caller holds the lock until it
+// calls release. The lock takes a connection of the pool for that time; if the connection is lost, the lock is free.
 func (s *Store) LockSeeding(ctx context.Context) (release func(), err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -31,35 +31,38 @@ func (s *Store) LockSeeding(ctx context.Context) (release func(), err error) {
 	}
 	return func() {
 		if err := s.q.UnlockSeeding(context.WithoutCancel(ctx), conn, seedingLock); err != nil {
-			_ = conn.Conn().Close(context.WithoutCancel(ctx)) // which gives the lock back too
+			_ = conn.Conn().Close(context.WithoutCancel(ctx)) // this releases the lock too
 		}
 		conn.Release()
 	}, nil
 }
 
-// Contents says what a wipe would take away.
+// Contents counts what a wipe would delete.
 type Contents struct {
 	Products, Orders    int64
-	ForeignReservations int64 // from outside, and not made by the seeder
-	ForeignProducts     int64
+	ForeignReservations int64 // registered by clients and not by the seeder
+	ForeignProducts     int64 // not in the seeder's data sets
 }
 
-// Examples says what is the seeder's.
+// Examples identifies the data that the seeder writes.
 type Examples struct {
-	Issuer   string      // of its reservations
-	Products []uuid.UUID // of all its data sets
+	Issuer   string      // of the seeder's reservations
+	Products []uuid.UUID // of all data sets
 }
 
-// Contents counts what there is.
+// Contents counts the rows that a wipe would delete.
 func (s *Store) Contents(ctx context.Context, examples Examples) (Contents, error) {
-	n, err := s.q.CountCatalogue(ctx, s.pool, ordersdb.CountCatalogueParams{SeedIssuer: examples.Issuer, Examples: examples.Products})
+	n, err := s.q.CountCatalogue(ctx, s.pool, ordersdb.CountCatalogueParams{
+		SeedIssuer: examples.Issuer,
+		Examples:   examples.Products,
+	})
 	if err != nil {
 		return Contents{}, fmt.Errorf("count what there is: %w", err)
 	}
 	return Contents(n), nil
 }
 
-// ReservationsOf returns the ids of the reservations from outside that were registered for an issuer, or all for "".
+// ReservationsOf returns the ids of the registered reservations of an issuer, or of all issuers for "".
 func (s *Store) ReservationsOf(ctx context.Context, issuer string) ([]uuid.UUID, error) {
 	ids, err := s.q.ReservationsOfIssuer(ctx, s.pool, issuer)
 	if err != nil {
@@ -83,14 +86,18 @@ func (s *Store) OpenOrderWorkflows(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
-// Wipe empties catalogue, orders, reservations from outside and events in one transaction. Unless force is set it looks
-// again, with everybody else locked out, and leaves all as it is (ErrOrdersLeft) when something in there is not example data.
+// Wipe deletes the catalogue, orders, registered reservations and events in one transaction. First it locks the tables
+// against other transactions and counts again. If there is data that is not example data, it returns ErrOrdersLeft and
+// deletes nothing, unless force is set.
 func (s *Store) Wipe(ctx context.Context, examples Examples, force bool) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if err := s.q.LockForReset(ctx, tx); err != nil {
 			return fmt.Errorf("lock the orders database: %w", err)
 		}
-		n, err := s.q.CountCatalogue(ctx, tx, ordersdb.CountCatalogueParams{SeedIssuer: examples.Issuer, Examples: examples.Products})
+		n, err := s.q.CountCatalogue(ctx, tx, ordersdb.CountCatalogueParams{
+			SeedIssuer: examples.Issuer,
+			Examples:   examples.Products,
+		})
 		if err != nil {
 			return fmt.Errorf("count what there is: %w", err)
 		}

@@ -1,6 +1,5 @@
-// Package orderstore keeps orders, their timelines and the catalogue in the orders database. The
-// order's workflow is the only writer of an order; everything it writes is numbered, so that a
-// repeated or late write changes nothing.
+// Package orderstore keeps orders, their timelines and the catalogue in the orders database. Only the order's workflow
+// writes an order, and it numbers its records, so that a repeated or late record changes nothing.
 package orderstore
 
 import (
@@ -26,7 +25,7 @@ import (
 var (
 	// ErrNotFound says that there is no such row.
 	ErrNotFound = errors.New("not found")
-	// ErrUnreadable says that a row holds what no version of this program writes. Asking again does not help.
+	// ErrUnreadable says that a row has a value that no version of this program writes. A retry fails too.
 	ErrUnreadable = errors.New("the row cannot be read")
 )
 
@@ -42,12 +41,13 @@ func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: ordersdb.New(
 // Record brings an order up to in.View.Seq in one transaction: row, lines, timeline, payments and outbox. The first
 // record of an order must carry in.Order.
 //
-// It is idempotent by seq and moment: a repeated or late record changes nothing, and a record of a workflow task that
-// was executed again overwrites what the lost execution told. It never goes back: a row that is settled
-// (order.State.Settled) moves on only from the state that it is in, and a row that another run of the workflow has
-// written is left as it is and returned as the result's Earlier, until the run names it in in.After.
+// It is idempotent by seq and time: a repeated or late record changes nothing, and a record of a workflow task that was
+// executed again overwrites the record of the lost execution. A row never goes back: a settled row
+// (order.State.Settled) changes only by an entry that starts from its state. If another run of the workflow has written
+// the row, Record writes nothing and returns the row as the result's Earlier, until the run names the row's seq in
+// in.After.
 //
-// Errors that no retry mends: orderflow.ErrRowTaken, orderflow.ErrUnrecordable.
+// A retry does not help against orderflow.ErrRowTaken and orderflow.ErrUnrecordable.
 func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
 	out := orderflow.RecordResult{Seq: in.View.Seq}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -59,8 +59,8 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow
 			}
 		}
 		if !added {
-			// Records of an order are written one after the other. So where the row is as far as this record
-			// or further, all of the record is there, or a later execution has overwritten it.
+			// A run writes its records one after the other. So if the row has this record's seq or a later one, the
+			// whole record has been written, or a later execution has overwritten it.
 			if advanced, err := s.advance(ctx, tx, in); err != nil {
 				return err
 			} else if !advanced {
@@ -68,6 +68,7 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow
 				return err
 			}
 		}
+
 		if err := s.insertTimeline(ctx, tx, in); err != nil {
 			return err
 		}
@@ -82,9 +83,13 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow
 	return out, err
 }
 
-// writtenByAnother returns the order's row where another run of the workflow has written it, and nil where the run
-// that records has.
-func (s *Store) writtenByAnother(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (*orderflow.RecordedOrder, error) {
+// writtenByAnother returns the order's row if another run of the workflow has written it, and nil if the run of the
+// record has.
+func (s *Store) writtenByAnother(
+	ctx context.Context,
+	tx pgx.Tx,
+	in orderflow.RecordInput,
+) (*orderflow.RecordedOrder, error) {
 	row, err := s.find(ctx, tx, in.View.OrderID)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -97,8 +102,8 @@ func (s *Store) writtenByAnother(ctx context.Context, tx pgx.Tx, in orderflow.Re
 	return &row.RecordedOrder, nil
 }
 
-// sameOrder refuses a workflow's input that is not that of the order in the row: another request, or the same one with
-// another customer, other lines or other prices, as an operator may type who starts an order by hand.
+// sameOrder refuses a workflow's input that differs from the order's row: another request, or the same request with
+// another customer, other lines or other prices. An operator who starts a workflow by hand may give such an input.
 func (s *Store) sameOrder(ctx context.Context, tx pgx.Tx, row recorded, in *orderflow.OrderInput) error {
 	stored, err := s.q.GetOrder(ctx, tx, in.OrderID)
 	if err != nil {
@@ -108,6 +113,7 @@ func (s *Store) sameOrder(ctx context.Context, tx pgx.Tx, row recorded, in *orde
 	if err != nil {
 		return fmt.Errorf("read the lines that are there: %w", err)
 	}
+
 	same := row.requestHash == in.RequestHash && stored.CustomerID == in.CustomerID && stored.Issuer == in.Issuer &&
 		stored.TotalMinor == in.Total.Minor && stored.Currency == in.Total.Currency && len(lines) == len(in.Lines)
 	for i := 0; same && i < len(lines); i++ {
@@ -121,7 +127,7 @@ func (s *Store) sameOrder(ctx context.Context, tx pgx.Tx, row recorded, in *orde
 	return nil
 }
 
-// Find returns how an order is recorded and by which run of its workflow; orderflow.ErrNoRow where it is not.
+// Find returns the recorded state of an order and the run of its workflow that has recorded it, or orderflow.ErrNoRow.
 func (s *Store) Find(ctx context.Context, id uuid.UUID) (orderflow.RecordedOrder, error) {
 	row, err := s.find(ctx, s.pool, id)
 	if errors.Is(err, ErrNotFound) {
@@ -170,7 +176,8 @@ func (s *Store) insertTimeline(ctx context.Context, tx pgx.Tx, in orderflow.Reco
 		}
 	}
 	last := in.Entries[len(in.Entries)-1]
-	if err := s.q.ForgetLostTimeline(ctx, tx, ordersdb.ForgetLostTimelineParams{OrderID: in.View.OrderID, Seq: last.Seq, At: last.At}); err != nil {
+	lost := ordersdb.ForgetLostTimelineParams{OrderID: in.View.OrderID, Seq: last.Seq, At: last.At}
+	if err := s.q.ForgetLostTimeline(ctx, tx, lost); err != nil {
 		return fmt.Errorf("forget what a lost task told: %w", err)
 	}
 	return nil
@@ -197,7 +204,7 @@ func (s *Store) insertPayments(ctx context.Context, tx pgx.Tx, in orderflow.Reco
 	return nil
 }
 
-// insert makes the order's row and lines, unless they are there, and reports whether it did.
+// insert inserts the order's row and lines if there is no row, and reports whether it did.
 func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
 	hash, err := hex.DecodeString(in.Order.RequestHash)
 	if err != nil {
@@ -217,11 +224,28 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	}
 	o, last := in.Order, in.Entries[len(in.Entries)-1]
 	added, err := s.q.InsertOrder(ctx, tx, ordersdb.InsertOrderParams{
-		OrderID: o.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), RefusalCode: refusalCode(in.View), Refusal: refusal,
-		RequestHash: hash, CustomerID: o.CustomerID, Issuer: o.Issuer, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
-		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
-		ShipTo: shipTo, Email: o.Email, Metadata: meta, WorkflowID: in.WorkflowID, RunID: in.RunID,
-		CorrelationID: o.CorrelationID, CreatedAt: o.PlacedAt, UpdatedAt: last.At,
+		OrderID:         o.OrderID,
+		Seq:             in.View.Seq,
+		State:           string(in.View.State),
+		Reason:          storable(in.View.Reason),
+		RefusalCode:     refusalCode(in.View),
+		Refusal:         refusal,
+		RequestHash:     hash,
+		CustomerID:      o.CustomerID,
+		Issuer:          o.Issuer,
+		TotalMinor:      o.Total.Minor,
+		Currency:        o.Total.Currency,
+		ReservationID:   in.View.ReservationID,
+		ExpiresAt:       in.View.ExpiresAt,
+		PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
+		ShipTo:          shipTo,
+		Email:           o.Email,
+		Metadata:        meta,
+		WorkflowID:      in.WorkflowID,
+		RunID:           in.RunID,
+		CorrelationID:   o.CorrelationID,
+		CreatedAt:       o.PlacedAt,
+		UpdatedAt:       last.At,
 	})
 	if err != nil {
 		return false, fmt.Errorf("insert order: %w", err)
@@ -233,6 +257,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 		}
 		return false, s.sameOrder(ctx, tx, row, o)
 	}
+
 	lines := ordersdb.InsertOrderLinesParams{OrderID: o.OrderID, Currency: o.Total.Currency}
 	for _, l := range o.Lines {
 		lines.LineNos = append(lines.LineNos, int32(l.LineNo)) //nolint:gosec // at most 100 lines
@@ -249,7 +274,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	return true, nil
 }
 
-// settled are the states that a row leaves only forward.
+// settled are the states in which a row changes only by an entry that starts from the row's state.
 var settled = func() []string {
 	var out []string
 	for _, state := range order.States() {
@@ -260,21 +285,28 @@ var settled = func() []string {
 	return out
 }()
 
-// advance moves the row forward and reports whether it did; a row that is there already, or further, stays
-// as it is.
+// advance moves the row forward and reports whether it did. It does not change a row that has this record's seq or a
+// later one.
 func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
 	refusal, err := nullable(in.View.Short)
 	if err != nil {
 		return false, fmt.Errorf("encode the refusal: %w", err)
 	}
 	advanced, err := s.q.AdvanceOrder(ctx, tx, ordersdb.AdvanceOrderParams{
-		OrderID: in.View.OrderID, Seq: in.View.Seq, State: string(in.View.State), Reason: storable(in.View.Reason), RefusalCode: refusalCode(in.View), Refusal: refusal,
-		ReservationID: in.View.ReservationID, ExpiresAt: in.View.ExpiresAt, PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
-		UpdatedAt: in.Entries[len(in.Entries)-1].At,
-		RunID:     in.RunID,
-		After:     in.After,
-		FromState: string(in.Entries[0].From),
-		Settled:   settled,
+		OrderID:         in.View.OrderID,
+		Seq:             in.View.Seq,
+		State:           string(in.View.State),
+		Reason:          storable(in.View.Reason),
+		RefusalCode:     refusalCode(in.View),
+		Refusal:         refusal,
+		ReservationID:   in.View.ReservationID,
+		ExpiresAt:       in.View.ExpiresAt,
+		PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
+		UpdatedAt:       in.Entries[len(in.Entries)-1].At,
+		RunID:           in.RunID,
+		After:           in.After,
+		FromState:       string(in.Entries[0].From),
+		Settled:         settled,
 	})
 	if err != nil {
 		return false, fmt.Errorf("advance order to %d: %w", in.View.Seq, err)
@@ -282,19 +314,25 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 	return advanced > 0, nil
 }
 
-// publish writes an event into the outbox for each entry that others care about.
+// publish writes an event into the outbox for each entry that other services receive.
 func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
 	for _, e := range in.Entries {
 		if !events.Published(e.Event) {
 			continue
 		}
-		data := events.OrderChanged{OrderID: in.View.OrderID, State: string(e.State), ReservationID: in.View.ReservationID, ExpiresAt: e.NextDeadline}
+		data := events.OrderChanged{
+			OrderID:       in.View.OrderID,
+			State:         string(e.State),
+			ReservationID: in.View.ReservationID,
+			ExpiresAt:     e.NextDeadline,
+		}
 		if e.Actor == orderflow.ActorSystem { // a person's words may be personal data
 			data.Reason = storable(e.Reason)
 		}
 		if in.Order != nil {
 			for _, l := range in.Order.Lines {
-				data.Lines = append(data.Lines, events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity})
+				line := events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity}
+				data.Lines = append(data.Lines, line)
 			}
 			data.Total = &in.Order.Total
 		}
@@ -304,9 +342,15 @@ func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 			return fmt.Errorf("%s: %w", eventType, err)
 		}
 		if err := s.q.InsertOutbox(ctx, tx, ordersdb.InsertOutboxParams{
-			EventID: event.EventID, AggregateType: "order", AggregateID: in.View.OrderID, AggregateVersion: e.Seq,
-			EventType: eventType, SchemaVersion: events.SchemaVersion,
-			Payload: event.Payload, Headers: event.Headers, CreatedAt: e.At,
+			EventID:          event.EventID,
+			AggregateType:    "order",
+			AggregateID:      in.View.OrderID,
+			AggregateVersion: e.Seq,
+			EventType:        eventType,
+			SchemaVersion:    events.SchemaVersion,
+			Payload:          event.Payload,
+			Headers:          event.Headers,
+			CreatedAt:        e.At,
 		}); err != nil {
 			return fmt.Errorf("insert the %s event: %w", eventType, err)
 		}
@@ -314,8 +358,8 @@ func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 	return nil
 }
 
-// storable is a text as PostgreSQL can hold it. Requests are refused for such characters; a provider's or
-// another service's explanation must not make an order unrecordable.
+// storable returns s without the characters that PostgreSQL cannot store. The api refuses requests with such
+// characters, but the text of a payment provider or another service must not make an order unrecordable.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }
@@ -343,7 +387,8 @@ func notFound(err error) error {
 	return err
 }
 
-// refusalCode is why an order was rejected. A workflow of before there was a code records the short lines alone.
+// refusalCode returns why an order was rejected. A workflow that is older than refusal codes records only the short
+// lines.
 func refusalCode(v orderflow.View) string {
 	if v.RefusalCode == "" && v.State == order.Rejected && len(v.Short) > 0 {
 		return orderflow.ErrOutOfStock

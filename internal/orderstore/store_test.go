@@ -20,6 +20,14 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
+// definition returns the definition of a constraint.
+func definition(t *testing.T, pool *pgxpool.Pool, constraint string) (text string) {
+	t.Helper()
+	require.NoError(t, pool.QueryRow(t.Context(),
+		"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1", constraint).Scan(&text))
+	return text
+}
+
 func open(t *testing.T) *pgxpool.Pool {
 	t.Helper()
 	url := testenv.Database(t)
@@ -31,38 +39,39 @@ func open(t *testing.T) *pgxpool.Pool {
 	return pool
 }
 
-// TestStatesAreTheDatabases holds the CHECK constraint to the table of states.
+// TestStatesAreTheDatabases: the CHECK constraint of orders has exactly the states of order.States.
 func TestStatesAreTheDatabases(t *testing.T) {
 	t.Parallel()
-	pool := open(t)
-	var definition string
-	require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'orders_state_check'").Scan(&definition))
+	check := definition(t, open(t), "orders_state_check")
 	inDatabase := []order.State{}
-	for _, m := range regexp.MustCompile(`'([a-z_]+)'`).FindAllStringSubmatch(definition, -1) {
+	for _, m := range regexp.MustCompile(`'([a-z_]+)'`).FindAllStringSubmatch(check, -1) {
 		inDatabase = append(inDatabase, order.State(m[1]))
 	}
 	require.ElementsMatch(t, order.States(), inDatabase)
 }
 
-// TestTransitionsAreTheDatabases holds the CHECK constraint of the timeline to the table of transitions,
-// and shows that it refuses any other.
+// TestTransitionsAreTheDatabases: the CHECK constraint of the timeline has exactly the transitions of
+// order.Transitions, and a record of any other transition fails.
 func TestTransitionsAreTheDatabases(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
-	var definition string
-	require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'order_timeline_transition'").Scan(&definition))
+	check := definition(t, pool, "order_timeline_transition")
 	want, got := []string{}, []string{}
 	for _, tr := range order.Transitions() {
 		want = append(want, tr.String())
 	}
-	for _, m := range regexp.MustCompile(`'([a-z_]*>[a-z_]+)'`).FindAllStringSubmatch(definition, -1) {
+	for _, m := range regexp.MustCompile(`'([a-z_]*>[a-z_]+)'`).FindAllStringSubmatch(check, -1) {
 		got = append(got, m[1])
 	}
 	require.ElementsMatch(t, want, got)
 
 	s, id := orderstore.New(pool), uuid.New()
 	recordAll(t, s, first(id, strings.Repeat("ab", 32)))
-	for _, impossible := range []order.Transition{{From: order.Confirmed, To: order.Reserved}, {From: order.Expired, To: order.Paying}, {From: order.Reserved, To: order.Confirmed}} {
+	for _, impossible := range []order.Transition{
+		{From: order.Confirmed, To: order.Reserved},
+		{From: order.Expired, To: order.Paying},
+		{From: order.Reserved, To: order.Confirmed},
+	} {
 		in := record(id, 2, impossible.To, order.EventReserved)
 		in.Entries[0].From = impossible.From
 		_, err := s.Record(t.Context(), in)
@@ -71,19 +80,19 @@ func TestTransitionsAreTheDatabases(t *testing.T) {
 	}
 }
 
-// TestPaymentStepsAreTheDatabases holds the CHECK constraints of payments to the contract's types.
+// TestPaymentStepsAreTheDatabases: the CHECK constraints of payments have exactly the steps and states of orderflow.
 func TestPaymentStepsAreTheDatabases(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	allowed := func(column string) []string {
-		var definition string
-		require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1", "payments_"+column+"_check").Scan(&definition))
+		check := definition(t, pool, "payments_"+column+"_check")
 		var out []string
-		for _, m := range regexp.MustCompile(`'([a-z_]+)'`).FindAllStringSubmatch(definition, -1) {
+		for _, m := range regexp.MustCompile(`'([a-z_]+)'`).FindAllStringSubmatch(check, -1) {
 			out = append(out, m[1])
 		}
 		return out
 	}
+
 	var steps, states []string
 	for _, s := range orderflow.PaymentSteps() {
 		steps = append(steps, string(s))
@@ -97,14 +106,16 @@ func TestPaymentStepsAreTheDatabases(t *testing.T) {
 
 func record(id uuid.UUID, seq int64, state order.State, event order.Event) orderflow.RecordInput {
 	at := time.Date(2026, 1, 1, 0, 0, int(seq), 0, time.UTC)
+	entry := orderflow.TimelineEntry{Seq: seq, Event: event, State: state, At: at, Actor: orderflow.ActorSystem}
 	return orderflow.RecordInput{
 		View:       orderflow.View{OrderID: id, Seq: seq, State: state},
-		Entries:    []orderflow.TimelineEntry{{Seq: seq, Event: event, State: state, At: at, Actor: orderflow.ActorSystem}},
-		WorkflowID: orderflow.OrderWorkflowID(id), RunID: "run",
+		Entries:    []orderflow.TimelineEntry{entry},
+		WorkflowID: orderflow.OrderWorkflowID(id),
+		RunID:      "run",
 	}
 }
 
-// recordAll records as the run that has written the row.
+// recordAll writes records of the run that owns the row.
 func recordAll(t *testing.T, s *orderstore.Store, records ...orderflow.RecordInput) {
 	t.Helper()
 	for _, in := range records {
@@ -118,13 +129,26 @@ func first(id uuid.UUID, hash string) orderflow.RecordInput {
 	in := record(id, 1, order.Reserved, order.EventReserved)
 	price := money.Amount{Minor: 500, Currency: "EUR"}
 	in.Order = &orderflow.OrderInput{
-		OrderID: id, RequestHash: hash, CustomerID: "alice", Issuer: "test", Total: price, PlacedAt: in.Entries[0].At,
-		Lines: []orderflow.Line{{LineNo: 1, ProductID: uuid.New(), SKU: "A", Name: "A thing", Quantity: 1, UnitPrice: price, Total: price}},
+		OrderID:     id,
+		RequestHash: hash,
+		CustomerID:  "alice",
+		Issuer:      "test",
+		Total:       price,
+		PlacedAt:    in.Entries[0].At,
+		Lines: []orderflow.Line{{
+			LineNo:    1,
+			ProductID: uuid.New(),
+			SKU:       "A",
+			Name:      "A thing",
+			Quantity:  1,
+			UnitPrice: price,
+			Total:     price,
+		}},
 	}
 	return in
 }
 
-// TestRecordIsIdempotentBySeq sends every record twice and an old one late.
+// TestRecordIsIdempotentBySeq sends every record twice and an old record late.
 func TestRecordIsIdempotentBySeq(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
@@ -132,8 +156,17 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	placed := first(id, strings.Repeat("ab", 32))
 	confirmed := record(id, 2, order.Confirmed, order.EventConfirmed)
 	confirmed.Entries[0].From = order.Paying
-	confirmed.Payments = []orderflow.PaymentRecord{{Step: "capture", Attempt: 1, Provider: "sandbox", Amount: money.Amount{Minor: 500, Currency: "EUR"}, State: "captured", At: time.Now()}}
+	confirmed.Payments = []orderflow.PaymentRecord{{
+		Step:     "capture",
+		Attempt:  1,
+		Provider: "sandbox",
+		Amount:   money.Amount{Minor: 500, Currency: "EUR"},
+		State:    "captured",
+		At:       time.Now(),
+	}}
+
 	recordAll(t, s, placed, placed, confirmed, confirmed, placed)
+
 	got, err := s.Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, order.Confirmed, got.State, "a late record changes nothing")
@@ -153,27 +186,44 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	require.ErrorIs(t, err, orderstore.ErrNotFound)
 }
 
-// TestLostExecutionIsOverwritten: a workflow task that was lost may have told the database what another
-// execution then decided otherwise. The later execution wins, whichever record arrives last.
+// TestLostExecutionIsOverwritten: a lost execution of a workflow task may have recorded events that the next execution
+// decides differently. The later execution wins, also if the record of the lost one arrives last.
 func TestLostExecutionIsOverwritten(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	s, id := orderstore.New(pool), uuid.New()
 	recordAll(t, s, first(id, strings.Repeat("ab", 32)))
 	lost := record(id, 3, order.Reserved, order.EventPaymentAbandoned)
+	at := lost.Entries[0].At
 	lost.Entries = []orderflow.TimelineEntry{
-		{Seq: 2, Event: order.EventPaymentStarted, From: order.Reserved, State: order.Paying, At: lost.Entries[0].At, Actor: "system"},
-		{Seq: 3, Event: order.EventPaymentAbandoned, From: order.Paying, State: order.Reserved, At: lost.Entries[0].At, Actor: "system"},
+		{
+			Seq:   2,
+			Event: order.EventPaymentStarted,
+			From:  order.Reserved,
+			State: order.Paying,
+			At:    at,
+			Actor: "system",
+		},
+		{
+			Seq:   3,
+			Event: order.EventPaymentAbandoned,
+			From:  order.Paying,
+			State: order.Reserved,
+			At:    at,
+			Actor: "system",
+		},
 	}
 	again := record(id, 2, order.Paying, order.EventPaymentStarted)
-	again.Entries[0].From, again.Entries[0].At = order.Reserved, lost.Entries[0].At.Add(10*time.Second)
+	again.Entries[0].From, again.Entries[0].At = order.Reserved, at.Add(10*time.Second)
+
 	recordAll(t, s, lost, again, lost)
+
 	got, err := s.Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, order.Paying, got.State)
 	require.EqualValues(t, 2, got.Seq)
 	timeline, err := s.Timeline(t.Context(), id)
 	require.NoError(t, err)
-	require.Len(t, timeline, 2, "what only the lost execution told is forgotten")
+	require.Len(t, timeline, 2, "only the entry of the lost execution is deleted")
 	require.Equal(t, order.EventPaymentStarted, timeline[1].Event)
 }

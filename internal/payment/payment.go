@@ -1,5 +1,5 @@
-// Package payment is the port to a payment provider: what the platform asks of one, and the answers
-// that decide an order's way. It is pure; providers live in packages below it.
+// Package payment is the port to a payment provider: the calls of the platform, and the answers that decide an order's
+// next state. It is pure; the packages below it implement providers.
 package payment
 
 import (
@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/money"
 )
 
-// State is where a payment stands at the provider.
+// State is the state of a payment at the provider.
 type State string
 
 // The states of a payment.
@@ -18,12 +18,12 @@ const (
 	Authorised State = "authorised" // the money is set aside
 	Declined   State = "declined"
 	Captured   State = "captured" // the money is taken
-	Voided     State = "voided"   // what was set aside is free again
+	Voided     State = "voided"   // the money is no longer set aside
 )
 
 // Payment is one payment as the provider knows it.
 type Payment struct {
-	Key             string       `json:"payment_key"` // ours; names the payment in every call
+	Key             string       `json:"payment_key"` // made by the caller; names the payment in every call
 	ProviderRef     string       `json:"provider_ref"`
 	Amount          money.Amount `json:"amount"`
 	CapturedMinor   int64        `json:"captured_minor"`
@@ -40,23 +40,28 @@ type Authorisation struct {
 	Reference string       `json:"reference"` // shown to the customer and the bank: the order's id
 }
 
-// Provider takes money. Every call names its payment by a key that the caller made, and is idempotent
-// under it: a repeated call answers how the payment stands and takes nothing twice. An error that is
-// none of this package's means that the outcome is not known; the same call must be made again.
+// Provider takes money. Every call names its payment by a key that the caller has made. A call is idempotent under that
+// key: a repeated call returns the payment's state and moves no money twice. Any error that is not an error of this
+// package means that the outcome is unknown; the caller must repeat the same call.
 type Provider interface {
 	Name() string
-	// Authorise sets the money aside. *DeclinedError: it will not be. ErrVoided: the key was voided first.
-	// ErrKeyUsed: the key names another payment.
+
+	// Authorise sets the money aside. *DeclinedError: the bank or the provider refuses. ErrVoided: the key was voided
+	// before. ErrKeyUsed: the key names another payment.
 	Authorise(ctx context.Context, a Authorisation) (Payment, error)
-	// Capture takes all that was set aside, once. *RefusedError: it is no longer set aside.
+
+	// Capture takes the whole authorised amount, once. *RefusedError: the money is no longer set aside.
 	Capture(ctx context.Context, key string) (Payment, error)
-	// Void frees what was set aside; an unknown key can never be authorised afterwards. ErrCaptured:
-	// the money is taken already, and only a refund gives it back.
+
+	// Void releases the authorised amount. A key that the provider does not know can never be authorised afterwards.
+	// ErrCaptured: the money is taken already, and only a refund gives it back.
 	Void(ctx context.Context, key, reason string) (Payment, error)
-	// Refund gives back part or all of what was captured, once per refundKey. *RefusedError: it is more than
-	// what was captured and not refunded yet.
+
+	// Refund gives back a part or all of the captured amount, once per refundKey. *RefusedError: the amount is more
+	// than the rest that is captured and not refunded yet.
 	Refund(ctx context.Context, key, refundKey string, amountMinor int64) (Payment, error)
-	// Get answers how a payment stands. ErrUnknown: the provider never saw the key.
+
+	// Get returns the payment. ErrUnknown: the provider has never received the key.
 	Get(ctx context.Context, key string) (Payment, error)
 }
 

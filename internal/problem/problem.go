@@ -1,6 +1,6 @@
-// Package problem is the error contract of every HTTP interface: RFC 9457 problem documents and one
-// table per contract that ties a code to its HTTP status and says whether a retry can help. Servers
-// write with the table, clients read with it, so both sides agree by construction. It is pure.
+// Package problem is the error contract of every HTTP interface: RFC 9457 problem documents, and one table per contract
+// that gives each code its HTTP status and says whether a retry can help. Servers and clients use the same table, so
+// they always agree. It is pure.
 package problem
 
 import (
@@ -17,7 +17,7 @@ const ContentType = "application/problem+json"
 // Code names a kind of error; it is stable and part of the contract.
 type Code string
 
-// The codes that any interface may answer, whatever its subject.
+// The codes that every interface may answer.
 const (
 	InvalidInput     Code = "invalid_input"
 	Unauthenticated  Code = "unauthenticated"
@@ -76,20 +76,24 @@ func (t Table) Extend(more Table) Table {
 	return out
 }
 
-// New makes a problem of the given code; a code without a row becomes Internal, because a client
-// must never see a code that the contract does not list.
+// New makes a problem of the given code. A code without a row becomes Internal, so that a client sees only codes that
+// the contract lists.
 func (t Table) New(code Code, format string, args ...any) *Problem {
 	kind, ok := t[code]
 	if !ok {
 		code, kind = Internal, Common[Internal]
 	}
 	return &Problem{
-		Type: "about:blank", Title: kind.Title, Status: kind.Status, Code: code,
-		Detail: fmt.Sprintf(format, args...), Retryable: kind.Retryable,
+		Type:      "about:blank",
+		Title:     kind.Title,
+		Status:    kind.Status,
+		Code:      code,
+		Detail:    fmt.Sprintf(format, args...),
+		Retryable: kind.Retryable,
 	}
 }
 
-// Problem is the body of every error answer (RFC 9457 with our extension members).
+// Problem is the body of every error answer (RFC 9457 with extension members).
 type Problem struct {
 	Type          string          `json:"type"`
 	Title         string          `json:"title"`
@@ -99,8 +103,8 @@ type Problem struct {
 	Field         string          `json:"field,omitempty"` // JSON path of the offending input, as in lines[0].quantity
 	Lines         json.RawMessage `json:"lines,omitempty"` // per-line details, for example each short line
 	OrderID       string          `json:"order_id,omitempty"`
-	CurrentStatus string          `json:"current_status,omitempty"` // of the order or reservation that refused
-	ExpiresAt     string          `json:"expires_at,omitempty"`     // RFC 3339; the deadline that decided
+	CurrentStatus string          `json:"current_status,omitempty"` // of the order or reservation
+	ExpiresAt     string          `json:"expires_at,omitempty"`     // RFC 3339; the deadline of the order or reservation
 	Retryable     bool            `json:"retryable"`
 	CorrelationID string          `json:"correlation_id,omitempty"`
 }
@@ -134,8 +138,8 @@ func Invalid(field, format string, args ...any) *Problem {
 // maxBody bounds what a client reads of an error answer, in bytes.
 const maxBody = 1 << 20
 
-// Read decodes an error answer. An answer that is no problem document (a proxy's page, say) becomes
-// one that is retryable exactly when the status is 408, 429 or 5xx.
+// Read decodes an error answer. For an answer that is not a problem document, such as a proxy's page, it returns a
+// Problem that is retryable only if the status is 408, 429 or 5xx.
 func Read(res *http.Response) *Problem {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
 	var p Problem
@@ -143,13 +147,20 @@ func Read(res *http.Response) *Problem {
 		p.Status = res.StatusCode
 		return &p
 	}
+
 	code := BadGateway
 	if res.StatusCode < 500 {
 		code = InvalidInput
 	}
-	retryable := res.StatusCode >= 500 || res.StatusCode == http.StatusRequestTimeout || res.StatusCode == http.StatusTooManyRequests
+	retryable := res.StatusCode >= 500 ||
+		res.StatusCode == http.StatusRequestTimeout ||
+		res.StatusCode == http.StatusTooManyRequests
 	return &Problem{
-		Type: "about:blank", Title: http.StatusText(res.StatusCode), Status: res.StatusCode, Code: code, Retryable: retryable,
-		Detail: fmt.Sprintf("answer with status %d is not a problem document", res.StatusCode),
+		Type:      "about:blank",
+		Title:     http.StatusText(res.StatusCode),
+		Status:    res.StatusCode,
+		Code:      code,
+		Retryable: retryable,
+		Detail:    fmt.Sprintf("answer with status %d is not a problem document", res.StatusCode),
 	}
 }

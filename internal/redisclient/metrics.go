@@ -11,12 +11,18 @@ import (
 type poolCollector struct{ client *redis.Client }
 
 var (
-	descMax      = prometheus.NewDesc("redis_pool_max_connections", "Connections that the pool may open.", nil, nil)
-	descOpen     = prometheus.NewDesc("redis_pool_open_connections", "Connections open, in use or idle.", nil, nil)
-	descIdle     = prometheus.NewDesc("redis_pool_idle_connections", "Connections open and unused.", nil, nil)
-	descWaits    = prometheus.NewDesc("redis_pool_waits_total", "Calls that had to wait for a connection.", nil, nil)
-	descWaited   = prometheus.NewDesc("redis_pool_wait_seconds_total", "Time spent waiting for a connection.", nil, nil)
-	descTimeouts = prometheus.NewDesc("redis_pool_timeouts_total", "Waits for a connection that ended without one.", nil, nil)
+	descMax = prometheus.NewDesc("redis_pool_max_connections",
+		"Connections that the pool may open.", nil, nil)
+	descOpen = prometheus.NewDesc("redis_pool_open_connections",
+		"Connections open, in use or idle.", nil, nil)
+	descIdle = prometheus.NewDesc("redis_pool_idle_connections",
+		"Connections open and unused.", nil, nil)
+	descWaits = prometheus.NewDesc("redis_pool_waits_total",
+		"Calls that had to wait for a connection.", nil, nil)
+	descWaited = prometheus.NewDesc("redis_pool_wait_seconds_total",
+		"Time spent waiting for a connection.", nil, nil)
+	descTimeouts = prometheus.NewDesc("redis_pool_timeouts_total",
+		"Waits for a connection that ended without one.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.

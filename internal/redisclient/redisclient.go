@@ -1,5 +1,5 @@
-// Package redisclient opens bounded Redis clients for what a process can do without: whoever uses one
-// gives each call a deadline of its own and has another way to go when it passes.
+// Package redisclient opens bounded Redis clients for functions that must also work without Redis: the caller gives
+// each call a deadline and has another way if the call fails.
 package redisclient
 
 import (
@@ -14,27 +14,27 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Config is where Redis is and how much of it a process may use. The timeouts are ceilings; a call
-// whose context ends sooner ends then.
+// Config says where Redis is and how much of it a process may use. The timeouts are upper bounds: a call ends earlier
+// if its context ends.
 type Config struct {
-	URL          string        `env:"REDIS_URL"` // redis:// or rediss://; empty means that there is none
+	URL          string        `env:"REDIS_URL"` // redis:// or rediss://; empty means no Redis
 	PoolSize     int           `env:"REDIS_POOL_SIZE" envDefault:"10"`
 	DialTimeout  time.Duration `env:"REDIS_DIAL_TIMEOUT" envDefault:"5s"`
 	ReadTimeout  time.Duration `env:"REDIS_READ_TIMEOUT" envDefault:"3s"`
 	WriteTimeout time.Duration `env:"REDIS_WRITE_TIMEOUT" envDefault:"3s"`
 }
 
-// Given reports whether there is a Redis at all.
+// Given reports whether a Redis is configured.
 func (c Config) Given() bool { return c.URL != "" }
 
-// Validate reports every fault; without a URL nothing else matters.
+// Validate reports every fault. Without a URL it does not check the other fields.
 func (c Config) Validate() error {
 	if !c.Given() {
 		return nil
 	}
 	var faults []error
 	if _, err := redis.ParseURL(c.URL); err != nil {
-		// The cause is left out: it may repeat the URL with its password.
+		// The message leaves out the cause, which may repeat the URL with its password.
 		faults = append(faults, errors.New("REDIS_URL is no address of a Redis server, such as redis://127.0.0.1:6379/0"))
 	}
 	if c.PoolSize < 1 {
@@ -44,7 +44,9 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"REDIS_DIAL_TIMEOUT", c.DialTimeout}, {"REDIS_READ_TIMEOUT", c.ReadTimeout}, {"REDIS_WRITE_TIMEOUT", c.WriteTimeout},
+		{"REDIS_DIAL_TIMEOUT", c.DialTimeout},
+		{"REDIS_READ_TIMEOUT", c.ReadTimeout},
+		{"REDIS_WRITE_TIMEOUT", c.WriteTimeout},
 	} {
 		if t.value <= 0 {
 			faults = append(faults, fmt.Errorf("%s is %s; it is more than 0", t.name, t.value))
@@ -53,8 +55,8 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Open returns a client under the given name and exports its pool's saturation. It does not wait for
-// the server. The caller closes it.
+// Open returns a client under the given name and exports its pool's saturation. It does not wait for the server. The
+// caller closes the client.
 func Open(c Config, name string, log *slog.Logger, reg prometheus.Registerer) (*redis.Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -64,19 +66,21 @@ func Open(c Config, name string, log *slog.Logger, reg prometheus.Registerer) (*
 		return nil, errors.New("REDIS_URL is no address of a Redis server") // see Validate
 	}
 	o.ClientName = "holdfast-" + name
-	o.PoolSize, o.MaxActiveConns = c.PoolSize, c.PoolSize // without the second the first is no bound
+	o.PoolSize, o.MaxActiveConns = c.PoolSize, c.PoolSize // PoolSize alone does not bound the connections
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = c.DialTimeout, c.ReadTimeout, c.WriteTimeout
-	o.ContextTimeoutEnabled = true // else a call's own deadline would not end its reads and writes
-	// A failure is told at once: whoever asks has another way to go, and decides when to ask again.
+	o.ContextTimeoutEnabled = true // without it, the deadline of a call does not end its reads and writes
+	// A call fails at once and is not retried: the caller has another way, and decides when to call again.
 	o.MaxRetries, o.DialerRetries = -1, 1
-	// Hosted clusters announce moves by push messages; a single server has none to send.
+	// Only hosted clusters send push messages about moves; a single server sends none.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	o.DisableIdentity = true
+
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	// The library's logger is one for the process. What it says comes back as an error as well.
+	// The library has one logger for the process. The client also returns the failures that the library logs.
 	redis.SetLogger(debugLog{log})
+
 	client := redis.NewClient(o)
 	if reg != nil {
 		if err := reg.Register(poolCollector{client}); err != nil {
@@ -86,7 +90,8 @@ func Open(c Config, name string, log *slog.Logger, reg prometheus.Registerer) (*
 	return client, nil
 }
 
-// debugLog keeps the library from writing to standard error each time nobody answers.
+// debugLog writes the library's messages to the log at debug level. The library's default logger would write every
+// failed connection to standard error.
 type debugLog struct{ log *slog.Logger }
 
 // Printf implements the library's logger.

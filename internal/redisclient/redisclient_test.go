@@ -27,7 +27,10 @@ func TestConfigurationIsOptionalAndChecked(t *testing.T) {
 	t.Parallel()
 	require.False(t, load(t, nil).Given())
 	_, err := config.LoadFrom[redisclient.Config](map[string]string{
-		"REDIS_URL": "http://user:secret@nowhere", "REDIS_POOL_SIZE": "0", "REDIS_DIAL_TIMEOUT": "0s", "REDIS_READ_TIMEOUT": "-1s",
+		"REDIS_URL":          "http://user:secret@nowhere",
+		"REDIS_POOL_SIZE":    "0",
+		"REDIS_DIAL_TIMEOUT": "0s",
+		"REDIS_READ_TIMEOUT": "-1s",
 	})
 	for _, name := range []string{"REDIS_URL", "REDIS_POOL_SIZE", "REDIS_DIAL_TIMEOUT", "REDIS_READ_TIMEOUT"} {
 		require.ErrorContains(t, err, name)
@@ -35,7 +38,7 @@ func TestConfigurationIsOptionalAndChecked(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
-// TestClientIsBounded: the settings reach the client, and the pool can be watched.
+// TestClientIsBounded: the client has the configured bounds, and its pool has metrics.
 func TestClientIsBounded(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
@@ -43,6 +46,7 @@ func TestClientIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	require.NoError(t, client.Ping(t.Context()).Err())
+
 	o := client.Options()
 	require.Equal(t, []any{10, 10, 5 * time.Second, 3 * time.Second, 3 * time.Second},
 		[]any{o.PoolSize, o.MaxActiveConns, o.DialTimeout, o.ReadTimeout, o.WriteTimeout})
@@ -57,16 +61,18 @@ func TestClientIsBounded(t *testing.T) {
 	require.InDelta(t, 1, found["redis_pool_open_connections"], 0)
 }
 
-// TestCallEndsWithItsContext: a server that accepts and never answers holds a call no longer than its
-// own deadline.
+// TestCallEndsWithItsContext: a call to a server that accepts the connection and never answers ends with the call's own
+// deadline.
 func TestCallEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
-	client, err := redisclient.Open(load(t, map[string]string{"REDIS_URL": "redis://" + l.Addr().String()}), "test", nil, nil)
+	cfg := load(t, map[string]string{"REDIS_URL": "redis://" + l.Addr().String()})
+	client, err := redisclient.Open(cfg, "test", nil, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
+
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()

@@ -13,7 +13,7 @@ import (
 	"holdfast/inventory/store"
 )
 
-// The warehouses that example products lie in.
+// The locations of the example products.
 const (
 	Location = "main"
 	north    = "north"
@@ -34,7 +34,7 @@ type dataset struct {
 	holds     []hold
 }
 
-// item is a product and how much of it lies where.
+// item is a product with its stock in each location.
 type item struct {
 	orderstore.NewProduct
 	stock []pile
@@ -52,10 +52,10 @@ func (i item) total() (sum int64) {
 	return sum
 }
 
-// hold is a reservation of the data set. Its key names it, the same on every machine.
+// hold is a reservation of a data set. It has the same key on every machine.
 type hold struct {
 	key     string
-	expired bool // after a second, by its own timer; the others hold for a day
+	expired bool // it expires after a second, by its own timer; the others hold for a day
 	lines   []holdLine
 }
 
@@ -66,7 +66,7 @@ type holdLine struct {
 
 var datasets = map[string]func() dataset{"dev": dev, "test": test, "demo": demo}
 
-// Examples is what the data sets consist of, to tell it from what is somebody's.
+// Examples identifies the data of all data sets, so that a reset can tell it from other data.
 func Examples() orderstore.Examples {
 	out := orderstore.Examples{Issuer: Issuer, Products: []uuid.UUID{}}
 	for _, build := range datasets {
@@ -80,7 +80,7 @@ func Examples() orderstore.Examples {
 // Names lists the data sets.
 func Names() []string { return slices.Sorted(maps.Keys(datasets)) }
 
-// Describe tells of every data set in one line.
+// Describe describes all data sets in one line.
 func Describe() string {
 	var out []string
 	for _, name := range Names() {
@@ -97,8 +97,8 @@ func find(name string) (dataset, error) {
 	return build(), nil
 }
 
-// dev is 100 products: every fifth is low on stock, every fifth has plenty, the rest lie between. Every third of
-// those with more than a few lies in two places. Of each, nothing to 30 % is reserved.
+// dev has 100 products: every fifth is low on stock, every fifth has at least 500 units, the rest have between 50 and
+// 150. Every third product with at least 50 units lies in two locations. Up to 30 % of each product are reserved.
 func dev() dataset {
 	kinds := []struct {
 		code, name, category string
@@ -116,7 +116,11 @@ func dev() dataset {
 		{"PEN", "Fountain pen", "paper", 3490},
 	}
 	colours := []string{"Graphite", "Forest", "Sand", "Cobalt", "Rust", "Ivory", "Plum", "Teal", "Amber", "Slate"}
-	d := dataset{about: "100 products, a fifth of them low on stock, up to 30 % reserved", locations: []store.Location{mainWarehouse, northWarehouse}}
+	d := dataset{
+		about:     "100 products, a fifth of them low on stock, up to 30 % reserved",
+		locations: []store.Location{mainWarehouse, northWarehouse},
+	}
+
 	var lines []holdLine
 	for i := range len(kinds) * len(colours) {
 		k, colour := kinds[i%len(kinds)], colours[i/len(kinds)]
@@ -127,36 +131,44 @@ func dev() dataset {
 		case 4:
 			quantity = int64(500 + 5*i)
 		}
+
 		sku := fmt.Sprintf("%s-%s", k.code, strings.ToUpper(colour[:3]))
-		it := product(sku, fmt.Sprintf("%s, %s", k.name, strings.ToLower(colour)), k.category, k.cents+int64(i/10)*50, quantity)
+		name := fmt.Sprintf("%s, %s", k.name, strings.ToLower(colour))
+		it := product(sku, name, k.category, k.cents+int64(i/10)*50, quantity)
 		if i%3 == 2 && quantity >= 50 {
 			it.stock = []pile{{Location, quantity - quantity/3}, {north, quantity / 3}}
 		}
 		d.items = append(d.items, it)
+
 		if reserved := quantity * int64(i%4) / 10; reserved > 0 {
 			lines = append(lines, holdLine{it.ProductID, reserved})
 		}
 	}
+
 	for chunk := range slices.Chunk(lines, 3) {
 		d.holds = append(d.holds, hold{key: fmt.Sprintf("dev-%02d", len(d.holds)+1), lines: chunk})
 	}
 	return d
 }
 
-// test is 20 products whose stock goes 0, 1, 5, 10, 50, 100 and around again, none of it reserved.
+// test has 20 products whose stock repeats the sequence 0, 1, 5, 10, 50, 100. None of it is reserved.
 func test() dataset {
 	levels := []int64{0, 1, 5, 10, 50, 100}
 	d := dataset{about: "20 products with predictable stock, none reserved", locations: []store.Location{mainWarehouse}}
 	for i := range 20 {
-		d.items = append(d.items, product(fmt.Sprintf("TEST-%02d", i+1), fmt.Sprintf("Test product %d", i+1), "test", int64(1000+i), levels[i%len(levels)]))
+		sku, name := fmt.Sprintf("TEST-%02d", i+1), fmt.Sprintf("Test product %d", i+1)
+		d.items = append(d.items, product(sku, name, "test", int64(1000+i), levels[i%len(levels)]))
 	}
 	return d
 }
 
-// demo is one product for each case that an operator wants to have seen, named by it. 30 to 70 % of whatever is
-// more than one unit is reserved.
+// demo has one product for each case that an operator should know, with the case in its name. Of each product with more
+// than one unit, 30 to 70 % are reserved.
 func demo() dataset {
-	d := dataset{about: "10 extreme cases, 30 to 70 % reserved, one reservation expired", locations: []store.Location{mainWarehouse, northWarehouse, outletStore}}
+	d := dataset{
+		about:     "10 extreme cases, 30 to 70 % reserved, one reservation expired",
+		locations: []store.Location{mainWarehouse, northWarehouse, outletStore},
+	}
 	add := func(sku, name, category string, cents, reserved int64, stock ...pile) *item {
 		it := product(sku, name, category, cents, 0)
 		it.stock = stock
@@ -166,23 +178,32 @@ func demo() dataset {
 		}
 		return &d.items[len(d.items)-1]
 	}
+
 	add("DEMO-SOLD-OUT", "Vinyl record, sold out", "music", 2990, 0, pile{Location, 0})
 	add("DEMO-LAST-ONE", "Signed print, the last one", "art", 24900, 0, pile{Location, 1})
 	add("DEMO-LOW", "Enamel pot, low on stock", "kitchen", 5490, 2, pile{Location, 5})
 	hundred := add("DEMO-HUNDRED", "Linen apron, a hundred", "kitchen", 3990, 30, pile{Location, 100}).ProductID
 	add("DEMO-THOUSAND", "Beeswax candle, a thousand", "home", 890, 500, pile{Location, 1000})
 	add("DEMO-HUGE", "Ballpoint pen, a hundred thousand", "paper", 120, 40_000, pile{Location, 100_000})
-	add("DEMO-SPLIT", "Folding chair, split over three locations", "garden", 6990, 45, pile{Location, 40}, pile{north, 35}, pile{outlet, 25})
+	add("DEMO-SPLIT", "Folding chair, split over three locations", "garden", 6990, 45,
+		pile{Location, 40}, pile{north, 35}, pile{outlet, 25})
 	add("DEMO-RESERVED", "Film camera, mostly reserved", "photo", 34900, 140, pile{Location, 150}, pile{outlet, 50})
-	add("DEMO-EUR-ONLY", "Regional honey, no price in USD", "food", 1290, 20, pile{Location, 60}).Prices = []money.Amount{{Minor: 1290, Currency: "EUR"}}
-	add("DEMO-INACTIVE", "Winter coat, taken out of the catalogue", "clothing", 18900, 10, pile{north, 30}).Inactive = true
+	euroOnly := add("DEMO-EUR-ONLY", "Regional honey, no price in USD", "food", 1290, 20, pile{Location, 60})
+	euroOnly.Prices = []money.Amount{{Minor: 1290, Currency: "EUR"}}
+	inactive := add("DEMO-INACTIVE", "Winter coat, taken out of the catalogue", "clothing", 18900, 10, pile{north, 30})
+	inactive.Inactive = true
+
 	d.holds = append(d.holds, hold{key: "DEMO-HUNDRED-EXPIRED", expired: true, lines: []holdLine{{hundred, 10}}})
 	return d
 }
 
 func product(sku, name, category string, cents, quantity int64) item {
 	return item{stock: []pile{{Location, quantity}}, NewProduct: orderstore.NewProduct{
-		ProductID: ProductID(sku), SKU: sku, Name: name, Category: category, Description: name + ".",
-		Prices: []money.Amount{{Minor: cents, Currency: "EUR"}, {Minor: cents * 11 / 10, Currency: "USD"}},
+		ProductID:   ProductID(sku),
+		SKU:         sku,
+		Name:        name,
+		Category:    category,
+		Description: name + ".",
+		Prices:      []money.Amount{{Minor: cents, Currency: "EUR"}, {Minor: cents * 11 / 10, Currency: "USD"}},
 	}}
 }

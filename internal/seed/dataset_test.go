@@ -9,7 +9,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// share is how much of each product a data set reserves, and of how much.
+// share returns, for each product of a data set, the reserved quantity and the stock.
 func (d dataset) share() map[uuid.UUID][2]int64 {
 	out := map[uuid.UUID][2]int64{}
 	for _, it := range d.items {
@@ -27,13 +27,14 @@ func (d dataset) share() map[uuid.UUID][2]int64 {
 	return out
 }
 
-// TestDatasets holds the data sets to what they promise.
+// TestDatasets: each data set has its number of products, unique ids, SKUs and keys, and valid reservations.
 func TestDatasets(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string]int{"dev": 100, "test": 20, "demo": 10} {
 		d, err := find(name)
 		require.NoError(t, err)
 		require.Len(t, d.items, size, name)
+
 		ids, skus, keys := map[uuid.UUID]bool{}, map[string]bool{}, map[string]bool{}
 		for _, it := range d.items {
 			ids[it.ProductID], skus[it.SKU] = true, true
@@ -42,6 +43,7 @@ func TestDatasets(t *testing.T) {
 		}
 		require.Len(t, ids, size)
 		require.Len(t, skus, size)
+
 		for _, h := range d.holds {
 			require.False(t, keys[h.key], "%s is there twice", h.key)
 			keys[h.key] = true
@@ -72,6 +74,7 @@ func TestDevLevels(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{"low": 20, "medium": 60, "high": 20}, levels)
 	require.Positive(t, spread)
+
 	some := 0
 	for id, s := range d.share() {
 		require.LessOrEqual(t, s[0]*100, s[1]*30, "%s: %v", id, s)
@@ -114,6 +117,7 @@ func TestDemoCases(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, expired)
+
 	var reserved, total int64
 	for id, s := range d.share() {
 		reserved, total = reserved+s[0], total+s[1]
@@ -122,5 +126,5 @@ func TestDemoCases(t *testing.T) {
 			require.LessOrEqual(t, s[0]*100, s[1]*70, "%s: %v", id, s)
 		}
 	}
-	require.InDelta(t, 50, 100*reserved/total, 20, "and of all stock together")
+	require.InDelta(t, 50, 100*reserved/total, 20, "of the whole stock")
 }

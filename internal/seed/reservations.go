@@ -21,7 +21,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Who the seeder's reservations belong to. No token has this issuer, so only operators see them.
+// The owner of the seeder's reservations. No token has this issuer, so only operators see these reservations.
 const (
 	Issuer = "holdfast-seed"
 	Actor  = "seed"
@@ -29,30 +29,30 @@ const (
 
 const (
 	holdTTL = inventoryapi.MaxTTLSeconds // a day
-	// placeBudget is how long a reservation may take before the seeder believes that no worker answers.
+	// placeBudget is how long a reservation may take. After that, the seeder assumes that no worker answers.
 	placeBudget = 10 * time.Second
-	// expireBudget is how long after its deadline a reservation may take to have expired.
+	// expireBudget is how long the seeder waits until a reservation has expired.
 	expireBudget = 30 * time.Second
 	// pollerAge is how old a worker's last poll may be: a poll without work lasts a minute.
 	pollerAge = 70 * time.Second
-	// parallel bounds how many reservations are placed at once.
+	// parallel bounds how many reservations the seeder places at once.
 	parallel = 8
 )
 
-// ErrNoWorker says that Temporal answers, but nobody who would carry out a reservation.
+// ErrNoWorker says that Temporal answers, but no worker carries out a reservation.
 var ErrNoWorker = errors.New("no worker carries out reservations")
 
-// Books are the orders database, which remembers who asked for a reservation.
+// Books is the orders database, which records who requests a reservation.
 type Books interface {
 	RegisterReservation(ctx context.Context, r orderstore.Reservation) error
 }
 
-// Held reads reservations as inventory has them.
+// Held reads reservations from inventory.
 type Held interface {
 	GetReservation(ctx context.Context, reservationID uuid.UUID) (inventoryapi.Reservation, error)
 }
 
-// Holder holds the stock that a data set has reserved, through the workflows that own the timers.
+// Holder makes the reservations of a data set, through the workflows that own their timers.
 type Holder struct {
 	Books    Books
 	Held     Held
@@ -60,12 +60,12 @@ type Holder struct {
 	Progress func(done, total int) // may be nil
 }
 
-// HoldSummary says what became of a data set's reservations.
+// HoldSummary counts the reservations of a data set by their results.
 type HoldSummary struct {
 	Planned  int
 	Made     int
 	Existing int
-	Ended    int      // existing ones that hold nothing any more and are not made again
+	Ended    int      // existing reservations that hold no stock any more; Hold does not make them again
 	Refused  []string // each with the reason
 }
 
@@ -75,8 +75,8 @@ func Planned(name string) (int, error) {
 	return len(set.holds), err
 }
 
-// Hold makes the reservations of a data set that were never made; ErrNoWorker where nobody would carry them out. It is
-// idempotent: one that has ended since stays ended, because its id stands for that one reservation.
+// Hold makes those reservations of a data set that have never been made. It returns ErrNoWorker if no worker carries
+// them out. It is idempotent: a reservation that has ended stays ended, because its id names only that reservation.
 func (h Holder) Hold(ctx context.Context, name string) (HoldSummary, error) {
 	set, err := find(name)
 	sum := HoldSummary{Planned: len(set.holds)}
@@ -86,30 +86,31 @@ func (h Holder) Hold(ctx context.Context, name string) (HoldSummary, error) {
 	if err := h.workerPolls(ctx); err != nil {
 		return sum, err
 	}
+
 	var mu sync.Mutex
 	done := 0
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, want := range set.holds {
 		group.Go(func() error {
-			became, err := h.place(ctx, want)
+			result, err := h.place(ctx, want)
 			if err != nil {
 				return fmt.Errorf("reservation %s: %w", want.key, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			sum.add(became, want)
+			sum.add(result, want)
 			if done++; h.Progress != nil {
 				h.Progress(done, len(set.holds))
 			}
 			return nil
 		})
 	}
-	err = group.Wait() // before the summary is read
+	err = group.Wait() // the goroutines write sum, so the return statement must not read it before
 	return sum, err
 }
 
-// outcome is what became of one reservation.
+// outcome is the result of placing one reservation.
 type outcome struct {
 	made    bool
 	status  string
@@ -130,7 +131,7 @@ func (s *HoldSummary) add(o outcome, want hold) {
 	}
 }
 
-// workerPolls asks Temporal whether somebody has polled for workflows lately.
+// workerPolls returns nil if a worker has polled for workflows lately, and else ErrNoWorker.
 func (h Holder) workerPolls(ctx context.Context) error {
 	found, err := h.Temporal.DescribeTaskQueue(ctx, orderflow.OrdersQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
@@ -141,30 +142,47 @@ func (h Holder) workerPolls(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: nobody polls the queue %q", ErrNoWorker, orderflow.OrdersQueue)
+	return fmt.Errorf("%w: no worker polls the queue %q", ErrNoWorker, orderflow.OrdersQueue)
 }
 
-// start is a reservation's workflow input; but for the moment it is the same in every run.
+// start returns the workflow input of a reservation and its row in the orders database. Only PlacedAt differs between
+// runs of the seeder.
 func (want hold) start() (orderflow.ReservationStart, orderstore.Reservation, error) {
 	theirs := uuid.NewSHA1(orderIDs, []byte(want.key))
 	owner := orderflow.CustomerReservationOwner(Issuer, Actor, theirs.String())
 	id := inventoryapi.NewReservationID(inventoryapi.OwnerCustomer, owner, 1)
 	in := orderflow.ReservationStart{
-		ReservationID: id, OwnerID: owner, Actor: Actor, TTLSeconds: holdTTL,
-		CorrelationID: "seed-" + want.key, PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
+		ReservationID: id,
+		OwnerID:       owner,
+		Actor:         Actor,
+		TTLSeconds:    holdTTL,
+		CorrelationID: "seed-" + want.key,
+		PlacedAt:      time.Now().UTC().Truncate(time.Microsecond),
 	}
 	if want.expired {
 		in.TTLSeconds = 1
 	}
 	for _, l := range want.lines {
 		for rest := l.quantity; rest > 0; rest -= inventoryapi.MaxLineQuantity {
-			in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: len(in.Lines) + 1, ProductID: l.product, Quantity: min(rest, inventoryapi.MaxLineQuantity)})
+			in.Lines = append(in.Lines, orderflow.ReserveLine{
+				LineNo:    len(in.Lines) + 1,
+				ProductID: l.product,
+				Quantity:  min(rest, inventoryapi.MaxLineQuantity),
+			})
 		}
 	}
 	canonical, err := json.Marshal(in.Lines)
 	hash := sha256.Sum256(canonical)
 	in.RequestHash = hex.EncodeToString(hash[:])
-	return in, orderstore.Reservation{ID: id, OwnerID: owner, Issuer: Issuer, CustomerID: Actor, TheirOrderID: theirs.String()}, err
+
+	row := orderstore.Reservation{
+		ID:           id,
+		OwnerID:      owner,
+		Issuer:       Issuer,
+		CustomerID:   Actor,
+		TheirOrderID: theirs.String(),
+	}
+	return in, row, err
 }
 
 func (h Holder) place(ctx context.Context, want hold) (outcome, error) {
@@ -182,22 +200,27 @@ func (h Holder) place(ctx context.Context, want hold) (outcome, error) {
 	if err := h.Books.RegisterReservation(ctx, registered); err != nil {
 		return outcome{}, err
 	}
-	// A new update id: the old one would be answered by a run that a reset has ended.
+
+	// ReserveAnew uses a new update id: Temporal would answer the old id with the update of a run that a reset has
+	// ended.
 	brief, cancel := context.WithTimeout(ctx, placeBudget)
 	defer cancel()
 	view, err := orderclient.New(h.Temporal).ReserveAnew(brief, in)
 	switch {
 	case err != nil && ctx.Err() == nil && brief.Err() != nil:
-		return outcome{}, fmt.Errorf("%w: not done within %s; it waits in Temporal and is made as soon as one does", ErrNoWorker, placeBudget)
+		return outcome{}, fmt.Errorf("%w: the reservation is not made within %s; "+
+			"it waits in Temporal, and the next worker makes it", ErrNoWorker, placeBudget)
 	case err != nil:
 		return outcome{}, err
 	case view.Refusal != nil:
 		return outcome{refusal: view.Refusal.Code + " " + view.Refusal.Detail}, nil
 	}
+
 	row, err = h.Held.GetReservation(ctx, in.ReservationID)
 	if errors.Is(err, inventoryapi.ReservationNotFound) {
-		return outcome{}, errors.New("its workflow says that it is made, but this inventory does not have it: the worker works on another " +
-			"inventory than INVENTORY_DATABASE_URL, or the workflow is left from before a reset; terminate it and run this again")
+		return outcome{}, errors.New("its workflow says that it is made, but this inventory does not have it: " +
+			"the worker works on another inventory than INVENTORY_DATABASE_URL, " +
+			"or the workflow is left from before a reset; terminate it and run this again")
 	}
 	if err != nil {
 		return outcome{}, err
@@ -205,15 +228,16 @@ func (h Holder) place(ctx context.Context, want hold) (outcome, error) {
 	return outcome{made: true, status: string(row.Status)}, h.awaitEnd(ctx, want, row)
 }
 
-// awaitEnd returns once a reservation that is to have expired has, by its workflow's own timer.
+// awaitEnd waits until a reservation that the data set wants as expired has expired, by its workflow's own timer.
 func (h Holder) awaitEnd(ctx context.Context, want hold, row inventoryapi.Reservation) error {
 	if !want.expired || row.Status != inventoryapi.StatusPending {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, expireBudget)
 	defer cancel()
+	run := h.Temporal.GetWorkflow(ctx, orderflow.ReservationWorkflowID(row.ReservationID), "")
 	var view orderflow.ReservationView
-	if err := h.Temporal.GetWorkflow(ctx, orderflow.ReservationWorkflowID(row.ReservationID), "").Get(ctx, &view); err != nil {
+	if err := run.Get(ctx, &view); err != nil {
 		return fmt.Errorf("wait until it has expired: %w", err)
 	}
 	return nil

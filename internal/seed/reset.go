@@ -14,10 +14,10 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// ErrForeign says that a reset was refused because it would take away more than example data.
+// ErrForeign says that a reset was refused because it would delete more than example data.
 var ErrForeign = errors.New("this database has more than example data")
 
-// Orders is the orders database as a reset needs it.
+// Orders is the part of the orders database that a reset uses.
 type Orders interface {
 	Contents(ctx context.Context, examples orderstore.Examples) (orderstore.Contents, error)
 	ReservationsOf(ctx context.Context, issuer string) ([]uuid.UUID, error)
@@ -25,36 +25,37 @@ type Orders interface {
 	Wipe(ctx context.Context, examples orderstore.Examples, force bool) error
 }
 
-// Inventory is the inventory as a reset needs it.
+// Inventory is the part of inventory that a reset uses.
 type Inventory interface {
 	Beside(ctx context.Context, reservations, products []uuid.UUID) (holds, items int64, err error)
 	Wipe(ctx context.Context) error
 }
 
-// Reset takes everything away, so that a data set can be put in place afresh.
+// Reset deletes all data, so that a data set can be seeded again.
 type Reset struct {
 	Orders    Orders
 	Inventory Inventory
-	Temporal  client.Client // nil where there is none
-	NoClient  error         // why
-	// Force takes away what is not from seeding too, and goes on without Temporal.
+	Temporal  client.Client // nil if the process has no client
+	NoClient  error         // why Temporal is nil
+	// Force deletes data that is not from seeding too, and goes on without Temporal.
 	Force bool
-	// Confirm is asked once it is clear what goes; false leaves everything as it is.
+	// Confirm is called with the data that the reset would delete; false makes the reset change nothing.
 	Confirm func(lost Lost) (bool, error)
 }
 
-// Lost says what a reset takes away.
+// Lost counts the data that a reset deletes.
 type Lost struct {
 	orderstore.Contents
-	ForeignHolds int64 // that hold stock and are not from seeding
-	ForeignItems int64 // that have stock of products that are not from seeding
+
+	ForeignHolds int64 // reservations that hold stock and are not from seeding
+	ForeignItems int64 // items with stock of products that are not from seeding
 }
 
-// ErrNotConfirmed says that the reset was called off.
+// ErrNotConfirmed says that Confirm has returned false or an error.
 var ErrNotConfirmed = errors.New("not confirmed; nothing was changed")
 
-// Run ends the workflows of what goes and then wipes both databases, each in one transaction. The caller holds the
-// seeders' lock. Interrupted in between, it can be run again.
+// Run ends the workflows of the data that it deletes and then wipes both databases, each in one transaction. The caller
+// holds the seeders' lock. If Run is interrupted, the caller can run it again.
 func (r Reset) Run(ctx context.Context) (Lost, error) {
 	seeded, err := r.Orders.ReservationsOf(ctx, Issuer)
 	if err != nil {
@@ -67,13 +68,16 @@ func (r Reset) Run(ctx context.Context) (Lost, error) {
 	if lost.ForeignHolds, lost.ForeignItems, err = r.Inventory.Beside(ctx, seeded, Examples().Products); err != nil {
 		return lost, err
 	}
-	if !r.Force && lost.Orders+lost.ForeignReservations+lost.ForeignHolds+lost.ForeignProducts+lost.ForeignItems > 0 {
-		return lost, fmt.Errorf("%w: %d orders, %d reservations by customers, %d of other origin that hold stock, %d products and stock of other products at %d places; "+
+	foreign := lost.Orders + lost.ForeignReservations + lost.ForeignHolds + lost.ForeignProducts + lost.ForeignItems
+	if !r.Force && foreign > 0 {
+		return lost, fmt.Errorf("%w: %d orders, %d reservations by customers, %d of other origin that hold stock, "+
+			"%d products and stock of other products at %d places; "+
 			"use databases of their own for example data, or add --force to lose all of that",
 			ErrForeign, lost.Orders, lost.ForeignReservations, lost.ForeignHolds, lost.ForeignProducts, lost.ForeignItems)
 	}
 	if r.Temporal == nil && len(seeded) > 0 && !r.Force {
-		return lost, fmt.Errorf("%d reservations from seeding may still have workflows, whose timers would act on stock that is gone, and Temporal cannot be asked to end them (%w); "+
+		return lost, fmt.Errorf("%d reservations from seeding may still have workflows, "+
+			"whose timers would act on stock that is gone, and Temporal cannot be asked to end them (%w); "+
 			"set TEMPORAL_ADDRESS and start it, or add --force to leave them", len(seeded), r.NoClient)
 	}
 	if yes, err := r.Confirm(lost); err != nil || !yes {
@@ -82,7 +86,7 @@ func (r Reset) Run(ctx context.Context) (Lost, error) {
 	if err := r.endWorkflows(ctx, seeded); err != nil {
 		return lost, err
 	}
-	// Orders first: without a catalogue nobody can order what is about to go.
+	// Orders are wiped first: without a catalogue, no customer can order stock that the reset is about to delete.
 	switch err := r.Orders.Wipe(ctx, Examples(), r.Force); {
 	case errors.Is(err, orderstore.ErrOrdersLeft):
 		return lost, fmt.Errorf("%w: an order was placed, or a product added, meanwhile; run this again", ErrForeign)
@@ -92,8 +96,8 @@ func (r Reset) Run(ctx context.Context) (Lost, error) {
 	return lost, r.Inventory.Wipe(ctx)
 }
 
-// endWorkflows terminates rather than cancels: a cancelled one would give stock back, which needs a worker and an
-// inventory that still has the stock.
+// endWorkflows terminates the workflows and does not cancel them: a cancelled workflow gives its stock back, which
+// needs a worker and an inventory that still has the stock.
 func (r Reset) endWorkflows(ctx context.Context, seeded []uuid.UUID) error {
 	if r.Temporal == nil {
 		return nil
@@ -112,12 +116,13 @@ func (r Reset) endWorkflows(ctx context.Context, seeded []uuid.UUID) error {
 	for _, id := range reservations {
 		ids = append(ids, orderflow.ReservationWorkflowID(id))
 	}
+
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, id := range ids {
 		group.Go(func() error {
 			err := r.Temporal.TerminateWorkflow(ctx, id, "", "the example data is reset")
-			var ended *serviceerror.NotFound // or never started
+			var ended *serviceerror.NotFound // the workflow has ended or was never started
 			if err != nil && !errors.As(err, &ended) {
 				return fmt.Errorf("end workflow %s: %w", id, err)
 			}

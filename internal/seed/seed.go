@@ -1,5 +1,5 @@
-// Package seed fills the catalogue and the stock with example products, and holds some of it by reservations that
-// workflows own. Everything is derived from names, so that every machine has the same under the same ids.
+// Package seed fills the catalogue and the stock with example products, and makes reservations of some of the stock
+// through workflows. All ids derive from names, so that every machine has the same data under the same ids.
 package seed
 
 import (
@@ -14,26 +14,26 @@ import (
 	"holdfast/inventory/store"
 )
 
-// Catalogue takes products in.
+// Catalogue is where Run adds products.
 type Catalogue interface {
 	AddProducts(ctx context.Context, products []orderstore.NewProduct, at time.Time) (added int64, err error)
 }
 
-// Stock takes stock in.
+// Stock is the inventory that receives the stock.
 type Stock interface {
 	PutLocations(ctx context.Context, locations ...store.Location) error
 	Receive(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, error)
 }
 
-// Summary says what a run did.
+// Summary counts what a run has done.
 type Summary struct {
 	Products  int
-	New       int64 // not in the catalogue before
-	Units     int64 // of stock received now
+	New       int64 // products that were not in the catalogue before
+	Units     int64 // of stock that this run has received
 	Locations int
 }
 
-// products, receipts and orders in the books of the seeder's customer have ids of these namespaces.
+// The namespaces of the ids of products, of receipts, and of the order ids that the seeder's customer gives.
 var (
 	productIDs   = uuid.MustParse("0d9b1c1e-5a33-5f0c-9a52-3f4d5f6e7a01")
 	operationIDs = uuid.MustParse("0d9b1c1e-5a33-5f0c-9a52-3f4d5f6e7a02")
@@ -43,17 +43,17 @@ var (
 // ProductID returns the id of the example product with the given SKU.
 func ProductID(sku string) uuid.UUID { return uuid.NewSHA1(productIDs, []byte(sku)) }
 
-// operationID names the one receipt of a product at a location.
+// operationID returns the id of the only receipt of a product at a location.
 func operationID(product uuid.UUID, location string) uuid.UUID {
 	key := product[:]
-	if location != Location { // the ids of the main warehouse are older than the other locations
+	if location != Location { // ids of the main warehouse have no location: they are older than the other locations
 		key = append(key[:len(key):len(key)], location...)
 	}
 	return uuid.NewSHA1(operationIDs, key)
 }
 
-// Run puts the products and the stock of a data set in place. It is idempotent: products that are there stay as they
-// are, and each is stocked once, however often it runs.
+// Run adds the products and the stock of a data set. It is idempotent: it does not change existing products, and it
+// adds the stock of a product only once.
 func Run(ctx context.Context, name string, catalogue Catalogue, warehouse Stock) (Summary, error) {
 	set, err := find(name)
 	if err != nil {
@@ -66,8 +66,12 @@ func Run(ctx context.Context, name string, catalogue Catalogue, warehouse Stock)
 		products = append(products, it.NewProduct)
 		for _, p := range it.stock {
 			receipts = append(receipts, stock.Receive{
-				OperationID: operationID(it.ProductID, p.location), ProductID: it.ProductID, Location: p.location,
-				Quantity: p.quantity, Actor: Actor, Reason: "data set " + name,
+				OperationID: operationID(it.ProductID, p.location),
+				ProductID:   it.ProductID,
+				Location:    p.location,
+				Quantity:    p.quantity,
+				Actor:       Actor,
+				Reason:      "data set " + name,
 			})
 		}
 	}

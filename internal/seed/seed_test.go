@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// shop is both sides on databases of this test's own.
+// shop has an order store and an inventory on new databases.
 type shop struct {
 	t          testing.TB
 	orders     *orderstore.Store
@@ -60,7 +60,7 @@ func (s shop) seed(name string) seed.Summary {
 	return sum
 }
 
-// temporal returns a namespace of this test's own, since workers of all shops poll queues of the same name.
+// temporal returns a client of a new namespace, because the workers of all shops poll queues with the same names.
 func (s shop) temporal() client.Client {
 	s.t.Helper()
 	cfg := testenv.Temporal(s.t, nil)
@@ -78,7 +78,9 @@ func (s shop) work(c client.Client) {
 	w := worker.New(c, orderflow.OrdersQueue, worker.Options{})
 	workers.RegisterWorkflows(w)
 	workers.Registrations{
-		Inventory: activities.NewInventory(s.stock), Payment: activities.NewPayment(nil), Record: activities.NewRecord(s.orders),
+		Inventory: activities.NewInventory(s.stock),
+		Payment:   activities.NewPayment(nil),
+		Record:    activities.NewRecord(s.orders),
 	}.RegisterOrderActivities(w)
 	require.NoError(s.t, w.Start())
 	s.t.Cleanup(w.Stop)
@@ -94,7 +96,7 @@ func (s shop) one(pool *pgxpool.Pool, sql string) (n int64) {
 	return n
 }
 
-// TestRunAgainChangesNothing, whatever an operator has changed meanwhile.
+// TestRunAgainChangesNothing: a second run keeps the changes that an operator has made after the first.
 func TestRunAgainChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, name := range seed.Names() {
@@ -105,30 +107,37 @@ func TestRunAgainChangesNothing(t *testing.T) {
 			require.EqualValues(t, first.Products, first.New)
 			require.Equal(t, first.Units, s.one(s.stockPool, "SELECT sum(quantity)::bigint FROM items"))
 			require.EqualValues(t, first.Locations, s.one(s.stockPool, "SELECT count(*) FROM locations"))
-			_, err := s.ordersPool.Exec(t.Context(), "DELETE FROM product_prices WHERE currency = 'USD'; UPDATE products SET name = 'Changed', active = NOT active")
+			_, err := s.ordersPool.Exec(t.Context(), `
+				DELETE FROM product_prices WHERE currency = 'USD';
+				UPDATE products SET name = 'Changed', active = NOT active`)
 			require.NoError(t, err)
 			again := s.seed(name)
+
 			require.Zero(t, again.New)
 			require.Zero(t, again.Units)
 			require.Equal(t, first.Units, s.one(s.stockPool, "SELECT sum(quantity)::bigint FROM items"))
-			require.EqualValues(t, first.Products, s.one(s.ordersPool, "SELECT count(*) FROM products WHERE name = 'Changed'"))
+			changed := s.one(s.ordersPool, "SELECT count(*) FROM products WHERE name = 'Changed'")
+			require.EqualValues(t, first.Products, changed)
 			require.Zero(t, s.one(s.ordersPool, "SELECT count(*) FROM product_prices WHERE currency = 'USD'"))
 			inventorytest.RequireConsistent(t, s.stockPool)
 		})
 	}
 }
 
-// TestSKUTaken: a product that an operator made under one of our SKUs stays as it is.
+// TestSKUTaken: a run does not change a product that an operator has created with a SKU of the data set.
 func TestSKUTaken(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	_, err := s.orders.CreateProduct(t.Context(), uuid.New(), orderstore.ProductFields{SKU: "TEST-01", Name: "Ours", Active: true}, time.Now())
+	ours := orderstore.ProductFields{SKU: "TEST-01", Name: "Ours", Active: true}
+	_, err := s.orders.CreateProduct(t.Context(), uuid.New(), ours, time.Now())
 	require.NoError(t, err)
+
 	require.EqualValues(t, 19, s.seed("test").New)
-	require.EqualValues(t, 1, s.one(s.ordersPool, "SELECT count(*) FROM products WHERE sku = 'TEST-01' AND name = 'Ours'"))
+	require.EqualValues(t, 1, s.one(s.ordersPool,
+		"SELECT count(*) FROM products WHERE sku = 'TEST-01' AND name = 'Ours'"))
 }
 
-// TestSeedersAtOnce: whoever comes second waits and finds everything in place.
+// TestSeedersAtOnce: one seeder at a time works, and the later ones find all data in place.
 func TestSeedersAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -136,7 +145,7 @@ func TestSeedersAtOnce(t *testing.T) {
 	var made, inside, most int64
 	var wg sync.WaitGroup
 	for range 4 {
-		// Each with a pool of its own, as each is a process: the lock is a connection's.
+		// Each seeder has its own pool, like a process: a connection holds the lock.
 		pool, err := pgxpool.New(context.WithoutCancel(t.Context()), s.ordersPool.Config().ConnString())
 		require.NoError(t, err)
 		t.Cleanup(pool.Close)
@@ -168,8 +177,8 @@ func TestSeedersAtOnce(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.stockPool)
 }
 
-// TestHolds makes a data set's reservations through workflows, finds them again, and lets the one that is to have
-// expired expire by its own timer.
+// TestHolds makes the reservations of a data set through workflows and finds them again in a second run. The
+// reservation that the data set wants as expired expires by its own timer.
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -177,18 +186,20 @@ func TestHolds(t *testing.T) {
 	s.seed("demo")
 	_, err := s.hold(c, "demo")
 	require.ErrorIs(t, err, seed.ErrNoWorker)
-	require.Zero(t, s.one(s.stockPool, "SELECT count(*) FROM reservations"), "left out, not half made")
+	require.Zero(t, s.one(s.stockPool, "SELECT count(*) FROM reservations"), "without a worker, Hold writes nothing")
 	require.Zero(t, s.one(s.ordersPool, "SELECT count(*) FROM customer_reservations"))
 
 	s.work(c)
 	require.Eventually(t, func() bool {
 		got, err := s.hold(c, "demo")
 		return err == nil && got.Made == got.Planned
-	}, 20*time.Second, 50*time.Millisecond, "once a worker polls")
+	}, 20*time.Second, 50*time.Millisecond, "a worker polls")
 	planned, err := seed.Planned("demo")
 	require.NoError(t, err)
-	require.EqualValues(t, planned-1, s.one(s.stockPool, "SELECT count(*) FROM reservations WHERE status = 'pending'"))
+	pending := s.one(s.stockPool, "SELECT count(*) FROM reservations WHERE status = 'pending'")
+	require.EqualValues(t, planned-1, pending)
 	require.EqualValues(t, 1, s.one(s.stockPool, "SELECT count(*) FROM reservations WHERE status = 'expired'"))
+
 	rows, err := s.stockPool.Query(t.Context(), "SELECT workflow_id FROM reservations WHERE status = 'pending'")
 	require.NoError(t, err)
 	var id string
@@ -199,22 +210,26 @@ func TestHolds(t *testing.T) {
 		require.Equal(t, "Running", run.GetWorkflowExecutionInfo().GetStatus().String(), "its workflow owns the timer")
 	}
 	require.NoError(t, rows.Err())
+
 	var reserved, quantity int64
-	require.NoError(t, s.stockPool.QueryRow(t.Context(), "SELECT sum(reserved)::bigint, sum(quantity)::bigint FROM items").Scan(&reserved, &quantity))
+	require.NoError(t, s.stockPool.QueryRow(t.Context(),
+		"SELECT sum(reserved)::bigint, sum(quantity)::bigint FROM items").Scan(&reserved, &quantity))
 	require.InDelta(t, 50, 100*reserved/quantity, 20)
 
 	again, err := s.hold(c, "demo")
 	require.NoError(t, err)
 	require.Equal(t, seed.HoldSummary{Planned: planned, Existing: planned}, again)
+
 	require.NoError(t, c.CancelWorkflow(t.Context(), id, ""))
 	require.NoError(t, c.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil))
 	ended, err := s.hold(c, "demo")
 	require.NoError(t, err)
-	require.Equal(t, seed.HoldSummary{Planned: planned, Existing: planned, Ended: 1}, ended, "what has ended is not made again")
+	want := seed.HoldSummary{Planned: planned, Existing: planned, Ended: 1}
+	require.Equal(t, want, ended, "Hold does not make an ended reservation again")
 	inventorytest.RequireConsistent(t, s.stockPool)
 }
 
-// TestHoldRefused: stock that was sold before cannot be held, which stands in nobody's way.
+// TestHoldRefused: a reservation of stock that is gone is refused, and Hold makes the other reservations.
 func TestHoldRefused(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -224,17 +239,19 @@ func TestHoldRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.stock.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(seed.ProductID("DEMO-LOW"), 4)))
 	require.NoError(t, err)
+
 	var got seed.HoldSummary
 	require.Eventually(t, func() bool {
 		got, err = s.hold(c, "demo")
 		return err == nil
 	}, 20*time.Second, 50*time.Millisecond)
+
 	require.Len(t, got.Refused, 1)
 	require.Contains(t, got.Refused[0], "DEMO-LOW: out_of_stock")
 	require.Equal(t, got.Planned-1, got.Made+got.Existing)
 }
 
-// BenchmarkSeedDev puts the 100 products of dev into empty databases; reservations aside.
+// BenchmarkSeedDev adds the 100 products of dev to empty databases, without reservations.
 func BenchmarkSeedDev(b *testing.B) {
 	s := newShop(b)
 	for b.Loop() {

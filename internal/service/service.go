@@ -1,5 +1,5 @@
-// Package service holds what every process gets from its surroundings and how its parts are run
-// together, so that the same wiring serves the binaries, the development stack and the tests.
+// Package service has the environment of a process and runs the parts of a process together, so that the binaries, the
+// development stack and the tests use the same wiring.
 package service
 
 import (
@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Env is what a process gets from its surroundings.
+// Env is what the caller gives to a process.
 type Env struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry
@@ -25,8 +25,8 @@ type Part struct {
 	Run  func(context.Context) error
 }
 
-// Run runs all parts together. When one fails, or ctx ends, all are stopped; the first failure is
-// returned, with its part's name, after every part has returned.
+// Run runs all parts together. When a part fails or ctx ends, it stops all parts. After every part has returned, it
+// returns the first failure with the name of its part.
 func Run(ctx context.Context, parts ...Part) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range parts {

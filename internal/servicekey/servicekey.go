@@ -1,5 +1,5 @@
-// Package servicekey names how one of our services shows another that it may call it.
+// Package servicekey names the HTTP header with which one service authenticates to another.
 package servicekey
 
-// Header carries the credential.
+// Header carries the key.
 const Header = "X-API-Key"

@@ -1,5 +1,5 @@
-// Package telemetry makes the logger and the metrics registry of a process. Both are handed to
-// constructors; nothing is global, so that several processes can share one program in development.
+// Package telemetry makes the logger and the metrics registry of a process. Constructors receive both, and neither is
+// global, so that several processes can run in one program in development.
 package telemetry
 
 import (
@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/correlation"
 )
 
-// NewLogger writes structured JSON lines of at least the given level, each with the service's name
-// and, where the context carries one, the correlation id.
+// NewLogger returns a logger that writes JSON lines of at least the given level. Each line has the service's name and,
+// if the context carries one, the correlation id.
 func NewLogger(w io.Writer, service string, level slog.Level) *slog.Logger {
 	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	return slog.New(correlated{h}).With("service", service)
@@ -34,7 +34,7 @@ func (h correlated) WithAttrs(a []slog.Attr) slog.Handler { return correlated{h.
 
 func (h correlated) WithGroup(n string) slog.Handler { return correlated{h.Handler.WithGroup(n)} }
 
-// NewRegistry returns a registry with the Go runtime's and the process's own metrics.
+// NewRegistry returns a registry with the metrics of the Go runtime and of the process.
 func NewRegistry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

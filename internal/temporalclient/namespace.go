@@ -18,15 +18,19 @@ import (
 	"holdfast/internal/await"
 )
 
-// Retention is how long Temporal keeps the history of a closed workflow. Orders are read from the
-// orders database, so this bounds only how long a history can be replayed and debugged.
+// Retention is how long Temporal keeps the history of a closed workflow. The api reads orders from the orders database,
+// so Retention bounds only how long an engineer can replay and debug a history.
 const Retention = 7 * 24 * time.Hour
 
-// EnsureNamespace registers the configured namespace where it is missing, adds the search attributes
-// it does not have yet, and returns once the server accepts both. An existing namespace keeps its
-// settings; calling it again, or from several processes at once, changes nothing. A search attribute
-// that exists with another type is an error: Temporal cannot change a type.
-func EnsureNamespace(ctx context.Context, cfg Config, retention time.Duration, attributes map[string]enumspb.IndexedValueType) error {
+// EnsureNamespace registers the configured namespace if it is missing, adds missing search attributes, and returns when
+// the server accepts both. An existing namespace keeps its settings. The call is idempotent, also from several
+// processes at once. A search attribute that exists with another type is an error: Temporal cannot change a type.
+func EnsureNamespace(
+	ctx context.Context,
+	cfg Config,
+	retention time.Duration,
+	attributes map[string]enumspb.IndexedValueType,
+) error {
 	c, err := Dial(ctx, cfg, nil)
 	if err != nil {
 		return err
@@ -42,10 +46,11 @@ func EnsureNamespace(ctx context.Context, cfg Config, retention time.Duration, a
 	if err != nil && !errors.As(err, &exists) {
 		return fmt.Errorf("register namespace %s: %w", cfg.Namespace, err)
 	}
-	// Every service of a Temporal cluster reads its list of namespaces every few seconds, and each at
-	// its own time; a new namespace is refused for a moment.
+
+	// Every service of a Temporal cluster reads the list of namespaces every few seconds, so the cluster refuses a new
+	// namespace for a moment.
 	err = settle(ctx, func() error {
-		_, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: cfg.Namespace})
+		_, err := listAttributes(ctx, c, cfg.Namespace)
 		return err
 	})
 	if err != nil {
@@ -57,10 +62,25 @@ func EnsureNamespace(ctx context.Context, cfg Config, retention time.Duration, a
 	return awaitUsable(ctx, c, cfg.Namespace, attributes)
 }
 
-// CheckNamespace returns an error that says what EnsureNamespace would have to make, or nil when the namespace has all
-// that orders need. It changes nothing.
-func CheckNamespace(ctx context.Context, c client.Client, namespace string, wanted map[string]enumspb.IndexedValueType) error {
-	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+func listAttributes(
+	ctx context.Context,
+	c client.Client,
+	namespace string,
+) (*operatorservice.ListSearchAttributesResponse, error) {
+	return c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{
+		Namespace: namespace,
+	})
+}
+
+// CheckNamespace returns nil if the namespace exists and has all wanted search attributes. Otherwise its error says
+// what EnsureNamespace would add. It changes nothing.
+func CheckNamespace(
+	ctx context.Context,
+	c client.Client,
+	namespace string,
+	wanted map[string]enumspb.IndexedValueType,
+) error {
+	have, err := listAttributes(ctx, c, namespace)
 	var absent *serviceerror.NamespaceNotFound
 	if errors.As(err, &absent) {
 		return fmt.Errorf("namespace %s does not exist; run `holdfast deploy prepare`", namespace)
@@ -68,6 +88,7 @@ func CheckNamespace(ctx context.Context, c client.Client, namespace string, want
 	if err != nil {
 		return fmt.Errorf("list the search attributes of %s: %w", namespace, err)
 	}
+
 	missing := []string{}
 	for name, kind := range wanted {
 		existing, ok := have.GetCustomAttributes()[name]
@@ -80,7 +101,8 @@ func CheckNamespace(ctx context.Context, c client.Client, namespace string, want
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return fmt.Errorf("namespace %s lacks the search attributes %s; run `holdfast deploy prepare`", namespace, strings.Join(missing, ", "))
+		return fmt.Errorf("namespace %s lacks the search attributes %s; run `holdfast deploy prepare`",
+			namespace, strings.Join(missing, ", "))
 	}
 	return nil
 }
@@ -90,12 +112,17 @@ func wrongType(namespace, name string, has, wants enumspb.IndexedValueType) erro
 		"\"temporal operator search-attribute remove\" or use another namespace", name, namespace, has, wants)
 }
 
-// addSearchAttributes adds those that the namespace does not have.
-func addSearchAttributes(ctx context.Context, c client.Client, namespace string, wanted map[string]enumspb.IndexedValueType) error {
-	// Two processes that add attributes at once overwrite each other's change of the namespace, and the
-	// server refuses the later one: look again and add what is still missing.
+// addSearchAttributes adds the wanted search attributes that the namespace does not have.
+func addSearchAttributes(
+	ctx context.Context,
+	c client.Client,
+	namespace string,
+	wanted map[string]enumspb.IndexedValueType,
+) error {
+	// If two processes add attributes at once, the server refuses the later change of the namespace. So each attempt
+	// reads the attributes again and adds the ones that are still missing.
 	return settle(ctx, func() error {
-		have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+		have, err := listAttributes(ctx, c, namespace)
 		if err != nil {
 			return fmt.Errorf("list the search attributes of %s: %w", namespace, err)
 		}
@@ -112,11 +139,12 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 		if len(missing) == 0 {
 			return nil
 		}
+
 		_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
 			Namespace: namespace, SearchAttributes: missing,
 		})
 		var invalid *serviceerror.InvalidArgument
-		if errors.As(err, &invalid) { // for example more attributes of a type than the visibility store has columns
+		if errors.As(err, &invalid) { // for example, the visibility store has too few columns of an attribute's type
 			return await.Never(fmt.Errorf("add search attributes to %s: %w", namespace, err))
 		}
 		if err != nil {
@@ -126,9 +154,14 @@ func addSearchAttributes(ctx context.Context, c client.Client, namespace string,
 	})
 }
 
-// awaitUsable asks the way a workflow's start will: with the attributes in a query, which is refused
-// until the server has taken notice of them.
-func awaitUsable(ctx context.Context, c client.Client, namespace string, attributes map[string]enumspb.IndexedValueType) error {
+// awaitUsable waits until the server accepts queries with the attributes. The server refuses a query, as it refuses the
+// start of a workflow, until it has read the new attributes.
+func awaitUsable(
+	ctx context.Context,
+	c client.Client,
+	namespace string,
+	attributes map[string]enumspb.IndexedValueType,
+) error {
 	names := make([]string, 0, len(attributes))
 	for name := range attributes {
 		names = append(names, name)
@@ -140,7 +173,10 @@ func awaitUsable(ctx context.Context, c client.Client, namespace string, attribu
 	}
 	for _, query := range queries {
 		err := settle(ctx, func() error {
-			_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: namespace, Query: query})
+			_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+				Namespace: namespace,
+				Query:     query,
+			})
 			return err
 		})
 		if err != nil {
@@ -150,10 +186,10 @@ func awaitUsable(ctx context.Context, c client.Client, namespace string, attribu
 	return nil
 }
 
-// settleTimeout bounds how long the cluster may take to agree on a change of a namespace.
+// settleTimeout bounds how long all services of the cluster may take to read a change of a namespace.
 const settleTimeout = time.Minute
 
-// settle repeats a step until it succeeds, fails for good, or the cluster has had its time.
+// settle repeats a step until it succeeds, returns an error of await.Never, or settleTimeout has passed.
 func settle(ctx context.Context, step func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()

@@ -1,4 +1,4 @@
-// Package text says which characters a text from outside may have. It is pure.
+// Package text says which characters a text of a client may have. It is pure.
 package text
 
 import (
@@ -6,9 +6,9 @@ import (
 	"unicode"
 )
 
-// Unfit returns the first character of s that no text from outside may have: a control character, line breaks
-// and tabs included, or a character that turns the direction of the text around it (Unicode's Bidi_Control).
-// PostgreSQL cannot store U+0000; the others make a log line, a label or a mail show what was not written.
+// Unfit returns the first character of s that a client's text may not have: a control character, line breaks and tabs
+// included, or a character that changes the direction of the text around it (Unicode's Bidi_Control). PostgreSQL cannot
+// store U+0000; the others can make a log line, a label or a mail show another text than the client wrote.
 func Unfit(s string) (rune, bool) { return find(s, unfit) }
 
 // UnfitLines is Unfit for a text of several lines, which may have line breaks and tabs.

@@ -13,12 +13,14 @@ import (
 	"holdfast/internal/httpx"
 )
 
-// FuzzBody fuzzes the reading of a body into T. What is accepted is what is used: written again, the value says what
-// the body said; and it is stable: written again, it is accepted, by check too, and read as the same value. check
-// holds a body to its schema, and may be nil.
+// FuzzBody fuzzes the reading of a body into T. It requires of every body that is accepted: the value written as JSON
+// means the same as the body; and that JSON is accepted again, by check too, and read as the same value. check checks a
+// body against its schema, and may be nil.
 func FuzzBody[T any](f *testing.F, check func(raw []byte) error, seeds ...string) {
 	f.Helper()
-	for _, seed := range append(seeds, `{}`, `[]`, `null`, `{"a":1,"a":2}`, `{"\u0061":"\ud800"}`, "{\"a\":\"\xff\"}", `{"a":"\u0000"}`, `{"a":1e400}`) {
+	seeds = append(seeds, `{}`, `[]`, `null`, `{"a":1,"a":2}`, `{"\u0061":"\ud800"}`,
+		"{\"a\":\"\xff\"}", `{"a":"\u0000"}`, `{"a":1e400}`)
+	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
 	read := func(raw []byte) (value T, err error) {
@@ -39,7 +41,7 @@ func FuzzBody[T any](f *testing.F, check func(raw []byte) error, seeds ...string
 		require.NoError(t, err)
 		require.Equal(t, said(t, raw), said(t, written), "what was checked: %s\nwhat is used: %s", raw, written)
 
-		again, err := json.Marshal(withoutNull(decode(t, written))) // Go writes what is missing as null
+		again, err := json.Marshal(withoutNull(decode(t, written))) // Go writes a missing slice or map as null
 		require.NoError(t, err)
 		second, err := read(again)
 		require.NoError(t, err, "%s", again)
@@ -76,7 +78,8 @@ func withoutNull(value any) any {
 	return value
 }
 
-// said is what a document says, however it is written: a member that has its type's zero value is as good as none.
+// said returns the meaning of a document without its form: ids, times and integers in one form each, and no members
+// that have the zero value of their type.
 func said(t *testing.T, raw []byte) any {
 	t.Helper()
 	return meaning(decode(t, raw))

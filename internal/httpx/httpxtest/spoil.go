@@ -1,5 +1,5 @@
-// Package httpxtest makes requests that must be refused, out of a contract, and compares what a reader of bodies has
-// checked with what it hands on.
+// Package httpxtest derives requests that must be refused from a contract, and compares the body that a reader has
+// checked with the value that it returns.
 package httpxtest
 
 import (
@@ -16,18 +16,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Operation is one that takes a JSON body.
+// Operation is an operation that takes a JSON body.
 type Operation struct {
 	Method, Path string
 	Body         any // valid, with every member that the schema has
 }
 
-// Operations returns those of an OpenAPI document that take a JSON body, in a fixed order.
+// Operations returns the operations of an OpenAPI document that take a JSON body, in a fixed order.
 func Operations(t testing.TB, spec []byte) []Operation {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	require.NoError(t, err)
 	paths := doc.Paths.Map()
+	ids, others := regexp.MustCompile(`\{\w*id\}`), regexp.MustCompile(`\{\w+\}`)
 	var out []Operation
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		operations := paths[path].Operations()
@@ -36,15 +37,18 @@ func Operations(t testing.TB, spec []byte) []Operation {
 			if body == nil || body.Value.Content["application/json"] == nil {
 				continue
 			}
-			at := regexp.MustCompile(`\{\w*id\}`).ReplaceAllString(path, uuid.NewString())
-			out = append(out, Operation{method, regexp.MustCompile(`\{\w+\}`).ReplaceAllString(at, "main"), valid(body.Value.Content["application/json"].Schema.Value)})
+			out = append(out, Operation{
+				Method: method,
+				Path:   others.ReplaceAllString(ids.ReplaceAllString(path, uuid.NewString()), "main"),
+				Body:   valid(body.Value.Content["application/json"].Schema.Value),
+			})
 		}
 	}
 	require.NotEmpty(t, out)
 	return out
 }
 
-// texts are values for the patterns of our contracts.
+// texts are values for the patterns of the contracts.
 var texts = []string{"EUR", "DE", "SKU-1", "a@example.org", "main"}
 
 func valid(s *openapi3.Schema) any {
@@ -79,16 +83,16 @@ func valid(s *openapi3.Schema) any {
 	return "some text"
 }
 
-// Spoiled is a body with one thing in it that no reader may accept.
+// Spoiled is a body with one fault that every reader must refuse.
 type Spoiled struct {
 	Name, Body string
-	Field      string // that the answer must name
-	Inside     bool   // it names a place inside Field, or Field itself
+	Field      string // the field that the answer must name
+	Inside     bool   // the answer may name Field or a field inside it
 }
 
-// Spoil returns a body in every way of spoiling it at every member: the member given twice, also by an escape; in
-// another case, where the schema knows its name; with a byte that is not UTF-8, a lone surrogate and U+0000 in its
-// name and in its text.
+// Spoil returns copies of a body with one fault each, for every fault at every member: the member given twice, also by
+// an escape; in another case, if the schema knows its name; with a byte that is not UTF-8, a lone surrogate and U+0000
+// in its name and in its text.
 func Spoil(t testing.TB, body any) []Spoiled {
 	t.Helper()
 	var out []Spoiled
@@ -99,12 +103,14 @@ func Spoil(t testing.TB, body any) []Spoiled {
 		at := func(what, members, field string, inside bool) {
 			out = append(out, Spoiled{path + " " + what, replace(t, body, "", path, members), field, inside})
 		}
+
 		at("twice", quoted+":"+whole+","+quoted+":"+whole, path, false)
 		at("twice by an escape", quoted+":"+whole+","+escaped+":"+whole, path, false)
 		if name != "anything" {
 			other := strings.ToUpper(name)
-			at("in another case", write(t, other)+":"+whole, strings.TrimSuffix(path, name)+other, false)
-			at("also in another case", quoted+":"+whole+","+write(t, other)+":"+whole, strings.TrimSuffix(path, name)+other, false)
+			field := strings.TrimSuffix(path, name) + other
+			at("in another case", write(t, other)+":"+whole, field, false)
+			at("also in another case", quoted+":"+whole+","+write(t, other)+":"+whole, field, false)
 		}
 		for what, bad := range map[string]string{"a bad byte": "\xff", "a lone surrogate": `\ud800`, "a NUL": `\u0000`} {
 			at(what+" in its name", quoted[:len(quoted)-1]+bad+`":`+whole, parent, true)
@@ -133,7 +139,7 @@ func walk(value any, at string, visit func(parent, name, path string, value any)
 	}
 }
 
-// replace writes value with other text for the member at path.
+// replace writes value as JSON, with members in place of the member at path.
 func replace(t testing.TB, value any, at, path, members string) string {
 	t.Helper()
 	var parts []string

@@ -1,4 +1,4 @@
-// Command statespage writes the table of an order's states as a page for people.
+// Command statespage writes the table of an order's states as a Markdown page.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package sandbox is the client of the payment sandbox, a provider that moves no real money and
-// answers by the test method it is given.
+// Package sandbox is the client of the payment sandbox, a provider that moves no real money and whose answer depends on
+// the test method of the request.
 package sandbox
 
 import (
@@ -58,7 +58,7 @@ type VoidRequest struct {
 	Reason string `json:"reason"`
 }
 
-// timeout bounds one call; the activity that calls has a longer one.
+// timeout bounds one call; the timeout of the activity that makes the call is longer.
 const timeout = 10 * time.Second
 
 // Client talks to a payment sandbox. It implements payment.Provider.
@@ -95,7 +95,8 @@ func (c *Client) Void(ctx context.Context, key, reason string) (payment.Payment,
 
 // Refund implements payment.Provider.
 func (c *Client) Refund(ctx context.Context, key, refundKey string, amountMinor int64) (payment.Payment, error) {
-	return c.call(ctx, http.MethodPost, "/v1/payments/"+url.PathEscape(key)+"/refund", RefundRequest{RefundKey: refundKey, AmountMinor: amountMinor})
+	return c.call(ctx, http.MethodPost, "/v1/payments/"+url.PathEscape(key)+"/refund",
+		RefundRequest{RefundKey: refundKey, AmountMinor: amountMinor})
 }
 
 // Get implements payment.Provider.
@@ -107,6 +108,7 @@ func (c *Client) call(ctx context.Context, method, path string, in any) (payment
 	var out payment.Payment
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
@@ -126,7 +128,7 @@ func (c *Client) call(ctx context.Context, method, path string, in any) (payment
 	if err != nil {
 		return out, fmt.Errorf("reach the payment sandbox: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing to do about it after reading
+	defer res.Body.Close() //nolint:errcheck // an error after reading has no effect
 	if res.StatusCode != http.StatusOK {
 		return out, fromProblem(problem.Read(res))
 	}

@@ -1,5 +1,5 @@
-// Package sandboxserver is the payment sandbox: a payment provider of its own, with its own books in
-// its own database, that decides by the test method and never moves real money.
+// Package sandboxserver is the payment sandbox: a payment provider with its own database. It decides by the test method
+// of a request and never moves real money.
 package sandboxserver
 
 import (
@@ -43,10 +43,18 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	defer pool.Close()
+
 	health := httpx.NewHealth(httpx.Check{Name: "database", Required: true, Probe: pool.Ping})
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
 	register(router, pool, cfg.ServiceKeys)
-	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+	server := httpx.Server{
+		Addr:     cfg.Listen,
+		Handler:  router,
+		Health:   health,
+		Log:      env.Log,
+		OnListen: env.OnListen,
+	}
+	return server.Serve(ctx)
 }
 
 // register adds the sandbox's routes, behind the service keys.
@@ -65,12 +73,13 @@ type server struct {
 	q    *sandboxdb.Queries
 }
 
-// behaviour is how the sandbox treats an authorisation by a test method.
+// behaviour says how the sandbox treats an authorisation with a test method.
 type behaviour struct {
 	state  payment.State
 	reason string // of a decline
-	// What was done is not told to the first so many requests: they are left without an answer, or
-	// answered that the sandbox is unavailable. A caller who asks again under the same key learns it.
+
+	// The first requests with a key do not learn the outcome: the first withheld ones get no answer, and the first
+	// unavailable ones get 503. The caller learns the outcome when it repeats the request with the same key.
 	withheld, unavailable int32
 }
 
@@ -82,8 +91,8 @@ var behaviours = map[string]behaviour{
 	sandbox.MethodFlaky:             {state: payment.Authorised, unavailable: 2},
 }
 
-// withheldFor is how long a request is kept that gets no answer: longer than callers wait, and short
-// enough that the process still stops in order.
+// withheldFor is how long the sandbox keeps a request that gets no answer: longer than callers wait, and short enough
+// for an orderly stop of the process.
 const withheldFor = 11 * time.Second
 
 var validKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
@@ -109,8 +118,14 @@ func (s *server) authorise(c *gin.Context) {
 	}
 	until := time.Now().UTC().Add(authorisedFor)
 	_, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
-		PaymentKey: in.Key, ProviderRef: "sbx_" + uuid.NewString(), Method: in.Method, AmountMinor: in.Amount.Minor,
-		Currency: in.Amount.Currency, State: string(does.state), DeclineReason: does.reason, AuthorisedUntil: &until,
+		PaymentKey:      in.Key,
+		ProviderRef:     "sbx_" + uuid.NewString(),
+		Method:          in.Method,
+		AmountMinor:     in.Amount.Minor,
+		Currency:        in.Amount.Currency,
+		State:           string(does.state),
+		DeclineReason:   does.reason,
+		AuthorisedUntil: &until,
 	})
 	requests := int32(0)
 	if err == nil {
@@ -124,6 +139,7 @@ func (s *server) authorise(c *gin.Context) {
 	if !ok {
 		return
 	}
+
 	switch {
 	case requests <= does.withheld:
 		select {
@@ -132,12 +148,16 @@ func (s *server) authorise(c *gin.Context) {
 		}
 		panic(http.ErrAbortHandler) // net/http's way to cut the connection
 	case requests <= does.unavailable:
-		httpx.Fail(c, problem.Common.New(problem.Unavailable, "the sandbox is flaky on purpose; ask again with the same key"))
+		httpx.Fail(c, problem.Common.New(problem.Unavailable,
+			"the sandbox is flaky on purpose; ask again with the same key"))
 		return
 	}
+
+	amount := money.Amount{Minor: charge.AmountMinor, Currency: charge.Currency}
 	switch {
-	case charge.Method != "" && (charge.Method != in.Method || charge.AmountMinor != in.Amount.Minor || charge.Currency != in.Amount.Currency):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeKeyUsed, "the key names a payment by another method or of another amount"))
+	case charge.Method != "" && (charge.Method != in.Method || amount != in.Amount):
+		httpx.Fail(c, sandbox.Table.New(sandbox.CodeKeyUsed,
+			"the key names a payment by another method or of another amount"))
 	case charge.State == string(payment.Declined):
 		httpx.Fail(c, sandbox.Table.New(sandbox.CodeDeclined, "%s", charge.DeclineReason))
 	case charge.State == string(payment.Voided):
@@ -168,8 +188,7 @@ func (s *server) capture(c *gin.Context) {
 	}
 }
 
-// void leaves a voided charge behind where the key is unknown, so that an authorisation that arrives
-// late is refused.
+// void voids a charge. If the key is unknown, it inserts a voided charge, so that a late authorisation is refused.
 func (s *server) void(c *gin.Context) {
 	var in sandbox.VoidRequest
 	if err := httpx.DecodeJSON(c, &in); err != nil {
@@ -181,16 +200,21 @@ func (s *server) void(c *gin.Context) {
 		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_payment_key"))
 		return
 	}
-	planted, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
-		PaymentKey: key, ProviderRef: "sbx_" + uuid.NewString(), Currency: "XXX", State: string(payment.Voided),
+
+	inserted, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
+		PaymentKey:  key,
+		ProviderRef: "sbx_" + uuid.NewString(),
+		Currency:    "XXX",
+		State:       string(payment.Voided),
 	})
-	if err == nil && planted == 0 {
+	if err == nil && inserted == 0 {
 		_, err = s.q.VoidCharge(c, s.pool, key)
 	}
 	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
+
 	charge, ok := s.load(c, key)
 	switch {
 	case !ok:
@@ -216,11 +240,18 @@ func (s *server) refund(c *gin.Context) {
 		return
 	}
 	err := pgx.BeginFunc(c, s.pool, func(tx pgx.Tx) error {
-		added, err := s.q.InsertRefund(c, tx, sandboxdb.InsertRefundParams{RefundKey: in.RefundKey, PaymentKey: key, AmountMinor: in.AmountMinor})
+		added, err := s.q.InsertRefund(c, tx, sandboxdb.InsertRefundParams{
+			RefundKey:   in.RefundKey,
+			PaymentKey:  key,
+			AmountMinor: in.AmountMinor,
+		})
 		if err != nil || added == 0 {
 			return err
 		}
-		changed, err := s.q.RefundCharge(c, tx, sandboxdb.RefundChargeParams{PaymentKey: key, AmountMinor: in.AmountMinor})
+		changed, err := s.q.RefundCharge(c, tx, sandboxdb.RefundChargeParams{
+			PaymentKey:  key,
+			AmountMinor: in.AmountMinor,
+		})
 		if err == nil && changed == 0 {
 			return sandbox.Table.New(sandbox.CodeRefused, "more_than_was_captured")
 		}
@@ -248,7 +279,12 @@ func (s *server) load(c *gin.Context, key string) (sandboxdb.Charge, bool) {
 
 func wire(c sandboxdb.Charge) payment.Payment {
 	return payment.Payment{
-		Key: c.PaymentKey, ProviderRef: c.ProviderRef, Amount: money.Amount{Minor: c.AmountMinor, Currency: c.Currency},
-		CapturedMinor: c.CapturedMinor, RefundedMinor: c.RefundedMinor, State: payment.State(c.State), AuthorisedUntil: c.AuthorisedUntil,
+		Key:             c.PaymentKey,
+		ProviderRef:     c.ProviderRef,
+		Amount:          money.Amount{Minor: c.AmountMinor, Currency: c.Currency},
+		CapturedMinor:   c.CapturedMinor,
+		RefundedMinor:   c.RefundedMinor,
+		State:           payment.State(c.State),
+		AuthorisedUntil: c.AuthorisedUntil,
 	}
 }

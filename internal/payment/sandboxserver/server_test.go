@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// start runs a sandbox on a database of its own and returns the client that the worker uses.
+// start runs a sandbox on a new database and returns the client that the worker uses.
 func start(t *testing.T) payment.Provider {
 	t.Helper()
 	url := testenv.Database(t)
@@ -35,7 +35,9 @@ func start(t *testing.T) payment.Provider {
 	t.Cleanup(pool.Close)
 
 	router := httpx.NewRouter(httpx.Options{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(),
+		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Registry: telemetry.NewRegistry(),
+		Health:   httpx.NewHealth(),
 	})
 	register(router, pool, []string{"a key"})
 	served := httptest.NewServer(router)
@@ -45,22 +47,26 @@ func start(t *testing.T) payment.Provider {
 
 func by(method string) payment.Authorisation {
 	return payment.Authorisation{
-		Key: uuid.NewString(), Method: method, Amount: money.Amount{Minor: 1250, Currency: "EUR"}, Reference: "an order",
+		Key:       uuid.NewString(),
+		Method:    method,
+		Amount:    money.Amount{Minor: 1250, Currency: "EUR"},
+		Reference: "an order",
 	}
 }
 
-// TestTestMethods holds each test method to what the documentation says of it.
+// TestTestMethods: each test method behaves as documented.
 func TestTestMethods(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	ctx := t.Context()
 
 	for _, c := range []struct{ method, reason string }{
-		{sandbox.MethodDeclined, "card_declined"}, {sandbox.MethodInsufficientFunds, "insufficient_funds"},
+		{sandbox.MethodDeclined, "card_declined"},
+		{sandbox.MethodInsufficientFunds, "insufficient_funds"},
 	} {
 		var declined *payment.DeclinedError
 		a := by(c.method)
-		for range 2 { // a repeat is answered like the first
+		for range 2 { // a repeated request gets the same answer
 			_, err := p.Authorise(ctx, a)
 			require.ErrorAs(t, err, &declined, c.method)
 			require.Equal(t, c.reason, declined.Reason)
@@ -75,7 +81,7 @@ func TestTestMethods(t *testing.T) {
 		_, err := p.Authorise(ctx, flaky)
 		require.Error(t, err)
 		var declined *payment.DeclinedError
-		require.NotErrorAs(t, err, &declined, "the outcome is not known")
+		require.NotErrorAs(t, err, &declined, "the outcome is unknown")
 	}
 	got, err := p.Authorise(ctx, flaky)
 	require.NoError(t, err)
@@ -86,13 +92,15 @@ func TestTestMethods(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 }
 
-// TestAnswerIsWithheld: pm_timeout is authorised and does not say so. The same key learns it.
+// TestAnswerIsWithheld: a payment by pm_timeout is authorised, but the first request gets no answer. A later request
+// with the same key gets it.
 func TestAnswerIsWithheld(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	a := by(sandbox.MethodTimeout)
 	_, err := p.Authorise(t.Context(), a)
 	require.Error(t, err)
+
 	got, err := p.Get(t.Context(), a.Key)
 	require.NoError(t, err)
 	require.Equal(t, payment.Authorised, got.State)
@@ -115,8 +123,11 @@ func TestLifeOfAPayment(t *testing.T) {
 		require.Equal(t, first, again)
 		return again
 	}
-	require.Equal(t, payment.Authorised, twice(func() (payment.Payment, error) { return p.Authorise(ctx, a) }).State)
-	require.EqualValues(t, 1250, twice(func() (payment.Payment, error) { return p.Capture(ctx, a.Key) }).CapturedMinor)
+
+	authorised := twice(func() (payment.Payment, error) { return p.Authorise(ctx, a) })
+	require.Equal(t, payment.Authorised, authorised.State)
+	captured := twice(func() (payment.Payment, error) { return p.Capture(ctx, a.Key) })
+	require.EqualValues(t, 1250, captured.CapturedMinor)
 
 	_, err := p.Void(ctx, a.Key, "too late")
 	require.ErrorIs(t, err, payment.ErrCaptured)
@@ -125,8 +136,11 @@ func TestLifeOfAPayment(t *testing.T) {
 	_, err = p.Authorise(ctx, another)
 	require.ErrorIs(t, err, payment.ErrKeyUsed)
 
-	require.EqualValues(t, 250, twice(func() (payment.Payment, error) { return p.Refund(ctx, a.Key, "first", 250) }).RefundedMinor)
-	require.EqualValues(t, 1250, twice(func() (payment.Payment, error) { return p.Refund(ctx, a.Key, "rest", 1000) }).RefundedMinor)
+	refunded := twice(func() (payment.Payment, error) { return p.Refund(ctx, a.Key, "first", 250) })
+	require.EqualValues(t, 250, refunded.RefundedMinor)
+	refunded = twice(func() (payment.Payment, error) { return p.Refund(ctx, a.Key, "rest", 1000) })
+	require.EqualValues(t, 1250, refunded.RefundedMinor)
+
 	var refused *payment.RefusedError
 	_, err = p.Refund(ctx, a.Key, "more", 1)
 	require.ErrorAs(t, err, &refused)
@@ -134,7 +148,7 @@ func TestLifeOfAPayment(t *testing.T) {
 	require.ErrorIs(t, err, payment.ErrUnknown)
 }
 
-// TestVoidedKeyStaysVoided, also one that the provider sees for the first time.
+// TestVoidedKeyStaysVoided: a voided key cannot be authorised or captured, also if the void was its first request.
 func TestVoidedKeyStaysVoided(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -149,6 +163,7 @@ func TestVoidedKeyStaysVoided(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, payment.Voided, got.State)
 		}
+
 		_, err := p.Authorise(t.Context(), a)
 		require.ErrorIs(t, err, payment.ErrVoided)
 		_, err = p.Capture(t.Context(), a.Key)
@@ -157,7 +172,7 @@ func TestVoidedKeyStaysVoided(t *testing.T) {
 	}
 }
 
-// TestRefundsAtOnce: of 20 refunds of a tenth of the payment, ten are made.
+// TestRefundsAtOnce: of 20 concurrent refunds of a tenth of the payment, ten succeed.
 func TestRefundsAtOnce(t *testing.T) {
 	t.Parallel()
 	p := start(t)
@@ -177,6 +192,7 @@ func TestRefundsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+
 	got, err := p.Get(t.Context(), a.Key)
 	require.NoError(t, err)
 	require.EqualValues(t, 10, made.Load())
