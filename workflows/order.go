@@ -307,8 +307,7 @@ func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
 	}
 }
 
-// finish undoes what is left to undo, and waits until everything is recorded and every caller has its
-// answer.
+// finish runs the remaining undos, and waits until everything is recorded and every caller has its answer.
 func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()

@@ -246,7 +246,7 @@ func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput)
 
 	switch {
 	case !answered:
-		giveUp() // the void stays on the list of what is undone
+		giveUp() // the void stays on the list of undos
 		return o.cancelPayment(ctx)
 	case err != nil: // also if the payment is captured: then end finds the order paid
 		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)

@@ -75,7 +75,7 @@ func TestChangedWorkflowFailsReplay(t *testing.T) {
 	}
 }
 
-// registry collects what is registered under which name.
+// registry collects the registered functions' types by name.
 type registry map[string]reflect.Type
 
 func (r registry) RegisterActivity(any) {

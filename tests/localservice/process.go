@@ -113,9 +113,8 @@ func (p *process) awaitReady(ctx context.Context, probe func(context.Context) er
 		}
 		select {
 		case <-p.done:
-			//nolint:errorlint // the error is nil if the process exited with 0
 			return fmt.Errorf("%s ended before it was ready (%v); the end of %s:\n%s",
-				p.name, p.err, p.log, tail(p.log))
+				p.name, p.err, p.log, tail(p.log)) //nolint:errorlint // nil if the process exited with 0
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w (last answer: %w); the end of %s:\n%s",
 				p.name, ctx.Err(), err, p.log, tail(p.log))
