@@ -11,9 +11,9 @@ import (
 func installCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "install",
-		Short: "Install PostgreSQL, Redis and RabbitMQ where they are missing",
-		Long: "Installs the distribution's packages of PostgreSQL, Redis and RabbitMQ where they are missing, without\n" +
-			"starting the packages' own servers. Where it may not install, it says exactly what to run.",
+		Short: "Install PostgreSQL, Redis and RabbitMQ if they are missing",
+		Long: "Installs the distribution's packages of PostgreSQL, Redis and RabbitMQ if they are missing, without\n" +
+			"starting the packages' own servers. If it may not install, it says exactly what to run.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(localservice.Missing()) == 0 {

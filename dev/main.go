@@ -1,6 +1,6 @@
-// Command holdfast-dev runs what the platform needs around it on a developer's machine: it installs
-// the backing services, runs an embedded Temporal server, and lends both to the tests. It is a module
-// of its own, so that the production binaries never link the Temporal server.
+// Command holdfast-dev runs the services that the platform needs on a developer's machine: it installs
+// the backing services, runs an embedded Temporal server, and makes both available to the tests. It is a
+// module of its own, so that the production binaries never link the Temporal server.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	// Without this, writing to a pipe whose reader is gone would end the process at once and leave every
+	// Without this, a write to a pipe whose reader has ended would end the process at once and leave every
 	// server running: Ctrl-C in `make up | tee log` ends tee first.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
@@ -31,8 +31,8 @@ func main() {
 	}
 }
 
-// stopSignals are what asks this program to stop: Ctrl-C, a service manager, and a terminal window that
-// is closed, unless nohup was to keep that one away.
+// stopSignals are the signals that stop this program: Ctrl-C, a service manager's, and that of a closed
+// terminal window, unless nohup makes the program ignore it.
 func stopSignals() []os.Signal {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -44,7 +44,7 @@ func stopSignals() []os.Signal {
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "holdfast-dev",
-		Short:         "Run what Holdfast needs around it on this machine",
+		Short:         "Run the services that Holdfast needs on this machine",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -52,7 +52,7 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// exitCode ends the program with another command's status, of which that command has told by itself.
+// exitCode ends the program with another command's status. That command has reported its own error.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

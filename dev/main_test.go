@@ -16,13 +16,18 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// The embedded Temporal server leaves goroutines behind, so this package is not searched for them.
+// The embedded Temporal server leaves goroutines behind, so this package does not check for leaked ones.
 func TestMain(m *testing.M) { os.Exit(testenv.Run(m)) }
 
 func TestTestenvPassesTheExitStatus(t *testing.T) {
-	variables := []string{testenv.PostgresVariable, testenv.RedisVariable, testenv.AMQPVariable, testenv.TemporalVariable}
+	variables := []string{
+		testenv.PostgresVariable,
+		testenv.RedisVariable,
+		testenv.AMQPVariable,
+		testenv.TemporalVariable,
+	}
 	for _, variable := range variables {
-		t.Setenv(variable, "named:"+variable) // nothing has to be started to see the status
+		t.Setenv(variable, "named:"+variable) // the test needs no running service
 	}
 	for _, tc := range []struct {
 		script string
@@ -38,7 +43,9 @@ func TestTestenvPassesTheExitStatus(t *testing.T) {
 		root.SetOut(&out)
 		root.SetErr(&log)
 		root.SetArgs([]string{"testenv", "--", "sh", "-c", tc.script})
+
 		err := root.ExecuteContext(t.Context())
+
 		if tc.want == nil {
 			require.NoError(t, err, tc.script)
 		} else {
@@ -59,7 +66,13 @@ func TestTemporalEndsWithItsStandardInput(t *testing.T) {
 	root := rootCommand()
 	root.SetIn(stdin)
 	root.SetOut(printed)
-	root.SetArgs([]string{"temporal", "--postgres-url", testenv.Postgres(t), "--port", "0", "--ui-port", "-1", "--exit-on-stdin-close"})
+	root.SetArgs([]string{
+		"temporal",
+		"--postgres-url", testenv.Postgres(t),
+		"--port", "0",
+		"--ui-port", "-1",
+		"--exit-on-stdin-close",
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- root.ExecuteContext(context.Background()) }()
 
@@ -67,7 +80,7 @@ func TestTemporalEndsWithItsStandardInput(t *testing.T) {
 	require.NoError(t, err)
 	cfg := temporalclient.Config{Address: strings.TrimSpace(address), Namespace: "temporal-system"}
 	c, err := temporalclient.Dial(t.Context(), cfg, nil)
-	require.NoError(t, err, "it serves when it prints its address")
+	require.NoError(t, err, "the server serves when it prints its address")
 	c.Close()
 
 	require.NoError(t, holder.Close())
@@ -75,6 +88,6 @@ func TestTemporalEndsWithItsStandardInput(t *testing.T) {
 	case err := <-ended:
 		require.NoError(t, err)
 	case <-time.After(30 * time.Second):
-		require.Fail(t, "it goes on without its standard input")
+		require.Fail(t, "the command goes on although its standard input is closed")
 	}
 }

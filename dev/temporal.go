@@ -18,15 +18,14 @@ func temporalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "temporal",
 		Short: "Run the embedded Temporal server until SIGINT or SIGTERM",
-		Long: "Runs a whole Temporal server on the given PostgreSQL server and prints its address, host:port, as the first\n" +
-			"line of standard output once clients can use it. With a Web UI, its address is on standard error.",
+		Long: "Runs a whole Temporal server on the given PostgreSQL server and prints its address, host:port, as the\n" +
+			"first line of standard output once clients can use it. With a Web UI, its address is on standard error.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := context.WithCancel(cmd.Context())
 			defer stop()
 			if onStdinClose {
-				// Whoever holds the other end of the pipe may be killed without a word; the kernel closes
-				// the pipe for it.
+				// The parent process holds the other end of the pipe. If it is killed, the kernel closes the pipe.
 				go func() {
 					_, _ = io.Copy(io.Discard, cmd.InOrStdin())
 					stop()
@@ -46,8 +45,10 @@ func temporalCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&cfg.PostgresURL, "postgres-url", "", "a database of the PostgreSQL server that holds Temporal's databases")
-	flags.StringVar(&cfg.Database, "database", temporalserver.DefaultDatabase, "name of the main database; the other one is the same with _visibility")
+	flags.StringVar(&cfg.PostgresURL, "postgres-url", "",
+		"a database of the PostgreSQL server that holds Temporal's databases")
+	flags.StringVar(&cfg.Database, "database", temporalserver.DefaultDatabase,
+		"name of the main database; the other one has the same name with _visibility")
 	flags.IntVar(&cfg.FrontendPort, "port", 7233, "port for clients; 0 picks one")
 	flags.IntVar(&cfg.UIPort, "ui-port", 8233, "port of the Web UI; 0 picks one, -1 leaves it out")
 	flags.StringVar(&cfg.DefaultNamespace, "default-namespace", "holdfast", "namespace that the Web UI opens")

@@ -41,8 +41,8 @@ func testenvCommand() *cobra.Command {
 	}
 }
 
-// runWith runs the command in this process's own group, so that Ctrl-C reaches it from the terminal;
-// SIGTERM, which only this process gets, is passed on. Either way the services outlive the command.
+// runWith runs the command in this process's own group, so that Ctrl-C reaches it from the terminal. It passes
+// on SIGTERM, which only this process gets. In both cases the services outlive the command.
 func runWith(cmd *cobra.Command, vars, args []string) error {
 	child := exec.Command(args[0], args[1:]...)
 	child.Env = append(os.Environ(), vars...)
@@ -58,7 +58,7 @@ func runWith(cmd *cobra.Command, vars, args []string) error {
 		return err
 	}
 	if status, ok := failed.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return exitCode(128 + int(status.Signal())) // as a shell tells it
+		return exitCode(128 + int(status.Signal())) // the status that a shell reports
 	}
 	return exitCode(failed.ExitCode())
 }

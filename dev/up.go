@@ -22,8 +22,8 @@ func upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the whole platform on this machine until Ctrl-C",
-		Long: "Installs what is missing, starts everything on private ports, migrates, seeds, places a first order and prints\n" +
-			"its timeline. Data stays below --dir and is found again.",
+		Long: "Installs what is missing, starts everything on private ports, migrates, seeds, places a first order\n" +
+			"and prints its timeline. Data stays below --dir, and the next run uses it again.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
@@ -43,13 +43,14 @@ func upCommand() *cobra.Command {
 			return errors.Join(err, stopErr)
 		},
 	}
-	cmd.Flags().BoolVar(&exit, "exit", false, "stop once the first order is confirmed; the exit status tells whether it was")
-	cmd.Flags().StringVar(&dir, "dir", ".holdfast", "where data, logs and settings are kept")
+	cmd.Flags().BoolVar(&exit, "exit", false,
+		"stop once the first order is confirmed; the exit status tells whether it was")
+	cmd.Flags().StringVar(&dir, "dir", ".holdfast", "the directory for data, logs and settings")
 	return cmd
 }
 
-// show places the first order, tells of it, and stays until ctx ends or a process fails; with exit it
-// does not stay.
+// show places the first order, prints it, and then waits until ctx ends or a process fails; with exit it does
+// not wait.
 func show(ctx context.Context, s *stack.Stack, out io.Writer, exit bool) error {
 	token, err := s.Token("alice", auth.Customer)
 	if err != nil {
@@ -62,6 +63,7 @@ func show(ctx context.Context, s *stack.Stack, out io.Writer, exit bool) error {
 	if err != nil {
 		return err
 	}
+
 	printTimeline(out, order, timeline)
 	s.Describe(out, token)
 	if exit {
@@ -78,8 +80,8 @@ func show(ctx context.Context, s *stack.Stack, out io.Writer, exit bool) error {
 
 const stopping = "stopping …"
 
-// answerSignals tells at once that a signal has arrived: the stop takes a moment, and a person who
-// sees nothing presses again. It ends with the returned function.
+// answerSignals prints at once that a signal has arrived: the stop takes a moment, and a person who sees no
+// answer presses Ctrl-C again. The returned function ends it.
 func answerSignals(out io.Writer) (end func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, stopSignals()...)

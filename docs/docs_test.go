@@ -1,4 +1,4 @@
-// Package docs_test keeps what is written for people true.
+// Package docs_test checks that the links of the documentation are right.
 package docs_test
 
 import (
@@ -13,8 +13,8 @@ import (
 
 var link = regexp.MustCompile(`\[([^\]]*)\]\(([^)#\s]+)[^)]*\)`)
 
-// TestLinks holds every relative link of our pages to a file that is there, and a link whose text is a
-// name in code to a file that has the name.
+// TestLinks: every relative link of our pages leads to an existing file, and a link whose text is a name in code
+// leads to a file that contains the name.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")
@@ -24,6 +24,7 @@ func TestLinks(t *testing.T) {
 		require.NoError(t, err)
 		pages = append(pages, more...)
 	}
+
 	checked := 0
 	for _, page := range pages {
 		raw, err := os.ReadFile(page)
@@ -42,13 +43,14 @@ func TestLinks(t *testing.T) {
 			}
 			code, err := os.ReadFile(file)
 			require.NoError(t, err)
-			require.True(t, regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\b`).Match(code), "%s says that %s is in %s", page, name, target)
+			word := regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`)
+			require.True(t, word.Match(code), "%s says that %s is in %s", page, name, target)
 		}
 	}
 	require.Greater(t, checked, 30)
 }
 
-// maybeDir stands for a folder by the folder's first file.
+// maybeDir returns the first file of a folder, or else the path itself.
 func maybeDir(path string) string {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {

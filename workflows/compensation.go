@@ -29,7 +29,7 @@ func (c *compensation) replace(name string, run func(workflow.Context, bool) err
 	c.add(name, run)
 }
 
-// reset drops all undos, also while one of them runs: then it is the last one that runs.
+// reset drops all undos. If an undo calls it, no other undo runs after that one.
 func (c *compensation) reset() {
 	c.undos = nil
 	c.round++
@@ -38,9 +38,9 @@ func (c *compensation) reset() {
 // empty reports whether there is nothing to undo.
 func (c *compensation) empty() bool { return len(c.undos) == 0 }
 
-// attempt undoes, last first, what can be undone at once. What gets no answer stays on the list, so
-// that an order can end while inventory or the payment provider is down. An undo that is refused is
-// handed to failed.
+// attempt undoes, last first, what can be undone at once. An undo without an answer stays on the list, so
+// that an order can end while inventory or the payment provider is down. It calls failed for each undo
+// that is refused.
 func (c *compensation) attempt(ctx workflow.Context, failed func(name string, err error)) {
 	c.each(ctx, true, failed)
 }
@@ -54,6 +54,7 @@ func (c *compensation) finish(ctx workflow.Context, failed func(name string, err
 func (c *compensation) each(ctx workflow.Context, brief bool, failed func(name string, err error)) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+
 	var left []undo
 	round := c.round
 	for i := len(c.undos) - 1; i >= 0; i-- {

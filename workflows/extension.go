@@ -12,20 +12,20 @@ import (
 
 const (
 	// maxHold is how long after it was placed an order or reservation can hold stock without being
-	// paid, so that nobody keeps stock from others by extending again and again. It is also the longest
-	// time to live that inventory gives (inventoryapi.MaxTTLSeconds).
+	// paid. Without this limit a customer could keep stock from others by extending again and again. It is
+	// also the longest time to live that inventory gives (inventoryapi.MaxTTLSeconds).
 	maxHold = 24 * time.Hour
-	// extendBudget bounds an extension: whoever pays meanwhile waits behind it.
+	// extendBudget bounds an extension: a payment that arrives meanwhile waits behind it.
 	extendBudget = 5 * time.Second
-	// maxExtensions bounds what one order or reservation takes of the updates that a workflow can have
-	// (Temporal: 2,000): others, a payment above all, must not be refused for want of them.
+	// maxExtensions bounds how many of the updates that a workflow can have (Temporal: 2,000) are extensions.
+	// Enough must be left for other updates, a payment above all.
 	maxExtensions = 200
 )
 
 // extend moves the deadline to a later moment. An extension that got no answer may still take effect;
 // inventory is asked at the deadline, and its word counts.
 func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (orderflow.ExtendOutcome, error) {
-	o.extensions++ // also one that changes nothing has used up an update
+	o.extensions++ // an extension that changes nothing has used up an update too
 	until, err := extendedTo(workflow.Now(ctx), o.in.PlacedAt, o.expiresAt, time.Duration(in.TTLSeconds)*time.Second)
 	if err != nil {
 		return "", err
@@ -35,6 +35,7 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	}
 	to := o.reservationInput("extended on request")
 	to.ExpiresAt = &until
+
 	held, err := extendReservation(ctx, to, min(max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
 	switch {
 	case err == nil:
@@ -54,8 +55,8 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	return orderflow.ExtendUnavailable, nil
 }
 
-// extendedTo is the deadline that an extension by ttl moves current to. It lies at most 24 hours after the stock was first
-// held: an extension beyond that goes as far as it may, and one that gains nothing by it is refused.
+// extendedTo is the deadline that an extension by ttl moves current to. It lies at most 24 hours after the stock was
+// first held: an extension beyond that is cut to the limit, and refused if the limit is not later than current.
 func extendedTo(now, placedAt, current time.Time, ttl time.Duration) (time.Time, error) {
 	until, latest := now.Add(ttl), placedAt.Add(maxHold)
 	switch {
@@ -64,7 +65,8 @@ func extendedTo(now, placedAt, current time.Time, ttl time.Duration) (time.Time,
 	case ttl <= maxHold && latest.After(current):
 		return latest, nil
 	}
-	return time.Time{}, temporal.NewNonRetryableApplicationError("stock can be held unpaid for 24 hours in all, until "+latest.UTC().Format(time.RFC3339),
+	return time.Time{}, temporal.NewNonRetryableApplicationError(
+		"stock can be held unpaid for 24 hours in all, until "+latest.UTC().Format(time.RFC3339),
 		orderflow.ErrInvalidDuration, nil, latest)
 }
 

@@ -23,8 +23,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// harness runs one workflow in Temporal's test environment, whose clock skips what nobody waits for.
-// Activities answer what the test tells them to, by name; what is not told succeeds.
+// harness runs one workflow in Temporal's test environment, whose clock skips time in which the workflow only waits.
+// Activities answer what the test's script says, by name; an activity without a script succeeds.
 type harness struct {
 	t   *testing.T
 	env *testsuite.TestWorkflowEnvironment
@@ -35,12 +35,12 @@ type harness struct {
 	counts   map[string]int
 	recorded []orderflow.TimelineEntry
 	payments []orderflow.PaymentRecord
-	status   string // what releasing and expiring find
-	held     string // what reserving finds
-	expiry   string // what expiring finds, where it is not expired
-	partial  bool   // the timeline does not tell the order's end, because it could not be recorded
+	status   string // the reservation's status that a release answers
+	held     string // the status that a reserve answers
+	expiry   string // the status that an expiry answers, if it is not expired
+	partial  bool   // the timeline does not show the order's end, because the end could not be recorded
 	deadline time.Time
-	// earlier is the order's row where an earlier run of the workflow has written it; the recorder refuses to write
+	// earlier is the order's row if an earlier run of the workflow has written it; the recorder refuses to write
 	// over it until the run under test has taken over.
 	earlier *orderflow.RecordedOrder
 	last    orderflow.View // of the last record
@@ -56,48 +56,67 @@ func newHarness(t *testing.T) *harness {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	h := &harness{t: t, env: suite.NewTestWorkflowEnvironment(), script: map[string]func(int) error{}, counts: map[string]int{}, status: orderflow.ReservationReleased, held: orderflow.ReservationPending}
+	h := &harness{
+		t:      t,
+		env:    suite.NewTestWorkflowEnvironment(),
+		script: map[string]func(int) error{},
+		counts: map[string]int{},
+		status: orderflow.ReservationReleased,
+		held:   orderflow.ReservationPending,
+	}
 	h.env.SetWorkflowRunTimeout(48 * time.Hour)
 	h.env.SetTestTimeout(20 * time.Second)
 	h.env.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{Name: orderflow.OrderWorkflow})
-	h.env.RegisterWorkflowWithOptions(workflows.Reservation, workflow.RegisterOptions{Name: orderflow.ReservationWorkflow})
+	h.env.RegisterWorkflowWithOptions(workflows.Reservation,
+		workflow.RegisterOptions{Name: orderflow.ReservationWorkflow})
+
 	register := func(name string, fn any) {
 		h.env.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
-	register(orderflow.ReserveStock, func(_ context.Context, in orderflow.ReserveInput) (orderflow.ReservationResult, error) {
+	type stockResult = orderflow.ReservationResult
+	register(orderflow.ReserveStock, func(_ context.Context, in orderflow.ReserveInput) (stockResult, error) {
 		err := h.answer(orderflow.ReserveStock)
 		if err == nil {
 			h.deadline = h.env.Now().Add(time.Duration(in.TTLSeconds) * time.Second)
 		}
-		return orderflow.ReservationResult{ReservationID: uuid.Max, Status: h.held, ExpiresAt: h.deadline}, err
+		return stockResult{ReservationID: uuid.Max, Status: h.held, ExpiresAt: h.deadline}, err
 	})
-	register(orderflow.ExtendReservation, func(_ context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+	register(orderflow.ExtendReservation, func(_ context.Context, in orderflow.ReservationInput) (stockResult, error) {
 		err := h.answer(orderflow.ExtendReservation)
 		if err == nil && in.ExpiresAt.After(h.deadline) {
 			h.deadline = *in.ExpiresAt
 		}
-		return orderflow.ReservationResult{Status: orderflow.ReservationPending, ExpiresAt: h.deadline}, err
+		return stockResult{Status: orderflow.ReservationPending, ExpiresAt: h.deadline}, err
 	})
 	for name, status := range map[string]string{
-		orderflow.ConfirmReservation: orderflow.ReservationConfirmed, orderflow.ReleaseStock: "",
-		orderflow.ExpireReservation: orderflow.ReservationExpired, orderflow.ReturnStock: orderflow.ReservationConfirmed,
+		orderflow.ConfirmReservation: orderflow.ReservationConfirmed,
+		orderflow.ReleaseStock:       "",
+		orderflow.ExpireReservation:  orderflow.ReservationExpired,
+		orderflow.ReturnStock:        orderflow.ReservationConfirmed,
 	} {
-		register(name, func(context.Context, orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+		register(name, func(context.Context, orderflow.ReservationInput) (stockResult, error) {
 			err := h.answer(name)
 			switch {
 			case status == "":
-				return orderflow.ReservationResult{Status: h.status}, err
+				return stockResult{Status: h.status}, err
 			case name == orderflow.ExpireReservation && h.expiry != "":
-				return orderflow.ReservationResult{Status: h.expiry}, err
+				return stockResult{Status: h.expiry}, err
 			}
-			return orderflow.ReservationResult{Status: status}, err
+			return stockResult{Status: status}, err
 		})
 	}
-	for _, name := range []string{orderflow.AuthorisePayment, orderflow.CapturePayment, orderflow.VoidPayment, orderflow.RefundPayment} {
+
+	for _, name := range []string{
+		orderflow.AuthorisePayment,
+		orderflow.CapturePayment,
+		orderflow.VoidPayment,
+		orderflow.RefundPayment,
+	} {
 		register(name, func(_ context.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
 			return orderflow.PaymentResult{Provider: "test", ProviderRef: in.PaymentKey}, h.answer(name)
 		})
 	}
+
 	register(orderflow.RecordOrder, func(_ context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
 		err := h.answer(orderflow.RecordOrder)
 		h.mu.Lock()
@@ -145,8 +164,8 @@ func (h *harness) answer(name string) error {
 func always(err error) func(int) error { return func(int) error { return err } }
 
 // until makes calls fail before the given time of the workflow's clock. Temporal's test environment
-// ends a retry after ten attempts, so a step without a limit survives about 55 s of it, and as long
-// again after it was marked for operators.
+// ends a retry after ten attempts, so a step without a limit survives about 55 s of failures, and another
+// 55 s after it was marked for operators.
 func (h *harness) until(after time.Duration, err error) func(int) error {
 	start := h.env.Now()
 	return func(int) error {
@@ -168,10 +187,10 @@ func (h *harness) untilAfterTheFirst(after time.Duration) func(int) error {
 	}
 }
 
-// reply is what became of an update.
+// reply is the outcome of an update.
 type reply struct {
 	done     bool
-	rejected bool // by the validator: it left no trace
+	rejected bool // by the validator: the history has no event of it
 	result   any
 	err      error
 }
@@ -210,13 +229,25 @@ func (h *harness) extend(after time.Duration, ttl int) *reply {
 	return h.send(after, orderflow.UpdateExtend, orderflow.ExtendInput{TTLSeconds: ttl, Actor: "alice"})
 }
 
-// run runs an order with the given time to live and returns what it ended with.
+// run runs an order with the given time to live and returns its result.
 func (h *harness) run(ttl int, change ...func(*orderflow.OrderInput)) orderflow.OrderResult {
 	h.t.Helper()
 	price := money.Amount{Minor: 1250, Currency: "EUR"}
 	in := orderflow.OrderInput{
-		OrderID: uuid.New(), RequestHash: "hash", CustomerID: "alice", Total: price, TTLSeconds: ttl, PlacedAt: h.env.Now(),
-		Lines: []orderflow.Line{{LineNo: 1, ProductID: uuid.New(), SKU: "A", Quantity: 1, UnitPrice: price, Total: price}},
+		OrderID:     uuid.New(),
+		RequestHash: "hash",
+		CustomerID:  "alice",
+		Total:       price,
+		TTLSeconds:  ttl,
+		PlacedAt:    h.env.Now(),
+		Lines: []orderflow.Line{{
+			LineNo:    1,
+			ProductID: uuid.New(),
+			SKU:       "A",
+			Quantity:  1,
+			UnitPrice: price,
+			Total:     price,
+		}},
 	}
 	for _, c := range change {
 		c(&in)
@@ -225,8 +256,8 @@ func (h *harness) run(ttl int, change ...func(*orderflow.OrderInput)) orderflow.
 	if h.earlier != nil {
 		from = *h.earlier
 	}
-	h.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: orderflow.OrderWorkflowID(in.OrderID), TaskQueue: orderflow.OrdersQueue})
-	h.env.ExecuteWorkflow(orderflow.OrderWorkflow, in)
+
+	h.start(orderflow.OrderWorkflowID(in.OrderID), orderflow.OrderWorkflow, in)
 	require.True(h.t, h.env.IsWorkflowCompleted())
 	require.NoError(h.t, h.env.GetWorkflowError())
 	var out orderflow.OrderResult
@@ -235,8 +266,14 @@ func (h *harness) run(ttl int, change ...func(*orderflow.OrderInput)) orderflow.
 	return out
 }
 
-// checkTimeline holds what was recorded to the table: numbered without a gap behind what an earlier run had recorded,
-// each entry beginning where the one before ended, and every change of state one that the table has.
+// start runs a workflow under the given id, to its end.
+func (h *harness) start(id, name string, in any) {
+	h.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: orderflow.OrdersQueue})
+	h.env.ExecuteWorkflow(name, in)
+}
+
+// checkTimeline checks the recorded entries against the table: their numbers follow the earlier run's entries without
+// a gap, each entry begins in the state in which the entry before it ended, and the table has every change of state.
 func (h *harness) checkTimeline(from orderflow.RecordedOrder, last order.State) {
 	h.t.Helper()
 	state := from.State

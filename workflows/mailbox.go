@@ -6,9 +6,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// mailbox is how a workflow's one loop is reached: update handlers put commands in and wait, the loop
-// takes them out one at a time, and the timer is one more of its inputs. I is the type of what can be
-// asked.
+// mailbox is the input of a workflow's one loop: update handlers put commands in and wait, the loop
+// takes them out one at a time, and the timer is one more of its inputs. I is the type that names a
+// command's kind.
 type mailbox[I comparable] struct {
 	commands []*command[I]
 	// urgent reports whether the loop has to look after something before it takes the next command; nil: never.
@@ -25,7 +25,7 @@ type command[I comparable] struct {
 }
 
 // ask puts a command in and returns once the loop has carried it out, with the command's error. The
-// handler outlives a cancellation of the workflow, because whoever waits is owed an answer.
+// handler outlives a cancellation of the workflow, because the caller waits for an answer.
 func (m *mailbox[I]) ask(ctx workflow.Context, c *command[I]) error {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
@@ -60,7 +60,7 @@ func (m *mailbox[I]) take(ctx workflow.Context) {
 	m.commands, c.done = m.commands[1:], true
 }
 
-// answerRest gives every command whose turn will not come the answer that settle has for it.
+// answerRest ends every command that the loop will not carry out with the answer that settle returns for it.
 func (m *mailbox[I]) answerRest(settle func(*command[I]) error) {
 	for _, c := range m.commands {
 		c.err, c.done = settle(c), true
@@ -81,14 +81,16 @@ const (
 // next waits for the input that comes first. When several are there at once a command goes before the
 // deadline, because inventory's clock, not ours, decides whether it comes too late.
 //
-// The timer is armed from the absolute deadline, never from a duration that travelled, and is
-// cancelled when something else came first. In one workflow task the two leave no event.
+// The timer is armed from the absolute deadline, never from a duration that was sent, and is cancelled when
+// another input came first. A timer that starts and is cancelled in one workflow task leaves no event.
 func (m *mailbox[I]) next(ctx workflow.Context, deadline time.Time, summary string) wake {
 	timerCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
-	timer := workflow.NewTimerWithOptions(timerCtx, deadline.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: summary})
+	untilDeadline := deadline.Sub(workflow.Now(ctx))
+	timer := workflow.NewTimerWithOptions(timerCtx, untilDeadline, workflow.TimerOptions{Summary: summary})
 	due := func() bool { return timer.IsReady() && ctx.Err() == nil }
 	urgent := func() bool { return m.urgent != nil && m.urgent() }
+
 	err := workflow.Await(ctx, func() bool { return urgent() || !m.empty() || due() })
 	switch {
 	case urgent():
@@ -101,15 +103,15 @@ func (m *mailbox[I]) next(ctx workflow.Context, deadline time.Time, summary stri
 	return wakeDeadline
 }
 
-// The pauses before inventory is asked again whether a reservation is due that it called early: its
-// clock is behind ours.
+// Inventory's clock can be behind ours: then it answers that a reservation is not due yet. These are the
+// shortest and the longest pause before the workflow asks again.
 const (
 	firstEarlyPause = 100 * time.Millisecond
 	maxEarlyPause   = 5 * time.Second
 )
 
-// wakeAt is the deadline, or a little later where our clock said so often in a row that it had come and
-// inventory's did not.
+// wakeAt is the deadline, or a little later if inventory has called the last expiries early. early is how
+// many there were in a row.
 func wakeAt(ctx workflow.Context, deadline time.Time, early int) time.Time {
 	if early == 0 {
 		return deadline

@@ -15,12 +15,14 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// refuseOtherID refuses a workflow that was started under an id that is not its own, as a copy that an operator starts
-// in the Web UI: the order or reservation has its workflow, and a second one would act on the same stock and money.
+// refuseOtherID refuses a workflow that was started under an id that is not its own, for example a copy that an
+// operator starts in the Web UI. The order or reservation has its workflow already, and a second one would act on the
+// same stock and money.
 func refuseOtherID(ctx workflow.Context, want string) error {
 	if id := workflow.GetInfo(ctx).WorkflowExecution.ID; id != want {
 		return temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("this workflow runs only under the id %q; it was started as %q and has done nothing", want, id), orderflow.ErrNotThisOrder, nil)
+			fmt.Sprintf("this workflow runs only under the id %q; it was started as %q and has done nothing", want, id),
+			orderflow.ErrNotThisOrder, nil)
 	}
 	return nil
 }
@@ -30,8 +32,8 @@ func refuseOtherID(ctx workflow.Context, want string) error {
 // mailbox and wait, and the deadline is one more of its inputs. What an input does in which state is
 // the table in internal/order.
 //
-// A run may be the second one of its order: an operator has reset the workflow. Such a run finds out from the
-// reservation and the order's row (takeover.go), at no cost to the first run of an order.
+// A run may be the second one of its order, because an operator has reset the workflow. Such a run learns from the
+// reservation and the order's row what has happened (takeover.go). The first run of an order pays nothing for that.
 func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult, error) {
 	if err := refuseOtherID(ctx, orderflow.OrderWorkflowID(in.OrderID)); err != nil {
 		return orderflow.OrderResult{}, err
@@ -40,6 +42,7 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	if err := o.handleUpdates(ctx); err != nil {
 		return orderflow.OrderResult{}, err
 	}
+
 	o.recorder.start(ctx)
 	o.reserve(ctx)
 	if in.PaymentMethod != "" && o.state == order.Reserved {
@@ -54,14 +57,14 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 // orderRun is the whole state of one order's workflow.
 type orderRun struct {
 	in          orderflow.OrderInput
-	root        workflow.Context // that of the workflow, which is cancelled when an operator cancels it
+	root        workflow.Context // the workflow's own context; cancelled when an operator cancels the workflow
 	ref         orderflow.ReservationRef
 	reservation *uuid.UUID // once inventory has told it
 
 	state      order.State
 	seq        int64
 	reason     string
-	by         string // who gave the reason
+	by         string // the actor who gave the reason
 	expiresAt  time.Time
 	early      int // expiries in a row that inventory called early
 	short      []orderflow.ShortLine
@@ -85,32 +88,38 @@ type orderRun struct {
 
 func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 	o := &orderRun{in: in, root: ctx, ref: orderflow.ReservationRef{
-		OwnerKind: orderflow.OwnerOrder, OwnerID: in.OrderID, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
-		Number: 1, // editing lines will make another reservation; until then an order has one
+		OwnerKind:  orderflow.OwnerOrder,
+		OwnerID:    in.OrderID,
+		WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
+		Number:     1, // editing lines will make another reservation; until then an order has one
 	}}
 	o.recorder = &recorder{input: &o.in, view: o.view}
 	o.mailbox.urgent = o.recorder.troubled
 	return o
 }
 
-// reserve holds the stock, or records why it cannot be held. A cancellation waits for the first quick
-// answer only, not for an inventory that is down: the release that follows refuses the reserve if it
-// should still arrive.
+// reserve holds the stock, or records why it cannot be held. A cancellation waits only for the first quick
+// answer, not for an inventory that is down: it releases the reservation, and inventory then refuses a
+// reserve that arrives after the release.
 func (o *orderRun) reserve(ctx workflow.Context) {
 	o.undo.add("give the stock back", o.giveStockBack)
 	in := orderflow.ReserveInput{
-		Reservation: o.ref, Actor: orderflow.ActorSystem, TTLSeconds: o.in.TTLSeconds, CorrelationID: o.in.CorrelationID,
-		Lines: make([]orderflow.ReserveLine, len(o.in.Lines)),
+		Reservation:   o.ref,
+		Actor:         orderflow.ActorSystem,
+		TTLSeconds:    o.in.TTLSeconds,
+		CorrelationID: o.in.CorrelationID,
+		Lines:         make([]orderflow.ReserveLine, len(o.in.Lines)),
 	}
 	for i, l := range o.in.Lines {
 		in.Lines[i] = orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity}
 	}
+
 	var held orderflow.ReservationResult
 	var err error
 	decided, slow := false, false
 	waitCtx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	// Cancelled when the order is called off first; the coroutine then ends by itself.
+	// A cancellation of the order that comes first calls abandon; the coroutine then ends by itself.
 	stepCtx, abandon := workflow.WithCancel(waitCtx)
 	workflow.Go(stepCtx, func(ctx workflow.Context) {
 		held, err = reserveStock(ctx, in, 0, func() {
@@ -121,6 +130,7 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 		decided = true
 	})
 	_ = workflow.Await(waitCtx, func() bool { return decided || (slow && o.cancellation() != nil) })
+
 	switch {
 	case !decided:
 		abandon()
@@ -132,7 +142,7 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
 		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
 	case refusal(err) == orderflow.ErrOutOfStock:
-		o.undo.forget() // all or nothing, and it was nothing
+		o.undo.forget() // inventory holds all lines or none: here none
 		o.short, o.refused = details[[]orderflow.ShortLine](err), orderflow.ErrOutOfStock
 		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, orderflow.ErrOutOfStock)
 	case refusal(err) == orderflow.ErrReservationRefused:
@@ -162,9 +172,9 @@ func (o *orderRun) next(ctx workflow.Context) {
 	}
 }
 
-// expire gives the stock back when the deadline has come. Inventory's clock decides: when it says
-// that the time has not come, the loop waits for the deadline it names. When it does not answer, the
-// order is expired and unpayable at once, and the stock follows as soon as inventory is back.
+// expire gives the stock back when the deadline has come. Inventory's clock decides: when inventory says
+// that the deadline has not come, the loop waits for the deadline that inventory names. When inventory does
+// not answer, the order is expired and unpayable at once, and the stock goes back as soon as inventory answers.
 func (o *orderRun) expire(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
@@ -204,18 +214,23 @@ func (o *orderRun) letExpire(ctx workflow.Context, brief bool) error {
 	return o.giveBack(ctx, in, brief)
 }
 
-// cancellation says who wants the order called off, or nil.
+// cancellation is the command to cancel the order, from an update or from an operator who cancelled the
+// workflow itself, or nil.
 func (o *orderRun) cancellation() *command[order.Input] {
 	if c := o.mailbox.waiting(order.Cancel); c != nil {
 		return c
 	}
 	if o.root.Err() != nil {
-		return &command[order.Input]{input: order.Cancel, actor: orderflow.ActorTemporal, reason: "the workflow was cancelled"}
+		return &command[order.Input]{
+			input:  order.Cancel,
+			actor:  orderflow.ActorTemporal,
+			reason: "the workflow was cancelled",
+		}
 	}
 	return nil
 }
 
-// cancel calls the order off on behalf of whoever wants it.
+// cancel calls the order off in the name of the actor of the cancellation.
 func (o *orderRun) cancel(ctx workflow.Context) {
 	by := o.cancellation()
 	if by == nil { // a context of the workflow was cancelled before the workflow itself shows it
@@ -224,12 +239,12 @@ func (o *orderRun) cancel(ctx workflow.Context) {
 	o.end(ctx, order.Cancel, by.actor, by.reason)
 }
 
-// end brings an order to an end that undoes it. What can be undone at once is undone before, so that
-// an order that says cancelled has given everything back; an inventory or a provider that is down does
-// not hold it up, and what is left is undone as soon as they are back (finish).
+// end ends an order and undoes its steps. It first undoes what can be undone at once, so that an order that
+// says cancelled has given everything back. An inventory or a provider that is down does not delay the end:
+// finish undoes the rest as soon as they answer.
 //
-// If the provider says that the money is taken already, by a run or an execution that this one knows nothing of, the
-// order is paid: nothing more is undone, and the order is confirmed instead.
+// If the provider says that another run or a lost execution has captured the money, the order is paid: end undoes
+// nothing more, and the order is confirmed instead.
 func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason string) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
@@ -239,8 +254,8 @@ func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason st
 	o.apply(ctx, input, actor, reason)
 }
 
-// giveStockBack is the undo of reserve and confirm together: a release decides whether a confirm may
-// still land, so no answer that was lost can leave stock taken.
+// giveStockBack is the undo of reserve and confirm together: after a release inventory refuses a confirm
+// that arrives late, so a lost answer cannot leave stock taken.
 func (o *orderRun) giveStockBack(ctx workflow.Context, brief bool) error {
 	return o.giveBack(ctx, o.reservationInput("the order was not carried out"), brief)
 }
@@ -264,10 +279,10 @@ func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput,
 	return err
 }
 
-// errTakenBefore says that an earlier run has taken the stock. Whether it goes back is for finish to find out.
+// errTakenBefore says that an earlier run has taken the stock. finish finds out whether the stock goes back.
 var errTakenBefore = errors.New("an earlier run of the workflow has taken the stock")
 
-// noteReleased puts into the timeline that the stock went back, where it is known that some was held.
+// noteReleased adds to the timeline that the stock went back, if this run knows that stock was held.
 func (o *orderRun) noteReleased(ctx workflow.Context) {
 	if o.reservation != nil && !o.adopted {
 		o.note(ctx, order.EventStockReleased, orderflow.ActorSystem, "")
@@ -284,16 +299,21 @@ func (o *orderRun) compensationFailed(ctx workflow.Context) func(string, error) 
 }
 
 func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
-	return orderflow.ReservationInput{Reservation: o.ref, Actor: orderflow.ActorSystem, Reason: reason, CorrelationID: o.in.CorrelationID}
+	return orderflow.ReservationInput{
+		Reservation:   o.ref,
+		Actor:         orderflow.ActorSystem,
+		Reason:        reason,
+		CorrelationID: o.in.CorrelationID,
+	}
 }
 
-// finish undoes what is left to undo, and waits until everything is recorded and every caller has its
-// answer.
+// finish runs the remaining undos, and waits until everything is recorded and every caller has its answer.
 func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	o.mailbox.answerRest(func(c *command[order.Input]) error { return o.refuse(c.input) })
 	o.show(ctx)
+
 	for {
 		o.undo.finish(ctx, o.compensationFailed(ctx))
 		o.voidLeftovers(ctx)
@@ -308,13 +328,15 @@ func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	if o.unrecorded {
 		o.tellFailure(ctx)
 	}
+
 	o.show(ctx)
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return orderflow.OrderResult{}, err
 	}
 	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
 		return orderflow.OrderResult{}, temporal.NewNonRetryableApplicationError(
-			"the order's row belongs to another request or to another input; nothing of that order was touched", orderflow.ErrRecordConflict, nil)
+			"the order's row belongs to another request or to another input; nothing of that order was touched",
+			orderflow.ErrRecordConflict, nil)
 	}
 	return orderflow.OrderResult{State: o.state, Reason: o.reason}, nil
 }

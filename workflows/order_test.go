@@ -37,48 +37,61 @@ func TestPaidOrderUndoesNothing(t *testing.T) {
 	require.Equal(t, order.Confirmed, h.run(60).State)
 	require.Equal(t, orderflow.PayCaptured, outcome(t, paid))
 	require.Equal(t, []string{reserve, extend, authorise, confirm, capture}, h.called())
-	require.Equal(t, []order.Event{order.EventReserved, order.EventPaymentStarted, order.EventPaid, order.EventConfirmed}, h.events())
+	require.Equal(t, []order.Event{
+		order.EventReserved,
+		order.EventPaymentStarted,
+		order.EventPaid,
+		order.EventConfirmed,
+	}, h.events())
 }
+
+// paidAtOnce makes the order bring a payment along.
+func paidAtOnce(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }
 
 func TestPaidAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	require.Equal(t, order.Confirmed, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
+	require.Equal(t, order.Confirmed, h.run(60, paidAtOnce).State)
 	require.Equal(t, []string{reserve, extend, authorise, confirm, capture}, h.called())
 }
 
-// TestPayAtTheDeadline: whoever comes first, one wins. In the last millisecond inventory's clock
+// TestPayAtTheDeadline: either the payment or the expiry wins. In the last millisecond inventory's clock
 // decides; once our timer has fired, the order cannot be paid any more.
 func TestPayAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		at   time.Duration
-		word error
-		ends order.State
+		at     time.Duration
+		answer error // inventory's, to the extension
+		ends   order.State
 	}{
-		"before, and inventory still holds":   {60*time.Second - time.Millisecond, nil, order.Confirmed},
-		"before, and inventory says too late": {60*time.Second - time.Millisecond, refuse(orderflow.ErrReservationExpired), order.Expired},
-		"at once with the timer":              {60 * time.Second, nil, order.Expired},
+		"before, and inventory still holds": {60*time.Second - time.Millisecond, nil, order.Confirmed},
+		"before, and inventory says too late": {
+			60*time.Second - time.Millisecond,
+			refuse(orderflow.ErrReservationExpired),
+			order.Expired,
+		},
+		"at once with the timer": {60 * time.Second, nil, order.Expired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
-			h.script[extend] = always(c.word)
+			h.script[extend] = always(c.answer)
 			h.script[record] = h.until(90*time.Second, errDown)
 			paid := h.pay(c.at)
+
 			require.Equal(t, c.ends, h.run(60).State)
 			if c.ends == order.Expired {
-				require.NotContains(t, h.called(), authorise, "nothing is asked of the provider")
+				require.NotContains(t, h.called(), authorise, "the provider gets no request")
 				require.NotEqual(t, orderflow.PayCaptured, paid.result)
 			}
-			if c.word != nil {
+			if c.answer != nil {
 				require.Equal(t, orderflow.PayExpired, outcome(t, paid))
 			}
 		})
 	}
 }
 
-// TestRefusedCapture undoes last-first: the money, then the stock that had left the shelf.
+// TestRefusedCapture: the workflow undoes the last step first: the money, then the confirmed stock.
 func TestRefusedCapture(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -94,12 +107,21 @@ func TestCancelDuringPayment(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		slow   string // the step that is under way when the order is called off
-		status string // what the release finds
+		status string // the reservation's status that the release answers
 		calls  []string
 	}{
-		"extension":     {extend, orderflow.ReservationReleased, []string{reserve, extend, release}},
-		"authorisation": {authorise, orderflow.ReservationReleased, []string{reserve, extend, authorise, void, release}},
-		"confirmation":  {confirm, orderflow.ReservationConfirmed, []string{reserve, extend, authorise, confirm, void, release, giveBack}},
+		"extension": {
+			extend, orderflow.ReservationReleased,
+			[]string{reserve, extend, release},
+		},
+		"authorisation": {
+			authorise, orderflow.ReservationReleased,
+			[]string{reserve, extend, authorise, void, release},
+		},
+		"confirmation": {
+			confirm, orderflow.ReservationConfirmed,
+			[]string{reserve, extend, authorise, confirm, void, release, giveBack},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,6 +129,7 @@ func TestCancelDuringPayment(t *testing.T) {
 			h.status = c.status
 			h.script[c.slow] = h.until(10*time.Second, errDown)
 			paid, cancelled := h.pay(time.Second), h.cancel(4*time.Second)
+
 			require.Equal(t, order.Cancelled, h.run(60).State)
 			require.Equal(t, orderflow.PayCancelled, outcome(t, paid))
 			require.NoError(t, cancelled.err)
@@ -117,7 +140,7 @@ func TestCancelDuringPayment(t *testing.T) {
 	}
 }
 
-// TestCancelDuringCaptureIsTooLate: money that is being taken is taken.
+// TestCancelDuringCaptureIsTooLate: a cancellation cannot stop a capture that has begun.
 func TestCancelDuringCaptureIsTooLate(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -140,8 +163,8 @@ func TestTwoPaysAtOnce(t *testing.T) {
 	require.Equal(t, []string{reserve, extend, authorise, confirm, capture}, h.called())
 }
 
-// TestSecondPayWhileTheFirstWaits: a payment is in progress from when it is accepted, also while the loop is
-// still busy with something else.
+// TestSecondPayWhileTheFirstWaits: a payment is in progress from the moment it is accepted, also while the loop
+// still carries out another command.
 func TestSecondPayWhileTheFirstWaits(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -153,7 +176,7 @@ func TestSecondPayWhileTheFirstWaits(t *testing.T) {
 	require.Equal(t, string(order.PaymentInProgress), second.code())
 }
 
-// TestWorkflowCancelled is an operator who cancels with Temporal's own tools.
+// TestWorkflowCancelled: an operator cancels the workflow with Temporal's own tools.
 func TestWorkflowCancelled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -179,25 +202,25 @@ func TestWorkflowCancelled(t *testing.T) {
 	}
 }
 
-// TestInventoryDownAtTheDeadline: expired and unpayable at once, marked for operators when it goes on,
-// and the stock goes back when inventory does.
+// TestInventoryDownAtTheDeadline: the order is expired and unpayable at once, marked for operators if the
+// outage lasts, and the stock goes back when inventory answers again.
 func TestInventoryDownAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.script[expire] = h.until(140*time.Second, errDown)
 	late, cancelled := h.pay(70*time.Second), h.cancel(80*time.Second)
-	marked := []bool{}
-	h.env.OnUpsertTypedSearchAttributes(needsOperator(func(v bool) { marked = append(marked, v) })).Return(nil).Maybe()
+	marked := h.marked()
+
 	require.Equal(t, order.Expired, h.run(60).State)
 	require.Equal(t, string(order.Overdue), late.code())
 	require.Equal(t, string(order.InvalidState), cancelled.code())
 	require.Equal(t, []order.Event{order.EventReserved, order.EventExpired, order.EventStockReleased}, h.events())
 	require.WithinDuration(t, h.recorded[0].At.Add(time.Minute), h.recorded[1].At, 3*time.Second)
 	require.GreaterOrEqual(t, h.recorded[2].At.Sub(h.recorded[1].At), 75*time.Second)
-	require.Equal(t, []bool{true, false}, marked)
+	require.Equal(t, []bool{true, false}, *marked)
 }
 
-// TestOrdersDatabaseDown never delays a release.
+// TestOrdersDatabaseDown: an orders database that is down never delays a release.
 func TestOrdersDatabaseDown(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -205,12 +228,14 @@ func TestOrdersDatabaseDown(t *testing.T) {
 	start := h.env.Now()
 	var released time.Duration
 	h.script[expire] = func(int) error { released = h.env.Now().Sub(start); return nil }
+
 	require.Equal(t, order.Expired, h.run(60).State)
 	require.InDelta(t, 60, released.Seconds(), 3)
-	require.Equal(t, []order.Event{order.EventReserved, order.EventStockReleased, order.EventExpired}, h.events(), "all of it is recorded afterwards")
+	require.Equal(t, []order.Event{order.EventReserved, order.EventStockReleased, order.EventExpired}, h.events(),
+		"all of it is recorded afterwards")
 }
 
-// TestClockAhead asks inventory a bounded number of times when its clock is behind ours.
+// TestClockAhead: if inventory's clock is behind ours, the workflow asks it a bounded number of times.
 func TestClockAhead(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -220,15 +245,16 @@ func TestClockAhead(t *testing.T) {
 	require.LessOrEqual(t, h.counts[expire], 15)
 }
 
-// TestTooManyExtensions: nobody uses up the updates that a workflow can have.
+// TestTooManyExtensions: a client cannot use up the updates that a workflow can have.
 func TestTooManyExtensions(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	var last *reply
-	for i := range 201 { // most of them change nothing, and use up an update all the same
+	for i := range 201 { // most of them change nothing, but each uses up an update
 		last = h.extend(time.Duration(i+1)*time.Second, 60)
 	}
 	paid := h.pay(300 * time.Second)
+
 	require.Equal(t, order.Confirmed, h.run(3600).State)
 	require.True(t, last.rejected)
 	require.Equal(t, orderflow.ErrTooManyExtensions, last.code())
@@ -240,21 +266,28 @@ func TestExtension(t *testing.T) {
 	h := newHarness(t)
 	extended := h.extend(30*time.Second, 120)
 	shorter := h.extend(40*time.Second, 5)
+
 	require.Equal(t, order.Expired, h.run(60).State)
 	require.NoError(t, extended.err)
 	require.NoError(t, shorter.err)
-	require.Equal(t, []order.Event{order.EventReserved, order.EventExtended, order.EventStockReleased, order.EventExpired}, h.events())
+	require.Equal(t, []order.Event{
+		order.EventReserved,
+		order.EventExtended,
+		order.EventStockReleased,
+		order.EventExpired,
+	}, h.events())
+
 	entry := h.recorded[1]
 	require.Equal(t, "alice", entry.Actor)
 	require.WithinDuration(t, h.recorded[0].At.Add(150*time.Second), *entry.NextDeadline, time.Second)
 	require.WithinDuration(t, *entry.NextDeadline, h.recorded[3].At, 2*time.Second)
-	require.Equal(t, 1, h.counts[extend], "a deadline is never shortened, so nothing is asked")
+	require.Equal(t, 1, h.counts[extend], "a deadline is never shortened, so inventory gets no request")
 }
 
 func TestExtensionRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		word    error
+		answer  error // inventory's, to the extension
 		ttl     int
 		outcome orderflow.ExtendOutcome
 		code    string
@@ -262,14 +295,18 @@ func TestExtensionRefused(t *testing.T) {
 	}{
 		"longer than a day": {nil, 25 * 3600, "", orderflow.ErrInvalidDuration, order.Expired},
 		"expired":           {refuse(orderflow.ErrReservationExpired), 90, orderflow.ExtendTooLate, "", order.Expired},
-		"released":          {refuse(orderflow.ErrReservationClosed, "released"), 90, orderflow.ExtendClosed, "", order.Failed},
+		"released": {
+			refuse(orderflow.ErrReservationClosed, "released"),
+			90, orderflow.ExtendClosed, "", order.Failed,
+		},
 		"inventory is down": {errDown, 90, orderflow.ExtendUnavailable, "", order.Expired},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
-			h.script[extend] = always(c.word)
+			h.script[extend] = always(c.answer)
 			got := h.extend(30*time.Second, c.ttl)
+
 			require.Equal(t, c.ends, h.run(60).State)
 			require.Equal(t, c.code, got.code())
 			if c.code == "" {
@@ -279,8 +316,8 @@ func TestExtensionRefused(t *testing.T) {
 	}
 }
 
-// TestExtensionGoesAsFarAsItMay: stock is held for 24 hours in all. A day from now is cut to that, and a second one gains
-// nothing.
+// TestExtensionGoesAsFarAsItMay: stock is held for 24 hours in all. An extension by a day is cut to that, and a second
+// extension by a day is refused, because it gains nothing.
 func TestExtensionGoesAsFarAsItMay(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -291,7 +328,8 @@ func TestExtensionGoesAsFarAsItMay(t *testing.T) {
 	require.Equal(t, orderflow.ErrInvalidDuration, again.code())
 }
 
-// TestExtensionWhoseAnswerIsLost has moved the deadline all the same: inventory says so when asked.
+// TestExtensionWhoseAnswerIsLost: the extension has moved the deadline although its answer was lost. At the old
+// deadline inventory answers the new one.
 func TestExtensionWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -304,7 +342,7 @@ func TestExtensionWhoseAnswerIsLost(t *testing.T) {
 }
 
 // TestProviderDown: a payment whose outcome stays unknown is voided under its own key, and the order
-// can be paid again; where that gets no answer either, the order expires and the void goes on.
+// can be paid again. If the provider does not answer the void either, the order expires and the void goes on.
 func TestProviderDown(t *testing.T) {
 	t.Parallel()
 	t.Run("the void is answered", func(t *testing.T) {
@@ -316,12 +354,13 @@ func TestProviderDown(t *testing.T) {
 		require.Equal(t, orderflow.PayUnavailable, outcome(t, paid))
 		require.Equal(t, []string{reserve, extend, void, expire}, h.called())
 	})
-	t.Run("nothing is answered", func(t *testing.T) {
+	t.Run("the void is not answered either", func(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
 		h.script[authorise] = always(errDown)
 		h.script[void] = h.until(200*time.Second, errDown)
 		paid, late := h.pay(time.Second), h.pay(150*time.Second)
+
 		require.Equal(t, order.Expired, h.run(60).State)
 		require.Equal(t, orderflow.PayUnavailable, outcome(t, paid))
 		require.Equal(t, string(order.Overdue), late.code())
@@ -329,8 +368,8 @@ func TestProviderDown(t *testing.T) {
 	})
 }
 
-// TestCancelWhileTheProviderIsDown is heeded although nobody knows yet what became of the payment, and
-// although the order may live for a day.
+// TestCancelWhileTheProviderIsDown: the workflow heeds a cancellation although the outcome of the payment is
+// not known yet, and although the order may live for a day.
 func TestCancelWhileTheProviderIsDown(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -338,9 +377,11 @@ func TestCancelWhileTheProviderIsDown(t *testing.T) {
 	h.script[void] = h.until(300*time.Second, errDown)
 	h.pay(time.Second)
 	cancelled := h.cancel(10 * time.Second)
+
 	require.Equal(t, order.Cancelled, h.run(24*3600).State)
 	require.NoError(t, cancelled.err)
 	require.Contains(t, h.called(), release)
+
 	end := h.recorded[len(h.recorded)-1]
 	for _, e := range h.recorded {
 		if e.Event == order.EventCancelled {
@@ -350,7 +391,8 @@ func TestCancelWhileTheProviderIsDown(t *testing.T) {
 	require.Less(t, end.At.Sub(h.recorded[0].At), payWindow, "within the time that a payment is given")
 }
 
-// TestVoidRefused: the provider neither authorises nor lets go. The order ends, and people are told.
+// TestVoidRefused: the provider does not answer the authorisation and refuses the void. The order ends, and its
+// timeline shows the failed undo.
 func TestVoidRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -365,7 +407,7 @@ func TestVoidRefused(t *testing.T) {
 // payWindow is how long a payment may keep an order from being called off.
 const payWindow = 3 * time.Minute
 
-// TestTooManyPayments: each holds the stock for longer, so there is an end to them.
+// TestTooManyPayments: each payment holds the stock for longer, so their number is limited.
 func TestTooManyPayments(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -386,14 +428,15 @@ func TestThirdDeclineEndsTheOrder(t *testing.T) {
 	}
 	late := h.pay(10 * time.Second)
 	h.script[record] = h.untilAfterTheFirst(20 * time.Second)
+
 	require.Equal(t, order.Failed, h.run(60).State)
 	require.Equal(t, string(order.InvalidState), late.code())
 	require.Equal(t, 3, h.counts[authorise])
-	require.NotContains(t, h.called(), void, "what was declined has nothing to void")
+	require.NotContains(t, h.called(), void, "a declined payment needs no void")
 	require.Equal(t, 1, h.counts[release])
 }
 
-// TestReservationGoneWhilePaying: somebody released it in inventory. Nobody is charged.
+// TestReservationGoneWhilePaying: an operator released the reservation in inventory. The customer is not charged.
 func TestReservationGoneWhilePaying(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -21,20 +21,20 @@ const (
 	confirmMargin = 15 * time.Second
 	// minAuthorise is the least time a provider gets to answer.
 	minAuthorise = 10 * time.Second
-	// minResolve is the least time a provider gets to say what became of a payment it did not answer.
+	// minResolve is the least time a provider gets to void a payment whose authorisation it did not answer.
 	minResolve = 5 * time.Second
 )
 
-// pay extends the reservation, sets the money aside, takes the stock and then the money. Stock before
-// money: what fails afterwards is undone last-first, and nobody is charged for what is not there. A
-// cancellation that came meanwhile is heeded as soon as the outcome of a step is known, until the
-// capture begins.
+// pay extends the reservation, sets the money aside, takes the stock and then the money. Stock comes before
+// money, so that the customer is never charged for stock that is not there. Later failures undo the steps,
+// last first. Until the capture begins, the order heeds a cancellation as soon as the outcome of the step
+// under way is known.
 //
-// Nothing is authorised before the order's row is known to exist: what the database refuses for good must not have
-// cost anybody money.
+// pay authorises nothing before the order's row is known to exist: the customer must not pay for an order that the
+// database refuses for good.
 //
-// A payment that came with the order (atOnce) is not made again by a later run of the workflow once it was declined: it
-// is for the customer to try another card.
+// A payment that came with the order (atOnce) and was declined is not made again by a later run of the workflow: the
+// customer decides whether to try another card.
 func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool) orderflow.PayResult {
 	o.attempts++
 	o.apply(ctx, order.Pay, in.Actor, "")
@@ -52,6 +52,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		o.apply(ctx, order.PaymentAbandoned, orderflow.ActorSystem, "the payment was declined before the workflow was reset")
 		return o.endedOtherwise()
 	}
+
 	var payment orderflow.PaymentInput
 	o.undo.add("void the payment", func(ctx workflow.Context, brief bool) error {
 		within := time.Duration(0)
@@ -65,7 +66,8 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	for {
 		payment = o.payment(o.attempts)
 		payment.Method, payment.CorrelationID = in.Method, in.CorrelationID
-		auth, err = authorisePayment(ctx, payment, max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise))
+		left := min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)
+		auth, err = authorisePayment(ctx, payment, max(left-confirmMargin, minAuthorise))
 		if refusal(err) != orderflow.ErrPaymentKeyUsed || o.attempts >= maxAttempts {
 			break
 		}
@@ -75,7 +77,9 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		o.attempts++
 	}
 	switch {
-	case refusal(err) == orderflow.ErrPaymentDeclined, refusal(err) == orderflow.ErrPaymentRefused, refusal(err) == orderflow.ErrPaymentKeyUsed:
+	case refusal(err) == orderflow.ErrPaymentDeclined,
+		refusal(err) == orderflow.ErrPaymentRefused,
+		refusal(err) == orderflow.ErrPaymentKeyUsed:
 		o.undo.forget() // nothing was set aside
 		return o.declined(ctx, payment, in.Actor, declineReason(err))
 	case err != nil:
@@ -85,6 +89,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
 	}
+
 	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
 		return o.lostStock(ctx, err)
 	}
@@ -92,6 +97,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
 	}
+
 	captured, err := capturePayment(ctx, payment)
 	if err != nil {
 		o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentFailed, auth, err.Error())
@@ -113,8 +119,13 @@ func (o *orderRun) payment(attempt int) orderflow.PaymentInput {
 	}
 }
 
-// complete confirms an order whose stock and money are taken. There is nothing to undo any more.
-func (o *orderRun) complete(ctx workflow.Context, payment orderflow.PaymentInput, captured orderflow.PaymentResult, actor string) {
+// complete confirms an order whose stock and money are taken, and drops all undos.
+func (o *orderRun) complete(
+	ctx workflow.Context,
+	payment orderflow.PaymentInput,
+	captured orderflow.PaymentResult,
+	actor string,
+) {
 	o.undo.reset()
 	o.paidBy = payment.Attempt
 	o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentCaptured, captured, "")
@@ -130,18 +141,20 @@ func (o *orderRun) awaitRow(ctx workflow.Context) {
 	if !known() {
 		timerCtx, stop := workflow.WithCancel(ctx)
 		defer stop()
-		timer := workflow.NewTimerWithOptions(timerCtx, o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, workflow.TimerOptions{Summary: "too late to pay"})
+		left := o.expiresAt.Sub(workflow.Now(ctx)) - confirmMargin
+		timer := workflow.NewTimerWithOptions(timerCtx, left, workflow.TimerOptions{Summary: "too late to pay"})
 		_ = workflow.Await(ctx, func() bool { return known() || timer.IsReady() })
 	}
 	switch {
 	case o.recorder.troubled():
 		o.lookAfterRecord(ctx)
 	case !known():
-		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the order could not be recorded before its deadline, so nothing was charged")
+		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem,
+			"the order could not be recorded before its deadline, so nothing was charged")
 	}
 }
 
-// endedOtherwise is the result of a payment that did not go its usual way, by the state that the order is in.
+// endedOtherwise is the result of a payment that pay did not carry out to its end, by the order's state.
 func (o *orderRun) endedOtherwise() orderflow.PayResult {
 	out := orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: o.reason}
 	switch o.state {
@@ -157,8 +170,8 @@ func (o *orderRun) endedOtherwise() orderflow.PayResult {
 }
 
 // extendForPayment makes sure that the stock stays held while the payment is under way. It fails when
-// the deadline has passed: by inventory's word, or because inventory did not answer before it. Nothing
-// is authorised then.
+// inventory says that the deadline has passed, or does not answer before the deadline. Then pay authorises
+// nothing.
 func (o *orderRun) extendForPayment(ctx workflow.Context) error {
 	in := o.reservationInput("a payment has begun")
 	until := workflow.Now(ctx).Add(payingTime)
@@ -194,9 +207,14 @@ func (o *orderRun) cancelPayment(ctx workflow.Context) orderflow.PayResult {
 
 // declined leaves the order reserved until its deadline, so that the customer can try another card;
 // the last allowed decline ends it.
-func (o *orderRun) declined(ctx workflow.Context, payment orderflow.PaymentInput, actor, reason string) orderflow.PayResult {
+func (o *orderRun) declined(
+	ctx workflow.Context,
+	payment orderflow.PaymentInput,
+	actor, reason string,
+) orderflow.PayResult {
 	o.declines++
-	o.recordPaymentStep(ctx, payment, orderflow.StepAuthorise, orderflow.PaymentDeclined, orderflow.PaymentResult{}, reason)
+	noResult := orderflow.PaymentResult{}
+	o.recordPaymentStep(ctx, payment, orderflow.StepAuthorise, orderflow.PaymentDeclined, noResult, reason)
 	if o.declines >= maxDeclines {
 		o.note(ctx, order.EventPaymentDeclined, actor, reason)
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment was declined too often")
@@ -206,26 +224,29 @@ func (o *orderRun) declined(ctx workflow.Context, payment orderflow.PaymentInput
 	return orderflow.PayResult{Outcome: orderflow.PayDeclined, Reason: reason}
 }
 
-// abandon gives up a payment whose outcome is not known: it is voided under the same key, after which
-// it can no longer be authorised, and the order waits for another try. A provider that does not answer
-// that either until the deadline leaves the order expired, and the void to be finished afterwards. A
-// cancellation is heeded meanwhile.
+// abandon gives up a payment whose outcome is not known: it voids the payment under the same key, after which
+// the provider can no longer authorise it, and the order waits for another try. If the provider does not
+// answer the void before the deadline either, the order expires, and finish voids the payment later. While it
+// waits, abandon heeds a cancellation.
 func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput) orderflow.PayResult {
 	const reason = "the payment provider did not answer in time"
 	var voided orderflow.PaymentResult
 	var err error
 	answered := false
 	payment.Reason = "the order was not carried out"
+
 	voidCtx, giveUp := workflow.WithCancel(ctx)
 	defer giveUp()
 	workflow.Go(voidCtx, func(ctx workflow.Context) {
 		voided, err = voidPayment(ctx, payment, max(o.expiresAt.Sub(workflow.Now(ctx)), minResolve))
 		answered = true
 	})
-	_ = workflow.Await(ctx, func() bool { return answered || o.cancellation() != nil }) // never cancelled: a command runs to its end
+	// The context is never cancelled: a command runs to its end.
+	_ = workflow.Await(ctx, func() bool { return answered || o.cancellation() != nil })
+
 	switch {
 	case !answered:
-		giveUp() // the void stays on the list of what is undone
+		giveUp() // the void stays on the list of undos
 		return o.cancelPayment(ctx)
 	case err != nil: // also if the payment is captured: then end finds the order paid
 		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, reason)
@@ -234,6 +255,7 @@ func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput)
 		}
 		return orderflow.PayResult{Outcome: orderflow.PayUnavailable, Reason: reason}
 	}
+
 	o.noteVoided(ctx, payment, voided)
 	o.undo.forget()
 	if o.attempts >= maxAttempts {
@@ -245,7 +267,7 @@ func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput)
 }
 
 // void frees the money under the same key, within the given time; 0 means without limit. If the provider says that
-// the money is taken, the order is paid: it is confirmed if it still can be, else the money is refunded.
+// the money is taken, the order is paid: void confirms it while it is still being paid, else it refunds the money.
 func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput, within time.Duration) error {
 	payment.Reason = "the order was not carried out"
 	res, err := voidPayment(ctx, payment, within)
@@ -261,8 +283,8 @@ func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput, wi
 	return err
 }
 
-// completeCaptured confirms an order whose money an earlier run or a lost execution has captured. Stock goes before
-// money, so its stock is taken too, and confirming it again finds that.
+// completeCaptured confirms an order whose money an earlier run or a lost execution has captured. Stock is taken
+// before money, so the stock is taken too, and a second confirmation of the reservation succeeds.
 func (o *orderRun) completeCaptured(ctx workflow.Context, payment orderflow.PaymentInput) error {
 	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
 		workflow.GetLogger(ctx).Error("the stock of a captured payment is gone; the money is refunded", "error", err)
@@ -284,10 +306,24 @@ func (o *orderRun) noteVoided(ctx workflow.Context, payment orderflow.PaymentInp
 }
 
 // recordPaymentStep keeps the outcome of one step of a payment for the next record.
-func (o *orderRun) recordPaymentStep(ctx workflow.Context, p orderflow.PaymentInput, step orderflow.PaymentStep, state orderflow.PaymentState, res orderflow.PaymentResult, reason string) {
+func (o *orderRun) recordPaymentStep(
+	ctx workflow.Context,
+	p orderflow.PaymentInput,
+	step orderflow.PaymentStep,
+	state orderflow.PaymentState,
+	res orderflow.PaymentResult,
+	reason string,
+) {
 	o.recorder.payments = append(o.recorder.payments, orderflow.PaymentRecord{
-		Step: step, Attempt: p.Attempt, Provider: res.Provider, ProviderRef: res.ProviderRef, Amount: p.Amount,
-		State: state, Reason: reason, AuthorisedUntil: res.AuthorisedUntil, At: workflow.Now(ctx),
+		Step:            step,
+		Attempt:         p.Attempt,
+		Provider:        res.Provider,
+		ProviderRef:     res.ProviderRef,
+		Amount:          p.Amount,
+		State:           state,
+		Reason:          reason,
+		AuthorisedUntil: res.AuthorisedUntil,
+		At:              workflow.Now(ctx),
 	})
 }
 

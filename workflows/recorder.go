@@ -12,19 +12,19 @@ import (
 
 // recorder writes what happens to an order into the orders database, in order, from a coroutine of
 // its own: a database that is down delays the answer to a caller who waits for the record, and never a
-// release of stock or money. What piles up meanwhile is written at once afterwards.
+// release of stock or money. Entries that pile up meanwhile are written together afterwards.
 type recorder struct {
 	input    *orderflow.OrderInput // sent until the first record has succeeded
 	view     func() orderflow.View
 	entries  []orderflow.TimelineEntry
 	payments []orderflow.PaymentRecord
 	after    int64 // seq of the row that this run has taken over from an earlier run; 0: none
-	entered  int   // how many entries there were, ever
-	written  int   // how many of them are recorded, or need not be any more
-	// earlier is the order's row where the database says that an earlier run of the workflow has written it. The
+	entered  int   // how many entries were ever added
+	written  int   // how many of them are recorded, or need no record any more
+	// earlier is the order's row if the database says that an earlier run of the workflow has written it. The
 	// recorder writes nothing more until the order has taken over from that run, which sets earlier to nil.
 	earlier *orderflow.RecordedOrder
-	failed  error // a refusal that no retry mends
+	failed  error // a refusal that a retry cannot change
 	slow    bool  // the database did not answer at once
 	closing bool
 	stopped bool
@@ -45,13 +45,20 @@ func (r *recorder) start(ctx workflow.Context) {
 				return
 			}
 			r.awaitPaymentOutcome(ctx)
+
 			in := orderflow.RecordInput{
-				Order: r.input, View: r.view(), Entries: r.entries, Payments: r.payments, After: r.after,
-				WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
+				Order:         r.input,
+				View:          r.view(),
+				Entries:       r.entries,
+				Payments:      r.payments,
+				After:         r.after,
+				WorkflowID:    info.WorkflowExecution.ID,
+				RunID:         info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
 			}
 			fast := !r.holds(func(e order.Event) bool { return !repeatable[e] })
 			r.entries, r.payments = nil, nil
+
 			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
 			r.slow = false
 			switch {
@@ -69,12 +76,13 @@ func (r *recorder) start(ctx workflow.Context) {
 }
 
 // repeatable are the events that come out the same when the workflow task that decided them is lost and executed
-// again: what a step's success or a regular activity's answer has decided. They are recorded fast, from
-// a local activity. Any other (a step that failed and might now succeed, an update that might now come
-// second) is told to nobody before its task is in the history: a regular activity begins only then.
+// again: a step's success or a regular activity's answer has decided them. They are recorded fast, from
+// a local activity. Any other event (a step that failed and might now succeed, an update that might now come
+// second) is recorded by a regular activity, which begins only when the task is in the history. So no reader
+// sees the event before that.
 //
-// What is repeatable may still differ when a dependency fails in that very moment; the
-// later execution's record then overwrites what the lost one told (see orderstore).
+// A repeatable event may still differ if a dependency fails at that very moment; the record of the later
+// execution then overwrites the record of the lost execution (see orderstore).
 var repeatable = map[order.Event]bool{
 	order.EventReserved:         true,
 	order.EventPaymentStarted:   true,
@@ -96,8 +104,9 @@ var repeatable = map[order.Event]bool{
 	order.EventTakenUp:            false,
 }
 
-// awaitPaymentOutcome waits while there is only the beginning of a payment to tell: most are through in a moment, and
-// recorded with it. A timer that fires, like a payment that ends, has made durable that it came first.
+// awaitPaymentOutcome waits while the beginning of a payment is all there is to record: most payments end in a moment,
+// and their beginning and end are then recorded together. When the timer fires or the payment ends, the history keeps
+// which of the two came first.
 func (r *recorder) awaitPaymentOutcome(ctx workflow.Context) {
 	wanted := func() bool {
 		return r.closing || r.holds(func(e order.Event) bool { return e != order.EventPaymentStarted })
@@ -107,13 +116,14 @@ func (r *recorder) awaitPaymentOutcome(ctx workflow.Context) {
 	}
 	ctx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
-	timer := workflow.NewTimerWithOptions(ctx, paymentStartDelay, workflow.TimerOptions{Summary: "record the payment's beginning"})
+	timer := workflow.NewTimerWithOptions(ctx, paymentStartDelay,
+		workflow.TimerOptions{Summary: "record the payment's beginning"})
 	_ = workflow.Await(ctx, func() bool { return wanted() || timer.IsReady() })
 }
 
-// holds reports whether an entry of such a kind waits to be recorded.
-func (r *recorder) holds(such func(order.Event) bool) bool {
-	return slices.ContainsFunc(r.entries, func(e orderflow.TimelineEntry) bool { return such(e.Event) })
+// holds reports whether an entry whose event matches waits to be recorded.
+func (r *recorder) holds(matches func(order.Event) bool) bool {
+	return slices.ContainsFunc(r.entries, func(e orderflow.TimelineEntry) bool { return matches(e.Event) })
 }
 
 // add puts an entry in the queue.
@@ -122,8 +132,8 @@ func (r *recorder) add(e orderflow.TimelineEntry) {
 	r.entered++
 }
 
-// replace puts other entries in the place of those that wait, as those of a run that takes over from an earlier one.
-// after is the seq of the row that they follow. Callers who wait for an entry that is gone wait for those in its place.
+// replace replaces the entries that wait, when this run takes over from an earlier run. after is the seq of the row
+// that the new entries follow. A caller who waits for an entry that was replaced waits for the new entries instead.
 func (r *recorder) replace(entries []orderflow.TimelineEntry, after int64) {
 	r.entries, r.after, r.earlier, r.closing = entries, after, nil, false
 	r.entered = max(r.entered, r.written+len(entries))

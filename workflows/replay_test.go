@@ -22,11 +22,13 @@ import (
 func TestMain(m *testing.M) {
 	// Temporal's test environment forgets the retries of an activity whose workflow has ended.
 	const environment = "go.temporal.io/sdk/internal.(*testWorkflowEnvironmentImpl)."
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction(environment+"executeActivityWithRetryForTest"), goleak.IgnoreTopFunction(environment+"ExecuteActivity.func2"))
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction(environment+"executeActivityWithRetryForTest"),
+		goleak.IgnoreTopFunction(environment+"ExecuteActivity.func2"))
 }
 
-// TestRecordedHistoriesReplay holds the workflows to every history that was ever checked in: an order
-// that began on an older build must be able to go on.
+// TestRecordedHistoriesReplay replays every history that was ever checked in: an order that began on an
+// older build must be able to go on.
 func TestRecordedHistoriesReplay(t *testing.T) {
 	t.Parallel()
 	histories, err := filepath.Glob("testdata/*.json")
@@ -73,7 +75,7 @@ func TestChangedWorkflowFailsReplay(t *testing.T) {
 	}
 }
 
-// registry collects what is registered under which name.
+// registry collects the registered functions' types by name.
 type registry map[string]reflect.Type
 
 func (r registry) RegisterActivity(any) {
@@ -85,7 +87,7 @@ func (r registry) RegisterActivityWithOptions(a any, o activity.RegisterOptions)
 }
 func (r registry) RegisterDynamicActivity(any, activity.DynamicRegisterOptions) {}
 
-// TestActivitiesMatchTheContract holds every registered function to the name and payloads by which the
+// TestActivitiesMatchTheContract compares every registered function with the name and payloads by which the
 // workflow's steps call it.
 func TestActivitiesMatchTheContract(t *testing.T) {
 	t.Parallel()
@@ -93,6 +95,7 @@ func TestActivitiesMatchTheContract(t *testing.T) {
 	var g workers.Registrations
 	g.RegisterOrderActivities(got)
 	g.RegisterPaymentActivities(got)
+
 	want := map[string][2]any{
 		orderflow.ReserveStock:       {orderflow.ReserveInput{}, orderflow.ReservationResult{}},
 		orderflow.ExtendReservation:  {orderflow.ReservationInput{}, orderflow.ReservationResult{}},
@@ -107,6 +110,7 @@ func TestActivitiesMatchTheContract(t *testing.T) {
 		orderflow.RefundPayment:      {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.FindOrder:          {orderflow.FindOrderInput{}, orderflow.FindOrderResult{}},
 	}
+
 	names := []string{}
 	for name, payloads := range want {
 		names = append(names, name)

@@ -9,14 +9,17 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Reservation holds stock for somebody who has no order with us, and owns the timer that gives it
-// back: no reservation is ever without one. It ends confirmed, released, expired or refused.
+// Reservation holds stock for a customer who has no order with us, and owns the timer that gives the stock
+// back: every reservation has such a timer. It ends confirmed, released, expired or refused.
 func Reservation(ctx workflow.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
 	if err := refuseOtherID(ctx, orderflow.ReservationWorkflowID(in.ReservationID)); err != nil {
 		return orderflow.ReservationView{}, err
 	}
 	r := &reservationRun{in: in, root: ctx, ref: orderflow.ReservationRef{
-		OwnerKind: orderflow.OwnerCustomer, OwnerID: in.OwnerID, Number: 1, WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
+		OwnerKind:  orderflow.OwnerCustomer,
+		OwnerID:    in.OwnerID,
+		Number:     1,
+		WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
 	}}
 	if err := r.handleUpdates(ctx); err != nil {
 		return orderflow.ReservationView{}, err
@@ -44,11 +47,15 @@ type reservationRun struct {
 	mailbox    mailbox[string] // inputs are the names of the updates
 }
 
-// reserve holds the stock, or keeps why it cannot be held. Inventory may be down for as long as the
-// reservation would have lived; after that nobody wants it any more.
+// reserve holds the stock, or keeps why it cannot be held. While inventory is down, reserve waits for as long as
+// the reservation would have lived; after that the reservation has no use any more.
 func (r *reservationRun) reserve(ctx workflow.Context) {
 	held, err := reserveStock(ctx, orderflow.ReserveInput{
-		Reservation: r.ref, Actor: r.in.Actor, TTLSeconds: r.in.TTLSeconds, Lines: r.in.Lines, CorrelationID: r.in.CorrelationID,
+		Reservation:   r.ref,
+		Actor:         r.in.Actor,
+		TTLSeconds:    r.in.TTLSeconds,
+		Lines:         r.in.Lines,
+		CorrelationID: r.in.CorrelationID,
 	}, r.patience(), func() {})
 	switch {
 	case err == nil:
@@ -58,9 +65,11 @@ func (r *reservationRun) reserve(ctx workflow.Context) {
 	case refusal(err) == orderflow.ErrReservationRefused:
 		why := details[orderflow.Refusal](err)
 		r.refusal = &why
-	case refusal(err) == orderflow.ErrReservationClosed: // by an earlier run of this workflow, or by a release that came first
+	case refusal(err) == orderflow.ErrReservationClosed:
+		// An earlier run of this workflow has closed it, or a release came first.
 		r.status = details[string](err)
-	default: // no answer in all that time, or cancelled: the reserve may still arrive, and must not hold anything
+	default:
+		// No answer in all that time, or cancelled: the reserve may still arrive, and must not hold anything.
 		r.resolve(ctx, releaseStock, r.resolveInput(orderflow.ActorSystem, "not reserved in time", ""))
 	}
 	r.decided = true
@@ -91,12 +100,13 @@ func (r *reservationRun) next(ctx workflow.Context) {
 	}
 }
 
-// expire gives the stock back when inventory says that the deadline has come. Unlike an order, which
-// is unpayable at once, a reservation has no state but inventory's, so this waits for its answer.
+// expire gives the stock back when inventory says that the deadline has come. An order is unpayable at once,
+// but a reservation has only the state that inventory gives it, so expire waits for inventory's answer.
 func (r *reservationRun) expire(ctx workflow.Context) {
 	in := r.resolveInput(orderflow.ActorSystem, "the deadline has passed", "")
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+
 	res, err := expireReservation(ctx, in, true)
 	if err != nil && !isFinal(err) {
 		res, err = expireReservation(ctx, in, false)
@@ -113,7 +123,11 @@ func (r *reservationRun) expire(ctx workflow.Context) {
 }
 
 // resolution is a step that ends a reservation.
-type resolution func(ctx workflow.Context, in orderflow.ReservationInput, brief bool) (orderflow.ReservationResult, error)
+type resolution func(
+	ctx workflow.Context,
+	in orderflow.ReservationInput,
+	brief bool,
+) (orderflow.ReservationResult, error)
 
 // resolve ends the reservation in the way of the given step, for as long as that takes.
 func (r *reservationRun) resolve(ctx workflow.Context, by resolution, in orderflow.ReservationInput) {
@@ -127,8 +141,8 @@ func (r *reservationRun) resolve(ctx workflow.Context, by resolution, in orderfl
 	r.status = res.Status
 }
 
-// lost ends a reservation that inventory does not hold any more. One that inventory refuses to resolve is for
-// an operator to look at, and keeps its timer until the deadline.
+// lost ends a reservation that inventory does not hold any more. If inventory refuses to resolve the reservation,
+// lost marks it for operators, and the reservation keeps its timer until the deadline.
 func (r *reservationRun) lost(ctx workflow.Context, err error) {
 	switch refusal(err) {
 	case orderflow.ErrReservationExpired:
@@ -142,7 +156,7 @@ func (r *reservationRun) lost(ctx workflow.Context, err error) {
 		if workflow.Now(ctx).Before(r.expiresAt) {
 			return // still held, so the timer stays
 		}
-		r.status = "" // nobody knows but inventory
+		r.status = "" // only inventory knows it
 		r.refusal = &orderflow.Refusal{Code: orderflow.ErrReservationRefused, Detail: err.Error()}
 	}
 }
@@ -156,6 +170,7 @@ func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) 
 	}
 	to := r.resolveInput(in.Actor, "extended on request", in.CorrelationID)
 	to.ExpiresAt = &until
+
 	held, err := extendReservation(ctx, to, min(max(r.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
 	switch {
 	case err == nil:
@@ -175,7 +190,7 @@ func (r *reservationRun) resolveInput(actor, reason, correlationID string) order
 	return orderflow.ReservationInput{Reservation: r.ref, Actor: actor, Reason: reason, CorrelationID: correlationID}
 }
 
-// finish answers whoever still waits.
+// finish answers the callers who still wait.
 func (r *reservationRun) finish(ctx workflow.Context) (orderflow.ReservationView, error) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
@@ -186,7 +201,14 @@ func (r *reservationRun) finish(ctx workflow.Context) (orderflow.ReservationView
 }
 
 func (r *reservationRun) view() orderflow.ReservationView {
-	v := orderflow.ReservationView{ReservationID: r.in.ReservationID, RequestHash: r.in.RequestHash, PlacedAt: r.in.PlacedAt, Status: r.status, Refusal: r.refusal, Short: r.short}
+	v := orderflow.ReservationView{
+		ReservationID: r.in.ReservationID,
+		RequestHash:   r.in.RequestHash,
+		PlacedAt:      r.in.PlacedAt,
+		Status:        r.status,
+		Refusal:       r.refusal,
+		Short:         r.short,
+	}
 	if !r.expiresAt.IsZero() {
 		t := r.expiresAt
 		v.ExpiresAt = &t
@@ -194,7 +216,7 @@ func (r *reservationRun) view() orderflow.ReservationView {
 	return v
 }
 
-// show brings the search attributes up to date where the reservation rests.
+// show brings the search attributes up to date. It is called when the reservation waits for its next input.
 func (r *reservationRun) show(ctx workflow.Context) {
 	deadline := r.expiresAt
 	if r.status != orderflow.ReservationPending {

@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/workflows/orderflow"
@@ -27,10 +26,14 @@ func needsOperator(seen func(bool)) any {
 func (h *harness) hold(ttl int) orderflow.ReservationView {
 	h.t.Helper()
 	id := uuid.New()
-	h.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: orderflow.ReservationWorkflowID(id), TaskQueue: orderflow.OrdersQueue})
-	h.env.ExecuteWorkflow(orderflow.ReservationWorkflow, orderflow.ReservationStart{
-		ReservationID: id, OwnerID: uuid.New(), RequestHash: "hash", Actor: "alice", TTLSeconds: ttl, PlacedAt: h.env.Now(),
-		Lines: []orderflow.ReserveLine{{LineNo: 1, ProductID: uuid.New(), Quantity: 1}},
+	h.start(orderflow.ReservationWorkflowID(id), orderflow.ReservationWorkflow, orderflow.ReservationStart{
+		ReservationID: id,
+		OwnerID:       uuid.New(),
+		RequestHash:   "hash",
+		Actor:         "alice",
+		TTLSeconds:    ttl,
+		PlacedAt:      h.env.Now(),
+		Lines:         []orderflow.ReserveLine{{LineNo: 1, ProductID: uuid.New(), Quantity: 1}},
 	})
 	require.True(h.t, h.env.IsWorkflowCompleted())
 	require.NoError(h.t, h.env.GetWorkflowError())
@@ -51,20 +54,30 @@ func TestReservationEnds(t *testing.T) {
 		code   string // of the update's refusal
 		calls  []string
 	}{
-		"expires":   {func(*harness) *reply { return nil }, orderflow.ReservationExpired, "", []string{reserve, expire}},
-		"released":  {func(h *harness) *reply { return h.resolve(time.Second, orderflow.UpdateRelease) }, orderflow.ReservationReleased, "", []string{reserve, release}},
-		"confirmed": {func(h *harness) *reply { return h.resolve(time.Second, orderflow.UpdateConfirm) }, orderflow.ReservationConfirmed, "", []string{reserve, confirm}},
+		"expires": {func(*harness) *reply {
+			return nil
+		}, orderflow.ReservationExpired, "", []string{reserve, expire}},
+		"released": {func(h *harness) *reply {
+			return h.resolve(time.Second, orderflow.UpdateRelease)
+		}, orderflow.ReservationReleased, "", []string{reserve, release}},
+		"confirmed": {func(h *harness) *reply {
+			return h.resolve(time.Second, orderflow.UpdateConfirm)
+		}, orderflow.ReservationConfirmed, "", []string{reserve, confirm}},
 		"confirmed too late": {func(h *harness) *reply {
 			h.script[confirm] = always(refuse(orderflow.ErrReservationExpired))
 			return h.resolve(time.Second, orderflow.UpdateConfirm)
 		}, orderflow.ReservationExpired, "", []string{reserve, expire}},
-		"extended":              {func(h *harness) *reply { return h.extend(time.Second, 90) }, orderflow.ReservationExpired, "", []string{reserve, extend, expire}},
-		"extended for too long": {func(h *harness) *reply { return h.extend(time.Second, 25*3600) }, orderflow.ReservationExpired, orderflow.ErrInvalidDuration, []string{reserve, expire}},
+		"extended": {func(h *harness) *reply {
+			return h.extend(time.Second, 90)
+		}, orderflow.ReservationExpired, "", []string{reserve, extend, expire}},
+		"extended for too long": {func(h *harness) *reply {
+			return h.extend(time.Second, 25*3600)
+		}, orderflow.ReservationExpired, orderflow.ErrInvalidDuration, []string{reserve, expire}},
 		"extended too late": {func(h *harness) *reply {
 			h.script[extend] = always(refuse(orderflow.ErrReservationExpired))
 			return h.extend(time.Second, 90)
 		}, orderflow.ReservationExpired, orderflow.ErrReservationClosed, []string{reserve, expire}},
-		"released behind its back": {func(h *harness) *reply {
+		"released by another client": {func(h *harness) *reply {
 			h.script[confirm] = always(refuse(orderflow.ErrReservationClosed, "released"))
 			return h.resolve(time.Second, orderflow.UpdateConfirm)
 		}, orderflow.ReservationReleased, "", []string{reserve}},
@@ -89,6 +102,7 @@ func TestReservationEnds(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
 			got := c.set(h)
+
 			require.Equal(t, c.status, h.hold(60).Status)
 			require.Equal(t, c.calls, h.called())
 			if got != nil {
@@ -99,14 +113,16 @@ func TestReservationEnds(t *testing.T) {
 	}
 }
 
-// TestReservationRefused ends at once and says why, to whoever placed it.
+// TestReservationRefused: a refused reservation ends at once and tells the caller the reason.
 func TestReservationRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	short := []orderflow.ShortLine{{ProductID: uuid.New(), Requested: 3, Available: 2}}
 	h.script[reserve] = always(refuse(orderflow.ErrOutOfStock, short))
 	placed := h.send(0, orderflow.UpdatePlace, orderflow.PlaceInput{})
+
 	view := h.hold(60)
+
 	require.Equal(t, orderflow.ErrOutOfStock, view.Refusal.Code)
 	require.Equal(t, short, view.Short)
 	require.Empty(t, h.called())

@@ -22,24 +22,33 @@ func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
+
 	if err := r.handleResolve(ctx, orderflow.UpdateRelease, releaseStock); err != nil {
 		return err
 	}
-	if err := r.handleResolve(ctx, orderflow.UpdateConfirm, func(ctx workflow.Context, in orderflow.ReservationInput, _ bool) (orderflow.ReservationResult, error) {
+	confirm := func(
+		ctx workflow.Context,
+		in orderflow.ReservationInput,
+		_ bool,
+	) (orderflow.ReservationResult, error) {
 		return confirmReservation(ctx, in)
-	}); err != nil {
+	}
+	if err := r.handleResolve(ctx, orderflow.UpdateConfirm, confirm); err != nil {
 		return err
 	}
+
 	extend := func(ctx workflow.Context, in orderflow.ExtendInput) (orderflow.ReservationView, error) {
 		return r.request(ctx, orderflow.UpdateExtend, func(ctx workflow.Context) error { return r.extend(ctx, in) })
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateExtend, extend, workflow.UpdateHandlerOptions{
 		Validator: func(in orderflow.ExtendInput) error {
 			if in.TTLSeconds <= 0 {
-				return temporal.NewNonRetryableApplicationError("name a time to live in seconds", orderflow.ErrInvalidInput, nil)
+				return temporal.NewNonRetryableApplicationError(
+					"name a time to live in seconds", orderflow.ErrInvalidInput, nil)
 			}
 			if r.extensions >= maxExtensions {
-				return temporal.NewNonRetryableApplicationError("the reservation was extended too often", orderflow.ErrTooManyExtensions, nil)
+				return temporal.NewNonRetryableApplicationError(
+					"the reservation was extended too often", orderflow.ErrTooManyExtensions, nil)
 			}
 			return r.refuseDecided()
 		},
@@ -47,7 +56,9 @@ func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
-	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, func() (orderflow.ReservationView, error) { return r.view(), nil },
+
+	state := func() (orderflow.ReservationView, error) { return r.view(), nil }
+	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, state,
 		workflow.QueryHandlerOptions{Description: "The reservation's status and deadline."})
 }
 
@@ -65,8 +76,13 @@ func (r *reservationRun) handleResolve(ctx workflow.Context, name string, by res
 	})
 }
 
-func (r *reservationRun) request(ctx workflow.Context, name string, run func(workflow.Context) error) (orderflow.ReservationView, error) {
-	// A reset brings requests again before the new run knows how the reservation stands, and keeps their answers.
+func (r *reservationRun) request(
+	ctx workflow.Context,
+	name string,
+	run func(workflow.Context) error,
+) (orderflow.ReservationView, error) {
+	// After a reset the server sends the accepted requests to the new run again, before that run knows how the
+	// reservation stands, and keeps the answers.
 	wait, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	if err := workflow.Await(wait, func() bool { return r.decided }); err != nil {
@@ -79,7 +95,8 @@ func (r *reservationRun) request(ctx workflow.Context, name string, run func(wor
 	return r.view(), err
 }
 
-// refuseDecided is refuse for a validator: a request that comes before inventory has decided waits for that.
+// refuseDecided is refuse for a validator: it lets a request pass that comes before inventory has decided. Such
+// a request waits for the decision.
 func (r *reservationRun) refuseDecided() error {
 	if !r.decided {
 		return nil
@@ -91,9 +108,11 @@ func (r *reservationRun) refuseDecided() error {
 func (r *reservationRun) refuse() error {
 	switch {
 	case !r.decided:
-		return temporal.NewNonRetryableApplicationError("inventory has not decided yet; try again shortly", orderflow.ErrUnavailable, nil)
+		return temporal.NewNonRetryableApplicationError(
+			"inventory has not decided yet; try again shortly", orderflow.ErrUnavailable, nil)
 	case r.status != orderflow.ReservationPending:
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("the reservation is %s", r.status), orderflow.ErrReservationClosed, nil, r.status)
+		return temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("the reservation is %s", r.status), orderflow.ErrReservationClosed, nil, r.status)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// reach brings an order into a state in which it is at the given moment and stays for a while. The
-// orders database is down until later, so that an order that has ended is still there to be asked.
+// reach brings an order into a state: the order is in it at the given moment and stays for a while. The
+// orders database is down until later, so that an order that has ended still answers requests.
 var reach = map[order.State]struct {
 	at     time.Duration
 	ends   order.State // when nothing more happens
@@ -40,8 +40,8 @@ var reach = map[order.State]struct {
 	}},
 }
 
-// TestEveryRequestInEveryState sends each request to an order in each state that it can be in, and
-// holds the workflow to the table.
+// TestEveryRequestInEveryState sends each request to an order in each of its states, and compares the
+// workflow with the table.
 func TestEveryRequestInEveryState(t *testing.T) {
 	t.Parallel()
 	for _, to := range order.Transitions() {
@@ -62,6 +62,7 @@ func TestEveryRequestInEveryState(t *testing.T) {
 					require.NoError(t, err)
 					require.NoError(t, value.Get(&before))
 				}, way.at)
+
 				var got *reply
 				switch input {
 				case order.Pay:
@@ -74,12 +75,13 @@ func TestEveryRequestInEveryState(t *testing.T) {
 					require.Fail(t, "not a command of a client", input)
 				}
 				result := h.run(60)
-				require.Equal(t, state, before.State, "the order is where the test wants it")
+
+				require.Equal(t, state, before.State, "the order is in the state that the test wants")
 				require.True(t, got.done)
 				rule := order.Decide(state, input)
 				switch {
 				case rule.Refusal != "":
-					require.True(t, got.rejected, "refused before it left a trace")
+					require.True(t, got.rejected, "the validator refuses it, so the history has no event of it")
 					require.Equal(t, string(rule.Refusal), got.code())
 					require.Equal(t, way.ends, result.State, "a refused request changes nothing")
 				case rule.Repeated:
@@ -103,6 +105,7 @@ func TestRequestsBeforeAnythingIsDecided(t *testing.T) {
 			h := newHarness(t)
 			answered := make(chan struct{})
 			h.script[orderflow.ReserveStock] = func(int) error { <-answered; return nil }
+
 			var got *reply
 			switch input {
 			case order.Pay:
@@ -116,11 +119,13 @@ func TestRequestsBeforeAnythingIsDecided(t *testing.T) {
 			}
 			h.env.RegisterDelayedCallback(func() { close(answered) }, 0)
 			result := h.run(60)
+
 			require.True(t, got.done)
 			if input == order.Cancel {
 				require.NoError(t, got.err)
 				require.Equal(t, order.Cancelled, result.State)
-				require.Contains(t, h.called(), orderflow.ReleaseStock, "a reserve that was under way may have held something")
+				require.Contains(t, h.called(), orderflow.ReleaseStock,
+					"a reserve that was under way may have held something")
 				return
 			}
 			require.Equal(t, string(order.NotReady), got.code())

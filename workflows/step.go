@@ -10,8 +10,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Everything in this file decides which commands a workflow issues: a change of a time-out is safe,
-// a change of the sequence of activities or timers breaks the replay of open orders.
+// This file decides which commands a workflow issues: a change of a time-out is safe, a change of the
+// sequence of activities or timers breaks the replay of open orders.
 
 const (
 	// fastBudget bounds the local attempt at a step. Two of them fit into the 4 s that the api waits
@@ -20,9 +20,9 @@ const (
 	// attemptTimeout bounds one attempt of the regular activity behind it. The clients of inventory
 	// and of the payment provider give up after 10 s by themselves.
 	attemptTimeout = 15 * time.Second
-	// briefBudget bounds a step that is not worth waiting for: what it would have done is done later.
+	// briefBudget bounds a step that is not worth waiting for: a later step does its work.
 	briefBudget = 2 * time.Second
-	// patience is how long a step may retry before an operator should look.
+	// patience is how long a step may retry before it is marked for operators.
 	patience = 5 * time.Minute
 )
 
@@ -45,8 +45,8 @@ type step struct {
 	onSlow   func()        // called once when the local attempt failed and the durable one begins
 }
 
-// execute runs a step: first as a local activity, which costs one event and no queue, then, when
-// that failed for a reason that may pass, as a regular activity that outlives crashes and outages.
+// execute runs a step: first as a local activity, which costs one event and no queue. If that failed for
+// a reason that may pass, execute runs a regular activity, which outlives crashes and outages.
 // A business refusal (a non-retryable error) and a cancellation are final at once. A local attempt
 // that timed out may still take effect later, so every activity called here is idempotent.
 func execute[Out any](ctx workflow.Context, s step, in any) (Out, error) {
@@ -72,7 +72,7 @@ func execute[Out any](ctx workflow.Context, s step, in any) (Out, error) {
 		err := durable(ctx, s, s.within, in, &out)
 		return out, err
 	}
-	// The first stretch has an end only so that operators hear of an order that is stuck.
+	// The first series of attempts ends only so that operators learn of an order that is stuck.
 	err := durable(ctx, s, patience, in, &out)
 	if err == nil || isFinal(err) {
 		return out, err
@@ -125,7 +125,7 @@ func details[T any](err error) T {
 	var out T
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) && app.HasDetails() {
-		_ = app.Details(&out) // a detail of another shape is as good as none
+		_ = app.Details(&out) // a detail of another type counts as none
 	}
 	return out
 }

@@ -9,20 +9,21 @@ import (
 
 // This file is about the second run of an order. Temporal lets an operator reset a workflow to any point of its
 // history: a new run begins there, and knows nothing of what the first run did after that point. An operator can also
-// start an order whose workflow has ended once more. What happened is then known only outside the workflow:
+// start an order again whose workflow has ended. Then only other systems know what the first run did:
 //
 //   - inventory answers a reserve, an extension, an expiry or a release with `confirmed`: an earlier run has taken the
 //     stock (continueEarlier);
-//   - the orders database writes no record onto a row that an earlier run has written, and returns that row
-//     (lookAfterRecord). Nothing is authorised before the first record is answered (pay);
+//   - the orders database refuses to write over a row that an earlier run has written, and returns that row
+//     (lookAfterRecord). The order authorises no payment before the first record is answered (pay);
 //   - the payment provider answers a void with `captured`: the order is paid (end).
 //
 // From there on the row decides. If the earlier run has settled the order, this run adopts that end and undoes only
 // what that end should have undone. If the order is still open, this run goes on from the row: it continues the row's
-// numbers, its timeline (with a `taken_up` entry) and its count of payments, so that no payment has the key of
-// another one. No answer of these steps is needed by an order that was never reset.
+// numbers, its timeline (with a `taken_up` entry) and its count of payments, so that every payment has its own key.
+// An order that was never reset needs no answer of these steps.
 
-// lookAfterRecord does what the recorder cannot do by itself.
+// lookAfterRecord does what the recorder cannot do by itself: it takes over from an earlier run, or gives up an order
+// that cannot be recorded.
 func (o *orderRun) lookAfterRecord(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
@@ -40,11 +41,11 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 		return
 	}
 	o.leaveOver(row.PaymentAttempts)
-	if o.state == order.Paying { // it has not asked the provider for this payment yet
+	if o.state == order.Paying { // this run has not asked the provider for this payment yet
 		o.attempts = row.PaymentAttempts + 1
 	} else {
 		o.attempts = max(o.attempts, row.PaymentAttempts)
-		o.leftovers = append(o.leftovers, o.attempts+1) // it may have begun before it was recorded
+		o.leftovers = append(o.leftovers, o.attempts+1) // the earlier run may have begun one payment more than it recorded
 	}
 	o.declines = max(o.declines, row.Declines)
 	entries := o.entriesAfter(ctx, row)
@@ -52,8 +53,8 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 	o.seq = row.Seq + int64(len(entries))
 }
 
-// entriesAfter returns the entries that this run has not recorded yet, as they follow the row: without those that led
-// to where the row is already, behind an entry that leads from the row's state to the first of them.
+// entriesAfter returns the entries that this run has not recorded yet, numbered so that they follow the row. It leaves
+// out the entries that led to the row's state, and begins with an entry that leads from that state to the rest.
 func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrder) []orderflow.TimelineEntry {
 	rest := o.recorder.entries
 	for len(rest) > 0 && !rest[0].From.Holding() && !rest[0].State.Settled() {
@@ -63,6 +64,7 @@ func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrde
 	if len(rest) > 0 {
 		state = rest[0].From
 	}
+
 	var out []orderflow.TimelineEntry
 	add := func(e orderflow.TimelineEntry) {
 		e.Seq = row.Seq + int64(len(out)) + 1
@@ -70,12 +72,12 @@ func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrde
 	}
 	if state.Holding() {
 		from := row.State
-		if from == order.Pending && state == order.Paying { // the table has no way from the one to the other
+		if from == order.Pending && state == order.Paying { // the table has no transition from pending to paying
 			add(o.takenUp(ctx, from, order.Reserved))
 			from = order.Reserved
 		}
 		add(o.takenUp(ctx, from, state))
-	} else if len(rest) > 0 { // it ended before it held anything
+	} else if len(rest) > 0 { // the order ended before it held anything
 		rest[0].From = row.State
 	}
 	for _, e := range rest {
@@ -100,21 +102,21 @@ func (o *orderRun) takenUp(ctx workflow.Context, from, to order.State) orderflow
 	}
 }
 
-// adopt ends this run as an earlier run has ended the order. Nothing of this run is recorded. Of an order that was not
-// carried out, what should have gone back goes back now: the earlier run may have been interrupted before it did that.
+// adopt ends this run as an earlier run has ended the order, and drops what this run would have recorded. If the order
+// was not carried out, its stock and money go back now: the earlier run may have been interrupted before it did that.
 func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 	o.leaveOver(max(row.PaymentAttempts, o.attempts) + 1)
 	o.adopted = true
 	o.goTo(row)
 	o.undo.reset()
 	if !o.state.CarriedOut() {
-		o.tookStock = true // whichever run took it, it goes back
+		o.tookStock = true // the stock goes back, also if an earlier run took it
 		o.undo.add("give the stock back", o.giveStockBack)
 	}
 	workflow.SetCurrentDetails(ctx, o.describe())
 }
 
-// goTo puts this run where the row is. What it has not recorded is dropped.
+// goTo gives this run the state of the row, and drops what this run has not recorded.
 func (o *orderRun) goTo(row orderflow.RecordedOrder) {
 	o.state, o.seq, o.reason, o.by = row.State, row.Seq, row.Reason, orderflow.ActorSystem
 	o.attempts, o.declines = row.PaymentAttempts, row.Declines
@@ -132,7 +134,7 @@ func (o *orderRun) goTo(row orderflow.RecordedOrder) {
 	o.recorder.replace(nil, row.Seq)
 }
 
-// continueEarlier goes on where an earlier run has taken the stock. If that run has settled the order, this run adopts
+// continueEarlier goes on if an earlier run has taken the stock. If that run has settled the order, this run adopts
 // its end. Else the earlier run was interrupted between taking the stock and recording the order as paid, and the
 // provider decides: if a payment is captured the order is paid, else the order has failed, and the stock goes back.
 func (o *orderRun) continueEarlier(ctx workflow.Context) {
@@ -144,7 +146,7 @@ func (o *orderRun) continueEarlier(ctx workflow.Context) {
 		return
 	}
 	o.tookStock = true
-	if o.state.Closed() { // it goes back, and so does the money (voidLeftovers)
+	if o.state.Closed() { // the stock goes back, and so does the money (voidLeftovers)
 		o.leaveOver(o.attempts + 1)
 		return
 	}
@@ -170,7 +172,8 @@ func (o *orderRun) continueEarlier(ctx workflow.Context) {
 		o.cancel(ctx)
 		return
 	}
-	o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the workflow was reset while the order was being paid, and nothing was captured")
+	o.end(ctx, order.GaveUp, orderflow.ActorSystem,
+		"the workflow was reset while the order was being paid, and nothing was captured")
 }
 
 // earlierRow is the order's row if an earlier run has written it, else nil. It waits for the orders database.
@@ -202,7 +205,7 @@ func (o *orderRun) findRow(ctx workflow.Context) (orderflow.FindOrderResult, err
 }
 
 // voidLeftovers sets the money of earlier runs' payments free, and refunds what they took. If the order is
-// confirmed, the payment that was captured is its own.
+// confirmed, the captured payment belongs to it and stays.
 func (o *orderRun) voidLeftovers(ctx workflow.Context) {
 	attempts := o.leftovers
 	o.leftovers = nil
@@ -223,7 +226,7 @@ func (o *orderRun) voidLeftovers(ctx workflow.Context) {
 }
 
 // refundUnlessConfirmed gives back what a payment took, unless the order's row says that an earlier run has confirmed
-// the order by it.
+// the order with this payment.
 func (o *orderRun) refundUnlessConfirmed(ctx workflow.Context, payment orderflow.PaymentInput) {
 	if o.recorder.settle(ctx); o.recorder.earlier != nil {
 		o.takeOver(ctx, *o.recorder.earlier)
@@ -251,11 +254,12 @@ func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) 
 // another request. It marks the order for operators.
 //
 // If the row belongs to another request, an operator has started this run with an input of their own. Then the stock
-// may be the row's, and nothing is undone unless the row holds none.
+// may belong to the row's order, and this run undoes its steps only if that order has no stock.
 func (o *orderRun) giveUpRecording(ctx workflow.Context) {
 	workflow.GetLogger(ctx).Error("the order cannot be recorded and is undone", "error", o.recorder.failed)
 	o.unrecorded = true
 	markNeedsOperator(ctx, true)
+
 	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict && o.rowHoldsStock(ctx) {
 		o.undo.reset()
 	}
@@ -275,13 +279,17 @@ func (o *orderRun) rowHoldsStock(ctx workflow.Context) bool {
 	return err != nil || found.Order != nil && (found.Order.State.Holding() || found.Order.State.CarriedOut())
 }
 
-// tellFailure records the failure of an order that has a row and whose last record was refused. It is the plainest
-// record there is; if the database refuses that one too, only the workflow tells.
+// tellFailure records the failure of an order that has a row and whose last record was refused. The record holds
+// as little as possible; if the database refuses it too, only the workflow shows the failure.
 func (o *orderRun) tellFailure(ctx workflow.Context) {
 	found, err := o.findRow(ctx)
-	if err != nil || found.Order == nil || found.Order.State.Settled() || refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
+	if err != nil || found.Order == nil || found.Order.State.Settled() {
 		return
 	}
+	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
+		return
+	}
+
 	row := found.Order
 	o.state, o.seq = order.Failed, row.Seq+1
 	execution := workflow.GetInfo(ctx).WorkflowExecution

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/internal/order"
@@ -23,25 +22,32 @@ const (
 func left(state order.State, seq int64, attempts, declines int) *orderflow.RecordedOrder {
 	reservation := uuid.Max
 	return &orderflow.RecordedOrder{
-		RunID: "an earlier run", Seq: seq, State: state, ReservationID: &reservation, PaymentAttempts: attempts, Declines: declines,
+		RunID:           "an earlier run",
+		Seq:             seq,
+		State:           state,
+		ReservationID:   &reservation,
+		PaymentAttempts: attempts,
+		Declines:        declines,
 	}
 }
 
 // TestRunAdoptsTheEndOfAnEarlierRun begins every settled order again from its first task, with every request that a
-// reset brings again. Nothing is recorded, and neither stock nor money moves that had found its place.
+// reset sends again. The new run records nothing, and moves no stock or money that the earlier run has settled.
 func TestRunAdoptsTheEndOfAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		state  order.State
-		held   string // what the reserve finds
-		closed string // how the reservation has ended, where the reserve is refused
+		held   string // the reservation's status that the reserve answers
+		closed string // the reservation's status if the reserve is refused
 	}{
 		{state: order.Confirmed, held: orderflow.ReservationConfirmed},
 		{state: order.Cancelled, closed: orderflow.ReservationReleased},
 		{state: order.Expired, closed: orderflow.ReservationExpired},
 		{state: order.Failed, closed: orderflow.ReservationReleased},
-		{state: order.Failed, held: orderflow.ReservationConfirmed}, // the earlier run was interrupted before it gave the stock back
-		{state: order.Rejected, held: orderflow.ReservationPending}, // there is stock now
+		// The earlier run was interrupted before it gave the stock back.
+		{state: order.Failed, held: orderflow.ReservationConfirmed},
+		// There is stock now.
+		{state: order.Rejected, held: orderflow.ReservationPending},
 	} {
 		for _, atOnce := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%s%s/%t", c.state, c.held, c.closed, atOnce), func(t *testing.T) {
@@ -60,11 +66,13 @@ func TestRunAdoptsTheEndOfAnEarlierRun(t *testing.T) {
 					h.script[void] = captured(1)
 				}
 				paid, cancelled := h.pay(0), h.cancel(0)
+
 				result := h.run(60, func(in *orderflow.OrderInput) {
 					if atOnce {
 						in.PaymentMethod = "pm_ok"
 					}
 				})
+
 				require.Equal(t, c.state, result.State)
 				require.Empty(t, h.recorded, "the timeline stays as it is")
 				require.True(t, paid.done && cancelled.done)
@@ -81,7 +89,7 @@ func TestRunAdoptsTheEndOfAnEarlierRun(t *testing.T) {
 	}
 }
 
-// captured answers a void of the given attempt as a provider does that has captured it.
+// captured answers a void of the given attempt as a provider that has captured the payment.
 func captured(attempt int) func(int) error {
 	return func(n int) error {
 		if n == attempt {
@@ -102,6 +110,7 @@ func TestMoneyOfAnOrderThatEndedIsRefunded(t *testing.T) {
 			h.earlier = left(state, 4, 1, 0)
 			h.script[reserve] = always(refuse(orderflow.ErrReservationClosed, orderflow.ReservationReleased))
 			h.script[void] = captured(1)
+
 			require.Equal(t, state, h.run(60).State)
 			require.Equal(t, 1, h.counts[refund])
 			require.Equal(t, []order.Event{order.EventPaymentRefunded}, h.events())
@@ -119,10 +128,16 @@ func TestRunGoesOnFromTheRowOfAnEarlierRun(t *testing.T) {
 			h := newHarness(t)
 			h.earlier = left(state, 6, 2, 2)
 			paid := h.pay(time.Second)
+
 			require.Equal(t, order.Confirmed, h.run(60).State)
 			require.Equal(t, orderflow.PayCaptured, outcome(t, paid))
-			require.Equal(t, []order.Event{order.EventTakenUp, order.EventPaymentStarted, order.EventPaid, order.EventConfirmed}, h.events())
-			require.Equal(t, 3, h.payments[0].Attempt, "no payment has the key of another one")
+			require.Equal(t, []order.Event{
+				order.EventTakenUp,
+				order.EventPaymentStarted,
+				order.EventPaid,
+				order.EventConfirmed,
+			}, h.events())
+			require.Equal(t, 3, h.payments[0].Attempt, "every payment has its own key")
 			require.Equal(t, orderflow.PaymentKey(h.last.OrderID, 3), h.payments[0].ProviderRef)
 		})
 	}
@@ -130,14 +145,14 @@ func TestRunGoesOnFromTheRowOfAnEarlierRun(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
 		h.earlier = left(order.Paying, 2, 1, 0)
-		require.Equal(t, order.Confirmed, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
+		require.Equal(t, order.Confirmed, h.run(60, paidAtOnce).State)
 		require.Equal(t, 2, h.payments[0].Attempt)
 	})
 	t.Run("declined at once", func(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
 		h.earlier = left(order.Reserved, 3, 1, 1)
-		require.Equal(t, order.Expired, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
+		require.Equal(t, order.Expired, h.run(60, paidAtOnce).State)
 		require.Zero(t, h.counts[authorise], "the customer has not asked to try again")
 	})
 	t.Run("third decline", func(t *testing.T) {
@@ -154,7 +169,8 @@ func TestRunGoesOnFromTheRowOfAnEarlierRun(t *testing.T) {
 		h := newHarness(t)
 		h.earlier = left(order.Paying, 2, 1, 0)
 		require.Equal(t, order.Expired, h.run(60).State)
-		require.Equal(t, 2, h.counts[void], "the payment that is known of, and one that may have begun before it was recorded")
+		require.Equal(t, 2, h.counts[void],
+			"the recorded payment, and one more that the earlier run may have begun without recording it")
 	})
 	t.Run("cancelled before anything is known", func(t *testing.T) {
 		t.Parallel()
@@ -177,6 +193,7 @@ func TestKeyOfAnEarlierRunIsNotUsedAgain(t *testing.T) {
 		return nil
 	}
 	paid := h.pay(time.Second)
+
 	require.Equal(t, order.Confirmed, h.run(60).State)
 	require.Equal(t, orderflow.PayCaptured, outcome(t, paid))
 	require.Equal(t, 3, h.payments[0].Attempt)
@@ -184,7 +201,7 @@ func TestKeyOfAnEarlierRunIsNotUsedAgain(t *testing.T) {
 }
 
 // TestStockTakenByAnEarlierRun: the earlier run was interrupted between taking the stock and recording the order as
-// paid. The provider decides. Each way of finding out is tried.
+// paid. The provider decides. The new run can learn it in three ways, and the test tries each.
 func TestStockTakenByAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	for _, found := range []string{"by the reserve", "by the extension", "by the expiry"} {
@@ -209,7 +226,9 @@ func TestStockTakenByAnEarlierRun(t *testing.T) {
 					}
 					return nil
 				}
+
 				result := h.run(60)
+
 				require.Zero(t, h.counts[authorise])
 				if paid {
 					require.Equal(t, order.Confirmed, result.State)
@@ -239,7 +258,7 @@ func TestCancellationThatComesAfterTheCapture(t *testing.T) {
 	require.Zero(t, h.counts[release])
 }
 
-// TestCopyUnderAnotherIDIsRefused at once, before it does anything.
+// TestCopyUnderAnotherIDIsRefused: a copy of a workflow under another id is refused before it does anything.
 func TestCopyUnderAnotherIDIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, input := range map[string]any{
@@ -249,8 +268,8 @@ func TestCopyUnderAnotherIDIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
-			h.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "a copy", TaskQueue: orderflow.OrdersQueue})
-			h.env.ExecuteWorkflow(name, input)
+			h.start("a copy", name, input)
+
 			var refused *temporal.ApplicationError
 			require.ErrorAs(t, h.env.GetWorkflowError(), &refused)
 			require.Equal(t, orderflow.ErrNotThisOrder, refused.Type())
@@ -270,7 +289,7 @@ func TestOrderThatCannotBeRecorded(t *testing.T) {
 		h := newHarness(t)
 		h.script[record] = always(impossible)
 		marked := h.marked()
-		require.Equal(t, order.Failed, h.runUnrecorded(func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }))
+		require.Equal(t, order.Failed, h.runUnrecorded(paidAtOnce))
 		require.Zero(t, h.counts[authorise])
 		require.Equal(t, 1, h.counts[release])
 		require.Equal(t, []bool{true}, *marked)
@@ -288,13 +307,14 @@ func TestOrderThatCannotBeRecorded(t *testing.T) {
 		h.script[void] = always(refuse(orderflow.ErrPaymentCaptured))
 		marked := h.marked()
 		h.pay(time.Second)
+
 		require.Equal(t, order.Failed, h.runUnrecorded())
 		require.Equal(t, 1, h.counts[capture])
 		require.Equal(t, 1, h.counts[refund])
 		require.Equal(t, 1, h.counts[giveBack])
 		require.Equal(t, []bool{true}, *marked)
 	})
-	t.Run("but its failure can be told", func(t *testing.T) {
+	t.Run("but its failure can be recorded", func(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
 		h.script[find] = func(int) error {
@@ -310,15 +330,16 @@ func TestOrderThatCannotBeRecorded(t *testing.T) {
 			return nil
 		}
 		h.cancel(time.Second)
+
 		require.Equal(t, order.Failed, h.runUnrecorded())
 		require.Equal(t, []order.Event{order.EventReserved, order.EventFailed}, h.events())
 	})
 }
 
-// TestPaymentWaitsForTheRow: while the database is down nothing is authorised, and the deadline holds.
+// TestPaymentWaitsForTheRow: while the database is down no payment is authorised, and the deadline holds.
 func TestPaymentWaitsForTheRow(t *testing.T) {
 	t.Parallel()
-	t.Run("until it is there", func(t *testing.T) {
+	t.Run("until the row is there", func(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
 		h.script[record] = h.until(20*time.Second, errDown)
@@ -329,20 +350,21 @@ func TestPaymentWaitsForTheRow(t *testing.T) {
 			recordedFirst = len(h.recorded) > 0
 			return nil
 		}
-		require.Equal(t, order.Confirmed, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
+
+		require.Equal(t, order.Confirmed, h.run(60, paidAtOnce).State)
 		require.True(t, recordedFirst)
 	})
 	t.Run("until the deadline", func(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
 		h.script[record] = h.until(108*time.Second, errDown)
-		require.Equal(t, order.Expired, h.run(60, func(in *orderflow.OrderInput) { in.PaymentMethod = "pm_ok" }).State)
+		require.Equal(t, order.Expired, h.run(60, paidAtOnce).State)
 		require.Zero(t, h.counts[authorise])
 		require.Equal(t, 1, h.counts[release])
 	})
 }
 
-// runUnrecorded runs an order whose timeline does not tell its end.
+// runUnrecorded runs an order whose timeline does not show its end.
 func (h *harness) runUnrecorded(change ...func(*orderflow.OrderInput)) order.State {
 	h.t.Helper()
 	h.partial = true
@@ -358,8 +380,9 @@ func TestInputThatIsNotTheOrders(t *testing.T) {
 	h.script[record] = always(refuse(orderflow.ErrRecordConflict))
 	h.earlier = left(order.Reserved, 1, 0, 0)
 	in := orderflow.OrderInput{OrderID: uuid.New(), PaymentMethod: "pm_ok", TTLSeconds: 60, PlacedAt: h.env.Now()}
-	h.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: orderflow.OrderWorkflowID(in.OrderID), TaskQueue: orderflow.OrdersQueue})
-	h.env.ExecuteWorkflow(orderflow.OrderWorkflow, in)
+
+	h.start(orderflow.OrderWorkflowID(in.OrderID), orderflow.OrderWorkflow, in)
+
 	var refused *temporal.ApplicationError
 	require.ErrorAs(t, h.env.GetWorkflowError(), &refused)
 	require.Equal(t, orderflow.ErrRecordConflict, refused.Type())

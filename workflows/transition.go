@@ -12,8 +12,8 @@ import (
 )
 
 // apply lets an input act on the order by the table of internal/order and puts what happened into its
-// timeline. An input that the table does not have here is a defect of this code: it fails the workflow
-// task, which a corrected worker carries on.
+// timeline. An input that the table does not allow in this state is a defect of this code: it fails the
+// workflow task, and a corrected worker can run the task again.
 func (o *orderRun) apply(ctx workflow.Context, input order.Input, actor, reason string) {
 	rule := order.Decide(o.state, input)
 	if rule.To == "" {
@@ -33,8 +33,15 @@ func (o *orderRun) note(ctx workflow.Context, event order.Event, actor, reason s
 func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Event, actor, reason string) {
 	o.seq++
 	o.recorder.add(orderflow.TimelineEntry{
-		Seq: o.seq, Event: event, From: from, State: o.state, At: workflow.Now(ctx), Actor: actor, Reason: reason,
-		Attempt: o.attempts, NextDeadline: o.deadline(),
+		Seq:          o.seq,
+		Event:        event,
+		From:         from,
+		State:        o.state,
+		At:           workflow.Now(ctx),
+		Actor:        actor,
+		Reason:       reason,
+		Attempt:      o.attempts,
+		NextDeadline: o.deadline(),
 	})
 	if o.placed == nil && o.state != order.New {
 		v := o.view()
@@ -46,7 +53,7 @@ func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Eve
 func (o *orderRun) refuse(input order.Input) error {
 	why := order.Decide(o.state, input).Refusal
 	if why == "" && input != order.Cancel && o.mailbox.waiting(order.Pay) != nil {
-		why = order.PaymentInProgress // accepted, and its turn has not come yet
+		why = order.PaymentInProgress // the payment is accepted and waits for the loop
 	}
 	if why == "" {
 		return nil
@@ -60,7 +67,7 @@ func (o *orderRun) refuse(input order.Input) error {
 	return temporal.NewNonRetryableApplicationError(text, string(why), nil, o.state)
 }
 
-// deadline is when the reservation ends, while the order has one that can.
+// deadline is when the reservation ends, or nil if the order holds no reservation that can end.
 func (o *orderRun) deadline() *time.Time { return o.deadlineIn(o.state) }
 
 func (o *orderRun) deadlineIn(state order.State) *time.Time {
@@ -73,8 +80,15 @@ func (o *orderRun) deadlineIn(state order.State) *time.Time {
 
 func (o *orderRun) view() orderflow.View {
 	v := orderflow.View{
-		OrderID: o.in.OrderID, RequestHash: o.in.RequestHash, Seq: o.seq, State: o.state, Reason: o.reason,
-		ReservationID: o.reservation, PaymentAttempts: o.attempts, Short: o.short, RefusalCode: o.refused,
+		OrderID:         o.in.OrderID,
+		RequestHash:     o.in.RequestHash,
+		Seq:             o.seq,
+		State:           o.state,
+		Reason:          o.reason,
+		ReservationID:   o.reservation,
+		PaymentAttempts: o.attempts,
+		Short:           o.short,
+		RefusalCode:     o.refused,
 	}
 	if !o.expiresAt.IsZero() {
 		t := o.expiresAt
@@ -89,11 +103,14 @@ type shown struct {
 	deadline time.Time // zero for none
 }
 
-// show brings the search attributes up to date. Each change is an event, so this is called only
-// where an order rests.
+// show brings the search attributes up to date. Each change is an event in the history, so the workflow calls
+// show only before it waits for the next input.
 func (o *orderRun) show(ctx workflow.Context) {
 	now := shown{state: o.state}
-	attributes := []temporal.SearchAttributeUpdate{orderflow.AttrOrderStatus.ValueSet(string(o.state)), orderflow.AttrExpiresAt.ValueUnset()}
+	attributes := []temporal.SearchAttributeUpdate{
+		orderflow.AttrOrderStatus.ValueSet(string(o.state)),
+		orderflow.AttrExpiresAt.ValueUnset(),
+	}
 	if d := o.deadline(); d != nil {
 		now.deadline = *d
 		attributes[1] = orderflow.AttrExpiresAt.ValueSet(*d)

@@ -34,12 +34,13 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
-	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, func() (orderflow.View, error) { return o.view(), nil },
+	state := func() (orderflow.View, error) { return o.view(), nil }
+	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, state,
 		workflow.QueryHandlerOptions{Description: "The order's state, deadline and payment attempts."})
 }
 
 // onPlace answers as soon as the order's first transition is recorded. It changes nothing: the main
-// function reserves, whether anybody waits or not.
+// function reserves, whether a caller waits or not.
 func (o *orderRun) onPlace(ctx workflow.Context, _ orderflow.PlaceInput) (orderflow.PlaceResult, error) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
@@ -61,30 +62,38 @@ func (o *orderRun) mayPay(in orderflow.PayInput) error {
 
 // onPay hands the payment to the loop and answers its outcome once it is recorded.
 func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (out orderflow.PayResult, err error) {
-	err = o.request(ctx, &command[order.Input]{input: order.Pay, actor: in.Actor, run: func(ctx workflow.Context) error {
+	pay := func(ctx workflow.Context) error {
 		out = o.pay(ctx, in, false)
 		return nil
-	}})
+	}
+	err = o.request(ctx, &command[order.Input]{input: order.Pay, actor: in.Actor, run: pay})
 	out.View, out.Method = o.view(), in.Method
 	return out, err
 }
 
-// payAtOnce is the payment that a new order brings along; nobody waits for its outcome.
+// payAtOnce makes the payment that came with the new order. No caller waits for its outcome.
 func (o *orderRun) payAtOnce() {
 	in := orderflow.PayInput{Method: o.in.PaymentMethod, Actor: o.in.CustomerID, CorrelationID: o.in.CorrelationID}
-	o.mailbox.put(&command[order.Input]{input: order.Pay, actor: in.Actor, run: func(ctx workflow.Context) error {
+	pay := func(ctx workflow.Context) error {
 		o.pay(ctx, in, true)
 		return nil
-	}})
+	}
+	o.mailbox.put(&command[order.Input]{input: order.Pay, actor: in.Actor, run: pay})
 }
 
 // onCancel calls the order off. While a payment is under way it waits for the outcome of the
-// authorisation, which is then voided; once the capture has begun, that decides.
+// authorisation, and the workflow then voids it. Once the capture has begun, the capture decides.
 func (o *orderRun) onCancel(ctx workflow.Context, in orderflow.CancelInput) (orderflow.CancelResult, error) {
-	err := o.request(ctx, &command[order.Input]{input: order.Cancel, actor: in.Actor, reason: in.Reason, run: func(ctx workflow.Context) error {
+	cancel := func(ctx workflow.Context) error {
 		o.end(ctx, order.Cancel, in.Actor, in.Reason)
 		return nil
-	}})
+	}
+	err := o.request(ctx, &command[order.Input]{
+		input:  order.Cancel,
+		actor:  in.Actor,
+		reason: in.Reason,
+		run:    cancel,
+	})
 	return orderflow.CancelResult{View: o.view()}, err
 }
 
@@ -93,22 +102,25 @@ func (o *orderRun) mayExtend(in orderflow.ExtendInput) error {
 		return temporal.NewNonRetryableApplicationError("name a time to live in seconds", orderflow.ErrInvalidInput, nil)
 	}
 	if o.extensions >= maxExtensions {
-		return temporal.NewNonRetryableApplicationError("the order was extended too often", orderflow.ErrTooManyExtensions, nil)
+		return temporal.NewNonRetryableApplicationError(
+			"the order was extended too often", orderflow.ErrTooManyExtensions, nil)
 	}
 	return o.refuse(order.Extend)
 }
 
 // onExtend holds the stock for longer.
 func (o *orderRun) onExtend(ctx workflow.Context, in orderflow.ExtendInput) (out orderflow.ExtendResult, err error) {
-	err = o.request(ctx, &command[order.Input]{input: order.Extend, actor: in.Actor, run: func(ctx workflow.Context) (err error) {
+	extend := func(ctx workflow.Context) (err error) {
 		out.Outcome, err = o.extend(ctx, in)
 		return err
-	}})
+	}
+	err = o.request(ctx, &command[order.Input]{input: order.Extend, actor: in.Actor, run: extend})
 	out.View, out.TTLSeconds = o.view(), in.TTLSeconds
 	return out, err
 }
 
-// request brings a command to the loop, by the table, and returns once what came of it is recorded.
+// request gives a command to the loop, if the table of internal/order allows it, and returns once its outcome is
+// recorded.
 func (o *orderRun) request(ctx workflow.Context, c *command[order.Input]) error {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()

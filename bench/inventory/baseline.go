@@ -17,19 +17,45 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// The rows of one reservation, a statement each: what the service writes, without its reading whether
-// the reservation exists, so that it is compared with something that has less to do.
+// The rows of one reservation, one statement each. The service writes the same rows, but also reads whether
+// the reservation exists, so that it is compared with a program that does less.
 const (
-	lockItem    = `SELECT version AS version, quantity AS quantity, reserved AS reserved FROM items WHERE item_id = $1 FOR NO KEY UPDATE`
-	readItem    = `SELECT version, quantity, reserved FROM items WHERE item_id = $1`
-	updateItem  = `UPDATE items SET reserved = $2, version = version + 1, updated_at = now() WHERE item_id = $1 AND version = $3`
-	insertHead  = `INSERT INTO reservations (reservation_id, owner_kind, owner_id, number, request_hash, status, expires_at, workflow_id, version, actor, reason, reserve_operation, created_at) VALUES ($1, 'order', $2, 1, decode(repeat('ab', 32), 'hex'), 'pending', now() + interval '15 minutes', 'order-' || $2::uuid, 1, 'bench', '', $3, now())`
-	insertLine  = `INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned) VALUES ($1, 1, $2, 1, 0)`
-	insertEntry = `INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at) VALUES ($1, $2, 1, 'reserved', 0, 1, $3, $4, $5, $6, 'bench', '', now())`
-	insertEvent = `INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers, created_at, available_at) VALUES ($1, 'reservation', $2, 1, 'inventory.reserved', 1, json_build_object('reservationId', $2::uuid, 'ownerKind', 'order', 'ownerId', $3::uuid, 'number', 1, 'workflowId', 'order-' || $3::uuid, 'operationId', $4::uuid, 'status', 'pending', 'expiresAt', now() + interval '15 minutes', 'lines', json_build_array(json_build_object('lineNo', 1, 'productId', $4::uuid, 'location', 'main', 'quantity', 1, 'stock', json_build_object('quantity', $5::bigint, 'reserved', $6::bigint, 'available', $5::bigint - $6::bigint, 'version', $7::bigint)))), '{}', now(), now())`
+	lockItem = `SELECT version AS version, quantity AS quantity, reserved AS reserved FROM items ` +
+		`WHERE item_id = $1 FOR NO KEY UPDATE`
+
+	readItem = `SELECT version, quantity, reserved FROM items WHERE item_id = $1`
+
+	updateItem = `UPDATE items SET reserved = $2, version = version + 1, updated_at = now() ` +
+		`WHERE item_id = $1 AND version = $3`
+
+	insertHead = `INSERT INTO reservations (reservation_id, owner_kind, owner_id, number, request_hash, status, ` +
+		`expires_at, workflow_id, version, actor, reason, reserve_operation, created_at) ` +
+		`VALUES ($1, 'order', $2, 1, decode(repeat('ab', 32), 'hex'), 'pending', ` +
+		`now() + interval '15 minutes', 'order-' || $2::uuid, 1, 'bench', '', $3, now())`
+
+	insertLine = `INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned) ` +
+		`VALUES ($1, 1, $2, 1, 0)`
+
+	insertEntry = `INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, ` +
+		`quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at) ` +
+		`VALUES ($1, $2, 1, 'reserved', 0, 1, $3, $4, $5, $6, 'bench', '', now())`
+
+	insertEvent = `INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, ` +
+		`schema_version, payload, headers, created_at, available_at) ` +
+		`VALUES ($1, 'reservation', $2, 1, 'inventory.reserved', 1, ` +
+		`json_build_object('reservationId', $2::uuid, 'ownerKind', 'order', 'ownerId', $3::uuid, 'number', 1, ` +
+		`'workflowId', 'order-' || $3::uuid, 'operationId', $4::uuid, 'status', 'pending', ` +
+		`'expiresAt', now() + interval '15 minutes', ` +
+		`'lines', json_build_array(json_build_object('lineNo', 1, 'productId', $4::uuid, 'location', 'main', ` +
+		`'quantity', 1, 'stock', json_build_object('quantity', $5::bigint, 'reserved', $6::bigint, ` +
+		`'available', $5::bigint - $6::bigint, 'version', $7::bigint)))), '{}', now(), now())`
 )
 
-// pgbench runs the statements above with PostgreSQL's own driver, as many connections as a service has.
+// gsetColumns are the columns that pgbench reads together with the item and keeps as variables.
+const gsetColumns = "gen_random_uuid() AS id, gen_random_uuid() AS owner, gen_random_uuid() AS op, " +
+	"gen_random_uuid() AS event, reserved + 1 AS after, version + 1 AS next, "
+
+// pgbench runs the statements above with PostgreSQL's own load generator, on as many connections as a service has.
 func pgbench(name string, products int) func(context.Context, *environment) ([]result, error) {
 	return func(ctx context.Context, e *environment) ([]result, error) {
 		s, err := e.open(ctx, name, products)
@@ -45,18 +71,27 @@ func pgbench(name string, products int) func(context.Context, *environment) ([]r
 		if err != nil {
 			return nil, err
 		}
+
 		before := treeCPU(e.server)
 		const clients = 20
-		cmd := exec.CommandContext(ctx, program, "-n", "-M", "prepared", "-c", strconv.Itoa(clients), "-j", "2",
-			"-T", strconv.Itoa(int(max(e.duration, time.Second).Seconds())), "-f", script, s.url)
+		seconds := int(max(e.duration, time.Second).Seconds())
+		cmd := exec.CommandContext(ctx, program,
+			"-n",
+			"-M", "prepared",
+			"-c", strconv.Itoa(clients),
+			"-j", "2",
+			"-T", strconv.Itoa(seconds),
+			"-f", script,
+			s.url)
 		raw, err := cmd.CombinedOutput()
 		if err != nil {
 			return nil, fmt.Errorf("pgbench: %w\n%s", err, raw)
 		}
 		rate := number(raw, `tps = ([\d.]+)`)
 		if rate == 0 {
-			return nil, fmt.Errorf("pgbench said nothing of its rate:\n%s", raw)
+			return nil, fmt.Errorf("pgbench printed no rate:\n%s", raw)
 		}
+
 		done, err := s.reservations(ctx)
 		if err != nil {
 			return nil, err
@@ -85,9 +120,10 @@ func pgbenchScript(items []int64) string {
 		}
 		return sql + ";\n"
 	}
+	lock := strings.Replace(lockItem, "SELECT ", "SELECT "+gsetColumns, 1)
 	return fmt.Sprintf("\\set item random(%d, %d)\n", items[0], items[len(items)-1]) +
 		"BEGIN;\n" +
-		strings.TrimSuffix(fill(strings.Replace(lockItem, "SELECT ", "SELECT gen_random_uuid() AS id, gen_random_uuid() AS owner, gen_random_uuid() AS op, gen_random_uuid() AS event, reserved + 1 AS after, version + 1 AS next, ", 1), "item"), ";\n") + " \\gset\n" +
+		strings.TrimSuffix(fill(lock, "item"), ";\n") + " \\gset\n" +
 		fill(updateItem, "item", "after", "version") +
 		fill(insertHead, "id", "owner", "op") +
 		fill(insertLine, "id", "item") +
@@ -102,13 +138,14 @@ func findPgbench() (string, error) {
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
 	if len(found) == 0 {
-		return "", errors.New("pgbench is not installed; it comes with PostgreSQL's server packages (Debian: apt-get install postgresql)")
+		return "", errors.New("pgbench is not installed; it comes with PostgreSQL's server packages " +
+			"(Debian: apt-get install postgresql)")
 	}
 	return found[len(found)-1], nil
 }
 
-// retryLoop is what most services do: read, decide, update where the version is still the same, and
-// again when it is not.
+// retryLoop does what most services do: read, decide, update if the version is still the same, and else
+// begin again.
 func retryLoop(ctx context.Context, e *environment) ([]result, error) {
 	s, err := e.open(ctx, "retry-loop", 1)
 	if err != nil {
@@ -129,7 +166,13 @@ func retryLoop(ctx context.Context, e *environment) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := result{Name: "retry-loop", What: "one product", sample: sum, ServiceCPU: perRequest(own, all), PostgresCPU: perRequest(server, all)}
+	r := result{
+		Name:        "retry-loop",
+		What:        "one product",
+		sample:      sum,
+		ServiceCPU:  perRequest(own, all),
+		PostgresCPU: perRequest(server, all),
+	}
 	return []result{r}, s.verify(ctx, sum.Done)
 }
 
@@ -165,8 +208,8 @@ func rows(item, version, quantity, reserved int64) *pgx.Batch {
 	return b
 }
 
-// bareTransaction is a lone caller who does what pgbench does in as few round trips as there can be:
-// the lock and its read, then everything else with the commit.
+// bareTransaction measures a lone caller who runs pgbench's statements in the smallest number of round trips:
+// one for the lock and its read, one for everything else with the commit.
 func bareTransaction(ctx context.Context, e *environment) ([]result, error) {
 	s, err := e.open(ctx, "bare-transaction", 1)
 	if err != nil {
@@ -179,6 +222,7 @@ func bareTransaction(ctx context.Context, e *environment) ([]result, error) {
 			return err
 		}
 		defer conn.Release()
+
 		first := &pgx.Batch{}
 		first.Queue("BEGIN")
 		first.Queue(lockItem, s.items[0])
@@ -190,10 +234,12 @@ func bareTransaction(ctx context.Context, e *environment) ([]result, error) {
 		if err := errors.Join(answers.QueryRow().Scan(&version, &quantity, &reserved), answers.Close()); err != nil {
 			return err
 		}
+
 		b := rows(s.items[0], version, quantity, reserved)
 		b.Queue(updateItem, s.items[0], reserved+1, version)
 		b.Queue("COMMIT")
 		return conn.SendBatch(ctx, b).Close()
 	})
-	return []result{{Name: "bare-transaction", What: "one product, a lone caller", sample: sum}}, s.verify(ctx, sum.Done)
+	r := result{Name: "bare-transaction", What: "one product, a lone caller", sample: sum}
+	return []result{r}, s.verify(ctx, sum.Done)
 }

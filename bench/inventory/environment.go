@@ -23,31 +23,32 @@ import (
 // plenty is more stock than any run can reserve.
 const plenty = 1_000_000_000
 
-// environment is what all scenarios share: durable servers of this run's own.
+// environment holds the durable servers of this run, which all scenarios share.
 type environment struct {
 	options
 	dir      string
 	postgres *localservice.Postgres
-	redis    *localservice.Redis // nil where Redis is not installed
+	redis    *localservice.Redis // nil if Redis is not installed
 	server   int                 // PostgreSQL's process
 	settings map[string]string
 }
 
-// serverSettings are what an operator would set for a database of this size, nothing that trades
-// durability: fsync, synchronous_commit and full_page_writes stay on.
+// serverSettings are the settings that an operator would choose for a database of this size. They do not give
+// up durability: fsync, synchronous_commit and full_page_writes stay on.
 func serverSettings() []string {
 	return []string{"shared_buffers=1GB", "max_wal_size=8GB", "min_wal_size=4GB", "checkpoint_timeout=15min"}
 }
 
-// settle brings a fresh server to where one is that has run for a while: its log goes round in files
-// that it has written before. A fresh one makes and zeroes a new file for every 16 MB, three times a
-// second here, which nobody meets but a benchmark.
+// settle brings a fresh server to the state of a server that has run for a while: its log reuses files that it
+// has written before. A fresh server makes and zeroes a new file for every 16 MB, here three times a second,
+// which happens only in a benchmark.
 func settle(ctx context.Context, pool *pgxpool.Pool) error {
 	const megabytes = 3500
-	if _, err := pool.Exec(ctx, "SELECT pg_logical_emit_message(false, 'bench', repeat('x', 1000000)) FROM generate_series(1, $1)", megabytes); err != nil {
+	const sql = "SELECT pg_logical_emit_message(false, 'bench', repeat('x', 1000000)) FROM generate_series(1, $1)"
+	if _, err := pool.Exec(ctx, sql, megabytes); err != nil {
 		return fmt.Errorf("fill the log: %w", err)
 	}
-	for range 2 { // files are kept for use again once the checkpoint after them is over
+	for range 2 { // the server keeps the files for reuse after the checkpoint that follows them
 		if _, err := pool.Exec(ctx, "CHECKPOINT"); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
@@ -64,12 +65,16 @@ func start(ctx context.Context, o options) (*environment, error) {
 		return nil, fmt.Errorf("open the directory to the server: %w", err)
 	}
 	e := &environment{options: o, dir: dir}
-	e.postgres, err = localservice.StartPostgres(ctx, localservice.Options{Dir: filepath.Join(dir, "postgres"), Settings: serverSettings()})
+	e.postgres, err = localservice.StartPostgres(ctx, localservice.Options{
+		Dir:      filepath.Join(dir, "postgres"),
+		Settings: serverSettings(),
+	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if len(localservice.Missing(localservice.RedisPackage)) == 0 {
-		if e.redis, err = localservice.StartRedis(ctx, localservice.Options{Dir: filepath.Join(dir, "redis"), Volatile: true}); err != nil {
+		redis := localservice.Options{Dir: filepath.Join(dir, "redis"), Volatile: true}
+		if e.redis, err = localservice.StartRedis(ctx, redis); err != nil {
 			return nil, errors.Join(err, e.stop())
 		}
 	}
@@ -90,7 +95,7 @@ func (e *environment) stop() error {
 	return errors.Join(append(faults, os.RemoveAll(e.dir))...)
 }
 
-// describe reads the server's settings that decide the numbers, and its process.
+// describe reads the server's process and the settings that influence the results.
 func (e *environment) describe(ctx context.Context) error {
 	pool, err := pgxpool.New(ctx, e.postgres.URL("postgres"))
 	if err != nil {
@@ -98,7 +103,15 @@ func (e *environment) describe(ctx context.Context) error {
 	}
 	defer pool.Close()
 	e.settings = map[string]string{}
-	for _, name := range []string{"server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size", "wal_sync_method"} {
+	for _, name := range []string{
+		"server_version",
+		"fsync",
+		"synchronous_commit",
+		"full_page_writes",
+		"shared_buffers",
+		"max_wal_size",
+		"wal_sync_method",
+	} {
 		var value string
 		if err := pool.QueryRow(ctx, "SELECT current_setting($1)", name).Scan(&value); err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
@@ -106,8 +119,9 @@ func (e *environment) describe(ctx context.Context) error {
 		e.settings[name] = value
 	}
 	if e.settings["fsync"] != "on" || e.settings["synchronous_commit"] != "on" {
-		return errors.New("commits are not durable; there is nothing to measure")
+		return errors.New("commits are not durable, so the results would be wrong: turn fsync and synchronous_commit on")
 	}
+
 	var backend int
 	if err := pool.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {
 		return fmt.Errorf("ask for the backend: %w", err)
@@ -131,7 +145,7 @@ type shop struct {
 	items    []int64
 }
 
-// open makes a database of its own, so that no scenario inherits another's rows.
+// open makes a new database for a scenario, so that it does not contain another scenario's rows.
 func (e *environment) open(ctx context.Context, name string, products int) (*shop, error) {
 	s := &shop{url: e.postgres.URL("bench_" + strings.ReplaceAll(name, "-", "_"))}
 	if _, err := database.EnsureDatabase(ctx, s.url); err != nil {
@@ -149,11 +163,16 @@ func (e *environment) open(ctx context.Context, name string, products int) (*sho
 	if err := svc.PutLocations(ctx, store.Location{Code: "main", Name: "Main", Priority: 1}); err != nil {
 		return nil, err
 	}
+
 	var batch []stock.Receive
 	for len(s.products) < products {
 		s.products = append(s.products, uuid.New())
 		batch = append(batch, stock.Receive{
-			OperationID: uuid.New(), ProductID: s.products[len(s.products)-1], Location: "main", Quantity: plenty, Actor: "bench",
+			OperationID: uuid.New(),
+			ProductID:   s.products[len(s.products)-1],
+			Location:    "main",
+			Quantity:    plenty,
+			Actor:       "bench",
 		})
 		if len(batch) == 500 || len(s.products) == products {
 			if _, err := svc.Receive(ctx, batch...); err != nil {
@@ -183,21 +202,31 @@ func (e *environment) open(ctx context.Context, name string, products int) (*sho
 // connect opens a pool as the service does.
 func (s *shop) connect(ctx context.Context) (*pgxpool.Pool, error) {
 	return database.Open(ctx, s.url, database.Pool{
-		MaxConns: 20, ConnectTimeout: 5 * time.Second, StatementTimeout: 30 * time.Second, LockTimeout: time.Second, IndexOnly: true,
+		MaxConns:         20,
+		ConnectTimeout:   5 * time.Second,
+		StatementTimeout: 30 * time.Second,
+		LockTimeout:      time.Second,
+		IndexOnly:        true,
 	}, "bench", nil)
 }
 
-// verify fails unless every reservation that was answered is there with all its rows, and the stock
-// says the same: a fast wrong answer is no result.
+// verify fails unless every answered reservation is there with all its rows, and the stock agrees with them: a
+// fast wrong answer does not count.
 func (s *shop) verify(ctx context.Context, atLeast int64) error {
 	var reservations, lines, entries, events, reserved int64
-	if err := s.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM reservations), (SELECT count(*) FROM reservation_lines),
-		(SELECT count(*) FROM stock_ledger WHERE kind = 'reserved'), (SELECT count(*) FROM outbox WHERE event_type = 'inventory.reserved'),
-		(SELECT sum(reserved) FROM items)`).Scan(&reservations, &lines, &entries, &events, &reserved); err != nil {
+	if err := s.pool.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM reservations),
+			(SELECT count(*) FROM reservation_lines),
+			(SELECT count(*) FROM stock_ledger WHERE kind = 'reserved'),
+			(SELECT count(*) FROM outbox WHERE event_type = 'inventory.reserved'),
+			(SELECT sum(reserved) FROM items)`).
+		Scan(&reservations, &lines, &entries, &events, &reserved); err != nil {
 		return fmt.Errorf("count the rows: %w", err)
 	}
-	if reservations < atLeast || lines != reservations || entries != reservations || events != reservations || reserved != reservations {
-		return fmt.Errorf("%d answers, but %d reservations, %d lines, %d entries, %d events, %d reserved", atLeast, reservations, lines, entries, events, reserved)
+	agree := lines == reservations && entries == reservations && events == reservations && reserved == reservations
+	if reservations < atLeast || !agree {
+		return fmt.Errorf("%d answers, but %d reservations, %d lines, %d entries, %d events, %d reserved",
+			atLeast, reservations, lines, entries, events, reserved)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// sample is what one closed-loop run of callers saw. Durations are in milliseconds in the results.
+// sample is the measurement of one run of callers. Durations are in milliseconds in the results.
 type sample struct {
 	Callers int     `json:"callers"`
 	Done    int64   `json:"done"`
@@ -26,9 +26,14 @@ type sample struct {
 // warm is how long a run goes on before it is measured.
 const warm = 2 * time.Second
 
-// closed runs callers that each send the next request once the last was answered, for warm and then
-// for the measured time; only what began in the latter counts.
-func closed(ctx context.Context, callers int, measured time.Duration, call func(ctx context.Context, caller int) error) sample {
+// closed runs callers that each send the next request once the last one was answered, for warm and then
+// for the measured time. Only requests that begin in the measured time count.
+func closed(
+	ctx context.Context,
+	callers int,
+	measured time.Duration,
+	call func(ctx context.Context, caller int) error,
+) sample {
 	begin := time.Now().Add(warm)
 	end := begin.Add(measured)
 	latencies := make([][]time.Duration, callers)
@@ -59,6 +64,7 @@ func closed(ctx context.Context, callers int, measured time.Duration, call func(
 		})
 	}
 	wg.Wait()
+
 	s := summarise(slices.Concat(latencies...), time.Since(begin))
 	s.Callers, s.Failed = callers, failed.Load()
 	if text := first.Load(); text != nil {
@@ -67,8 +73,8 @@ func closed(ctx context.Context, callers int, measured time.Duration, call func(
 	return s
 }
 
-// open sends at a fixed rate whether or not answers come, and measures each from the moment it was
-// due, so that a stall is charged to everybody it delayed.
+// open sends requests at a fixed rate, also while earlier answers are missing. It measures each request from the
+// moment at which it was due, so that a stall counts for every request that it delayed.
 func open(ctx context.Context, rate int, measured time.Duration, call func(ctx context.Context, n int) error) sample {
 	total := int(float64(rate) * measured.Seconds())
 	took := make([]time.Duration, total)
@@ -91,6 +97,7 @@ func open(ctx context.Context, rate int, measured time.Duration, call func(ctx c
 		})
 	}
 	wg.Wait()
+
 	s := summarise(took, time.Since(start))
 	s.Failed = failed.Load()
 	if text := first.Load(); text != nil {
@@ -108,7 +115,13 @@ func summarise(took []time.Duration, over time.Duration) sample {
 		return float64(took[min(len(took)-1, int(q*float64(len(took))))].Microseconds()) / 1000
 	}
 	return sample{
-		Done: int64(len(took)), Seconds: over.Seconds(), Rate: float64(len(took)) / over.Seconds(),
-		P50: at(.5), P95: at(.95), P99: at(.99), Max: at(1), took: took,
+		Done:    int64(len(took)),
+		Seconds: over.Seconds(),
+		Rate:    float64(len(took)) / over.Seconds(),
+		P50:     at(.5),
+		P95:     at(.95),
+		P99:     at(.99),
+		Max:     at(1),
+		took:    took,
 	}
 }

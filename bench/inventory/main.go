@@ -1,7 +1,7 @@
 // Command inventory measures the inventory service on PostgreSQL with durable commits: a flash sale on
-// one product, an even spread over 10,000, the same statements one per transaction beside them, and
-// the service over HTTP. It prints a table and writes everything as JSON. What it starts it stops, it
-// aims at 127.0.0.1 only, and every run is bounded in time.
+// one product, an even spread over 10,000, the same statements with one reservation per transaction for
+// comparison, and the service over HTTP. It prints a table and writes everything as JSON. It stops every
+// process that it starts, sends requests to 127.0.0.1 only, and every run has a time limit.
 //
 //	make bench-inventory
 //	go run ./bench/inventory -only hot,pgbench-hot -duration 5s
@@ -59,11 +59,13 @@ func run(ctx context.Context) (err error) {
 			}
 		}
 	}
+
 	env, err := start(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, env.stop()) }()
+
 	report := newReport(ctx, env)
 	for _, s := range scenarios {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {

@@ -35,15 +35,21 @@ func (e *environment) serve(ctx context.Context, s *shop, redis string) (*proces
 	if err := l.Close(); err != nil {
 		return nil, fmt.Errorf("free the port: %w", err)
 	}
-	cmd := exec.Command(e.binary, "inventory") //nolint:noctx // it is stopped below, with grace
-	cmd.Env = append(os.Environ(), "INVENTORY_DATABASE_URL="+s.url, "INVENTORY_LISTEN="+address, "SERVICE_API_KEYS="+serviceKey,
+
+	cmd := exec.Command(e.binary, "inventory") //nolint:noctx // stop ends it in order
+	cmd.Env = append(os.Environ(),
+		"INVENTORY_DATABASE_URL="+s.url,
+		"INVENTORY_LISTEN="+address,
+		"SERVICE_API_KEYS="+serviceKey,
 		"REDIS_URL="+redis)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s (make build makes it): %w", e.binary, err)
 	}
+
 	transport := &http.Transport{MaxIdleConnsPerHost: e.callers * 2, MaxConnsPerHost: e.callers}
-	p := &process{cmd: cmd, client: inventoryclient.New("http://"+address, serviceKey, &http.Client{Transport: transport})}
+	client := inventoryclient.New("http://"+address, serviceKey, &http.Client{Transport: transport})
+	p := &process{cmd: cmd, client: client}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		err := p.client.Ping(ctx)
 		if err == nil {
@@ -85,15 +91,18 @@ func (p *process) peakMemory() float64 {
 	return 0
 }
 
-// watched runs load against the process and says what it cost whom.
+// watched runs load against the process and measures the processor time of each side.
 func (e *environment) watched(p *process, name, what string, load func() sample) result {
 	own, service, server := ownCPU(), treeCPU(p.cmd.Process.Pid), treeCPU(e.server)
 	begin := time.Now()
 	r := result{Name: name, What: what, sample: load()}
-	// All of the run counts, so that warming up is charged to requests that are not in the sample.
+
+	// The processor time covers the whole run, so n also counts the requests of the warm-up, which are not in
+	// the sample.
 	n := int64(float64(r.Done) * time.Since(begin).Seconds() / r.Seconds)
-	driver := ownCPU() - own
-	r.DriverCPU, r.ServiceCPU, r.PostgresCPU = perRequest(driver, n), perRequest(treeCPU(p.cmd.Process.Pid)-service, n), perRequest(treeCPU(e.server)-server, n)
+	r.DriverCPU = perRequest(ownCPU()-own, n)
+	r.ServiceCPU = perRequest(treeCPU(p.cmd.Process.Pid)-service, n)
+	r.PostgresCPU = perRequest(treeCPU(e.server)-server, n)
 	if sum := r.DriverCPU + r.ServiceCPU + r.PostgresCPU; sum > 0 {
 		r.DriverShare = r.DriverCPU / sum
 	}
@@ -120,13 +129,17 @@ func overHTTP(ctx context.Context, e *environment) (results []result, err error)
 		_, err := p.client.Reserve(ctx, reserve(s.products))
 		return err
 	}
-	hot := e.watched(p, "http-hot", "one product, all callers, cache told of each commit", func() sample { return closed(ctx, e.callers, e.duration, call) })
-	idle := e.watched(p, "http-idle", "one product, a lone caller", func() sample { return closed(ctx, 1, e.duration, call) })
+	hot := e.watched(p, "http-hot", "one product, all callers, cache told of each commit", func() sample {
+		return closed(ctx, e.callers, e.duration, call)
+	})
+	idle := e.watched(p, "http-idle", "one product, a lone caller", func() sample {
+		return closed(ctx, 1, e.duration, call)
+	})
 	return []result{hot, idle}, s.verify(ctx, hot.Done+idle.Done)
 }
 
-// reads asks for the availability of 10,000 products at a fixed rate, first so that all are in the
-// cache, then of a service without one.
+// reads asks for the availability of 10,000 products at a fixed rate: first a service with all products in
+// the cache, then a service without a cache.
 func reads(ctx context.Context, e *environment) ([]result, error) {
 	s, err := e.open(ctx, "read", 10_000)
 	if err != nil {
@@ -163,11 +176,15 @@ func (e *environment) read(ctx context.Context, s *shop, name, redis string) (r 
 		_, err := p.client.Availability(ctx, s.products[n%len(s.products)], 1)
 		return err
 	}
-	for n := range s.products { // warm: each once
+
+	for n := range s.products { // one request for each product fills the cache
 		if err := ask(ctx, n); err != nil {
 			return r, err
 		}
 	}
-	r = e.watched(p, name, fmt.Sprintf("10,000 products, %d a second", rate), func() sample { return open(ctx, rate, e.duration, ask) })
+
+	r = e.watched(p, name, fmt.Sprintf("10,000 products, %d a second", rate), func() sample {
+		return open(ctx, rate, e.duration, ask)
+	})
 	return r, nil
 }

@@ -18,9 +18,12 @@ type result struct {
 	Name string `json:"name"`
 	What string `json:"what"`
 	sample
-	ServiceCPU  float64 `json:"service_cpu_us_per_request,omitempty"`  // of the process under test; with the callers where they share it
-	DriverCPU   float64 `json:"driver_cpu_us_per_request,omitempty"`   // of the callers, where they are a process of their own
-	PostgresCPU float64 `json:"postgres_cpu_us_per_request,omitempty"` // of all its processes
+	// ServiceCPU is that of the process under test, with the callers if they run in the same process.
+	ServiceCPU float64 `json:"service_cpu_us_per_request,omitempty"`
+	// DriverCPU is that of the callers, if they run in a process of their own.
+	DriverCPU float64 `json:"driver_cpu_us_per_request,omitempty"`
+	// PostgresCPU is that of all PostgreSQL processes.
+	PostgresCPU float64 `json:"postgres_cpu_us_per_request,omitempty"`
 	DriverShare float64 `json:"driver_share_of_cpu,omitempty"`
 	Memory      float64 `json:"service_peak_memory_mb,omitempty"`
 }
@@ -52,8 +55,11 @@ func newReport(ctx context.Context, e *environment) *report {
 		commit = []byte("unknown")
 	}
 	return &report{
-		At: time.Now().UTC().Truncate(time.Second), Commit: strings.TrimSpace(string(commit)), Go: runtime.Version(),
-		Machine: fmt.Sprintf("%d × %s", runtime.NumCPU(), processor()), Settings: e.settings,
+		At:       time.Now().UTC().Truncate(time.Second),
+		Commit:   strings.TrimSpace(string(commit)),
+		Go:       runtime.Version(),
+		Machine:  fmt.Sprintf("%d × %s", runtime.NumCPU(), processor()),
+		Settings: e.settings,
 	}
 }
 
@@ -80,7 +86,7 @@ func (r *report) find(name string) *result {
 	return nil
 }
 
-// judge compares what was measured with what is wanted; what was not measured is left out.
+// judge compares the results with the targets, and leaves out targets whose scenario did not run.
 func (r *report) judge() {
 	add := func(t target) {
 		t.Met = t.Value >= t.Floor
@@ -108,11 +114,18 @@ func (r *report) judge() {
 		add(target{What: "p99 of that", Value: http.P99, Unit: "ms", Floor: 100, AtMost: true})
 	}
 	if idle, bare := r.find("http-idle"), r.find("bare-transaction"); idle != nil && bare != nil {
-		add(target{What: "idle reserve over HTTP, p50 above the bare transaction", Value: idle.P50 - bare.P50, Unit: "ms", Floor: 1, AtMost: true})
+		add(target{
+			What:   "idle reserve over HTTP, p50 above the bare transaction",
+			Value:  idle.P50 - bare.P50,
+			Unit:   "ms",
+			Floor:  1,
+			AtMost: true,
+		})
 	}
 	if s := r.find("read-cached"); s != nil {
 		add(target{What: "availability at 2,000/s, warm cache, p95", Value: s.P95, Unit: "ms", Floor: 5, AtMost: true})
 	}
+
 	memory := 0.0
 	for _, s := range r.Results {
 		memory = max(memory, s.Memory)
@@ -127,10 +140,12 @@ func (r *report) print(to io.Writer) {
 	fmt.Fprintf(to, "\n%s, %s, PostgreSQL %s, commits durable\n\n", r.Machine, r.Go, r.Settings["server_version"])
 	fmt.Fprintln(w, "\tcallers\tper second\tp50 ms\tp95 ms\tp99 ms\tfailed\tµs service\tµs driver\tµs postgres\t")
 	for _, s := range r.Results {
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%.1f\t%.1f\t%.1f\t\n", s.Name, s.Callers, s.Rate, s.P50, s.P95, s.P99, s.Failed, s.ServiceCPU, s.DriverCPU, s.PostgresCPU)
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%d\t%.1f\t%.1f\t%.1f\t\n",
+			s.Name, s.Callers, s.Rate, s.P50, s.P95, s.P99, s.Failed, s.ServiceCPU, s.DriverCPU, s.PostgresCPU)
 	}
 	_ = w.Flush()
 	fmt.Fprintln(to)
+
 	w = tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, t := range r.Targets {
 		bound, verdict := "at least", "met"

@@ -26,7 +26,11 @@ var scenarios = []scenario{
 	{"hot", "the service in process, one product", inProcess("hot", 1, 1, 1)},
 	{"hot-1000", "the service in process, one product, five times the callers", inProcess("hot-1000", 1, 1, 5)},
 	{"hot-two-replicas", "two services on one product", inProcess("hot-two-replicas", 1, 2, 1)},
-	{"pgbench-spread", "the same rows with pgbench, one reservation per transaction, 10,000 products", pgbench("pgbench-spread", 10_000)},
+	{
+		"pgbench-spread",
+		"the same rows with pgbench, one reservation per transaction, 10,000 products",
+		pgbench("pgbench-spread", 10_000),
+	},
 	{"spread", "the service in process, 10,000 products", inProcess("spread", 10_000, 1, 1)},
 	{"bare-transaction", "a lone caller of the bare transaction", bareTransaction},
 	{"http", "the process over HTTP: one product with all callers, then a lone caller", overHTTP},
@@ -44,11 +48,16 @@ func names() []string {
 // reserve makes the request of a new order for one unit of one of the products.
 func reserve(products []uuid.UUID) inventoryapi.ReserveRequest {
 	owner := uuid.New()
-	product := products[binary.BigEndian.Uint32(owner[:4])%uint32(len(products))] //nolint:gosec // never more
+	product := products[binary.BigEndian.Uint32(owner[:4])%uint32(len(products))] //nolint:gosec // 10,000 at most
 	return inventoryapi.ReserveRequest{
-		ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1), OwnerKind: inventoryapi.OwnerOrder, OwnerID: owner,
-		Number: 1, WorkflowID: "order-" + owner.String(), OperationID: uuid.New(), Actor: "bench",
-		Lines: []inventoryapi.ReserveLine{{ProductID: product, Quantity: 1}},
+		ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1),
+		OwnerKind:     inventoryapi.OwnerOrder,
+		OwnerID:       owner,
+		Number:        1,
+		WorkflowID:    "order-" + owner.String(),
+		OperationID:   uuid.New(),
+		Actor:         "bench",
+		Lines:         []inventoryapi.ReserveLine{{ProductID: product, Quantity: 1}},
 	}
 }
 
@@ -70,6 +79,7 @@ func inProcess(name string, products, replicas, times int) func(context.Context,
 			services[i] = inventory.New(inventory.Options{Pool: pool})
 			defer services[i].Close()
 		}
+
 		stopProfile, err := e.profiling()
 		if err != nil {
 			return nil, err
@@ -79,8 +89,8 @@ func inProcess(name string, products, replicas, times int) func(context.Context,
 			_, err := services[i%replicas].Reserve(ctx, reserve(s.products))
 			return err
 		})
-		r := result{Name: name, What: fmt.Sprintf("%d products, %d replicas", products, replicas), sample: sum}
 		stopProfile()
+		r := result{Name: name, What: fmt.Sprintf("%d products, %d replicas", products, replicas), sample: sum}
 		own, server := cpu()
 		all, err := s.reservations(ctx)
 		if err != nil {
@@ -105,7 +115,7 @@ func (e *environment) profiling() (func(), error) {
 	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
 }
 
-// measureCPU returns what this process and PostgreSQL have spent since it was called.
+// measureCPU returns a function that returns the processor time of this process and of PostgreSQL since this call.
 func (e *environment) measureCPU() func() (own, server time.Duration) {
 	own, server := ownCPU(), treeCPU(e.server)
 	return func() (time.Duration, time.Duration) { return ownCPU() - own, treeCPU(e.server) - server }

@@ -18,7 +18,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// load is what callers of the service saw in some seconds.
+// load is the measurement of callers of the service over some seconds.
 type load struct {
 	done     int
 	rate     float64
@@ -46,8 +46,14 @@ func reserveFor(ctx context.Context, pool *pgxpool.Pool, s sample) (load, error)
 				}
 				owner, at := uuid.New(), time.Now()
 				_, err := svc.Reserve(context.WithoutCancel(ctx), inventoryapi.ReserveRequest{
-					ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1), OwnerKind: inventoryapi.OwnerOrder, OwnerID: owner, Number: 1,
-					WorkflowID: "order-" + owner.String(), OperationID: uuid.New(), Actor: "plans", Lines: []inventoryapi.ReserveLine{{ProductID: product, Quantity: 1}},
+					ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1),
+					OwnerKind:     inventoryapi.OwnerOrder,
+					OwnerID:       owner,
+					Number:        1,
+					WorkflowID:    "order-" + owner.String(),
+					OperationID:   uuid.New(),
+					Actor:         "plans",
+					Lines:         []inventoryapi.ReserveLine{{ProductID: product, Quantity: 1}},
 				})
 				if err != nil && !errors.Is(err, inventoryapi.InsufficientStock) {
 					errs[i] = err
@@ -58,16 +64,22 @@ func reserveFor(ctx context.Context, pool *pgxpool.Pool, s sample) (load, error)
 		})
 	}
 	wg.Wait()
+
 	all := slices.Concat(took...)
 	if err := errors.Join(errs...); err != nil || len(all) == 0 {
 		return load{}, fmt.Errorf("reserve: %w", err)
 	}
 	slices.Sort(all)
-	return load{len(all), float64(len(all)) / time.Since(start).Seconds(), all[len(all)/2], all[len(all)*99/100]}, nil
+	return load{
+		done: len(all),
+		rate: float64(len(all)) / time.Since(start).Seconds(),
+		p50:  all[len(all)/2],
+		p99:  all[len(all)*99/100],
+	}, nil
 }
 
-// archiveBeside reserves for some seconds, then archives by the command's defaults while reserving for as
-// long again, then archives on alone, and measures what that leaves.
+// archiveBeside reserves for some seconds, then archives with the command's defaults while it reserves for as
+// long again, then archives without other load, and measures the sizes that remain.
 func archiveBeside(ctx context.Context, url string, pool *pgxpool.Pool, o options, r *report) error {
 	s, err := take(ctx, pool, o, 512)
 	if err != nil {
@@ -78,15 +90,28 @@ func archiveBeside(ctx context.Context, url string, pool *pgxpool.Pool, o option
 	if r.alone, err = reserveFor(alone, pool, s); err != nil {
 		return err
 	}
-	own, err := database.Open(ctx, url, database.Pool{MaxConns: 1, ConnectTimeout: 5 * time.Second, StatementTimeout: 5 * time.Minute, LockTimeout: time.Minute, IndexOnly: true}, "archive", nil)
+
+	own, err := database.Open(ctx, url, database.Pool{
+		MaxConns:         1,
+		ConnectTimeout:   5 * time.Second,
+		StatementTimeout: 5 * time.Minute,
+		LockTimeout:      time.Minute,
+		IndexOnly:        true,
+	}, "archive", nil)
 	if err != nil {
 		return err
 	}
 	defer own.Close()
+
 	const day = 24 * time.Hour
 	options := archive.Options{
-		OlderThan: 90 * day, ConfirmedOlderThan: 400 * day, OutboxOlderThan: 30 * day, ImportsOlderThan: 90 * day, Batch: 5000, Pause: 50 * time.Millisecond,
-		Progress: func(step string, done int) { fmt.Fprintf(os.Stderr, "\r%-20s %d", step, done) },
+		OlderThan:          90 * day,
+		ConfirmedOlderThan: 400 * day,
+		OutboxOlderThan:    30 * day,
+		ImportsOlderThan:   90 * day,
+		Batch:              5000,
+		Pause:              50 * time.Millisecond,
+		Progress:           func(step string, done int) { fmt.Fprintf(os.Stderr, "\r%-20s %d", step, done) },
 	}
 	for _, bound := range []time.Duration{loadBound, o.archive} {
 		bounded, cancel := context.WithTimeout(ctx, bound)
@@ -110,6 +135,7 @@ func archiveBeside(ctx context.Context, url string, pool *pgxpool.Pool, o option
 		options.Pause = 0
 	}
 	fmt.Fprintln(os.Stderr)
+
 	at := time.Now()
 	if _, err := own.Exec(ctx, "VACUUM ANALYZE"); err != nil {
 		return fmt.Errorf("vacuum: %w", err)

@@ -18,7 +18,7 @@ import (
 	"holdfast/db/inventorydb"
 )
 
-// capture stands where a connection would and keeps what a generated query sends.
+// capture stands in for a connection and keeps what a generated query sends.
 type capture struct {
 	sql  string
 	args []any
@@ -45,16 +45,16 @@ type capturedRow struct{}
 
 func (capturedRow) Scan(...any) error { return errCaptured }
 
-// finding is what one query does with one set of arguments.
+// finding is the plan and the times of one query with one set of arguments.
 type finding struct {
 	name, on     string
 	batch        int
 	mode         string // custom or generic
 	plan         string
 	planned      time.Duration
-	first, again time.Duration // as the tables lay on disk or in memory, and in memory
-	pages        int64         // touched
-	whole        []string      // tables read whole
+	first, again time.Duration // of a run with the tables as they lie on disk or in memory, and of one in memory
+	pages        int64         // that the query read
+	whole        []string      // tables that the query read whole
 }
 
 var batches = []int{1, 100, 512}
@@ -103,7 +103,12 @@ func explain(ctx context.Context, conn *pgx.Conn, c call, mode string) (finding,
 	if err != nil {
 		return f, err
 	}
-	setup := []string{"SET plan_cache_mode = force_" + mode + "_plan", "DEALLOCATE ALL", "PREPARE looked_at AS " + sent.sql}
+
+	setup := []string{
+		"SET plan_cache_mode = force_" + mode + "_plan",
+		"DEALLOCATE ALL",
+		"PREPARE looked_at AS " + sent.sql,
+	}
 	for _, sql := range setup {
 		if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return f, fmt.Errorf("%.60s: %w", sql, err)
@@ -113,6 +118,7 @@ func explain(ctx context.Context, conn *pgx.Conn, c call, mode string) (finding,
 	if len(values) > 0 {
 		execute += " (" + strings.Join(values, ", ") + ")"
 	}
+
 	for turn := range 2 {
 		plan, err := rolledBack(ctx, conn, execute)
 		if err != nil {
@@ -130,7 +136,7 @@ func explain(ctx context.Context, conn *pgx.Conn, c call, mode string) (finding,
 	return f, nil
 }
 
-// explained is what EXPLAIN answers.
+// explained is the output of EXPLAIN.
 type explained struct {
 	Plan          map[string]any
 	PlanningTime  float64 `json:"Planning Time"`
@@ -154,7 +160,7 @@ func rolledBack(ctx context.Context, conn *pgx.Conn, sql string) (explained, err
 	return plans[0], nil
 }
 
-// literals writes the arguments as SQL, for EXECUTE takes no parameters of its own.
+// literals writes the arguments as SQL, because EXECUTE takes no parameters of its own.
 func literals(ctx context.Context, conn *pgx.Conn, c *capture) ([]string, error) {
 	described, err := conn.Prepare(ctx, "", c.sql)
 	if err != nil {
@@ -186,7 +192,7 @@ func children(node map[string]any) (out []map[string]any) {
 	return out
 }
 
-// outline writes a plan in a line: its nodes from the top, with what they read.
+// outline writes a plan in one line: its nodes from the top, with the table or index that each reads.
 func outline(node map[string]any) string {
 	name, _ := node["Node Type"].(string)
 	if on, ok := node["Index Name"].(string); ok {
@@ -208,11 +214,11 @@ func outline(node map[string]any) string {
 	}
 }
 
-// whole names the tables that grow and that a plan reads from one end to the other.
+// whole names the tables that a plan reads from one end to the other. It leaves out tables that do not grow.
 func whole(node map[string]any) (out []string) {
 	table, _ := node["Relation Name"].(string)
 	kind, _ := node["Node Type"].(string)
-	// An index without a condition is the whole table too, unless something above stops it after a page.
+	// An index scan without a condition reads the whole table too, unless a node above stops it after a page.
 	all := kind == "Seq Scan" || (kind == "Index Scan" || kind == "Index Only Scan") && node["Index Cond"] == nil
 	if all && !slices.Contains([]string{"locations", "stock_imports"}, table) {
 		out = append(out, table)

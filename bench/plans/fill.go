@@ -31,7 +31,10 @@ func fill(ctx context.Context, url string, o options, r *report) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	values := strings.NewReplacer("$products", strconv.FormatInt(o.products, 10), "$reservations", strconv.FormatInt(o.reservations, 10))
+
+	values := strings.NewReplacer(
+		"$products", strconv.FormatInt(o.products, 10),
+		"$reservations", strconv.FormatInt(o.reservations, 10))
 	for _, part := range strings.Split(fillSQL, "-- name: ")[1:] {
 		name, sql, _ := strings.Cut(part, "\n")
 		at := time.Now()
@@ -63,7 +66,8 @@ func fillOne(ctx context.Context, conn *pgx.Conn, table, sql string) error {
 			FROM pg_constraint WHERE conrelid = $1 AND contype IN ('p', 'u')
 			UNION ALL
 			SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
-			FROM pg_index x WHERE indrelid = $1 AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = x.indexrelid)`, *oid)
+			FROM pg_index x
+			WHERE indrelid = $1 AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = x.indexrelid)`, *oid)
 		if err != nil {
 			return err
 		}
@@ -74,10 +78,13 @@ func fillOne(ctx context.Context, conn *pgx.Conn, table, sql string) error {
 		}); err != nil {
 			return err
 		}
-		if table == "locations" { // small, and others refer to its key
+		if table == "locations" { // it is small, and other tables refer to its key
 			drop, restore = nil, nil
 		} else {
-			drop = append(drop, "SET LOCAL holdfast.reset = 'on'", "TRUNCATE "+table, fmt.Sprintf("ALTER TABLE %s DISABLE TRIGGER USER", table))
+			drop = append(drop,
+				"SET LOCAL holdfast.reset = 'on'",
+				"TRUNCATE "+table,
+				fmt.Sprintf("ALTER TABLE %s DISABLE TRIGGER USER", table))
 			restore = append([]string{fmt.Sprintf("ALTER TABLE %s ENABLE TRIGGER USER", table)}, restore...)
 		}
 	}

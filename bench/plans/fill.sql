@@ -1,5 +1,5 @@
--- Rows as the service writes them, in a fraction of the time: every table is truncated and filled in one
--- transaction (which then needs no write-ahead log), its indexes are made afterwards. Reservations are
+-- The rows that the service would write, made in a fraction of the time: every table is truncated and filled in one
+-- transaction (which then needs no write-ahead log), and its indexes are made afterwards. Reservations are
 -- spread over 500 days; of each 500 one is pending, 300 are confirmed, 150 released and the rest expired. A fifth
 -- of them are of the hot product.
 
@@ -33,7 +33,7 @@ INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, retur
 SELECT id, 1, item_id, 1, 0, status = 'pending' FROM made;
 
 -- name: stock_ledger
--- Receipts, then what was reserved and what became of it, each in the order of time.
+-- Receipts, then the reservations and their ends, each in the order of time.
 INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, created_at)
 SELECT operation_id, item_id, 1, kind, q, r,
     sum(q) OVER w, sum(r) OVER w, row_number() OVER w, reservation_id, 'workflow', at
@@ -48,7 +48,7 @@ WINDOW w AS (PARTITION BY item_id ORDER BY at, n, r DESC)
 ORDER BY at, n;
 
 -- name: outbox
--- What was published goes after 30 days; the last hundred wait.
+-- Published events are deleted after 30 days; the last hundred events are not published yet.
 INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers, created_at, available_at, published_at)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(version || ' ' || n), 1, 3) || '8' || substr(md5(n || ' ' || version), 1, 15))::uuid,
     'reservation', id, version, 'inventory.' || kind, 1,

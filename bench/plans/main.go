@@ -1,8 +1,8 @@
-// Command plans fills a database of its own with a large inventory, a million items and ten million
-// reservations unless told otherwise, and writes down how every query of a request is carried out on it: the
-// plan in a line, its time and the pages it reads, for one, a hundred and 512 requests at once, planned for
-// these arguments and for any. Then it archives while reservations are made, and tells what that gives back.
-// It fails where a plan reads a whole table.
+// Command plans fills a database of its own with a large inventory, by default a million items and ten million
+// reservations, and reports how PostgreSQL carries out every query of a request on it: the plan in one line, its
+// time and the pages that it reads, for one, a hundred and 512 requests at once, planned for these arguments and
+// for any arguments. Then it archives while callers make reservations, and reports how much space that frees.
+// It fails if a plan reads a whole table.
 //
 //	make plans-inventory
 //	go run ./bench/plans -reservations 10000 -products 200
@@ -42,12 +42,27 @@ func main() {
 	}
 }
 
-// The server as an operator would set it for a database of this size. The fill alone is not durable.
+// The settings that an operator would choose for a database of this size. Only the fill is not durable.
 var (
-	serverSettings = []string{"shared_buffers=2GB", "effective_cache_size=6GB", "random_page_cost=1.1", "max_wal_size=4GB", "checkpoint_timeout=15min"}
-	fillSettings   = []string{
-		"shared_buffers=2GB", "maintenance_work_mem=1GB", "work_mem=512MB", "max_wal_size=4GB", "checkpoint_timeout=1h", "autovacuum=off",
-		"fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0",
+	serverSettings = []string{
+		"shared_buffers=2GB",
+		"effective_cache_size=6GB",
+		"random_page_cost=1.1",
+		"max_wal_size=4GB",
+		"checkpoint_timeout=15min",
+	}
+	fillSettings = []string{
+		"shared_buffers=2GB",
+		"maintenance_work_mem=1GB",
+		"work_mem=512MB",
+		"max_wal_size=4GB",
+		"checkpoint_timeout=1h",
+		"autovacuum=off",
+		"fsync=off",
+		"synchronous_commit=off",
+		"full_page_writes=off",
+		"wal_level=minimal",
+		"max_wal_senders=0",
 	}
 )
 
@@ -55,9 +70,11 @@ func run(ctx context.Context) (err error) {
 	var o options
 	flag.StringVar(&o.out, "out", "", "write the report to this file as well")
 	flag.Int64Var(&o.reservations, "reservations", 10_000_000, "how many reservations there are")
-	flag.Int64Var(&o.products, "products", 200_000, "how many products there are, each at five locations, beside the hot one")
+	flag.Int64Var(&o.products, "products", 200_000,
+		"how many products there are, each at five locations, beside the hot one")
 	flag.DurationVar(&o.archive, "archive", 3*time.Minute, "how long to archive at most")
 	flag.Parse()
+
 	dir, err := os.MkdirTemp("", "holdfast-plans-")
 	if err != nil {
 		return fmt.Errorf("make a directory: %w", err)
@@ -66,11 +83,13 @@ func run(ctx context.Context) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // the server runs as another user
 		return fmt.Errorf("open the directory to the server: %w", err)
 	}
+
 	report := &report{options: o}
 	if err := serve(ctx, dir, fillSettings, func(url string) error { return fill(ctx, url, o, report) }); err != nil {
 		return err
 	}
 	err = serve(ctx, dir, serverSettings, func(url string) error { return look(ctx, url, o, report) })
+
 	text := report.text()
 	fmt.Print(text)
 	if o.out != "" {
@@ -81,7 +100,10 @@ func run(ctx context.Context) (err error) {
 
 // serve runs work beside a server on dir.
 func serve(ctx context.Context, dir string, settings []string, work func(url string) error) error {
-	server, err := localservice.StartPostgres(ctx, localservice.Options{Dir: filepath.Join(dir, "postgres"), Settings: settings})
+	server, err := localservice.StartPostgres(ctx, localservice.Options{
+		Dir:      filepath.Join(dir, "postgres"),
+		Settings: settings,
+	})
 	if err != nil {
 		return err
 	}
@@ -91,11 +113,15 @@ func serve(ctx context.Context, dir string, settings []string, work func(url str
 	return errors.Join(err, server.Stop(stopping))
 }
 
-// look does everything that is done with the filled database.
+// look measures sizes, plans and archiving on the filled database.
 func look(ctx context.Context, url string, o options, r *report) error {
-	// As the inventory process opens it, its limits included.
+	// The pool has the limits of the inventory process.
 	pool, err := database.Open(ctx, url, database.Pool{
-		MaxConns: 20, ConnectTimeout: 5 * time.Second, StatementTimeout: 5 * time.Second, LockTimeout: time.Second, IndexOnly: true,
+		MaxConns:         20,
+		ConnectTimeout:   5 * time.Second,
+		StatementTimeout: 5 * time.Second,
+		LockTimeout:      time.Second,
+		IndexOnly:        true,
 	}, "plans", nil)
 	if err != nil {
 		return err
@@ -115,12 +141,12 @@ func look(ctx context.Context, url string, o options, r *report) error {
 		return err
 	}
 	if whole := r.whole(); len(whole) > 0 {
-		return fmt.Errorf("these read whole tables: %s", strings.Join(whole, ", "))
+		return fmt.Errorf("these queries read whole tables: %s", strings.Join(whole, ", "))
 	}
 	return nil
 }
 
-// size is how large a table or an index is.
+// size is the size of a table or an index.
 type size struct {
 	name  string
 	index bool
@@ -128,10 +154,11 @@ type size struct {
 	rows  int64
 }
 
-// sizes measures what grows, the largest first.
+// sizes measures the tables that grow, and their indexes, the largest first.
 func sizes(ctx context.Context, pool *pgxpool.Pool) ([]size, error) {
 	rows, err := pool.Query(ctx, `
-		SELECT n.nspname || '.' || t.relname || CASE WHEN i.oid IS NULL THEN '' ELSE ' · ' || i.relname END, i.oid IS NOT NULL,
+		SELECT n.nspname || '.' || t.relname || CASE WHEN i.oid IS NULL THEN '' ELSE ' · ' || i.relname END,
+			i.oid IS NOT NULL,
 			pg_relation_size(coalesce(i.oid, t.oid)), greatest(t.reltuples, 0)::bigint
 		FROM pg_class t
 		JOIN pg_namespace n ON n.oid = t.relnamespace

@@ -8,7 +8,7 @@ import (
 	"holdfast/inventory/store"
 )
 
-// report is what is written down.
+// report collects all results.
 type report struct {
 	options                options
 	server                 string
@@ -34,7 +34,8 @@ func (r *report) whole() (out []string) {
 
 func (r *report) text() string {
 	var b strings.Builder
-	fmt.Fprint(&b, "# Every plan of the inventory's queries\n\nWritten by `make plans-inventory`; [what it says](inventory-plans.md).\n\n")
+	fmt.Fprint(&b, "# Every plan of the inventory's queries\n\n"+
+		"Written by `make plans-inventory`; [what it says](inventory-plans.md).\n\n")
 	fmt.Fprintf(&b, "%s; %d items of %d products and a hot one at five locations, %d reservations; filled in %s.\n\n",
 		r.server, 5*(r.options.products+1), r.options.products, r.options.reservations, r.filled.Round(time.Second))
 	r.plans(&b)
@@ -44,19 +45,26 @@ func (r *report) text() string {
 }
 
 func (r *report) plans(b *strings.Builder) {
-	fmt.Fprintln(b, "## Plans\n\n| query | arguments | batch | planned for | first | again | pages | plan |\n|---|---|--:|---|--:|--:|--:|---|")
+	fmt.Fprintln(b, "## Plans\n\n"+
+		"| query | arguments | batch | planned for | first | again | pages | plan |\n"+
+		"|---|---|--:|---|--:|--:|--:|---|")
+	arguments := map[string]string{"custom": "these", "generic": "any"}
 	slowest := finding{}
 	for _, f := range r.findings {
-		fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s | %d | %s |\n", f.name, f.on, f.batch, map[string]string{"custom": "these", "generic": "any"}[f.mode], ms(f.first), ms(f.again), f.pages, f.plan)
+		fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s | %d | %s |\n",
+			f.name, f.on, f.batch, arguments[f.mode], ms(f.first), ms(f.again), f.pages, f.plan)
 		if f.first > slowest.first {
 			slowest = f
 		}
 	}
-	fmt.Fprintf(b, "\nThe slowest took %s: %s (%s), %d at once. Tables read whole: %d.\n\n", ms(slowest.first), slowest.name, slowest.on, slowest.batch, len(r.whole()))
+	fmt.Fprintf(b, "\nThe slowest took %s: %s (%s), %d at once. Tables read whole: %d.\n\n",
+		ms(slowest.first), slowest.name, slowest.on, slowest.batch, len(r.whole()))
 }
 
 func (r *report) sizes(b *strings.Builder) {
-	fmt.Fprintln(b, "## Sizes\n\n| table · index | rows | filled | archived and vacuumed | rebuilt |\n|---|--:|--:|--:|--:|")
+	fmt.Fprintln(b, "## Sizes\n\n"+
+		"| table · index | rows | filled | archived and vacuumed | rebuilt |\n"+
+		"|---|--:|--:|--:|--:|")
 	names := map[string][3]size{}
 	var order []string
 	for i, list := range [][]size{r.before, r.after, r.rebuilt} {
@@ -69,6 +77,7 @@ func (r *report) sizes(b *strings.Builder) {
 			names[s.name] = row
 		}
 	}
+
 	var total [3]int64
 	for _, name := range order {
 		row := names[name]
@@ -79,7 +88,8 @@ func (r *report) sizes(b *strings.Builder) {
 		} else {
 			rows = fmt.Sprintf("%d → %d", row[0].rows, row[1].rows)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", name, rows, mb(row[0].bytes), mb(row[1].bytes), mb(row[2].bytes))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n",
+			name, rows, mb(row[0].bytes), mb(row[1].bytes), mb(row[2].bytes))
 		for i := range total {
 			total[i] += row[i].bytes
 		}
@@ -89,11 +99,15 @@ func (r *report) sizes(b *strings.Builder) {
 
 func (r *report) archive(b *strings.Builder) {
 	m := r.moved
-	fmt.Fprintf(b, "## Archiving\n\n%d reservations, %d lines, %d entries moved and %d events deleted in %s and %d batches", m.Reservations(), m.Lines, m.Entries, m.Events, r.archived.Round(time.Second), r.batches)
+	fmt.Fprintf(b, "## Archiving\n\n"+
+		"%d reservations, %d lines, %d entries moved and %d events deleted in %s and %d batches",
+		m.Reservations(), m.Lines, m.Entries, m.Events, r.archived.Round(time.Second), r.batches)
 	if r.stopped {
 		fmt.Fprint(b, " (stopped by the clock, not at the end)")
 	}
-	fmt.Fprintf(b, "; the vacuum after it took %s.\n\n| %d callers reserve | reservations/s | p50 | p99 |\n|---|--:|--:|--:|\n", r.vacuumed.Round(time.Second), callers)
+	fmt.Fprintf(b, "; the vacuum after it took %s.\n\n"+
+		"| %d callers reserve | reservations/s | p50 | p99 |\n"+
+		"|---|--:|--:|--:|\n", r.vacuumed.Round(time.Second), callers)
 	for _, l := range []struct {
 		name string
 		load

@@ -21,8 +21,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// install brings what is missing onto the machine. Only PostgreSQL has to be there in the end: the
-// platform runs without Redis and RabbitMQ.
+// install installs the missing packages. Only PostgreSQL has to be there in the end: the platform runs without
+// Redis and RabbitMQ.
 func (s *Stack) install(ctx context.Context) error {
 	err := localservice.Install(ctx, func(m string) { s.say("%s", m) })
 	missing := localservice.Missing()
@@ -31,7 +31,8 @@ func (s *Stack) install(ctx context.Context) error {
 	case err == nil || ctx.Err() != nil:
 		return err
 	case slices.Contains(missing, localservice.PostgresPackage) && tried:
-		return fmt.Errorf("%w; PostgreSQL is needed: mend that and try again, or %s", err, localservice.HowToInstall(localservice.PostgresPackage))
+		return fmt.Errorf("%w; PostgreSQL is needed: correct that and try again, or %s",
+			err, localservice.HowToInstall(localservice.PostgresPackage))
 	case slices.Contains(missing, localservice.PostgresPackage):
 		return err
 	case tried:
@@ -43,19 +44,20 @@ func (s *Stack) install(ctx context.Context) error {
 	return nil
 }
 
-// goOnWithout tells, one line for each, which services are missing and how to get them.
+// goOnWithout returns one line for each missing service, with how to get it.
 func goOnWithout(missing []localservice.Package) []string {
 	lines := make([]string, len(missing))
 	for i, p := range missing {
-		lines[i] = fmt.Sprintf("%s is not installed: the platform runs without it; to have it, %s", p.Title, localservice.HowToInstall(p))
+		lines[i] = fmt.Sprintf("%s is not installed: the platform runs without it; to have it, %s",
+			p.Title, localservice.HowToInstall(p))
 	}
 	return lines
 }
 
-// startBacking starts what the platform builds on, side by side: RabbitMQ alone takes as long as all
-// the rest. The first failure stops the others' starts.
+// startBacking starts the backing services side by side: RabbitMQ alone takes as long as all others together.
+// The first failure stops the other starts.
 func (s *Stack) startBacking(ctx context.Context) error {
-	// What an earlier run had may not be there this time.
+	// The services of an earlier run may be missing this time.
 	delete(s.vars, "REDIS_URL")
 	delete(s.vars, "AMQP_URL")
 	all, ctx := errgroup.WithContext(ctx)
@@ -78,7 +80,9 @@ func (s *Stack) startBacking(ctx context.Context) error {
 
 func (s *Stack) startRedis(ctx context.Context) error {
 	redis, err := localservice.StartRedis(ctx, localservice.Options{
-		Dir: filepath.Join(s.dir, "redis"), Port: s.ports.redis, Log: s.log,
+		Dir:  filepath.Join(s.dir, "redis"),
+		Port: s.ports.redis,
+		Log:  s.log,
 	})
 	if err != nil {
 		return err
@@ -91,7 +95,10 @@ func (s *Stack) startRedis(ctx context.Context) error {
 
 func (s *Stack) startRabbitMQ(ctx context.Context) error {
 	rabbit, err := localservice.StartRabbitMQ(ctx, localservice.Options{
-		Dir: filepath.Join(s.dir, "rabbitmq"), Port: s.ports.rabbitMQ, ManagementPort: s.ports.rabbitMQUI, Log: s.log,
+		Dir:            filepath.Join(s.dir, "rabbitmq"),
+		Port:           s.ports.rabbitMQ,
+		ManagementPort: s.ports.rabbitMQUI,
+		Log:            s.log,
 	})
 	if err != nil {
 		return err
@@ -105,7 +112,9 @@ func (s *Stack) startRabbitMQ(ctx context.Context) error {
 
 func (s *Stack) startPostgres(ctx context.Context) (*localservice.Postgres, error) {
 	p, err := localservice.StartPostgres(ctx, localservice.Options{
-		Dir: filepath.Join(s.dir, "postgres"), Port: s.ports.postgres, Log: s.log,
+		Dir:  filepath.Join(s.dir, "postgres"),
+		Port: s.ports.postgres,
+		Log:  s.log,
 	})
 	if err != nil {
 		return nil, err
@@ -132,6 +141,7 @@ func (s *Stack) prepareDatabases(ctx context.Context, p *localservice.Postgres) 
 		}
 		applied += len(done)
 	}
+
 	orders, err := pgxpool.New(ctx, p.URL(string(database.Orders)))
 	if err != nil {
 		return fmt.Errorf("open the orders database: %w", err)
@@ -153,14 +163,17 @@ func (s *Stack) prepareDatabases(ctx context.Context, p *localservice.Postgres) 
 func (s *Stack) startTemporal(ctx context.Context, p *localservice.Postgres) error {
 	log := s.logFile("temporal")
 	server, err := temporalserver.Start(ctx, temporalserver.Config{
-		PostgresURL: p.URL("postgres"), FrontendPort: s.ports.temporal, UIPort: s.ports.temporalUI,
-		DefaultNamespace: orderflow.Namespace, Log: telemetry.NewLogger(log, "temporal", s.logLevel),
+		PostgresURL:      p.URL("postgres"),
+		FrontendPort:     s.ports.temporal,
+		UIPort:           s.ports.temporalUI,
+		DefaultNamespace: orderflow.Namespace,
+		Log:              telemetry.NewLogger(log, "temporal", s.logLevel),
 	})
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
 	s.onStop(closer{name: "Temporal", stop: func(ctx context.Context) error {
-		// The server's own stop knows no deadline; this process ends soon, whatever it does.
+		// The server's own stop has no deadline; this process ends soon, also if the stop does not return.
 		stopped := make(chan error, 1)
 		go func() { stopped <- server.Stop() }()
 		select {
@@ -170,10 +183,12 @@ func (s *Stack) startTemporal(ctx context.Context, p *localservice.Postgres) err
 			return ctx.Err()
 		}
 	}})
+
 	s.temporalUI = server.UIURL()
 	s.setVar("TEMPORAL_ADDRESS", server.Address())
 	cfg := temporalclient.Config{Address: server.Address(), Namespace: orderflow.Namespace}
-	if err := temporalclient.EnsureNamespace(ctx, cfg, temporalclient.Retention, orderflow.SearchAttributes()); err != nil {
+	attributes := orderflow.SearchAttributes()
+	if err := temporalclient.EnsureNamespace(ctx, cfg, temporalclient.Retention, attributes); err != nil {
 		return err
 	}
 	s.say("Temporal is up: %s, Web UI %s", server.Address(), server.UIURL())

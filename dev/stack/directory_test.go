@@ -18,10 +18,12 @@ func TestOneStackPerDirectory(t *testing.T) {
 	dir := t.TempDir()
 	first, err := localservice.Lock(dir)
 	require.NoError(t, err)
+
 	_, err = Start(t.Context(), dir, io.Discard)
+
 	require.ErrorContains(t, err, fmt.Sprintf("another `make up` of this folder is running, process %d", os.Getpid()))
 	require.ErrorContains(t, err, fmt.Sprintf("`kill %d`", os.Getpid()))
-	require.NotContains(t, err.Error(), "3000", "it is told apart from ports that somebody else has")
+	require.NotContains(t, err.Error(), "3000", "the error is not about ports that another program has")
 	require.NoError(t, first.Close())
 }
 
@@ -33,14 +35,14 @@ func TestForeignDirectoryNamesTheRemedy(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "log"), 0o755))
 	require.NoError(t, checkOwner(dir, me))
 
-	other := me + 1 // the user who comes next
+	other := me + 1 // another user
 	err := checkOwner(dir, other)
 	require.ErrorContains(t, err, "was used by "+userName(me))
 	require.ErrorContains(t, err, fmt.Sprintf("`sudo chown -R %s: %s`", userName(other), dir))
 
 	require.NoError(t, os.Symlink("/somewhere/else", filepath.Join(dir, "postgres")))
 	err = checkOwner(dir, other)
-	require.NotContains(t, err.Error(), "chown", "that does not reach what a link leads to")
+	require.NotContains(t, err.Error(), "chown", "chown does not reach the target of a link")
 	require.ErrorContains(t, err, "`sudo rm -rf "+dir+"`")
 	require.NoError(t, checkOwner(dir, 0), "root may use everything")
 }

@@ -19,7 +19,7 @@ import (
 	"holdfast/internal/seed"
 )
 
-// firstProduct is one that the example data has plenty of.
+// firstProduct is a product of which the example data has plenty.
 const firstProduct = "BAG-GRA"
 
 // Token makes a token of the stack's own secret.
@@ -40,10 +40,12 @@ func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Ord
 		Lines:         []orderapi.CreateOrderLine{{ProductID: seed.ProductID(firstProduct), Quantity: 1}},
 		PaymentMethod: "pm_ok",
 	}
+
 	var placed orderapi.Order
 	if err := s.call(ctx, http.MethodPost, "/api/orders", token, body, &placed); err != nil {
 		return placed, nil, fmt.Errorf("place the first order: %w", err)
 	}
+
 	path := "/api/orders/" + placed.OrderID.String()
 	err := await.Until(ctx, 50*time.Millisecond, func() error {
 		if err := s.call(ctx, http.MethodGet, path, token, nil, &placed); err != nil {
@@ -57,6 +59,7 @@ func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Ord
 	if err != nil {
 		return placed, nil, err
 	}
+
 	var timeline orderapi.Timeline
 	err = s.call(ctx, http.MethodGet, path+"/timeline", token, nil, &timeline)
 	return placed, timeline.Items, err
@@ -89,7 +92,7 @@ func (s *Stack) call(ctx context.Context, method, path, token string, in, out an
 	return json.NewDecoder(res.Body).Decode(out)
 }
 
-// Describe writes what a person needs next.
+// Describe writes the addresses of the stack and an example request.
 func (s *Stack) Describe(out io.Writer, token string) {
 	fmt.Fprintf(out, "\n  API and docs   %s/docs\n  Temporal UI    %s\n", s.gatewayURL(), s.temporalUI)
 	if s.rabbitUI != "" {

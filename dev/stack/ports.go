@@ -10,22 +10,30 @@ import (
 	"holdfast/tests/localservice"
 )
 
-// ports are where everything listens.
+// ports are the ports on which everything listens.
 type ports struct {
-	// The stack's own: a client, a bookmark or a script knows them, so a taken one is an error with a
-	// remedy.
+	// The stack's own ports: a client, a bookmark or a script knows them, so a taken port is an error, which
+	// says what to do.
 	gateway, api, sandbox, inventory, worker, temporal, temporalUI int
-	// The backing services': a taken one moves to the next that is free.
+	// The backing services' ports: if one is taken, the service uses the next free port.
 	postgres, redis, rabbitMQ, rabbitMQUI int
 }
 
 var knownPorts = ports{
-	gateway: 3000, api: 3001, sandbox: 3003, inventory: 8080, worker: 9090, temporal: 7233, temporalUI: 8233,
-	postgres: localservice.DefaultPostgresPort, redis: localservice.DefaultRedisPort,
-	rabbitMQ: localservice.DefaultRabbitMQPort, rabbitMQUI: localservice.DefaultRabbitMQManagementPort,
+	gateway:    3000,
+	api:        3001,
+	sandbox:    3003,
+	inventory:  8080,
+	worker:     9090,
+	temporal:   7233,
+	temporalUI: 8233,
+	postgres:   localservice.DefaultPostgresPort,
+	redis:      localservice.DefaultRedisPort,
+	rabbitMQ:   localservice.DefaultRabbitMQPort,
+	rabbitMQUI: localservice.DefaultRabbitMQManagementPort,
 }
 
-// check names every port of our own that is taken, and who has it, before anything is started.
+// check names every port of our own that is taken, and the program that has it, before anything is started.
 func (p ports) check() error {
 	var taken, pids []string
 	unseen := false
@@ -62,18 +70,19 @@ func (p ports) check() error {
 	if len(taken) == 0 {
 		return nil
 	}
+
 	var remedy []string
 	if len(pids) > 0 {
 		remedy = append(remedy, "`kill "+strings.Join(pids, " ")+"`")
 	}
 	if unseen {
-		remedy = append(remedy, "`sudo ss -ltnp` names those that this user cannot see")
+		remedy = append(remedy, "`sudo ss -ltnp` names the programs that this user cannot see")
 	}
 	return fmt.Errorf("ports that the platform needs are taken:\n%s\nstop these programs and try again: %s",
 		strings.Join(taken, "\n"), strings.Join(remedy, ", "))
 }
 
-// portIsFree also notices what the kernel's tables do not show, such as a port that is bound but does not
+// portIsFree also notices a port that the kernel's tables do not show, such as a port that is bound but does not
 // listen yet.
 func portIsFree(port int) bool {
 	l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))

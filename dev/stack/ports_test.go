@@ -14,8 +14,8 @@ import (
 	"holdfast/tests/localservice"
 )
 
-// holdPorts finds ports for a stack beside a developer's own and keeps them until release is called.
-// They lie below those that Linux gives to outgoing connections.
+// holdPorts finds ports for a stack beside a developer's own stack and keeps them until release is called.
+// They lie below the ports that Linux gives to outgoing connections.
 func holdPorts(t *testing.T) (p ports, release func()) {
 	t.Helper()
 	var held []net.Listener
@@ -77,8 +77,11 @@ func TestMovedPortIsOneLineOfProgress(t *testing.T) {
 	wanted := l.Addr().(*net.TCPAddr).Port
 	var said string
 	log := slog.New(progressHandler{say: func(format string, args ...any) { said = fmt.Sprintf(format, args...) }})
+
 	port, err := localservice.Port(wanted, "Redis", log)
+
 	require.NoError(t, err)
-	require.Equal(t, fmt.Sprintf("the port of Redis is taken by another program: moving to the next free one (wanted %d, port %d, taken by stack.test, process %d)",
+	require.Equal(t, fmt.Sprintf("the port of Redis is taken by another program: "+
+		"moving to the next free one (wanted %d, port %d, taken by stack.test, process %d)",
 		wanted, port, os.Getpid()), said)
 }

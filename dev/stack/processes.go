@@ -22,7 +22,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// gatewayURL is where clients find the stack.
+// gatewayURL is the address of the stack for clients.
 func (s *Stack) gatewayURL() string { return localURL(s.ports.gateway) }
 
 func localURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port) }
@@ -32,14 +32,18 @@ func localURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port)
 func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["TEMPORAL_WORKER_BUILD_ID"] = buildID
 	for name, port := range map[string]int{
-		"SANDBOX_LISTEN": s.ports.sandbox, "INVENTORY_LISTEN": s.ports.inventory, "WORKER_LISTEN": s.ports.worker,
-		"API_LISTEN": s.ports.api, "GATEWAY_LISTEN": s.ports.gateway,
+		"SANDBOX_LISTEN":   s.ports.sandbox,
+		"INVENTORY_LISTEN": s.ports.inventory,
+		"WORKER_LISTEN":    s.ports.worker,
+		"API_LISTEN":       s.ports.api,
+		"GATEWAY_LISTEN":   s.ports.gateway,
 	} {
 		s.vars[name] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
 	s.vars["API_URL"] = localURL(s.ports.api)
 	s.vars["INVENTORY_URL"] = localURL(s.ports.inventory)
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
+
 	for _, start := range []func(context.Context) error{
 		run(s, "payment-sandbox", sandboxserver.Run),
 		run(s, "inventory", inventory.Run),
@@ -51,6 +55,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 			return err
 		}
 	}
+
 	if err := saveSettings(s.dir, s.vars); err != nil {
 		return err
 	}
@@ -75,11 +80,12 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 		}
 		file := s.logFile(name)
 		listening, done := make(chan struct{}), make(chan error, 1)
-		// Not a child of ctx: the processes stop in order, not all at once.
+		// own is not a child of ctx, because the processes stop in order, not all at once.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
 		go func() {
 			err := main(own, cfg, service.Env{
-				Log: telemetry.NewLogger(file, name, s.logLevel), Registry: telemetry.NewRegistry(),
+				Log:      telemetry.NewLogger(file, name, s.logLevel),
+				Registry: telemetry.NewRegistry(),
 				OnListen: func(net.Addr) { close(listening) },
 			})
 			_ = file.Close()
@@ -93,10 +99,11 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 			if err != nil {
 				select {
 				case s.failed <- fmt.Errorf("%s: %w", name, err):
-				default: // one reason to stop is enough
+				default: // the channel holds a reason to stop already
 				}
 			}
 		}()
+
 		s.onStop(closer{name: name, stop: func(ctx context.Context) error {
 			stop()
 			select {
@@ -110,7 +117,7 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 		case <-listening:
 			return nil
 		case err := <-done:
-			done <- nil // told here already
+			done <- nil // the error is returned here, so the stop must not return it again
 			return fmt.Errorf("%s: %w", name, err)
 		case <-ctx.Done():
 			return ctx.Err()
@@ -118,8 +125,8 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 	}
 }
 
-// makeCurrent lets new orders start on this stack's worker; without it a fresh server gives a
-// versioned worker nothing to do.
+// makeCurrent lets new orders start on this stack's worker; without it a fresh server gives no work to a
+// versioned worker.
 func (s *Stack) makeCurrent(ctx context.Context) error {
 	cfg, err := config.LoadFrom[temporalclient.Config](s.vars)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// progressHandler turns what the backing services log into lines of progress for a person.
+// progressHandler turns the log messages of the backing services into lines of progress for a person.
 type progressHandler struct {
 	say   func(format string, args ...any)
 	attrs []slog.Attr

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// envFile is where the stack keeps its settings, inside its data directory. `holdfast token` and
+// envFile is the file with the stack's settings, inside its data directory. `holdfast token` and
 // people (`set -a; . .holdfast/env`) read it.
 const envFile = "env"
 
-// loadSettings returns what the env file holds, with the stack's own secrets, which are made once and
-// kept there.
+// loadSettings returns the variables of the env file, with the stack's own secrets. The first run makes the
+// secrets, and the file keeps them.
 func loadSettings(dir string) (map[string]string, error) {
 	vars := map[string]string{}
 	raw, err := os.ReadFile(filepath.Join(dir, envFile))

@@ -1,5 +1,5 @@
-// Package stack runs the whole platform in this process on private backing services: what `make up`
-// shows. It wires the same Run functions as the production binary, on the ports that the README names.
+// Package stack runs the whole platform in this process on private backing services, for `make up`. It wires
+// the same Run functions as the production binary, on the ports that the README names.
 package stack
 
 import (
@@ -24,9 +24,10 @@ import (
 const buildID = "dev"
 
 const (
-	// stopTimeout bounds the whole stop: somebody waits at a terminal.
+	// stopTimeout bounds the whole stop, because a person waits at a terminal.
 	stopTimeout = 12 * time.Second
-	// stopShare is what each part gets for its own stop even when others have used that time up.
+	// stopShare is the least time that each part gets for its own stop, also when other parts have used up the
+	// stopTimeout.
 	stopShare = 500 * time.Millisecond
 )
 
@@ -37,7 +38,7 @@ type Stack struct {
 	say   func(format string, args ...any)
 	log   *slog.Logger
 
-	mu      sync.Mutex        // guards what follows while the backing services start side by side
+	mu      sync.Mutex        // guards the next two fields while the backing services start side by side
 	vars    map[string]string // the environment of every process
 	closers []closer          // run last-first
 
@@ -53,8 +54,8 @@ type closer struct {
 	beside bool // no process of ours needs it in order to stop
 }
 
-// Start brings everything up and returns once orders can be placed. On an error, and when ctx ends
-// before that, nothing is left running. dir keeps data, logs and settings; progress is written to out.
+// Start starts everything and returns once orders can be placed. On an error, and when ctx ends before that, it
+// stops everything that it started. dir keeps data, logs and settings; progress is written to out.
 func Start(ctx context.Context, dir string, out io.Writer) (*Stack, error) {
 	return startOn(ctx, dir, out, knownPorts)
 }
@@ -72,7 +73,7 @@ func startOn(ctx context.Context, dir string, out io.Writer, at ports) (*Stack, 
 	s.log = slog.New(progressHandler{say: s.say})
 	if err := s.start(ctx); err != nil {
 		if ctx.Err() != nil {
-			// Whatever the interruption broke off says nothing that helps.
+			// The error of the step that was interrupted does not help.
 			err = Interrupted(ctx)
 		}
 		return nil, errors.Join(err, s.Stop())
@@ -123,12 +124,16 @@ func (s *Stack) setVar(name, value string) {
 	s.vars[name] = value
 }
 
-// maxLogMegabytes bounds the log of each process; one earlier part of that size is kept beside it.
+// maxLogMegabytes bounds the log of each process; one earlier log of that size is kept beside it.
 const maxLogMegabytes = 10
 
 // logFile is the log of a process below the stack's directory. It is set aside when it is full.
 func (s *Stack) logFile(name string) io.WriteCloser {
-	return &lumberjack.Logger{Filename: filepath.Join(s.dir, "log", name+".log"), MaxSize: maxLogMegabytes, MaxBackups: 1}
+	return &lumberjack.Logger{
+		Filename:   filepath.Join(s.dir, "log", name+".log"),
+		MaxSize:    maxLogMegabytes,
+		MaxBackups: 1,
+	}
 }
 
 // readLogLevel takes LOG_LEVEL from the environment of `make up`, else from the stack's own settings.
@@ -162,10 +167,11 @@ func (s *Stack) Stop() error {
 		}
 		return nil
 	}
+
 	errs := make([]error, len(s.closers))
 	var beside sync.WaitGroup
-	// Those that no process needs in order to stop begin at once: letting a slow payment's request finish
-	// takes most of the time there is, and RabbitMQ alone needs half of it.
+	// The parts that no process needs in order to stop begin at once: a slow payment's request can take most of
+	// the time until it is finished, and RabbitMQ alone needs half of it.
 	for i, c := range s.closers {
 		if c.beside {
 			beside.Go(func() { errs[i] = stop(c) })

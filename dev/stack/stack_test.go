@@ -20,10 +20,10 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// The embedded Temporal server leaves goroutines behind, so this package is not searched for them.
+// The embedded Temporal server leaves goroutines behind, so this package does not check for leaked ones.
 func TestMain(m *testing.M) { os.Exit(testenv.Run(m)) }
 
-// progress collects what is said, and calls a function at a wanted word.
+// progress collects the lines of progress, and calls a function at a given text.
 type progress struct {
 	mu   sync.Mutex
 	said bytes.Buffer
@@ -70,9 +70,10 @@ func TestPlatformRunsWithoutRedis(t *testing.T) {
 	path := stackDir(t) // a machine that has neither Redis nor apt-get; servers may enter
 	require.NoError(t, os.Symlink(epmd, filepath.Join(path, "epmd")))
 	t.Setenv("PATH", path)
-	t.Setenv("LOG_LEVEL", "") // the settings say
+	t.Setenv("LOG_LEVEL", "") // the settings decide
 	dir := stackDir(t)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, envFile), []byte("LOG_LEVEL=debug\nREDIS_URL=redis://127.0.0.1:6380/0\n"), 0o600))
+	written := []byte("LOG_LEVEL=debug\nREDIS_URL=redis://127.0.0.1:6380/0\n")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, envFile), written, 0o600))
 
 	out := &progress{}
 	s, err := startOn(t.Context(), dir, out, freePorts(t))
@@ -81,7 +82,8 @@ func TestPlatformRunsWithoutRedis(t *testing.T) {
 		require.NoError(t, s.Stop())
 		require.Empty(t, workingIn(t, dir), "a stop leaves no process")
 	}()
-	require.Equal(t, 1, strings.Count(out.String(), "Redis is not installed: the platform runs without it; to have it, "), out)
+	const without = "Redis is not installed: the platform runs without it; to have it, "
+	require.Equal(t, 1, strings.Count(out.String(), without), out)
 
 	token, err := s.Token("alice", auth.Customer)
 	require.NoError(t, err)
@@ -92,12 +94,12 @@ func TestPlatformRunsWithoutRedis(t *testing.T) {
 
 	settings, err := os.ReadFile(filepath.Join(dir, envFile))
 	require.NoError(t, err)
-	require.NotContains(t, string(settings), "REDIS_URL", "a server of an earlier run is not there this time")
+	require.NotContains(t, string(settings), "REDIS_URL", "the server of the earlier run is missing this time")
 	require.Contains(t, string(settings), "AMQP_URL=amqp://")
-	require.Contains(t, string(settings), "LOG_LEVEL=debug", "what a person added stays")
+	require.Contains(t, string(settings), "LOG_LEVEL=debug", "a variable that a person added stays")
 	log, err := os.ReadFile(filepath.Join(dir, "log", "worker.log"))
 	require.NoError(t, err)
-	require.Contains(t, string(log), `"level":"DEBUG"`, "and takes effect")
+	require.Contains(t, string(log), `"level":"DEBUG"`, "the variable takes effect")
 }
 
 func TestLogLevel(t *testing.T) {
@@ -132,7 +134,7 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
-// TestLogIsBounded writes four times what a process's log may hold.
+// TestLogIsBounded writes four times as much as a process's log may hold.
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -18,7 +18,7 @@ import (
 // DefaultDatabase is the name that Temporal's documentation uses for its main database.
 const DefaultDatabase = "temporal"
 
-// databases are the two that a server needs.
+// databases are the two databases of a server.
 type databases struct{ main, visibility config.SQL }
 
 // parseDatabases turns the URL of a PostgreSQL server into the form that Temporal wants.
@@ -82,8 +82,10 @@ func serverConfig(cfg Config, db databases, p ports) *config.Config {
 			CurrentClusterName:       "active",
 			ClusterInformation: map[string]cluster.ClusterInformation{
 				"active": {
-					Enabled: true, InitialFailoverVersion: 1,
-					RPCAddress: hostPort(p.frontend), HTTPAddress: hostPort(p.frontendHTTP),
+					Enabled:                true,
+					InitialFailoverVersion: 1,
+					RPCAddress:             hostPort(p.frontend),
+					HTTPAddress:            hostPort(p.frontendHTTP),
 				},
 			},
 		},
@@ -94,10 +96,14 @@ func serverConfig(cfg Config, db databases, p ports) *config.Config {
 			string(primitives.MatchingService): service(p.matching, 0),
 			string(primitives.WorkerService):   service(p.worker, 0),
 		},
-		Archival:     config.Archival{History: config.HistoryArchival{State: "disabled"}, Visibility: config.VisibilityArchival{State: "disabled"}},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: "disabled"},
+			Visibility: config.VisibilityArchival{State: "disabled"},
+		},
 		PublicClient: config.PublicClient{HostPort: hostPort(p.frontend)},
 		NamespaceDefaults: config.NamespaceDefaults{Archival: config.ArchivalNamespaceDefaults{
-			History: config.HistoryArchivalNamespaceDefaults{State: "disabled"}, Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
+			History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
+			Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
 		}},
 	}
 }
@@ -112,11 +118,11 @@ func (p ports) hosts() map[primitives.ServiceName]static.Hosts {
 	}
 }
 
-// settings are what differs from the server's defaults. Update-with-start, worker deployments and
-// their drainage times are at their defaults on purpose: what works here works on a cluster.
+// settings are the settings that differ from the server's defaults. Update-with-start, worker deployments and
+// their drainage times keep their defaults, so that a feature that works here also works on a cluster.
 func settings(overrides map[dynamicconfig.Key]any) dynamicconfig.StaticClient {
 	s := dynamicconfig.StaticClient{
-		// One instance has nothing to spread a task queue over; several partitions cost a fifth to a
+		// One instance needs only one partition of a task queue; several partitions cost a fifth to a
 		// quarter of the 95th percentile.
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,

@@ -10,10 +10,9 @@ import (
 	"go.temporal.io/server/common/log/tag"
 )
 
-// logger passes the server's messages of Warn and above to slog. Below that the server tells the
-// story of its own parts, which is of no use to who develops on top of it. While it stops, its parts
-// complain of each other's absence, which would look like a fault: then only errors that end the
-// process pass.
+// logger passes the server's messages of Warn and above to slog. The lower levels describe the server's own
+// parts, which does not help a developer of the platform. While the server stops, its parts report each other
+// as missing, which would look like a fault: then only errors that end the process pass.
 type logger struct {
 	to       *slog.Logger
 	stopping *atomic.Bool
@@ -45,7 +44,7 @@ func (l logger) write(at slog.Level, msg string, tags []tag.Tag) {
 	}
 }
 
-// Fatal ends the process, as the server's own logger does: the server calls it where it cannot go on.
+// Fatal ends the process, as the server's own logger does: the server calls it when it cannot go on.
 func (l logger) Fatal(msg string, tags ...tag.Tag) {
 	l.to.Error(msg, attributes(tags)...)
 	os.Exit(1)

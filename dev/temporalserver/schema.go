@@ -13,8 +13,8 @@ import (
 	"holdfast/tests/localservice"
 )
 
-// migrate makes Temporal's databases where they are missing and brings their schema to the version
-// this server wants. It runs the code of temporal-sql-tool, and leaves databases alone that are current.
+// migrate makes Temporal's databases if they are missing and brings their schema to the version that this
+// server needs. It runs the code of temporal-sql-tool, and does not change databases that are current.
 func migrate(ctx context.Context, server string, db databases, logger log.Logger) error {
 	for _, store := range []struct {
 		cfg             config.SQL

@@ -1,6 +1,6 @@
-// Package temporalserver runs a whole Temporal server and its Web UI inside this process, on a
-// PostgreSQL server of the caller's. It is what the development stack and the tests use in place of a
-// cluster: the real server, all services of it, one instance each, listening on 127.0.0.1 only.
+// Package temporalserver runs a whole Temporal server and its Web UI inside this process, on the caller's
+// PostgreSQL server. The development stack and the tests use it in place of a cluster: it is the real server
+// with all its services, one instance each, listening on 127.0.0.1 only.
 package temporalserver
 
 import (
@@ -32,17 +32,17 @@ type Config struct {
 	// PostgresURL is any database of the PostgreSQL server that holds Temporal's own two databases;
 	// they are made there, and brought up to date, as needed.
 	PostgresURL string
-	// Database is the name of the main database; the one behind the lists of workflows has the same
+	// Database is the name of the main database; the database for the lists of workflows has the same
 	// name with "_visibility". Empty means DefaultDatabase. Two servers must not share them.
 	Database string
-	// FrontendPort is where clients connect: 0 picks a free port, a taken one is an error, because
+	// FrontendPort is the port for clients: 0 picks a free port. A taken port is an error, because
 	// every process is configured with it.
 	FrontendPort int
 	// UIPort is the port of the Web UI, by the same rules, or NoUI.
 	UIPort int
 	// HistoryShards is fixed when the databases are made; 0 means 4, plenty for one machine.
 	HistoryShards int32
-	// DefaultNamespace is what the Web UI opens first.
+	// DefaultNamespace is the namespace that the Web UI opens first.
 	DefaultNamespace string
 	// DynamicConfig overrides the server's settings, for tests that cannot wait for a production delay.
 	DynamicConfig map[dynamicconfig.Key]any
@@ -78,6 +78,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	server, err := temporal.NewServer(
 		temporal.ForServices(temporal.DefaultServices),
 		temporal.WithConfig(serverConfig(cfg, databases, addresses)),
@@ -91,6 +92,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := server.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the Temporal server: %w", err), server.Stop())
 	}
+
 	s := &Server{temporal: server, logger: logger, address: hostPort(addresses.frontend)}
 	if err := s.awaitHealthy(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop())
@@ -109,8 +111,8 @@ func (s *Server) Address() string { return s.address }
 // UIURL is the address of the Web UI, or empty.
 func (s *Server) UIURL() string { return s.uiURL }
 
-// Stop ends the Web UI and then the server. Workflows stay as they are in the database. Some of the
-// server's goroutines outlive it: it is made for processes that end afterwards.
+// Stop ends the Web UI and then the server. Workflows stay as they are in the database. Some of the server's
+// goroutines outlive it, so the process should end afterwards.
 func (s *Server) Stop() error {
 	s.logger.stopping.Store(true)
 	if s.ui != nil {
@@ -124,7 +126,7 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// awaitHealthy waits for the frontend's own answer that it serves.
+// awaitHealthy waits until the frontend itself answers that it serves.
 func (s *Server) awaitHealthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -150,17 +152,17 @@ func (s *Server) startUI(ctx context.Context, port int, namespace string) error 
 		DefaultNamespace:    namespace,
 		DisableNewsFetch:    true,
 		HideLogs:            true,
-		// What is never right for an order: its workflow is started by the api, with the row and the update that
-		// belong to it, and no workflow of ours has a signal. Cancel, reset and terminate are an operator's.
+		// These are never right for an order: the api starts its workflow, with the row and the update that belong
+		// to it, and our workflows have no signals. Operators may cancel, reset and terminate.
 		StartWorkflowDisabled:  true,
 		WorkflowSignalDisabled: true,
-		// Updates carry who asks and under which key, which the api knows; pausing stops the deadline's timer, and
-		// activity commands can make a step pass for done or failed that is not.
+		// An update carries its caller and key, which only the api knows. A pause stops the deadline's timer, and
+		// activity commands can mark a step as done or failed that is not.
 		WorkflowUpdateDisabled:   true,
 		WorkflowPauseDisabled:    true,
 		ActivityCommandsDisabled: true,
-		// The UI is plain HTTP on this machine; without this a browser drops its cookie and every
-		// action in the UI is refused.
+		// The UI is plain HTTP on this machine; without this setting a browser drops its cookie and the UI
+		// refuses every action.
 		CORS: uiconfig.CORS{CookieInsecure: true},
 	}))
 	s.uiDone = make(chan struct{})
@@ -194,7 +196,7 @@ func poll(ctx context.Context, what string, check func(context.Context) error) e
 	return nil
 }
 
-// ports are where the parts of the server listen.
+// ports are the ports on which the parts of the server listen.
 type ports struct {
 	frontend, frontendHTTP, history, matching, worker, ui int
 }
@@ -218,7 +220,8 @@ func assignPorts(cfg Config) (ports, error) {
 			return ports{}, err
 		}
 		if want.wanted != 0 && port != want.wanted {
-			return ports{}, fmt.Errorf("port %d is taken by another program: stop that one, or choose another port for %s", want.wanted, want.what)
+			return ports{}, fmt.Errorf("port %d is taken by another program: stop it, or choose another port for %s",
+				want.wanted, want.what)
 		}
 		*want.port = port
 	}

@@ -23,8 +23,8 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// The Temporal server leaves goroutines behind when it stops, its own system workers among them, which
-// is of no concern to a program that then ends. So this package is not searched for them.
+// The Temporal server leaves goroutines behind when it stops, for example its own system workers. A program that
+// then ends does not need to care, so this package does not check for leaked goroutines.
 func TestMain(m *testing.M) { os.Exit(testenv.Run(m)) }
 
 var attributes = map[string]enumspb.IndexedValueType{
@@ -35,8 +35,8 @@ var attributes = map[string]enumspb.IndexedValueType{
 
 var orderStatus = temporal.NewSearchAttributeKeyKeyword("OrderStatus")
 
-// greet takes the shape of an order: it is started together with an update, and its search attribute
-// changes on the way.
+// greet works like an order: it is started together with an update, and the update changes its search
+// attribute.
 func greet(ctx workflow.Context, name string) (string, error) {
 	var greeted string
 	err := workflow.SetUpdateHandler(ctx, "greet", func(ctx workflow.Context) (string, error) {
@@ -47,7 +47,8 @@ func greet(ctx workflow.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := workflow.Await(ctx, func() bool { return greeted != "" && workflow.AllHandlersFinished(ctx) }); err != nil {
+	done := func() bool { return greeted != "" && workflow.AllHandlersFinished(ctx) }
+	if err := workflow.Await(ctx, done); err != nil {
 		return "", err
 	}
 	return greeted, nil
@@ -66,7 +67,8 @@ func TestStartsAgainOnItsDatabase(t *testing.T) {
 	server = start(t, temporalserver.Config{Database: "again", UIPort: temporalserver.NoUI})
 	cfg.Address = server.Address()
 	c := dial(t, cfg)
-	have, err := c.OperatorService().ListSearchAttributes(t.Context(), &operatorservice.ListSearchAttributesRequest{Namespace: "orders"})
+	have, err := c.OperatorService().ListSearchAttributes(t.Context(),
+		&operatorservice.ListSearchAttributesRequest{Namespace: "orders"})
 	require.NoError(t, err)
 	for name, kind := range attributes {
 		require.Equal(t, kind, have.GetCustomAttributes()[name], name)
@@ -84,7 +86,9 @@ func runVersioned(t *testing.T, cfg temporalclient.Config, id, name string) stri
 	c := dial(t, cfg)
 	version := worker.WorkerDeploymentVersion{DeploymentName: "greetings", BuildID: "build-" + id}
 	w := worker.New(c, "greetings", worker.Options{DeploymentOptions: worker.DeploymentOptions{
-		UseVersioning: true, Version: version, DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
+		UseVersioning:             true,
+		Version:                   version,
+		DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
 	}})
 	w.RegisterWorkflow(greet)
 	require.NoError(t, w.Start())
@@ -92,7 +96,8 @@ func runVersioned(t *testing.T, cfg temporalclient.Config, id, name string) stri
 
 	deployment := c.WorkerDeploymentClient().GetHandle(version.DeploymentName)
 	require.Eventually(t, func() bool { // the version is known once its worker has polled
-		_, err := deployment.SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: version.BuildID})
+		_, err := deployment.SetCurrentVersion(t.Context(),
+			client.WorkerDeploymentSetCurrentVersionOptions{BuildID: version.BuildID})
 		return err == nil
 	}, 30*time.Second, 100*time.Millisecond)
 
@@ -100,10 +105,15 @@ func runVersioned(t *testing.T, cfg temporalclient.Config, id, name string) stri
 	defer cancel()
 	handle, err := c.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: c.NewWithStartWorkflowOperation(client.StartWorkflowOptions{
-			ID: id, TaskQueue: "greetings", WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-			TypedSearchAttributes: temporal.NewSearchAttributes(orderStatus.ValueSet("started")),
+			ID:                       id,
+			TaskQueue:                "greetings",
+			WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+			TypedSearchAttributes:    temporal.NewSearchAttributes(orderStatus.ValueSet("started")),
 		}, greet, name),
-		UpdateOptions: client.UpdateWorkflowOptions{UpdateName: "greet", WaitForStage: client.WorkflowUpdateStageCompleted},
+		UpdateOptions: client.UpdateWorkflowOptions{
+			UpdateName:   "greet",
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+		},
 	})
 	require.NoError(t, err)
 	var greeting, result string
@@ -113,8 +123,8 @@ func runVersioned(t *testing.T, cfg temporalclient.Config, id, name string) stri
 
 	seen, err := c.DescribeWorkflowExecution(ctx, id, "")
 	require.NoError(t, err)
-	require.Equal(t, version.BuildID, seen.GetWorkflowExecutionInfo().GetVersioningInfo().GetDeploymentVersion().GetBuildId(),
-		"it ran on the version that was made current")
+	ran := seen.GetWorkflowExecutionInfo().GetVersioningInfo().GetDeploymentVersion()
+	require.Equal(t, version.BuildID, ran.GetBuildId(), "the workflow ran on the version that was made current")
 	return result
 }
 
@@ -140,7 +150,7 @@ func TestWebUI(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestWebUIOffersWhatIsRightForAnOrder reads what the UI's pages ask the UI's server for before they show a button.
+// TestWebUIOffersWhatIsRightForAnOrder reads the settings that the UI's pages read before they show a button.
 func TestWebUIOffersWhatIsRightForAnOrder(t *testing.T) {
 	t.Parallel()
 	server := start(t, temporalserver.Config{Database: "settings"})
@@ -152,10 +162,15 @@ func TestWebUIOffersWhatIsRightForAnOrder(t *testing.T) {
 	var settings map[string]any
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&settings))
 	for name, hidden := range map[string]bool{
-		"StartWorkflowDisabled": true, "WorkflowSignalDisabled": true, "WorkflowUpdateDisabled": true,
-		"WorkflowPauseDisabled": true, "ActivityCommandsDisabled": true,
-		"WorkflowResetDisabled": false, "WorkflowCancelDisabled": false, "WorkflowTerminateDisabled": false,
-		"DisableWriteActions": false,
+		"StartWorkflowDisabled":     true,
+		"WorkflowSignalDisabled":    true,
+		"WorkflowUpdateDisabled":    true,
+		"WorkflowPauseDisabled":     true,
+		"ActivityCommandsDisabled":  true,
+		"WorkflowResetDisabled":     false,
+		"WorkflowCancelDisabled":    false,
+		"WorkflowTerminateDisabled": false,
+		"DisableWriteActions":       false,
 	} {
 		require.Equal(t, hidden, settings[name], name)
 	}
@@ -167,7 +182,11 @@ func TestTakenPortIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, other.Close()) }()
 	port := other.Addr().(*net.TCPAddr).Port
-	_, err = temporalserver.Start(t.Context(), temporalserver.Config{PostgresURL: testenv.Postgres(t), Database: "taken", FrontendPort: port})
+	_, err = temporalserver.Start(t.Context(), temporalserver.Config{
+		PostgresURL:  testenv.Postgres(t),
+		Database:     "taken",
+		FrontendPort: port,
+	})
 	require.ErrorContains(t, err, "port "+strconv.Itoa(port)+" is taken")
 }
 

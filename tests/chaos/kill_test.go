@@ -21,7 +21,7 @@ import (
 
 // TestKilledAtRandom ends worker, api and inventory as kill -9 does, 20 times at random moments, while
 // 200 orders are created, paid, cancelled and expire, and 20 reservations from outside are released or
-// expire, each by a client that insists on an answer.
+// expire. Each has a client that repeats its requests until it gets an answer.
 //
 // The moments come from HOLDFAST_CHAOS_SEED, or from the clock; the seed is in the test's output.
 func TestKilledAtRandom(t *testing.T) {
@@ -58,7 +58,7 @@ func TestKilledAtRandom(t *testing.T) {
 		clients.Go(func() error { return hold(p, deadline, product, i%2 == 0) })
 	}
 	require.NoError(t, clients.Wait())
-	// The orders may be through before the twentieth kill; the rest then meets the ends of the workflows.
+	// The orders may be finished before the twentieth kill; the other kills then happen while workflows end.
 	killer.Wait()
 	done()
 	require.Equal(t, kills, killed)
@@ -69,13 +69,14 @@ func TestKilledAtRandom(t *testing.T) {
 	for _, n := range count {
 		total += n
 	}
-	require.Equal(t, orders, total, "none is lost and none is doubled")
+	require.Equal(t, orders, total, "no order is lost or doubled")
 	for _, l := range lives {
-		require.Contains(t, l.kind.ends, order.State(p.Do("alice", http.MethodGet, "/api/orders/"+l.id, nil).Str("status")), "order %s, which was %s", l.id, l.kind.name)
+		state := p.Do("alice", http.MethodGet, "/api/orders/"+l.id, nil).Str("status")
+		require.Contains(t, l.kind.ends, order.State(state), "order %s, which was %s", l.id, l.kind.name)
 	}
 }
 
-// chaosSeed is what a test's random moments come from: HOLDFAST_CHAOS_SEED, or the clock.
+// chaosSeed is the seed of a test's random moments: HOLDFAST_CHAOS_SEED, or the clock.
 func chaosSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -86,16 +87,16 @@ func chaosSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// kind is one way to live.
+// kind is a kind of order: how its client treats it, and how it may end.
 type kind struct {
 	name string
 	body []any // members of the order beside its line
 	act  func(l *life, p *platform.Platform, deadline time.Time) error
-	ends []order.State // where it may end, whatever is killed
+	ends []order.State // the states in which it may end, whichever process is killed
 }
 
-// An order whose deadline passes while its worker or inventory is gone expires although it was paid for;
-// what counts is that both sides of it agree, which the audit sees to.
+// An order whose deadline passes while its worker or inventory is down expires although its client paid.
+// The audit checks that stock and money agree.
 var kinds = []kind{
 	{"paid", nil, pay("pm_ok"), []order.State{order.Confirmed}},
 	{"paid at once", []any{"payment_method", "pm_ok"}, wait, []order.State{order.Confirmed}},
@@ -150,8 +151,8 @@ func (l *life) live(p *platform.Platform, deadline time.Time, product uuid.UUID)
 	return nil
 }
 
-// pay pays until the answer is final: an order that is still pending, or a payment of ours that is still
-// under way, is asked again.
+// pay pays until the answer is final: it repeats the request while the order is still pending, or an earlier
+// payment of this client is still under way.
 func pay(by string) func(*life, *platform.Platform, time.Time) error {
 	return func(l *life, p *platform.Platform, deadline time.Time) error {
 		for {
@@ -159,7 +160,9 @@ func pay(by string) func(*life, *platform.Platform, time.Time) error {
 			if err != nil {
 				return fmt.Errorf("pay: %w", err)
 			}
-			if code := a.Str("code"); a.Status != http.StatusAccepted && code != "order_not_ready" && code != "payment_in_progress" {
+			code := a.Str("code")
+			open := a.Status == http.StatusAccepted || code == "order_not_ready" || code == "payment_in_progress"
+			if !open {
 				return nil
 			}
 			pause(p.T.Context(), 300*time.Millisecond)
@@ -183,17 +186,21 @@ func cancel(l *life, p *platform.Platform, deadline time.Time) error {
 // hold reserves without an order, and then releases or lets it expire.
 func hold(p *platform.Platform, deadline time.Time, product uuid.UUID, release bool) error {
 	held, err := stubborn(p, deadline, "alice", http.MethodPost, "/api/inventory/reserve", map[string]any{
-		"order_id": uuid.NewString(), "product_id": product, "quantity": 1, "ttl_seconds": 3,
+		"order_id":    uuid.NewString(),
+		"product_id":  product,
+		"quantity":    1,
+		"ttl_seconds": 3,
 	})
 	if err != nil {
 		return fmt.Errorf("reserve from outside: %w", err)
 	}
-	// Its time may be over before the answer arrives: the request is sent again until it is heard.
+	// The reservation may expire before the answer arrives, because the request is repeated until it is answered.
 	if held.Status != http.StatusCreated && held.Status != http.StatusGone && held.Str("code") != "already_resolved" {
 		return fmt.Errorf("a reservation from outside was refused: %s", held.Raw)
 	}
 	if release && held.Status == http.StatusCreated {
-		if _, err := stubborn(p, deadline, "alice", http.MethodDelete, "/api/inventory/reserve/"+held.Str("reservation_id"), nil); err != nil {
+		path := "/api/inventory/reserve/" + held.Str("reservation_id")
+		if _, err := stubborn(p, deadline, "alice", http.MethodDelete, path, nil); err != nil {
 			return fmt.Errorf("release from outside: %w", err)
 		}
 	}

@@ -47,11 +47,11 @@ func call(name string) func(string) bool {
 	return func(fullMethod string) bool { return strings.HasSuffix(fullMethod, "/"+name) }
 }
 
-// boundary is a place where a request can be performed and its answer be lost.
+// boundary is a connection between two processes on which an answer can be lost after the request was performed.
 type boundary struct {
 	name string
 	lose func(p *platform.Platform, times int) *fault.Rule
-	on   []string // the lives in which it is crossed
+	on   []string // the lives that cross it
 }
 
 func inventory(name, method, pattern string, on ...string) []boundary {
@@ -110,7 +110,7 @@ func boundaries() []boundary {
 	return all
 }
 
-// ways are the lives of an order, each with what has become of it at the end.
+// ways are the lives of an order, each with its end state.
 var ways = map[string]struct {
 	ends order.State
 	live func(t *testing.T, p *platform.Platform, deadline time.Time) string
@@ -141,8 +141,8 @@ var ways = map[string]struct {
 		require.Equal(t, http.StatusConflict, a.Status, a.Raw)
 		return a.Str("order_id")
 	}},
-	// The stock is confirmed and then the capture is refused, because the provider has let go of the
-	// money meanwhile: void, release, return.
+	// The stock is confirmed and then the capture is refused, because the provider has voided the payment
+	// meanwhile. The workflow then voids the payment, releases the reservation and returns the stock.
 	"not captured": {order.Failed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
 		id := placed(t, p, deadline, 5)
 		confirming := p.Faults.Inventory.Hold(path(http.MethodPost, "confirm/*"), 1)
@@ -167,7 +167,7 @@ func placed(t *testing.T, p *platform.Platform, deadline time.Time, stock int64,
 }
 
 // TestAnswerLostAfterCommit performs a request at each boundary and loses its answer, once and three
-// times in a row, in each life that crosses it. The life ends as it would have.
+// times in a row, in each life that crosses it. The life ends as it would end without the loss.
 func TestAnswerLostAfterCommit(t *testing.T) {
 	t.Parallel()
 	groups := map[string][]boundary{}
@@ -192,7 +192,7 @@ func TestAnswerLostAfterCommit(t *testing.T) {
 func loseAnswers(t *testing.T, p *platform.Platform, b boundary, way string) {
 	for _, times := range []int{1, 3} {
 		if times == 3 && strings.HasSuffix(b.name, "timed out") && !strings.Contains(b.name, "inventory: reserve") {
-			continue // three time-outs of ten seconds each; once shows the same
+			continue // three time-outs would take ten seconds each and show no more than one
 		}
 		t.Run(b.name+"/"+way+"/"+map[int]string{1: "once", 3: "thrice"}[times], func(t *testing.T) {
 			s := p.For(t)
@@ -205,7 +205,7 @@ func loseAnswers(t *testing.T, p *platform.Platform, b boundary, way string) {
 	}
 }
 
-// TestClientLosesTheAnswer is the same at the outermost boundary: the client sends everything again.
+// TestClientLosesTheAnswer loses the answers between gateway and client: the client sends everything again.
 func TestClientLosesTheAnswer(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)
@@ -215,11 +215,13 @@ func TestClientLosesTheAnswer(t *testing.T) {
 	outside.Gateway = edge.URL()
 	lost := edge.LoseAnswer(func(r *http.Request) bool { return r.Method == http.MethodPost }, -1)
 	key := uuid.NewString()
+
 	for range 3 {
 		_, err := outside.Try("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1), "Idempotency-Key", key)
 		require.Error(t, err)
 	}
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1), "Idempotency-Key", key).Str("order_id")
+
 	for range 3 {
 		_, err := outside.Try("alice", http.MethodPost, "/api/orders/"+id+"/pay", method("pm_ok"), "Idempotency-Key", key)
 		require.Error(t, err)

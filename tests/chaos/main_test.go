@@ -1,6 +1,6 @@
-// Package chaos proves that no crash, outage or lost answer loses or doubles anything: it breaks the real
-// platform while orders are placed, paid, cancelled and expire, and then audits the books of orders,
-// inventory and the payment provider against each other (platform.Audit).
+// Package chaos tests that crashes, outages and lost answers neither lose nor double an order, stock or money: it
+// breaks the real platform while orders are placed, paid, cancelled and expire, and then compares the books of
+// orders, inventory and the payment provider (platform.Audit).
 package chaos
 
 import (
@@ -17,9 +17,15 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// stubborn sends a request until it is answered for good, as a client that must know does: with the same
-// key, again after every 5xx, 429 and broken connection. It gives up at the deadline with the last answer.
-func stubborn(p *platform.Platform, deadline time.Time, subject, method, path string, body any, headers ...string) (platform.Answer, error) {
+// stubborn sends a request until it gets a final answer: with the same key, again after every 5xx, 429 and
+// broken connection. It gives up at the deadline with the last answer.
+func stubborn(
+	p *platform.Platform,
+	deadline time.Time,
+	subject, method, path string,
+	body any,
+	headers ...string,
+) (platform.Answer, error) {
 	last := fmt.Errorf("no time left")
 	for time.Now().Before(deadline) {
 		a, err := p.Try(subject, method, path, body, headers...)
@@ -39,14 +45,15 @@ func stubborn(p *platform.Platform, deadline time.Time, subject, method, path st
 	return platform.Answer{}, last
 }
 
-// place places an order stubbornly and returns its id and how it was answered.
+// place places an order stubbornly and returns the final answer.
 func place(p *platform.Platform, deadline time.Time, body map[string]any) (platform.Answer, error) {
 	return stubborn(p, deadline, "alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", uuid.NewString())
 }
 
-// act asks stubbornly for something to be done to an order.
+// act requests an action on an order stubbornly.
 func act(p *platform.Platform, deadline time.Time, id, action string, body any) (platform.Answer, error) {
-	return stubborn(p, deadline, "alice", http.MethodPost, "/api/orders/"+id+"/"+action, body, "Idempotency-Key", uuid.NewString())
+	path := "/api/orders/" + id + "/" + action
+	return stubborn(p, deadline, "alice", http.MethodPost, path, body, "Idempotency-Key", uuid.NewString())
 }
 
 func method(name string) map[string]string { return map[string]string{"payment_method": name} }

@@ -23,10 +23,10 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestOperatorsAtRandom lets operators do what Temporal's tools offer them, to random orders at random moments, while
-// the orders are created, paid, cancelled and expire: reset to any point, with and without the later requests,
-// terminate, delete, start once more by type and input, and start a copy under another id. Afterwards each order whose
-// workflow was stopped is reset or started once more, and then the books must agree.
+// TestOperatorsAtRandom lets operators act on random orders at random moments with Temporal's tools, while the orders
+// are created, paid, cancelled and expire: reset to any point, with and without the later requests, terminate, delete,
+// start once more by type and input, and start a copy under another id. Afterwards each order whose workflow was
+// stopped is reset or started once more, and then the books must agree.
 func TestOperatorsAtRandom(t *testing.T) {
 	t.Parallel()
 	const orders, acts = 80, 120
@@ -53,19 +53,20 @@ func TestOperatorsAtRandom(t *testing.T) {
 		for i := range orders {
 			l := life{kind: kinds[i%len(kinds)]}
 			clients.Go(func() error {
-				placed, err := place(p, deadline, platform.OneLine(product, 1, append(l.kind.body, "ttl_seconds", 5)...))
+				body := platform.OneLine(product, 1, append(l.kind.body, "ttl_seconds", 5)...)
+				placed, err := place(p, deadline, body)
 				if err != nil {
 					return fmt.Errorf("place: %w", err)
 				}
 				if placed.Status != http.StatusCreated && placed.Status != http.StatusAccepted {
-					return nil // ended by an operator before it was answered
+					return nil // an operator ended the order before it was answered
 				}
 				l.id = placed.Str("order_id")
 				return l.kind.act(&l, p, deadline)
 			})
 		}
 		require.NoError(t, clients.Wait())
-		acting.Wait() // also on orders that have ended
+		acting.Wait() // operators also act on orders that have ended
 		done()
 		o.carryOn()
 		t.Logf("what the operators did: %v", o.did)
@@ -79,11 +80,11 @@ type operators struct {
 	p *platform.Platform
 	c client.Client
 
-	inputs map[string]orderflow.OrderInput // of every workflow they touched, as a history shows it
+	inputs map[string]orderflow.OrderInput // of every workflow that they acted on, as its history shows it
 	did    map[string]int
 }
 
-// actAtRandom does one thing to one order and reports whether it could.
+// actAtRandom does one random act on a random order and reports whether the act succeeded.
 func (o *operators) actAtRandom(ctx context.Context, random *rand.Rand) bool {
 	var ids []string
 	rows, err := o.p.Orders.Query(ctx, "SELECT workflow_id FROM orders ORDER BY order_id")
@@ -101,6 +102,7 @@ func (o *operators) actAtRandom(ctx context.Context, random *rand.Rand) bool {
 	if len(ids) == 0 {
 		return false
 	}
+
 	id := ids[random.IntN(len(ids))]
 	run, points, input := o.look(ctx, id)
 	if run == "" || len(points) == 0 {
@@ -131,8 +133,9 @@ func (o *operators) actAtRandom(ctx context.Context, random *rand.Rand) bool {
 		{"start again", func() error { return o.start(ctx, id, input) }},
 		{"start a copy", func() error { return o.copy(ctx, input) }},
 	}
+
 	act := acts[random.IntN(len(acts))]
-	if act.do() != nil { // it came too late, or too early: the order is in no state for it
+	if act.do() != nil { // the order's state does not allow it: it came too early or too late
 		return false
 	}
 	if o.did == nil {
@@ -144,7 +147,8 @@ func (o *operators) actAtRandom(ctx context.Context, random *rand.Rand) bool {
 
 // look returns a workflow's latest run, the points that it can be reset to, and its input.
 func (o *operators) look(ctx context.Context, id string) (run string, points []int64, input orderflow.OrderInput) {
-	for it := o.c.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+	allEvents := enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT
+	for it := o.c.GetWorkflowHistory(ctx, id, "", false, allEvents); it.HasNext(); {
 		e, err := it.Next()
 		if err != nil {
 			return "", nil, input
@@ -175,9 +179,10 @@ func (o *operators) start(ctx context.Context, id string, input orderflow.OrderI
 	return err
 }
 
-// copy starts the order under an id of the operator's own, and holds it to doing nothing.
+// copy starts the order under an id of the operator's own, and checks that the copy does nothing.
 func (o *operators) copy(ctx context.Context, input orderflow.OrderInput) error {
-	run, err := o.c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "copy-" + uuid.NewString(), TaskQueue: orderflow.OrdersQueue}, orderflow.OrderWorkflow, input)
+	options := client.StartWorkflowOptions{ID: "copy-" + uuid.NewString(), TaskQueue: orderflow.OrdersQueue}
+	run, err := o.c.ExecuteWorkflow(ctx, options, orderflow.OrderWorkflow, input)
 	if err != nil {
 		return err
 	}
@@ -204,8 +209,9 @@ func (o *operators) carryOn() {
 			case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
 				return true
 			case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
-				// It may have been extended, and its client has given up.
-				_, _ = o.p.Try("alice", http.MethodPost, "/api/orders/"+strings.TrimPrefix(id, "order-")+"/cancel", nil)
+				// The order may have been extended, and its client has given up.
+				path := "/api/orders/" + strings.TrimPrefix(id, "order-") + "/cancel"
+				_, _ = o.p.Try("alice", http.MethodPost, path, nil)
 				return false
 			default: // the run has ended without the order's end
 			}

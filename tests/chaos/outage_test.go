@@ -14,7 +14,7 @@ import (
 	"holdfast/tests/platform"
 )
 
-// outage is how long something is gone.
+// outage is how long a process or database is down.
 const outage = 30 * time.Second
 
 // TestInventoryStopped: orders that arrive are accepted as pending, and all of them complete.
@@ -24,27 +24,33 @@ func TestInventoryStopped(t *testing.T) {
 	product := p.Product(100)
 	p.Process("inventory").Stop()
 	back := time.Now().Add(outage)
+
 	var ids []string
 	for i := range 10 {
-		placed := p.Place("alice", http.StatusAccepted, platform.OneLine(product, 1, "payment_method", "pm_ok"), "Idempotency-Key", uuid.NewString())
+		body := platform.OneLine(product, 1, "payment_method", "pm_ok")
+		placed := p.Place("alice", http.StatusAccepted, body, "Idempotency-Key", uuid.NewString())
 		ids = append(ids, placed.Str("order_id"))
 		require.Equal(t, "/api/orders/"+ids[i], placed.Header.Get("Location"))
 		require.Equal(t, "pending", p.Do("alice", http.MethodGet, "/api/orders/"+ids[i], nil).Str("status"))
 	}
-	require.Equal(t, http.StatusOK, p.Act("alice", ids[0], "cancel", nil).Status, "an order that waits for inventory can be called off")
+	require.Equal(t, http.StatusOK, p.Act("alice", ids[0], "cancel", nil).Status,
+		"a client can cancel an order that waits for inventory")
 	require.Len(t, p.Do("alice", http.MethodGet, "/api/orders?status=pending", nil).Body["items"], 9)
+
 	until(t, back)
 	p.Start("inventory")
 	for _, id := range ids[1:] {
 		p.Await("alice", id, "confirmed", time.Minute)
-		require.Equal(t, []string{"pending", "reserved", "payment_started", "paid", "confirmed"}, p.Events("alice", id))
+		require.Equal(t, []string{"pending", "reserved", "payment_started", "paid", "confirmed"},
+			p.Events("alice", id))
 	}
 	require.Equal(t, map[order.State]int{order.Confirmed: 9, order.Cancelled: 1}, p.Audit())
 	available, reserved, total := p.Available(product)
 	require.Equal(t, []int64{91, 0, 91}, []int64{available, reserved, total})
 }
 
-// TestInventoryStoppedAtTheDeadline: expired and unpayable at once, and the stock comes back with it.
+// TestInventoryStoppedAtTheDeadline: the order is expired and unpayable at once, and the stock comes back when
+// inventory is up again.
 func TestInventoryStoppedAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)
@@ -53,6 +59,7 @@ func TestInventoryStoppedAtTheDeadline(t *testing.T) {
 	id := placed.Str("order_id")
 	deadline, err := time.Parse(time.RFC3339Nano, placed.Str("expires_at"))
 	require.NoError(t, err)
+
 	p.Process("inventory").Stop()
 	until(t, deadline)
 	late := p.Pay("alice", id, "pm_ok")
@@ -61,10 +68,12 @@ func TestInventoryStoppedAtTheDeadline(t *testing.T) {
 	at, err := time.Parse(time.RFC3339Nano, expired.Str("updated_at"))
 	require.NoError(t, err)
 	require.WithinDuration(t, deadline, at, 5*time.Second)
-	// The payment may have come a hair before the timer; nothing was asked of the provider.
-	require.Contains(t, [][]string{{"reserved", "expired"}, {"reserved", "payment_started", "expired"}}, p.Events("alice", id))
+	// The payment may have come just before the timer, but the provider got no request.
+	require.Contains(t, [][]string{{"reserved", "expired"}, {"reserved", "payment_started", "expired"}},
+		p.Events("alice", id))
 	_, err = p.Charge(id, 1)
 	require.ErrorIs(t, err, payment.ErrUnknown)
+
 	p.Start("inventory")
 	require.Eventually(t, func() bool {
 		available, reserved, _ := p.Available(product)
@@ -75,23 +84,28 @@ func TestInventoryStoppedAtTheDeadline(t *testing.T) {
 	require.Equal(t, []string{"expired", "stock_released"}, events[len(events)-2:])
 }
 
-// TestOrdersDatabaseStopped: nothing is accepted without a row, and what was accepted goes on: stock is
-// released on time although nothing can be recorded.
+// TestOrdersDatabaseStopped: the api accepts no order without a row, and accepted orders go on: stock is
+// released on time although the workflow cannot record it.
 func TestOrdersDatabaseStopped(t *testing.T) {
 	t.Parallel()
 	p := platform.StartWithFaults(t)
 	product := p.Product(100)
 	short := p.Place("alice", http.StatusCreated, platform.OneLine(product, 3, "ttl_seconds", 5)).Str("order_id")
 	long := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1)).Str("order_id")
+
 	p.Faults.OrdersDB.Down()
 	back := time.Now().Add(outage)
-	require.Equal(t, http.StatusServiceUnavailable, p.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1)).Status)
-	require.Equal(t, http.StatusServiceUnavailable, p.Do("alice", http.MethodGet, "/api/orders/"+long, nil).Status)
+	refused := p.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1))
+	require.Equal(t, http.StatusServiceUnavailable, refused.Status)
+	require.Equal(t, http.StatusServiceUnavailable,
+		p.Do("alice", http.MethodGet, "/api/orders/"+long, nil).Status)
+
 	var arriving sync.WaitGroup
 	placed := make([]string, 8)
 	for i := range placed {
 		arriving.Go(func() {
-			a, err := place(p, back.Add(30*time.Second), platform.OneLine(product, 1, "payment_method", "pm_ok"))
+			body := platform.OneLine(product, 1, "payment_method", "pm_ok")
+			a, err := place(p, back.Add(30*time.Second), body)
 			if err != nil || (a.Status != http.StatusCreated && a.Status != http.StatusAccepted) {
 				t.Errorf("an order was not accepted in the end: %v %s", err, a.Raw)
 			}
@@ -103,6 +117,7 @@ func TestOrdersDatabaseStopped(t *testing.T) {
 		return reserved <= 1
 	}, 15*time.Second, 50*time.Millisecond, "the expired order's stock does not wait for the orders database")
 	require.True(t, time.Now().Before(back))
+
 	until(t, back)
 	p.Faults.OrdersDB.Up()
 	arriving.Wait()
@@ -123,6 +138,7 @@ func TestPaymentProviderStopped(t *testing.T) {
 	for i := range ids {
 		ids[i] = p.Place("alice", http.StatusCreated, platform.OneLine(product, 1)).Str("order_id")
 	}
+
 	p.Process("payment-sandbox").Stop()
 	back := time.Now().Add(outage)
 	var paying sync.WaitGroup
@@ -142,6 +158,7 @@ func TestPaymentProviderStopped(t *testing.T) {
 	again := p.Pay("alice", ids[0], "pm_ok")
 	require.Equal(t, http.StatusConflict, again.Status, again.Raw)
 	require.Equal(t, "payment_in_progress", again.Str("code"))
+
 	until(t, back)
 	p.Start("payment-sandbox")
 	for _, id := range ids {
@@ -150,26 +167,30 @@ func TestPaymentProviderStopped(t *testing.T) {
 	require.Equal(t, map[order.State]int{order.Confirmed: 5}, p.Audit())
 }
 
-// TestWorkerStopped: orders, lists and timelines are read as ever; what nobody can carry out is not
-// accepted, and what was accepted goes on with the next worker, deadlines included.
+// TestWorkerStopped: clients can read orders, lists and timelines as before. The api accepts no order that no worker
+// can carry out, and accepted orders go on with the next worker, deadlines included.
 func TestWorkerStopped(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)
 	product := p.Product(100)
 	short := p.Place("alice", http.StatusCreated, platform.OneLine(product, 3, "ttl_seconds", 5)).Str("order_id")
 	long := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1)).Str("order_id")
+
 	p.Process("worker").Stop()
 	back := time.Now().Add(outage)
 	require.Equal(t, "reserved", p.Do("alice", http.MethodGet, "/api/orders/"+long, nil).Str("status"))
 	require.Len(t, p.Do("alice", http.MethodGet, "/api/orders?status=reserved", nil).Body["items"], 2)
 	require.Equal(t, []string{"reserved"}, p.Events("alice", long))
-	key := uuid.NewString()
+	body, key := platform.OneLine(product, 1), uuid.NewString()
 	start := time.Now()
-	require.Equal(t, http.StatusServiceUnavailable, p.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1), "Idempotency-Key", key).Status)
+	refused := p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
+	require.Equal(t, http.StatusServiceUnavailable, refused.Status)
 	require.Less(t, time.Since(start), 6*time.Second, "create never hangs")
+
 	until(t, back)
 	p.Start("worker")
-	again, err := stubborn(p, time.Now().Add(30*time.Second), "alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1), "Idempotency-Key", key)
+	again, err := stubborn(p, time.Now().Add(30*time.Second),
+		"alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, again.Status, again.Raw)
 	p.Await("alice", short, "expired", 30*time.Second)
@@ -178,7 +199,7 @@ func TestWorkerStopped(t *testing.T) {
 	require.Equal(t, map[order.State]int{order.Confirmed: 1, order.Expired: 1, order.Cancelled: 1}, p.Audit())
 }
 
-// until waits for a moment that the test itself has chosen.
+// until waits until the given moment.
 func until(t *testing.T, moment time.Time) {
 	t.Helper()
 	select {

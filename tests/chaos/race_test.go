@@ -36,7 +36,7 @@ func TestRaces(t *testing.T) {
 }
 
 // payAndExpiry sends 40 payments within a few milliseconds of their order's deadline. Each order ends
-// paid, or expired with nothing taken, and its client hears which.
+// paid, or expired with nothing taken, and the answer to its client says which.
 func payAndExpiry(t *testing.T, p *platform.Platform) {
 	product := p.Product(40)
 	ends := map[string]int{}
@@ -47,18 +47,18 @@ func payAndExpiry(t *testing.T, p *platform.Platform) {
 			placed := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1, "ttl_seconds", 3))
 			id := placed.Str("order_id")
 			deadline, _ := time.Parse(time.RFC3339Nano, placed.Str("expires_at"))
-			// From 105 ms before, since all of them at once take about that long to arrive, to 12 ms after.
+			// From 105 ms before the deadline, because 40 payments at once take about that long to arrive, to 12 ms after.
 			pause(t.Context(), time.Until(deadline.Add(time.Duration(i-35)*3*time.Millisecond)))
 			paid, err := act(p, time.Now().Add(time.Minute), id, "pay", method("pm_ok"))
 			if err != nil {
 				t.Errorf("pay: %v", err)
 				return
 			}
-			want, heard := map[int]string{http.StatusOK: "confirmed", http.StatusGone: "expired"}[paid.Status]
+			want, final := map[int]string{http.StatusOK: "confirmed", http.StatusGone: "expired"}[paid.Status]
 			switch {
-			case heard:
+			case final:
 				p.Await("alice", id, want, 30*time.Second)
-			case paid.Status == http.StatusAccepted: // a machine with too much to do lets the client ask
+			case paid.Status == http.StatusAccepted: // on an overloaded machine the client has to read the order
 				want = p.AwaitOneOf("alice", id, time.Minute, "confirmed", "expired")
 			default:
 				t.Errorf("a payment at the deadline is 200 or 410, not %d: %s", paid.Status, paid.Raw)
@@ -77,8 +77,8 @@ func payAndExpiry(t *testing.T, p *platform.Platform) {
 	}, 30*time.Second, 50*time.Millisecond)
 }
 
-// cancelDuringAuthorisation holds the authorisation at the provider's door: the cancellation waits for
-// its outcome, and the money is freed.
+// cancelDuringAuthorisation holds the authorisation before the provider: the cancellation waits for its
+// outcome, and then the money is freed.
 func cancelDuringAuthorisation(t *testing.T, p *platform.Platform) {
 	product := p.Product(5)
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 2)).Str("order_id")
@@ -94,18 +94,20 @@ func cancelDuringAuthorisation(t *testing.T, p *platform.Platform) {
 	p.Await("alice", id, "paying", 5*time.Second)
 	authorising.Release()
 	both.Wait()
+
 	require.Equal(t, http.StatusOK, cancelled.Status, cancelled.Raw)
 	require.Equal(t, "cancelled", cancelled.Str("status"))
 	require.Equal(t, http.StatusConflict, paid.Status, paid.Raw)
 	charge, err := p.Charge(id, 1)
 	require.NoError(t, err)
 	require.EqualValues(t, "voided", charge.State)
-	require.Equal(t, []string{"reserved", "payment_started", "payment_voided", "stock_released", "cancelled"}, p.Events("alice", id))
+	require.Equal(t, []string{"reserved", "payment_started", "payment_voided", "stock_released", "cancelled"},
+		p.Events("alice", id))
 	available, reserved, _ := p.Available(product)
 	require.Equal(t, []int64{5, 0}, []int64{available, reserved})
 }
 
-// twoPays: one wins, the other hears that a payment is under way or that it is done.
+// twoPays: one payment wins, and the answer to the other says that a payment is under way or done.
 func twoPays(t *testing.T, p *platform.Platform) {
 	product := p.Product(20)
 	for range 10 {
@@ -127,6 +129,7 @@ func twoPays(t *testing.T, p *platform.Platform) {
 		}
 		require.Equal(t, 1, won)
 	}
+
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1)).Str("order_id")
 	key := uuid.NewString()
 	answers := make([]platform.Answer, 5)
@@ -136,12 +139,12 @@ func twoPays(t *testing.T, p *platform.Platform) {
 	}
 	all.Wait()
 	for _, a := range answers {
-		require.Equal(t, http.StatusOK, a.Status, "the same payment, asked five times: %s", a.Raw)
+		require.Equal(t, http.StatusOK, a.Status, "the same payment, requested five times: %s", a.Raw)
 	}
 	require.EqualValues(t, 1, p.Do("alice", http.MethodGet, "/api/orders/"+id, nil).Body["payment_attempts"])
 }
 
-// payAndCancel: either can win, and both clients hear what became of the order.
+// payAndCancel: either request can win, and both answers give the order's state.
 func payAndCancel(t *testing.T, p *platform.Platform) {
 	product := p.Product(20)
 	for range 15 {
@@ -151,8 +154,10 @@ func payAndCancel(t *testing.T, p *platform.Platform) {
 		both.Go(func() { paid = p.Pay("alice", id, "pm_ok") })
 		both.Go(func() { cancelled = p.Act("alice", id, "cancel", nil) })
 		both.Wait()
+
 		statuses := []int{paid.Status, cancelled.Status}
-		require.Contains(t, [][]int{{http.StatusOK, http.StatusConflict}, {http.StatusConflict, http.StatusOK}}, statuses, "%s %s", paid.Raw, cancelled.Raw)
+		require.Contains(t, [][]int{{http.StatusOK, http.StatusConflict}, {http.StatusConflict, http.StatusOK}},
+			statuses, "%s %s", paid.Raw, cancelled.Raw)
 		want := order.Confirmed
 		if cancelled.Status == http.StatusOK {
 			want = order.Cancelled

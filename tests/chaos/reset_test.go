@@ -16,9 +16,9 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestResetAtEveryPoint lives each life of an order once and then resets its workflow to every point of its history,
-// with and without the requests that came after that point. Each time the new run ends as the first one did, and
-// neither the order's row nor its timeline, stock or money changes.
+// TestResetAtEveryPoint runs an order of each kind once and then resets its workflow to every point of its history,
+// with and without the requests that came after that point. Each time the new run ends as the first run did, and the
+// order's row, its timeline, stock and money stay as they are.
 func TestResetAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)
@@ -47,7 +47,8 @@ func resetLives(t *testing.T, p *platform.Platform) {
 			}
 		}},
 		{"cancelled", order.Cancelled, []any{"ttl_seconds", 2}, func(id string) {
-			require.Equal(t, http.StatusOK, p.Act("alice", id, "cancel", map[string]string{"reason": "changed my mind"}).Status)
+			cancelled := p.Act("alice", id, "cancel", map[string]string{"reason": "changed my mind"})
+			require.Equal(t, http.StatusOK, cancelled.Status)
 		}},
 		{"expired", order.Expired, []any{"ttl_seconds", 1}, func(string) {}},
 		{"extended and expired", order.Expired, []any{"ttl_seconds", 1}, func(id string) {
@@ -61,6 +62,7 @@ func resetLives(t *testing.T, p *platform.Platform) {
 			id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1, life.more...)).Str("order_id")
 			life.live(id)
 			p.Await("alice", id, string(life.ends), 20*time.Second)
+
 			workflowID := orderflow.OrderWorkflowID(uuid.MustParse(id))
 			p.WithTemporal(func(c client.Client) {
 				require.NoError(t, c.GetWorkflow(t.Context(), workflowID, "").Get(t.Context(), nil))
@@ -85,8 +87,8 @@ func resetLives(t *testing.T, p *platform.Platform) {
 	}
 }
 
-// ending waits for the end of an order's latest run. A run that waits for its customer, because it was reset to a
-// point at which the order was reserved, is asked to cancel: it then finds how its earlier run has ended.
+// ending waits for the end of an order's latest run. A run that was reset to a point at which the order was reserved
+// waits for its customer. ending then sends it a cancellation, and the run finds how the earlier run has ended.
 func ending(p *platform.Platform, c client.Client, id string) order.State {
 	p.T.Helper()
 	run := c.GetWorkflow(p.T.Context(), orderflow.OrderWorkflowID(uuid.MustParse(id)), "")

@@ -13,12 +13,12 @@ import (
 	"holdfast/tests/platform"
 )
 
-// cleanStop is how long a process may take to stop, whatever it is in the middle of.
+// cleanStop is how long a process may take to stop while it has work under way.
 const cleanStop = 15 * time.Second
 
 // TestStoppedInTheMiddle stops every process by SIGTERM or Ctrl-C while orders are placed, paid,
 // cancelled and expire, and while inventory and the payment provider hang. Each exits with status 0
-// within 15 s, and nothing is lost.
+// within 15 s, and no order is lost.
 func TestStoppedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	p := platform.StartWithFaults(t)
@@ -43,7 +43,8 @@ func TestStoppedInTheMiddle(t *testing.T) {
 				signal = os.Interrupt
 			}
 			took := p.Process(name).StopBy(signal)
-			t.Logf("%s stopped by %s in %s (inventory and provider hang: %t)", name, signal, took.Round(time.Millisecond), hung)
+			t.Logf("%s stopped by %s in %s (inventory and provider hang: %t)",
+				name, signal, took.Round(time.Millisecond), hung)
 			if took > cleanStop {
 				t.Errorf("%s took %s to stop", name, took)
 			}
@@ -59,6 +60,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	require.NoError(t, clients.Wait())
 	stopper.Wait()
 	<-stopping
+
 	total := 0
 	for _, n := range p.Audit() {
 		total += n

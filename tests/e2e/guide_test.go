@@ -19,8 +19,8 @@ import (
 // block is a block of commands in a page.
 var block = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// operatorCommands runs the blocks of our pages that use Temporal's own tool, as a reader who pastes them does. Each makes
-// an order of its own and ends with it cancelled.
+// operatorCommands runs the blocks of our pages that use Temporal's own tool, as a reader who pastes them does. Each
+// makes an order of its own and ends with it cancelled.
 func operatorCommands(t *testing.T, p *platform.Platform) {
 	tool, err := filepath.Abs("../../bin/tools/temporal")
 	require.NoError(t, err)
@@ -63,12 +63,14 @@ func runBlock(t *testing.T, p *platform.Platform, commands string) (order string
 		require.Contains(t, commands, old)
 		commands = strings.ReplaceAll(commands, old, own)
 	}
+
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", commands+"\necho order=$ORDER\n")
 	cmd.Dir = "../.."
 	cmd.Env = append(p.Environment(), "HOME="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "cancelled", "the order's end, as the last command shows it")
+
 	m := regexp.MustCompile(`order=(\S+)`).FindStringSubmatch(string(out))
 	require.NotNil(t, m, "%s", out)
 	require.NoError(t, uuid.Validate(m[1]))

@@ -20,12 +20,12 @@ import (
 )
 
 // recordHistories is set (HOLDFAST_RECORD_HISTORIES=1) to write the histories of this run to
-// workflows/testdata, where every later change is replayed against them. A new branch gets a history of
-// a new name; one that is there stays as it is.
+// workflows/testdata, where every later change is replayed against them. A new branch gets a history with
+// a new name; an existing history stays as it is.
 var recordHistories = os.Getenv("HOLDFAST_RECORD_HISTORIES") != ""
 
-// TestHistoriesReplay runs one order along each way, and replays what the server recorded with the
-// workflow of this build.
+// TestHistoriesReplay runs one order or reservation along each branch, and replays the history that the server
+// recorded with the workflow of this build.
 func TestHistoriesReplay(t *testing.T) {
 	s := platform.StartWithFaults(t)
 	pay := func(id, method string) platform.Answer {
@@ -41,7 +41,8 @@ func TestHistoriesReplay(t *testing.T) {
 			return placed
 		}},
 		{"order-paid-at-once", "confirmed", func() platform.Answer {
-			return s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1, "payment_method", "pm_ok"))
+			body := platform.OneLine(s.Product(5), 1, "payment_method", "pm_ok")
+			return s.Do("alice", http.MethodPost, "/api/orders", body)
 		}},
 		{"order-rejected", "rejected", func() platform.Answer {
 			return s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(0), 1))
@@ -59,7 +60,8 @@ func TestHistoriesReplay(t *testing.T) {
 		{"order-waits-for-inventory", "confirmed", func() platform.Answer {
 			product := s.Product(5)
 			s.Faults.Inventory.Down()
-			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1, "payment_method", "pm_ok"))
+			body := platform.OneLine(product, 1, "payment_method", "pm_ok")
+			placed := s.Do("alice", http.MethodPost, "/api/orders", body)
 			require.Equal(t, http.StatusAccepted, placed.Status, placed.Raw)
 			require.Equal(t, "pending", placed.Str("status"))
 			early := pay(placed.Str("order_id"), "pm_ok")
@@ -70,8 +72,9 @@ func TestHistoriesReplay(t *testing.T) {
 		{"order-cancelled-by-operator", "cancelled", func() platform.Answer {
 			product := s.Product(5)
 			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1))
+			workflowID := orderflow.OrderWorkflowID(uuid.MustParse(placed.Str("order_id")))
 			s.WithTemporal(func(c client.Client) {
-				require.NoError(t, c.CancelWorkflow(t.Context(), orderflow.OrderWorkflowID(uuid.MustParse(placed.Str("order_id"))), ""))
+				require.NoError(t, c.CancelWorkflow(t.Context(), workflowID, ""))
 			})
 			s.Await("alice", placed.Str("order_id"), "cancelled", 10*time.Second)
 			available, reserved, _ := s.Available(product)
@@ -80,8 +83,11 @@ func TestHistoriesReplay(t *testing.T) {
 		}},
 		{"order-cancelled", "cancelled", func() platform.Answer {
 			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1))
-			require.Equal(t, http.StatusOK, s.Act("alice", placed.Str("order_id"), "extend", map[string]int{"ttl_seconds": 1200}).Status)
-			require.Equal(t, http.StatusOK, s.Act("alice", placed.Str("order_id"), "cancel", map[string]string{"reason": "changed my mind"}).Status)
+			id := placed.Str("order_id")
+			extended := s.Act("alice", id, "extend", map[string]int{"ttl_seconds": 1200})
+			require.Equal(t, http.StatusOK, extended.Status)
+			cancelled := s.Act("alice", id, "cancel", map[string]string{"reason": "changed my mind"})
+			require.Equal(t, http.StatusOK, cancelled.Status)
 			return placed
 		}},
 		{"order-cancelled-while-pending", "cancelled", func() platform.Answer {
@@ -122,20 +128,29 @@ func TestHistoriesReplay(t *testing.T) {
 		s.Await("alice", id, c.ends, 30*time.Second)
 		replay(s, c.name, orderflow.OrderWorkflowID(uuid.MustParse(id)))
 	}
+
 	for _, c := range []struct {
 		name string
 		end  func(id string)
 	}{
 		{"reservation-expired", func(string) {}},
 		{"reservation-released", func(id string) {
-			require.Equal(t, http.StatusOK, s.Do("alice", http.MethodPost, "/api/inventory/reserve/"+id+"/extend", map[string]int{"ttl_seconds": 5}).Status)
-			require.Equal(t, http.StatusOK, s.Do("alice", http.MethodDelete, "/api/inventory/reserve/"+id, nil).Status)
+			path := "/api/inventory/reserve/" + id
+			extended := s.Do("alice", http.MethodPost, path+"/extend", map[string]int{"ttl_seconds": 5})
+			require.Equal(t, http.StatusOK, extended.Status)
+			require.Equal(t, http.StatusOK, s.Do("alice", http.MethodDelete, path, nil).Status)
 		}},
 		{"reservation-confirmed", func(id string) {
-			require.Equal(t, http.StatusOK, s.Do(platform.Operator, http.MethodPost, "/api/inventory/confirm/"+id, nil).Status)
+			confirmed := s.Do(platform.Operator, http.MethodPost, "/api/inventory/confirm/"+id, nil)
+			require.Equal(t, http.StatusOK, confirmed.Status)
 		}},
 	} {
-		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", map[string]any{"order_id": uuid.NewString(), "product_id": s.Product(5), "quantity": 1, "ttl_seconds": 2})
+		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", map[string]any{
+			"order_id":    uuid.NewString(),
+			"product_id":  s.Product(5),
+			"quantity":    1,
+			"ttl_seconds": 2,
+		})
 		require.Equal(t, http.StatusCreated, held.Status, held.Raw)
 		id := held.Str("reservation_id")
 		c.end(id)
@@ -153,7 +168,7 @@ func replay(s *platform.Platform, name, workflowID string) {
 		dir = filepath.Join("..", "..", "workflows", "testdata")
 	}
 	file := filepath.Join(dir, name+".json")
-	if _, err := os.Stat(file); err == nil { // never written over: production may still have one open
+	if _, err := os.Stat(file); err == nil { // never written over: production may have an open order with this history
 		file = filepath.Join(s.T.TempDir(), name+".json")
 	}
 	history := s.History(workflowID)

@@ -17,8 +17,9 @@ func cancels(t *testing.T, s *platform.Platform) {
 	product := s.Product(5)
 	id := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 2)).Str("order_id")
 	require.Equal(t, http.StatusNotFound, s.Do("mallory", http.MethodPost, "/api/orders/"+id+"/cancel", nil).Status)
-	for range 2 { // cancelling twice changes nothing
-		done := s.Do("alice", http.MethodPost, "/api/orders/"+id+"/cancel", map[string]string{"reason": "changed my mind"})
+
+	for range 2 { // the second cancellation changes nothing
+		done := s.Act("alice", id, "cancel", map[string]string{"reason": "changed my mind"})
 		require.Equal(t, http.StatusOK, done.Status, done.Raw)
 		require.Equal(t, "cancelled", done.Str("status"))
 		require.Equal(t, "changed my mind", done.Str("reason"))
@@ -30,7 +31,8 @@ func cancels(t *testing.T, s *platform.Platform) {
 	require.Equal(t, http.StatusConflict, late.Status, late.Raw)
 	require.Equal(t, "invalid_state", late.Str("code"))
 
-	paid := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1, "payment_method", "pm_ok")).Str("order_id")
+	atOnce := platform.OneLine(product, 1, "payment_method", "pm_ok")
+	paid := s.Do("alice", http.MethodPost, "/api/orders", atOnce).Str("order_id")
 	s.Await("alice", paid, "confirmed", 10*time.Second)
 	refused := s.Do("alice", http.MethodPost, "/api/orders/"+paid+"/cancel", nil)
 	require.Equal(t, http.StatusConflict, refused.Status, refused.Raw)
@@ -38,7 +40,7 @@ func cancels(t *testing.T, s *platform.Platform) {
 	require.Equal(t, "confirmed", refused.Str("current_status"))
 
 	byOperator := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1)).Str("order_id")
-	require.Equal(t, http.StatusOK, s.Do(platform.Operator, http.MethodPost, "/api/orders/"+byOperator+"/cancel", nil).Status)
+	require.Equal(t, http.StatusOK, s.Act(platform.Operator, byOperator, "cancel", nil).Status)
 	entries := s.Timeline("alice", byOperator)
 	require.Equal(t, platform.Operator, entries[len(entries)-1]["actor"])
 }
@@ -51,13 +53,17 @@ func extends(t *testing.T, s *platform.Platform) {
 	require.Equal(t, http.StatusOK, extended.Status, extended.Raw)
 	before, after := parse(t, placed.Str("expires_at")), parse(t, extended.Str("expires_at"))
 	require.Greater(t, after.Sub(before), time.Second)
+
 	shorter := s.Do("alice", http.MethodPost, "/api/orders/"+id+"/extend", map[string]int{"ttl_seconds": 1})
 	require.Equal(t, http.StatusOK, shorter.Status, shorter.Raw)
 	require.Equal(t, extended.Str("expires_at"), shorter.Str("expires_at"), "never shortened")
+
 	day := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1)).Str("order_id")
 	long := s.Act("alice", day, "extend", map[string]int{"ttl_seconds": 86400})
 	require.Equal(t, http.StatusOK, long.Status, long.Raw)
-	require.WithinDuration(t, parse(t, long.Str("created_at")).Add(24*time.Hour), parse(t, long.Str("expires_at")), time.Second, "as far as 24 hours in all")
+	latest := parse(t, long.Str("created_at")).Add(24 * time.Hour)
+	require.WithinDuration(t, latest, parse(t, long.Str("expires_at")), time.Second,
+		"cut to 24 hours in all")
 	longer := s.Act("alice", day, "extend", map[string]int{"ttl_seconds": 86400})
 	require.Equal(t, http.StatusUnprocessableEntity, longer.Status, longer.Raw)
 	require.Equal(t, "invalid_duration", longer.Str("code"))
@@ -109,12 +115,14 @@ func lists(t *testing.T, s *platform.Platform) {
 	require.Equal(t, []string{third, first}, ids(s, carol, "status=reserved"))
 	require.Equal(t, []string{second}, ids(s, platform.Operator, "status=cancelled,cancelled&customer_id="+carol))
 	twice := ids(s, platform.Operator, "status=cancelled,cancelled")
-	require.Equal(t, ids(s, platform.Operator, "status=cancelled"), twice, "naming a state twice lists nothing twice")
+	require.Equal(t, ids(s, platform.Operator, "status=cancelled"), twice,
+		"a state that is named twice does not list an order twice")
 	require.Equal(t, []string{third, second, first}, ids(s, carol, "status=cancelled,reserved"))
 	require.Equal(t, []string{third, second, first}, ids(s, carol, "customer_id="+carol))
 	require.Empty(t, ids(s, carol, "since="+url.QueryEscape(time.Now().Add(time.Hour).Format(time.RFC3339))))
 	require.Equal(t, []string{third, second, first}, ids(s, platform.Operator, "customer_id="+carol))
 	require.Equal(t, []string{second}, ids(s, platform.Operator, "status=cancelled&customer_id="+carol))
+
 	all := ids(s, platform.Operator, "")
 	require.Subset(t, all, []string{first, second, third, other})
 	reserved := ids(s, platform.Operator, "status=reserved,paying")
@@ -124,12 +132,13 @@ func lists(t *testing.T, s *platform.Platform) {
 	require.Equal(t, s.Do(carol, http.MethodGet, "/api/orders/"+third, nil).Body, one, "a listed order is the whole order")
 }
 
-// timeline holds every entry to what it must say, and the chain of them to the table of transitions.
+// timeline checks that every entry is complete, and the chain of entries against the table of transitions.
 func timeline(t *testing.T, s *platform.Platform) {
 	id := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1)).Str("order_id")
 	s.Do("alice", http.MethodPost, "/api/orders/"+id+"/extend", map[string]int{"ttl_seconds": 1200})
 	s.Do("alice", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": "pm_declined"})
 	s.Do("alice", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": "pm_ok"})
+
 	entries := s.Timeline("alice", id)
 	for _, e := range entries {
 		require.NotEmpty(t, e["actor"])
@@ -138,7 +147,15 @@ func timeline(t *testing.T, s *platform.Platform) {
 			require.NotEmpty(t, e["next_deadline"], "%v", e)
 		}
 	}
-	require.Equal(t, []string{"reserved", "extended", "payment_started", "payment_declined", "payment_started", "paid", "confirmed"}, s.Events("alice", id))
+	require.Equal(t, []string{
+		"reserved",
+		"extended",
+		"payment_started",
+		"payment_declined",
+		"payment_started",
+		"paid",
+		"confirmed",
+	}, s.Events("alice", id))
 	require.Equal(t, "card_declined", entries[3]["reason"])
 	require.EqualValues(t, 2, entries[4]["attempt"])
 }
@@ -155,7 +172,11 @@ func reservationFromOutside(t *testing.T, s *platform.Platform) {
 	require.EqualValues(t, 3, line["reserved_quantity"])
 	id := held.Str("reservation_id")
 
-	again := s.Do("alice", http.MethodPost, "/api/inventory/reserve", map[string]any{"order_id": theirs, "ttl_seconds": 600, "lines": []map[string]any{{"product_id": product, "quantity": 3}}})
+	again := s.Do("alice", http.MethodPost, "/api/inventory/reserve", map[string]any{
+		"order_id":    theirs,
+		"ttl_seconds": 600,
+		"lines":       []map[string]any{{"product_id": product, "quantity": 3}},
+	})
 	require.Equal(t, http.StatusCreated, again.Status, again.Raw)
 	require.Equal(t, id, again.Str("reservation_id"), "the same request, written the other way, is the same reservation")
 	body["quantity"] = 4
@@ -182,9 +203,9 @@ func reservationFromOutside(t *testing.T, s *platform.Platform) {
 	require.Equal(t, "already_resolved", over.Str("code"))
 	body["quantity"] = 3
 	back := s.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
-	require.Equal(t, http.StatusConflict, back.Status, "what was released is not revived: %s", back.Raw)
+	require.Equal(t, http.StatusConflict, back.Status, "a released reservation is not revived: %s", back.Raw)
 
-	// Out of stock is not the end of the name: nothing was made, so it can be tried again.
+	// A reserve that was out of stock made no reservation, so the client can try again under the same order id.
 	body = map[string]any{"order_id": uuid.NewString(), "product_id": product, "quantity": 11}
 	short := s.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 	require.Equal(t, http.StatusConflict, short.Status, short.Raw)
@@ -193,7 +214,7 @@ func reservationFromOutside(t *testing.T, s *platform.Platform) {
 	s.Receive(product, 1)
 	require.Equal(t, http.StatusCreated, s.Do("alice", http.MethodPost, "/api/inventory/reserve", body).Status)
 
-	// Only operators take stock that nobody paid for.
+	// Only operators can take unpaid stock.
 	body = map[string]any{"order_id": uuid.NewString(), "product_id": s.Product(5), "quantity": 2}
 	id = s.Do("alice", http.MethodPost, "/api/inventory/reserve", body).Str("reservation_id")
 	require.Equal(t, http.StatusForbidden, s.Do("alice", http.MethodPost, "/api/inventory/confirm/"+id, nil).Status)
@@ -212,12 +233,15 @@ func reservationOwnership(t *testing.T, s *platform.Platform) {
 	body := map[string]any{"order_id": theirs, "product_id": product, "quantity": 1}
 	id := s.Do("alice", http.MethodPost, "/api/inventory/reserve", body).Str("reservation_id")
 	bobs := s.Do("bob", http.MethodPost, "/api/inventory/reserve", body)
-	require.Equal(t, http.StatusCreated, bobs.Status, "another customer's order of the same name is another: %s", bobs.Raw)
+	require.Equal(t, http.StatusCreated, bobs.Status,
+		"the same order id of another customer is another reservation: %s", bobs.Raw)
 	require.NotEqual(t, id, bobs.Str("reservation_id"))
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
 		require.Equal(t, http.StatusNotFound, s.Do("bob", method, "/api/inventory/reserve/"+id, nil).Status)
 	}
-	require.Equal(t, http.StatusNotFound, s.Do("bob", http.MethodPost, "/api/inventory/reserve/"+id+"/extend", map[string]int{"ttl_seconds": 60}).Status)
+	extend := "/api/inventory/reserve/" + id + "/extend"
+	require.Equal(t, http.StatusNotFound,
+		s.Do("bob", http.MethodPost, extend, map[string]int{"ttl_seconds": 60}).Status)
 	require.Equal(t, http.StatusOK, s.Do("alice", http.MethodGet, "/api/inventory/reserve/"+id, nil).Status)
 
 	placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1))
@@ -228,7 +252,8 @@ func reservationOwnership(t *testing.T, s *platform.Platform) {
 		require.Equal(t, "owned_by_order", refused.Str("code"))
 		require.Equal(t, placed.Str("order_id"), refused.Str("order_id"))
 	}
-	require.Equal(t, http.StatusConflict, s.Do(platform.Operator, http.MethodPost, "/api/inventory/confirm/"+of, nil).Status)
+	require.Equal(t, http.StatusConflict,
+		s.Do(platform.Operator, http.MethodPost, "/api/inventory/confirm/"+of, nil).Status)
 	require.Equal(t, http.StatusNotFound, s.Do("bob", http.MethodDelete, "/api/inventory/reserve/"+of, nil).Status)
 	_, err := s.Charge(placed.Str("order_id"), 1)
 	require.ErrorIs(t, err, payment.ErrUnknown)
@@ -238,7 +263,12 @@ func reservationOwnership(t *testing.T, s *platform.Platform) {
 func tenHolds(t *testing.T, s *platform.Platform) {
 	product := s.Product(10)
 	for range 10 {
-		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", map[string]any{"order_id": uuid.NewString(), "product_id": product, "quantity": 1, "ttl_seconds": 1})
+		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", map[string]any{
+			"order_id":    uuid.NewString(),
+			"product_id":  product,
+			"quantity":    1,
+			"ttl_seconds": 1,
+		})
 		require.Equal(t, http.StatusCreated, held.Status, held.Raw)
 	}
 	require.Eventually(t, func() bool {

@@ -1,4 +1,4 @@
-// Package e2e tests the platform as its users meet it: the real binary, one process each, over HTTP,
+// Package e2e tests the platform as its users see it: the real binary, one process of each kind, over HTTP,
 // on real backing services.
 package e2e
 

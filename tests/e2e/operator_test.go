@@ -17,8 +17,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// terminated is the mistake of an operator who terminates an order's workflow instead of cancelling it: the
-// order is left as it was, says so, and a reset takes it up again, deadline included.
+// terminated: an operator terminates an order's workflow by mistake instead of cancelling it. The order stays as it
+// was, its answers say that it is stopped, and a reset takes it up again, deadline included.
 func terminated(t *testing.T, p *platform.Platform) {
 	product := p.Product(5)
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1, "ttl_seconds", 4)).Str("order_id")
@@ -36,18 +36,21 @@ func terminated(t *testing.T, p *platform.Platform) {
 		_, err = c.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 			Namespace:         p.Namespace(),
 			WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID, RunId: run},
-			Reason:            "terminated by mistake", RequestId: uuid.NewString(),
+			Reason:            "terminated by mistake",
+			RequestId:         uuid.NewString(),
+
 			WorkflowTaskFinishEventId: lastTask(t, c, workflowID, run),
 		})
 		require.NoError(t, err)
 	})
+
 	p.Await("alice", id, "expired", 20*time.Second)
 	available, reserved, _ := p.Available(product)
 	require.Equal(t, []int64{5, 0}, []int64{available, reserved})
 	require.Equal(t, []string{"reserved", "taken_up", "stock_released", "expired"}, p.Events("alice", id))
 }
 
-// requests are what can be asked of an order.
+// requests are the requests that a client can send for an order.
 var requests = []struct {
 	path string
 	body any
@@ -57,8 +60,8 @@ var requests = []struct {
 	{"/extend", map[string]any{"ttl_seconds": 3600}},
 }
 
-// requireStopped holds an answer to what the customer of an order without a workflow reads: whom to ask, and nothing
-// of Temporal.
+// requireStopped checks the answer to the customer of an order without a workflow: it says whom to ask, and does not
+// mention Temporal.
 func requireStopped(t *testing.T, id string, a platform.Answer) {
 	t.Helper()
 	require.Equal(t, http.StatusConflict, a.Status, a.Raw)
@@ -69,7 +72,8 @@ func requireStopped(t *testing.T, id string, a platform.Answer) {
 	require.NotRegexp(t, "(?i)workflow|reset|temporal|operator", a.Raw)
 }
 
-// deleted is an open order whose workflow an operator has deleted: no reset can bring it back, so none is promised.
+// deleted: an operator has deleted the workflow of an open order. No reset can bring it back, so the answer promises
+// none.
 func deleted(t *testing.T, p *platform.Platform) {
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(p.Product(5), 1)).Str("order_id")
 	workflowID := orderflow.OrderWorkflowID(uuid.MustParse(id))
@@ -80,7 +84,7 @@ func deleted(t *testing.T, p *platform.Platform) {
 }
 
 // terminatedWhileWaiting terminates an order's workflow while a payment, and a cancellation behind it, wait for their
-// outcome. The server answers both with a failure of its own, which is none of our workflow's refusals.
+// outcome. The server answers both with a failure of its own, not with a refusal of our workflow.
 func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(p.Product(5), 1)).Str("order_id")
 	answers := make(chan platform.Answer, 2)
@@ -100,8 +104,8 @@ func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
 	requireStopped(t, id, <-answers)
 }
 
-// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. There will never be a row, so the
-// same request again cannot succeed, and is not said to.
+// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. The order will never have a row,
+// so a repeat of the request cannot succeed, and the answer does not promise that it will.
 func TestTerminatedBeforeItIsRecorded(t *testing.T) {
 	p := platform.Start(t)
 	body := platform.OneLine(p.Product(5), 1)
@@ -121,7 +125,8 @@ func TestTerminatedBeforeItIsRecorded(t *testing.T) {
 func terminatedReservation(t *testing.T, p *platform.Platform) {
 	product := p.Product(5)
 	_, body := takenUp(t, p, product, 8, terminate)
-	require.Eventually(t, func() bool { return reservedOf(p, product) == 0 }, 30*time.Second, 20*time.Millisecond, "the new run owns the timer")
+	require.Eventually(t, func() bool { return reservedOf(p, product) == 0 }, 30*time.Second, 20*time.Millisecond,
+		"the new run owns the timer")
 	over := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 	require.Equal(t, http.StatusGone, over.Status, over.Raw)
 	require.Equal(t, "reservation_expired", over.Str("code"))
@@ -138,19 +143,28 @@ func deletedReservation(t *testing.T, p *platform.Platform) {
 
 // takenUp makes a reservation of two units, ends its workflow and sends the reserve again. It returns the reservation's
 // id and the request.
-func takenUp(t *testing.T, p *platform.Platform, product uuid.UUID, ttl int, end func(*testing.T, *platform.Platform, string)) (id string, body map[string]any) {
+func takenUp(
+	t *testing.T,
+	p *platform.Platform,
+	product uuid.UUID,
+	ttl int,
+	end func(*testing.T, *platform.Platform, string),
+) (id string, body map[string]any) {
 	body = map[string]any{"order_id": uuid.NewString(), "product_id": product, "quantity": 2, "ttl_seconds": ttl}
 	held := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 	require.Equal(t, http.StatusCreated, held.Status, held.Raw)
 	id = held.Str("reservation_id")
+
 	end(t, p, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
+
 	for _, request := range []struct{ method, path string }{{http.MethodDelete, ""}, {http.MethodPost, "/extend"}} {
-		stopped := p.Do("alice", request.method, "/api/inventory/reserve/"+id+request.path, map[string]any{"ttl_seconds": 60})
+		path := "/api/inventory/reserve/" + id + request.path
+		stopped := p.Do("alice", request.method, path, map[string]any{"ttl_seconds": 60})
 		require.Equal(t, http.StatusConflict, stopped.Status, stopped.Raw)
 		require.Equal(t, "reservation_stopped", stopped.Str("code"))
 		require.Contains(t, stopped.Str("detail"), "send the request that made it again")
 	}
-	for range 2 { // the second time it runs already
+	for range 2 { // at the second request the new run is running already
 		again := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 		require.Equal(t, http.StatusCreated, again.Status, again.Raw)
 		require.Equal(t, id, again.Str("reservation_id"))
@@ -175,7 +189,8 @@ func terminate(t *testing.T, p *platform.Platform, workflowID string) {
 func deleteWorkflow(t *testing.T, p *platform.Platform, workflowID string) {
 	p.WithTemporal(func(c client.Client) {
 		_, err := c.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
-			Namespace: p.Namespace(), WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
+			Namespace:         p.Namespace(),
+			WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
 		})
 		require.NoError(t, err)
 		require.Eventually(t, func() bool {
@@ -186,7 +201,7 @@ func deleteWorkflow(t *testing.T, p *platform.Platform, workflowID string) {
 	})
 }
 
-// lastTask is where "temporal workflow reset --type LastWorkflowTask" would reset to.
+// lastTask is the event to which "temporal workflow reset --type LastWorkflowTask" would reset.
 func lastTask(t *testing.T, c client.Client, workflowID, run string) int64 {
 	var last int64
 	for it := c.GetWorkflowHistory(t.Context(), workflowID, run, false, 0); it.HasNext(); {

@@ -15,36 +15,36 @@ import (
 	"holdfast/tests/platform"
 )
 
-// TestOrders shares one platform between the cases that leave it as it is.
+// TestOrders shares one platform between the cases that do not change it for other cases.
 func TestOrders(t *testing.T) {
 	s := platform.Start(t)
 	for name, test := range map[string]func(*testing.T, *platform.Platform){
-		"reserved, paid, confirmed":         happyPath,
-		"paid at once":                      paidAtOnce,
-		"more than there is is refused":     outOfStock,
-		"a declined card takes nothing":     declined,
-		"the third decline ends the order":  declinedThrice,
-		"an unpaid order expires":           expires,
-		"one key is one order":              idempotency,
-		"the last unit goes to one":         lastUnit,
-		"somebody else's order is not seen": ownership,
-		"bad input is named":                badInput,
-		"the catalogue pages":               catalogue,
-		"a cancelled order holds nothing":   cancels,
-		"an extended order lives longer":    extends,
-		"orders are listed":                 lists,
-		"every timeline entry is complete":  timeline,
-		"a reservation from outside":        reservationFromOutside,
-		"whose reservation it is":           reservationOwnership,
-		"ten holds come back":               tenHolds,
-		"a terminated order is taken up":    terminated,
-		"a deleted order is stopped":        deleted,
-		"terminated while requests wait":    terminatedWhileWaiting,
-		"a terminated reservation":          terminatedReservation,
-		"a deleted reservation":             deletedReservation,
-		"the catalogue is administered":     administers,
-		"the operators' commands":           operatorCommands,
-		"a namespace is prepared":           prepares,
+		"reserved, paid, confirmed":            happyPath,
+		"paid at once":                         paidAtOnce,
+		"more than there is is refused":        outOfStock,
+		"a declined card takes nothing":        declined,
+		"the third decline ends the order":     declinedThrice,
+		"an unpaid order expires":              expires,
+		"one key is one order":                 idempotency,
+		"the last unit goes to one":            lastUnit,
+		"another customer's order is not seen": ownership,
+		"bad input is named":                   badInput,
+		"the catalogue pages":                  catalogue,
+		"a cancelled order holds nothing":      cancels,
+		"an extended order lives longer":       extends,
+		"orders are listed":                    lists,
+		"every timeline entry is complete":     timeline,
+		"a reservation from outside":           reservationFromOutside,
+		"whose reservation it is":              reservationOwnership,
+		"ten holds come back":                  tenHolds,
+		"a terminated order is taken up":       terminated,
+		"a deleted order is stopped":           deleted,
+		"terminated while requests wait":       terminatedWhileWaiting,
+		"a terminated reservation":             terminatedReservation,
+		"a deleted reservation":                deletedReservation,
+		"the catalogue is administered":        administers,
+		"the operators' commands":              operatorCommands,
+		"a namespace is prepared":              prepares,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,33 +63,42 @@ func happyPath(t *testing.T, s *platform.Platform) {
 	available, reserved, total := s.Available(product)
 	require.Equal(t, []int64{7, 3, 10}, []int64{available, reserved, total})
 
-	paid := s.Do("alice", http.MethodPost, "/api/orders/"+placed.Str("order_id")+"/pay", map[string]string{"payment_method": "pm_ok"})
+	method := map[string]string{"payment_method": "pm_ok"}
+	paid := s.Do("alice", http.MethodPost, "/api/orders/"+placed.Str("order_id")+"/pay", method)
 	require.Equal(t, http.StatusOK, paid.Status, paid.Raw)
 	require.Equal(t, "confirmed", paid.Str("status"))
 	available, reserved, total = s.Available(product)
 	require.Equal(t, []int64{7, 0, 7}, []int64{available, reserved, total})
+
 	charge, err := s.Charge(placed.Str("order_id"), 1)
 	require.NoError(t, err)
 	require.Equal(t, payment.Captured, charge.State)
 	require.EqualValues(t, 3*1250, charge.CapturedMinor)
-	require.Equal(t, []string{"reserved", "payment_started", "paid", "confirmed"}, s.Events("alice", placed.Str("order_id")))
+	require.Equal(t, []string{"reserved", "payment_started", "paid", "confirmed"},
+		s.Events("alice", placed.Str("order_id")))
 
-	again := s.Do("alice", http.MethodPost, "/api/orders/"+placed.Str("order_id")+"/pay", map[string]string{"payment_method": "pm_ok"})
+	again := s.Do("alice", http.MethodPost, "/api/orders/"+placed.Str("order_id")+"/pay", method)
 	require.Equal(t, http.StatusConflict, again.Status, again.Raw)
 	require.Equal(t, "invalid_state", again.Str("code"))
 }
 
 func paidAtOnce(t *testing.T, s *platform.Platform) {
-	placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1, "payment_method", "pm_ok"))
+	body := platform.OneLine(s.Product(5), 1, "payment_method", "pm_ok")
+	placed := s.Do("alice", http.MethodPost, "/api/orders", body)
 	require.Equal(t, http.StatusCreated, placed.Status, placed.Raw)
 	s.Await("alice", placed.Str("order_id"), "confirmed", 10*time.Second)
 }
 
 func outOfStock(t *testing.T, s *platform.Platform) {
 	product, plenty := s.Product(2), s.Product(50)
-	body := map[string]any{"lines": []map[string]any{{"product_id": plenty, "quantity": 1}, {"product_id": product, "quantity": 2}, {"product_id": product, "quantity": 1}}}
+	body := map[string]any{"lines": []map[string]any{
+		{"product_id": plenty, "quantity": 1},
+		{"product_id": product, "quantity": 2},
+		{"product_id": product, "quantity": 1},
+	}}
 	key := uuid.NewString()
-	for range 2 { // final under its key
+
+	for range 2 { // the second request gets the first one's answer
 		refused := s.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
 		require.Equal(t, http.StatusConflict, refused.Status, refused.Raw)
 		require.Equal(t, "out_of_stock", refused.Str("code"))
@@ -116,6 +125,7 @@ func declined(t *testing.T, s *platform.Platform) {
 	charge, err := s.Charge(id, 1)
 	require.NoError(t, err)
 	require.Zero(t, charge.CapturedMinor)
+
 	// The same key with another card is another request; under a new key the customer tries it.
 	again := s.Pay("alice", id, "pm_declined", "Idempotency-Key", "first")
 	require.Equal(t, http.StatusPaymentRequired, again.Status, again.Raw)
@@ -130,13 +140,13 @@ func declinedThrice(t *testing.T, s *platform.Platform) {
 	product := s.Product(5)
 	id := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 2)).Str("order_id")
 	for range 3 {
-		refused := s.Do("alice", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": "pm_declined"})
+		refused := s.Pay("alice", id, "pm_declined")
 		require.Equal(t, http.StatusPaymentRequired, refused.Status, refused.Raw)
 	}
 	s.Await("alice", id, "failed", 5*time.Second)
 	available, reserved, _ := s.Available(product)
 	require.Equal(t, []int64{5, 0}, []int64{available, reserved})
-	late := s.Do("alice", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": "pm_ok"})
+	late := s.Pay("alice", id, "pm_ok")
 	require.Equal(t, http.StatusConflict, late.Status, late.Raw)
 }
 
@@ -146,6 +156,7 @@ func expires(t *testing.T, s *platform.Platform) {
 	require.Equal(t, http.StatusCreated, placed.Status, placed.Raw)
 	deadline, err := time.Parse(time.RFC3339Nano, placed.Str("expires_at"))
 	require.NoError(t, err)
+
 	expired := s.Await("alice", placed.Str("order_id"), "expired", time.Until(deadline)+10*time.Second)
 	at, err := time.Parse(time.RFC3339Nano, expired.Str("updated_at"))
 	require.NoError(t, err)
@@ -153,11 +164,12 @@ func expires(t *testing.T, s *platform.Platform) {
 	require.False(t, at.Before(deadline), "never before its deadline")
 	available, reserved, _ := s.Available(product)
 	require.Equal(t, []int64{10, 0}, []int64{available, reserved})
-	late := s.Do("alice", http.MethodPost, "/api/orders/"+placed.Str("order_id")+"/pay", map[string]string{"payment_method": "pm_ok"})
+
+	late := s.Pay("alice", placed.Str("order_id"), "pm_ok")
 	require.Equal(t, http.StatusGone, late.Status, late.Raw)
 	require.Equal(t, "order_expired", late.Str("code"))
 	_, err = s.Charge(placed.Str("order_id"), 1)
-	require.ErrorIs(t, err, payment.ErrUnknown, "nothing was asked of the provider")
+	require.ErrorIs(t, err, payment.ErrUnknown, "the provider got no request")
 }
 
 func idempotency(t *testing.T, s *platform.Platform) {
@@ -166,10 +178,12 @@ func idempotency(t *testing.T, s *platform.Platform) {
 	var wg sync.WaitGroup
 	for i := range answers {
 		wg.Go(func() {
-			answers[i] = s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 2), "Idempotency-Key", key)
+			body := platform.OneLine(product, 2)
+			answers[i] = s.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
 		})
 	}
 	wg.Wait()
+
 	id := answers[0].Str("order_id")
 	for _, a := range answers {
 		require.Equal(t, http.StatusCreated, a.Status, a.Raw)
@@ -196,6 +210,7 @@ func lastUnit(t *testing.T, s *platform.Platform) {
 		})
 	}
 	wg.Wait()
+
 	won := 0
 	for _, status := range statuses {
 		if status == http.StatusCreated {
@@ -216,7 +231,8 @@ func ownership(t *testing.T, s *platform.Platform) {
 	}
 	pay := s.Do("mallory", http.MethodPost, "/api/orders/"+id+"/pay", map[string]string{"payment_method": "pm_ok"})
 	require.Equal(t, http.StatusNotFound, pay.Status)
-	forged := s.Do("", http.MethodGet, "/api/orders/"+id, nil, "Authorization", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.")
+	unsigned := "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9."
+	forged := s.Do("", http.MethodGet, "/api/orders/"+id, nil, "Authorization", unsigned)
 	require.Equal(t, http.StatusUnauthorized, forged.Status)
 }
 
@@ -238,6 +254,7 @@ func catalogue(t *testing.T, s *platform.Platform) {
 		}
 	}
 	require.GreaterOrEqual(t, len(seen), 3)
+
 	docs := s.Do("", http.MethodGet, "/docs/openapi.yaml", nil)
 	require.Equal(t, http.StatusOK, docs.Status)
 	require.True(t, strings.HasPrefix(docs.Raw, "openapi: 3"))
@@ -248,7 +265,9 @@ func catalogue(t *testing.T, s *platform.Platform) {
 // confirmation, as kill -9 does, and starts another.
 func TestWorkerKilledBetweenReserveAndConfirm(t *testing.T) {
 	s := platform.StartWithFaults(t)
-	confirming := s.Faults.Inventory.Hold(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/confirm/") }, 1)
+	confirming := s.Faults.Inventory.Hold(func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/confirm/")
+	}, 1)
 	product := s.Product(5)
 	placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 2, "payment_method", "pm_ok"))
 	require.Equal(t, http.StatusCreated, placed.Status, placed.Raw)
@@ -257,9 +276,11 @@ func TestWorkerKilledBetweenReserveAndConfirm(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("the worker never asked for the confirmation")
 	}
+
 	s.Process("worker").Kill()
 	confirming.Release()
 	s.Start("worker")
+
 	s.Await("alice", placed.Str("order_id"), "confirmed", time.Minute)
 	available, reserved, total := s.Available(product)
 	require.Equal(t, []int64{3, 0, 3}, []int64{available, reserved, total}, "stock taken once")
@@ -268,5 +289,6 @@ func TestWorkerKilledBetweenReserveAndConfirm(t *testing.T) {
 	require.EqualValues(t, 2*1250, charge.CapturedMinor, "money taken once")
 	_, err = s.Charge(placed.Str("order_id"), 2)
 	require.ErrorIs(t, err, payment.ErrUnknown)
-	require.Equal(t, []string{"reserved", "payment_started", "paid", "confirmed"}, s.Events("alice", placed.Str("order_id")))
+	require.Equal(t, []string{"reserved", "payment_started", "paid", "confirmed"},
+		s.Events("alice", placed.Str("order_id")))
 }

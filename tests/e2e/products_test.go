@@ -12,18 +12,23 @@ import (
 	"holdfast/tests/platform"
 )
 
-// administers the catalogue through the gateway: what an operator changes there is what can be ordered, and what
-// was ordered before stays as it was.
+// administers changes the catalogue through the gateway: customers order what the operator has put there, and earlier
+// orders stay as they were.
 func administers(t *testing.T, s *platform.Platform) {
 	sku := "ADM-" + strings.ToUpper(uuid.NewString()[:8])
-	created := s.Do(platform.Operator, http.MethodPost, "/api/products", fmt.Sprintf(`{"sku":%q,"name":"First name","prices":[{"amount_minor":1000,"currency":"EUR"}]}`, sku))
+	named := func(name string, minor int) string {
+		return fmt.Sprintf(`{"sku":%q,"name":%q,"prices":[{"amount_minor":%d,"currency":"EUR"}]}`, sku, name, minor)
+	}
+	created := s.Do(platform.Operator, http.MethodPost, "/api/products", named("First name", 1000))
 	require.Equal(t, http.StatusCreated, created.Status, created.Raw)
 	id := created.Str("product_id")
 	unstocked := s.Place("alice", http.StatusConflict, platform.OneLine(uuid.MustParse(id), 2))
 	require.Equal(t, "out_of_stock", unstocked.Str("code"), unstocked.Raw)
 	require.Equal(t, []any{map[string]any{"product_id": id, "requested": 2.0, "available": 0.0}}, unstocked.Body["lines"])
+
 	reserve := func(status int, code string) {
-		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", fmt.Sprintf(`{"order_id":%q,"product_id":%q,"quantity":1}`, uuid.NewString(), id))
+		body := fmt.Sprintf(`{"order_id":%q,"product_id":%q,"quantity":1}`, uuid.NewString(), id)
+		held := s.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 		require.Equal(t, status, held.Status, held.Raw)
 		if code != "" {
 			require.Equal(t, code, held.Str("code"), held.Raw)
@@ -35,7 +40,8 @@ func administers(t *testing.T, s *platform.Platform) {
 	placed := s.Place("alice", http.StatusCreated, platform.OneLine(uuid.MustParse(id), 2))
 
 	path := "/api/products/" + id
-	replaced := s.Do(platform.Operator, http.MethodPut, path, fmt.Sprintf(`{"sku":%q,"name":"Second name","prices":[{"amount_minor":2000,"currency":"EUR"}]}`, sku), "If-Match", created.Header.Get("ETag"))
+	replaced := s.Do(platform.Operator, http.MethodPut, path, named("Second name", 2000),
+		"If-Match", created.Header.Get("ETag"))
 	require.Equal(t, http.StatusOK, replaced.Status, replaced.Raw)
 	dearer := s.Place("alice", http.StatusCreated, platform.OneLine(uuid.MustParse(id), 1))
 	require.EqualValues(t, 2000, dearer.Body["total"].(map[string]any)["amount_minor"])
@@ -52,12 +58,13 @@ func administers(t *testing.T, s *platform.Platform) {
 	require.Equal(t, "First name", line["name"])
 	require.EqualValues(t, 2000, line["total"].(map[string]any)["amount_minor"], "two at the old price")
 
-	// More than a mebibyte, which is the limit of every other body.
+	// The file is larger than a mebibyte, which is the limit of every other body.
 	file := "sku,name,description,price_EUR\n"
 	for i := range 300 {
 		file += fmt.Sprintf("%s-%d,Imported,%s,9.99\n", sku, i, strings.Repeat("x", 4500))
 	}
-	imported := s.Do(platform.Operator, http.MethodPost, "/api/products/import?dry_run=true", file, "Content-Type", "text/csv")
+	imported := s.Do(platform.Operator, http.MethodPost, "/api/products/import?dry_run=true", file,
+		"Content-Type", "text/csv")
 	require.Equal(t, http.StatusOK, imported.Status, imported.Raw)
 	require.EqualValues(t, 300, imported.Body["created"])
 	for method, path := range map[string]string{http.MethodPost: "/api/products", http.MethodDelete: path} {

@@ -1,13 +1,13 @@
 // Package fault puts faults between the platform's real processes: a test starts a proxy before a
-// service, gives the proxy's address to whoever calls that service, and then changes what the proxy
+// service, gives the proxy's address to the callers of that service, and then changes what the proxy
 // does while traffic flows.
 //
 // HTTP stands before an HTTP service, Postgres before PostgreSQL, GRPC before Temporal, TCP before
-// anything else. Each can be switched up, down or hanging (Switch); all but TCP can be given rules that
-// act on single requests (Rule). The most useful one performs a request and loses its answer: the caller
-// cannot know whether it was done.
+// any other server. Each can be switched up, down or hanging (Switch); all but TCP have rules that
+// act on single requests (Rule). The most useful rule lets the service perform a request and loses the
+// answer: the caller cannot know whether the request was performed.
 //
-// All of it is safe for concurrent use, listens on 127.0.0.1 only and ends with its test.
+// All proxies are safe for concurrent use, listen on 127.0.0.1 only and end with their test.
 package fault
 
 import (
@@ -29,8 +29,8 @@ const (
 
 // Switch is the state of a proxy and the connections that it has accepted. A new proxy is up.
 type Switch struct {
-	// life ends with the test. alive is its child and ends at the next Down, so that whatever belongs
-	// to a connection that was cut never goes on, even when Up follows at once.
+	// life ends with the test. alive is its child and ends at the next Down, so that work for a connection
+	// that was cut never goes on, even when Up follows at once.
 	life context.Context
 	end  context.CancelFunc
 
@@ -49,11 +49,11 @@ func newSwitch() *Switch {
 	return s
 }
 
-// Up lets everything through. What waited because of Hang goes on.
+// Up lets everything through. Requests that waited because of Hang go on.
 func (s *Switch) Up() { s.set(up) }
 
-// Hang lets connections open and lets nothing pass, in either direction, until Up or Down: to its
-// callers the service is there and does not answer.
+// Hang keeps connections open and stops all traffic, in both directions, until Up or Down: to its callers
+// the service is there and does not answer.
 func (s *Switch) Hang() { s.set(hanging) }
 
 // Down cuts every connection and every new one at once.
@@ -107,7 +107,7 @@ func (s *Switch) era() context.Context {
 	return s.alive
 }
 
-// close is Down for good: nothing of the proxy waits any longer.
+// close is Down for good: it also ends everything in the proxy that still waits.
 func (s *Switch) close() {
 	s.Down()
 	s.end()
@@ -128,7 +128,7 @@ func (s *Switch) listen(t testing.TB) *listener {
 
 func (l *listener) address() string { return l.Addr().String() }
 
-// Accept also accepts while the proxy is down: closing the port would leave it to whoever asks for one.
+// Accept also accepts while the proxy is down: if it closed the port, another program could take it.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		raw, err := l.Listener.Accept()
@@ -167,7 +167,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// reset closes as a crash does: the client's system is told to drop the connection.
+// reset closes the connection as a crash does: it sends a TCP reset to the client.
 func (c *conn) reset() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails on a closed connection only

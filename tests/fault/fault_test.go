@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// soon waits for what must happen without anybody's doing.
+// soon waits for an event that must happen without a further step of the test.
 func soon(t *testing.T, what string, happened <-chan struct{}) {
 	t.Helper()
 	select {
@@ -24,7 +24,7 @@ func soon(t *testing.T, what string, happened <-chan struct{}) {
 	}
 }
 
-// result starts what blocks and returns how it ended.
+// result runs a blocking call and delivers its error.
 func result(do func() error) <-chan error {
 	ended := make(chan error, 1)
 	go func() { ended <- do() }()
@@ -42,7 +42,7 @@ func ended(t *testing.T, what string, result <-chan error) error {
 	}
 }
 
-// blocked gives what must not happen the time to do so.
+// blocked waits for a moment and fails if the event happens.
 func blocked[T any](t *testing.T, what string, happened <-chan T) {
 	t.Helper()
 	select {

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// GRPC is a proxy before a gRPC server whose calls are unary, as all of Temporal's are. It passes on
+// GRPC is a proxy before a gRPC server whose calls are unary, as all calls of Temporal are. It passes on
 // every method, with metadata, deadlines, cancellation and the details of a status.
 type GRPC struct {
 	*Switch
@@ -26,7 +26,7 @@ type GRPC struct {
 	losses   rules[string]
 }
 
-// maxMessage is far above what Temporal accepts: the proxy is not to be the limit.
+// maxMessage is far above what Temporal accepts, so that the proxy is not the limit.
 const maxMessage = 64 << 20
 
 // NewGRPC starts a proxy before the server at target (host:port).
@@ -34,18 +34,24 @@ func NewGRPC(t testing.TB, target string) *GRPC {
 	t.Helper()
 	p := &GRPC{Switch: newSwitch()}
 	var err error
+	limits := []grpc.CallOption{grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)}
 	p.upstream, err = grpc.NewClient("passthrough:///"+target,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(asItIs{}), grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
-		// A server that is started again must be found again by the time a test asks for it.
+		grpc.WithDefaultCallOptions(append(limits, grpc.ForceCodecV2(asItIs{}))...),
+		// The proxy must reconnect to a restarted server before a test calls it.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
+			Backoff: backoff.Config{
+				BaseDelay:  20 * time.Millisecond,
+				Multiplier: 1.5,
+				MaxDelay:   200 * time.Millisecond,
+			},
 			MinConnectTimeout: 5 * time.Second,
 		}))
 	require.NoError(t, err)
+
 	srv := grpc.NewServer(
 		grpc.UnknownServiceHandler(p.serve),
 		grpc.ForceServerCodecV2(asItIs{}),
@@ -72,16 +78,16 @@ func NewGRPC(t testing.TB, target string) *GRPC {
 func (p *GRPC) Address() string { return p.address }
 
 // Hold stops the next calls whose full method ("/service/Method") matches, as many as times says, before
-// they are forwarded, until the rule is released. A call that its caller gave up by then is not
-// forwarded. A nil match takes all; it must be safe for concurrent use.
+// they are forwarded, until the rule is released. A call that its caller has given up by then is not
+// forwarded. A nil match takes all calls; match must be safe for concurrent use.
 func (p *GRPC) Hold(match func(fullMethod string) bool, times int) *Rule {
 	return p.holds.add(match, newRule(times))
 }
 
-// LoseAnswer lets the next calls that match be performed, even when the caller gives up meanwhile (but
-// not beyond its deadline), and then answers codes.Unavailable. An error is an answer that is lost too;
-// where the server was unavailable, or too late, the rule has not acted. Temporal's client repeats a call
-// that was unavailable by itself. See Hold for match and times.
+// LoseAnswer lets the server perform the next calls that match, even when the caller gives up meanwhile (but
+// not beyond its deadline), and then answers codes.Unavailable. An error is an answer that is lost too.
+// If the server was unavailable, or too late, the rule has not acted. Temporal's client itself repeats a call
+// that was unavailable. See Hold for match and times.
 func (p *GRPC) LoseAnswer(match func(fullMethod string) bool, times int) *Rule {
 	return p.losses.add(match, newRule(times))
 }
@@ -98,6 +104,7 @@ func (p *GRPC) serve(_ any, stream grpc.ServerStream) error {
 	if err := stream.RecvMsg(&request); err != nil {
 		return err
 	}
+
 	ctx, cancel := context.WithCancel(p.era())
 	defer cancel()
 	stop := context.AfterFunc(stream.Context(), cancel)
@@ -112,6 +119,7 @@ func (p *GRPC) serve(_ any, stream grpc.ServerStream) error {
 			return gaveUp(stream)
 		}
 	}
+
 	if rule := p.losses.take(method); rule != nil {
 		err := p.forward(p.life, stream, method, request).err
 		if c := status.Code(err); c == codes.Unavailable || c == codes.DeadlineExceeded {
@@ -121,6 +129,7 @@ func (p *GRPC) serve(_ any, stream grpc.ServerStream) error {
 		rule.acted()
 		return status.Error(codes.Unavailable, "fault: the answer was lost")
 	}
+
 	got := p.forward(ctx, stream, method, request)
 	if p.await(ctx) != nil {
 		return gaveUp(stream)
@@ -128,7 +137,7 @@ func (p *GRPC) serve(_ any, stream grpc.ServerStream) error {
 	return got.pass(stream)
 }
 
-// gaveUp is the answer to a call that was not let through: its own end, or that of the connection.
+// gaveUp is the answer to a call that the proxy did not let through: the end of the call, or of its connection.
 func gaveUp(stream grpc.ServerStream) error {
 	if err := stream.Context().Err(); err != nil {
 		return status.FromContextError(err).Err()

@@ -17,8 +17,8 @@ type outcome struct {
 	err             error
 }
 
-// forward makes the call. Its deadline is the caller's, which Temporal reads to see how long a poll may
-// wait; everything else that can end it comes from ctx.
+// forward makes the call. It has the caller's deadline, which Temporal reads to see how long a poll may wait;
+// only ctx can end it otherwise.
 func (p *GRPC) forward(ctx context.Context, stream grpc.ServerStream, method string, request []byte) outcome {
 	if deadline, ok := stream.Context().Deadline(); ok {
 		var cancel context.CancelFunc
@@ -27,7 +27,7 @@ func (p *GRPC) forward(ctx context.Context, stream grpc.ServerStream, method str
 	}
 	incoming, _ := metadata.FromIncomingContext(stream.Context())
 	incoming = incoming.Copy()
-	incoming.Delete("grpc-accept-encoding") // of this hop; the client adds its own
+	incoming.Delete("grpc-accept-encoding") // belongs to this hop; the proxy's client adds its own
 	ctx = metadata.NewOutgoingContext(ctx, incoming)
 	var o outcome
 	o.err = p.upstream.Invoke(ctx, method, &request, &o.response, grpc.Header(&o.header), grpc.Trailer(&o.trailer))
@@ -45,8 +45,8 @@ func (o outcome) pass(stream grpc.ServerStream) error {
 	return stream.SendMsg(&o.response)
 }
 
-// asItIs is a codec that leaves messages alone. Its name is that of the codec it stands in for, since
-// the name is part of the content type.
+// asItIs is a codec that does not change messages. It has the name of the codec that it replaces, because the
+// name is part of the content type.
 type asItIs struct{}
 
 var errNotBytes = errors.New("fault: a message that is not bytes")

@@ -21,8 +21,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// upstream is a gRPC server with the health service and with methods of any name, which performs calls
-// of a wrapperspb.BytesValue as it is told by their metadata.
+// upstream is a gRPC server with the health service and with methods of any name. It performs calls with a
+// wrapperspb.BytesValue, and their metadata says how.
 type upstream struct {
 	address   string
 	performed atomic.Int64
@@ -36,8 +36,16 @@ func newUpstream(t *testing.T, address string) *upstream {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	u := &upstream{address: l.Addr().String(), entered: make(chan struct{}), proceed: make(chan struct{}), cancelled: make(chan struct{})}
-	srv := grpc.NewServer(grpc.UnknownServiceHandler(u.serve), grpc.MaxRecvMsgSize(maxMessage), grpc.WaitForHandlers(true))
+	u := &upstream{
+		address:   l.Addr().String(),
+		entered:   make(chan struct{}),
+		proceed:   make(chan struct{}),
+		cancelled: make(chan struct{}),
+	}
+	srv := grpc.NewServer(
+		grpc.UnknownServiceHandler(u.serve),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.WaitForHandlers(true))
 	healthpb.RegisterHealthServer(srv, health.NewServer())
 	served := make(chan struct{})
 	go func() {
@@ -67,12 +75,17 @@ func (u *upstream) serve(_ any, stream grpc.ServerStream) error {
 			return stream.Context().Err()
 		}
 	}
+
 	u.performed.Add(1)
 	deadline := "none"
 	if at, ok := stream.Context().Deadline(); ok {
 		deadline = at.Round(time.Minute).UTC().Format(time.RFC3339)
 	}
-	if err := stream.SetHeader(metadata.Pairs("seen", asked.Get("word")[0], "seen-bin", asked.Get("word-bin")[0], "deadline", deadline)); err != nil {
+	if err := stream.SetHeader(metadata.Pairs(
+		"seen", asked.Get("word")[0],
+		"seen-bin", asked.Get("word-bin")[0],
+		"deadline", deadline,
+	)); err != nil {
 		return err
 	}
 	stream.SetTrailer(metadata.Pairs("after", "all"))
@@ -88,8 +101,17 @@ func (u *upstream) serve(_ any, stream grpc.ServerStream) error {
 
 func dial(t *testing.T, p *GRPC) *grpc.ClientConn {
 	t.Helper()
-	c, err := grpc.NewClient(p.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: time.Millisecond, Multiplier: 1, MaxDelay: time.Millisecond}, MinConnectTimeout: time.Second}))
+	c, err := grpc.NewClient(p.Address(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{
+				BaseDelay:  time.Millisecond,
+				Multiplier: 1,
+				MaxDelay:   time.Millisecond,
+			},
+			MinConnectTimeout: time.Second,
+		}))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	return c
@@ -108,10 +130,12 @@ func TestGRPCPassesOnWhatItGets(t *testing.T) {
 	t.Parallel()
 	c := dial(t, NewGRPC(t, newUpstream(t, "127.0.0.1:0").address))
 	var header, trailer metadata.MD
-	got, err := call(t.Context(), c, "value", grpc.Header(&header), grpc.Trailer(&trailer), grpc.UseCompressor(gzip.Name))
+	got, err := call(t.Context(), c, "value",
+		grpc.Header(&header), grpc.Trailer(&trailer), grpc.UseCompressor(gzip.Name))
 	require.NoError(t, err)
 	require.Equal(t, "value", got)
-	require.Equal(t, []string{"spoken", "\x00\xff", "none"}, []string{header["seen"][0], header["seen-bin"][0], header["deadline"][0]})
+	require.Equal(t, []string{"spoken", "\x00\xff", "none"},
+		[]string{header["seen"][0], header["seen-bin"][0], header["deadline"][0]})
 	require.Equal(t, []string{"all"}, trailer["after"])
 
 	deadline := time.Now().Add(time.Hour)
@@ -123,7 +147,8 @@ func TestGRPCPassesOnWhatItGets(t *testing.T) {
 	require.NoError(t, err)
 	require.WithinDuration(t, deadline, passed, 2*time.Minute)
 
-	_, err = call(metadata.AppendToOutgoingContext(t.Context(), "fail", "yes"), c, "", grpc.Header(&header), grpc.Trailer(&trailer))
+	failing := metadata.AppendToOutgoingContext(t.Context(), "fail", "yes")
+	_, err = call(failing, c, "", grpc.Header(&header), grpc.Trailer(&trailer))
 	s := status.Convert(err)
 	require.Equal(t, codes.AlreadyExists, s.Code())
 	require.Equal(t, "it is there", s.Message())

@@ -19,9 +19,8 @@ import (
 // HTTP is a reverse proxy before one HTTP service. A service that cannot be reached looks as it does
 // without a proxy: the connection breaks.
 //
-// It serves one request per connection, on both sides. Go's client repeats a request by itself, when it
-// is a GET or has an Idempotency-Key, if a connection breaks that was used before; a test must see each
-// attempt.
+// It serves one request per connection, on both sides. If a connection breaks that was used before, Go's
+// client itself repeats a request that is a GET or has an Idempotency-Key; a test must see each attempt.
 type HTTP struct {
 	*Switch
 	t      testing.TB
@@ -46,6 +45,7 @@ func NewHTTP(t testing.TB, target string) *HTTP {
 		ErrorLog:       quiet,
 		FlushInterval:  -1,
 	}
+
 	srv := &http.Server{
 		Handler:           http.HandlerFunc(p.serve),
 		ReadHeaderTimeout: time.Minute,
@@ -73,7 +73,7 @@ func NewHTTP(t testing.TB, target string) *HTTP {
 // URL is the proxy's own address. It does not change.
 func (p *HTTP) URL() string { return p.url }
 
-// Retarget points the proxy to another address: a process that is started again has another port.
+// Retarget points the proxy to another address, because a restarted process may have another port.
 func (p *HTTP) Retarget(target string) {
 	p.t.Helper()
 	u, err := url.Parse(target)
@@ -83,21 +83,20 @@ func (p *HTTP) Retarget(target string) {
 }
 
 // Hold stops the next requests that match, as many as times says, before they are forwarded, until the
-// rule is released. A request whose client has gone by then is not forwarded. A nil match takes all; it
-// may read the body, and must be safe for concurrent use.
+// rule is released. A request whose client has gone by then is not forwarded. A nil match takes all
+// requests; match may read the body, and must be safe for concurrent use.
 func (p *HTTP) Hold(match func(*http.Request) bool, times int) *Rule {
 	return p.holds.add(rewinding(match), newRule(times))
 }
 
-// LoseAnswer lets the next requests that match be performed in full, even when the client goes away
-// meanwhile, and then cuts the connection to the client. An answer of any status is lost; where there
-// was none, the rule has not acted. See Hold for match and times.
+// LoseAnswer lets the service perform the next requests that match, even when the client goes away
+// meanwhile, and then cuts the connection to the client. An answer of any status is lost; if the service
+// gave no answer, the rule has not acted. See Hold for match and times.
 func (p *HTTP) LoseAnswer(match func(*http.Request) bool, times int) *Rule {
 	return p.losses.add(rewinding(match), newRule(times))
 }
 
-// WithholdAnswer is LoseAnswer, except that the client is left to wait until it gives up, or until the
-// rule is released.
+// WithholdAnswer is LoseAnswer, except that the client waits until it gives up, or until the rule is released.
 func (p *HTTP) WithholdAnswer(match func(*http.Request) bool, times int) *Rule {
 	r := newRule(times)
 	r.withholds = true

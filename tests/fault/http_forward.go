@@ -24,7 +24,7 @@ func lossOf(r *http.Request) *loss {
 
 var errAnswerLost = errors.New("fault: the answer was lost")
 
-// body is a request's body, read in full, so that rules can look at it, and so that the server watches
+// body is a request's body, read in full, so that rules can read it, and so that the server watches
 // the connection and ends the request's context when the client goes away.
 type body struct{ *bytes.Reader }
 
@@ -44,8 +44,8 @@ func rewinding(match func(*http.Request) bool) func(*http.Request) bool {
 	}
 }
 
-// serve handles one request. Wherever it does not answer it panics with http.ErrAbortHandler, which is
-// how a handler asks the server to cut the connection.
+// serve handles one request. If it does not answer, it panics with http.ErrAbortHandler, so that the server
+// cuts the connection.
 func (p *HTTP) serve(w http.ResponseWriter, r *http.Request) {
 	read, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -69,8 +69,8 @@ func (p *HTTP) serve(w http.ResponseWriter, r *http.Request) {
 	p.proxy.ServeHTTP(w, r)
 }
 
-// rewrite passes on everything as it came: ReverseProxy drops what says where a request came from, and
-// queries that it cannot read.
+// rewrite passes on everything as it came: ReverseProxy would drop the headers that say where a request came
+// from, and queries that it cannot read.
 func (p *HTTP) rewrite(r *httputil.ProxyRequest) {
 	r.SetURL(p.target.Load())
 	r.Out.URL.RawQuery = r.In.URL.RawQuery
@@ -81,7 +81,7 @@ func (p *HTTP) rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
-// answer runs between the service's answer and the client.
+// answer runs after the service has answered and before the answer goes to the client.
 func (p *HTTP) answer(res *http.Response) error {
 	l := lossOf(res.Request)
 	if l == nil {

@@ -17,7 +17,9 @@ func TestHTTPHangEndsWithTheClient(t *testing.T) {
 	p.Hang()
 	ctx, cancel := context.WithCancel(t.Context())
 	written := make(chan struct{})
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(written) }})
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { close(written) },
+	})
 	sent := result(func() error { return post(traced, c, p.URL(), "") })
 	soon(t, "the request is sent", written)
 	blocked(t, "the request", sent)
@@ -33,7 +35,7 @@ func TestHTTPGoesOnAfterHang(t *testing.T) {
 	before := result(func() error { return post(t.Context(), c, p.URL(), "") })
 	soon(t, "the request arrives", s.entered)
 	p.Hang()
-	s.proceed <- struct{}{} // answered, and the answer does not pass
+	s.proceed <- struct{}{} // the service answers, and the answer does not pass
 	during := result(func() error { return post(t.Context(), c, p.URL(), "") })
 	blocked(t, "the request before", before)
 	blocked(t, "the request during", during)
@@ -97,7 +99,7 @@ func TestHTTPHeldRequestDiesWithItsConnection(t *testing.T) {
 	require.EqualValues(t, 1, s.performed.Load())
 }
 
-// TestHTTPSwitchesUnderTraffic looks for races and for requests that never end.
+// TestHTTPSwitchesUnderTraffic tests for races and for requests that never end.
 func TestHTTPSwitchesUnderTraffic(t *testing.T) {
 	t.Parallel()
 	s := newService(t, false)
@@ -124,7 +126,7 @@ func TestHTTPSwitchesUnderTraffic(t *testing.T) {
 	require.LessOrEqual(t, s.performed.Load(), int64(160))
 }
 
-// TestProxiesEndWhateverTheyAreDoing: what they hold, hang and withhold ends with the test.
+// TestProxiesEndWhateverTheyAreDoing: requests that a proxy holds, hangs or withholds end with the test.
 func TestProxiesEndWhateverTheyAreDoing(t *testing.T) {
 	t.Parallel()
 	var sent []<-chan error

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// service counts what it performs. A blocking one announces each request, and waits, and announces those
-// whose client has gone meanwhile.
+// service counts the requests that it performs. A blocking service announces each request and waits, and
+// announces a request whose client has gone meanwhile.
 type service struct {
 	performed              atomic.Int64
 	entered, proceed, gone chan struct{}
@@ -76,7 +76,8 @@ func post(ctx context.Context, c *http.Client, url, body string) error {
 func TestHTTPPassesOnWhatItGets(t *testing.T) {
 	t.Parallel()
 	p := NewHTTP(t, newService(t, false).URL)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, p.URL()+"/a%2Fb?x=1;2&y", strings.NewReader("body"))
+	url := p.URL() + "/a%2Fb?x=1;2&y"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, strings.NewReader("body"))
 	require.NoError(t, err)
 	req.Header.Set("X-Forwarded-For", "192.0.2.1")
 	res, err := newClient(t).Do(req)

@@ -59,13 +59,13 @@ func NewPostgres(t testing.TB, databaseURL string) *Postgres {
 // URL is the database's URL by way of the proxy. It does not change.
 func (p *Postgres) URL() string { return p.url }
 
-// LoseCommits lets the next n COMMITs happen, on whichever connections, and then cuts the client's
-// connection instead of passing on the server's answer: the client cannot know that its transaction is
-// durable. A COMMIT that the server refuses, or answers with ROLLBACK, is not one of them; neither is a
-// statement outside a transaction.
+// LoseCommits lets the next n COMMITs happen, on any connection, and then cuts the client's connection
+// instead of passing on the server's answer: the client cannot know that its transaction is durable. A
+// COMMIT that the server refuses, or answers with ROLLBACK, does not count; nor does a statement outside a
+// transaction.
 func (p *Postgres) LoseCommits(n int) *Rule { return p.losses.add(nil, newRule(n)) }
 
-// serve joins a client's connection to one of its own. The end of either ends both.
+// serve joins a client's connection to a connection of its own to the server. The end of either ends both.
 func (p *Postgres) serve(client *conn) {
 	ctx, cancel := context.WithCancel(client.alive)
 	defer cancel()
@@ -75,12 +75,12 @@ func (p *Postgres) serve(client *conn) {
 	}
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.target)
 	if err != nil {
-		return // to the client it looks as if the server was down
+		return // the client sees a server that is down
 	}
 	var others sync.WaitGroup
 	others.Go(func() {
 		<-ctx.Done()
-		_, _ = client.Close(), server.Close() // whoever reads from either stops
+		_, _ = client.Close(), server.Close() // ends the reads from both
 	})
 	others.Go(func() {
 		defer cancel()
@@ -98,7 +98,7 @@ const (
 	gssEncRequest = 80877104
 )
 
-// ask passes on what the client sends. Only the start matters: encryption is refused.
+// ask passes on what the client sends. It reads only the start of the connection, where it refuses encryption.
 func (p *Postgres) ask(ctx context.Context, server io.Writer, client net.Conn) {
 	start := make([]byte, 8) // length and code
 	for {

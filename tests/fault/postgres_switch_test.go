@@ -56,7 +56,7 @@ func TestPostgresHangPassesNothingAndKeepsConnections(t *testing.T) {
 	p.Down()
 	p.Up()
 	require.NoError(t, insert(t.Context(), pool, 5))
-	require.Equal(t, 4, rows(), "what hung before Down has not arrived")
+	require.Equal(t, 4, rows(), "a statement that hung before Down has not arrived")
 }
 
 func TestPostgresAnswerHangsToo(t *testing.T) {
@@ -73,7 +73,8 @@ func TestPostgresAnswerHangsToo(t *testing.T) {
 	})
 	require.Eventually(t, func() bool { // the server has the statement
 		var waiting int
-		err := direct.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass").Scan(&waiting)
+		err := direct.QueryRow(t.Context(),
+			"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass").Scan(&waiting)
 		return err == nil && waiting == 1
 	}, 20*time.Second, 5*time.Millisecond)
 	p.Hang()
@@ -93,7 +94,7 @@ func TestPostgresServerThatIsAway(t *testing.T) {
 	require.Error(t, newPool(t, p.URL()).Ping(t.Context()))
 }
 
-// TestPostgresSwitchesUnderTraffic looks for races, and for transactions that end neither way.
+// TestPostgresSwitchesUnderTraffic tests for races, and for transactions that neither commit nor fail.
 func TestPostgresSwitchesUnderTraffic(t *testing.T) {
 	t.Parallel()
 	p, _, rows := newTable(t)

@@ -83,6 +83,7 @@ func TestPostgresLostCommitIsDurable(t *testing.T) {
 			_, err = tx.Exec(t.Context(), "INSERT INTO items VALUES (1)")
 			require.NoError(t, err)
 			require.Zero(t, rule.Count())
+
 			err = commit(t.Context(), tx)
 			require.Error(t, err)
 			var answered *pgconn.PgError
@@ -158,19 +159,20 @@ func TestPostgresPassesOnWhatItGets(t *testing.T) {
 	url = strings.Replace(url, "sslmode=disable", "sslmode=prefer", 1)
 	p := NewPostgres(t, url)
 	conn, err := pgx.Connect(t.Context(), p.URL())
-	require.NoError(t, err, "encryption is asked for and refused")
+	require.NoError(t, err, "the client asks for encryption and the proxy refuses it")
 	defer func() { _ = conn.Close(context.Background()) }()
 
 	big, echoed := strings.Repeat("holdfast", 1<<19), ""
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT $1::text", big).Scan(&echoed))
 	require.Len(t, echoed, len(big))
-	copied, err := conn.CopyFrom(t.Context(), pgx.Identifier{"items"}, []string{"id"}, pgx.CopyFromRows([][]any{{1}, {2}}))
+	copied, err := conn.CopyFrom(t.Context(), pgx.Identifier{"items"}, []string{"id"},
+		pgx.CopyFromRows([][]any{{1}, {2}}))
 	require.NoError(t, err)
 	require.EqualValues(t, 2, copied)
 
 	slept := result(func() error { _, err := conn.Exec(t.Context(), "SELECT pg_sleep(60)"); return err })
 	var cancelled *pgconn.PgError
-	require.Eventually(t, func() bool { // a request that comes before the statement cancels nothing
+	require.Eventually(t, func() bool { // a cancel request that comes before the statement has no effect
 		require.NoError(t, conn.PgConn().CancelRequest(t.Context()))
 		select {
 		case err := <-slept:

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Rule acts on single requests. It acts a given number of times, always when that number is negative,
-// and then lets everything through.
+// Rule acts on single requests. It acts a given number of times and then lets everything through. If the
+// number is negative, it always acts.
 type Rule struct {
 	withholds bool // a lost answer is withheld rather than cut
 
@@ -22,8 +22,8 @@ func newRule(times int) *Rule {
 	return &Rule{left: times, reached: make(chan struct{}), released: make(chan struct{})}
 }
 
-// Count says how often the rule acted: how many requests it held, or how many answers it lost. It is
-// up to date by the time at which a client notices.
+// Count says how often the rule acted: how many requests it held, or how many answers it lost. It is up to
+// date before a client can notice the effect.
 func (r *Rule) Count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,8 +34,8 @@ func (r *Rule) Count() int {
 // whose answer is to be lost was performed.
 func (r *Rule) Reached() <-chan struct{} { return r.reached }
 
-// Release ends the rule: what it holds goes on, what it withholds is cut, and it acts no more. It may
-// be called more than once.
+// Release ends the rule: held requests go on, connections with a withheld answer are cut, and the rule does
+// not act any more. It may be called more than once.
 func (r *Rule) Release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *Rule) take() bool {
 	return true
 }
 
-// giveBack undoes take where there was nothing to act on in the end.
+// giveBack undoes take if the rule did not act in the end.
 func (r *Rule) giveBack() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,8 +91,8 @@ func (r *Rule) wait(ctx context.Context) {
 	}
 }
 
-// rules are a proxy's rules of one kind for requests that T describes. The first one that matches and
-// may still act is taken.
+// rules are a proxy's rules of one kind for requests that T describes. The first rule that matches and may
+// still act is taken.
 type rules[T any] struct {
 	mu   sync.Mutex
 	list []matcher[T]

@@ -10,8 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TCP is a proxy before any server that is reached by TCP. It knows nothing of what passes, so it has
-// only the Switch.
+// TCP is a proxy before any TCP server. It does not read the traffic, so it has only the Switch.
 type TCP struct {
 	*Switch
 	address string
@@ -46,7 +45,7 @@ func NewTCP(t testing.TB, target string) *TCP {
 // Address is the proxy's host and port.
 func (p *TCP) Address() string { return p.address }
 
-// serve joins a client's connection to one of its own. The end of either ends both.
+// serve joins a client's connection to a connection of its own to the server. The end of either ends both.
 func (p *TCP) serve(client *conn) {
 	ctx, cancel := context.WithCancel(client.alive)
 	defer cancel()
@@ -56,12 +55,12 @@ func (p *TCP) serve(client *conn) {
 	}
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.target)
 	if err != nil {
-		return // to the client it looks as if the server was down
+		return // the client sees a server that is down
 	}
 	var others sync.WaitGroup
 	others.Go(func() {
 		<-ctx.Done()
-		_, _ = client.Close(), server.Close() // whoever reads from either stops
+		_, _ = client.Close(), server.Close() // ends the reads from both
 	})
 	others.Go(func() {
 		defer cancel()
@@ -72,7 +71,7 @@ func (p *TCP) serve(client *conn) {
 	others.Wait()
 }
 
-// pass hands on what comes, while the proxy is up.
+// pass copies the traffic while the proxy is up.
 func (p *TCP) pass(ctx context.Context, to io.Writer, from io.Reader) {
 	chunk := make([]byte, 32<<10)
 	for {

@@ -11,7 +11,7 @@ import (
 	"holdfast/tests/fault"
 )
 
-// TestTCPSwitch: what is sent while the proxy hangs arrives once it is up, and Down cuts.
+// TestTCPSwitch: data that is sent while the proxy hangs arrives once the proxy is up, and Down cuts the connection.
 func TestTCPSwitch(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

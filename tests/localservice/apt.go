@@ -19,7 +19,7 @@ const (
 	fetchTimeout = 10 * time.Minute
 	// atOnce is the patience with a download, which may be stopped at any moment.
 	atOnce = time.Duration(0)
-	// downloadOnly is the option that fetches packages and leaves them alone.
+	// downloadOnly is the option that fetches packages and does not install them.
 	downloadOnly = "--download-only"
 	// unpackPatience is how long packages may go on being unpacked and set up after an interruption:
 	// half an installation is worse than a late answer, but Ctrl-C must end within 15 seconds.
@@ -31,8 +31,9 @@ const (
 // errUnreachable says that the package mirror cannot be reached, so that trying again is no use.
 var errUnreachable = errors.New("the package mirror cannot be reached")
 
-// unreachable are apt's words, in its untranslated messages, for a network that is not there.
-var unreachable = regexp.MustCompile(`(?i)could not (resolve|connect)|temporary failure resolving|unable to connect|cannot initiate the connection|network is unreachable|connection (failed|timed out)`)
+// unreachable matches apt's untranslated messages about a network that cannot be reached.
+var unreachable = regexp.MustCompile(`(?i)could not (resolve|connect)|temporary failure resolving|unable to connect|` +
+	`cannot initiate the connection|network is unreachable|connection (failed|timed out)`)
 
 // aptGet runs Debian's package manager.
 type aptGet struct {
@@ -40,17 +41,20 @@ type aptGet struct {
 	progress func(string)
 }
 
-// aptOptions: no terminal tricks, and no long waits for another package manager or for a mirror that
-// does not answer. apt's own limits add up to minutes, and it puts a file that it will try again behind
-// all the others.
+// aptOptions turn off terminal control, and long waits for another package manager or for a mirror that
+// does not answer. apt's own limits add up to minutes, and it tries a file again only after all the others.
 var aptOptions = []string{
-	"-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=0",
-	"-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10", "-o", "Acquire::http::ConnectTimeout=10",
+	"-o", "DPkg::Lock::Timeout=120",
+	"-o", "Dpkg::Use-Pty=0",
+	"-o", "Acquire::Retries=0",
+	"-o", "Acquire::http::Timeout=10",
+	"-o", "Acquire::https::Timeout=10",
+	"-o", "Acquire::http::ConnectTimeout=10",
 }
 
-// run runs apt-get without questions and passes on the lines that show progress. Its error is what
-// apt-get itself says went wrong. When ctx ends it waits for as long as the given patience, then asks
-// apt-get and everything below it to stop, and in the end kills them.
+// run runs apt-get without questions and passes on the lines that show progress. Its error contains
+// apt-get's own error message. When ctx ends, run waits for as long as the given patience, then asks
+// apt-get and all its child processes to stop, and in the end kills them.
 func (a aptGet) run(ctx context.Context, patience time.Duration, args ...string) error {
 	cmd := exec.Command(a.path, append(aptOptions[:len(aptOptions):len(aptOptions)], args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
@@ -64,18 +68,20 @@ func (a aptGet) run(ctx context.Context, patience time.Duration, args ...string)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run apt-get: %w", err)
 	}
+
 	ended := make(chan struct{})
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		a.interrupt(ctx, ended, cmd.Process.Pid, patience)
 	}()
+
 	var said []string
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		line := strings.TrimSpace(lines.Text())
 		if len(said) > 0 && strings.HasPrefix(said[len(said)-1], "Err:") && slices.Contains(args, downloadOnly) {
-			// The reason stands below the file's name. One file less is no installation, and a mirror
-			// that does not answer would cost its time limit again for each of the others.
+			// The line below the file's name gives the reason. Without this file the installation fails
+			// anyway, and a mirror that does not answer would cost its time limit again for each other file.
 			said = append(said, "E: "+line)
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 			continue
@@ -88,6 +94,7 @@ func (a aptGet) run(ctx context.Context, patience time.Duration, args ...string)
 	err = cmd.Wait()
 	close(ended)
 	<-stopped
+
 	switch {
 	case err == nil:
 		return nil
@@ -123,12 +130,12 @@ func (a aptGet) interrupt(ctx context.Context, ended <-chan struct{}, group int,
 	}
 	<-ended
 	if patience > 0 {
-		a.progress("the package manager had to be stopped half way: `dpkg --configure -a` mends that")
+		a.progress("the package manager was stopped before it had finished: run `dpkg --configure -a` to repair that")
 	}
 }
 
-// worthTelling picks the few lines that show a waiting person that something happens: of the packages,
-// those that were asked for.
+// worthTelling picks the few lines that show progress to a waiting person. Of the lines about packages, it
+// picks only those about packages that the caller named.
 func worthTelling(line string, args []string) bool {
 	if setUp, ok := strings.CutPrefix(line, "Setting up "); ok {
 		name, _, _ := strings.Cut(setUp, " ")
@@ -142,7 +149,7 @@ func worthTelling(line string, args []string) bool {
 	return false
 }
 
-// complaint is the first error that apt-get named, or else the last thing it said.
+// complaint is the first error that apt-get named, or else its last lines of output.
 func complaint(said []string) string {
 	for _, line := range said {
 		if message, ok := strings.CutPrefix(line, "E: "); ok {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scripted is an apt-get that does what the script says. What it tells a person arrives in the channel.
+// scripted is an apt-get that does what the script says. Its lines of progress arrive in the channel.
 func scripted(t *testing.T, script string) (aptGet, <-chan string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "apt-get")
@@ -31,15 +31,18 @@ func TestDownloadStopsAtOnceWithEverythingBelowIt(t *testing.T) {
 	var group int
 	_, err := fmt.Sscanf(strings.TrimSpace(<-told), "Need to get %d", &group)
 	require.NoError(t, err)
+
 	began := time.Now()
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	require.Less(t, time.Since(began), 10*time.Second)
-	require.Eventually(t, func() bool { return syscall.Kill(-group, 0) != nil || onlyZombies(group) }, 5*time.Second, 10*time.Millisecond,
-		"no process of the group is left")
+	require.Eventually(t, func() bool {
+		return syscall.Kill(-group, 0) != nil || onlyZombies(group)
+	}, 5*time.Second, 10*time.Millisecond, "no process of the group is left")
 }
 
-// onlyZombies allows for an init that takes its time to collect orphans.
+// onlyZombies reports whether all processes of the group have ended. An init that is slow to collect orphans
+// leaves them as zombies.
 func onlyZombies(group int) bool {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, stat := range stats {

@@ -24,15 +24,15 @@ const (
 	rabbitmqBin  = "/usr/lib/rabbitmq/bin"
 )
 
-// What the development stack is made of.
+// The packages of the development stack.
 var (
 	PostgresPackage = Package{"PostgreSQL", "postgresql", "postgres"}
 	RedisPackage    = Package{"Redis", "redis-server", "redis-server"}
 	RabbitMQPackage = Package{"RabbitMQ", "rabbitmq-server", "rabbitmq-server"}
 )
 
-// Missing returns those of the given packages whose program is not on this machine; with none given,
-// it asks for all that the stack is made of.
+// Missing returns the given packages whose program is not on this machine. Without arguments it checks all
+// packages of the stack.
 func Missing(of ...Package) []Package {
 	if len(of) == 0 {
 		of = []Package{PostgresPackage, RedisPackage, RabbitMQPackage}
@@ -100,8 +100,8 @@ func findPostgres(version string) (string, error) {
 		return "", fmt.Errorf("ask %s for its version: %w", path, err)
 	}
 	if fields := strings.Fields(string(out)); len(fields) < 3 || strings.Split(fields[2], ".")[0] != version {
-		return "", fmt.Errorf("the data was written by PostgreSQL %s, but only %q is installed: install that version, or remove the data directory",
-			version, strings.TrimSpace(string(out)))
+		return "", fmt.Errorf("the data was written by PostgreSQL %s, but only %q is installed: "+
+			"install that version, or remove the data directory", version, strings.TrimSpace(string(out)))
 	}
 	return path, nil
 }

@@ -1,11 +1,11 @@
 // Package localservice runs private instances of PostgreSQL, Redis and RabbitMQ from the
 // distribution's own binaries, for the development stack and the tests.
 //
-// An instance is known by its data directory alone. Whoever starts it holds a lock on that directory,
-// so two stacks never share one; every server works with its current directory inside it, so a server
-// that a killed run left behind is found by looking for exactly that, and is stopped before a new one
-// starts on the same data. A server that lives elsewhere is never touched: if it has the port that was
-// asked for, ours moves to the next free one and says so.
+// Only its data directory identifies an instance. The process that starts it holds a lock on that directory,
+// so two stacks never share a directory. The current directory of every server lies inside the data directory,
+// so a start finds a server that a killed run left behind, and stops it before it starts a new server on the
+// same data. This package never touches a server with another directory: if such a server has the wanted port,
+// ours moves to the next free port and says so.
 //
 // All servers listen on 127.0.0.1 only. When the caller is root they run as the unprivileged user that
 // their package created, because PostgreSQL refuses root and RabbitMQ should not have it.

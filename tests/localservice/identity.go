@@ -15,8 +15,8 @@ type identity struct {
 	uid, gid uint32
 }
 
-// identityFor returns the first of the named users that exists where the caller is root, and nil
-// elsewhere: only root can, and must, change the user.
+// identityFor returns the first of the named users that exists if the caller is root, else nil: only root
+// can change the user, and root must.
 func identityFor(names ...string) (*identity, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -43,8 +43,8 @@ func (i *identity) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: i.uid, Gid: i.gid}
 }
 
-// own gives a path to the user.
-func (i *identity) own(path string) error {
+// chown makes the user the owner of a path.
+func (i *identity) chown(path string) error {
 	if i == nil {
 		return nil
 	}

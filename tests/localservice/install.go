@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// ErrMayNotInstall says that this process cannot install packages: it is not root, or the machine has
-// no apt-get. Nothing was tried.
+// ErrMayNotInstall says that this process cannot install packages, because it is not root or the machine has
+// no apt-get, and that it did not try.
 var ErrMayNotInstall = errors.New("packages cannot be installed from here")
 
-// Install brings the missing ones of all packages onto the machine and reports each step. It needs
-// root and apt-get; without them the error is ErrMayNotInstall and says exactly what to run instead.
-// The packages' own servers are kept from starting, now and at the next boot, because the stack runs
-// private instances. Calling it with nothing missing does nothing.
+// Install installs all missing packages and reports each step. It needs root and apt-get; without them the
+// error is ErrMayNotInstall and says exactly what to run instead. Install keeps the packages' own servers
+// from starting, now and at the next boot, because the stack runs private instances. If no package is
+// missing, it does nothing.
 //
-// It never waits without end for a mirror that does not answer. When ctx ends while packages are
+// It waits only for a limited time for a mirror that does not answer. When ctx ends while packages are
 // unpacked, that goes on for a moment (see unpackPatience), because half an installation is worse than a
 // late answer.
 func Install(ctx context.Context, progress func(message string)) error {
@@ -33,17 +33,20 @@ func Install(ctx context.Context, progress func(message string)) error {
 		titles[i], names[i] = p.Title, p.Debian
 	}
 	what := strings.Join(titles, ", ")
+
 	path, err := exec.LookPath("apt-get")
 	if err != nil || os.Geteuid() != 0 {
 		return fmt.Errorf("%s not found, and %w; %s", what, ErrMayNotInstall, HowToInstall(missing...))
 	}
+
 	progress("installing " + what + " (" + strings.Join(names, " ") + ")")
 	if err := installPackages(ctx, aptGet{path: path, progress: progress}, names); err != nil {
 		return fmt.Errorf("install %s: %w", what, err)
 	}
 	disableUnits(ctx, names, progress)
 	if still := Missing(missing...); len(still) > 0 {
-		return fmt.Errorf("%s was installed but its program %s is not where it should be", still[0].Debian, still[0].Binary)
+		return fmt.Errorf("%s was installed but its program %s is not where it should be",
+			still[0].Debian, still[0].Binary)
 	}
 	progress("installed " + what)
 	return nil
@@ -62,11 +65,12 @@ func HowToInstall(packages ...Package) string {
 	if os.Geteuid() == 0 {
 		sudo = ""
 	}
-	return fmt.Sprintf("run: %[1]sapt-get update && %[1]sapt-get install -y --no-install-recommends %[2]s", sudo, strings.Join(debian, " "))
+	return fmt.Sprintf("run: %[1]sapt-get update && %[1]sapt-get install -y --no-install-recommends %[2]s",
+		sudo, strings.Join(debian, " "))
 }
 
-// installPackages fetches and unpacks. The two are apart because the first may be stopped at any
-// moment and the second had better not be.
+// installPackages first fetches the packages and then unpacks them. A fetch may be stopped at any moment;
+// unpacking should not be stopped.
 func installPackages(ctx context.Context, apt aptGet, names []string) error {
 	restore, err := forbidServiceStarts(policyFile)
 	if err != nil {
@@ -77,6 +81,7 @@ func installPackages(ctx context.Context, apt aptGet, names []string) error {
 	fetch := append([]string{downloadOnly}, install...)
 	fetching, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
+
 	updated := false
 	if !hasPackageLists() {
 		if err := apt.run(fetching, atOnce, "update"); err != nil {
@@ -86,7 +91,7 @@ func installPackages(ctx context.Context, apt aptGet, names []string) error {
 	}
 	err = apt.run(fetching, atOnce, fetch...)
 	if err != nil && !updated && !errors.Is(err, errUnreachable) && fetching.Err() == nil {
-		// Lists that are too old name versions that the mirror no longer has.
+		// Package lists that are too old name versions that the mirror does not have any more.
 		apt.progress("refreshing the package lists and trying again")
 		if err := apt.run(fetching, atOnce, "update"); err != nil {
 			return err
@@ -99,14 +104,14 @@ func installPackages(ctx context.Context, apt aptGet, names []string) error {
 	return apt.run(ctx, unpackPatience, install...)
 }
 
-// policyFile is what Debian's package scripts ask before they start a service (invoke-rc.d(8)).
+// policyFile is the script that Debian's package scripts call before they start a service (invoke-rc.d(8)).
 const policyFile = "/usr/sbin/policy-rc.d"
 
-// policyMark tells a policy file that an interrupted Install left behind from somebody else's.
+// policyMark distinguishes a policy file that an interrupted Install left behind from an operator's own.
 const policyMark = "# Written by holdfast while it installs packages; remove it if no installation is running."
 
-// forbidServiceStarts makes package scripts leave their services stopped until restore is called. A
-// policy that somebody else set stays as it is: it was put there on purpose.
+// forbidServiceStarts makes package scripts leave their services stopped until restore is called. An
+// operator's own policy stays as it is.
 func forbidServiceStarts(file string) (restore func(), err error) {
 	present, err := os.ReadFile(file)
 	switch {
@@ -128,8 +133,8 @@ func hasPackageLists() bool {
 }
 
 // disableUnits keeps the services just installed from starting at the next boot. systemctl does that
-// by changing links, so it also works where systemd is installed but does not run. It is part of an
-// installation, which an interruption does not leave half done.
+// by changing links, so it also works if systemd is installed but does not run. It is part of the
+// installation, so a cancelled ctx does not stop it.
 func disableUnits(ctx context.Context, names []string, progress func(string)) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()

@@ -13,6 +13,7 @@ func TestServiceStartsAreForbiddenOnlyMeanwhile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "policy-rc.d")
 	restore, err := forbidServiceStarts(file)
 	require.NoError(t, err)
+
 	info, err := os.Stat(file)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o755), info.Mode().Perm())
@@ -20,7 +21,7 @@ func TestServiceStartsAreForbiddenOnlyMeanwhile(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(content), "\nexit 101\n")
 
-	// An installation that was killed left its policy behind; the next one clears it away.
+	// A killed installation left its policy behind; the next one removes it.
 	restore2, err := forbidServiceStarts(file)
 	require.NoError(t, err)
 	restore2()

@@ -13,25 +13,24 @@ import (
 	"time"
 )
 
-// resident is a process whose current directory lies inside an instance's directory.
-type resident struct {
+// procEntry is a process whose current directory lies inside an instance's directory.
+type procEntry struct {
 	pid, parent int
 	name        string
 }
 
-// residents finds the processes that work inside dir (an absolute path without links) and carry one of
-// the names. It needs no record written by the run that started them, so it also finds a server whose
-// starter was killed in the same instant, and it cannot mistake a foreign process that was given an
-// old process id.
-func residents(dir string, names ...string) []resident {
+// processesIn finds the processes that work inside dir (an absolute path without links) and have one of
+// the names. It needs no record of the run that started them, so it also finds a server whose starter was
+// killed at the same moment, and it never takes a foreign process with a reused process id for ours.
+func processesIn(dir string, names ...string) []procEntry {
 	entries, _ := os.ReadDir("/proc")
-	var found []resident
+	var found []procEntry
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		// Reading a process that has just ended, or that belongs to somebody else, fails: not ours.
+		// A process that has just ended, or that belongs to another user, cannot be read: it is not ours.
 		cwd, err := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
 		if err != nil || (cwd != dir && !strings.HasPrefix(cwd, dir+"/")) {
 			continue
@@ -51,48 +50,48 @@ func residents(dir string, names ...string) []resident {
 			continue
 		}
 		parent, _ := strconv.Atoi(rest[1])
-		found = append(found, resident{pid: pid, parent: parent, name: line[open+1 : shut]})
+		found = append(found, procEntry{pid: pid, parent: parent, name: line[open+1 : shut]})
 	}
 	return found
 }
 
-// species is one kind of process an instance consists of.
-type species struct {
+// processKind is one kind of process an instance consists of.
+type processKind struct {
 	name string
 	stop syscall.Signal
 }
 
-// evictTimeout bounds how long a server left behind may take to stop in order.
-const evictTimeout = 30 * time.Second
+// leftoverTimeout bounds how long a leftover server may take to stop in order.
+const leftoverTimeout = 30 * time.Second
 
-// evict stops what a killed run left behind in dir, one kind after the other in the given order.
-func evict(ctx context.Context, dir string, log *slog.Logger, kinds ...species) error {
+// stopLeftovers stops the processes that a killed run left behind in dir, kind by kind in the given order.
+func stopLeftovers(ctx context.Context, dir string, log *slog.Logger, kinds ...processKind) error {
 	for _, kind := range kinds {
-		left := residents(dir, kind.name)
+		left := processesIn(dir, kind.name)
 		if len(left) == 0 {
 			continue
 		}
 		for _, r := range left {
-			// PostgreSQL's helper processes are stopped by the server they belong to.
-			if slices.ContainsFunc(left, func(other resident) bool { return other.pid == r.parent }) {
+			// PostgreSQL's server stops its helper processes itself.
+			if slices.ContainsFunc(left, func(other procEntry) bool { return other.pid == r.parent }) {
 				continue
 			}
 			log.Info("taking over from a server that an earlier run left behind", "program", kind.name, "pid", r.pid)
 			_ = syscall.Kill(r.pid, kind.stop)
 		}
-		if err := awaitGone(ctx, evictTimeout, dir, kind.name); err != nil {
+		if err := awaitGone(ctx, leftoverTimeout, dir, kind.name); err != nil {
 			return fmt.Errorf("stop the %s left behind in %s: %w", kind.name, dir, err)
 		}
 	}
 	return nil
 }
 
-// awaitGone waits until no process of the given names is left in dir, and kills those that take longer
-// than the given patience.
+// awaitGone waits until no process with one of the given names is left in dir, and kills a process that takes
+// longer than the given patience.
 func awaitGone(ctx context.Context, patience time.Duration, dir string, names ...string) error {
 	deadline := time.Now().Add(patience)
 	for {
-		left := residents(dir, names...)
+		left := processesIn(dir, names...)
 		if len(left) == 0 {
 			return nil
 		}

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// Listener is a program that listens on a port which it would keep from a server on 127.0.0.1.
+// Listener is a program that listens on a port, so that a server on 127.0.0.1 cannot use the port.
 type Listener struct {
-	PID     int    // 0 where /proc does not let this user see it
-	Program string // its name, empty where PID is 0
-	Dir     string // its current directory, empty where PID is 0
+	PID     int    // 0 if /proc does not let this user see it
+	Program string // its name, empty if PID is 0
+	Dir     string // its current directory, empty if PID is 0
 	User    string // name or number of the user whose socket it is
 }
 
@@ -28,8 +28,8 @@ func (l Listener) String() string {
 	return fmt.Sprintf("%s, process %d", l.Program, l.PID)
 }
 
-// Listeners finds who listens on the port: on 127.0.0.1 or on all addresses, of IPv4 or of IPv6. A
-// machine without /proc/net has none.
+// Listeners finds the programs that listen on the port: on 127.0.0.1 or on all addresses, of IPv4 or of IPv6.
+// On a machine without /proc/net it finds none.
 func Listeners(port int) []Listener {
 	sockets := append(listeningOn("/proc/net/tcp", port), listeningOn("/proc/net/tcp6", port)...)
 	if len(sockets) == 0 {
@@ -49,6 +49,7 @@ func Listeners(port int) []Listener {
 			}
 		}
 	}
+
 	var found []Listener
 	for _, s := range sockets {
 		l := Listener{User: s.uid, PID: holders[s.inode]}
@@ -61,7 +62,7 @@ func Listeners(port int) []Listener {
 			l.Program = strings.TrimSpace(string(name))
 			l.Dir, _ = os.Readlink(filepath.Join(proc, "cwd"))
 		}
-		if !slices.Contains(found, l) { // one program on both kinds of addresses
+		if !slices.Contains(found, l) { // a program may listen on addresses of both IPv4 and IPv6
 			found = append(found, l)
 		}
 	}

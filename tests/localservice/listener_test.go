@@ -20,19 +20,22 @@ func TestListenersNamesTheProgram(t *testing.T) {
 		port, err := localservice.Port(0, "test", slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		require.Empty(t, localservice.Listeners(port))
+
 		l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", address, port))
 		require.NoError(t, err, address)
 		found := localservice.Listeners(port)
 		require.Len(t, found, 1, address)
 		require.Equal(t, os.Getpid(), found[0].PID, address)
 		require.Equal(t, own, found[0].Dir)
-		require.Contains(t, found[0].String(), fmt.Sprintf("localservice.te, process %d", os.Getpid()), "the kernel keeps 15 letters of a name")
+		require.Contains(t, found[0].String(), fmt.Sprintf("localservice.te, process %d", os.Getpid()),
+			"the kernel keeps 15 letters of a name")
+
 		require.NoError(t, l.Close())
 		require.Empty(t, localservice.Listeners(port))
 	}
 }
 
-// Another machine's address, as a container's bridge has, leaves 127.0.0.1 free.
+// A program on another address of the machine, such as a container bridge's, leaves 127.0.0.1 free.
 func TestListenerElsewhereIsNotInTheWay(t *testing.T) {
 	t.Parallel()
 	port, err := localservice.Port(0, "test", slog.New(slog.DiscardHandler))

@@ -19,8 +19,8 @@ import (
 	"holdfast/tests/localservice"
 )
 
-// starterVariable makes the test binary start a service, report it and wait to be killed: the killed
-// run whose servers the next start takes over.
+// starterVariable makes the test binary start a service, report it and wait until the test kills it. The next
+// start takes over the servers of this killed run.
 const starterVariable = "HOLDFAST_TEST_START"
 
 func TestMain(m *testing.M) {
@@ -117,7 +117,9 @@ func TestTakenPortMovesOn(t *testing.T) {
 
 		var log strings.Builder
 		running := s.mustStart(t, localservice.Options{
-			Dir: filepath.Join(tempDir(t), "instance"), Port: port, Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Dir:  filepath.Join(tempDir(t), "instance"),
+			Port: port,
+			Log:  slog.New(slog.NewTextHandler(&log, nil)),
 		})
 		require.Greater(t, running.Port(), port)
 		require.Contains(t, log.String(), fmt.Sprintf("wanted=%d port=%d", port, running.Port()))
@@ -176,7 +178,7 @@ func TestRemovingTheLinkStartsEmpty(t *testing.T) {
 	second := s.mustStart(t, localservice.Options{Dir: dir})
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(second.Dir()+".old")) })
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(second.Dir())) })
-	require.Error(t, s.has(t.Context(), second.address()), "who removes the data directory wants to start anew")
+	require.Error(t, s.has(t.Context(), second.address()), "a removed data directory is not found again")
 }
 
 func TestOneInstancePerDirectory(t *testing.T) {
@@ -185,7 +187,7 @@ func TestOneInstancePerDirectory(t *testing.T) {
 	first := s.mustStart(t, localservice.Options{Dir: filepath.Join(tempDir(t), "instance")})
 	_, err := s.start(t.Context(), localservice.Options{Dir: first.Dir()})
 	require.ErrorContains(t, err, fmt.Sprintf("in use by process %d", os.Getpid()))
-	require.NoError(t, s.put(t.Context(), first.address()), "the first one is not disturbed")
+	require.NoError(t, s.put(t.Context(), first.address()), "the first instance still works")
 }
 
 func TestFailingServerShowsItsLog(t *testing.T) {
@@ -194,17 +196,17 @@ func TestFailingServerShowsItsLog(t *testing.T) {
 	s := services[0]
 	first := s.mustStart(t, localservice.Options{Dir: dir})
 	require.NoError(t, first.Stop(t.Context()))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "data", "postgresql.conf"), []byte("no_such_setting = on\n"), 0o644))
+	settings := filepath.Join(dir, "data", "postgresql.conf")
+	require.NoError(t, os.WriteFile(settings, []byte("no_such_setting = on\n"), 0o644))
 
 	began := time.Now()
 	_, err := s.start(t.Context(), localservice.Options{Dir: dir})
 	require.ErrorContains(t, err, "no_such_setting")
-	require.Less(t, time.Since(began), 20*time.Second, "it does not wait for a server that has ended")
+	require.Less(t, time.Since(began), 20*time.Second, "the start does not wait for a server that has ended")
 	require.Empty(t, workingIn(t, first.Dir()))
 }
 
-// workingIn lists the ids of all processes whose current directory lies in dir: an account of what is
-// running that does not rely on the code under test.
+// workingIn lists the ids of all processes whose current directory lies in dir, without the code under test.
 func workingIn(t *testing.T, dir string) []int {
 	t.Helper()
 	links, err := filepath.Glob("/proc/[0-9]*/cwd")

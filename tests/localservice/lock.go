@@ -14,16 +14,16 @@ import (
 // InUseError says that another process holds a directory.
 type InUseError struct {
 	Dir string
-	PID int // 0 where the holder has not written it yet
+	PID int // 0 if the holder has not written it yet
 }
 
 func (e *InUseError) Error() string {
 	return fmt.Sprintf("%s is in use by process %d: stop that one first", e.Dir, e.PID)
 }
 
-// Lock makes this process the only one that works in dir, until the returned holder is closed. The
-// kernel gives the lock back when the process ends, however it ends; servers do not inherit it. The
-// error is an InUseError where another process has it.
+// Lock makes this process the only process that works in dir, until the caller closes the returned holder. The
+// kernel releases the lock when the process ends, also after a crash; servers do not inherit it. The error is an
+// InUseError if another process has the lock.
 func Lock(dir string) (io.Closer, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

@@ -16,21 +16,19 @@ const (
 
 // Options say where an instance lives and how it runs.
 type Options struct {
-	// Dir is the instance's own directory, data and log included; it is created where it is missing.
-	// Where the server's user could not enter it, the data lives below /var/lib/holdfast and Dir is a
-	// link to it.
+	// Dir is the instance's own directory, with data and log; the start creates it if it is missing.
+	// If the server's user cannot enter it, the data lies below /var/lib/holdfast and Dir is a link to it.
 	Dir string
-	// Port is the wanted port; 0 picks a free one, a taken one moves to the next free one.
+	// Port is the wanted port; 0 picks a free port. If the wanted port is taken, the next free port is used.
 	Port int
 	// ManagementPort is the wanted port of RabbitMQ's web console, by the same rules. The other
 	// services ignore it.
 	ManagementPort int
-	// Volatile trades durability for speed: what is written may be lost when the machine stops. For
-	// tests only.
+	// Volatile trades durability for speed: written data may be lost when the machine stops. For tests only.
 	Volatile bool
 	// Settings are further settings of PostgreSQL, as in "shared_buffers=1GB". The others ignore them.
 	Settings []string
-	// Log receives what a person wants to know: a moved port, a server taken over. Nil is silent.
+	// Log receives messages for people: a moved port, a server taken over. Nil is silent.
 	Log *slog.Logger
 }
 

@@ -9,18 +9,18 @@ import (
 	"sync"
 )
 
-// given remembers the ports this process has handed out, because a server binds its port only some
+// reserved remembers the ports that this process has chosen, because a server binds its port only some
 // time after it was chosen.
-var given = struct {
+var reserved = struct {
 	sync.Mutex
 	ports map[int]bool
 }{ports: map[int]bool{}}
 
-// Port returns a free port on 127.0.0.1: the wanted one, or else the next free one, with a word to the
-// log; for 0 any. It stays reserved within this process.
+// Port returns a free port on 127.0.0.1: the wanted port, or else the next free one, which it reports to the
+// log; for 0 any free port. The port stays reserved within this process.
 func Port(wanted int, what string, log *slog.Logger) (int, error) {
-	given.Lock()
-	defer given.Unlock()
+	reserved.Lock()
+	defer reserved.Unlock()
 	port := wanted
 	if wanted == 0 {
 		// Below the range from which Linux takes ports for outgoing connections (32768 and up), so that
@@ -31,12 +31,12 @@ func Port(wanted int, what string, log *slog.Logger) (int, error) {
 		if port > 65535 {
 			break
 		}
-		if !given.ports[port] && portIsFree(port) {
+		if !reserved.ports[port] && portIsFree(port) {
 			if wanted != 0 && port != wanted {
 				log.Warn("the port of "+what+" is taken by another program: moving to the next free one",
 					"wanted", wanted, "port", port, "taken_by", holder(wanted))
 			}
-			given.ports[port] = true
+			reserved.ports[port] = true
 			return port, nil
 		}
 		port++
@@ -45,14 +45,14 @@ func Port(wanted int, what string, log *slog.Logger) (int, error) {
 }
 
 func releasePorts(ports ...int) {
-	given.Lock()
-	defer given.Unlock()
+	reserved.Lock()
+	defer reserved.Unlock()
 	for _, port := range ports {
-		delete(given.ports, port)
+		delete(reserved.ports, port)
 	}
 }
 
-// holder names who has the port, for a message.
+// holder names the program that has the port, for a message.
 func holder(port int) string {
 	if found := Listeners(port); len(found) > 0 {
 		return found[0].String()

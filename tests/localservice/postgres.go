@@ -26,8 +26,8 @@ type Postgres struct {
 	port int
 }
 
-// StartPostgres starts PostgreSQL in o.Dir, after initialising a cluster where there is none yet, and
-// returns once it answers. ctx bounds the start, not the life of the server.
+// StartPostgres starts PostgreSQL in o.Dir and returns once it answers. If there is no cluster yet, it
+// initialises one first. ctx bounds the start, not the life of the server.
 func StartPostgres(ctx context.Context, o Options) (*Postgres, error) {
 	o, err := o.checked()
 	if err != nil {
@@ -38,8 +38,8 @@ func StartPostgres(ctx context.Context, o Options) (*Postgres, error) {
 		return nil, err
 	}
 	i, err := prepare(ctx, "PostgreSQL", o, owner,
-		species{"initdb", syscall.SIGTERM}, // first: its children carry the server's name
-		species{"postgres", syscall.SIGINT},
+		processKind{"initdb", syscall.SIGTERM}, // first: its children carry the server's name
+		processKind{"postgres", syscall.SIGINT},
 	)
 	if err != nil {
 		return nil, err
@@ -69,9 +69,10 @@ func (p *Postgres) start(ctx context.Context, o Options) error {
 	if p.port, err = p.takePort(o.Port, p.title); err != nil {
 		return err
 	}
+
 	settings := []string{
 		"listen_addresses=127.0.0.1",
-		"unix_socket_directories=", // a socket's path is limited to 107 bytes, a clone's is not
+		"unix_socket_directories=", // a socket's path is limited to 107 bytes, the path of a clone is not
 		"max_connections=300",      // five processes, Temporal, and tests beside them
 		"log_line_prefix=%m [%p] %d ",
 	}
@@ -83,10 +84,15 @@ func (p *Postgres) start(ctx context.Context, o Options) error {
 	for _, s := range settings {
 		args = append(args, "-c", s)
 	}
+
 	return p.run(ctx, program{
-		name: "postgres", path: binary, args: args, dir: p.dir, owner: p.owner,
-		log:  filepath.Join(p.dir, "postgres.log"),
-		stop: syscall.SIGINT, // fast shutdown: sessions are ended, data is flushed
+		name:  "postgres",
+		path:  binary,
+		args:  args,
+		dir:   p.dir,
+		owner: p.owner,
+		log:   filepath.Join(p.dir, "postgres.log"),
+		stop:  syscall.SIGINT, // fast shutdown: sessions are ended, data is flushed
 	}, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, p.URL("postgres"))
 		if err != nil {
@@ -96,18 +102,23 @@ func (p *Postgres) start(ctx context.Context, o Options) error {
 	})
 }
 
-// initialise makes a new cluster. It is made beside its place and moved there when it is whole, so
-// that an interrupted start leaves nothing that the next one trips over.
+// initialise makes a new cluster. It makes the cluster in another directory and moves it into place when it
+// is complete, so that an interrupted start does not disturb the next one.
 func (p *Postgres) initialise(ctx context.Context, initdb, data string) error {
 	unfinished := data + ".new"
 	if err := os.RemoveAll(unfinished); err != nil {
 		return fmt.Errorf("clear an unfinished cluster: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, initdb, "--pgdata", unfinished, "--username", PostgresUser, "--auth", "trust",
-		"--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+	cmd := exec.CommandContext(ctx, initdb,
+		"--pgdata", unfinished,
+		"--username", PostgresUser,
+		"--auth", "trust",
+		"--encoding", "UTF8",
+		"--locale", "C.UTF-8",
+		"--no-sync")
 	cmd.Dir, cmd.Env = p.dir, []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + p.dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.owner.credential()}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // its servers, too
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // with its child processes
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initialise a PostgreSQL cluster: %w:\n%s", err, out)
 	}
@@ -125,8 +136,8 @@ func (p *Postgres) URL(database string) string {
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", PostgresUser, p.port, database)
 }
 
-// CreateDatabase makes a database where there is none of that name. Calling it again, or twice at
-// once, does nothing.
+// CreateDatabase makes a database if there is none of that name yet. A second call, or one of two calls at the
+// same time, changes nothing.
 func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	return CreateDatabase(ctx, p.URL("postgres"), name)
 }
@@ -140,8 +151,10 @@ func CreateDatabase(ctx context.Context, server, name string) error {
 	defer func() { _ = conn.Close(ctx) }()
 	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
 	var pgErr *pgconn.PgError
-	// 42P04: it exists. 23505: two callers at once, and the other one won.
-	if errors.As(err, &pgErr) && (pgErr.Code == pgerrcode.DuplicateDatabase || pgErr.Code == pgerrcode.UniqueViolation) {
+	// 42P04: the database exists. 23505: another caller has made it at the same time.
+	exists := errors.As(err, &pgErr) &&
+		(pgErr.Code == pgerrcode.DuplicateDatabase || pgErr.Code == pgerrcode.UniqueViolation)
+	if exists {
 		return nil
 	}
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// program is what it takes to run one server process.
+// program describes how to run one server process.
 type program struct {
-	name  string // as /proc shows it, for messages and for finding it again
+	name  string // as /proc shows it, for messages and for finding the process again
 	path  string
 	args  []string
 	env   []string
-	dir   string // its current directory: inside the instance's, which is how leftovers are recognised
+	dir   string // its current directory: inside the instance's, so that leftovers are recognised
 	log   string // file that receives its output
 	owner *identity
 	stop  syscall.Signal // asks it to stop in order
@@ -35,8 +35,8 @@ type process struct {
 }
 
 // launch starts a server in a process group of its own, so that a terminal's Ctrl-C does not reach it
-// before its turn to stop has come. The environment is built from nothing: a variable such as PGDATA
-// or RABBITMQ_NODENAME in the caller's shell must not lead the server elsewhere.
+// before the caller stops it. The server does not inherit the caller's environment: a variable such as
+// PGDATA or RABBITMQ_NODENAME in the caller's shell must not change where the server works.
 func launch(p program) (*process, error) {
 	if err := keepOneOldLog(p.log); err != nil {
 		return nil, err
@@ -47,12 +47,17 @@ func launch(p program) (*process, error) {
 	}
 	defer func() { _ = out.Close() }()
 	cmd := exec.Command(p.path, p.args...)
-	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + p.dir}, p.env...)
+	cmd.Env = append([]string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LANG=C.UTF-8",
+		"HOME=" + p.dir,
+	}, p.env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.owner.credential()}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
+
 	started := &process{program: p, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		ended := make(chan struct{})
@@ -86,8 +91,8 @@ func (p *process) halt(ctx context.Context) error {
 	}
 }
 
-// probeTimeout bounds one try of a readiness probe; readyTimeout bounds them all where the caller's
-// context does not.
+// probeTimeout bounds one attempt of a readiness probe; readyTimeout bounds all attempts together if the
+// caller's context does not.
 const (
 	probeInterval = 30 * time.Millisecond
 	probeTimeout  = 3 * time.Second
@@ -108,22 +113,24 @@ func (p *process) awaitReady(ctx context.Context, probe func(context.Context) er
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready (%v); the end of %s:\n%s", p.name, p.err, p.log, tail(p.log)) //nolint:errorlint // nil where it exited with 0
+			return fmt.Errorf("%s ended before it was ready (%v); the end of %s:\n%s",
+				p.name, p.err, p.log, tail(p.log)) //nolint:errorlint // nil if the process exited with 0
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w (last answer: %w); the end of %s:\n%s", p.name, ctx.Err(), err, p.log, tail(p.log))
+			return fmt.Errorf("%s is not ready: %w (last answer: %w); the end of %s:\n%s",
+				p.name, ctx.Err(), err, p.log, tail(p.log))
 		case <-time.After(probeInterval):
 		}
 	}
 }
 
 const (
-	// maxLog is how many bytes a server's log may have before it is set aside; one that was set aside is kept beside it.
+	// maxLog is how many bytes a server's log may have before it is set aside. The last log that was set aside is kept.
 	maxLog = 10 << 20
-	// logInterval is how often its size is looked at.
+	// logInterval is how often the size of the log is checked.
 	logInterval = 5 * time.Second
 )
 
-// keepOneOldLog keeps the log of the run before and no more.
+// keepOneOldLog keeps the log of the previous run only.
 func keepOneOldLog(log string) error {
 	if err := os.Rename(log, oldLog(log)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("set the earlier log aside: %w", err)
@@ -134,10 +141,10 @@ func keepOneOldLog(log string) error {
 func oldLog(log string) string { return log + ".old" }
 
 // boundLog keeps the log of a running server below limit bytes, as far as one interval's growth allows, until stop is
-// closed. PostgreSQL and Redis cannot bound their own logs. The server keeps its file open, so the content is copied to
-// the old log and the file is emptied: what the server writes is appended, and goes on at the new end. A line that is
-// written between copy and emptying is lost. Where the copy fails, for want of space for example, the log is emptied
-// all the same.
+// closed. PostgreSQL and Redis cannot bound their own logs. The server keeps its file open, so boundLog copies the
+// content to the old log and empties the file; the server appends, so it goes on writing at the new end. A line that is
+// written between the copy and the emptying is lost. If the copy fails, because the disk is full for example, boundLog
+// empties the log anyway.
 func boundLog(log string, limit int64, interval time.Duration, stop <-chan struct{}) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -155,7 +162,7 @@ func boundLog(log string, limit int64, interval time.Duration, stop <-chan struc
 	}
 }
 
-// copyFile writes to anew, with the content of from.
+// copyFile replaces the content of to by that of from.
 func copyFile(from, to string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {

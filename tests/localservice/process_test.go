@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLogIsBounded lets a program write to its log for as long as it takes to fill it several times over. The log stays
-// small, holds what was written last, and is written to at its end, not at the place where the program once was.
+// TestLogIsBounded lets a program write several times as much to its log as the limit. The log stays small, holds the
+// last lines, and the program goes on writing at the log's new end, not at its earlier offset.
 func TestLogIsBounded(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "server.log")
@@ -25,7 +25,9 @@ func TestLogIsBounded(t *testing.T) {
 	stop := make(chan struct{})
 	var bounding sync.WaitGroup
 	bounding.Go(func() { boundLog(log, limit, time.Millisecond, stop) })
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `i=0; while [ $i -lt 60000 ]; do i=$((i+1)); echo "line $i of a log"; done`)
+
+	const script = `i=0; while [ $i -lt 60000 ]; do i=$((i+1)); echo "line $i of a log"; done`
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", script)
 	cmd.Stdout = out
 	require.NoError(t, cmd.Run())
 	require.NoError(t, out.Close())
@@ -52,7 +54,7 @@ func TestLogIsBounded(t *testing.T) {
 		require.NotContains(t, line, "\x00")
 		number, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(line, "line "), " of a log"))
 		if err != nil {
-			continue // a line that was cut where the log was emptied
+			continue // the line was cut when the log was emptied
 		}
 		require.Greater(t, number, last, "line %d", i)
 		last = number

@@ -32,11 +32,11 @@ func StartRabbitMQ(ctx context.Context, o Options) (*RabbitMQ, error) {
 		return nil, err
 	}
 	i, err := prepare(ctx, "RabbitMQ", o, owner,
-		species{"rabbitmq-server", syscall.SIGTERM}, // the start script, which passes the signal on
-		species{"beam.smp", syscall.SIGTERM},        // the server, where its script was killed
-		species{"erl_child_setup", syscall.SIGTERM},
-		species{"inet_gethost", syscall.SIGTERM},
-		species{"epmd", syscall.SIGTERM},
+		processKind{"rabbitmq-server", syscall.SIGTERM}, // the start script, which passes the signal on
+		processKind{"beam.smp", syscall.SIGTERM},        // the server, if its script was killed
+		processKind{"erl_child_setup", syscall.SIGTERM},
+		processKind{"inet_gethost", syscall.SIGTERM},
+		processKind{"epmd", syscall.SIGTERM},
 	)
 	if err != nil {
 		return nil, err
@@ -76,10 +76,15 @@ func (r *RabbitMQ) start(ctx context.Context, o Options) error {
 		return fmt.Errorf("configure: %w", err)
 	}
 	// Erlang would start the port mapper as a daemon of the whole machine, which stays when RabbitMQ
-	// stops and is shared with whatever other Erlang program comes along. So it gets one of its own.
+	// stops and which other Erlang programs share. So this instance gets a port mapper of its own.
 	err = r.run(ctx, program{
-		name: "epmd", path: epmd, dir: r.dir, owner: r.owner, log: filepath.Join(r.dir, "epmd.log"), stop: syscall.SIGTERM,
-		args: []string{"-port", strconv.Itoa(mapper), "-address", "127.0.0.1"},
+		name:  "epmd",
+		path:  epmd,
+		dir:   r.dir,
+		owner: r.owner,
+		log:   filepath.Join(r.dir, "epmd.log"),
+		stop:  syscall.SIGTERM,
+		args:  []string{"-port", strconv.Itoa(mapper), "-address", "127.0.0.1"},
 	}, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(mapper)))
 		if err != nil {
@@ -90,14 +95,19 @@ func (r *RabbitMQ) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	// The script of the distribution's sbin directory would change the user by su; this is the one behind it.
+	// The script in the distribution's sbin directory would change the user by su; this is the script that it calls.
 	return r.run(ctx, program{
-		name: "rabbitmq-server", path: server, dir: r.dir, owner: r.owner, log: filepath.Join(r.dir, "rabbitmq.log"), stop: syscall.SIGTERM,
-		env: r.environment(mapper, distribution),
+		name:  "rabbitmq-server",
+		path:  server,
+		dir:   r.dir,
+		owner: r.owner,
+		log:   filepath.Join(r.dir, "rabbitmq.log"),
+		stop:  syscall.SIGTERM,
+		env:   r.environment(mapper, distribution),
 	}, r.dial)
 }
 
-// configure writes the server's files anew at each start, because the ports may have moved.
+// configure writes the server's files at each start, because the ports may have moved.
 func (r *RabbitMQ) configure() error {
 	files := map[string]string{
 		"rabbitmq.conf": fmt.Sprintf(`# Written at each start.
@@ -114,7 +124,7 @@ log.file = false
 	}
 	for name, content := range files {
 		path := filepath.Join(r.dir, name)
-		if err := errors.Join(os.WriteFile(path, []byte(content), 0o644), r.owner.own(path)); err != nil {
+		if err := errors.Join(os.WriteFile(path, []byte(content), 0o644), r.owner.chown(path)); err != nil {
 			return err
 		}
 	}
@@ -124,8 +134,8 @@ log.file = false
 func (r *RabbitMQ) environment(mapper, distribution int) []string {
 	in := func(name string) string { return filepath.Join(r.dir, name) }
 	return []string{
-		// The data belongs to the node's name, so it stays the same whatever the ports are; with a port
-		// mapper of its own no other node can have it.
+		// The data belongs to the node's name, so the name stays the same when the ports change. The port
+		// mapper serves only this node, so the name cannot collide with another node's.
 		"RABBITMQ_NODENAME=holdfast@localhost",
 		"RABBITMQ_DIST_PORT=" + strconv.Itoa(distribution),
 		"ERL_EPMD_PORT=" + strconv.Itoa(mapper),
@@ -149,7 +159,8 @@ func (r *RabbitMQ) environment(mapper, distribution int) []string {
 // dial succeeds once the server has finished booting: it opens its listeners last.
 func (r *RabbitMQ) dial(ctx context.Context) error {
 	conn, err := amqp.DialConfig(r.URL(), amqp.Config{
-		Heartbeat: 10 * time.Second, Locale: "en_US",
+		Heartbeat: 10 * time.Second,
+		Locale:    "en_US",
 		Dial: func(network, addr string) (net.Conn, error) {
 			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 			if err != nil {

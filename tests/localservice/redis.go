@@ -17,9 +17,8 @@ type Redis struct {
 	port int
 }
 
-// StartRedis starts Redis in o.Dir and returns once it answers. What is written is appended to a file
-// (flushed every second), unless the instance is volatile. ctx bounds the start, not the life of the
-// server.
+// StartRedis starts Redis in o.Dir and returns once it answers. Unless the instance is volatile, Redis appends
+// each write to a file, which it flushes every second. ctx bounds the start, not the life of the server.
 func StartRedis(ctx context.Context, o Options) (*Redis, error) {
 	o, err := o.checked()
 	if err != nil {
@@ -29,7 +28,7 @@ func StartRedis(ctx context.Context, o Options) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := prepare(ctx, "Redis", o, owner, species{"redis-server", syscall.SIGTERM})
+	i, err := prepare(ctx, "Redis", o, owner, processKind{"redis-server", syscall.SIGTERM})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +52,10 @@ func (r *Redis) start(ctx context.Context, o Options) error {
 		appendOnly = "no"
 	}
 	err = r.run(ctx, program{
-		name: "redis-server", path: binary, dir: r.dir, owner: r.owner,
+		name:  "redis-server",
+		path:  binary,
+		dir:   r.dir,
+		owner: r.owner,
 		args: []string{
 			"--port", strconv.Itoa(r.port), "--bind", "127.0.0.1", "--dir", r.dir,
 			"--appendonly", appendOnly, "--save", "", "--daemonize", "no", "--logfile", "",
@@ -65,7 +67,7 @@ func (r *Redis) start(ctx context.Context, o Options) error {
 }
 
 // ping succeeds once the server has loaded its data and serves commands. It speaks the protocol by
-// itself, because the client library writes to standard error each time nobody answers yet.
+// itself, because the client library writes to standard error each time the server does not answer yet.
 func (r *Redis) ping(ctx context.Context) error {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port)))
 	if err != nil {

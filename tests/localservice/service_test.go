@@ -23,8 +23,8 @@ type running interface {
 	Stop(context.Context) error
 }
 
-// service lets every test run once per kind of server: how to start it, how to leave something behind
-// in it, and how to find that again.
+// service lets every test run once per kind of server: how to start it, how to put data into it, and how to
+// check that the data is there.
 type service struct {
 	name     string
 	start    func(context.Context, localservice.Options) (running, error)
@@ -66,7 +66,7 @@ func startPostgres(ctx context.Context, o localservice.Options) (running, error)
 	if err != nil {
 		return nil, err
 	}
-	for range 2 { // the second one finds it there
+	for range 2 { // the second call finds the database there
 		if err := p.CreateDatabase(ctx, "kept"); err != nil {
 			return nil, err
 		}
@@ -142,7 +142,8 @@ func startRabbitMQ(ctx context.Context, o localservice.Options) (running, error)
 // putMessage uses a quorum queue, the kind that the platform uses.
 func putMessage(ctx context.Context, url string) error {
 	return onRabbit(url, func(ch *amqp.Channel) error {
-		if _, err := ch.QueueDeclare("word", true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+		quorum := amqp.Table{"x-queue-type": "quorum"}
+		if _, err := ch.QueueDeclare("word", true, false, false, false, quorum); err != nil {
 			return err
 		}
 		if err := ch.Confirm(false); err != nil {

@@ -17,11 +17,11 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// settled is how long the workflows may take to end once nothing is asked of them any more: a killed
-// worker costs the time-out of a workflow task, and retries pause for up to ten seconds.
+// settled is how long the workflows may take to end after the last request: a killed worker costs the
+// time-out of a workflow task, and retries pause for up to ten seconds.
 const settled = 90 * time.Second
 
-// audited is an order as its three books have it.
+// audited is an order as the databases of orders, inventory and the payment provider have it.
 type audited struct {
 	ID       uuid.UUID
 	State    string
@@ -57,13 +57,13 @@ type charge struct {
 	Captured, Refunded int64
 }
 
-// Audit waits for every order's workflow to end and then holds the books of orders, inventory and the
-// payment provider against each other:
-//   - every order is in a state that its timeline explains, and in one that nothing follows by itself;
+// Audit waits for every order's workflow to end and then compares the books of orders, inventory and the
+// payment provider:
+//   - every order is in an end state, and its timeline explains that state;
 //   - counters = ledger = reservations, and no reservation is pending, of an order or from outside;
-//   - money is taken once for each confirmed order, in full, and for no other; none is left set aside;
+//   - money is taken once for each confirmed order, in full, and for no other; no money is left set aside;
 //   - stock has left for each confirmed order and for no other;
-//   - there is no reservation and no payment without its order.
+//   - every reservation of an order and every payment has its order.
 //
 // It returns how many orders are in each state.
 func (p *Platform) Audit() map[order.State]int {
@@ -77,7 +77,8 @@ func (p *Platform) Audit() map[order.State]int {
 		p.auditTimeline(o)
 		p.auditBooks(o)
 	}
-	require.Empty(p.T, query[outside](p, p.Stock, "SELECT reservation_id AS id FROM reservations WHERE status = 'pending'"), "stock is left held")
+	pending := query[outside](p, p.Stock, "SELECT reservation_id AS id FROM reservations WHERE status = 'pending'")
+	require.Empty(p.T, pending, "stock is left held")
 	inventorytest.RequireConsistent(p.T, p.Stock)
 	return count
 }
@@ -90,12 +91,13 @@ func (p *Platform) awaitWorkflows(orders map[uuid.UUID]*audited) {
 			err := c.GetWorkflow(ctx, orderflow.OrderWorkflowID(id), "").Get(ctx, nil)
 			var gone *serviceerror.NotFound
 			if errors.As(err, &gone) && order.State(o.State).Settled() {
-				continue // an operator has deleted it since
+				continue // an operator has deleted the workflow since
 			}
 			require.NoError(p.T, err, "the workflow of order %s (%s) does not end", id, o.State)
 		}
 		for _, r := range query[outside](p, p.Orders, "SELECT reservation_id AS id FROM customer_reservations") {
-			require.NoError(p.T, c.GetWorkflow(ctx, orderflow.ReservationWorkflowID(r.ID), "").Get(ctx, nil), "the workflow of reservation %s does not end", r.ID)
+			err := c.GetWorkflow(ctx, orderflow.ReservationWorkflowID(r.ID), "").Get(ctx, nil)
+			require.NoError(p.T, err, "the workflow of reservation %s does not end", r.ID)
 		}
 	})
 }
@@ -108,20 +110,32 @@ func (p *Platform) books() map[uuid.UUID]*audited {
 	for _, o := range query[audited](p, p.Orders, "SELECT order_id AS id, state, seq, total_minor AS total FROM orders") {
 		out[o.ID] = &o
 	}
-	for _, e := range query[entry](p, p.Orders, `SELECT order_id, seq, from_state AS "from", state AS "to", event, actor <> '' AS has_actor,
-		at > 'epoch' AS has_moment, next_deadline IS NOT NULL AS next_is_there FROM order_timeline ORDER BY order_id, seq`) {
+
+	for _, e := range query[entry](p, p.Orders, `
+		SELECT order_id, seq, from_state AS "from", state AS "to", event, actor <> '' AS has_actor,
+			at > 'epoch' AS has_moment, next_deadline IS NOT NULL AS next_is_there
+		FROM order_timeline
+		ORDER BY order_id, seq`) {
 		out[e.OrderID].timeline = append(out[e.OrderID].timeline, e)
 	}
-	for _, r := range query[reservation](p, p.Stock, `SELECT owner_id, status, coalesce(sum(l.quantity), 0)::bigint AS quantity, coalesce(sum(l.returned), 0)::bigint AS returned
-		FROM reservations r LEFT JOIN reservation_lines l USING (reservation_id) WHERE owner_kind = 'order' GROUP BY reservation_id`) {
+
+	for _, r := range query[reservation](p, p.Stock, `
+		SELECT owner_id, status, coalesce(sum(l.quantity), 0)::bigint AS quantity,
+			coalesce(sum(l.returned), 0)::bigint AS returned
+		FROM reservations r
+		LEFT JOIN reservation_lines l USING (reservation_id)
+		WHERE owner_kind = 'order'
+		GROUP BY reservation_id`) {
 		o := out[r.OwnerID]
 		require.NotNil(p.T, o, "a reservation (%s) of order %s, which is not recorded", r.Status, r.OwnerID)
 		o.held = append(o.held, r)
 	}
+
 	provider, err := pgx.Connect(ctx, p.env["SANDBOX_DATABASE_URL"])
 	require.NoError(p.T, err)
 	defer func() { require.NoError(p.T, provider.Close(ctx)) }()
-	for _, c := range query[charge](p, provider, "SELECT payment_key AS key, state, captured_minor AS captured, refunded_minor AS refunded FROM charges") {
+	for _, c := range query[charge](p, provider, `
+		SELECT payment_key AS key, state, captured_minor AS captured, refunded_minor AS refunded FROM charges`) {
 		id, err := uuid.Parse(c.Key[:strings.LastIndex(c.Key, "-")])
 		require.NoError(p.T, err)
 		o := out[id]
@@ -151,7 +165,8 @@ func (p *Platform) auditTimeline(o *audited) {
 		require.EqualValues(p.T, i+1, e.Seq, "order %s: entries are numbered without a gap", o.ID)
 		require.Equal(p.T, string(state), e.From, "order %s, entry %d", o.ID, e.Seq)
 		require.True(p.T, e.HasActor && e.HasMoment, "order %s, entry %d", o.ID, e.Seq)
-		require.Equal(p.T, order.State(e.To).Holding(), e.NextIsThere, "order %s, entry %d (%s): a deadline while stock is held, and only then", o.ID, e.Seq, e.Event)
+		require.Equal(p.T, order.State(e.To).Holding(), e.NextIsThere,
+			"order %s, entry %d (%s): a deadline while stock is held, and only then", o.ID, e.Seq, e.Event)
 		state = order.State(e.To)
 	}
 	require.Equal(p.T, o.State, string(state), "order %s: the timeline explains the state", o.ID)
@@ -168,19 +183,21 @@ func (p *Platform) auditBooks(o *audited) {
 			captured += c.Captured - c.Refunded
 		}
 	}
+
 	for _, r := range o.held {
 		require.NotEqual(p.T, "pending", r.Status, "order %s is %s: stock is left held", o.ID, o.State)
 		if r.Status == "confirmed" {
 			taken += r.Quantity - r.Returned
 		}
 	}
+
 	switch order.State(o.State) {
 	case order.Confirmed:
 		require.EqualValues(p.T, 1, captures, "order %s: money is taken once", o.ID)
-		require.Equal(p.T, o.Total, captured, "order %s: and in full", o.ID)
+		require.Equal(p.T, o.Total, captured, "order %s: money is taken in full", o.ID)
 		require.Equal(p.T, o.Total, taken*Price.Minor, "order %s: the stock that was paid has left", o.ID)
 	case order.Rejected, order.Expired, order.Cancelled, order.Failed:
-		require.Zero(p.T, captured, "order %s is %s: nobody is charged", o.ID, o.State)
+		require.Zero(p.T, captured, "order %s is %s: the customer is not charged", o.ID, o.State)
 		require.Zero(p.T, taken, "order %s is %s: no stock has left", o.ID, o.State)
 	default:
 		require.Fail(p.T, "an order that has ended is in no end state", "order %s is %s", o.ID, o.State)

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -28,12 +29,13 @@ const Operator = "oscar"
 
 // Token makes a token of the platform's own secret.
 func (p *Platform) Token(subject string, role auth.Role) string {
-	token, err := auth.Sign(auth.Config{Secret: jwtSecret, Issuer: "holdfast", Audience: "holdfast"}, subject, role, time.Hour)
+	cfg := auth.Config{Secret: jwtSecret, Issuer: "holdfast", Audience: "holdfast"}
+	token, err := auth.Sign(cfg, subject, role, time.Hour)
 	require.NoError(p.T, err)
 	return token
 }
 
-// Answer is what came back over HTTP.
+// Answer is an HTTP response.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -41,10 +43,13 @@ type Answer struct {
 	Raw    string
 }
 
-// Str returns a member of the answer's object, "" where it is no string.
+// Str returns a member of the answer's object, or "" if it is not a string.
 func (a Answer) Str(key string) string { v, _ := a.Body[key].(string); return v }
 
-var httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200, DisableKeepAlives: true}, Timeout: 30 * time.Second}
+var httpClient = &http.Client{
+	Transport: &http.Transport{MaxIdleConnsPerHost: 200, DisableKeepAlives: true},
+	Timeout:   30 * time.Second,
+}
 
 // Do sends a request through the gateway. body is sent as it is when it is a string, else as JSON.
 func (p *Platform) Do(subject, method, path string, body any, headers ...string) Answer {
@@ -54,7 +59,7 @@ func (p *Platform) Do(subject, method, path string, body any, headers ...string)
 	return a
 }
 
-// Try is Do for requests that may find nobody there.
+// Try is Do for requests that may find no server.
 func (p *Platform) Try(subject, method, path string, body any, headers ...string) (Answer, error) {
 	var r io.Reader
 	switch b := body.(type) {
@@ -103,8 +108,8 @@ func OneLine(product uuid.UUID, quantity int, more ...any) map[string]any {
 	return body
 }
 
-// Place places an order; it must be answered with the given status. As clients are told to, it sends the
-// order again under its key when a machine with too much to do answers 503.
+// Place places an order; the answer must have the given status. When an overloaded machine answers 503, it sends
+// the order again under its key, as clients are told to.
 func (p *Platform) Place(subject string, status int, body map[string]any, headers ...string) Answer {
 	p.T.Helper()
 	if !slices.Contains(headers, "Idempotency-Key") {
@@ -125,7 +130,7 @@ func (p *Platform) Place(subject string, status int, body map[string]any, header
 	return a
 }
 
-// Act asks for one of the things that can be done to an order: pay, cancel or extend.
+// Act requests an action on an order: pay, cancel or extend.
 func (p *Platform) Act(subject, order, action string, body any, headers ...string) Answer {
 	p.T.Helper()
 	return p.Do(subject, http.MethodPost, "/api/orders/"+order+"/"+action, body, headers...)
@@ -144,7 +149,7 @@ func (p *Platform) Await(subject, order, status string, within time.Duration) An
 	return last
 }
 
-// AwaitOneOf is Await for one of several statuses, and returns which it was.
+// AwaitOneOf is Await for several statuses, and returns the one that the order has.
 func (p *Platform) AwaitOneOf(subject, order string, within time.Duration, statuses ...string) string {
 	p.T.Helper()
 	_, status := p.await(subject, order, within, statuses...)
@@ -166,13 +171,14 @@ func (p *Platform) AwaitUpdate(id, name string) {
 	p.T.Helper()
 	p.WithTemporal(func(c client.Client) {
 		require.Eventually(p.T, func() bool {
-			it := c.GetWorkflowHistory(p.T.Context(), orderflow.OrderWorkflowID(uuid.MustParse(id)), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+			it := events(p.T.Context(), c, orderflow.OrderWorkflowID(uuid.MustParse(id)), "")
 			for it.HasNext() {
 				e, err := it.Next()
 				if err != nil {
 					return false
 				}
-				if e.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput().GetName() == name {
+				accepted := e.GetWorkflowExecutionUpdateAcceptedEventAttributes()
+				if accepted.GetAcceptedRequest().GetInput().GetName() == name {
 					return true
 				}
 			}
@@ -181,7 +187,12 @@ func (p *Platform) AwaitUpdate(id, name string) {
 	})
 }
 
-// Timeline reads an order's timeline, and holds the chain of its entries to the table of transitions.
+// events iterates over all events of a workflow's run; an empty run is the latest one.
+func events(ctx context.Context, c client.Client, workflowID, run string) client.HistoryEventIterator {
+	return c.GetWorkflowHistory(ctx, workflowID, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+}
+
+// Timeline reads an order's timeline, and checks the chain of its entries against the table of transitions.
 func (p *Platform) Timeline(subject, id string) []map[string]any {
 	p.T.Helper()
 	a := p.Do(subject, http.MethodGet, "/api/orders/"+id+"/timeline", nil)
@@ -213,7 +224,7 @@ func (p *Platform) Events(subject, id string) []string {
 	return names
 }
 
-// Charge returns what the payment provider's own books say of an attempt.
+// Charge returns an attempt to pay from the payment provider's own books.
 func (p *Platform) Charge(order string, attempt int) (payment.Payment, error) {
 	return p.Provider.Get(p.T.Context(), orderflow.PaymentKey(uuid.MustParse(order), attempt))
 }
@@ -221,18 +232,18 @@ func (p *Platform) Charge(order string, attempt int) (payment.Payment, error) {
 // History returns a workflow's history as Temporal's own tools write it.
 func (p *Platform) History(workflowID string) []byte {
 	p.T.Helper()
-	events := &historypb.History{}
+	history := &historypb.History{}
 	p.WithTemporal(func(c client.Client) {
-		for it := c.GetWorkflowHistory(p.T.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+		for it := events(p.T.Context(), c, workflowID, ""); it.HasNext(); {
 			e, err := it.Next()
 			require.NoError(p.T, err)
-			events.Events = append(events.Events, e)
+			history.Events = append(history.Events, e)
 		}
 	})
-	raw, err := protojson.MarshalOptions{Indent: " "}.Marshal(events)
+	raw, err := protojson.MarshalOptions{Indent: " "}.Marshal(history)
 	require.NoError(p.T, err)
 	return machine.ReplaceAll(raw, []byte(`"$1": "recorded"`))
 }
 
-// machine is which process on which machine did something, or its own queue: of no use in a record.
+// machine matches the names of processes, of machines and of their own queues. A recorded history leaves them out.
 var machine = regexp.MustCompile(`"(identity|name)":\s*"[^":]*[@:][^"]*"`)

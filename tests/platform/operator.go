@@ -22,7 +22,7 @@ func (p *Platform) CurrentRun(c client.Client, workflowID string) (string, enums
 func (p *Platform) ResetPoints(c client.Client, workflowID, run string) []int64 {
 	p.T.Helper()
 	var out []int64
-	for it := c.GetWorkflowHistory(p.T.Context(), workflowID, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
+	for it := events(p.T.Context(), c, workflowID, run); it.HasNext(); {
 		e, err := it.Next()
 		require.NoError(p.T, err)
 		if e.GetWorkflowTaskCompletedEventAttributes() != nil {
@@ -32,8 +32,8 @@ func (p *Platform) ResetPoints(c client.Client, workflowID, run string) []int64 
 	return out
 }
 
-// Reset begins a new run at a point of an earlier one, as `temporal workflow reset` does. Unless reapply is set, the
-// updates that came after that point are left out.
+// Reset begins a new run at a point of an earlier run, as `temporal workflow reset` does. Unless reapply is set, it
+// leaves out the updates that came after that point.
 func (p *Platform) Reset(c client.Client, workflowID, run string, point int64, reapply bool) error {
 	request := &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace:                 p.Namespace(),

@@ -1,5 +1,5 @@
-// Package platform runs the whole platform for a test: the real binary, one process each, over HTTP, on
-// real backing services, and where wanted with a fault-injecting proxy at every boundary between them.
+// Package platform runs the whole platform for a test: the real binary, one process of each kind, over HTTP, on
+// real backing services, and on request with a fault-injecting proxy at every boundary between them.
 package platform
 
 import (
@@ -80,20 +80,28 @@ func start(t *testing.T, faults bool) *Platform {
 		Address:   testenv.Temporal(t, nil).Address,
 		Namespace: "e2e-" + strings.ToLower(rand.Text()[:10]),
 	}}
-	require.NoError(t, temporalclient.EnsureNamespace(t.Context(), p.temporal, 24*time.Hour, orderflow.SearchAttributes()))
+	require.NoError(t,
+		temporalclient.EnsureNamespace(t.Context(), p.temporal, 24*time.Hour, orderflow.SearchAttributes()))
 	p.env = map[string]string{
-		"ORDERS_DATABASE_URL": testenv.Database(t), "INVENTORY_DATABASE_URL": testenv.Database(t), "SANDBOX_DATABASE_URL": testenv.Database(t),
-		"TEMPORAL_ADDRESS": p.temporal.Address, "TEMPORAL_NAMESPACE": p.temporal.Namespace, "TEMPORAL_WORKER_BUILD_ID": "e2e",
-		"REDIS_URL":  testenv.Redis(t),
-		"JWT_SECRET": jwtSecret, "SERVICE_API_KEYS": serviceKey, "PATH": os.Getenv("PATH"),
+		"ORDERS_DATABASE_URL":      testenv.Database(t),
+		"INVENTORY_DATABASE_URL":   testenv.Database(t),
+		"SANDBOX_DATABASE_URL":     testenv.Database(t),
+		"TEMPORAL_ADDRESS":         p.temporal.Address,
+		"TEMPORAL_NAMESPACE":       p.temporal.Namespace,
+		"TEMPORAL_WORKER_BUILD_ID": "e2e",
+		"REDIS_URL":                testenv.Redis(t),
+		"JWT_SECRET":               jwtSecret,
+		"SERVICE_API_KEYS":         serviceKey,
+		"PATH":                     os.Getenv("PATH"),
 	}
 	for _, variable := range listen {
 		p.env[variable] = "127.0.0.1:0"
 	}
 	out, err := p.command(t.Context(), "migrate").CombinedOutput()
 	require.NoError(t, err, string(out))
+
 	p.Orders, p.Stock = pool(t, p.env["ORDERS_DATABASE_URL"]), pool(t, p.env["INVENTORY_DATABASE_URL"])
-	t.Cleanup(func() { inventorytest.RequireConsistent(t, p.Stock) }) // once every process has stopped
+	t.Cleanup(func() { inventorytest.RequireConsistent(t, p.Stock) }) // runs after every process has stopped
 	p.service = inventory.New(inventory.Options{Pool: p.Stock})
 	require.NoError(t, p.service.PutLocations(t.Context(), store.Location{Code: "main", Name: "Main", Priority: 1}))
 	p.startProcesses(t, faults)
@@ -165,7 +173,10 @@ func (p *Platform) Product(quantity int64) uuid.UUID {
 	p.T.Helper()
 	id := uuid.New()
 	_, err := orderstore.New(p.Orders).AddProducts(p.T.Context(), []orderstore.NewProduct{{
-		ProductID: id, SKU: "T-" + strings.ToUpper(id.String()[:13]), Name: "Test product", Prices: []money.Amount{Price},
+		ProductID: id,
+		SKU:       "T-" + strings.ToUpper(id.String()[:13]),
+		Name:      "Test product",
+		Prices:    []money.Amount{Price},
 	}}, time.Now())
 	require.NoError(p.T, err)
 	p.Receive(id, quantity)
@@ -175,11 +186,18 @@ func (p *Platform) Product(quantity int64) uuid.UUID {
 // Receive takes in stock of a product.
 func (p *Platform) Receive(product uuid.UUID, quantity int64) {
 	p.T.Helper()
-	_, err := p.service.Receive(p.T.Context(), stock.Receive{OperationID: uuid.New(), ProductID: product, Location: "main", Quantity: quantity, Actor: "test", Reason: "stock of a test"})
+	_, err := p.service.Receive(p.T.Context(), stock.Receive{
+		OperationID: uuid.New(),
+		ProductID:   product,
+		Location:    "main",
+		Quantity:    quantity,
+		Actor:       "test",
+		Reason:      "stock of a test",
+	})
 	require.NoError(p.T, err)
 }
 
-// Available returns what is left of a product, what is reserved of it, and both together.
+// Available returns the quantities of a product that are available and reserved, and their sum.
 func (p *Platform) Available(product uuid.UUID) (available, reserved, total int64) {
 	p.T.Helper()
 	a, err := p.Inventory.Availability(p.T.Context(), product, 1)

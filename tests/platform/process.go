@@ -28,7 +28,11 @@ type Process struct {
 
 // listen names the variable that says where a process listens.
 var listen = map[string]string{
-	"inventory": "INVENTORY_LISTEN", "payment-sandbox": "SANDBOX_LISTEN", "worker": "WORKER_LISTEN", "api": "API_LISTEN", "gateway": "GATEWAY_LISTEN",
+	"inventory":       "INVENTORY_LISTEN",
+	"payment-sandbox": "SANDBOX_LISTEN",
+	"worker":          "WORKER_LISTEN",
+	"api":             "API_LISTEN",
+	"gateway":         "GATEWAY_LISTEN",
 }
 
 // command prepares a command of the real binary.
@@ -41,7 +45,7 @@ func (p *Platform) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Environment is what the platform's processes and commands are configured with.
+// Environment is the configuration of the platform's processes and commands.
 func (p *Platform) Environment() []string {
 	env := []string{}
 	for k, v := range p.env {
@@ -50,17 +54,24 @@ func (p *Platform) Environment() []string {
 	return env
 }
 
-// Start runs a process and returns once it listens. One that ran before gets its old address. It is
-// stopped by SIGTERM when the test ends and must then exit with status 0.
+// Start runs a process and returns once it listens. A process that ran before gets its old address. SIGTERM
+// stops it when the test ends, and it must then exit with status 0.
 func (p *Platform) Start(name string) *Process {
 	p.T.Helper()
-	// Not the test's context: that one ends before the cleanup that stops the process in order.
-	c := &Process{p: p, name: name, cmd: p.command(context.Background(), name), logs: &logBuffer{}, read: make(chan struct{})}
+	c := &Process{
+		p:    p,
+		name: name,
+		// The test's context ends before the cleanup that stops the process in order, so it is not used here.
+		cmd:  p.command(context.Background(), name),
+		logs: &logBuffer{},
+		read: make(chan struct{}),
+	}
 	out, err := c.cmd.StdoutPipe()
 	require.NoError(p.T, err)
 	c.cmd.Stderr = c.logs
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(p.T, c.cmd.Start())
+
 	listening := make(chan string, 1)
 	go func() {
 		defer close(c.read)
@@ -83,6 +94,7 @@ func (p *Platform) Start(name string) *Process {
 			p.T.Logf("log of %s:\n%s", name, c.logs)
 		}
 	})
+
 	select {
 	case address, ok := <-listening:
 		require.True(p.T, ok, "%s ended at its start:\n%s", name, c.logs)

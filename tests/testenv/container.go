@@ -49,8 +49,7 @@ var (
 // containerTimeout bounds a container's start, its image's download included.
 const containerTimeout = 3 * time.Minute
 
-// startContainer runs a container that ends with this process at the latest: testcontainers' reaper
-// sees to that.
+// startContainer runs a container. testcontainers' reaper ends it when this process ends, at the latest.
 func startContainer(spec *containerSpec) (address string, stop func(context.Context) error, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), containerTimeout)
 	defer cancel()
@@ -74,9 +73,8 @@ func startContainer(spec *containerSpec) (address string, stop func(context.Cont
 	return spec.url(address), stop, nil
 }
 
-// dockerAnswers asks the Docker engine, where DOCKER_HOST or its usual socket says it is, whether it is
-// there. testcontainers would look in more places and for longer; most machines without Docker must not
-// wait for it.
+// dockerAnswers reports whether a Docker engine answers at DOCKER_HOST or at the usual socket. testcontainers
+// would try more addresses and wait longer, and machines without Docker should not wait for that.
 var dockerAnswers = sync.OnceValue(func() bool {
 	host := os.Getenv("DOCKER_HOST")
 	if host == "" {

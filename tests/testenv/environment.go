@@ -17,7 +17,7 @@ import (
 	"holdfast/tests/localservice"
 )
 
-// The variables that name services which are there already.
+// The variables that name services which run already.
 const (
 	PostgresVariable = "HOLDFAST_TEST_POSTGRES_URL"
 	RedisVariable    = "HOLDFAST_TEST_REDIS_URL"
@@ -28,12 +28,12 @@ const (
 // startTimeout bounds the start of one service, an image's download aside.
 const startTimeout = 2 * time.Minute
 
-// Address is where a service was found, and how.
+// Address is the address of a service, and the way in which it was found.
 type Address struct {
 	Service, URL, Way string
 }
 
-// String hides a password: it goes into logs.
+// String hides a password, because the text goes into logs.
 func (a Address) String() string {
 	shown := a.URL
 	if u, err := url.Parse(a.URL); err == nil {
@@ -42,12 +42,12 @@ func (a Address) String() string {
 	return fmt.Sprintf("%s: %s, %s", a.Service, a.Way, shown)
 }
 
-// Environment finds the four services, each at most once, and stops those it started.
+// Environment finds the four services, each at most once, and stops the services that it started.
 type Environment struct {
 	outMu sync.Mutex // services are found at the same time, and each reports
 	out   io.Writer
 
-	// Each is called by whoever asks first; later callers get the same answer, or the same error.
+	// The first call finds the service; later callers get the same answer, or the same error.
 	Postgres, Redis, RabbitMQ, Temporal func() (Address, error)
 
 	installing sync.Mutex
@@ -70,7 +70,11 @@ func New(out io.Writer) *Environment {
 }
 
 // once builds the search for one service.
-func (e *Environment) once(service, variable string, image *containerSpec, local func(context.Context) (string, error)) func() (Address, error) {
+func (e *Environment) once(
+	service, variable string,
+	image *containerSpec,
+	local func(context.Context) (string, error),
+) func() (Address, error) {
 	return sync.OnceValues(func() (Address, error) {
 		found := Address{Service: service, URL: os.Getenv(variable), Way: variable}
 		if found.URL == "" && image != nil && dockerAnswers() {
@@ -84,15 +88,16 @@ func (e *Environment) once(service, variable string, image *containerSpec, local
 			if err != nil {
 				return found, fmt.Errorf("testenv: %w", err)
 			}
-			found.URL, found.Way = url, fmt.Sprintf("local program, started in %v", time.Since(began).Round(10*time.Millisecond))
+			took := time.Since(began).Round(10 * time.Millisecond)
+			found.URL, found.Way = url, fmt.Sprintf("local program, started in %v", took)
 		}
 		e.say("%s", found)
 		return found, nil
 	})
 }
 
-// fromContainer answers an empty URL where no container can be had: an engine without the image and
-// without a way to get it is no reason to fail where the programs are installed.
+// fromContainer returns an empty URL if it cannot start a container, because the local program may be
+// installed. An engine may have no image and no way to get one.
 func (e *Environment) fromContainer(service string, spec *containerSpec) string {
 	url, stop, err := startContainer(spec)
 	if err == nil {
@@ -113,7 +118,10 @@ func (e *Environment) Vars() ([]string, error) {
 		variable string
 		find     func() (Address, error)
 	}{
-		{PostgresVariable, e.Postgres}, {RedisVariable, e.Redis}, {AMQPVariable, e.RabbitMQ}, {TemporalVariable, e.Temporal},
+		{PostgresVariable, e.Postgres},
+		{RedisVariable, e.Redis},
+		{AMQPVariable, e.RabbitMQ},
+		{TemporalVariable, e.Temporal},
 	} {
 		all.Go(func() error {
 			a, err := s.find()
@@ -124,7 +132,8 @@ func (e *Environment) Vars() ([]string, error) {
 	return vars, all.Wait()
 }
 
-// Close stops what was started, the last first, and removes its data. Nothing can be found afterwards.
+// Close stops the started services, the last first, and removes their data. Afterwards the environment finds
+// no service any more.
 func (e *Environment) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -133,7 +142,7 @@ func (e *Environment) Close(ctx context.Context) error {
 	}
 	e.closed = true
 	var errs []error
-	// What builds on another service was started later: Temporal stops before its PostgreSQL.
+	// A service that needs another one was started later: Temporal stops before its PostgreSQL.
 	for _, stop := range slices.Backward(e.closers) {
 		errs = append(errs, stop(ctx))
 	}

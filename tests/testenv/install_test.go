@@ -9,7 +9,7 @@ import (
 	"holdfast/tests/localservice"
 )
 
-// A PATH without programs is a machine without Redis and without apt-get; PostgreSQL is found elsewhere.
+// An empty PATH makes a machine without Redis and without apt-get. PostgreSQL is found outside PATH.
 func TestOnlyTheProgramAskedForMustBeThere(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if len(localservice.Missing(localservice.PostgresPackage)) > 0 {

@@ -53,8 +53,12 @@ func (e *Environment) localRabbitMQ(ctx context.Context) (string, error) {
 	return server.URL(), e.onClose(server.Stop)
 }
 
-// options also sees to it that the program is there: make test runs from a fresh clone.
-func (e *Environment) options(ctx context.Context, name string, program localservice.Package) (localservice.Options, error) {
+// options also installs the program if it is missing, because make test runs from a fresh clone.
+func (e *Environment) options(
+	ctx context.Context,
+	name string,
+	program localservice.Package,
+) (localservice.Options, error) {
 	if err := e.install(ctx, program); err != nil {
 		return localservice.Options{}, err
 	}
@@ -70,6 +74,7 @@ func (e *Environment) install(ctx context.Context, program localservice.Package)
 	if len(localservice.Missing(program)) == 0 {
 		return nil
 	}
+
 	err := localservice.Install(ctx, func(message string) { e.say("%s", message) })
 	if len(localservice.Missing(program)) == 0 {
 		return nil
@@ -99,8 +104,9 @@ func (e *Environment) localTemporal(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make a directory for Temporal: %w", err)
 	}
+
 	// A PostgreSQL named by the environment may serve several test processes, and two Temporal servers
-	// on the same databases would fight over their work.
+	// must not share databases.
 	database := "temporal_" + strings.ToLower(rand.Text()[:8])
 	cmd := exec.Command(binary, "temporal", "--postgres-url", postgres.URL, "--database", database,
 		"--port", "0", "--ui-port", "-1", "--exit-on-stdin-close")
@@ -123,6 +129,7 @@ func (e *Environment) localTemporal(ctx context.Context) (string, error) {
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("start Temporal: %w", err)
 	}
+
 	stop := func(context.Context) error { return stopTemporal(cmd, input, postgres.URL, database) }
 	lines := make(chan string, 1)
 	go func() {

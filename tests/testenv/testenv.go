@@ -1,14 +1,13 @@
 // Package testenv gives tests real backing services: PostgreSQL, Redis, RabbitMQ and Temporal.
 //
 // Each is found once per process, when a test first asks for it, in this order: the address in the
-// environment; a container, where a Docker engine answers and has or gets the image; the
+// environment; a container, if a Docker engine answers and has the image or can get it; the
 // distribution's own program on a private port and directory, through tests/localservice. Temporal
 // is the server of the development stack (bin/holdfast-dev), on the PostgreSQL found here: a container
-// would be another version with other settings. Which way was taken is in the test's log.
+// would have another version and other settings. The test's log says which way was taken.
 //
-// A package that uses it hands its TestMain to Main. To share one set of services between the
-// packages of a whole run, use "holdfast-dev testenv -- go test ./...". With -short every test that asks for a service is
-// skipped.
+// The TestMain of a package that uses testenv calls Main. To share one set of services between the packages of a
+// whole run, use "holdfast-dev testenv -- go test ./...". With -short every test that asks for a service is skipped.
 package testenv
 
 import (
@@ -36,15 +35,16 @@ var shared = New(os.Stderr)
 // each other's workflows. A namespace per test would cost each test about half a second.
 var namespace = "test-" + strings.ToLower(rand.Text()[:10])
 
-// Main runs a package's tests, stops whatever was started for them, and then fails the run if a
+// Main runs a package's tests, stops the services that were started for them, and then fails the run if a
 // goroutine is left. It does not return.
 //
 //	func TestMain(m *testing.M) { testenv.Main(m) }
 func Main(m *testing.M, options ...goleak.Option) {
 	code := Run(m)
 	if code == 0 {
-		// The reaper's connection is what keeps containers alive until this process ends.
-		options = append(options, goleak.IgnoreAnyFunction("github.com/testcontainers/testcontainers-go.(*Reaper).connect.func1"))
+		// The reaper's connection keeps containers alive until this process ends.
+		const reaper = "github.com/testcontainers/testcontainers-go.(*Reaper).connect.func1"
+		options = append(options, goleak.IgnoreAnyFunction(reaper))
 		if err := goleak.Find(options...); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
@@ -53,8 +53,8 @@ func Main(m *testing.M, options ...goleak.Option) {
 	os.Exit(code)
 }
 
-// Run is Main without the look for goroutines, for packages whose subject leaves some behind. It
-// returns the status to exit with.
+// Run is Main without the search for goroutines, for packages whose subject leaves some behind. It returns
+// the exit status.
 func Run(m *testing.M) int {
 	code := m.Run()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -66,8 +66,8 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// Postgres returns the URL of a PostgreSQL server's database "postgres", with the right to make
-// others. Most tests want Database.
+// Postgres returns the URL of a PostgreSQL server's database "postgres", with the right to create
+// databases. Most tests want Database.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	return found(t, shared.Postgres)
@@ -85,8 +85,8 @@ func RabbitMQ(t testing.TB) string {
 	return found(t, shared.RabbitMQ)
 }
 
-// Temporal returns where Temporal is, with a namespace that this process has to itself and that has
-// the given search attributes. Tests in it keep apart by workflow id and task queue.
+// Temporal returns the address of Temporal, with a namespace that only this process uses and that has the
+// given search attributes. Tests in it use different workflow ids and task queues.
 func Temporal(t testing.TB, attributes map[string]enumspb.IndexedValueType) temporalclient.Config {
 	t.Helper()
 	cfg := temporalclient.Config{Address: found(t, shared.Temporal), Namespace: namespace}
@@ -94,8 +94,8 @@ func Temporal(t testing.TB, attributes map[string]enumspb.IndexedValueType) temp
 	return cfg
 }
 
-// Database makes an empty database for this test alone and returns its URL. It is dropped when the
-// test ends, together with connections that the test forgot.
+// Database makes an empty database for this test alone and returns its URL. When the test ends, the database
+// is dropped, and connections that the test left open are closed.
 func Database(t testing.TB) string {
 	t.Helper()
 	server := Postgres(t)
@@ -118,8 +118,7 @@ func found(t testing.TB, service func() (Address, error)) string {
 	return a.URL
 }
 
-// databaseName keeps what can be recognised of a test's name and makes it unique: PostgreSQL cuts
-// names at 63 bytes.
+// databaseName keeps the beginning of a test's name and makes it unique: PostgreSQL cuts names at 63 bytes.
 func databaseName(test string) string {
 	kept := strings.Map(func(r rune) rune {
 		if (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') {
@@ -136,7 +135,8 @@ func dropDatabase(ctx context.Context, server, name string) error {
 		return fmt.Errorf("connect to drop database %s: %w", name, err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil {
+	drop := "DROP DATABASE IF EXISTS " + pgx.Identifier{name}.Sanitize() + " WITH (FORCE)"
+	if _, err := conn.Exec(ctx, drop); err != nil {
 		return fmt.Errorf("drop database %s: %w", name, err)
 	}
 	return nil

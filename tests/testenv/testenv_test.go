@@ -22,7 +22,7 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// victimVariable makes the test binary start services, report their directory and wait to be killed.
+// victimVariable makes the test binary start services, report that they are ready and wait until it is killed.
 const victimVariable = "HOLDFAST_TEST_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -80,7 +80,7 @@ func TestDatabaseIsOneTestsOwn(t *testing.T) {
 			urls = append(urls, testenv.Database(t))
 		}
 		for _, url := range urls {
-			conn, err := pgx.Connect(t.Context(), url) // left open: dropping must not wait for it
+			conn, err := pgx.Connect(t.Context(), url) // left open: the drop must not wait for it
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = conn.PgConn().Conn().Close() })
 			_, err = conn.Exec(t.Context(), "CREATE TABLE word (value text)")
@@ -102,8 +102,7 @@ func TestAddressInTheEnvironmentComesFirst(t *testing.T) {
 	}, a)
 }
 
-// TestEngineWithoutImages has a Docker engine that answers and cannot give any image, as on a machine
-// without a registry.
+// TestEngineWithoutImages: a Docker engine answers but has no image, as on a machine without a registry.
 func TestEngineWithoutImages(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "docker.sock")
 	listener, err := net.Listen("unix", socket)
@@ -122,7 +121,7 @@ func TestEngineWithoutImages(t *testing.T) {
 	go func() { _ = engine.Serve(listener) }()
 	t.Cleanup(func() { require.NoError(t, engine.Close()) })
 
-	// The choice is made once per process, so another one makes it here.
+	// A process chooses once, so this test uses another process.
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestServicesAreReal$/^redis$", "-test.v")
 	cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+socket, testenv.RedisVariable+"=")
 	out, err := cmd.CombinedOutput()
@@ -140,9 +139,15 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	parent := t.TempDir()
 	require.NoError(t, os.Chmod(parent, 0o755))
 	require.NoError(t, os.Chmod(filepath.Dir(parent), 0o755)) // the servers' users must be able to enter
+
 	victim := exec.Command(os.Args[0])
 	victim.Env = append(os.Environ(), victimVariable+"=1", "TMPDIR="+parent)
-	for _, variable := range []string{testenv.PostgresVariable, testenv.RedisVariable, testenv.AMQPVariable, testenv.TemporalVariable} {
+	for _, variable := range []string{
+		testenv.PostgresVariable,
+		testenv.RedisVariable,
+		testenv.AMQPVariable,
+		testenv.TemporalVariable,
+	} {
 		victim.Env = append(victim.Env, variable+"=")
 	}
 	victim.Stderr = os.Stderr

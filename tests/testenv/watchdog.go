@@ -8,22 +8,21 @@ import (
 	"syscall"
 )
 
-// watchdog is a small shell that outlives this process by a moment. It holds the reading end of a pipe
-// whose writing end the kernel closes when this process ends, however it ends: a panic, a test
-// time-out, SIGKILL. It then ends every process that works inside the directory, and removes the
-// directory.
+// watchdog is a small shell that outlives this process by a moment. It holds the reading end of a pipe, and
+// the kernel closes the writing end when this process ends, also by a panic, a test time-out or SIGKILL. The
+// shell then ends every process that works inside the directory, and removes the directory.
 //
-// The kernel's parent-death signal would be simpler but is sent when the *thread* that started a
-// server ends, which Go does not let us rule out without giving a thread away for good; it would leave
-// the directories behind; and it has no answer for a server's helper processes.
+// The kernel's parent-death signal would be simpler. But the kernel sends it when the *thread* that started a
+// server ends, and Go can prevent that only if a thread is given up for good. It would also leave the
+// directories behind, and it does not reach a server's helper processes.
 type watchdog struct {
 	cmd  *exec.Cmd
 	pipe io.WriteCloser
 }
 
 // The servers get ten seconds to stop in order, which releases their shared memory, before they are
-// killed. A process counts by its current directory, so that one started in the very moment in which
-// the test was killed counts too.
+// killed. The script finds processes by their current directory, so it also finds a process that was started
+// at the moment in which the test was killed.
 const watchdogScript = `
 trap '' INT TERM HUP QUIT
 dir=$1
@@ -60,8 +59,8 @@ rm -rf "$dir"
 func watch(dir string) (*watchdog, error) {
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "sh", dir)
 	cmd.Dir = "/"
-	// A group of its own: what ends this process's group must not end the watchdog. Its output goes
-	// nowhere, because go test waits until nobody holds the test's own output.
+	// The watchdog has a group of its own, so that a signal to this process's group does not end it. It has
+	// no output, because go test waits until every process has closed the test's output.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
@@ -73,7 +72,7 @@ func watch(dir string) (*watchdog, error) {
 	return &watchdog{cmd: cmd, pipe: pipe}, nil
 }
 
-// dismiss ends the watchdog without any effect, once everything was stopped in order.
+// dismiss ends the watchdog without any effect, after all services were stopped in order.
 func (w *watchdog) dismiss() error {
 	_, err := io.WriteString(w.pipe, "dismissed\n")
 	if err := errors.Join(err, w.pipe.Close(), w.cmd.Wait()); err != nil {

@@ -1,8 +1,8 @@
-// Package orderclient is the one client of our workflows: it starts them, sends them updates and answers what came of
-// it in our own terms. The api and the seeder use it; no other package starts or updates a workflow.
+// Package orderclient is the one client of our workflows: it starts them, sends them updates and returns the outcome
+// in our own terms. The api and the seeder use it; no other package starts or updates a workflow.
 //
-// Every call is idempotent under the update id that it names, so after an error that leaves the outcome open the same
-// call asks again and acts once.
+// Every call is idempotent under the update id that it names. After an error that leaves the outcome open, the caller
+// can repeat the call: it takes effect once.
 package orderclient
 
 import (
@@ -33,7 +33,7 @@ var (
 	ErrEnded = errors.New("the workflow has ended")
 )
 
-// RefusedError is a workflow's own answer that it does not do what was asked.
+// RefusedError is a workflow's own answer that it refuses the request.
 type RefusedError struct {
 	Kind   string // an order.Refusal or one of orderflow's error types
 	Detail string // in words for people
@@ -61,9 +61,16 @@ type Client struct{ temporal client.Client }
 // New returns a client on a connection to Temporal, which the caller closes.
 func New(temporal client.Client) *Client { return &Client{temporal} }
 
-// startAndPlace starts a workflow, or attaches to the one that runs, and waits for the outcome of its place update
-// until ctx ends.
-func startAndPlace[Out any](ctx context.Context, c *Client, start client.StartWorkflowOptions, workflow string, in any, updateID string) (Out, error) {
+// startAndPlace starts a workflow, or attaches to a workflow that runs under this id, and waits for the outcome of its
+// place update until ctx ends.
+func startAndPlace[Out any](
+	ctx context.Context,
+	c *Client,
+	start client.StartWorkflowOptions,
+	workflow string,
+	in any,
+	updateID string,
+) (Out, error) {
 	var out Out
 	handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(start, workflow, in),
@@ -103,6 +110,7 @@ func update[Out any](ctx context.Context, c *Client, workflowID, name, updateID 
 	if err == nil || !timedOut(err) {
 		return out, outcome(err)
 	}
+
 	// Only an accepted update is in the history.
 	ask, cancelAsk := context.WithTimeout(ctx, acceptBudget)
 	defer cancelAsk()
@@ -120,10 +128,10 @@ func timedOut(err error) bool {
 }
 
 // acceptedThenClosed is the type of the failure that the Temporal server gives to an update which a workflow had
-// accepted when it was closed from outside, by a termination for example.
+// accepted before it was closed from outside, by a termination for example.
 const acceptedThenClosed = "AcceptedUpdateCompletedWorkflow"
 
-// outcome sorts the error of a call into refusals, ErrEnded, and the rest, which leaves the outcome open. Only
+// outcome sorts the error of a call into refusals, ErrEnded, and other errors, which leave the outcome open. Only
 // refusals carry words that a client may read.
 func outcome(err error) error {
 	var failed *temporal.ApplicationError

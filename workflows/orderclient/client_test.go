@@ -13,8 +13,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestOutcome sorts what an update can fail with. Only an error that our workflows raise may reach a client; the
-// server's and the SDK's own must neither become a 500 nor show their text.
+// TestOutcome: only an error that our workflows raise may reach a client. An error of the server or the SDK must not
+// become a 500, and its text must not be shown.
 func TestOutcome(t *testing.T) {
 	t.Parallel()
 	application := func(kind string) error { return temporal.NewApplicationError("words", kind) }

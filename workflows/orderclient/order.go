@@ -20,8 +20,8 @@ const (
 	maxSKUs = 20
 )
 
-// Place starts the order's workflow, or attaches to the one that the same request started, and waits until the order is
-// recorded for the first time, or ctx ends. The row that is recorded then decides what the customer is told.
+// Place starts the order's workflow, or attaches to the workflow that the same request started, and waits until the
+// order is recorded for the first time, or ctx ends. The recorded row then decides what the customer is told.
 // ErrEnded: the order's workflow has ended already, or an operator has stopped it.
 func (c *Client) Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
 	skus := make([]string, 0, len(in.Lines))
@@ -44,16 +44,29 @@ func (c *Client) Place(ctx context.Context, in orderflow.OrderInput) (orderflow.
 }
 
 // Pay pays an order, once per key, and waits eight seconds at most for the outcome.
-func (c *Client) Pay(ctx context.Context, id uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error) {
-	return update[orderflow.PayResult](ctx, c, orderflow.OrderWorkflowID(id), orderflow.UpdatePay, "pay-"+key, in)
+func (c *Client) Pay(
+	ctx context.Context,
+	id uuid.UUID,
+	key string,
+	in orderflow.PayInput,
+) (orderflow.PayResult, error) {
+	workflow, name := orderflow.OrderWorkflowID(id), orderflow.UpdatePay
+	return update[orderflow.PayResult](ctx, c, workflow, name, "pay-"+key, in)
 }
 
-// Cancel calls an order off. An order is cancelled once, by whichever request comes first.
+// Cancel calls an order off. An order is cancelled once: the first request decides.
 func (c *Client) Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error) {
-	return update[orderflow.CancelResult](ctx, c, orderflow.OrderWorkflowID(id), orderflow.UpdateCancel, orderflow.UpdateCancel, in)
+	workflow, name := orderflow.OrderWorkflowID(id), orderflow.UpdateCancel
+	return update[orderflow.CancelResult](ctx, c, workflow, name, name, in)
 }
 
 // Extend holds an order's stock for longer, once per key.
-func (c *Client) Extend(ctx context.Context, id uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error) {
-	return update[orderflow.ExtendResult](ctx, c, orderflow.OrderWorkflowID(id), orderflow.UpdateExtend, "extend-"+key, in)
+func (c *Client) Extend(
+	ctx context.Context,
+	id uuid.UUID,
+	key string,
+	in orderflow.ExtendInput,
+) (orderflow.ExtendResult, error) {
+	workflow, name := orderflow.OrderWorkflowID(id), orderflow.UpdateExtend
+	return update[orderflow.ExtendResult](ctx, c, workflow, name, "extend-"+key, in)
 }

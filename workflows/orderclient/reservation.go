@@ -14,21 +14,25 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Reserve starts the workflow of a reservation from outside, or attaches to the one that runs, and waits until
-// inventory has decided, or ctx ends. A repeat is answered like the first request, also by a run that has
-// ended, so that repeating costs nothing. The caller must have registered in.Actor's request before
+// Reserve starts the workflow of a reservation from outside, or attaches to a workflow that runs already, and waits
+// until inventory has decided, or ctx ends. A repeated request gets the answer of the first one, also if the run has
+// ended, so a repeat costs nothing. The caller must have registered in.Actor's request before
 // (orderstore.RegisterReservation).
 func (c *Client) Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
 	return c.reserve(ctx, in, orderflow.UpdatePlace)
 }
 
-// ReserveAnew is Reserve that also starts another run where none is running: after a refusal that is another try, and
-// after a termination the new run takes up the reservation that inventory still holds.
+// ReserveAnew is Reserve, but starts another run if none is running. After a refusal the new run tries again; after a
+// termination it takes up the reservation that inventory still holds.
 func (c *Client) ReserveAnew(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
 	return c.reserve(ctx, in, uuid.NewString())
 }
 
-func (c *Client) reserve(ctx context.Context, in orderflow.ReservationStart, updateID string) (orderflow.ReservationView, error) {
+func (c *Client) reserve(
+	ctx context.Context,
+	in orderflow.ReservationStart,
+	updateID string,
+) (orderflow.ReservationView, error) {
 	return startAndPlace[orderflow.ReservationView](ctx, c, client.StartWorkflowOptions{
 		ID:                       orderflow.ReservationWorkflowID(in.ReservationID),
 		TaskQueue:                orderflow.OrdersQueue,
@@ -39,7 +43,7 @@ func (c *Client) reserve(ctx context.Context, in orderflow.ReservationStart, upd
 	}, orderflow.ReservationWorkflow, in, updateID)
 }
 
-// Runs reports whether a workflow runs for the reservation. It is false also for one that was deleted.
+// Runs reports whether a workflow runs for the reservation. It is false also if the workflow was deleted.
 func (c *Client) Runs(ctx context.Context, reservation uuid.UUID) (bool, error) {
 	id := orderflow.ReservationWorkflowID(reservation)
 	described, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
@@ -69,7 +73,13 @@ func (c *Client) resolve(ctx context.Context, reservation uuid.UUID, name string
 }
 
 // ExtendReservation holds the stock of a reservation from outside for longer, once per key.
-func (c *Client) ExtendReservation(ctx context.Context, reservation uuid.UUID, key string, in orderflow.ExtendInput) error {
-	_, err := update[orderflow.ReservationView](ctx, c, orderflow.ReservationWorkflowID(reservation), orderflow.UpdateExtend, "extend-"+key, in)
+func (c *Client) ExtendReservation(
+	ctx context.Context,
+	reservation uuid.UUID,
+	key string,
+	in orderflow.ExtendInput,
+) error {
+	workflow, name := orderflow.ReservationWorkflowID(reservation), orderflow.UpdateExtend
+	_, err := update[orderflow.ReservationView](ctx, c, workflow, name, "extend-"+key, in)
 	return err
 }

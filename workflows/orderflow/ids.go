@@ -16,15 +16,15 @@ var (
 	operationIDs = uuid.MustParse("6b8f3c52-9f0e-5f43-8a0a-7f8d0a4c1e03")
 )
 
-// OrderID derives an order's id from who asks and the idempotency key, so that the same request is
-// the same order wherever and however often it arrives. The parts are length-prefixed: ("ab","c")
+// OrderID derives an order's id from the caller (issuer and subject) and the idempotency key, so that a
+// repeated request names the same order on every instance. The parts are length-prefixed: ("ab","c")
 // and ("a","bc") are different.
 func OrderID(issuer, subject, key string) uuid.UUID {
 	return derive(orderIDs, issuer, subject, key)
 }
 
-// CustomerReservationOwner derives the owner of a reservation from outside: who asks, and the id of the
-// order that it is for in the asker's own books.
+// CustomerReservationOwner derives the owner of a reservation from outside, from the caller (issuer and subject)
+// and the id of the caller's own order that the reservation is for.
 func CustomerReservationOwner(issuer, subject, theirOrder string) uuid.UUID {
 	return derive(customerIDs, issuer, subject, theirOrder)
 }

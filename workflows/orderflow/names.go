@@ -28,8 +28,8 @@ const (
 
 // Updates and queries that our workflows answer.
 const (
-	// UpdatePlace waits until an order is recorded, or a reservation from outside decided. An order's
-	// has this constant as its update id too.
+	// UpdatePlace waits until an order is recorded, or a reservation from outside is decided. For an order
+	// this constant is the update id too.
 	UpdatePlace  = "place"
 	UpdatePay    = "pay"    // an order
 	UpdateCancel = "cancel" // an order
@@ -57,7 +57,7 @@ const (
 )
 
 // Types of the application errors that activities and updates raise. All are business answers, so
-// none is retried.
+// they are never retried.
 const (
 	ErrOutOfStock         = "out_of_stock"        // details: []ShortLine
 	ErrReservationExpired = "reservation_expired" // the deadline has passed, by inventory's clock
@@ -66,12 +66,12 @@ const (
 	ErrNotDue             = "not_due"             // an expiry came early; details: the deadline
 	ErrPaymentDeclined    = "payment_declined"    // details: the provider's reason
 	ErrPaymentRefused     = "payment_refused"     // the provider finds the request itself wrong
-	ErrPaymentKeyUsed     = "payment_key_used"    // an earlier run of the workflow has used the key for another payment, or voided it
+	ErrPaymentKeyUsed     = "payment_key_used"    // an earlier run used the key for another payment, or voided it
 	ErrPaymentCaptured    = "payment_captured"    // the money is taken already, so it cannot be set free
 	ErrUnavailable        = "unavailable"         // no answer in time; try again
 	ErrInvalidInput       = "invalid_input"       // the update's argument itself is wrong
-	ErrInvalidDuration    = "invalid_duration"    // longer than stock may be held without a payment; details: the latest deadline
-	ErrTooManyExtensions  = "too_many_extensions" // one more is refused
+	ErrInvalidDuration    = "invalid_duration"    // longer than stock may be held unpaid; details: the latest deadline
+	ErrTooManyExtensions  = "too_many_extensions" // the order or reservation has had all its extensions
 	ErrRecordConflict     = "record_conflict"     // the row belongs to another request
 	ErrRecordImpossible   = "record_impossible"   // the orders database refuses the record for good
 	ErrNotThisOrder       = "not_this_order"      // the workflow was started under an id that is not its order's
@@ -104,7 +104,14 @@ var (
 // SearchAttributes lists what a namespace needs before an order can start in it.
 func SearchAttributes() map[string]enumspb.IndexedValueType {
 	out := map[string]enumspb.IndexedValueType{}
-	for _, k := range []temporal.SearchAttributeKey{AttrOrderStatus, AttrCustomerID, AttrSKUs, AttrAmountMinor, AttrExpiresAt, AttrNeedsOperator} {
+	for _, k := range []temporal.SearchAttributeKey{
+		AttrOrderStatus,
+		AttrCustomerID,
+		AttrSKUs,
+		AttrAmountMinor,
+		AttrExpiresAt,
+		AttrNeedsOperator,
+	} {
 		out[k.GetName()] = k.GetValueType()
 	}
 	return out

@@ -22,7 +22,7 @@ type Line struct {
 	Total     money.Amount `json:"total"`
 }
 
-// ShortLine says what a refused line asked for and what there was.
+// ShortLine says how much of a product a refused line asked for and how much was available.
 type ShortLine struct {
 	ProductID uuid.UUID `json:"product_id"`
 	Requested int64     `json:"requested"`
@@ -97,7 +97,7 @@ const (
 
 // PayResult answers the pay update.
 type PayResult struct {
-	Method  string     `json:"method"` // as it was asked for: the same key with another one is another request
+	Method  string     `json:"method"` // as requested: the same key with another method is another request
 	Outcome PayOutcome `json:"outcome"`
 	Reason  string     `json:"reason,omitempty"`
 	View    View       `json:"view"`
@@ -130,12 +130,12 @@ const (
 	Extended          ExtendOutcome = "extended"    // or the deadline was as late already
 	ExtendTooLate     ExtendOutcome = "expired"     // the deadline had passed
 	ExtendUnavailable ExtendOutcome = "unavailable" // inventory gave no answer in time; it may still take effect
-	ExtendClosed      ExtendOutcome = "closed"      // the reservation had ended behind the workflow's back
+	ExtendClosed      ExtendOutcome = "closed"      // the reservation had ended without the workflow
 )
 
 // ExtendResult answers the extend update.
 type ExtendResult struct {
-	TTLSeconds int           `json:"ttl_seconds"` // as it was asked for
+	TTLSeconds int           `json:"ttl_seconds"` // as requested
 	Outcome    ExtendOutcome `json:"outcome"`
 	View       View          `json:"view"`
 }
@@ -183,7 +183,7 @@ type ReservationInput struct {
 type ReservationResult struct {
 	ReservationID uuid.UUID `json:"reservation_id"`
 	Status        string    `json:"status"`
-	ExpiresAt     time.Time `json:"expires_at"` // of one that is pending
+	ExpiresAt     time.Time `json:"expires_at"` // of a pending reservation
 }
 
 // Statuses of a reservation, as inventory names them.
@@ -229,20 +229,20 @@ type RecordInput struct {
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
-// Errors of a recorder. No retry mends them.
+// Errors of a recorder. A retry does not change them.
 var (
 	// ErrNoRow says that an order is not recorded.
 	ErrNoRow = errors.New("the order is not recorded")
 	// ErrRowTaken says that the order's row was made by another request.
 	ErrRowTaken = errors.New("the order id belongs to another request")
-	// ErrUnrecordable says that the orders database refuses what is to be recorded, whenever it is asked.
+	// ErrUnrecordable says that the orders database refuses the record, on every attempt.
 	ErrUnrecordable = errors.New("the orders database refuses the record for good")
 )
 
 // RecordResult says up to where the order is recorded.
 type RecordResult struct {
 	Seq int64 `json:"seq"`
-	// Earlier is set where nothing was written, because an earlier run of the order's workflow has written the
+	// Earlier is set if the recorder wrote nothing, because an earlier run of the order's workflow has written the
 	// row and this run does not know how far.
 	Earlier *RecordedOrder `json:"earlier,omitempty"`
 }
@@ -268,7 +268,7 @@ type FindOrderInput struct {
 
 // FindOrderResult is an order as it is recorded.
 type FindOrderResult struct {
-	Order *RecordedOrder `json:"order,omitempty"` // nil where there is no row
+	Order *RecordedOrder `json:"order,omitempty"` // nil if there is no row
 	Own   bool           `json:"own"`             // the run that asks has written it
 }
 
@@ -276,8 +276,8 @@ type FindOrderResult struct {
 type TimelineEntry struct {
 	Seq          int64       `json:"seq"`
 	Event        order.Event `json:"event"`
-	From         order.State `json:"from"`  // before it; empty for the first one
-	State        order.State `json:"state"` // after it
+	From         order.State `json:"from"`  // before the event; empty for the first event
+	State        order.State `json:"state"` // after the event
 	At           time.Time   `json:"at"`
 	Actor        string      `json:"actor"`
 	Reason       string      `json:"reason,omitempty"`
@@ -285,7 +285,7 @@ type TimelineEntry struct {
 	NextDeadline *time.Time  `json:"next_deadline,omitempty"`
 }
 
-// PaymentStep is what was asked of the provider.
+// PaymentStep is a request to the provider.
 type PaymentStep string
 
 // The steps of a payment. The orders database knows no other.
@@ -316,7 +316,14 @@ const (
 
 // PaymentStates lists all states.
 func PaymentStates() []PaymentState {
-	return []PaymentState{PaymentAuthorised, PaymentDeclined, PaymentCaptured, PaymentVoided, PaymentRefunded, PaymentFailed}
+	return []PaymentState{
+		PaymentAuthorised,
+		PaymentDeclined,
+		PaymentCaptured,
+		PaymentVoided,
+		PaymentRefunded,
+		PaymentFailed,
+	}
 }
 
 // PaymentRecord is the outcome of one step of a payment.
@@ -335,5 +342,5 @@ type PaymentRecord struct {
 // Actors that are not a client's subject.
 const (
 	ActorSystem   = "system"            // what the workflow does by itself
-	ActorTemporal = "temporal-operator" // whoever cancelled the workflow with Temporal's own tools
+	ActorTemporal = "temporal-operator" // an operator who cancelled the workflow with Temporal's own tools
 )

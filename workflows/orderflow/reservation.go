@@ -19,7 +19,7 @@ type ReservationStart struct {
 }
 
 // ReservationView is a reservation from outside as its workflow knows it. An empty status means that
-// it is not decided yet, or was refused.
+// inventory has not decided yet, or has refused the reservation.
 type ReservationView struct {
 	ReservationID uuid.UUID   `json:"reservation_id"`
 	RequestHash   string      `json:"request_hash"`

@@ -12,11 +12,11 @@ import (
 	"syscall"
 )
 
-// placesRoot holds the data of instances whose wanted directory their server could not enter.
-const placesRoot = "/var/lib/holdfast"
+// relocatedRoot holds the data of instances whose wanted directory their server cannot enter.
+const relocatedRoot = "/var/lib/holdfast"
 
-// TempDir makes a new temporary directory in which instances keep their data without being moved
-// elsewhere: below the usual place, or below /tmp where only root may enter the usual one.
+// TempDir makes a new temporary directory that the servers' users can enter, so that the data of an instance
+// stays in it: below the usual directory, or below /tmp if only root may enter the usual directory.
 func TempDir() (string, error) {
 	parent := os.TempDir()
 	if os.Geteuid() == 0 && !reachable(parent, &identity{uid: 65534, gid: 65534}) {
@@ -32,10 +32,11 @@ func TempDir() (string, error) {
 	return filepath.EvalSymlinks(dir)
 }
 
-// place makes the wanted directory usable for the given user and returns where it really is, with no
-// link in the path. A clone below /root is the usual case in which the two differ: the data then lives
-// below placesRoot under a name made from the wanted path, and the wanted path is a link to it.
-func place(wanted string, owner *identity, log *slog.Logger) (string, error) {
+// prepareDir makes the wanted directory usable for the given user and returns its real path, without links.
+// The two differ if the server's user cannot enter the wanted directory, usually because the clone lies
+// below /root: the data then lies below relocatedRoot under a name made from the wanted path, and the
+// wanted path is a link to it.
+func prepareDir(wanted string, owner *identity, log *slog.Logger) (string, error) {
 	wanted, err := filepath.Abs(wanted)
 	if err != nil {
 		return "", fmt.Errorf("find the directory: %w", err)
@@ -43,9 +44,10 @@ func place(wanted string, owner *identity, log *slog.Logger) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(wanted), 0o755); err != nil {
 		return "", fmt.Errorf("make the directory: %w", err)
 	}
+
 	dir := wanted
 	if target, err := filepath.EvalSymlinks(wanted); err == nil {
-		dir = target // also an earlier link of ours
+		dir = target // the wanted path may be an earlier link of ours
 	} else if parent, err := filepath.EvalSymlinks(filepath.Dir(wanted)); err == nil {
 		dir = filepath.Join(parent, filepath.Base(wanted))
 	}
@@ -57,7 +59,7 @@ func place(wanted string, owner *identity, log *slog.Logger) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("make the directory: %w", err)
 	}
-	if err := hand(dir, owner); err != nil {
+	if err := chownTree(dir, owner); err != nil {
 		return "", fmt.Errorf("give %s to the server's user: %w", dir, err)
 	}
 	return dir, nil
@@ -77,12 +79,12 @@ func reachable(dir string, owner *identity) bool {
 	}
 }
 
-// relocate decides where data goes that cannot stay at the wanted path, and links the two.
+// relocate moves data that cannot stay at the wanted path, and makes the wanted path a link to it.
 func relocate(wanted string, log *slog.Logger) (string, error) {
 	sum := sha256.Sum256([]byte(wanted))
-	target := filepath.Join(placesRoot, hex.EncodeToString(sum[:8]))
-	if err := os.MkdirAll(placesRoot, 0o755); err != nil {
-		return "", fmt.Errorf("make %s: %w", placesRoot, err)
+	target := filepath.Join(relocatedRoot, hex.EncodeToString(sum[:8]))
+	if err := os.MkdirAll(relocatedRoot, 0o755); err != nil {
+		return "", fmt.Errorf("make %s: %w", relocatedRoot, err)
 	}
 	info, err := os.Lstat(wanted)
 	linked := err == nil && info.Mode()&fs.ModeSymlink != 0
@@ -90,10 +92,12 @@ func relocate(wanted string, log *slog.Logger) (string, error) {
 		if to, _ := os.Readlink(wanted); to == target {
 			return target, nil
 		}
-		return "", fmt.Errorf("%s is a link to a place that the server's user cannot enter: remove it, or choose another directory", wanted)
+		return "", fmt.Errorf("%s is a link to a directory that the server's user cannot enter: "+
+			"remove the link, or choose another directory", wanted)
 	}
-	// Data without its link was given up by whoever removed the link (rm -rf .holdfast), so a new start
-	// must not find it again; one generation is kept in case that was a mistake.
+
+	// A user who removed the link (rm -rf .holdfast) gave up the data behind it, so a new start must not find
+	// that data again. One generation is kept in case the removal was a mistake.
 	if _, err := os.Stat(target); err == nil {
 		old := target + ".old"
 		if err := errors.Join(os.RemoveAll(old), os.Rename(target, old)); err != nil {
@@ -101,7 +105,7 @@ func relocate(wanted string, log *slog.Logger) (string, error) {
 		}
 		log.Warn("the link to earlier data was removed: starting empty", "earlier_data", old)
 	}
-	if err == nil { // data from a run that could use the wanted place moves along
+	if err == nil { // data of an earlier run at the wanted path moves too
 		if err := os.Rename(wanted, target); err != nil {
 			return "", fmt.Errorf("move %s to where the server's user can enter: %w", wanted, err)
 		}
@@ -111,12 +115,13 @@ func relocate(wanted string, log *slog.Logger) (string, error) {
 	if err := os.Symlink(target, wanted); err != nil {
 		return "", fmt.Errorf("link %s to its data: %w", wanted, err)
 	}
-	log.Info("only root may enter the data directory: its content lives elsewhere, behind a link", "directory", wanted, "content", target)
+	log.Info("only root may enter the data directory: its content lives elsewhere, behind a link",
+		"directory", wanted, "content", target)
 	return target, nil
 }
 
-// hand gives a directory tree to the user, unless its top shows that it is theirs already.
-func hand(dir string, owner *identity) error {
+// chownTree makes the user the owner of a directory tree, unless the user owns its top already.
+func chownTree(dir string, owner *identity) error {
 	if owner == nil {
 		return nil
 	}
@@ -127,12 +132,12 @@ func hand(dir string, owner *identity) error {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid == owner.uid {
 		return nil
 	}
-	// The top comes last, so that an interrupted walk is done again.
+	// The top comes last, so that the next start repeats an interrupted walk.
 	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || path == dir {
 			return err
 		}
-		return owner.own(path)
+		return owner.chown(path)
 	})
-	return errors.Join(err, owner.own(dir))
+	return errors.Join(err, owner.chown(dir))
 }
