@@ -46,8 +46,8 @@ func (c *Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Contracts are the OpenAPI documents of the services behind the gateway. They say what the gateway offers, to whom,
-// and within which limits (routes).
+// Contracts are the OpenAPI documents of the services behind the gateway. They say which operations the gateway
+// offers, to which roles, and within which limits (routes).
 type Contracts struct{ API, Inventory []byte }
 
 // Run returns the process: it serves clients until ctx ends, then fails readiness and waits for requests under way.
@@ -176,8 +176,8 @@ func proxy(
 	}
 }
 
-// forward sends the request on and waits at most for the given time. It reads the whole body first: a bad
-// or slow body is the client's fault, and the service's time does not run meanwhile.
+// forward sends the request on and waits at most for the given time. It reads the whole body first: a bad or slow body
+// is the client's fault, and the service's time does not run meanwhile.
 func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		body, err := httpx.ReadBody(c)
