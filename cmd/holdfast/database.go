@@ -14,7 +14,7 @@ import (
 type databases struct {
 	Orders    string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
 	Inventory string `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
-	Sandbox   string `env:"SANDBOX_DATABASE_URL"` // only where the payment sandbox is used
+	Sandbox   string `env:"SANDBOX_DATABASE_URL"` // only if the payment sandbox is used
 
 	Redis redisclient.Config // of the inventory service's cache, if it has one
 }
