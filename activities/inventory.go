@@ -1,6 +1,6 @@
-// Package activities does what the workflows ask for: it calls inventory, the payment provider and
-// the orders database. Every activity may run twice and its answer may be lost once, so each derives
-// its keys from the order and the step, never from chance.
+// Package activities does what the workflows ask for: it calls inventory, the payment provider and the orders database.
+// Every activity may run twice and its answer may be lost once, so each derives its keys from the order and the step,
+// never from chance.
 package activities
 
 import (
@@ -19,11 +19,11 @@ import (
 // Inventory is what the activities need of the inventory service.
 type Inventory interface {
 	Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error)
-	Confirm(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ConfirmResult, error)
-	Release(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ReleaseRequest) (inventoryapi.ReleaseResult, error)
-	Expire(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error)
-	Extend(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error)
-	Return(ctx context.Context, reservationID uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error)
+	Confirm(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ConfirmResult, error)
+	Release(ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest) (inventoryapi.ReleaseResult, error)
+	Expire(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error)
+	Extend(ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error)
+	Return(ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error)
 }
 
 // InventoryActivities are the steps that change stock.
@@ -37,16 +37,28 @@ func NewInventory(inventory Inventory) *InventoryActivities {
 }
 
 // ReserveStock holds lines, all or nothing. A repeated call answers the same reservation.
-func (a *InventoryActivities) ReserveStock(ctx context.Context, in orderflow.ReserveInput) (orderflow.ReservationResult, error) {
+func (a *InventoryActivities) ReserveStock(
+	ctx context.Context, in orderflow.ReserveInput,
+) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	ref, id := in.Reservation, reservationID(in.Reservation)
+
 	req := inventoryapi.ReserveRequest{
-		ReservationID: id, OwnerKind: inventoryapi.OwnerKind(ref.OwnerKind), OwnerID: ref.OwnerID, Number: ref.Number, WorkflowID: ref.WorkflowID,
-		OperationID: operation(id, orderflow.ReserveStock), Actor: in.Actor, TTLSeconds: int64(in.TTLSeconds),
+		ReservationID: id,
+		OwnerKind:     inventoryapi.OwnerKind(ref.OwnerKind),
+		OwnerID:       ref.OwnerID,
+		Number:        ref.Number,
+		WorkflowID:    ref.WorkflowID,
+		OperationID:   operation(id, orderflow.ReserveStock),
+		Actor:         in.Actor,
+		TTLSeconds:    int64(in.TTLSeconds),
 	}
 	for _, l := range in.Lines {
-		req.Lines = append(req.Lines, inventoryapi.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity})
+		req.Lines = append(req.Lines, inventoryapi.ReserveLine{
+			LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity,
+		})
 	}
+
 	held, err := a.inventory.Reserve(ctx, req)
 	if err != nil {
 		return orderflow.ReservationResult{}, reserveRefusal(err, id)
@@ -69,8 +81,10 @@ func reserveRefusal(err error, id uuid.UUID) error {
 	case inventoryapi.Retryable(err):
 		return fmt.Errorf("reserve stock as %s: %w", id, err)
 	case errors.As(err, &status):
-		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, string(status.Status))
+		closed := string(status.Status)
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, closed)
 	}
+
 	why := orderflow.Refusal{Code: string(inventoryapi.CodeOf(err)), Detail: err.Error()}
 	if errors.As(err, &other) {
 		why.Field, why.Detail = other.Field, other.Detail
@@ -79,10 +93,14 @@ func reserveRefusal(err error, id uuid.UUID) error {
 }
 
 // ExtendReservation moves the deadline to at least in.ExpiresAt; it never shortens.
-func (a *InventoryActivities) ExtendReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+func (a *InventoryActivities) ExtendReservation(
+	ctx context.Context, in orderflow.ReservationInput,
+) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Extend(ctx, id, inventoryapi.ExtendRequest{ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: recordable(in.Reason)})
+	res, err := a.inventory.Extend(ctx, id, inventoryapi.ExtendRequest{
+		ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: recordable(in.Reason),
+	})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("extend", id, err)
 	}
@@ -90,42 +108,61 @@ func (a *InventoryActivities) ExtendReservation(ctx context.Context, in orderflo
 }
 
 // ConfirmReservation takes the held stock out for good.
-func (a *InventoryActivities) ConfirmReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+func (a *InventoryActivities) ConfirmReservation(
+	ctx context.Context, in orderflow.ReservationInput,
+) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Confirm(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: recordable(in.Reason)})
+	res, err := a.inventory.Confirm(ctx, id, inventoryapi.ResolveRequest{
+		OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: recordable(in.Reason),
+	})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("confirm", id, err)
 	}
 	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status)}, nil
 }
 
-// ReleaseStock gives held stock back. One that was never seen leaves a tombstone, so that a reserve
-// that is still on its way is refused. One that has ended already answers with its status.
-func (a *InventoryActivities) ReleaseStock(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+// ReleaseStock gives held stock back. For a reservation that inventory has never seen it leaves a tombstone, so that
+// inventory refuses a reserve that is still on its way. If the reservation has ended already, it returns the status.
+func (a *InventoryActivities) ReleaseStock(
+	ctx context.Context, in orderflow.ReservationInput,
+) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	ref, id := in.Reservation, reservationID(in.Reservation)
 	res, err := a.inventory.Release(ctx, id, inventoryapi.ReleaseRequest{
-		OperationID: operation(id, orderflow.ReleaseStock), Actor: in.Actor, Reason: recordable(in.Reason),
-		OwnerKind: inventoryapi.OwnerKind(ref.OwnerKind), OwnerID: ref.OwnerID, Number: ref.Number, WorkflowID: ref.WorkflowID,
+		OperationID: operation(id, orderflow.ReleaseStock),
+		Actor:       in.Actor,
+		Reason:      recordable(in.Reason),
+		OwnerKind:   inventoryapi.OwnerKind(ref.OwnerKind),
+		OwnerID:     ref.OwnerID,
+		Number:      ref.Number,
+		WorkflowID:  ref.WorkflowID,
 	})
 	return ended(id, string(res.Status), "release", err)
 }
 
-// ExpireReservation gives held stock back because its deadline has passed. Before it: ErrNotDue with
-// the deadline. One that has ended already answers with its status.
-func (a *InventoryActivities) ExpireReservation(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+// ExpireReservation gives held stock back because its deadline has passed. Before the deadline it fails with ErrNotDue
+// and the deadline. If the reservation has ended already, it returns the status.
+func (a *InventoryActivities) ExpireReservation(
+	ctx context.Context, in orderflow.ReservationInput,
+) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: recordable(in.Reason)})
+	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{
+		OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: recordable(in.Reason),
+	})
 	return ended(id, string(res.Status), "expire", err)
 }
 
 // ReturnStock puts confirmed stock back on the shelf, all of it and once.
-func (a *InventoryActivities) ReturnStock(ctx context.Context, in orderflow.ReservationInput) (orderflow.ReservationResult, error) {
+func (a *InventoryActivities) ReturnStock(
+	ctx context.Context, in orderflow.ReservationInput,
+) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Return(ctx, id, inventoryapi.ReturnRequest{OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: recordable(in.Reason)})
+	res, err := a.inventory.Return(ctx, id, inventoryapi.ReturnRequest{
+		OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: recordable(in.Reason),
+	})
 	if err != nil {
 		return orderflow.ReservationResult{}, refused("return", id, err)
 	}
@@ -136,12 +173,13 @@ func reservationID(ref orderflow.ReservationRef) uuid.UUID {
 	return inventoryapi.NewReservationID(inventoryapi.OwnerKind(ref.OwnerKind), ref.OwnerID, ref.Number)
 }
 
-// operation names a write that a reservation sees at most once.
+// operation returns the operation id of a step. A reservation carries out each step at most once.
 func operation(reservation uuid.UUID, step string) uuid.UUID {
 	return orderflow.OperationID(reservation, step, 1)
 }
 
-// ended answers a release or an expiry; that the reservation ended another way before is no error.
+// ended returns the result of a release or an expiry. A reservation that had ended another way before is a success: its
+// status is the result.
 func ended(id uuid.UUID, status, action string, err error) (orderflow.ReservationResult, error) {
 	var other *inventoryapi.StatusError
 	if errors.As(err, &other) {
@@ -153,8 +191,8 @@ func ended(id uuid.UUID, status, action string, err error) (orderflow.Reservatio
 	return orderflow.ReservationResult{ReservationID: id, Status: status}, nil
 }
 
-// refused sorts a failed write to a reservation into business refusals, which are final, and
-// failures that may pass, which are retried.
+// refused sorts a failed write to a reservation into business refusals, which are final, and failures that may pass,
+// which Temporal retries.
 func refused(action string, id uuid.UUID, err error) error {
 	var deadline *inventoryapi.DeadlineError
 	var status *inventoryapi.StatusError
@@ -164,7 +202,8 @@ func refused(action string, id uuid.UUID, err error) error {
 	case errors.As(err, &deadline), errors.Is(err, inventoryapi.ReservationExpired):
 		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationExpired, err)
 	case errors.As(err, &status):
-		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, string(status.Status))
+		closed := string(status.Status)
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, closed)
 	case inventoryapi.Retryable(err):
 		return fmt.Errorf("%s reservation %s: %w", action, id, err)
 	}

@@ -22,9 +22,11 @@ func NewPayment(provider payment.Provider) *PaymentActivities {
 	return &PaymentActivities{provider: provider}
 }
 
-// AuthorisePayment sets an order's total aside. It is repeated under the same key until the outcome is
-// known; the provider answers a repeated key with what became of the first.
-func (a *PaymentActivities) AuthorisePayment(ctx context.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+// AuthorisePayment sets an order's total aside. Temporal repeats it under the same key until the outcome is known; the
+// provider answers a repeated key with the outcome of the first call.
+func (a *PaymentActivities) AuthorisePayment(
+	ctx context.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	p, err := a.provider.Authorise(ctx, payment.Authorisation{
 		Key: in.PaymentKey, Method: in.Method, Amount: in.Amount, Reference: in.OrderID.String(),
@@ -33,21 +35,28 @@ func (a *PaymentActivities) AuthorisePayment(ctx context.Context, in orderflow.P
 }
 
 // CapturePayment takes the money that was set aside, once.
-func (a *PaymentActivities) CapturePayment(ctx context.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+func (a *PaymentActivities) CapturePayment(
+	ctx context.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
 	p, err := a.provider.Capture(correlation.With(ctx, in.CorrelationID), in.PaymentKey)
 	return a.result(p, "capture", err)
 }
 
-// VoidPayment frees the money that was set aside. A key that the provider never saw cannot be
-// authorised afterwards.
-func (a *PaymentActivities) VoidPayment(ctx context.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+// VoidPayment frees the money that was set aside. Afterwards the provider refuses an authorisation under this key, also
+// when the key is new to it.
+func (a *PaymentActivities) VoidPayment(
+	ctx context.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
 	p, err := a.provider.Void(correlation.With(ctx, in.CorrelationID), in.PaymentKey, in.Reason)
 	return a.result(p, "void", err)
 }
 
 // RefundPayment gives back all that a payment took, once.
-func (a *PaymentActivities) RefundPayment(ctx context.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
-	p, err := a.provider.Refund(correlation.With(ctx, in.CorrelationID), in.PaymentKey, in.RefundKey, in.Amount.Minor)
+func (a *PaymentActivities) RefundPayment(
+	ctx context.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	p, err := a.provider.Refund(ctx, in.PaymentKey, in.RefundKey, in.Amount.Minor)
 	return a.result(p, "refund", err)
 }
 
@@ -56,7 +65,9 @@ func (a *PaymentActivities) result(p payment.Payment, action string, err error) 
 	var refused *payment.RefusedError
 	switch {
 	case err == nil:
-		return orderflow.PaymentResult{Provider: a.provider.Name(), ProviderRef: p.ProviderRef, AuthorisedUntil: p.AuthorisedUntil}, nil
+		return orderflow.PaymentResult{
+			Provider: a.provider.Name(), ProviderRef: p.ProviderRef, AuthorisedUntil: p.AuthorisedUntil,
+		}, nil
 	case errors.As(err, &declined):
 		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentDeclined, err, declined.Reason)
 	case errors.As(err, &refused):

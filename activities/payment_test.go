@@ -19,6 +19,7 @@ import (
 type provider struct{ err error }
 
 func (p provider) Name() string { return "scripted" }
+
 func (p provider) Authorise(context.Context, payment.Authorisation) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }
@@ -39,10 +40,11 @@ func (p provider) Get(context.Context, string) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }
 
-// TestWhatAProviderSaysIsFinalOrRetried: a business answer is final and has a type of its own; whatever leaves the
-// outcome open is retried under the same key.
+// TestWhatAProviderSaysIsFinalOrRetried: a business answer is final and has a type of its own. When an error leaves the
+// outcome open, Temporal retries the activity under the same key.
 func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
 	t.Parallel()
+	all := []string{"authorise", "capture", "void", "refund"}
 	calls := []struct {
 		name string
 		call func(*PaymentActivities) error
@@ -64,6 +66,7 @@ func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
 			return err
 		}},
 	}
+
 	for _, says := range []struct {
 		err  error
 		kind string // "": retried
@@ -71,14 +74,14 @@ func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
 	}{
 		{nil, "", nil},
 		{&payment.DeclinedError{Reason: "card_declined"}, orderflow.ErrPaymentDeclined, []string{"authorise"}},
-		{&payment.RefusedError{Reason: "more_than_was_captured"}, orderflow.ErrPaymentRefused, []string{"authorise", "capture", "void", "refund"}},
+		{&payment.RefusedError{Reason: "more_than_was_captured"}, orderflow.ErrPaymentRefused, all},
 		{payment.ErrCaptured, orderflow.ErrPaymentCaptured, []string{"void"}},
 		{payment.ErrKeyUsed, orderflow.ErrPaymentKeyUsed, []string{"authorise"}},
 		{payment.ErrVoided, orderflow.ErrPaymentKeyUsed, []string{"authorise"}},
 		{payment.ErrVoided, orderflow.ErrPaymentRefused, []string{"capture", "refund"}},
 		{payment.ErrUnknown, orderflow.ErrPaymentRefused, []string{"capture", "refund"}},
-		{errors.New("connection refused"), "", []string{"authorise", "capture", "void", "refund"}},
-		{context.DeadlineExceeded, "", []string{"authorise", "capture", "void", "refund"}},
+		{errors.New("connection refused"), "", all},
+		{context.DeadlineExceeded, "", all},
 	} {
 		for _, c := range calls {
 			if says.err != nil && !slices.Contains(says.of, c.name) {
@@ -91,6 +94,7 @@ func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
 					require.NoError(t, err)
 					return
 				}
+
 				require.Error(t, err)
 				var app *temporal.ApplicationError
 				final := errors.As(err, &app) && app.NonRetryable()
@@ -114,7 +118,8 @@ func (r recorder) Find(context.Context, uuid.UUID) (orderflow.RecordedOrder, err
 	return orderflow.RecordedOrder{}, r.err
 }
 
-// TestWhatARecordSaysIsFinalOrRetried: an outage of the database is waited for, a record that it refuses is not.
+// TestWhatARecordSaysIsFinalOrRetried: Temporal retries a record while the database is down; a record that the database
+// refuses is final.
 func TestWhatARecordSaysIsFinalOrRetried(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -133,7 +138,8 @@ func TestWhatARecordSaysIsFinalOrRetried(t *testing.T) {
 			require.Equal(t, c.kind, app.Type())
 		}
 	}
+
 	none, err := NewRecord(recorder{err: orderflow.ErrNoRow}).FindOrder(t.Context(), orderflow.FindOrderInput{})
 	require.NoError(t, err)
-	require.Nil(t, none.Order, "that there is no row is an answer")
+	require.Nil(t, none.Order, "a missing row is an answer, no error")
 }

@@ -14,7 +14,7 @@ import (
 // Recorder keeps the projection of orders.
 type Recorder interface {
 	Record(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error)
-	// Find returns how an order is recorded; ErrNoRow where it is not.
+	// Find returns an order as it is recorded, or ErrNoRow.
 	Find(ctx context.Context, id uuid.UUID) (orderflow.RecordedOrder, error)
 }
 
@@ -26,8 +26,8 @@ type RecordActivities struct {
 // NewRecord returns the activities on the given recorder.
 func NewRecord(recorder Recorder) *RecordActivities { return &RecordActivities{recorder: recorder} }
 
-// RecordOrder brings an order's row, timeline, payments and outbox up to in.View.Seq. It is idempotent
-// by seq. Final errors: ErrRecordConflict, ErrRecordImpossible.
+// RecordOrder brings an order's row, timeline, payments and outbox up to in.View.Seq. It is idempotent by seq. Final
+// errors: ErrRecordConflict, ErrRecordImpossible.
 func (a *RecordActivities) RecordOrder(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
 	out, err := a.recorder.Record(ctx, in)
 	switch {
@@ -41,8 +41,10 @@ func (a *RecordActivities) RecordOrder(ctx context.Context, in orderflow.RecordI
 	return out, err
 }
 
-// FindOrder returns how an order is recorded, and whether the asking run of its workflow has recorded it.
-func (a *RecordActivities) FindOrder(ctx context.Context, in orderflow.FindOrderInput) (orderflow.FindOrderResult, error) {
+// FindOrder returns an order as it is recorded, and whether the asking run of its workflow has recorded it.
+func (a *RecordActivities) FindOrder(
+	ctx context.Context, in orderflow.FindOrderInput,
+) (orderflow.FindOrderResult, error) {
 	row, err := a.recorder.Find(ctx, in.OrderID)
 	switch {
 	case errors.Is(err, orderflow.ErrNoRow):

@@ -1,6 +1,5 @@
-// Package api holds the contract of the orders interface. The specification is the source: types,
-// client and routes are generated from it, requests are checked against it, and a test holds the
-// routes to it.
+// Package api holds the contract of the orders interface. The specification is the source: types, client and routes are
+// generated from it, the server checks requests against it, and a test compares the routes with it.
 package api
 
 import _ "embed"

@@ -18,8 +18,8 @@ const actorHeader = "X-Actor"
 
 type actorKey struct{}
 
-// allow is a middleware that refuses a caller whose role may not use the route. Where the service records who acts, it
-// remembers whose token it is.
+// allow is a middleware that refuses a caller whose role may not use the route. If the service records who acts, it
+// keeps the token's subject for nameActor.
 func (r route) allow(c *gin.Context) {
 	id := auth.From(c)
 	roles := r.roles
@@ -30,14 +30,15 @@ func (r route) allow(c *gin.Context) {
 	case !slices.Contains(roles, id.Role):
 		httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators may do this"))
 	case r.namesActor && strings.TrimSpace(id.Subject) != id.Subject:
-		// A header loses the spaces around it, and with them whose change it was.
-		httpx.Fail(c, problem.Common.New(problem.Forbidden, "the token's subject has spaces around it and cannot be recorded; use a token without them"))
+		// A header loses the spaces around its value, so the service would record another subject.
+		httpx.Fail(c, problem.Common.New(problem.Forbidden,
+			"the token's subject has spaces around it and cannot be recorded; use a token without them"))
 	case r.namesActor:
 		c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), actorKey{}, id.Subject))
 	}
 }
 
-// nameActor tells the service whose token it is; what the client said has been dropped.
+// nameActor sends the token's subject to the service as the actor. The proxy has dropped the client's own header.
 func nameActor(r *httputil.ProxyRequest) {
 	if actor, ok := r.In.Context().Value(actorKey{}).(string); ok {
 		r.Out.Header.Set(actorHeader, actor)

@@ -15,13 +15,20 @@ import (
 )
 
 var administrationRoutes = []string{
-	"POST /api/inventory/1/receive", "POST /api/inventory/1/adjust", "POST /api/inventory/1/transfer", "PUT /api/inventory/1/threshold",
-	"PUT /api/inventory/1/locations/near", "DELETE /api/inventory/1/locations/near",
-	"PUT /api/inventory/locations/near", "POST /api/inventory/import",
+	"POST /api/inventory/1/receive",
+	"POST /api/inventory/1/adjust",
+	"POST /api/inventory/1/transfer",
+	"PUT /api/inventory/1/threshold",
+	"PUT /api/inventory/1/locations/near",
+	"DELETE /api/inventory/1/locations/near",
+	"PUT /api/inventory/locations/near",
+	"POST /api/inventory/import",
 }
 
-// request sends one as somebody with a role; "" means without a token.
-func request(t *testing.T, edge, route, body, subject string, role auth.Role, headers map[string]string) *http.Response {
+// request sends a request with a token for subject and role; the role "" means without a token.
+func request(
+	t *testing.T, edge, route, body, subject string, role auth.Role, headers map[string]string,
+) *http.Response {
 	t.Helper()
 	method, path, _ := strings.Cut(route, " ")
 	req, err := http.NewRequestWithContext(t.Context(), method, edge+path, strings.NewReader(body))
@@ -34,14 +41,16 @@ func request(t *testing.T, edge, route, body, subject string, role auth.Role, he
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: 10 * time.Second}}).Do(req)
+
+	transport := &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: 10 * time.Second}
+	res, err := (&http.Client{Transport: transport}).Do(req)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	return res
 }
 
-// TestOnlyOperatorsAdminister: operators and admins reach the inventory under their own name, whatever
-// they say they are called; customers and strangers reach nothing.
+// TestOnlyOperatorsAdminister: requests of operators and admins reach inventory with the subject of their token as the
+// actor, whatever headers they send. Requests of customers and requests without a token do not reach it.
 func TestOnlyOperatorsAdminister(t *testing.T) {
 	t.Parallel()
 	var seen *http.Request
@@ -51,14 +60,20 @@ func TestOnlyOperatorsAdminister(t *testing.T) {
 		body, _ = io.ReadAll(r.Body)
 		w.Header().Set("ETag", `"8"`)
 	})
+
 	for _, route := range administrationRoutes {
 		require.Equal(t, http.StatusUnauthorized, request(t, edge, route, "", "", "", nil).StatusCode, route)
 		require.Equal(t, http.StatusForbidden, request(t, edge, route, "", "alice", auth.Customer, nil).StatusCode, route)
 		require.Equal(t, http.StatusForbidden, request(t, edge, route, "", " olga", auth.Operator, nil).StatusCode, route)
 		require.Nil(t, seen, route)
+
 		for _, role := range []auth.Role{auth.Operator, auth.Admin} {
 			res := request(t, edge, route, `{"reason":"r"}`, "ölga", role, map[string]string{
-				"X-Actor": "mallory", "If-Match": `"7"`, "Idempotency-Key": "k", servicekey.Header: "stolen", "Connection": "X-Actor, If-Match",
+				"X-Actor":         "mallory",
+				"If-Match":        `"7"`,
+				"Idempotency-Key": "k",
+				servicekey.Header: "stolen",
+				"Connection":      "X-Actor, If-Match",
 			})
 			require.Equal(t, http.StatusOK, res.StatusCode, route)
 			require.Equal(t, `"8"`, res.Header.Get("ETag"), route)
@@ -70,12 +85,15 @@ func TestOnlyOperatorsAdminister(t *testing.T) {
 			require.JSONEq(t, `{"reason":"r"}`, string(body))
 			require.Empty(t, seen.Header.Get("Authorization"))
 		}
+
 		require.Equal(t, "k", seen.Header.Get("Idempotency-Key"))
 		request(t, edge, route, "", "olga", auth.Operator, map[string]string{"If-Match": `"7"`})
 		require.Equal(t, `"7"`, seen.Header.Get("If-Match"), route)
 		seen = nil
 	}
-	require.Equal(t, http.StatusOK, request(t, edge, "GET /api/inventory/1", "", "alice", auth.Customer, map[string]string{"X-Actor": "mallory"}).StatusCode)
+
+	res := request(t, edge, "GET /api/inventory/1", "", "alice", auth.Customer, map[string]string{"X-Actor": "mallory"})
+	require.Equal(t, http.StatusOK, res.StatusCode)
 	require.Empty(t, seen.Header.Values("X-Actor"), "a client cannot name an actor anywhere")
 }
 
@@ -87,11 +105,17 @@ func TestImportMayBeLarge(t *testing.T) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		received = int(n)
 	})
+
 	large := strings.Repeat("x", inventoryapi.MaxImportBytes)
-	require.Equal(t, http.StatusOK, request(t, edge, "POST /api/inventory/import", large, "olga", auth.Operator, nil).StatusCode)
+	res := request(t, edge, "POST /api/inventory/import", large, "olga", auth.Operator, nil)
+	require.Equal(t, http.StatusOK, res.StatusCode)
 	require.Equal(t, len(large), received)
-	// Refused by its length alone: without this the client may still be writing when the connection closes.
+
+	// The gateway refuses these by their length alone. Without the header, the client might still be writing when the
+	// connection closes.
 	ask := map[string]string{"Expect": "100-continue"}
-	require.Equal(t, http.StatusRequestEntityTooLarge, request(t, edge, "POST /api/inventory/import", large+"x", "olga", auth.Operator, ask).StatusCode)
-	require.Equal(t, http.StatusRequestEntityTooLarge, request(t, edge, "POST /api/inventory/1/adjust", large, "olga", auth.Operator, ask).StatusCode)
+	res = request(t, edge, "POST /api/inventory/import", large+"x", "olga", auth.Operator, ask)
+	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
+	res = request(t, edge, "POST /api/inventory/1/adjust", large, "olga", auth.Operator, ask)
+	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
 }

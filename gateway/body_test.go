@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/auth"
 )
 
-// dial opens a connection to the gateway on which a test writes what no HTTP client would.
+// dial opens a connection to the gateway, on which a test writes bytes that no HTTP client would send.
 func dial(t *testing.T, edge string) *net.TCPConn {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(edge, "http://"))
@@ -37,8 +37,8 @@ func answerOf(t *testing.T, conn net.Conn) (status int, body string) {
 	return res.StatusCode, string(raw)
 }
 
-// TestBodiesAreTheClients: a body that does not arrive is the client's fault, whatever it is of, and no service hears
-// of it. A service that is slow is still a service that is slow.
+// TestBodiesAreTheClients: on every route, a body that does not arrive whole is the client's fault, and the request
+// reaches no service.
 func TestBodiesAreTheClients(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int64
@@ -48,7 +48,10 @@ func TestBodiesAreTheClients(t *testing.T) {
 	})
 	token, err := auth.Sign(testAuth, "olga", auth.Operator, time.Minute)
 	require.NoError(t, err)
-	for _, route := range []string{"/api/orders", "/api/products/import", "/api/inventory/import", "/api/inventory/1/receive"} {
+
+	for _, route := range []string{
+		"/api/orders", "/api/products/import", "/api/inventory/import", "/api/inventory/1/receive",
+	} {
 		head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n", route, token)
 		for _, c := range []struct {
 			rest   string
@@ -66,6 +69,7 @@ func TestBodiesAreTheClients(t *testing.T) {
 			if c.shut {
 				require.NoError(t, conn.CloseWrite())
 			}
+
 			status, body := answerOf(t, conn)
 			require.Equal(t, http.StatusBadRequest, status, "%s %s: %s", route, c.rest, body)
 			require.Contains(t, body, c.detail)
@@ -75,21 +79,24 @@ func TestBodiesAreTheClients(t *testing.T) {
 	require.Zero(t, reached.Load())
 }
 
-// TestBodyThatStalls: the pause is told as the client's, and not as the service's.
+// TestBodyThatStalls: when a body stalls, the gateway answers 408, which blames the client and not the service.
 func TestBodyThatStalls(t *testing.T) {
 	t.Parallel()
 	edge := start(t, func(http.ResponseWriter, *http.Request) {})
 	token, err := auth.Sign(testAuth, "alice", auth.Customer, time.Minute)
 	require.NoError(t, err)
 	conn := dial(t, edge)
-	_, err = fmt.Fprintf(conn, "POST /api/orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", token)
+	_, err = fmt.Fprintf(conn,
+		"POST /api/orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", token)
 	require.NoError(t, err)
+
 	status, body := answerOf(t, conn)
 	require.Equal(t, http.StatusRequestTimeout, status, body)
 	require.Contains(t, body, `"request_timeout"`)
 }
 
-// TestClientThatLeaves ends the service's work, and is no 503 in the gateway's log.
+// TestClientThatLeaves: when a client closes its connection, the service's request ends, and the gateway counts a 408
+// and no 503.
 func TestClientThatLeaves(t *testing.T) {
 	t.Parallel()
 	arrived, left := make(chan struct{}), make(chan struct{})
@@ -99,14 +106,17 @@ func TestClientThatLeaves(t *testing.T) {
 		<-r.Context().Done()
 		close(left)
 	})
+
 	token, err := auth.Sign(testAuth, "alice", auth.Customer, time.Minute)
 	require.NoError(t, err)
 	conn := dial(t, edge)
-	_, err = fmt.Fprintf(conn, "POST /api/orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 2\r\n\r\n{}", token)
+	_, err = fmt.Fprintf(conn,
+		"POST /api/orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 2\r\n\r\n{}", token)
 	require.NoError(t, err)
 	<-arrived
 	require.NoError(t, conn.Close())
 	<-left
+
 	require.Eventually(t, func() bool {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, edge+"/metrics", nil)
 		require.NoError(t, err)
@@ -120,7 +130,7 @@ func TestClientThatLeaves(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 }
 
-// TestSlowServiceIsNotTheClients: the body is there, and the answer does not come.
+// TestSlowServiceIsNotTheClients: when the body has arrived and the service does not answer, the gateway answers 504.
 func TestSlowServiceIsNotTheClients(t *testing.T) {
 	t.Parallel()
 	edge := start(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -131,8 +141,8 @@ func TestSlowServiceIsNotTheClients(t *testing.T) {
 	require.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
 }
 
-// TestHeadAndOptions: HEAD reaches the service that answers GET, and its answer has no body; the gateway answers
-// OPTIONS, and with which methods a route has.
+// TestHeadAndOptions: HEAD reaches the service that answers GET, and its answer has no body. The gateway itself answers
+// OPTIONS with the methods of the route.
 func TestHeadAndOptions(t *testing.T) {
 	t.Parallel()
 	edge := start(t, func(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +153,10 @@ func TestHeadAndOptions(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "the answer")
 	})
-	for _, path := range []string{"/api/orders", "/api/orders/1", "/api/products/1", "/api/inventory/1", "/api/inventory/stats", "/docs/"} {
+
+	for _, path := range []string{
+		"/api/orders", "/api/orders/1", "/api/products/1", "/api/inventory/1", "/api/inventory/stats", "/docs/",
+	} {
 		res := request(t, edge, "HEAD "+path, "", "olga", auth.Operator, nil)
 		require.Equal(t, http.StatusOK, res.StatusCode, path)
 		require.Equal(t, `"8"`, res.Header.Get("ETag"), path)
@@ -151,9 +164,14 @@ func TestHeadAndOptions(t *testing.T) {
 		res = request(t, edge, "GET "+path, "", "olga", auth.Operator, map[string]string{"If-None-Match": `"8"`})
 		require.Equal(t, http.StatusNotModified, res.StatusCode, path)
 	}
+
 	for path, allow := range map[string]string{
-		"/api/orders": "GET, HEAD, OPTIONS, POST", "/api/products/import": "OPTIONS, POST", "/api/inventory/import": "OPTIONS, POST",
-		"/api/inventory/reserve": "OPTIONS, POST", "/api/inventory/stats": "GET, HEAD, OPTIONS", "/api/products/1": "DELETE, GET, HEAD, OPTIONS, PUT",
+		"/api/orders":            "GET, HEAD, OPTIONS, POST",
+		"/api/products/1":        "DELETE, GET, HEAD, OPTIONS, PUT",
+		"/api/products/import":   "OPTIONS, POST",
+		"/api/inventory/import":  "OPTIONS, POST",
+		"/api/inventory/reserve": "OPTIONS, POST",
+		"/api/inventory/stats":   "GET, HEAD, OPTIONS",
 	} {
 		res := request(t, edge, "OPTIONS "+path, "", "", "", nil)
 		require.Equal(t, http.StatusNoContent, res.StatusCode, path)
@@ -162,5 +180,6 @@ func TestHeadAndOptions(t *testing.T) {
 		require.Equal(t, http.StatusMethodNotAllowed, res.StatusCode, path)
 		require.Equal(t, allow, res.Header.Get("Allow"), path)
 	}
-	require.Equal(t, http.StatusMethodNotAllowed, request(t, edge, "GET /api/products/import", "", "olga", auth.Operator, nil).StatusCode)
+	res := request(t, edge, "GET /api/products/import", "", "olga", auth.Operator, nil)
+	require.Equal(t, http.StatusMethodNotAllowed, res.StatusCode)
 }

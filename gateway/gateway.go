@@ -1,5 +1,5 @@
-// Package gateway is the one entrance for clients. It verifies tokens, strips what clients may not
-// say about themselves, and forwards each request to the service it belongs to.
+// Package gateway is the one entrance for clients. It verifies tokens, drops the headers that clients must not set, and
+// forwards each request to the service that it belongs to.
 package gateway
 
 import (
@@ -35,7 +35,7 @@ type Config struct {
 	Auth         auth.Config
 }
 
-// Validate reports every rule that the tags cannot say.
+// Validate checks the rules that the tags cannot express, and reports all faults together.
 func (c *Config) Validate() error {
 	var faults []error
 	for name, raw := range map[string]string{"API_URL": c.APIURL, "INVENTORY_URL": c.InventoryURL} {
@@ -46,29 +46,39 @@ func (c *Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// Contracts are the OpenAPI documents of the services behind the gateway. They say what the gateway offers, to whom,
-// and within which limits (routes).
+// Contracts are the OpenAPI documents of the services behind the gateway. They say which operations the gateway
+// offers, to which roles, and within which limits (routes).
 type Contracts struct{ API, Inventory []byte }
 
-// Run returns the process: it serves clients until ctx ends, then fails readiness and lets requests under way finish.
+// Run returns the process: it serves clients until ctx ends, then fails readiness and waits for requests under way.
 func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
 	return func(ctx context.Context, cfg Config, env service.Env) error {
 		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented type
 		transport.MaxIdleConnsPerHost = 128
 		transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 		defer transport.CloseIdleConnections()
+
 		router, health, err := newRouter(cfg, env, transport, contracts)
 		if err != nil {
 			return err
 		}
-		return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+		server := httpx.Server{
+			Addr:     cfg.Listen,
+			Handler:  router,
+			Health:   health,
+			Log:      env.Log,
+			OnListen: env.OnListen,
+		}
+		return server.Serve(ctx)
 	}
 }
 
 // docsTimeout is how long the api may take to answer with a page of its documentation.
 const docsTimeout = 5 * time.Second
 
-func newRouter(cfg Config, env service.Env, transport http.RoundTripper, contracts Contracts) (*httpx.Router, *httpx.Health, error) {
+func newRouter(
+	cfg Config, env service.Env, transport http.RoundTripper, contracts Contracts,
+) (*httpx.Router, *httpx.Health, error) {
 	api, err := url.Parse(cfg.APIURL)
 	if err != nil {
 		return nil, nil, fmt.Errorf("parse API_URL: %w", err)
@@ -77,6 +87,7 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper, contrac
 	if err != nil {
 		return nil, nil, fmt.Errorf("parse INVENTORY_URL: %w", err)
 	}
+
 	toAPI, err := routes(contracts.API)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the contract of api: %w", err)
@@ -89,6 +100,7 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper, contrac
 	if err != nil {
 		return nil, nil, err
 	}
+
 	health := httpx.NewHealth(
 		httpx.Check{Name: "api", Required: true, Probe: alive(transport, api)},
 		httpx.Check{Name: "inventory", Required: true, Probe: alive(transport, inventory)},
@@ -96,13 +108,15 @@ func newRouter(cfg Config, env service.Env, transport http.RoundTripper, contrac
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: large,
 	})
+
 	apiProxy := proxy(api, transport, env.Log, nil)
-	// The inventory service knows no clients, only services: the gateway vouches with its own key.
+	// The inventory service takes requests of services only, so the gateway sends its own key.
 	inventoryProxy := proxy(inventory, transport, env.Log, func(r *httputil.ProxyRequest) {
 		r.Out.Header.Del("Authorization")
 		r.Out.Header.Set(servicekey.Header, cfg.ServiceKeys[0])
 		nameActor(r)
 	})
+
 	public := router.Group("")
 	public.GET("/docs", forward(apiProxy, docsTimeout))
 	public.GET("/docs/*file", forward(apiProxy, docsTimeout))
@@ -130,14 +144,16 @@ func largeBodies(contracts Contracts) (map[string]int64, error) {
 	return out, nil
 }
 
-// identityHeaders are what only our own services may say. A client's are dropped, whatever it sends.
+// identityHeaders are the headers that only our own services may set. The gateway drops a client's.
 var identityHeaders = []string{
 	servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role", "X-Forwarded-User", "X-Internal", actorHeader,
 }
 
-// proxy forwards to one service. ReverseProxy.Rewrite runs after the hop-by-hop headers are gone, so
-// a client cannot name one of ours in Connection to have it removed on the way.
-func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, credentials func(*httputil.ProxyRequest)) *httputil.ReverseProxy {
+// proxy forwards to one service. ReverseProxy.Rewrite runs after the hop-by-hop headers are gone, so a client cannot
+// have one of our headers removed on the way by naming it in Connection.
+func proxy(
+	target *url.URL, transport http.RoundTripper, log *slog.Logger, credentials func(*httputil.ProxyRequest),
+) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -151,7 +167,7 @@ func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, crede
 				credentials(r)
 			}
 		},
-		// The gateway has set it already, with the same value.
+		// The gateway has already set this header, with the same value.
 		ModifyResponse: func(res *http.Response) error {
 			res.Header.Del(correlation.Header)
 			return nil
@@ -160,8 +176,8 @@ func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger, crede
 	}
 }
 
-// forward sends the request on and waits for the answer at most for the given time. The body is read whole first:
-// what is wrong with it, or slow, is the client's, and the service's time does not run meanwhile.
+// forward sends the request on and waits at most for the given time. It reads the whole body first: a bad or slow body
+// is the client's fault, and the service's time does not run meanwhile.
 func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		body, err := httpx.ReadBody(c)
@@ -169,6 +185,7 @@ func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 			httpx.Fail(c, err)
 			return
 		}
+
 		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 		defer cancel()
 		out := c.Request.WithContext(ctx)
@@ -176,6 +193,7 @@ func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 		if len(body) > 0 {
 			out.Body = io.NopCloser(bytes.NewReader(body))
 		}
+
 		one := *p
 		one.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) {
 			httpx.Fail(c, upstreamProblem(ctx, err, timeout))
@@ -187,14 +205,16 @@ func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 func upstreamProblem(ctx context.Context, err error, timeout time.Duration) error {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; send the same request again, with its Idempotency-Key if it has one", timeout)
+		return problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; "+
+			"send the same request again, with its Idempotency-Key if it has one", timeout)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return err // the client has left: httpx.Fail says so
 	}
-	return problem.Common.New(problem.Unavailable, "the service cannot be reached; send the same request again, with its Idempotency-Key if it has one")
+	return problem.Common.New(problem.Unavailable, "the service cannot be reached; "+
+		"send the same request again, with its Idempotency-Key if it has one")
 }
 
-// alive asks a service's own /health: whether its dependencies answer is that service's to report.
+// alive asks a service's /health. It does not ask about the service's dependencies: the service reports those itself.
 func alive(transport http.RoundTripper, target *url.URL) func(context.Context) error {
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.JoinPath("/health").String(), nil)

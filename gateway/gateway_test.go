@@ -24,17 +24,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
-// start runs a gateway before the given service, which stands for both.
+// start runs a gateway before the given service, which stands for both api and inventory.
 func start(t *testing.T, upstream http.HandlerFunc) string {
 	t.Helper()
-	service1 := httptest.NewServer(upstream)
-	t.Cleanup(service1.Close)
+	behind := httptest.NewServer(upstream)
+	t.Cleanup(behind.Close)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	router, _, err := newRouter(Config{APIURL: service1.URL, InventoryURL: service1.URL, ServiceKeys: []string{"our-key"}, Auth: testAuth},
-		service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}, transport,
-		Contracts{API: api.Spec, Inventory: inventory.OpenAPI})
+
+	cfg := Config{APIURL: behind.URL, InventoryURL: behind.URL, ServiceKeys: []string{"our-key"}, Auth: testAuth}
+	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
+	router, _, err := newRouter(cfg, env, transport, Contracts{API: api.Spec, Inventory: inventory.OpenAPI})
 	require.NoError(t, err)
+
 	edge := httptest.NewServer(router)
 	t.Cleanup(edge.Close)
 	return edge.URL
@@ -56,15 +58,19 @@ func send(t *testing.T, url string, headers map[string]string) *http.Response {
 	return res
 }
 
-// TestClientsCannotSpeakForServices sends what only our services may say, also by way of Connection.
+// TestClientsCannotSpeakForServices sends headers that only our services may set, and names some in Connection.
 func TestClientsCannotSpeakForServices(t *testing.T) {
 	t.Parallel()
 	var seen http.Header
 	edge := start(t, func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Clone() })
 	evil := map[string]string{
-		servicekey.Header: "stolen", "X-Source-Service": "worker", "X-User-ID": "admin", "X-User-Role": "admin",
-		"Connection": "X-Correlation-ID, Authorization, X-API-Key",
+		servicekey.Header:  "stolen",
+		"X-Source-Service": "worker",
+		"X-User-ID":        "admin",
+		"X-User-Role":      "admin",
+		"Connection":       "X-Correlation-ID, Authorization, X-API-Key",
 	}
+
 	require.Equal(t, http.StatusOK, send(t, edge+"/api/orders/1", evil).StatusCode)
 	for _, name := range []string{servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role"} {
 		require.Empty(t, seen.Get(name), name)
@@ -72,8 +78,8 @@ func TestClientsCannotSpeakForServices(t *testing.T) {
 	require.NotEmpty(t, seen.Get("X-Correlation-Id"))
 
 	require.Equal(t, http.StatusOK, send(t, edge+"/api/inventory/1", evil).StatusCode)
-	require.Equal(t, "our-key", seen.Get(servicekey.Header), "the gateway vouches for reads of the inventory")
-	require.Empty(t, seen.Get("Authorization"), "inventory knows no clients")
+	require.Equal(t, "our-key", seen.Get(servicekey.Header), "the gateway sends its own key with reads of inventory")
+	require.Empty(t, seen.Get("Authorization"), "inventory gets no client's token")
 }
 
 // TestUpstreamGone answers a problem at once when a service does not listen.

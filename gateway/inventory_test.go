@@ -18,9 +18,11 @@ import (
 	"holdfast/internal/servicekey"
 )
 
-// reached says who answered: "inventory" and "other" are the services behind the gateway, by the
-// credentials that it sent along; "gateway" is a refusal of its own.
-func reached(t *testing.T, edge string, role auth.Role, method, path string) (by string, status int, p problem.Problem) {
+// reached returns which service answered. The credentials that the gateway sent along tell "inventory" and "other"
+// apart; "gateway" means that the gateway refused the request itself.
+func reached(
+	t *testing.T, edge string, role auth.Role, method, path string,
+) (by string, status int, p problem.Problem) {
 	t.Helper()
 	token, err := auth.Sign(testAuth, "somebody", role, time.Minute)
 	require.NoError(t, err)
@@ -30,6 +32,7 @@ func reached(t *testing.T, edge string, role auth.Role, method, path string) (by
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	require.NoError(t, err)
 	defer res.Body.Close() //nolint:errcheck // nothing was written
+
 	_ = json.NewDecoder(res.Body).Decode(&p)
 	if by = res.Header.Get("X-Reached"); by == "" {
 		by = "gateway"
@@ -48,8 +51,8 @@ func startSaying(t *testing.T) string {
 	})
 }
 
-// TestInventoryReachableAsPublished holds the gateway to x-gateway in the inventory's contract, and the
-// contract's text to it: who may use which of its operations from outside. Nobody reaches the others.
+// TestInventoryReachableAsPublished checks the gateway and the descriptions in inventory's contract against x-gateway,
+// which names the roles that may use an operation from outside. No role reaches an operation without x-gateway.
 func TestInventoryReachableAsPublished(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromFile("../inventory/openapi.yaml")
@@ -62,6 +65,7 @@ func TestInventoryReachableAsPublished(t *testing.T) {
 		}
 		return out
 	}
+
 	for path, item := range doc.Paths.Map() {
 		at := regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, uuid.NewString())
 		for method, op := range item.Operations() {
@@ -85,6 +89,7 @@ func TestInventoryReachableAsPublished(t *testing.T) {
 				check(at, unnamed)
 				at += "?product_ids=" + uuid.NewString()
 			}
+
 			published := roles(op.Extensions["x-gateway"])
 			check(at, published)
 			switch len(published) {
@@ -100,7 +105,8 @@ func TestInventoryReachableAsPublished(t *testing.T) {
 	}
 }
 
-// TestCustomersNameProducts: no way of writing the query makes a customer's request the whole list.
+// TestCustomersNameProducts: the gateway refuses each way to write the query by which a customer would get the whole
+// list.
 func TestCustomersNameProducts(t *testing.T) {
 	t.Parallel()
 	edge := startSaying(t)
@@ -109,23 +115,36 @@ func TestCustomersNameProducts(t *testing.T) {
 		require.Equal(t, "gateway", by, query)
 		require.Equal(t, http.StatusForbidden, status, query)
 		require.Equal(t, problem.Forbidden, p.Code, query)
+
 		by, _, _ = reached(t, edge, auth.Operator, http.MethodGet, "/api/inventory"+query)
 		require.Equal(t, "inventory", by, query)
 	}
 }
 
-// TestQueriesHaveOneMeaning: what ReverseProxy would leave out of the query on its way is refused instead, on every
-// route, the public ones too.
+// TestQueriesHaveOneMeaning: on every route, also the public ones, the gateway refuses a query of which ReverseProxy
+// would drop a part.
 func TestQueriesHaveOneMeaning(t *testing.T) {
 	t.Parallel()
 	edge := startSaying(t)
 	for _, route := range []string{
-		"GET /api/inventory", "GET /api/orders", "POST /api/products/import", "POST /api/inventory/import", "GET /docs", "GET /docs/openapi.yaml", "GET /health", "GET /nowhere",
+		"GET /api/inventory",
+		"GET /api/orders",
+		"POST /api/products/import",
+		"POST /api/inventory/import",
+		"GET /docs",
+		"GET /docs/openapi.yaml",
+		"GET /health",
+		"GET /nowhere",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		for query, field := range map[string]string{
-			"?product_ids;=x": "product_ids;", "?dry_run=true;": "dry_run", "?status=confirmed;limit=1": "status", "?limit=%zz": "limit",
-			"?product_ids=&product_ids=x": "product_ids", "?limit=%ff": "limit", "?x=%00": "x",
+			"?product_ids;=x":             "product_ids;",
+			"?dry_run=true;":              "dry_run",
+			"?status=confirmed;limit=1":   "status",
+			"?limit=%zz":                  "limit",
+			"?product_ids=&product_ids=x": "product_ids",
+			"?limit=%ff":                  "limit",
+			"?x=%00":                      "x",
 		} {
 			by, status, p := reached(t, edge, auth.Admin, method, path+query)
 			require.Equal(t, "gateway", by, route+query)

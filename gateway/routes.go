@@ -13,21 +13,21 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// A service's OpenAPI document says everything that the gateway needs to know of an operation:
+// A service's OpenAPI document holds all that the gateway needs to know of an operation:
 //
-//   - x-gateway: the roles that may use it. The gateway forwards nothing that no role may use, so an operation
-//     without x-gateway is for our own services only.
+//   - x-gateway: the roles that may use it. The gateway does not forward an operation without x-gateway, so only our
+//     own services can use it.
 //   - x-gateway-without-product-ids: the roles that may use it without naming products in product_ids.
-//   - x-timeout: how long the service may take (timeouts); by the method where it is absent.
-//   - x-max-body: how many bytes its body may have, where it may be larger than others (httpx.Contract).
-//   - a header parameter X-Actor: the gateway tells the service whose token it is.
+//   - x-timeout: how long the service may take (timeouts). If it is absent, the method decides.
+//   - x-max-body: how many bytes its body may have, if it may be larger than others (httpx.Contract).
+//   - a header parameter X-Actor: the gateway sends the token's subject to the service.
 
-// timeouts are how long a service may take to answer, by an operation's x-timeout. An operation without one is a read
-// or a write by its method.
+// timeouts are how long a service may take to answer, by an operation's x-timeout. The method of an operation without
+// x-timeout makes it a read or a write.
 var timeouts = map[string]time.Duration{
 	"read":     5 * time.Second,
 	"write":    10 * time.Second,
-	"critical": 15 * time.Second, // what moves money or waits for a workflow
+	"critical": 15 * time.Second, // moves money or waits for a workflow
 	"import":   inventoryapi.ImportTimeout,
 }
 
@@ -35,12 +35,12 @@ var timeouts = map[string]time.Duration{
 type route struct {
 	method, path string // path as gin has it, as in /api/orders/:order_id
 	roles        []auth.Role
-	unnamedRoles []auth.Role // may use it without naming products; nil: as roles
+	unnamedRoles []auth.Role // the roles that may use it without naming products; nil means roles
 	timeout      time.Duration
 	namesActor   bool
 }
 
-// routes reads what the gateway offers of a service from the service's OpenAPI document.
+// routes reads the operations that the gateway offers of a service from the service's OpenAPI document.
 func routes(spec []byte) ([]route, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	if err != nil {
@@ -69,6 +69,7 @@ func (r *route) read(item *openapi3.PathItem, op *openapi3.Operation) error {
 	if r.unnamedRoles, err = rolesOf(op.Extensions["x-gateway-without-product-ids"]); err != nil {
 		return err
 	}
+
 	kind := "write"
 	if r.method == http.MethodGet {
 		kind = "read"
@@ -81,6 +82,7 @@ func (r *route) read(item *openapi3.PathItem, op *openapi3.Operation) error {
 		return fmt.Errorf("x-timeout is %q; it is one of read, write, critical and import", kind)
 	}
 	r.timeout = timeout
+
 	for _, p := range slices.Concat(item.Parameters, op.Parameters) {
 		r.namesActor = r.namesActor || p.Value.In == openapi3.ParameterInHeader && p.Value.Name == actorHeader
 	}

@@ -16,8 +16,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// TestEveryOperationDeclaresItsRoles: an operation of the orders interface that forgets x-gateway would not be
-// reachable, and a role that is not declared is refused.
+// TestEveryOperationDeclaresItsRoles: every operation of the orders interface has x-gateway, without which no client
+// could reach it, and the gateway refuses a role that the operation does not declare.
 func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
@@ -27,6 +27,7 @@ func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 			require.Contains(t, op.Extensions, "x-gateway", "%s %s", method, path)
 		}
 	}
+
 	edge := startSaying(t)
 	offered, err := routes(api.Spec)
 	require.NoError(t, err)
@@ -43,7 +44,7 @@ func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 	}
 }
 
-// TestLimitsAreTheServices holds what the documents say of imports to what the services take.
+// TestLimitsAreTheServices compares the limits of imports in the documents with the limits of the services.
 func TestLimitsAreTheServices(t *testing.T) {
 	t.Parallel()
 	stock, err := routes(inventory.OpenAPI)
@@ -58,17 +59,20 @@ func TestLimitsAreTheServices(t *testing.T) {
 	orders, err := routes(api.Spec)
 	require.NoError(t, err)
 	for path, timeout := range map[string]time.Duration{
-		"GET /api/orders": 5 * time.Second, "POST /api/orders": 10 * time.Second, "POST /api/orders/:order_id/pay": 15 * time.Second,
+		"GET /api/orders":                5 * time.Second,
+		"POST /api/orders":               10 * time.Second,
+		"POST /api/orders/:order_id/pay": 15 * time.Second,
 	} {
 		at := slices.IndexFunc(orders, func(r route) bool { return r.method+" "+r.path == path })
 		require.Equal(t, timeout, orders[at].timeout, path)
 	}
 }
 
-// TestDocumentThatCannotBeRead: what the gateway does not understand stops it at its start.
+// TestDocumentThatCannotBeRead: a document that the gateway cannot read stops it at its start.
 func TestDocumentThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	const document = `{"openapi":"3.0.3","info":{"title":"t","version":"1"},"paths":{"/a":{"get":{%s"responses":{"200":{"description":"ok"}}}}}}`
+	const document = `{"openapi":"3.0.3","info":{"title":"t","version":"1"},
+		"paths":{"/a":{"get":{%s"responses":{"200":{"description":"ok"}}}}}}`
 	for _, c := range []struct{ says, fault string }{
 		{``, ""},
 		{`"x-gateway":["customer"],`, ""},

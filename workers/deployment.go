@@ -12,9 +12,9 @@ import (
 	"holdfast/internal/await"
 )
 
-// MakeCurrent makes buildID the version that new orders of the deployment start on. It waits until a
-// worker of that version has polled: a fresh server does not know the version before, and without a
-// current version no versioned worker gets any task. It is idempotent.
+// MakeCurrent makes buildID the version that new orders of the deployment start on. It waits until a worker of the
+// version has polled: a fresh server does not know the version before that, and without a current version no versioned
+// worker gets any task. It is idempotent.
 func MakeCurrent(ctx context.Context, c client.Client, deployment, buildID string) error {
 	handle := c.WorkerDeploymentClient().GetHandle(deployment)
 	err := await.Until(ctx, 100*time.Millisecond, func() error {
@@ -28,13 +28,14 @@ func MakeCurrent(ctx context.Context, c client.Client, deployment, buildID strin
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("make version %s of %s current: %w; is a worker with TEMPORAL_WORKER_BUILD_ID=%s running?", buildID, deployment, err, buildID)
+		return fmt.Errorf("make version %s of %s current: %w; is a worker with TEMPORAL_WORKER_BUILD_ID=%s running?",
+			buildID, deployment, err, buildID)
 	}
 	return fmt.Errorf("make version %s of %s current: %w", buildID, deployment, err)
 }
 
-// mayPass reports whether the server may accept the version later: it has not seen its workers yet, is
-// busy with another change of the deployment, or is still starting.
+// mayPass reports whether the server may accept the version later: it has not seen the version's workers yet, is busy
+// with another change of the deployment, or is still starting.
 func mayPass(err error) bool {
 	var notFound *serviceerror.NotFound
 	var precondition *serviceerror.FailedPrecondition

@@ -11,7 +11,7 @@ import (
 
 // Replay replays a recorded history, as `temporal workflow show --output json` prints it, with the workflows that are
 // registered with replayer. The workflow runs under the ids that it was recorded under, because a workflow refuses to
-// run under any other. The error names the first event that the workflow does not agree with.
+// run under any other. The error names the first event at which the workflow differs from the history.
 func Replay(replayer worker.WorkflowReplayer, history io.Reader) error {
 	h, err := client.HistoryFromJSON(history, client.HistoryJSONOptions{})
 	if err != nil {

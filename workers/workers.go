@@ -1,5 +1,5 @@
-// Package workers registers workflows and activities and runs the process that polls for them. It is
-// the only package that registers.
+// Package workers registers workflows and activities and runs the process that polls for them. No other package
+// registers any.
 package workers
 
 import (
@@ -41,19 +41,18 @@ type Config struct {
 	Pool     database.Pool
 }
 
-// stopTimeout is how long a stopping worker waits for activities that are under way. What does not
-// finish is retried by another worker.
+// stopTimeout is how long a stopping worker waits for activities that are under way. Another worker retries the
+// activities that do not finish.
 const stopTimeout = 8 * time.Second
 
-// Registrations is what a worker can do; the replayer and the tests use the same.
+// Registrations are the activities of a worker; the replayer and the tests use the same.
 type Registrations struct {
 	Inventory *activities.InventoryActivities
 	Payment   *activities.PaymentActivities
 	Record    *activities.RecordActivities
 }
 
-// RegisterWorkflows registers every workflow under its contract name, pinned to the version that
-// started it.
+// RegisterWorkflows registers every workflow under its contract name, pinned to the version that started it.
 func RegisterWorkflows(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(workflows.Order, workflow.RegisterOptions{
 		Name: orderflow.OrderWorkflow, VersioningBehavior: workflow.VersioningBehaviorPinned,
@@ -63,7 +62,7 @@ func RegisterWorkflows(r worker.WorkflowRegistry) {
 	})
 }
 
-// RegisterOrderActivities registers what the orders queue serves.
+// RegisterOrderActivities registers the activities of the orders queue.
 func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
 	for name, fn := range map[string]any{
 		orderflow.ReserveStock:       g.Inventory.ReserveStock,
@@ -79,7 +78,7 @@ func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
 	}
 }
 
-// RegisterPaymentActivities registers what the payments queue serves.
+// RegisterPaymentActivities registers the activities of the payments queue.
 func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 	for name, fn := range map[string]any{
 		orderflow.AuthorisePayment: g.Payment.AuthorisePayment,
@@ -91,7 +90,7 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 	}
 }
 
-// Run polls both queues until ctx ends, then lets what is under way finish.
+// Run polls both queues until ctx ends, then waits for tasks that are under way.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
 	cfg.Pool.Holds = database.Orders
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "worker", env.Registry)
@@ -99,19 +98,23 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	defer pool.Close()
+
 	httpClient := newHTTPClient()
 	defer httpClient.CloseIdleConnections()
 	inventory := inventoryclient.New(cfg.InventoryURL, cfg.ServiceKeys[0], httpClient)
+
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)
 	}
 	defer temporal.Close()
+
 	g := Registrations{
 		Inventory: activities.NewInventory(inventory),
 		Payment:   activities.NewPayment(sandbox.New(cfg.SandboxURL, cfg.ServiceKeys[0], httpClient)),
 		Record:    activities.NewRecord(orderstore.New(pool)),
 	}
+
 	health := httpx.NewHealth(
 		httpx.Check{Name: "temporal", Required: true, Probe: func(ctx context.Context) error {
 			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
@@ -124,14 +127,22 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	router.GET("/version", func(c *gin.Context) {
 		c.JSON(http.StatusOK, gin.H{"deployment": cfg.DeploymentName, "build_id": cfg.BuildID})
 	})
+
+	metrics := httpx.Server{
+		Addr:     cfg.Listen,
+		Handler:  router,
+		Health:   health,
+		Log:      env.Log,
+		OnListen: env.OnListen,
+	}
 	return service.Run(ctx,
-		service.Part{Name: "metrics", Run: httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve},
+		service.Part{Name: "metrics", Run: metrics.Serve},
 		service.Part{Name: "polling", Run: func(ctx context.Context) error { return poll(ctx, temporal, cfg, g) }},
 	)
 }
 
-// poll serves the payments queue and then the orders queue, so that a version that gets orders can
-// already take their payments.
+// poll starts on the payments queue before the orders queue, so that a version that gets orders can already take their
+// payments.
 func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) error {
 	fatal := make(chan error, 2)
 	options := worker.Options{
@@ -143,11 +154,13 @@ func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) err
 			DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
 		},
 	}
+
 	payments := worker.New(c, orderflow.PaymentsQueue, options)
 	g.RegisterPaymentActivities(payments)
 	if err := payments.Start(); err != nil {
 		return fmt.Errorf("poll the %s queue: %w", orderflow.PaymentsQueue, err)
 	}
+
 	orders := worker.New(c, orderflow.OrdersQueue, options)
 	RegisterWorkflows(orders)
 	g.RegisterOrderActivities(orders)
@@ -155,13 +168,15 @@ func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) err
 		payments.Stop()
 		return fmt.Errorf("poll the %s queue: %w", orderflow.OrdersQueue, err)
 	}
-	// Both at once: what hangs on one queue must not use up the other's time to stop.
+
+	// Both stop at once: an activity that hangs on one queue must not use up the other queue's time to stop.
 	defer func() {
 		var stopping sync.WaitGroup
 		stopping.Go(payments.Stop)
 		stopping.Go(orders.Stop)
 		stopping.Wait()
 	}()
+
 	select {
 	case <-ctx.Done():
 		return nil

@@ -1,5 +1,5 @@
-// Package orderapi is the contract of the orders interface: types and client generated from
-// api/openapi.yaml, and the codes it refuses with.
+// Package orderapi is the contract of the orders interface: types and a client generated from api/openapi.yaml, and the
+// codes of its refusals.
 package orderapi
 
 import (
@@ -40,7 +40,7 @@ const (
 	PreconditionRequired problem.Code = "precondition_required"
 )
 
-// Table is the one table: code, HTTP status, whether the same request may succeed later.
+// Table has every code with its HTTP status, and whether the same request may succeed later.
 var Table = problem.Common.Extend(problem.Table{
 	OrderNotFound:        {Status: http.StatusNotFound, Title: "No such order"},
 	ProductNotFound:      {Status: http.StatusNotFound, Title: "No such product"},
@@ -52,7 +52,9 @@ var Table = problem.Common.Extend(problem.Table{
 	IdempotencyKeyReused: {Status: http.StatusUnprocessableEntity, Title: "The idempotency key names another request"},
 	PaymentDeclined:      {Status: http.StatusPaymentRequired, Title: "The payment was declined"},
 	PaymentInProgress:    {Status: http.StatusConflict, Retryable: true, Title: "A payment is under way"},
-	PaymentUnavailable:   {Status: http.StatusServiceUnavailable, Retryable: true, Title: "The payment provider did not answer"},
+	PaymentUnavailable: {
+		Status: http.StatusServiceUnavailable, Retryable: true, Title: "The payment provider did not answer",
+	},
 	PaymentFailed:        {Status: http.StatusConflict, Title: "The payment could not be completed"},
 	OrderNotReady:        {Status: http.StatusConflict, Retryable: true, Title: "The order's stock is not decided yet"},
 	InvalidState:         {Status: http.StatusConflict, Title: "The order's state does not allow this"},

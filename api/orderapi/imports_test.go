@@ -13,8 +13,11 @@ func TestContractLinksNoTemporal(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "holdfast/api/orderapi").CombinedOutput()
 	require.NoError(t, err, string(out))
+
 	for _, dep := range strings.Fields(string(out)) {
-		for _, unwanted := range []string{"go.temporal.io/", "github.com/gin-gonic/", "github.com/jackc/", "holdfast/workflows", "holdfast/db"} {
+		for _, unwanted := range []string{
+			"go.temporal.io/", "github.com/gin-gonic/", "github.com/jackc/", "holdfast/workflows", "holdfast/db",
+		} {
 			require.False(t, strings.HasPrefix(dep, unwanted), dep)
 		}
 	}

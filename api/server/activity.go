@@ -13,32 +13,32 @@ import (
 )
 
 const (
-	// tellEvery is how often inventory is told again of what it has not answered for.
+	// tellEvery is how often the loop sends changes again that inventory has not acknowledged.
 	tellEvery = 5 * time.Second
-	// tellBudget is how long a caller waits until inventory was told of their change; after it the loop goes on.
+	// tellBudget is how long a caller waits for inventory to acknowledge a change; the loop sends it again later.
 	tellBudget = 2 * time.Second
-	// tellPage is how many products are read at once.
+	// tellPage is how many products the loop reads at once.
 	tellPage = 100
 )
 
-// teller tells inventory which products the catalogue sells. The catalogue decides, in its own database; what inventory
-// knows of it follows. A change marks its product as untold in its transaction, and the mark stays until inventory has
-// answered for that version, so neither a crash nor an outage of either side loses the message, and no transaction spans
-// both databases. Several processes may tell at once: inventory goes by the version.
+// teller tells inventory which products the catalogue sells. The catalogue decides this in its own database, and
+// inventory's copy follows. The transaction of a change marks the product as untold, and the mark stays until inventory
+// has answered for that version. So a crash or an outage of either side loses no message, and no transaction spans both
+// databases. Several processes may tell at once: inventory keeps the newest version.
 type teller struct {
 	store     *orderstore.Store
 	inventory interface {
 		SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error)
 	}
 	log  *slog.Logger
-	wake chan struct{} // room for one
+	wake chan struct{} // capacity 1
 }
 
 func newTeller(store *orderstore.Store, inventory Inventory, log *slog.Logger) *teller {
 	return &teller{store: store, inventory: inventory, log: log, wake: make(chan struct{}, 1)}
 }
 
-// run tells of every change until ctx ends.
+// run tells inventory of every change until ctx ends.
 func (t *teller) run(ctx context.Context) {
 	every := time.NewTicker(tellEvery)
 	defer every.Stop()
@@ -56,7 +56,7 @@ func (t *teller) run(ctx context.Context) {
 	}
 }
 
-// soon has the loop begin at once.
+// soon wakes the loop.
 func (t *teller) soon() {
 	select {
 	case t.wake <- struct{}{}:
@@ -64,7 +64,7 @@ func (t *teller) soon() {
 	}
 }
 
-// all tells of each untold product once; what fails stands in the way of no other.
+// all tells inventory of each untold product once. It goes on after the failure of one product.
 func (t *teller) all(ctx context.Context) error {
 	var failed error
 	after := uuid.Nil
@@ -75,7 +75,7 @@ func (t *teller) all(ctx context.Context) error {
 		}
 		for _, a := range page {
 			if err := t.one(ctx, a); errors.Is(err, inventoryapi.Unavailable) {
-				return err // the next one would not get through either
+				return err // the next call would fail as well
 			} else if err != nil {
 				failed = err
 			}
@@ -88,22 +88,27 @@ func (t *teller) all(ctx context.Context) error {
 	return failed
 }
 
-// one tells of one product, and marks it as told.
+// one tells inventory of one product, and marks it as told.
 func (t *teller) one(ctx context.Context, a orderstore.Activity) error {
-	if _, err := t.inventory.SetSellable(ctx, a.ProductID, inventoryapi.SellableRequest{Sellable: &a.Active, CatalogueVersion: a.Version}); err != nil {
+	in := inventoryapi.SellableRequest{Sellable: &a.Active, CatalogueVersion: a.Version}
+	if _, err := t.inventory.SetSellable(ctx, a.ProductID, in); err != nil {
 		return err
 	}
 	return t.store.MarkTold(ctx, a)
 }
 
-// now tells of a product that has just changed, where it has to be told of, and leaves it to the loop where that fails.
+// now tells inventory of a product that has just changed, if it is marked as untold. If that fails, the loop tells it
+// later.
 func (t *teller) now(ctx context.Context, p orderstore.Product) {
 	if !p.Untold {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellBudget)
 	defer cancel()
-	if err := t.one(ctx, orderstore.Activity{ProductID: p.ProductID, Active: p.Active, Version: p.Version}); err != nil {
-		t.log.WarnContext(ctx, "inventory was not told whether a product is sold; it will be told again", "product_id", p.ProductID, "error", err)
+
+	err := t.one(ctx, orderstore.Activity{ProductID: p.ProductID, Active: p.Active, Version: p.Version})
+	if err != nil {
+		t.log.WarnContext(ctx, "inventory was not told whether a product is sold; the next round tells it again",
+			"product_id", p.ProductID, "error", err)
 	}
 }

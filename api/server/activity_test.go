@@ -12,22 +12,24 @@ import (
 	"holdfast/internal/orderstore"
 )
 
-// TestToldOfWhatIsSold: inventory hears of each change of what is sold, once it answers; and a message that was
-// overtaken does not undo a newer one.
+// TestToldOfWhatIsSold: inventory hears of each change of the sellable flag once it answers. An old message does not
+// undo a newer one.
 func TestToldOfWhatIsSold(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
 	p, _ := s.create(`{"sku":"TOLD","name":"Told","prices":[]}`)
 	path := "/api/products/" + p.ProductID.String()
 	put := func(active bool) {
-		res, raw := s.send(auth.Operator, http.MethodPut, path, fmt.Sprintf(`{"sku":"TOLD","name":"Told","active":%t,"prices":[]}`, active), "If-Match", "*")
+		body := fmt.Sprintf(`{"sku":"TOLD","name":"Told","active":%t,"prices":[]}`, active)
+		res, raw := s.send(auth.Operator, http.MethodPut, path, body, "If-Match", "*")
 		require.Equal(t, http.StatusOK, res.StatusCode, raw)
 	}
-	require.Zero(t, s.stock.of(p.ProductID), "sold is what inventory takes it for")
+	require.Zero(t, s.stock.of(p.ProductID), "inventory takes an unknown product for sold, so it is not told")
 
 	res, _ := s.send(auth.Operator, http.MethodDelete, path, "")
 	require.Equal(t, http.StatusNoContent, res.StatusCode)
-	require.Equal(t, []any{false, int64(2)}, []any{s.stock.of(p.ProductID).Sellable, s.stock.of(p.ProductID).CatalogueVersion}, "before the answer")
+	told := s.stock.of(p.ProductID)
+	require.Equal(t, []any{false, int64(2)}, []any{told.Sellable, told.CatalogueVersion}, "before the answer")
 
 	s.stock.stop(true)
 	put(true)
@@ -37,12 +39,13 @@ func TestToldOfWhatIsSold(t *testing.T) {
 	require.NoError(t, s.teller.all(t.Context()))
 	require.True(t, s.stock.of(p.ProductID).Sellable)
 
-	// A process that read the product before it changed, and tells of it only now, takes no mark away.
+	// A process that read the product before it changed, and tells inventory only now, removes no mark.
 	s.stock.stop(true)
 	put(false)
 	put(true)
 	s.stock.stop(false)
-	require.NoError(t, s.teller.one(t.Context(), orderstore.Activity{ProductID: p.ProductID, Active: false, Version: 4}))
+	old := orderstore.Activity{ProductID: p.ProductID, Active: false, Version: 4}
+	require.NoError(t, s.teller.one(t.Context(), old))
 	require.False(t, s.stock.of(p.ProductID).Sellable)
 	require.NoError(t, s.teller.all(t.Context()))
 	require.True(t, s.stock.of(p.ProductID).Sellable)
@@ -50,32 +53,35 @@ func TestToldOfWhatIsSold(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, left)
 
-	// An import tells as well.
+	// An import tells inventory as well.
 	s.imports("sku,name,active\nTOLD,Told,false\nTOLD-2,Second,false\n", "")
 	require.NoError(t, s.teller.all(t.Context()))
 	require.False(t, s.stock.of(p.ProductID).Sellable)
 	require.Len(t, s.stock.sold, 2)
 }
 
-// TestReplaceByTheSame moves no version, also by an ETag that has become stale.
+// TestReplaceByTheSame: a replacement by equal values keeps the version, also with a stale ETag.
 func TestReplaceByTheSame(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
-	p, _ := s.create(`{"sku":"SAME","name":"Same","prices":[{"amount_minor":2,"currency":"USD"},{"amount_minor":1,"currency":"EUR"}]}`)
+	p, _ := s.create(`{"sku":"SAME","name":"Same",
+		"prices":[{"amount_minor":2,"currency":"USD"},{"amount_minor":1,"currency":"EUR"}]}`)
 	path := "/api/products/" + p.ProductID.String()
 	put := func(tag, name string) *http.Response {
-		body := fmt.Sprintf(`{"sku":"SAME","name":%q,"prices":[{"amount_minor":1,"currency":"EUR"},{"amount_minor":2,"currency":"USD"}]}`, name)
+		body := fmt.Sprintf(`{"sku":"SAME","name":%q,
+			"prices":[{"amount_minor":1,"currency":"EUR"},{"amount_minor":2,"currency":"USD"}]}`, name)
 		res, _ := s.send(auth.Operator, http.MethodPut, path, body, "If-Match", tag)
 		return res
 	}
+
 	require.Equal(t, `"1"`, put(`"1"`, "Same").Header.Get("ETag"))
 	require.Equal(t, `"2"`, put(`"1"`, "Other").Header.Get("ETag"))
-	again := put(`"1"`, "Other") // whose first answer was lost
+	again := put(`"1"`, "Other") // the client has lost the first answer
 	require.Equal(t, []any{http.StatusOK, `"2"`}, []any{again.StatusCode, again.Header.Get("ETag")})
 	require.Equal(t, http.StatusPreconditionFailed, put(`"1"`, "Third").StatusCode)
 }
 
-// TestCursorOfAnotherList is refused.
+// TestCursorOfAnotherList: a list refuses a cursor of another list.
 func TestCursorOfAnotherList(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -85,7 +91,10 @@ func TestCursorOfAnotherList(t *testing.T) {
 	_, raw := s.send(auth.Operator, http.MethodGet, "/api/products?limit=1", "")
 	cursor := decode[orderapi.ProductList](t, raw).NextCursor
 	require.NotEmpty(t, cursor)
-	for path, status := range map[string]int{"/api/products?": 200, "/api/products?active=any&": 400, "/api/orders?": 400} {
+
+	for path, status := range map[string]int{
+		"/api/products?": 200, "/api/products?active=any&": 400, "/api/orders?": 400,
+	} {
 		res, raw := s.send(auth.Operator, http.MethodGet, path+"cursor="+cursor, "")
 		require.Equal(t, status, res.StatusCode, "%s: %s", path, raw)
 	}

@@ -23,14 +23,19 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestBodiesHaveOneMeaning sends a valid body of every operation, spoiled in every way at every member. Each is refused
-// with its place, before any handler sees it: these have no store and would panic.
+// TestBodiesHaveOneMeaning sends a valid body of every operation, spoiled in every way at every member. The server
+// refuses each with its place before a handler sees it: these handlers have no store and would panic.
 func TestBodiesHaveOneMeaning(t *testing.T) {
 	t.Parallel()
-	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+	router := httpx.NewRouter(httpx.Options{
+		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Registry: telemetry.NewRegistry(),
+		Health:   httpx.NewHealth(),
+	})
 	require.NoError(t, Register(router, &handlers{log: slog.New(slog.DiscardHandler)}, auth.NewVerifier(testAuth)))
 	token, err := auth.Sign(testAuth, "olga", auth.Operator, time.Minute)
 	require.NoError(t, err)
+
 	send := func(o httpxtest.Operation, body string) (*httptest.ResponseRecorder, problem.Problem) {
 		req := httptest.NewRequest(o.Method, o.Path, strings.NewReader(body))
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -42,10 +47,12 @@ func TestBodiesHaveOneMeaning(t *testing.T) {
 		require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &p), rec.Body)
 		return rec, p
 	}
+
 	for _, o := range httpxtest.Operations(t, api.Spec) {
-		if o.Path != "/api/inventory/reserve" { // which takes one of two forms
+		if o.Path != "/api/inventory/reserve" { // this operation takes one of two forms
 			rec, _ := send(o, httpxtest.Write(t, o.Body))
-			require.Equal(t, http.StatusInternalServerError, rec.Code, "%s %s reaches its handler: %s", o.Method, o.Path, rec.Body)
+			require.Equal(t, http.StatusInternalServerError, rec.Code,
+				"%s %s reaches its handler: %s", o.Method, o.Path, rec.Body)
 		}
 		for _, bad := range httpxtest.Spoil(t, o.Body) {
 			rec, p := send(o, bad.Body)
@@ -61,7 +68,7 @@ func TestBodiesHaveOneMeaning(t *testing.T) {
 	}
 }
 
-// TestRulesAreInWords: a client is never shown a regular expression, so every pattern has its words.
+// TestRulesAreInWords: every pattern has its words, because clients must not see regular expressions.
 func TestRulesAreInWords(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
@@ -78,7 +85,7 @@ func TestRulesAreInWords(t *testing.T) {
 	require.Positive(t, patterns)
 }
 
-// TestThePlatformsActorsAreReserved holds the subjects that are refused to the actors that the workflows record.
+// TestThePlatformsActorsAreReserved: a token cannot have the name of an actor that the workflows record for themselves.
 func TestThePlatformsActorsAreReserved(t *testing.T) {
 	t.Parallel()
 	for _, actor := range []string{orderflow.ActorSystem, orderflow.ActorTemporal} {
@@ -92,42 +99,54 @@ func checkAgainst(f *testing.F, method, route string) func([]byte) error {
 	contract, err := httpx.ReadContract(api.Spec)
 	require.NoError(f, err)
 	if err := contract.CheckBody(method, route, []byte(`{}`)); err != nil {
-		require.ErrorAs(f, err, new(*problem.Problem), "the contract has such an operation")
+		require.ErrorAs(f, err, new(*problem.Problem), "the contract has this operation")
 	}
 	return func(raw []byte) error { return contract.CheckBody(method, route, raw) }
 }
 
-const fuzzLine = `{"product_id":"90806882-983d-5164-87bd-3b84bc6ad730","quantity":1}`
+const (
+	fuzzLine  = `{"product_id":"90806882-983d-5164-87bd-3b84bc6ad730","quantity":1}`
+	fuzzOrder = `"order_id":"7d444840-9dc0-11d1-b245-5ffdce74fad2"`
+)
 
 func FuzzCreateOrder(f *testing.F) {
 	httpxtest.FuzzBody[orderapi.CreateOrder](f, checkAgainst(f, "POST", "/api/orders"),
 		`{"lines":[`+fuzzLine+`]}`,
-		`{"lines":[`+fuzzLine+`],"currency":"EUR","payment_method":"pm_ok","ttl_seconds":900,"ship_to":{"name":"A","country":"DE"},"email":"a@b","metadata":{"a":"b"}}`,
+		`{"lines":[`+fuzzLine+`],"currency":"EUR","payment_method":"pm_ok","ttl_seconds":900,`+
+			`"ship_to":{"name":"A","country":"DE"},"email":"a@b","metadata":{"a":"b"}}`,
 		`{"lines":[`+fuzzLine+`],"metadata":{"a":"\u0000"},"metadata":{}}`,
 	)
 }
 
 func FuzzPayOrder(f *testing.F) {
-	httpxtest.FuzzBody[orderapi.PayOrder](f, checkAgainst(f, "POST", "/api/orders/:order_id/pay"), `{"payment_method":"pm_ok"}`)
+	httpxtest.FuzzBody[orderapi.PayOrder](f, checkAgainst(f, "POST", "/api/orders/:order_id/pay"),
+		`{"payment_method":"pm_ok"}`,
+	)
 }
 
 func FuzzCancelOrder(f *testing.F) {
-	httpxtest.FuzzBody[orderapi.CancelOrder](f, checkAgainst(f, "POST", "/api/orders/:order_id/cancel"), `{"reason":"ordered by mistake"}`)
+	httpxtest.FuzzBody[orderapi.CancelOrder](f, checkAgainst(f, "POST", "/api/orders/:order_id/cancel"),
+		`{"reason":"ordered by mistake"}`,
+	)
 }
 
 func FuzzExtend(f *testing.F) {
-	httpxtest.FuzzBody[orderapi.Extend](f, checkAgainst(f, "POST", "/api/orders/:order_id/extend"), `{"ttl_seconds":1800}`, `{"ttl_seconds":1e2}`)
+	httpxtest.FuzzBody[orderapi.Extend](f, checkAgainst(f, "POST", "/api/orders/:order_id/extend"),
+		`{"ttl_seconds":1800}`,
+		`{"ttl_seconds":1e2}`,
+	)
 }
 
 func FuzzCreateReservation(f *testing.F) {
 	httpxtest.FuzzBody[orderapi.CreateReservation](f, checkAgainst(f, "POST", "/api/inventory/reserve"),
-		`{"order_id":"7d444840-9dc0-11d1-b245-5ffdce74fad2","product_id":"90806882-983d-5164-87bd-3b84bc6ad730","quantity":2}`,
-		`{"order_id":"7d444840-9dc0-11d1-b245-5ffdce74fad2","lines":[`+fuzzLine+`],"ttl_seconds":60}`,
+		`{`+fuzzOrder+`,"product_id":"90806882-983d-5164-87bd-3b84bc6ad730","quantity":2}`,
+		`{`+fuzzOrder+`,"lines":[`+fuzzLine+`],"ttl_seconds":60}`,
 	)
 }
 
 func FuzzProductInput(f *testing.F) {
 	httpxtest.FuzzBody[orderapi.ProductInput](f, checkAgainst(f, "POST", "/api/products"),
-		`{"sku":"MUG-NEW","name":"Mug","description":"two\nlines","category":"kitchen","active":false,"prices":[{"amount_minor":1490,"currency":"EUR"}]}`,
+		`{"sku":"MUG-NEW","name":"Mug","description":"two\nlines","category":"kitchen","active":false,`+
+			`"prices":[{"amount_minor":1490,"currency":"EUR"}]}`,
 	)
 }

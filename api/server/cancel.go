@@ -13,8 +13,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// CancelOrder asks the order's workflow to call the order off. It is idempotent by itself: an order is
-// cancelled once, whoever asks and how often.
+// CancelOrder asks the order's workflow to cancel the order. It needs no key to be idempotent: a repeated request finds
+// the order cancelled.
 func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 	var body orderapi.CancelOrder
 	if _, err := httpx.DecodeOptionalJSON(c, &body); err != nil {
@@ -28,7 +28,7 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 		Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
 	})
 	h.answerOrder(c, id, order.Cancel, err, func(row orderstore.Order) error {
-		if row.State != order.Cancelled { // the workflow had been reset, and found the order settled by its earlier run
+		if row.State != order.Cancelled { // the workflow was reset, and its earlier run had settled the order
 			return afterTheEnd(row, order.Cancel)
 		}
 		return nil

@@ -28,14 +28,14 @@ import (
 )
 
 const (
-	// createBudget is how long a new order may take to be recorded before the caller hears that it
-	// is not known (create never hangs).
+	// createBudget is how long a caller waits until a new order is recorded. After it the caller hears that the outcome
+	// is unknown, so that create never hangs.
 	createBudget = 4 * time.Second
-	// lookBudget bounds one look into the orders database or the inventory.
+	// lookBudget bounds one read from the orders database or from inventory.
 	lookBudget = 2 * time.Second
-	// maxMetadataKey is the length of a metadata key, in bytes.
+	// maxMetadataKey is the greatest length of a metadata key, in bytes.
 	maxMetadataKey = 100
-	// defaultCurrency is that of an order that names none.
+	// defaultCurrency is the currency of an order that names none.
 	defaultCurrency = "EUR"
 )
 
@@ -47,7 +47,7 @@ type handlers struct {
 	teller    *teller
 }
 
-// Workflows is what the handlers ask of the workflows (orderclient).
+// Workflows are the calls of the handlers to the workflows (orderclient).
 type Workflows interface {
 	Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error)
 	Pay(ctx context.Context, order uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error)
@@ -64,8 +64,8 @@ type Workflows interface {
 
 var _ ServerInterface = (*handlers)(nil)
 
-// CreateOrder starts the order's workflow and waits until the order is recorded. The row decides the
-// answer: nothing is confirmed to the caller before it exists, and an existing row wins.
+// CreateOrder starts the order's workflow and waits until the order is recorded. The row decides the answer: the server
+// confirms an order only when its row exists, and an existing row decides about a repeat.
 func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams) {
 	in, err := h.newOrder(c, params)
 	if err != nil {
@@ -79,6 +79,7 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		httpx.Fail(c, err)
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(c.Request.Context(), createBudget)
 	defer cancel()
 	placed, err := h.workflows.Place(ctx, *in)
@@ -89,10 +90,12 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 	if err != nil {
 		h.log.WarnContext(c.Request.Context(), "an order was not placed at once", "order_id", in.OrderID, "error", err)
 	}
+
 	row, rerr := h.row(c, in.OrderID)
 	if rerr != nil {
 		if !errors.Is(rerr, orderstore.ErrNotFound) {
-			h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed", "order_id", in.OrderID, "error", rerr)
+			h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed",
+				"order_id", in.OrderID, "error", rerr)
 		}
 		if errors.Is(rerr, orderstore.ErrNotFound) && errors.Is(err, orderclient.ErrEnded) {
 			httpx.Fail(c, stopped(in.OrderID))
@@ -104,7 +107,8 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 			httpx.Fail(c, p)
 			return
 		}
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "the order is not recorded yet; send it again with the same Idempotency-Key"))
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"the order is not recorded yet; send it again with the same Idempotency-Key"))
 		return
 	}
 	answerCreated(c, in, row)
@@ -122,22 +126,32 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	if _, err := money.Exponent(body.Currency); err != nil {
 		return nil, problem.Invalid("currency", "%s", err)
 	}
+
 	key, err := idempotencyKey(params.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
 	c.Header("Idempotency-Key", key)
+
 	who := auth.From(c)
 	hash, err := orderHash(body)
 	if err != nil {
 		return nil, err
 	}
 	in := &orderflow.OrderInput{
-		OrderID: orderflow.OrderID(who.Issuer, who.Subject, key), RequestHash: hash,
-		CustomerID: who.Subject, Issuer: who.Issuer, Total: money.Amount{Currency: body.Currency},
-		TTLSeconds: body.TTLSeconds, PaymentMethod: body.PaymentMethod, Email: body.Email, Metadata: body.Metadata,
-		CorrelationID: correlation.From(c.Request.Context()), PlacedAt: time.Now().UTC().Truncate(time.Microsecond),
+		OrderID:       orderflow.OrderID(who.Issuer, who.Subject, key),
+		RequestHash:   hash,
+		CustomerID:    who.Subject,
+		Issuer:        who.Issuer,
+		Total:         money.Amount{Currency: body.Currency},
+		TTLSeconds:    body.TTLSeconds,
+		PaymentMethod: body.PaymentMethod,
+		Email:         body.Email,
+		Metadata:      body.Metadata,
+		CorrelationID: correlation.From(c.Request.Context()),
+		PlacedAt:      time.Now().UTC().Truncate(time.Microsecond),
 	}
+
 	for name := range body.Metadata {
 		if len(name) > maxMetadataKey {
 			return nil, problem.Invalid("metadata", "a name may have at most %d bytes", maxMetadataKey)
@@ -152,13 +166,13 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	return in, nil
 }
 
-// defaultTTL is how long stock is held where a request does not say, in seconds, as the contract has it.
+// defaultTTL is how long stock is held if a request does not say, in seconds, as in the contract.
 const defaultTTL = 900
 
-// orderHash is the hash of an order's request, by which a repeat under the same key is told from another request. Equal
-// requests have equal hashes, however they are written: ids in small letters, empty parts left out, names of metadata
-// sorted, the currency written out and the default time to live left out. The last two are so because hashes in the
-// database are: what a request without defaults hashes to must not change.
+// orderHash returns the hash of an order's request. It tells a repeat under the same key from another request. Equal
+// requests have equal hashes, however they are written: the hashed form has ids in small letters, no empty parts,
+// sorted names of metadata, the currency always and the default time to live never. Hashes in the database were made
+// that way, so the hash of a request without defaults must not change.
 func orderHash(body orderapi.CreateOrder) (string, error) {
 	if body.Currency == "" {
 		body.Currency = defaultCurrency
@@ -169,7 +183,8 @@ func orderHash(body orderapi.CreateOrder) (string, error) {
 	return requestHash(body)
 }
 
-// reservationHash is the same for a reservation from outside, whose short form has become the line that it stands for.
+// reservationHash returns the hash of a request for a reservation from outside, by the same rules. The short form must
+// have become its line before.
 func reservationHash(body orderapi.CreateReservation) (string, error) {
 	if body.TTLSeconds == defaultTTL {
 		body.TTLSeconds = 0
@@ -177,8 +192,8 @@ func reservationHash(body orderapi.CreateReservation) (string, error) {
 	return requestHash(body)
 }
 
-// requestHash is the SHA-256 of the canonical request before pricing, hex: the decoded body written
-// again with fixed field order and map keys sorted.
+// requestHash returns the SHA-256, in hex, of the canonical request before pricing: the decoded body, written again
+// with a fixed order of fields and sorted map keys.
 func requestHash(body any) (string, error) {
 	canonical, err := json.Marshal(body)
 	if err != nil {
@@ -188,7 +203,7 @@ func requestHash(body any) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// answerKnown answers from the order's row where there is one.
+// answerKnown answers from the order's row, if it exists. It reports whether it has answered.
 func (h *handlers) answerKnown(c *gin.Context, in *orderflow.OrderInput) bool {
 	row, err := h.row(c, in.OrderID)
 	switch {
@@ -213,12 +228,14 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 			ids = append(ids, l.ProductID)
 		}
 	}
+
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
 	priced, known, err := h.store.PriceProducts(ctx, ids, in.Total.Currency)
 	if err != nil {
 		return h.unavailable(c, err)
 	}
+
 	for i := range in.Lines {
 		l := &in.Lines[i]
 		p, ok := priced[l.ProductID]
@@ -229,24 +246,26 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 		case !ok:
 			return orderapi.Table.New(orderapi.NoPrice, "product %s is not sold in %s", l.ProductID, in.Total.Currency).At(field)
 		}
+
 		l.SKU, l.Name, l.UnitPrice = p.SKU, p.Name, p.Price
 		if l.Total, err = p.Price.Times(l.Quantity); err == nil {
 			in.Total, err = in.Total.Add(l.Total)
 		}
 		if err != nil {
-			return orderapi.Table.New(orderapi.AmountTooLarge, "the total does not fit; order less").At(fmt.Sprintf("lines[%d].quantity", i))
+			p := orderapi.Table.New(orderapi.AmountTooLarge, "the order's total is too large; order less")
+			return p.At(fmt.Sprintf("lines[%d].quantity", i))
 		}
 	}
 	return nil
 }
 
-// answerCreated answers by the order's row. What was refused stays refused under its key.
+// answerCreated answers by the order's row. A refused order stays refused under its key.
 func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Order) {
 	switch {
 	case row.RequestHash != in.RequestHash:
 		httpx.Fail(c, keyReused(row.OrderID))
 	case row.State == order.Rejected && row.RefusalCode == orderflow.ErrOutOfStock:
-		p := orderapi.Table.New(orderapi.OutOfStock, "nothing is held; order less, or again later under another key")
+		p := orderapi.Table.New(orderapi.OutOfStock, "nothing is held; order less, or order again later with a new key")
 		p = p.WithLines(row.Short)
 		p.OrderID = row.OrderID.String()
 		httpx.Fail(c, p)
@@ -268,7 +287,8 @@ func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Orde
 }
 
 func keyReused(id uuid.UUID) error {
-	p := orderapi.Table.New(orderapi.IdempotencyKeyReused, "this key was used with another body; use a new key for another request").At("Idempotency-Key")
+	p := orderapi.Table.New(orderapi.IdempotencyKeyReused,
+		"this key was used with another body; use a new key for another request").At("Idempotency-Key")
 	p.OrderID = id.String()
 	return p
 }

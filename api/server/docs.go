@@ -15,7 +15,7 @@ import (
 	"holdfast/internal/problem"
 )
 
-// Document is the contract of another interface, offered on the documentation's page beside our own.
+// Document is the contract of another interface, which the documentation's page offers beside our own.
 type Document struct {
 	Name string // in the page's list
 	File string // below /docs/, as in inventory.yaml
@@ -28,7 +28,7 @@ const initializer = `window.onload = () => { window.ui = SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset], layout: "StandaloneLayout" }); };
 `
 
-// serveDocs serves Swagger UI and the documents, to anybody.
+// serveDocs serves Swagger UI and the documents. They are public.
 func serveDocs(router gin.IRoutes, more []Document) error {
 	type entry struct {
 		Name string `json:"name"`
@@ -40,12 +40,14 @@ func serveDocs(router gin.IRoutes, more []Document) error {
 		list = append(list, entry{d.Name, "/docs/" + d.File})
 		specs["/"+d.File] = d.Spec
 	}
+
 	urls, err := json.Marshal(list)
 	if err != nil {
 		return fmt.Errorf("list the documents: %w", err)
 	}
 	script := fmt.Appendf(nil, initializer, urls)
 	files := http.StripPrefix("/docs/", http.FileServerFS(swagger.FS))
+
 	router.GET("/docs", func(c *gin.Context) { c.Redirect(http.StatusFound, "/docs/") })
 	router.GET("/docs/*file", func(c *gin.Context) {
 		file := c.Param("file")
@@ -58,7 +60,8 @@ func serveDocs(router gin.IRoutes, more []Document) error {
 			return
 		}
 		if _, err := fs.Stat(swagger.FS, strings.TrimPrefix(file, "/")); err != nil && file != "/" {
-			httpx.Fail(c, problem.Common.New(problem.RouteNotFound, "there is no /docs%s", file)) // else it is plain text
+			// ServeHTTP would answer with plain text.
+			httpx.Fail(c, problem.Common.New(problem.RouteNotFound, "there is no /docs%s", file))
 			return
 		}
 		files.ServeHTTP(c.Writer, c.Request)

@@ -16,17 +16,24 @@ import (
 	"holdfast/inventory"
 )
 
-// TestDocs: the page is public, offers each document, and serves each as it is.
+// TestDocs: the page is public, offers each document, and serves each unchanged.
 func TestDocs(t *testing.T) {
 	t.Parallel()
-	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
-	require.NoError(t, Register(router, &handlers{}, auth.NewVerifier(auth.Config{}), Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI}))
+	router := httpx.NewRouter(httpx.Options{
+		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Registry: telemetry.NewRegistry(),
+		Health:   httpx.NewHealth(),
+	})
+	other := Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI}
+	require.NoError(t, Register(router, &handlers{}, auth.NewVerifier(auth.Config{}), other))
+
 	get := func(path string) string {
 		rec := httptest.NewRecorder()
 		router.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
 		require.Equal(t, http.StatusOK, rec.Code, path)
 		return rec.Body.String()
 	}
+
 	require.Contains(t, get("/docs/"), "swagger-ui")
 	require.Contains(t, get("/docs/swagger-initializer.js"),
 		`urls: [{"name":"Orders","url":"/docs/openapi.yaml"},{"name":"Inventory","url":"/docs/inventory.yaml"}]`)

@@ -24,6 +24,7 @@ func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.Ext
 	res, err := h.workflows.Extend(c.Request.Context(), id, key, orderflow.ExtendInput{
 		TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
 	})
+
 	h.answerOrder(c, id, order.Extend, err, func(row orderstore.Order) error {
 		if res.TTLSeconds != body.TTLSeconds {
 			return keyReused(id)
@@ -32,8 +33,9 @@ func (h *handlers) ExtendOrder(c *gin.Context, id uuid.UUID, params orderapi.Ext
 		case orderflow.ExtendTooLate:
 			return forOrder(orderapi.OrderExpired, "the order had expired; place a new one", row)
 		case orderflow.ExtendUnavailable:
-			p := forOrder(orderapi.InventoryUnavailable, "inventory did not answer; look at expires_at and try again, under another key if you gave one", row)
-			p.Retryable = params.IdempotencyKey == "" // a key's outcome stays
+			detail := "inventory did not answer; look at expires_at and try again, with a new key if you gave one"
+			p := forOrder(orderapi.InventoryUnavailable, detail, row)
+			p.Retryable = params.IdempotencyKey == "" // the outcome of a key is final
 			return p
 		case orderflow.ExtendClosed:
 			return forOrder(orderapi.InvalidState, row.Reason, row)

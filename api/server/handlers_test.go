@@ -20,7 +20,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// scripted answers for the workflows as a test says. What a test does not script must not be asked.
+// scripted answers for the workflows as a test says. A test must script each call that its requests cause.
 type scripted struct {
 	Workflows
 	place  func(orderflow.OrderInput) (orderflow.PlaceResult, error)
@@ -41,7 +41,9 @@ func (s *scripted) Cancel(_ context.Context, _ uuid.UUID, in orderflow.CancelInp
 	return s.cancel(in)
 }
 
-func (s *scripted) Extend(_ context.Context, _ uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error) {
+func (s *scripted) Extend(
+	_ context.Context, _ uuid.UUID, key string, in orderflow.ExtendInput,
+) (orderflow.ExtendResult, error) {
 	return s.extend(key, in)
 }
 
@@ -51,12 +53,30 @@ var price = money.Amount{Minor: 1490, Currency: "EUR"}
 func (s catalogueServer) recorded(state order.State) string {
 	s.t.Helper()
 	id, deadline := uuid.New(), time.Now().Add(time.Minute)
-	_, err := orderstore.New(s.pool).Record(s.t.Context(), recordOf(id, "somebody", strings.Repeat("ab", 32), state, &deadline))
+	in := recordOf(id, "somebody", strings.Repeat("ab", 32), state, &deadline)
+	_, err := orderstore.New(s.pool).Record(s.t.Context(), in)
 	require.NoError(s.t, err)
 	return "/api/orders/" + id.String()
 }
 
 func recordOf(id uuid.UUID, customer, hash string, state order.State, deadline *time.Time) orderflow.RecordInput {
+	line := orderflow.Line{
+		LineNo:    1,
+		ProductID: uuid.New(),
+		SKU:       "A",
+		Name:      "A thing",
+		Quantity:  1,
+		UnitPrice: price,
+		Total:     price,
+	}
+	entry := orderflow.TimelineEntry{
+		Seq:   1,
+		Event: order.EventReserved,
+		From:  state,
+		State: state,
+		At:    time.Now(),
+		Actor: orderflow.ActorSystem,
+	}
 	return orderflow.RecordInput{
 		Order: &orderflow.OrderInput{
 			OrderID:     id,
@@ -65,10 +85,10 @@ func recordOf(id uuid.UUID, customer, hash string, state order.State, deadline *
 			Issuer:      testAuth.Issuer,
 			Total:       price,
 			PlacedAt:    time.Now(),
-			Lines:       []orderflow.Line{{LineNo: 1, ProductID: uuid.New(), SKU: "A", Name: "A thing", Quantity: 1, UnitPrice: price, Total: price}},
+			Lines:       []orderflow.Line{line},
 		},
 		View:       orderflow.View{OrderID: id, Seq: 1, State: state, ExpiresAt: deadline},
-		Entries:    []orderflow.TimelineEntry{{Seq: 1, Event: order.EventReserved, From: state, State: state, At: time.Now(), Actor: orderflow.ActorSystem}},
+		Entries:    []orderflow.TimelineEntry{entry},
 		WorkflowID: orderflow.OrderWorkflowID(id),
 		RunID:      "run",
 	}
@@ -93,11 +113,15 @@ func (s catalogueServer) expect(role auth.Role, method, path, body string, want 
 
 var (
 	errOpen    = errors.New("the connection to Temporal broke")
-	refusedAs  = func(kind string) error { return &orderclient.RefusedError{Kind: kind, Detail: "the workflow's words"} }
 	whileStuck = answer{http.StatusServiceUnavailable, problem.Unavailable, "send it again"}
 )
 
-// TestPayOrder holds each outcome of a payment to its answer.
+// refusedAs is a refusal of the workflow.
+func refusedAs(kind string) error {
+	return &orderclient.RefusedError{Kind: kind, Detail: "the workflow's words"}
+}
+
+// TestPayOrder checks the answer to each outcome of a payment.
 func TestPayOrder(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -108,42 +132,103 @@ func TestPayOrder(t *testing.T) {
 		err   error
 		wants answer
 	}{
-		{"captured", order.Confirmed, orderflow.PayResult{Outcome: orderflow.PayCaptured}, nil, answer{200, "", `"status":"confirmed"`}},
-		{"declined", order.Reserved, orderflow.PayResult{Outcome: orderflow.PayDeclined, Reason: "card_declined"}, nil, answer{402, "payment_declined", "card_declined"}},
-		{"expired", order.Expired, orderflow.PayResult{Outcome: orderflow.PayExpired}, nil, answer{410, "order_expired", "nothing was taken"}},
-		{"no answer of the provider", order.Reserved, orderflow.PayResult{Outcome: orderflow.PayUnavailable}, nil, answer{503, "payment_unavailable", "nothing was taken"}},
-		{"failed", order.Failed, orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: "it went wrong"}, nil, answer{409, "payment_failed", "it went wrong"}},
-		{"under way", order.Paying, orderflow.PayResult{}, orderclient.ErrUnderWay, answer{202, "", `"status":"paying"`}},
-		{"refused", order.Paying, orderflow.PayResult{}, refusedAs(string(order.PaymentInProgress)), answer{409, "payment_in_progress", "the workflow's words"}},
-		{"cannot be recorded", order.Reserved, orderflow.PayResult{}, refusedAs(orderflow.ErrRecordImpossible), answer{409, "order_rejected", "nothing is taken"}},
-		{"ended", order.Confirmed, orderflow.PayResult{}, orderclient.ErrEnded, answer{409, "invalid_state", "confirmed"}},
-		{"stopped by an operator", order.Reserved, orderflow.PayResult{}, orderclient.ErrEnded, answer{409, "order_stopped", "ask the shop"}},
-		{"not known", order.Reserved, orderflow.PayResult{}, errOpen, whileStuck},
+		{
+			name:  "captured",
+			row:   order.Confirmed,
+			res:   orderflow.PayResult{Outcome: orderflow.PayCaptured},
+			wants: answer{200, "", `"status":"confirmed"`},
+		},
+		{
+			name:  "declined",
+			row:   order.Reserved,
+			res:   orderflow.PayResult{Outcome: orderflow.PayDeclined, Reason: "card_declined"},
+			wants: answer{402, "payment_declined", "card_declined"},
+		},
+		{
+			name:  "expired",
+			row:   order.Expired,
+			res:   orderflow.PayResult{Outcome: orderflow.PayExpired},
+			wants: answer{410, "order_expired", "nothing was taken"},
+		},
+		{
+			name:  "no answer of the provider",
+			row:   order.Reserved,
+			res:   orderflow.PayResult{Outcome: orderflow.PayUnavailable},
+			wants: answer{503, "payment_unavailable", "nothing was taken"},
+		},
+		{
+			name:  "failed",
+			row:   order.Failed,
+			res:   orderflow.PayResult{Outcome: orderflow.PayFailed, Reason: "it went wrong"},
+			wants: answer{409, "payment_failed", "it went wrong"},
+		},
+		{
+			name:  "under way",
+			row:   order.Paying,
+			err:   orderclient.ErrUnderWay,
+			wants: answer{202, "", `"status":"paying"`},
+		},
+		{
+			name:  "refused",
+			row:   order.Paying,
+			err:   refusedAs(string(order.PaymentInProgress)),
+			wants: answer{409, "payment_in_progress", "the workflow's words"},
+		},
+		{
+			name:  "cannot be recorded",
+			row:   order.Reserved,
+			err:   refusedAs(orderflow.ErrRecordImpossible),
+			wants: answer{409, "order_rejected", "nothing is taken"},
+		},
+		{
+			name:  "ended",
+			row:   order.Confirmed,
+			err:   orderclient.ErrEnded,
+			wants: answer{409, "invalid_state", "confirmed"},
+		},
+		{
+			name:  "stopped by an operator",
+			row:   order.Reserved,
+			err:   orderclient.ErrEnded,
+			wants: answer{409, "order_stopped", "ask the shop"},
+		},
+		{
+			name:  "not known",
+			row:   order.Reserved,
+			err:   errOpen,
+			wants: whileStuck,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.with(t)
 			s.workflows.pay = func(key string, in orderflow.PayInput) (orderflow.PayResult, error) {
 				require.Equal(t, "key-1", key)
-				require.Equal(t, orderflow.PayInput{Method: "pm_ok", Actor: "somebody", CorrelationID: in.CorrelationID}, in)
+				want := orderflow.PayInput{Method: "pm_ok", Actor: "somebody", CorrelationID: in.CorrelationID}
+				require.Equal(t, want, in)
 				c.res.Method = in.Method
 				return c.res, c.err
 			}
-			s.expect(auth.Customer, http.MethodPost, s.recorded(c.row)+"/pay", `{"payment_method":"pm_ok"}`, c.wants, "Idempotency-Key", "key-1")
+			s.expect(auth.Customer, http.MethodPost, s.recorded(c.row)+"/pay", `{"payment_method":"pm_ok"}`, c.wants,
+				"Idempotency-Key", "key-1")
 		})
 	}
+
 	t.Run("the key of another payment", func(t *testing.T) {
 		s := s.with(t)
 		s.workflows.pay = func(string, orderflow.PayInput) (orderflow.PayResult, error) {
 			return orderflow.PayResult{Outcome: orderflow.PayCaptured, Method: "pm_declined"}, nil
 		}
-		s.expect(auth.Customer, http.MethodPost, s.recorded(order.Confirmed)+"/pay", `{"payment_method":"pm_ok"}`, answer{422, "idempotency_key_reused", ""})
+		s.expect(auth.Customer, http.MethodPost, s.recorded(order.Confirmed)+"/pay", `{"payment_method":"pm_ok"}`,
+			answer{422, "idempotency_key_reused", ""})
 	})
 	t.Run("no such order", func(t *testing.T) {
-		s.with(t).expect(auth.Customer, http.MethodPost, "/api/orders/"+uuid.NewString()+"/pay", `{"payment_method":"pm_ok"}`, answer{404, "order_not_found", ""})
+		path := "/api/orders/" + uuid.NewString() + "/pay"
+		s.with(t).expect(auth.Customer, http.MethodPost, path, `{"payment_method":"pm_ok"}`,
+			answer{404, "order_not_found", ""})
 	})
 }
 
-// TestCancelOrder holds each outcome of a cancellation to its answer.
+// TestCancelOrder checks the answer to each outcome of a cancellation.
 func TestCancelOrder(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -156,7 +241,10 @@ func TestCancelOrder(t *testing.T) {
 		{"cancelled", order.Cancelled, nil, answer{200, "", `"status":"cancelled"`}},
 		{"an earlier run had confirmed it", order.Confirmed, nil, answer{409, "invalid_state", "confirmed"}},
 		{"cancelled before, and ended", order.Cancelled, orderclient.ErrEnded, answer{200, "", `"status":"cancelled"`}},
-		{"refused", order.Confirmed, refusedAs(string(order.InvalidState)), answer{409, "invalid_state", "the workflow's words"}},
+		{
+			"refused", order.Confirmed, refusedAs(string(order.InvalidState)),
+			answer{409, "invalid_state", "the workflow's words"},
+		},
 		{"under way", order.Paying, orderclient.ErrUnderWay, answer{202, "", ""}},
 		{"stopped by an operator", order.Reserved, orderclient.ErrEnded, answer{409, "order_stopped", "ask the shop"}},
 		{"not known", order.Reserved, errOpen, whileStuck},
@@ -167,12 +255,13 @@ func TestCancelOrder(t *testing.T) {
 				require.Equal(t, "changed my mind", in.Reason)
 				return orderflow.CancelResult{}, c.err
 			}
-			s.expect(auth.Customer, http.MethodPost, s.recorded(c.row)+"/cancel", `{"reason":"changed my mind"}`, c.wants)
+			path := s.recorded(c.row) + "/cancel"
+			s.expect(auth.Customer, http.MethodPost, path, `{"reason":"changed my mind"}`, c.wants)
 		})
 	}
 }
 
-// TestExtendOrder holds each outcome of an extension to its answer.
+// TestExtendOrder checks the answer to each outcome of an extension.
 func TestExtendOrder(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -183,12 +272,42 @@ func TestExtendOrder(t *testing.T) {
 		err   error
 		wants answer
 	}{
-		{"extended", order.Reserved, orderflow.Extended, nil, answer{200, "", `"status":"reserved"`}},
-		{"too late", order.Expired, orderflow.ExtendTooLate, nil, answer{410, "order_expired", ""}},
-		{"no answer of inventory", order.Reserved, orderflow.ExtendUnavailable, nil, answer{503, "inventory_unavailable", "expires_at"}},
-		{"too long", order.Reserved, "", refusedAs(orderflow.ErrInvalidDuration), answer{422, "invalid_duration", "the workflow's words"}},
-		{"too often", order.Reserved, "", refusedAs(orderflow.ErrTooManyExtensions), answer{409, "too_many_extensions", ""}},
-		{"not known", order.Reserved, "", errOpen, whileStuck},
+		{
+			name:  "extended",
+			row:   order.Reserved,
+			res:   orderflow.Extended,
+			wants: answer{200, "", `"status":"reserved"`},
+		},
+		{
+			name:  "too late",
+			row:   order.Expired,
+			res:   orderflow.ExtendTooLate,
+			wants: answer{410, "order_expired", ""},
+		},
+		{
+			name:  "no answer of inventory",
+			row:   order.Reserved,
+			res:   orderflow.ExtendUnavailable,
+			wants: answer{503, "inventory_unavailable", "expires_at"},
+		},
+		{
+			name:  "too long",
+			row:   order.Reserved,
+			err:   refusedAs(orderflow.ErrInvalidDuration),
+			wants: answer{422, "invalid_duration", "the workflow's words"},
+		},
+		{
+			name:  "too often",
+			row:   order.Reserved,
+			err:   refusedAs(orderflow.ErrTooManyExtensions),
+			wants: answer{409, "too_many_extensions", ""},
+		},
+		{
+			name:  "not known",
+			row:   order.Reserved,
+			err:   errOpen,
+			wants: whileStuck,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.with(t)
@@ -200,15 +319,16 @@ func TestExtendOrder(t *testing.T) {
 	}
 }
 
-// TestCreateOrder holds the answer to the row: whatever the workflow's client says, the row decides.
+// TestCreateOrder: the row decides the answer, whatever the workflow's client returns.
 func TestCreateOrder(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
 	product, _ := s.create(`{"sku":"MUG-1","name":"Mug","prices":[{"amount_minor":1490,"currency":"EUR"}]}`)
 	body := `{"lines":[{"product_id":"` + product.ProductID.String() + `","quantity":2}]}`
+
 	for _, c := range []struct {
 		name  string
-		row   order.State // "": none is recorded
+		row   order.State // "" means that no order is recorded
 		err   error
 		wants answer
 	}{
@@ -217,7 +337,10 @@ func TestCreateOrder(t *testing.T) {
 		{"recorded although the answer was lost", order.Reserved, errOpen, answer{201, "", `"status":"reserved"`}},
 		{"not known", "", errOpen, answer{503, problem.Unavailable, "same Idempotency-Key"}},
 		{"stopped before it had a row", "", orderclient.ErrEnded, answer{409, "order_stopped", "ask the shop"}},
-		{"cannot be recorded", "", refusedAs(orderflow.ErrRecordImpossible), answer{409, "order_rejected", "under another key"}},
+		{
+			"cannot be recorded", "", refusedAs(orderflow.ErrRecordImpossible),
+			answer{409, "order_rejected", "under another key"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.with(t)
@@ -225,7 +348,8 @@ func TestCreateOrder(t *testing.T) {
 				require.EqualValues(t, 2980, in.Total.Minor, "prices come from the catalogue")
 				if c.row != "" {
 					deadline := time.Now().Add(time.Minute)
-					_, err := orderstore.New(s.pool).Record(t.Context(), recordOf(in.OrderID, in.CustomerID, in.RequestHash, c.row, &deadline))
+					record := recordOf(in.OrderID, in.CustomerID, in.RequestHash, c.row, &deadline)
+					_, err := orderstore.New(s.pool).Record(t.Context(), record)
 					require.NoError(t, err)
 				}
 				return orderflow.PlaceResult{View: orderflow.View{RequestHash: in.RequestHash}}, c.err
@@ -235,12 +359,14 @@ func TestCreateOrder(t *testing.T) {
 	}
 }
 
-// TestRowThatCannotBeReadIsAFaultOfOurs, and not an outage of the database: the answer names the correlation id to report.
+// TestRowThatCannotBeReadIsAFaultOfOurs: a row that the server cannot read is no outage of the database. The answer is
+// 500 and names the correlation id to report.
 func TestRowThatCannotBeReadIsAFaultOfOurs(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
 	path := s.recorded(order.Reserved)
 	_, err := s.pool.Exec(t.Context(), `UPDATE orders SET ship_to = '"nowhere"'`)
 	require.NoError(t, err)
-	s.expect(auth.Customer, http.MethodGet, path, "", answer{http.StatusInternalServerError, problem.Internal, "correlation_id"})
+	s.expect(auth.Customer, http.MethodGet, path, "",
+		answer{http.StatusInternalServerError, problem.Internal, "correlation_id"})
 }

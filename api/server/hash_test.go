@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/httpx"
 )
 
-// TestEqualRequestsHaveEqualHashes: a default that is written out, an empty part and another way of writing are the
-// same request; anything else is another one.
+// TestEqualRequestsHaveEqualHashes: a default that is written out, an empty part and another way of writing make the
+// same request. Any other difference makes another request.
 func TestEqualRequestsHaveEqualHashes(t *testing.T) {
 	t.Parallel()
 	const line = `{"product_id":"90806882-983d-5164-87bd-3b84bc6ad730","quantity":1}`
@@ -23,8 +23,11 @@ func TestEqualRequestsHaveEqualHashes(t *testing.T) {
 		require.NoError(t, err)
 		return hash
 	}
+
 	plain := order(`{"lines":[` + line + `]}`)
-	require.Equal(t, "8e68855eed6767023cec423f0cef756355b3e4b6646f7e1c32622dff794fe630", plain, "hashes in databases are of this form")
+	const inDatabases = "8e68855eed6767023cec423f0cef756355b3e4b6646f7e1c32622dff794fe630"
+	require.Equal(t, inDatabases, plain, "databases have hashes of this form")
+
 	for _, same := range []string{
 		`{"lines":[` + line + `],"currency":"EUR"}`,
 		`{"lines":[` + line + `],"ttl_seconds":900}`,
@@ -35,10 +38,17 @@ func TestEqualRequestsHaveEqualHashes(t *testing.T) {
 		same = strings.Replace(same, `"PRODUCT_ID"`, `"product_id"`, 1)
 		require.Equal(t, plain, order(same), same)
 	}
-	require.Equal(t, order(`{"lines":[`+line+`],"metadata":{"a":"1","b":"2"}}`), order(`{"lines":[`+line+`],"metadata":{"b":"2","a":"1"}}`))
+	require.Equal(t,
+		order(`{"lines":[`+line+`],"metadata":{"a":"1","b":"2"}}`),
+		order(`{"lines":[`+line+`],"metadata":{"b":"2","a":"1"}}`))
+
 	for _, other := range []string{
-		`{"lines":[` + line + `],"currency":"USD"}`, `{"lines":[` + line + `],"ttl_seconds":901}`, `{"lines":[` + line + `,` + line + `]}`,
-		`{"lines":[` + line + `],"payment_method":"pm_ok"}`, `{"lines":[` + line + `],"email":"a@b"}`, `{"lines":[` + line + `],"metadata":{"a":""}}`,
+		`{"lines":[` + line + `],"currency":"USD"}`,
+		`{"lines":[` + line + `],"ttl_seconds":901}`,
+		`{"lines":[` + line + `,` + line + `]}`,
+		`{"lines":[` + line + `],"payment_method":"pm_ok"}`,
+		`{"lines":[` + line + `],"email":"a@b"}`,
+		`{"lines":[` + line + `],"metadata":{"a":""}}`,
 	} {
 		require.NotEqual(t, plain, order(other), other)
 	}

@@ -23,6 +23,7 @@ func (h *handlers) PayOrder(c *gin.Context, id uuid.UUID, params orderapi.PayOrd
 	res, err := h.workflows.Pay(c.Request.Context(), id, key, orderflow.PayInput{
 		Method: body.PaymentMethod, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
 	})
+
 	h.answerOrder(c, id, order.Pay, err, func(row orderstore.Order) error {
 		if res.Method != body.PaymentMethod {
 			return keyReused(id)
@@ -32,26 +33,29 @@ func (h *handlers) PayOrder(c *gin.Context, id uuid.UUID, params orderapi.PayOrd
 		}
 		code, detail := unpaid(res)
 		p := forOrder(code, detail, row)
-		p.Retryable = p.Retryable && params.IdempotencyKey == "" // a key's outcome stays
+		p.Retryable = p.Retryable && params.IdempotencyKey == "" // the outcome of a key is final
 		return p
 	})
 }
 
-// unpaid names the problem of a payment that took nothing.
+// unpaid returns the problem of a payment that took nothing.
 func unpaid(res orderflow.PayResult) (problem.Code, string) {
 	switch res.Outcome {
 	case orderflow.PayDeclined:
 		if res.View.State == order.Failed {
-			return orderapi.PaymentDeclined, "declined (" + res.Reason + ") for the last time; the order has ended and nothing was taken"
+			return orderapi.PaymentDeclined, "declined (" + res.Reason + ") for the last time; " +
+				"the order has ended and nothing was taken"
 		}
-		return orderapi.PaymentDeclined, "declined (" + res.Reason + "); nothing was taken; try another payment method before the order expires"
+		return orderapi.PaymentDeclined, "declined (" + res.Reason + "); nothing was taken; " +
+			"try another payment method before the order expires"
 	case orderflow.PayExpired:
-		return orderapi.OrderExpired, "the order expired before it was paid; nothing was taken; place a new one"
+		return orderapi.OrderExpired, "the order expired before it was paid; nothing was taken; place a new order"
 	case orderflow.PayCancelled:
 		return orderapi.InvalidState, "the order was cancelled before it was paid; nothing was taken"
 	case orderflow.PayUnavailable:
 		if res.View.State.Closed() {
-			return orderapi.OrderExpired, "the payment provider did not answer before the order expired; nothing will be taken; place a new one"
+			return orderapi.OrderExpired, "the payment provider did not answer before the order expired; " +
+				"nothing will be taken; place a new order"
 		}
 		return orderapi.PaymentUnavailable, "the payment provider did not answer; nothing was taken; try again"
 	case orderflow.PayCaptured, orderflow.PayFailed:

@@ -1,6 +1,5 @@
-// Package server is the HTTP side of the orders interface: routes generated from api/openapi.yaml and
-// handlers that start and update order workflows and read the orders database. Reads need neither
-// Temporal nor a worker.
+// Package server is the HTTP side of the orders interface: routes generated from api/openapi.yaml, and handlers that
+// start and update order workflows and read the orders database. Reads need neither Temporal nor a worker.
 package server
 
 import (
@@ -37,8 +36,8 @@ type Config struct {
 	Pool         database.Pool
 }
 
-// Run returns the process: it serves the orders interface until ctx ends, then fails readiness and lets
-// requests finish. Its documentation offers the given documents as well.
+// Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
+// under way. Its documentation offers the given documents as well.
 func Run(more ...Document) func(context.Context, Config, service.Env) error {
 	return func(ctx context.Context, cfg Config, env service.Env) error { return run(ctx, cfg, env, more) }
 }
@@ -50,6 +49,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return err
 	}
 	defer pool.Close()
+
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
 	if err != nil {
 		return err
@@ -57,12 +57,14 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	defer temporal.Close()
 	inventory := inventoryclient.New(cfg.InventoryURL, cfg.ServiceKeys[0], nil)
 	defer inventory.Close()
+
 	health := httpx.NewHealth(
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
 		httpx.Check{Name: "temporal", Required: true, Probe: probeTemporal(temporal, cfg.Temporal.Namespace)},
-		// Only reservations from outside are read there, and it is told what is sold; orders do without.
+		// Orders work without inventory. The api only reads reservations from outside there, and tells it what is sold.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
+
 	contract, err := httpx.ReadContract(api.Spec)
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -70,21 +72,36 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(),
 	})
+
 	store := orderstore.New(pool)
-	h := &handlers{store: store, workflows: orderclient.New(temporal), inventory: inventory, log: env.Log, teller: newTeller(store, inventory, env.Log)}
+	h := &handlers{
+		store:     store,
+		workflows: orderclient.New(temporal),
+		inventory: inventory,
+		log:       env.Log,
+		teller:    newTeller(store, inventory, env.Log),
+	}
 	telling, stopTelling := context.WithCancel(ctx)
 	var told sync.WaitGroup
 	told.Go(func() { h.teller.run(telling) })
 	defer told.Wait()
 	defer stopTelling()
+
 	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
 		return err
 	}
-	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+	server := httpx.Server{
+		Addr:     cfg.Listen,
+		Handler:  router,
+		Health:   health,
+		Log:      env.Log,
+		OnListen: env.OnListen,
+	}
+	return server.Serve(ctx)
 }
 
-// probeTemporal asks whether Temporal answers and its namespace has what a new order needs. Once it has, only the first
-// question is asked.
+// probeTemporal checks that Temporal answers and that its namespace has what a new order needs. Once the namespace has
+// that, it checks only that Temporal answers.
 func probeTemporal(c client.Client, namespace string) func(context.Context) error {
 	var prepared atomic.Bool
 	return func(ctx context.Context) error {
@@ -98,8 +115,8 @@ func probeTemporal(c client.Client, namespace string) func(context.Context) erro
 	}
 }
 
-// Register adds the contract's routes, behind the tokens that verifier believes, and the public
-// documentation of this and of more interfaces.
+// Register adds the contract's routes, which need a token that verifier accepts, and the public documentation of this
+// and of more interfaces.
 func Register(router gin.IRouter, h ServerInterface, verifier *auth.Verifier, more ...Document) error {
 	contract, err := httpx.ReadContract(api.Spec)
 	if err != nil {
@@ -108,11 +125,12 @@ func Register(router gin.IRouter, h ServerInterface, verifier *auth.Verifier, mo
 	if err := serveDocs(router, more); err != nil {
 		return err
 	}
-	RegisterHandlersWithOptions(router.Group("", verifier.Require, contract.Validate), h, GinServerOptions{ErrorHandler: failParameter})
+	private := router.Group("", verifier.Require, contract.Validate)
+	RegisterHandlersWithOptions(private, h, GinServerOptions{ErrorHandler: failParameter})
 	return nil
 }
 
-// parameter finds the name in the generated code's message; it hands over nothing else.
+// parameter finds the parameter's name in the generated code's message. The generated code gives it nowhere else.
 var parameter = regexp.MustCompile(`parameter ([\w-]+)|for ([\w-]+), got`)
 
 func failParameter(c *gin.Context, err error, _ int) {

@@ -14,10 +14,13 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestReadinessNamesWhatIsMissing starts on a Temporal server that `deploy prepare` has not run on.
+// TestReadinessNamesWhatIsMissing probes a Temporal server on which `deploy prepare` has not run.
 func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	cfg := temporalclient.Config{Address: testenv.Temporal(t, nil).Address, Namespace: "ready-" + strings.ToLower(uuid.NewString())}
+	cfg := temporalclient.Config{
+		Address:   testenv.Temporal(t, nil).Address,
+		Namespace: "ready-" + strings.ToLower(uuid.NewString()),
+	}
 	c, err := temporalclient.Lazy(cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer c.Close()
@@ -28,7 +31,8 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	delete(some, orderflow.AttrExpiresAt.GetName())
 	delete(some, orderflow.AttrCustomerID.GetName())
 	require.NoError(t, temporalclient.EnsureNamespace(t.Context(), cfg, 24*time.Hour, some))
-	require.EqualError(t, probe(t.Context()), "namespace "+cfg.Namespace+" lacks the search attributes CustomerId, ExpiresAt; run `holdfast deploy prepare`")
+	require.EqualError(t, probe(t.Context()), "namespace "+cfg.Namespace+
+		" lacks the search attributes CustomerId, ExpiresAt; run `holdfast deploy prepare`")
 
 	require.NoError(t, temporalclient.EnsureNamespace(t.Context(), cfg, 24*time.Hour, orderflow.SearchAttributes()))
 	require.NoError(t, probe(t.Context()))

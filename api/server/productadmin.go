@@ -39,10 +39,11 @@ func (h *handlers) CreateProduct(c *gin.Context) {
 	answerProduct(c, http.StatusCreated, p)
 }
 
-// ReplaceProduct replaces a product that is still as the caller read it.
+// ReplaceProduct replaces a product if it is still as the caller read it.
 func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.ReplaceProductParams) {
 	if params.IfMatch == "" && auth.From(c).Operates() {
-		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionRequired, "send the ETag of the product that you read as If-Match, or * to overwrite whatever there is").At("If-Match"))
+		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionRequired,
+			"send the ETag of the product that you read as If-Match, or * to overwrite any version").At("If-Match"))
 		return
 	}
 	fields, err := h.productInput(c)
@@ -50,6 +51,7 @@ func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.
 		httpx.Fail(c, err)
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
 	version, err := h.expected(ctx, id, params.IfMatch)
@@ -68,7 +70,7 @@ func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.
 	answerProduct(c, http.StatusOK, p)
 }
 
-// DeactivateProduct takes a product out of the catalogue. Orders have their snapshot, so nothing else changes.
+// DeactivateProduct takes a product out of the catalogue. Orders do not change: they have a copy of the product.
 func (h *handlers) DeactivateProduct(c *gin.Context, id uuid.UUID, params orderapi.DeactivateProductParams) {
 	if !auth.From(c).Operates() {
 		httpx.Fail(c, errNotOperator())
@@ -97,8 +99,8 @@ func errNotOperator() error {
 	return problem.Common.New(problem.Forbidden, "only operators change the catalogue")
 }
 
-// productInput reads a product from the request, which the specification has checked already; what it cannot say is
-// checked here.
+// productInput reads a product from the request. The server has checked the request against the specification already;
+// productInput checks the rules that the specification cannot express.
 func (h *handlers) productInput(c *gin.Context) (orderstore.ProductFields, error) {
 	var body orderapi.ProductInput
 	if !auth.From(c).Operates() {
@@ -107,6 +109,7 @@ func (h *handlers) productInput(c *gin.Context) (orderstore.ProductFields, error
 	if err := httpx.DecodeJSON(c, &body); err != nil {
 		return orderstore.ProductFields{}, err
 	}
+
 	seen := map[string]bool{}
 	for i, price := range body.Prices {
 		field := fmt.Sprintf("prices[%d].currency", i)
@@ -119,13 +122,17 @@ func (h *handlers) productInput(c *gin.Context) (orderstore.ProductFields, error
 		seen[price.Currency] = true
 	}
 	return orderstore.ProductFields{
-		SKU: body.SKU, Name: body.Name, Description: body.Description, Category: body.Category,
-		Active: body.Active == nil || *body.Active, Prices: body.Prices,
+		SKU:         body.SKU,
+		Name:        body.Name,
+		Description: body.Description,
+		Category:    body.Category,
+		Active:      body.Active == nil || *body.Active,
+		Prices:      body.Prices,
 	}, nil
 }
 
-// expected returns the version that a write by If-Match may replace; without a header, and for "*", any. Of several
-// tags it is the one that the product has at the moment, so that a change meanwhile is still noticed.
+// expected returns the version that a write by If-Match may replace: any version without a header and for "*". Of
+// several tags it returns the product's current version, so that the store still notices a change meanwhile.
 func (h *handlers) expected(ctx context.Context, id uuid.UUID, header string) (int64, error) {
 	match, err := etag.ParseIfMatch(header)
 	switch {
@@ -152,30 +159,34 @@ func (h *handlers) failProduct(c *gin.Context, id uuid.UUID, err error) {
 	case errors.Is(err, orderstore.ErrNotFound):
 		httpx.Fail(c, orderapi.Table.New(orderapi.ProductNotFound, "there is no product %s", id).At("product_id"))
 	case errors.Is(err, orderstore.ErrStale):
-		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionFailed, "the product has changed since you read it; read it again and decide anew").At("If-Match"))
+		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionFailed,
+			"the product has changed since you read it; read it again and decide anew").At("If-Match"))
 	case errors.Is(err, orderstore.ErrSKUTaken):
 		httpx.Fail(c, skuTaken(err).At("sku"))
 	case database.IsBusy(err):
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "an import or another change is being made to this product; send the same request again"))
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"an import or another change is being made to this product; send the same request again"))
 	default:
 		h.fail(c, err)
 	}
 }
 
-// skuTaken names the product that has the SKU, so that an operator finds it also when it is inactive.
+// skuTaken returns a problem that names the product with the SKU, so that an operator also finds an inactive one.
 func skuTaken(err error) *problem.Problem {
 	var taken *orderstore.SKUTakenError
 	switch {
 	case !errors.As(err, &taken) || taken.ProductID == uuid.Nil:
 		return orderapi.Table.New(orderapi.AlreadyExists, "another product had this SKU; send the same request again")
 	case taken.Active:
-		return orderapi.Table.New(orderapi.AlreadyExists, "product %s has this SKU; change that one or choose another SKU", taken.ProductID)
+		return orderapi.Table.New(orderapi.AlreadyExists,
+			"product %s has this SKU; change that product or choose another SKU", taken.ProductID)
 	}
 	return orderapi.Table.New(orderapi.AlreadyExists,
-		"product %s has this SKU and is inactive; bring it back with PUT and \"active\": true, or choose another SKU", taken.ProductID)
+		"product %s has this SKU and is inactive; bring it back with PUT and \"active\": true, or choose another SKU",
+		taken.ProductID)
 }
 
-// changedProduct leaves in the log who changed the catalogue, and tells inventory whether the product is sold.
+// changedProduct logs who changed the catalogue, and tells inventory whether the product is sold.
 func (h *handlers) changedProduct(c *gin.Context, what string, p orderstore.Product) {
 	h.log.InfoContext(c.Request.Context(), "product "+what, "product_id", p.ProductID, "actor", auth.From(c).Subject)
 	h.teller.now(c.Request.Context(), p)

@@ -18,7 +18,7 @@ import (
 	"holdfast/internal/problem"
 )
 
-// Limits of the specification's ProductInput, which a CSV file's cells are held to as well.
+// Limits of the specification's ProductInput, which also apply to the cells of a CSV file.
 const (
 	maxName        = 200
 	maxDescription = 5000
@@ -48,24 +48,25 @@ var productColumns = csvtable.Format{
 	},
 }
 
-// importFile is a CSV file as it was read. A row without an outcome yet has an upsert, in the same order.
+// importFile holds the rows of a CSV file. Each row without an outcome yet has an upsert, in the same order.
 type importFile struct {
 	rows    []orderapi.ImportedRow
 	upserts []orderstore.ProductUpsert
 }
 
-// readImport reads a CSV file of products. The error is a problem of the file as a whole; what is wrong with one
-// row is in that row.
+// readImport reads a CSV file of products. The error is a problem of the file as a whole; the fault of a single row is
+// in that row.
 func readImport(body io.Reader) (importFile, error) {
 	var f importFile
 	table, err := csvtable.NewReader(body, productColumns)
-	lines := map[string]int{} // by SKU: where it was
+	lines := map[string]int{} // the line of each SKU
 	for err == nil {
 		var row csvtable.Row
 		if row, err = table.Next(); err == nil {
 			f.add(table.Columns(), row, lines)
 		}
 	}
+
 	var fault *csvtable.FileError
 	switch {
 	case errors.As(err, &fault):
@@ -78,13 +79,15 @@ func readImport(body io.Reader) (importFile, error) {
 	return f, nil
 }
 
-// brokenOff says that a file did not come whole. What the server gives as the reason, a limit or its patience, stays.
+// brokenOff returns the problem of a file that did not arrive whole. It keeps the error if the server itself stopped
+// the upload, at a size limit or a deadline.
 func brokenOff(err error) error {
 	var size *http.MaxBytesError
 	if errors.As(err, &size) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	return problem.Invalid("", "the upload ended before the end of the file; nothing was written, send the whole file again")
+	return problem.Invalid("",
+		"the upload ended before the end of the file; nothing was written; send the whole file again")
 }
 
 // add reads one row, as an upsert or as a failed one.
@@ -102,6 +105,7 @@ func (f *importFile) add(columns []string, row csvtable.Row, lines map[string]in
 		fail(code, e.Column, e.Detail)
 		return
 	}
+
 	u, column, err := readRow(columns, row.Cells)
 	if err != nil {
 		fail(orderapi.InvalidValue, column, err.Error())
@@ -111,12 +115,13 @@ func (f *importFile) add(columns []string, row csvtable.Row, lines map[string]in
 		fail(orderapi.DuplicateSKU, "sku", fmt.Sprintf("line %d has this SKU already", first))
 		return
 	}
+
 	lines[u.SKU] = row.Line
 	f.rows = append(f.rows, out)
 	f.upserts = append(f.upserts, u)
 }
 
-// readRow reads a row's cells; the error is about the named column.
+// readRow reads a row's cells. An error concerns the returned column.
 func readRow(columns, cells []string) (u orderstore.ProductUpsert, column string, err error) {
 	for i, name := range columns {
 		cell := cells[i]

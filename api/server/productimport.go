@@ -19,7 +19,7 @@ import (
 const (
 	// maxImportRows bounds the rows of an imported file.
 	maxImportRows = 10_000
-	// importBudget is how long an import may take, within what the gateway waits for.
+	// importBudget is how long an import may take. It is less than the gateway waits.
 	importBudget = 12 * time.Second
 )
 
@@ -34,22 +34,26 @@ func (h *handlers) ImportProducts(c *gin.Context, params orderapi.ImportProducts
 		httpx.Fail(c, err)
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(c.Request.Context(), importBudget)
 	defer cancel()
 	done, err := h.store.UpsertProducts(ctx, file.upserts, time.Now().UTC(), params.DryRun)
 	switch {
 	case database.IsBusy(err):
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "other imports are changing the same products; nothing was written, send the same file again"))
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"other imports are changing the same products; nothing was written; send the same file again"))
 		return
 	case errors.Is(err, context.DeadlineExceeded):
 		h.log.WarnContext(c.Request.Context(), "an import took too long", "rows", len(file.rows), "error", err)
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
-			"the import took longer than %s, as it does while others are under way; send the same file again, what is written already is unchanged then", importBudget))
+			"the import took longer than %s, perhaps because of other imports; send the same file again; "+
+				"products that are written already stay unchanged then", importBudget))
 		return
 	case err != nil:
 		h.fail(c, err)
 		return
 	}
+
 	report := file.report(done)
 	report.DryRun = params.DryRun
 	if !params.DryRun {
@@ -60,7 +64,7 @@ func (h *handlers) ImportProducts(c *gin.Context, params orderapi.ImportProducts
 	c.JSON(http.StatusOK, report)
 }
 
-// report puts what became of the good rows between those that were refused.
+// report merges the outcomes of the upserts with the rows that were refused, in the order of the file.
 func (f importFile) report(done []orderstore.Upserted) orderapi.ImportReport {
 	out := orderapi.ImportReport{Rows: len(f.rows), Items: make([]orderapi.ImportedRow, len(f.rows))}
 	next := 0

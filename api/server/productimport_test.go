@@ -15,7 +15,8 @@ import (
 
 func (s catalogueServer) imports(csv, query string) orderapi.ImportReport {
 	s.t.Helper()
-	res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import"+query, csv, "Content-Type", "Text/CSV; charset=utf-8")
+	res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import"+query, csv,
+		"Content-Type", "Text/CSV; charset=utf-8")
 	require.Equal(s.t, http.StatusOK, res.StatusCode, raw)
 	return decode[orderapi.ImportReport](s.t, raw)
 }
@@ -34,18 +35,20 @@ func counts(r orderapi.ImportReport) []int {
 	return []int{r.Rows, r.Created, r.Updated, r.Unchanged, r.Failed}
 }
 
-// TestImport creates, updates, repeats and dry-runs, with what a spreadsheet makes of a file.
+// TestImport creates, updates, repeats and dry-runs, with files as spreadsheets write them.
 func TestImport(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
 	file := "\xef\xbb\xbfSKU, name ,description,category,active,price_eur,price_JPY\r\n" +
 		"IMP-1,\"Mug, blue\",\"Says \"\"hello\"\"\nin two lines\",kitchen,,14.90,1500\r\n" +
 		"IMP-2,Lamp,,,false,5,\r\n\r\n"
+
 	dry := s.imports(file, "?dry_run=true")
 	require.True(t, dry.DryRun)
 	require.Equal(t, []int{2, 2, 0, 0, 0}, counts(dry))
-	require.Zero(t, dry.Items[0].ProductID, "what is not made has no id")
-	_, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import?dry_run=true", file, "Content-Type", "text/csv")
+	require.Zero(t, dry.Items[0].ProductID, "a product that is not made has no id")
+	_, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import?dry_run=true", file,
+		"Content-Type", "text/csv")
 	require.NotContains(t, raw, "product_id")
 	require.Empty(t, s.products(), "a dry run writes nothing")
 
@@ -60,13 +63,17 @@ func TestImport(t *testing.T) {
 	again := s.imports(file, "")
 	require.Equal(t, []int{2, 0, 0, 2, 0}, counts(again))
 	require.Equal(t, p["IMP-1"].ProductID, again.Items[0].ProductID)
-	require.Equal(t, p, s.products(), "also the versions are as before")
+	require.Equal(t, p, s.products(), "the versions do not change either")
 
-	update := s.imports("name,sku,price_EUR,price_USD\n\"Mug, blue\",IMP-1,,16.50\nLamp,IMP-2,5.00,\nNew,IMP-3,,\n", "")
+	update := s.imports("name,sku,price_EUR,price_USD\n"+
+		"\"Mug, blue\",IMP-1,,16.50\n"+
+		"Lamp,IMP-2,5.00,\n"+
+		"New,IMP-3,,\n", "")
 	require.Equal(t, []int{3, 1, 1, 1, 0}, counts(update))
 	p = s.products()
-	require.Equal(t, []string{"1500 JPY", "16.50 USD"}, []string{p["IMP-1"].Prices[0].String(), p["IMP-1"].Prices[1].String()},
-		"an empty price takes it away; a currency without a column stays")
+	prices := p["IMP-1"].Prices
+	require.Equal(t, []string{"1500 JPY", "16.50 USD"}, []string{prices[0].String(), prices[1].String()},
+		"an empty cell removes the price; a currency without a column keeps its price")
 	require.Equal(t, "kitchen", p["IMP-1"].Category, "a column that is not there changes nothing")
 	require.EqualValues(t, 2, p["IMP-1"].Version)
 	require.True(t, p["IMP-3"].Active)
@@ -76,7 +83,9 @@ func TestImport(t *testing.T) {
 func TestImportCurrencies(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
-	report := s.imports("sku,name,price_CLP,price_ISK,price_KWD,price_CLF\nCUR-1,Mug,990,1500,1.234,0.0012\nCUR-2,Mug,9.90,,,\n", "")
+	report := s.imports("sku,name,price_CLP,price_ISK,price_KWD,price_CLF\n"+
+		"CUR-1,Mug,990,1500,1.234,0.0012\n"+
+		"CUR-2,Mug,9.90,,,\n", "")
 	require.Equal(t, []int{2, 1, 0, 0, 1}, counts(report))
 	require.Equal(t, "price_CLP", report.Items[1].Field)
 	prices := []string{}
@@ -86,7 +95,7 @@ func TestImportCurrencies(t *testing.T) {
 	require.ElementsMatch(t, []string{"990 CLP", "1500 ISK", "1.234 KWD", "0.0012 CLF"}, prices)
 }
 
-// TestImportRows: a bad row fails alone, and says where, what and why.
+// TestImportRows: a bad row fails alone, and its report names the line, the column and the reason.
 func TestImportRows(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -116,6 +125,7 @@ func TestImportRows(t *testing.T) {
 		{"OK-17,Long,x,true," + strings.Repeat("x", 100_000), "failed", "invalid_value", "price_EUR"},
 		{"OK-16,Last,x,true,", "created", "", ""},
 	}
+
 	file := "sku,name,category,active,price_EUR\n"
 	for _, r := range rows {
 		file += r.row + "\n"
@@ -124,53 +134,64 @@ func TestImportRows(t *testing.T) {
 	require.Equal(t, []int{len(rows), 2, 0, 0, len(rows) - 2}, counts(report))
 	for i, r := range rows {
 		got := report.Items[i]
-		require.Equal(t, []string{r.outcome, r.code, r.field}, []string{string(got.Outcome), string(got.Code), got.Field}, "%s: %+v", r.row, got)
+		require.Equal(t,
+			[]string{r.outcome, r.code, r.field},
+			[]string{string(got.Outcome), string(got.Code), got.Field}, "%s: %+v", r.row, got)
 		require.Equal(t, i+2, got.Line)
 		if r.outcome == "failed" {
 			require.NotEmpty(t, got.Detail)
-			require.Less(t, len(got.SKU)+len(got.Detail), 300, "little is repeated of what may be anything")
+			require.Less(t, len(got.SKU)+len(got.Detail), 300, "the report repeats only a little of a cell")
 		}
 	}
 	require.Len(t, s.products(), 2)
 }
 
-// TestImportSwallowedRow: a quote that is not closed makes no one row of two.
+// TestImportSwallowedRow: an import does not read two rows as one when a quote is not closed.
 func TestImportSwallowedRow(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
 	report := s.imports("sku,name,price_EUR\nSW-1,\"One,1\nSW-2,Two\",2\n", "")
 	require.Equal(t, []int{1, 0, 0, 0, 1}, counts(report))
 	require.Equal(t, "name", report.Items[0].Field)
-	report = s.imports("sku,name,description\nSW-1,One,\"first\nSW-2,Two,second\"\nSW-3,Three,\"in two\nlines\"\n", "")
+
+	report = s.imports("sku,name,description\n"+
+		"SW-1,One,\"first\n"+
+		"SW-2,Two,second\"\n"+
+		"SW-3,Three,\"in two\nlines\"\n", "")
 	require.Equal(t, []int{2, 1, 0, 0, 1}, counts(report))
 	require.Contains(t, report.Items[0].Detail, "line 3 looks like a row of its own")
 }
 
-// TestImportBusy: an import that waits in vain for another one says so, and when to come again.
+// TestImportBusy: an import that waits too long for another one answers 503 and when to try again.
 func TestImportBusy(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
 	s.imports("sku,name\nBUSY-1,One\n", "")
+
 	_, err := s.pool.Exec(t.Context(), "SELECT pg_catalog.set_config('lock_timeout', '50ms', false)")
 	require.NoError(t, err)
 	var database string
 	require.NoError(t, s.pool.QueryRow(t.Context(), "SELECT current_database()").Scan(&database))
 	_, err = s.pool.Exec(t.Context(), "ALTER DATABASE "+database+" SET lock_timeout = '50ms'")
 	require.NoError(t, err)
+
 	tx, err := s.pool.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT 1 FROM products FOR UPDATE")
 	require.NoError(t, err)
-	s.pool.Reset() // the others connect anew, with the limit
-	res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import", "sku,name\nBUSY-1,Two\n", "Content-Type", "text/csv")
+	s.pool.Reset() // new connections have the limit
+
+	res, raw := s.send(auth.Operator, http.MethodPost, "/api/products/import", "sku,name\nBUSY-1,Two\n",
+		"Content-Type", "text/csv")
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode, raw)
 	require.Contains(t, raw, "other imports are changing the same products")
 	require.NotEmpty(t, res.Header.Get("Retry-After"))
+
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, 1, s.imports("sku,name\nBUSY-1,Two\n", "").Updated)
 }
 
-// TestImportFiles: what is wrong with a whole file is refused before anything is written.
+// TestImportFiles: the server refuses a file with a fault as a whole before it writes anything.
 func TestImportFiles(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -203,7 +224,8 @@ func TestImportFiles(t *testing.T) {
 	require.Empty(t, s.products())
 }
 
-// TestImportsAtOnce lets many import overlapping files, each in another order: none fails, nothing is made twice.
+// TestImportsAtOnce runs imports of overlapping files at once, in different orders: none fails, and no product is made
+// twice.
 func TestImportsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -224,12 +246,14 @@ func TestImportsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	var products, prices int
-	require.NoError(t, s.pool.QueryRow(t.Context(), "SELECT count(*), (SELECT count(*) FROM product_prices) FROM products").Scan(&products, &prices))
+	const count = "SELECT count(*), (SELECT count(*) FROM product_prices) FROM products"
+	require.NoError(t, s.pool.QueryRow(t.Context(), count).Scan(&products, &prices))
 	require.Equal(t, []int{5*overlap + each, 5*overlap + each}, []int{products, prices})
 }
 
-// TestImportTenThousand is the largest file there may be, within the time that the gateway waits.
+// TestImportTenThousand imports the largest allowed file within the time that the gateway waits.
 func TestImportTenThousand(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)

@@ -29,7 +29,7 @@ func (h *handlers) GetOrder(c *gin.Context, id uuid.UUID) {
 	}
 }
 
-// ListOrders answers one page of orders: a customer's own, or for operators everybody's.
+// ListOrders answers one page of orders: a customer's own, or all orders for operators.
 func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) {
 	who := auth.From(c)
 	filter := orderstore.Filter{CustomerID: params.CustomerID, Since: params.Since}
@@ -49,6 +49,7 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		}
 		filter.CustomerID, filter.Issuer = who.Subject, who.Issuer
 	}
+
 	after, limit, err := page("orders", params.Cursor, params.Limit)
 	if err != nil {
 		httpx.Fail(c, err)
@@ -59,6 +60,7 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		h.fail(c, err)
 		return
 	}
+
 	out := orderapi.OrderList{Items: make([]orderapi.Order, 0, min(len(rows), limit))}
 	for i, r := range rows {
 		if i == limit {
@@ -71,7 +73,7 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	c.JSON(http.StatusOK, out)
 }
 
-// GetTimeline answers what happened to an order.
+// GetTimeline answers the timeline of an order.
 func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
 	if _, ok := h.owned(c, id); !ok {
 		return
@@ -98,8 +100,8 @@ func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
 	c.JSON(http.StatusOK, out)
 }
 
-// owned returns an order that the caller may see, or answers 404: whether somebody else's order
-// exists is nobody's business.
+// owned returns an order that the caller may see, or answers 404. A caller must not learn whether an order of another
+// customer exists.
 func (h *handlers) owned(c *gin.Context, id uuid.UUID) (orderstore.Order, bool) {
 	row, err := h.row(c, id)
 	if err != nil && !errors.Is(err, orderstore.ErrNotFound) {
@@ -113,10 +115,13 @@ func (h *handlers) owned(c *gin.Context, id uuid.UUID) (orderstore.Order, bool) 
 	return row, true
 }
 
-// ListProducts answers one page of the catalogue, to operators who ask for it also of what is inactive.
+// ListProducts answers one page of the catalogue. Operators may also ask for inactive products.
 func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsParams) {
 	list := "products"
-	actives := map[orderapi.ListProductsParamsActive][]bool{orderapi.ActiveFalse: {false}, orderapi.ActiveAny: {false, true}}[params.Active]
+	actives := map[orderapi.ListProductsParamsActive][]bool{
+		orderapi.ActiveFalse: {false},
+		orderapi.ActiveAny:   {false, true},
+	}[params.Active]
 	if actives != nil {
 		if !auth.From(c).Operates() {
 			httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators see inactive products").At("active"))
@@ -129,6 +134,7 @@ func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsPara
 		httpx.Fail(c, err)
 		return
 	}
+
 	var products []orderstore.Product
 	if actives == nil {
 		products, err = h.store.ListProducts(c.Request.Context(), after.CreatedAt, after.ID, limit+1)
@@ -139,6 +145,7 @@ func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsPara
 		h.fail(c, err)
 		return
 	}
+
 	out := orderapi.ProductList{Items: make([]orderapi.Product, 0, min(len(products), limit))}
 	for i, p := range products {
 		if i == limit {
@@ -151,7 +158,7 @@ func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsPara
 	c.JSON(http.StatusOK, out)
 }
 
-// GetProduct answers one product of the catalogue, to operators also one that is inactive.
+// GetProduct answers one product of the catalogue, and to operators also an inactive one.
 func (h *handlers) GetProduct(c *gin.Context, id uuid.UUID) {
 	get := h.store.GetProduct
 	if auth.From(c).Operates() {
@@ -169,26 +176,29 @@ func (h *handlers) GetProduct(c *gin.Context, id uuid.UUID) {
 	}
 }
 
-// row reads an order within lookBudget: a database that hangs is answered for, not waited for.
+// row reads an order within lookBudget, so that the caller gets an answer also when the database hangs.
 func (h *handlers) row(c *gin.Context, id uuid.UUID) (orderstore.Order, error) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
 	return h.store.Get(ctx, id)
 }
 
-// fail answers that the orders database did not do what was asked; the cause goes to the log.
+// fail answers that the orders database did not do what the handler asked; the cause goes to the log.
 func (h *handlers) fail(c *gin.Context, err error) { httpx.Fail(c, h.unavailable(c, err)) }
 
 func (h *handlers) unavailable(c *gin.Context, err error) error {
 	switch {
 	case errors.Is(c.Request.Context().Err(), context.Canceled):
-		return err // the client has left, and the database is not to blame
+		return err // the client has left; the database is not at fault
 	case errors.Is(err, orderstore.ErrUnreadable):
-		return err // a fault of ours, which asking again does not mend: 500
+		return err // a fault of ours, which a retry does not mend: 500
 	case database.IsBusy(err):
-		h.log.WarnContext(c.Request.Context(), "the orders database is busy with other changes of the same rows", "error", err)
-		return orderapi.Table.New(problem.Unavailable, "other requests are changing the same rows (an import, perhaps); nothing was changed; send the same request again")
+		h.log.WarnContext(c.Request.Context(), "the orders database is busy with other changes of the same rows",
+			"error", err)
+		return orderapi.Table.New(problem.Unavailable, "other requests, perhaps an import, are changing the same rows; "+
+			"nothing was changed; send the same request again")
 	}
+
 	h.log.ErrorContext(c.Request.Context(), "the orders database did not answer", "error", err)
 	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; send the same request again")
 }
@@ -249,8 +259,14 @@ func wireProduct(p orderstore.Product) orderapi.Product {
 		prices = []money.Amount{} // a list in JSON too
 	}
 	return orderapi.Product{
-		ProductID: p.ProductID, SKU: p.SKU, Name: p.Name, Description: p.Description, Category: p.Category, Prices: prices,
-		Active: p.Active, Version: p.Version,
+		ProductID:   p.ProductID,
+		SKU:         p.SKU,
+		Name:        p.Name,
+		Description: p.Description,
+		Category:    p.Category,
+		Prices:      prices,
+		Active:      p.Active,
+		Version:     p.Version,
 	}
 }
 

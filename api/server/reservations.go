@@ -19,8 +19,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Inventory is what the interface reads of the inventory service. It changes no reservation there: one without a
-// workflow would have no timer. What it tells there is which products are sold.
+// Inventory is what the api needs of the inventory service. The api changes no reservation there, because a reservation
+// without a workflow would have no timer. It only reads, and tells inventory which products are sold.
 type Inventory interface {
 	GetReservation(ctx context.Context, reservationID uuid.UUID) (inventoryapi.Reservation, error)
 	Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error)
@@ -48,12 +48,16 @@ func (h *handlers) ReleaseReservation(c *gin.Context, id uuid.UUID) {
 	}
 	f := figuresOf(row)
 	c.JSON(http.StatusOK, orderapi.ReleasedReservation{
-		ReservationID: id, OrderID: uuid.MustParse(held.TheirOrderID), Status: orderapi.ReservationStatus(row.Status),
-		QuantityReleased: f.held, AvailableStock: f.quantity - f.reserved, ReservedStock: f.reserved,
+		ReservationID:    id,
+		OrderID:          uuid.MustParse(held.TheirOrderID),
+		Status:           orderapi.ReservationStatus(row.Status),
+		QuantityReleased: f.held,
+		AvailableStock:   f.quantity - f.reserved,
+		ReservedStock:    f.reserved,
 	})
 }
 
-// ConfirmReservation takes the stock out; operators only, since nothing was paid.
+// ConfirmReservation takes the stock out. Only operators may do this, because no payment covers the reservation.
 func (h *handlers) ConfirmReservation(c *gin.Context, id uuid.UUID) {
 	if !auth.From(c).Operates() {
 		httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators confirm a reservation from outside"))
@@ -67,8 +71,12 @@ func (h *handlers) ConfirmReservation(c *gin.Context, id uuid.UUID) {
 	}
 	f := figuresOf(row)
 	c.JSON(http.StatusOK, orderapi.ConfirmedReservation{
-		ReservationID: id, OrderID: uuid.MustParse(held.TheirOrderID), Status: orderapi.ReservationStatus(row.Status),
-		QuantityConfirmed: f.held, FinalStock: f.quantity, ReservedStock: f.reserved,
+		ReservationID:     id,
+		OrderID:           uuid.MustParse(held.TheirOrderID),
+		Status:            orderapi.ReservationStatus(row.Status),
+		QuantityConfirmed: f.held,
+		FinalStock:        f.quantity,
+		ReservedStock:     f.reserved,
 	})
 }
 
@@ -84,7 +92,10 @@ func (h *handlers) ExtendReservation(c *gin.Context, id uuid.UUID, params ordera
 		httpx.Fail(c, err)
 		return
 	}
-	in := orderflow.ExtendInput{TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context())}
+
+	in := orderflow.ExtendInput{
+		TTLSeconds: body.TTLSeconds, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
+	}
 	held, row, ok := h.resolve(c, id, inventoryapi.StatusPending, func(ctx context.Context) error {
 		return h.workflows.ExtendReservation(ctx, id, key, in)
 	})
@@ -94,16 +105,21 @@ func (h *handlers) ExtendReservation(c *gin.Context, id uuid.UUID, params ordera
 }
 
 func resolveInput(c *gin.Context, reason string) orderflow.ResolveInput {
-	return orderflow.ResolveInput{Actor: auth.From(c).Subject, Reason: reason, CorrelationID: correlation.From(c.Request.Context())}
+	return orderflow.ResolveInput{
+		Actor: auth.From(c).Subject, Reason: reason, CorrelationID: correlation.From(c.Request.Context()),
+	}
 }
 
-// resolve asks a reservation's workflow and returns the reservation as inventory has it
-// afterwards, when it then has the wanted status; else it has answered the request. What inventory says
-// decides, so that a repeated request is answered like the first, also when the workflow has ended.
-func (h *handlers) resolve(c *gin.Context, id uuid.UUID, want inventoryapi.Status, ask func(context.Context) error) (held orderstore.Reservation, row inventoryapi.Reservation, ok bool) {
+// resolve asks a reservation's workflow. It then reads the reservation from inventory and returns it if it has the
+// wanted status; otherwise it answers the request. The status in inventory decides, so that a repeated request gets the
+// same answer as the first, also when the workflow has ended.
+func (h *handlers) resolve(
+	c *gin.Context, id uuid.UUID, want inventoryapi.Status, ask func(context.Context) error,
+) (held orderstore.Reservation, row inventoryapi.Reservation, ok bool) {
 	if held, ok = h.ownedReservation(c, id); !ok {
 		return held, row, false
 	}
+
 	err := ask(c.Request.Context())
 	var refused *orderclient.RefusedError
 	errors.As(err, &refused)
@@ -114,11 +130,16 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, want inventoryapi.Statu
 	case orderclient.RefusedAs(err) == orderflow.ErrInvalidDuration:
 		httpx.Fail(c, orderapi.Table.New(orderapi.InvalidDuration, "%s", refused.Detail).At("ttl_seconds"))
 		return held, row, false
-	case errors.Is(err, orderclient.ErrUnderWay), orderclient.Open(err), orderclient.RefusedAs(err) == orderflow.ErrUnavailable:
-		h.log.WarnContext(c.Request.Context(), "a reservation was not resolved at once", "reservation_id", id, "wanted", want, "error", err)
-		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory has not answered yet; send the same request again"))
+	case errors.Is(err, orderclient.ErrUnderWay),
+		orderclient.Open(err),
+		orderclient.RefusedAs(err) == orderflow.ErrUnavailable:
+		h.log.WarnContext(c.Request.Context(), "a reservation was not resolved at once",
+			"reservation_id", id, "wanted", want, "error", err)
+		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable,
+			"inventory has not answered yet; send the same request again"))
 		return held, row, false
 	}
+
 	if row, ok = h.read(c, id); !ok {
 		return held, row, false
 	}
@@ -126,7 +147,8 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, want inventoryapi.Statu
 	case row.Status == want && (want != inventoryapi.StatusPending || err == nil):
 		return held, row, true
 	case row.Status == inventoryapi.StatusPending && errors.Is(err, orderclient.ErrEnded):
-		p := orderapi.Table.New(orderapi.ReservationStopped, "the shop has stopped the processing of this reservation; send the request that made it again, with the same order_id, and then this one")
+		p := orderapi.Table.New(orderapi.ReservationStopped, "the shop has stopped the processing of this reservation; "+
+			"first send the request that made the reservation again, with the same order_id, and then this request")
 		p.CurrentStatus = string(row.Status)
 		httpx.Fail(c, p)
 	default:
@@ -135,8 +157,8 @@ func (h *handlers) resolve(c *gin.Context, id uuid.UUID, want inventoryapi.Statu
 	return held, row, false
 }
 
-// ownedReservation returns a reservation from outside that the caller may touch. One that belongs to an
-// order is 409: it is the order that can be cancelled or extended. Anything else is 404.
+// ownedReservation returns a reservation from outside that the caller may change. It answers 409 if the reservation
+// belongs to an order of the caller, which can cancel or extend that order instead, and 404 otherwise.
 func (h *handlers) ownedReservation(c *gin.Context, id uuid.UUID) (orderstore.Reservation, bool) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
@@ -144,16 +166,19 @@ func (h *handlers) ownedReservation(c *gin.Context, id uuid.UUID) (orderstore.Re
 	if err == nil && auth.From(c).MaySee(held.Issuer, held.CustomerID) {
 		return held, true
 	}
+
 	if errors.Is(err, orderstore.ErrNotFound) {
 		var of orderstore.Order
 		of, err = h.store.OfReservation(ctx, id)
 		if err == nil && auth.From(c).MaySee(of.Issuer, of.CustomerID) {
-			p := orderapi.Table.New(orderapi.OwnedByOrder, "the reservation belongs to order %s; cancel, extend or pay that", of.OrderID)
+			p := orderapi.Table.New(orderapi.OwnedByOrder,
+				"the reservation belongs to order %s; cancel, extend or pay that order", of.OrderID)
 			p.OrderID = of.OrderID.String()
 			httpx.Fail(c, p)
 			return held, false
 		}
 	}
+
 	if err != nil && !errors.Is(err, orderstore.ErrNotFound) {
 		h.fail(c, err)
 		return held, false
@@ -166,17 +191,18 @@ func noReservation(id uuid.UUID) error {
 	return orderapi.Table.New(orderapi.ReservationNotFound, "there is no reservation %s", id).At("reservation_id")
 }
 
-// read returns a reservation as inventory has it, or answers that it cannot be had.
+// read returns a reservation as inventory has it, or answers the request if inventory does not return it.
 func (h *handlers) read(c *gin.Context, id uuid.UUID) (inventoryapi.Reservation, bool) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
 	defer cancel()
 	row, err := h.inventory.GetReservation(ctx, id)
 	switch {
 	case errors.Is(err, inventoryapi.ReservationNotFound):
-		httpx.Fail(c, noReservation(id)) // asked for, and refused or not decided
+		httpx.Fail(c, noReservation(id)) // inventory has refused the reserve, or has not decided it yet
 	case err != nil:
 		h.log.WarnContext(c.Request.Context(), "inventory did not answer", "reservation_id", id, "error", err)
-		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable, "inventory does not answer; send the same request again"))
+		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable,
+			"inventory does not answer; send the same request again"))
 	default:
 		return row, true
 	}
@@ -206,13 +232,19 @@ func figuresOf(row inventoryapi.Reservation) figures {
 
 func wireReservation(held orderstore.Reservation, row inventoryapi.Reservation) orderapi.Reservation {
 	out := orderapi.Reservation{
-		ReservationID: held.ID, OrderID: uuid.MustParse(held.TheirOrderID), Status: orderapi.ReservationStatus(row.Status),
-		ExpiresAt: row.ExpiresAt, Lines: make([]orderapi.ReservationLine, len(row.Lines)),
+		ReservationID: held.ID,
+		OrderID:       uuid.MustParse(held.TheirOrderID),
+		Status:        orderapi.ReservationStatus(row.Status),
+		ExpiresAt:     row.ExpiresAt,
+		Lines:         make([]orderapi.ReservationLine, len(row.Lines)),
 	}
 	for i, l := range row.Lines {
 		out.Lines[i] = orderapi.ReservationLine{
-			ProductID: l.ProductID, Location: l.Location, Quantity: l.Quantity,
-			RemainingStock: l.RemainingStock, ReservedQuantity: l.ReservedQuantity,
+			ProductID:        l.ProductID,
+			Location:         l.Location,
+			Quantity:         l.Quantity,
+			RemainingStock:   l.RemainingStock,
+			ReservedQuantity: l.ReservedQuantity,
 		}
 	}
 	return out

@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/telemetry"
 )
 
-// TestRoutesAreTheSpecifications holds what is served below /api to the published document, both ways.
+// TestRoutesAreTheSpecifications: the routes below /api are exactly the operations of the published document.
 func TestRoutesAreTheSpecifications(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
@@ -29,7 +29,12 @@ func TestRoutesAreTheSpecifications(t *testing.T) {
 			want = append(want, method+" "+path)
 		}
 	}
-	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+
+	router := httpx.NewRouter(httpx.Options{
+		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Registry: telemetry.NewRegistry(),
+		Health:   httpx.NewHealth(),
+	})
 	require.NoError(t, Register(router, &handlers{}, auth.NewVerifier(auth.Config{})))
 	got := []string{}
 	for _, r := range router.Routes() {
@@ -40,8 +45,8 @@ func TestRoutesAreTheSpecifications(t *testing.T) {
 	require.ElementsMatch(t, want, got)
 }
 
-// TestExamplesCanBeSent: whoever presses Execute on the documentation's page gets an order, so the
-// examples name a product that the example data has.
+// TestExamplesCanBeSent: a reader who presses Execute on the documentation's page gets an order, so the examples name a
+// product of the example data.
 func TestExamplesCanBeSent(t *testing.T) {
 	t.Parallel()
 	products := regexp.MustCompile(`example: \{.*product_id: "([^"]+)"`).FindAllSubmatch(api.Spec, -1)

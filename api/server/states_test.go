@@ -12,8 +12,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestContractKnowsEveryState: clients and filters know each state of an order, each step of a payment and how a step
-// can end, and no other. The database's constraints are held to the same lists in orderstore.
+// TestContractKnowsEveryState: the contract lists each state of an order, each step of a payment and each state of a
+// step, and no other. A test of orderstore compares the database's constraints with the same lists.
 func TestContractKnowsEveryState(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
@@ -25,6 +25,7 @@ func TestContractKnowsEveryState(t *testing.T) {
 		}
 		return out
 	}
+
 	var states, steps, ends []string
 	for _, s := range order.States() {
 		states = append(states, string(s))
@@ -36,6 +37,7 @@ func TestContractKnowsEveryState(t *testing.T) {
 	for _, s := range orderflow.PaymentStates() {
 		ends = append(ends, string(s))
 	}
+
 	schemas := doc.Components.Schemas
 	require.ElementsMatch(t, states, enum(schemas["OrderStatus"].Value))
 	require.ElementsMatch(t, steps, enum(schemas["Payment"].Value.Properties["step"].Value))

@@ -18,8 +18,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// begin reads what every request to change an order begins with: its body into body, and its key. It
-// reports false when it has answered, also because the caller may not see the order.
+// begin reads the body and the key of a request to change an order, and checks that the caller may see the order. It
+// reports false if it has answered the request.
 func (h *handlers) begin(c *gin.Context, id uuid.UUID, body any, given string) (key string, ok bool) {
 	err := httpx.DecodeJSON(c, body)
 	if err == nil {
@@ -33,23 +33,29 @@ func (h *handlers) begin(c *gin.Context, id uuid.UUID, body any, given string) (
 	return key, ok
 }
 
-// answerOrder answers what became of an update to an order, by the order's row as it stands then.
-// result turns the update's own result into a problem, or nil for 200.
-func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, err error, result func(orderstore.Order) error) {
+// answerOrder answers a request to update an order, by the order's row after the update. result turns the update's own
+// result into a problem, or into nil for 200.
+func (h *handlers) answerOrder(
+	c *gin.Context, id uuid.UUID, input order.Input, err error, result func(orderstore.Order) error,
+) {
 	if orderclient.Open(err) {
-		h.log.WarnContext(c.Request.Context(), "an update was not accepted", "order_id", id, "input", input, "error", err)
+		h.log.WarnContext(c.Request.Context(), "an update was not accepted",
+			"order_id", id, "input", input, "error", err)
 		again := "send it again"
-		if input != order.Cancel { // which takes no key, and is idempotent by itself
+		if input != order.Cancel { // a cancellation takes no key, and is idempotent without one
 			again += ", with the same Idempotency-Key if you gave one"
 		}
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "it is not known whether the request was accepted; %s", again))
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"it is not known whether the request was accepted; %s", again))
 		return
 	}
+
 	row, rerr := h.row(c, id)
 	if rerr != nil {
 		h.fail(c, rerr)
 		return
 	}
+
 	var refused *orderclient.RefusedError
 	switch {
 	case errors.Is(err, orderclient.ErrUnderWay):
@@ -70,11 +76,12 @@ func (h *handlers) answerOrder(c *gin.Context, id uuid.UUID, input order.Input, 
 	c.JSON(http.StatusOK, wireOrder(row))
 }
 
-// cannotRecord is what is told of an order that the orders database refuses for good.
-const cannotRecord = "the order cannot be recorded and was undone: nothing is held and nothing is taken; place it anew, under another key"
+// cannotRecord is the answer for an order that the orders database refuses for good.
+const cannotRecord = "the order cannot be recorded and was undone: nothing is held and nothing is taken; " +
+	"place it again under another key"
 
-// refusedOrder is the problem by which an order's workflow refused what was asked. The kinds of refusal are codes of
-// the contract, but for those that concern the order as a whole.
+// refusedOrder returns the problem for a refusal of an order's workflow. The kind of a refusal is a code of the
+// contract, except for the two kinds that concern the order as a whole.
 func refusedOrder(refused *orderclient.RefusedError, row orderstore.Order) *problem.Problem {
 	switch refused.Kind {
 	case orderflow.ErrRecordConflict, orderflow.ErrRecordImpossible:
@@ -83,16 +90,17 @@ func refusedOrder(refused *orderclient.RefusedError, row orderstore.Order) *prob
 	return forOrder(problem.Code(refused.Kind), refused.Detail, row)
 }
 
-// afterTheEnd is the answer to a request that no workflow will answer. For an order that has ended it follows the
+// afterTheEnd returns the answer to a request that no workflow will answer. For an order that has ended it follows the
 // table by which the workflow would have answered. An order that is still open has lost its workflow: an operator
-// terminated or deleted it.
+// terminated or deleted the workflow.
 func afterTheEnd(row orderstore.Order, input order.Input) error {
 	state := row.State
-	if order.Decide(state, order.Cancel).To != "" { // it can still be called off, so it has not ended
+	if order.Decide(state, order.Cancel).To != "" { // the order can still be cancelled, so it has not ended
 		p := stopped(row.OrderID)
 		p.CurrentStatus = string(row.State)
 		return p
 	}
+
 	rule := order.Decide(state, input)
 	switch {
 	case rule.Repeated:
@@ -103,10 +111,11 @@ func afterTheEnd(row orderstore.Order, input order.Input) error {
 	return forOrder(orderapi.InvalidState, fmt.Sprintf("the order is %s and its processing has ended", row.State), row)
 }
 
-// stopped is the answer for an order that has not ended and has no running workflow, or that has no row and will not get
-// one. Whether a payment that was under way set money aside is not known here, so the text promises nothing about it.
+// stopped returns the answer for an order that has not ended and has no running workflow, or that has no row and will
+// get none. The api does not know whether a payment under way set money aside, so the text makes no promise about it.
 func stopped(id uuid.UUID) *problem.Problem {
-	p := orderapi.Table.New(orderapi.OrderStopped, "the shop has stopped the processing of this order; this request may still be carried out if the shop goes on with it; ask the shop, naming order %s", id)
+	p := orderapi.Table.New(orderapi.OrderStopped, "the shop has stopped the processing of this order; "+
+		"if the shop resumes it, this request may still be carried out; ask the shop, naming order %s", id)
 	p.OrderID = id.String()
 	return p
 }
@@ -115,7 +124,7 @@ func forOrder(code problem.Code, detail string, row orderstore.Order) *problem.P
 	p := orderapi.Table.New(code, "%s", detail)
 	p.OrderID, p.CurrentStatus = row.OrderID.String(), string(row.State)
 	if code == orderapi.InvalidDuration {
-		p.Field = "ttl_seconds" // the one duration of a request
+		p.Field = "ttl_seconds" // the only duration in a request
 	}
 	if row.ExpiresAt != nil && row.State.Holding() {
 		p.ExpiresAt = row.ExpiresAt.UTC().Format(time.RFC3339)
@@ -125,7 +134,7 @@ func forOrder(code problem.Code, detail string, row orderstore.Order) *problem.P
 
 func orderLocation(id uuid.UUID) string { return "/api/orders/" + id.String() }
 
-// idempotencyKey is the given key, or a new one where none was given.
+// idempotencyKey returns the given key, or a new one if the request has none.
 func idempotencyKey(given string) (string, error) {
 	if given == "" {
 		return uuid.NewString(), nil

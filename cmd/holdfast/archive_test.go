@@ -30,8 +30,10 @@ func TestArchiveCommand(t *testing.T) {
 		err = root.ExecuteContext(ctx)
 		return stdout.String(), stderr.String(), err
 	}
+
 	_, _, err := run(t.Context())
 	require.ErrorContains(t, err, "holdfast migrate", "it needs the schema")
+
 	_, err = database.Migrate(t.Context(), url, database.Inventory)
 	require.NoError(t, err)
 	pool, err := pgxpool.New(t.Context(), url)
@@ -40,6 +42,7 @@ func TestArchiveCommand(t *testing.T) {
 	s := inventorytest.NewSubject(t, nil, pool)
 	svc := inventory.New(inventory.Options{Pool: pool})
 	defer svc.Close()
+
 	p := s.Stock(t, 10)
 	for range 3 {
 		in := inventorytest.NewReserve(inventorytest.Line(p, 1))
@@ -52,6 +55,7 @@ func TestArchiveCommand(t *testing.T) {
 
 	_, _, err = run(t.Context(), "--older-than", "47h")
 	require.ErrorContains(t, err, "at least 48h")
+
 	out, _, err := run(t.Context())
 	require.NoError(t, err)
 	require.Contains(t, out, "reservations  0: ", "by default nothing is that old")
@@ -65,11 +69,14 @@ func TestArchiveCommand(t *testing.T) {
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	_, _, err = run(stopped, "--older-than", "49h")
-	require.Error(t, err, "told to stop before it began")
+	require.Error(t, err, "the command was told to stop before it began")
 
-	out, progress, err := run(t.Context(), "--older-than", "49h", "--outbox-older-than", "48h", "--batch", "2", "--pause", "1ms")
+	out, progress, err := run(t.Context(),
+		"--older-than", "49h", "--outbox-older-than", "48h", "--batch", "2", "--pause", "1ms")
 	require.NoError(t, err)
-	require.Contains(t, out, "reservations  3: 0 confirmed, 3 released, 0 expired, 0 tombstones; 3 lines\nledger        7 entries\ndeleted       7 published events")
+	require.Contains(t, out, "reservations  3: 0 confirmed, 3 released, 0 expired, 0 tombstones; 3 lines\n"+
+		"ledger        7 entries\n"+
+		"deleted       7 published events")
 	require.Contains(t, progress, "reservations: ")
 	inventorytest.RequireConsistent(t, pool)
 }

@@ -14,16 +14,16 @@ import (
 type databases struct {
 	Orders    string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
 	Inventory string `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
-	Sandbox   string `env:"SANDBOX_DATABASE_URL"` // only where the payment sandbox is used
+	Sandbox   string `env:"SANDBOX_DATABASE_URL"` // only if the payment sandbox is used
 
-	Redis redisclient.Config // of the inventory service's cache, where it has one
+	Redis redisclient.Config // of the inventory service's cache, if it has one
 }
 
 func newMigrate() *cobra.Command {
 	var down, confirmed bool
 	cmd := &cobra.Command{
 		Use: "migrate", Args: cobra.NoArgs,
-		Short: "Bring the databases to the newest schema; makes databases that are missing.",
+		Short: "Bring the databases to the newest schema, and create databases that are missing.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load[databases]()
 			if err != nil {
@@ -32,7 +32,12 @@ func newMigrate() *cobra.Command {
 			if down && !confirmed {
 				return fmt.Errorf("--down destroys every order and all stock; add --yes to go on")
 			}
-			urls := map[database.Name]string{database.Orders: cfg.Orders, database.Inventory: cfg.Inventory, database.Sandbox: cfg.Sandbox}
+
+			urls := map[database.Name]string{
+				database.Orders:    cfg.Orders,
+				database.Inventory: cfg.Inventory,
+				database.Sandbox:   cfg.Sandbox,
+			}
 			for _, name := range database.Names() {
 				if urls[name] == "" {
 					continue

@@ -17,14 +17,23 @@ import (
 	"holdfast/workers"
 )
 
-// TestEnvironmentExample holds .env.example to the configuration structs: every variable is there,
-// with its default, and no other.
+// TestEnvironmentExample compares .env.example with the configuration structs: the file has every variable with its
+// default, and no other.
 func TestEnvironmentExample(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{}
-	for _, c := range []any{config.Common{}, databases{}, gateway.Config{}, server.Config{}, inventory.Config{}, workers.Config{}, sandboxserver.Config{}} {
+	for _, c := range []any{
+		config.Common{},
+		databases{},
+		gateway.Config{},
+		server.Config{},
+		inventory.Config{},
+		workers.Config{},
+		sandboxserver.Config{},
+	} {
 		collect(reflect.TypeOf(c), want)
 	}
+
 	raw, err := os.ReadFile("../../.env.example")
 	require.NoError(t, err)
 	got := map[string]string{}
@@ -49,15 +58,17 @@ func collect(c reflect.Type, into map[string]string) {
 	}
 }
 
-// TestConfigurationFaultsAreNamedTogether shows what a person sees who started a process without any
-// configuration.
+// TestConfigurationFaultsAreNamedTogether: a process that starts without any configuration names all faults at once.
 func TestConfigurationFaultsAreNamedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := config.LoadFrom[workers.Config](map[string]string{})
 	for _, name := range []string{"ORDERS_DATABASE_URL", "SERVICE_API_KEYS", "TEMPORAL_WORKER_BUILD_ID", ".env.example"} {
 		require.ErrorContains(t, err, name)
 	}
-	_, err = config.LoadFrom[gateway.Config](map[string]string{"JWT_SECRET": "short", "SERVICE_API_KEYS": "k", "API_URL": "nowhere"})
+
+	_, err = config.LoadFrom[gateway.Config](map[string]string{
+		"JWT_SECRET": "short", "SERVICE_API_KEYS": "k", "API_URL": "nowhere",
+	})
 	require.ErrorContains(t, err, "JWT_SECRET")
 	require.ErrorContains(t, err, "API_URL")
 }

@@ -35,18 +35,22 @@ func main() {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "holdfast",
-		Short:         "Order fulfilment: every order is a durable workflow.",
-		Long:          "Holdfast runs each of its processes and its operators' commands from this one binary.\nProcesses are configured by the environment only; .env.example lists every variable.",
+		Use:   "holdfast",
+		Short: "Order fulfilment: every order is a durable workflow.",
+		Long: "Holdfast runs each of its processes and its operators' commands from this one binary.\n" +
+			"Processes are configured by the environment only; .env.example lists every variable.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	contracts := gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI}
+	inventoryDocs := server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI}
 	root.AddCommand(
-		process("gateway", "Run the entrance for clients (port 3000).", gateway.Run(gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI})),
-		process("api", "Run the orders interface (port 3001).", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
+		process("gateway", "Run the entrance for clients (port 3000).", gateway.Run(contracts)),
+		process("api", "Run the orders interface (port 3001).", server.Run(inventoryDocs)),
 		process("inventory", "Run the inventory service (port 8080).", inventory.Run),
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),
-		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).", sandboxserver.Run),
+		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).",
+			sandboxserver.Run),
 		newMigrate(), newSeed(), newSync(), newArchive(), newToken(), newDeploy(), newVersion(),
 	)
 	return root
@@ -64,6 +68,7 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			if err != nil {
 				return err
 			}
+
 			log := telemetry.NewLogger(os.Stdout, name, cfg.LogLevel)
 			env := service.Env{Log: log, Registry: telemetry.NewRegistry(), OnListen: func(net.Addr) {}}
 			log.Info("starting", "version", version())

@@ -40,7 +40,7 @@ func newToken() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&subject, "sub", "", "whom the token names, as in alice (required)")
+	cmd.Flags().StringVar(&subject, "sub", "", "the subject that the token names, as in alice (required)")
 	cmd.Flags().StringVar(&role, "role", string(auth.Customer), "customer, operator or admin")
 	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the token is valid")
 	if err := cmd.MarkFlagRequired("sub"); err != nil {
@@ -49,7 +49,7 @@ func newToken() *cobra.Command {
 	return cmd
 }
 
-// tokenConfig takes the secret from the environment, else from the development stack of this folder.
+// tokenConfig takes the secret from the environment, or else from the development stack of this folder.
 func tokenConfig() (auth.Config, error) {
 	vars := map[string]string{}
 	for _, pair := range os.Environ() {
@@ -59,9 +59,11 @@ func tokenConfig() (auth.Config, error) {
 	if vars["JWT_SECRET"] == "" {
 		f, err := os.Open(stackEnv)
 		if err != nil {
-			return auth.Config{}, fmt.Errorf("JWT_SECRET is not set and there is no %s here; set it, or run this where `make up` was run", stackEnv)
+			return auth.Config{}, fmt.Errorf("JWT_SECRET is not set and there is no %s here; "+
+				"set JWT_SECRET, or run this in the folder where `make up` was run", stackEnv)
 		}
 		defer f.Close() //nolint:errcheck // only read
+
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			if name, value, ok := strings.Cut(lines.Text(), "="); ok && strings.HasPrefix(name, "JWT_") {
 				vars[name] = value
@@ -80,15 +82,15 @@ func newDeploy() *cobra.Command {
 	return cmd
 }
 
-// newPrepare makes what a Temporal server must have before orders can start.
+// newPrepare creates the namespace and the search attributes that a Temporal server needs before orders can start.
 func newPrepare() *cobra.Command {
 	var wait, retention time.Duration
 	cmd := &cobra.Command{
 		Use: "prepare", Args: cobra.NoArgs,
-		Short: "Make the namespace and its search attributes; changes nothing where they are there.",
-		Long: "Registers the namespace TEMPORAL_NAMESPACE where it is missing, adds the search attributes that it does not have,\n" +
-			"and returns once the server accepts both. It may be run again, and by several at once. A namespace that is\n" +
-			"there keeps its settings, its retention among them.",
+		Short: "Create the namespace and its search attributes if they are missing.",
+		Long: "Registers the namespace TEMPORAL_NAMESPACE if it is missing, adds the search attributes that it lacks,\n" +
+			"and returns once the server accepts both. An operator may run it again; several may run it at once. An\n" +
+			"existing namespace keeps its settings, its retention among them.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load[temporalclient.Config]()
 			if err != nil {
@@ -96,6 +98,7 @@ func newPrepare() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
+
 			if err := temporalclient.EnsureNamespace(ctx, cfg, retention, orderflow.SearchAttributes()); err != nil {
 				return err
 			}
@@ -104,7 +107,8 @@ func newPrepare() *cobra.Command {
 		},
 	}
 	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long it may take")
-	cmd.Flags().DurationVar(&retention, "retention", temporalclient.Retention, "how long a new namespace keeps the history of a closed workflow")
+	cmd.Flags().DurationVar(&retention, "retention", temporalclient.Retention,
+		"how long a new namespace keeps the history of a closed workflow")
 	return cmd
 }
 
@@ -121,6 +125,7 @@ func newSetCurrent() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
 			c, err := temporalclient.Dial(ctx, cfg.Temporal, nil)
@@ -128,6 +133,7 @@ func newSetCurrent() *cobra.Command {
 				return err
 			}
 			defer c.Close()
+
 			if err := workers.MakeCurrent(ctx, c, cfg.Deployment, args[0]); err != nil {
 				return err
 			}

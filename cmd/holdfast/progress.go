@@ -9,8 +9,8 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// progress tells a person how far a command is: on a terminal in one line that is written again, elsewhere in plain
-// lines, at most one a second beside the first and the last of each step.
+// progress shows how far a command is: on a terminal in one line that it overwrites, elsewhere in plain lines, at most
+// one a second beside the first and the last of each step.
 type progress struct {
 	out  io.Writer
 	live bool
@@ -20,13 +20,13 @@ type progress struct {
 
 func newProgress(out io.Writer) *progress { return &progress{out: out, live: isTerminal(out)} }
 
-// isTerminal reports whether a person sees what is written there, or types what is read.
+// isTerminal reports whether the stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// at says that done of total parts of a step are done; a total of 0 is not known.
+// at shows that done of total parts of a step are done; a total of 0 means that the total is unknown.
 func (p *progress) at(step string, done, total int) {
 	ended := total > 0 && done >= total
 	if !p.live && !ended && step == p.step && time.Since(p.last) < time.Second {
@@ -47,7 +47,7 @@ func (p *progress) at(step string, done, total int) {
 	}
 }
 
-// end leaves the live line, so that what follows begins on one of its own.
+// end finishes the live line, so that the next output begins on a new line.
 func (p *progress) end() {
 	if p.live && p.step != "" {
 		fmt.Fprintln(p.out)

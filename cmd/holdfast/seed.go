@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/temporalclient"
 )
 
-// seedConfig has no default for Temporal's address: whoever happens to listen there need not be the Temporal of these
+// seedConfig has no default for Temporal's address: a server at a default address might not be the Temporal of these
 // databases.
 type seedConfig struct {
 	Databases databases
@@ -25,14 +25,14 @@ type seedConfig struct {
 	Namespace string `env:"TEMPORAL_NAMESPACE" envDefault:"holdfast"`
 }
 
-// How reservations are seeded.
+// The values of --reservations.
 const (
 	holdsOff      = "off"
 	holdsAuto     = "auto"
 	holdsRequired = "required"
 )
 
-// dialTimeout is how long the seeder waits for Temporal to answer at all.
+// dialTimeout is how long the seeder waits for the first answer of Temporal.
 const dialTimeout = 3 * time.Second
 
 type seedCommand struct {
@@ -42,8 +42,8 @@ type seedCommand struct {
 
 	progress *progress
 	stores   stores
-	temporal client.Client // nil where there is none
-	noClient error         // why
+	temporal client.Client // nil if there is no connection
+	noClient error         // why temporal is nil
 }
 
 func newSeed() *cobra.Command {
@@ -52,9 +52,9 @@ func newSeed() *cobra.Command {
 		Use: "seed", Args: cobra.NoArgs,
 		Short: "Fill the catalogue and the stock with example products; a rerun changes nothing.",
 		Long: "Fills the catalogue and the stock with example products. A rerun changes nothing.\n\n" +
-			"Reservations are made through Temporal, each by a workflow that owns its timer, where TEMPORAL_ADDRESS is set\n" +
-			"and a worker answers; else they are left out, and a rerun once the platform runs adds them. They hold for a\n" +
-			"day. One that has ended is not made again; --reset begins afresh.",
+			"If TEMPORAL_ADDRESS is set and a worker answers, the command makes reservations through Temporal, each by a\n" +
+			"workflow that owns its timer. Otherwise it leaves them out; a rerun adds them once the platform runs. A\n" +
+			"reservation holds for a day. A rerun does not make an ended reservation again; --reset starts afresh.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.cmd, s.progress = cmd, newProgress(cmd.ErrOrStderr())
 			return s.run(cmd.Context())
@@ -62,10 +62,12 @@ func newSeed() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&s.dataset, "dataset", "dev", seed.Describe())
-	flags.StringVar(&s.reservations, "reservations", holdsAuto, "auto: where a worker answers · required: fail where none does · off")
+	flags.StringVar(&s.reservations, "reservations", holdsAuto,
+		"auto: if a worker answers · required: fail if no worker answers · off")
 	flags.BoolVar(&s.reset, "reset", false, "wipe catalogue, stock and orders first; asks before it does")
 	flags.BoolVar(&s.confirmed, "yes", false, "confirm --reset")
-	flags.BoolVar(&s.foreign, "force", false, "let --reset take away orders, reservations, products and stock that are not from seeding")
+	flags.BoolVar(&s.foreign, "force", false,
+		"let --reset delete orders, reservations, products and stock that are not from seeding")
 	return cmd
 }
 
@@ -81,6 +83,7 @@ func (s *seedCommand) run(ctx context.Context) error {
 	if !slices.Contains([]string{holdsOff, holdsAuto, holdsRequired}, s.reservations) {
 		return fmt.Errorf("--reservations is off, auto or required, not %q", s.reservations)
 	}
+
 	cfg, err := config.Load[seedConfig]()
 	if err != nil {
 		return err
@@ -94,6 +97,7 @@ func (s *seedCommand) run(ctx context.Context) error {
 		return err
 	}
 	defer release()
+
 	s.connect(ctx, cfg)
 	if s.temporal != nil {
 		defer s.temporal.Close()
@@ -103,6 +107,7 @@ func (s *seedCommand) run(ctx context.Context) error {
 			return err
 		}
 	}
+
 	sum, err := seed.Run(ctx, s.dataset, s.stores.orders, s.stores.stock)
 	if err != nil {
 		return err
@@ -110,13 +115,17 @@ func (s *seedCommand) run(ctx context.Context) error {
 	s.progress.at("products", sum.Products, sum.Products)
 	holds, holdErr := s.hold(ctx, planned)
 	s.progress.end()
+
 	out := s.cmd.OutOrStdout()
-	fmt.Fprintf(out, "data set      %s\nproducts      %d new, %d existing\nstock         %d units received, at %d locations\n",
-		s.dataset, sum.New, int64(sum.Products)-sum.New, sum.Units, sum.Locations)
+	fmt.Fprintf(out, "data set      %s\n", s.dataset)
+	fmt.Fprintf(out, "products      %d new, %d existing\n", sum.New, int64(sum.Products)-sum.New)
+	fmt.Fprintf(out, "stock         %d units received, at %d locations\n", sum.Units, sum.Locations)
 	left := planned - holds.Made - holds.Existing - len(holds.Refused)
-	fmt.Fprintf(out, "reservations  %d made, %d existing, %d refused, %d left out\n", holds.Made, holds.Existing, len(holds.Refused), left)
+	fmt.Fprintf(out, "reservations  %d made, %d existing, %d refused, %d left out\n",
+		holds.Made, holds.Existing, len(holds.Refused), left)
 	if holds.Ended > 0 {
-		fmt.Fprintf(out, "              %d of the existing have ended and are not made again; --reset begins afresh\n", holds.Ended)
+		fmt.Fprintf(out, "              %d of the existing have ended and are not made again; --reset begins afresh\n",
+			holds.Ended)
 	}
 	for _, r := range holds.Refused {
 		fmt.Fprintf(out, "              refused: %s\n", r)
@@ -131,15 +140,16 @@ func (s *seedCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// whyLeftOut says why, and how to add what is missing.
+// whyLeftOut says why reservations are missing and how to add them.
 func (s *seedCommand) whyLeftOut(err error) string {
 	if s.reservations == holdsOff {
 		return "--reservations=off"
 	}
-	return fmt.Sprintf("%v\n              to add them, run this again once the platform runs, with TEMPORAL_ADDRESS set", err)
+	return fmt.Sprintf("%v\n"+
+		"              to add them, run this again once the platform runs, with TEMPORAL_ADDRESS set", err)
 }
 
-// connect opens Temporal where it is configured and answers, and remembers why where not.
+// connect connects to Temporal if its address is configured, and keeps the reason if there is no connection.
 func (s *seedCommand) connect(ctx context.Context, cfg seedConfig) {
 	if cfg.Address == "" {
 		s.noClient = errors.New("TEMPORAL_ADDRESS is not set")
@@ -147,7 +157,8 @@ func (s *seedCommand) connect(ctx context.Context, cfg seedConfig) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	s.temporal, s.noClient = temporalclient.Dial(ctx, temporalclient.Config{Address: cfg.Address, Namespace: cfg.Namespace}, nil)
+	temporal := temporalclient.Config{Address: cfg.Address, Namespace: cfg.Namespace}
+	s.temporal, s.noClient = temporalclient.Dial(ctx, temporal, nil)
 }
 
 // hold makes the data set's reservations.
@@ -164,10 +175,15 @@ func (s *seedCommand) hold(ctx context.Context, planned int) (seed.HoldSummary, 
 	}.Hold(ctx, s.dataset)
 }
 
-// wipe empties both databases, once somebody has confirmed it.
+// wipe empties both databases after the operator has confirmed it.
 func (s *seedCommand) wipe(ctx context.Context) error {
 	lost, err := seed.Reset{
-		Orders: s.stores.orders, Inventory: s.stores.stock, Temporal: s.temporal, NoClient: s.noClient, Force: s.foreign, Confirm: s.confirm,
+		Orders:    s.stores.orders,
+		Inventory: s.stores.stock,
+		Temporal:  s.temporal,
+		NoClient:  s.noClient,
+		Force:     s.foreign,
+		Confirm:   s.confirm,
 	}.Run(ctx)
 	if err != nil {
 		return fmt.Errorf("reset: %w", err)
@@ -182,9 +198,11 @@ func (s *seedCommand) confirm(lost seed.Lost) (bool, error) {
 		return true, nil
 	}
 	if !isTerminal(s.cmd.InOrStdin()) {
-		return false, fmt.Errorf("--reset destroys %d products with all stock and %d orders; add --yes to go on", lost.Products, lost.Orders)
+		return false, fmt.Errorf("--reset destroys %d products with all stock and %d orders; add --yes to go on",
+			lost.Products, lost.Orders)
 	}
-	fmt.Fprintf(s.cmd.ErrOrStderr(), "This destroys %d products with all stock and %d orders. Type \"reset\" to go on: ", lost.Products, lost.Orders)
+	fmt.Fprintf(s.cmd.ErrOrStderr(),
+		"This destroys %d products with all stock and %d orders. Type \"reset\" to go on: ", lost.Products, lost.Orders)
 	answer, err := bufio.NewReader(s.cmd.InOrStdin()).ReadString('\n')
 	return err == nil && strings.TrimSpace(answer) == "reset", nil
 }

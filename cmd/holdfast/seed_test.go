@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSeedFlags: what only goes with --reset is refused without it, before anything is opened.
+// TestSeedFlags: without --reset, the command refuses flags that belong to --reset before it opens anything.
 func TestSeedFlags(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--force", "--yes"} {

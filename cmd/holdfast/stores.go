@@ -15,19 +15,24 @@ import (
 	"holdfast/inventory/cache"
 )
 
-// stores are both sides' databases, for the commands that work on both. Only such commands see both.
+// stores are the databases of orders and of inventory, for the commands that work on both. No other code sees both.
 type stores struct {
 	orders *orderstore.Store
 	stock  *inventory.Service
 	close  func()
 }
 
-// openStores checks that both databases answer and have this binary's schema, tells of all faults together, and opens
-// them.
+// openStores checks that both databases answer and have this binary's schema, reports all faults together, and opens
+// the databases.
 func openStores(ctx context.Context, cfg databases) (stores, error) {
-	if err := errors.Join(database.Check(ctx, cfg.Orders, database.Orders), database.Check(ctx, cfg.Inventory, database.Inventory)); err != nil {
+	err := errors.Join(
+		database.Check(ctx, cfg.Orders, database.Orders),
+		database.Check(ctx, cfg.Inventory, database.Inventory),
+	)
+	if err != nil {
 		return stores{}, err
 	}
+
 	orders, err := pgxpool.New(ctx, cfg.Orders)
 	if err != nil {
 		return stores{}, fmt.Errorf("open the orders database: %w", err)
@@ -37,10 +42,11 @@ func openStores(ctx context.Context, cfg databases) (stores, error) {
 		orders.Close()
 		return stores{}, fmt.Errorf("open the inventory database: %w", err)
 	}
+
 	options := inventory.Options{Pool: stock}
 	closers := []func(){orders.Close, stock.Close}
 	if cfg.Redis.Given() {
-		// What a running inventory service has cached becomes stale by what these commands write.
+		// A command that writes stock must also invalidate the cache of a running inventory service.
 		client, err := redisclient.Open(cfg.Redis, "command", nil, nil)
 		if err != nil {
 			orders.Close()
@@ -51,6 +57,7 @@ func openStores(ctx context.Context, cfg databases) (stores, error) {
 		options.Cache = c
 		closers = append(closers, func() { _ = client.Close() }, c.Close)
 	}
+
 	service := inventory.New(options)
 	return stores{orders: orderstore.New(orders), stock: service, close: func() {
 		service.Close()

@@ -14,15 +14,16 @@ func newSync() *cobra.Command {
 	var o catalogsync.Options
 	cmd := &cobra.Command{
 		Use: "sync", Args: cobra.NoArgs,
-		Short: "Give each active product of the catalogue that inventory does not know its first stock.",
-		Long: "Copies the active products of the catalogue to inventory: one without any stock-keeping gets the default quantity at\n" +
-			"the location. Existing stock is never changed, so it can be run again at any time, also after it was stopped.",
+		Short: "Give first stock to each active product of the catalogue that inventory does not know.",
+		Long: "Copies the active products of the catalogue to inventory. A product that inventory does not know gets the\n" +
+			"default quantity at the location. The command never changes existing stock, so an operator can run it again\n" +
+			"at any time, also after it was stopped.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSync(cmd, o) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.DryRun, "dry-run", false, "write nothing and say what would happen")
-	flags.Int64Var(&o.Quantity, "default-quantity", 100, "how much of a new product there is")
-	flags.StringVar(&o.Location, "location", "main", "the code of the location that it lies at")
+	flags.BoolVar(&o.DryRun, "dry-run", false, "write nothing and report what would happen")
+	flags.Int64Var(&o.Quantity, "default-quantity", 100, "how many units a new product gets")
+	flags.StringVar(&o.Location, "location", "main", "the code of the location that gets the units")
 	return cmd
 }
 
@@ -37,19 +38,23 @@ func runSync(cmd *cobra.Command, o catalogsync.Options) error {
 		return err
 	}
 	defer stores.close()
+
 	progress := newProgress(cmd.ErrOrStderr())
 	o.Progress = func(done int) { progress.at("products", done, 0) }
 	sum, err := catalogsync.Run(cmd.Context(), stores.orders, stores.stock, o)
 	progress.end()
 	if err != nil && sum.Seen() == 0 {
-		return fmt.Errorf("sync: %w", err) // nothing was begun
+		return fmt.Errorf("sync: %w", err) // it has done nothing
 	}
+
 	out := cmd.OutOrStdout()
 	if o.DryRun {
 		fmt.Fprintln(out, "dry run: nothing was written")
 	}
-	fmt.Fprintf(out, "new       %d, with %d units each at %s\nexisting  %d, unchanged\nskipped   %d, inactive\nfailed    %d\n",
-		sum.New, o.Quantity, o.Location, sum.Existing, sum.Skipped, len(sum.Failed))
+	fmt.Fprintf(out, "new       %d, with %d units each at %s\n", sum.New, o.Quantity, o.Location)
+	fmt.Fprintf(out, "existing  %d, unchanged\n", sum.Existing)
+	fmt.Fprintf(out, "skipped   %d, inactive\n", sum.Skipped)
+	fmt.Fprintf(out, "failed    %d\n", len(sum.Failed))
 	for _, f := range sum.Failed {
 		fmt.Fprintf(out, "          %s (%s): %v\n", f.SKU, f.ProductID, f.Err)
 	}
