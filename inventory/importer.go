@@ -28,9 +28,9 @@ const importChunk = 200
 // importSpace is the namespace of import ids.
 var importSpace = uuid.MustParse("0d8ab2c6-5b0e-5c2f-8d43-1f6f6f2f8a37")
 
-// ImportStock implements inventoryapi.Administration. It applies the rows in chunks. Without a key it compares each count
-// with the stock, so a client may send a file again, also after another file. Under a key it remembers each chunk that it
-// has committed: if the database stops answering, the same import continues there later.
+// ImportStock implements inventoryapi.Administration. It applies the rows in chunks. Without a key it compares each
+// count with the stock, so a client may send a file again, also after another file. Under a key it remembers each chunk
+// that it has committed: if the database stops answering, the same import continues there later.
 func (s *Service) ImportStock(
 	ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions,
 ) (inventoryapi.ImportReport, error) {
@@ -91,8 +91,8 @@ type importRun struct {
 	before store.Import // by earlier runs; only under a key
 }
 
-// claim reads the import of the key and takes the key before anything is written, so that another file which arrives under
-// the key at the same time is refused.
+// claim reads the import of the key and takes the key before anything is written, so that another file which arrives
+// under the key at the same time is refused.
 func (r *importRun) claim(ctx context.Context, content []byte) (err error) {
 	key := OperationID(r.options.Actor, r.options.Key)
 	hash := sha256.Sum256(content)

@@ -167,8 +167,8 @@ type pagePosition[P any] struct {
 func (p pagePosition[P]) next(last P) string { return cursor.Encode(p.list, last) }
 
 // positionOf returns the position of a page in the named list with the given filters. It refuses a cursor of another
-// list, which would lead to an arbitrary page or to an empty page. Queries ask for one row more than the page has, which
-// shows whether there is another page.
+// list, which would lead to an arbitrary page or to an empty page. Queries ask for one row more than the page has,
+// which shows whether there is another page.
 func positionOf[P any](
 	name string, page inventoryapi.Page, filters string, first P, valid func(P) bool,
 ) (pagePosition[P], error) {

@@ -7,8 +7,8 @@ import (
 )
 
 // Wipe empties the inventory in one transaction: stock, reservations, locations, and the ledger, which no other
-// operation can delete. It is meant for example data only. The caller must have ended the workflows of the reservations,
-// because their timers would act on reservations that no longer exist.
+// operation can delete. It is meant for example data only. The caller must have ended the workflows of the
+// reservations, because their timers would act on reservations that no longer exist.
 func (s *Service) Wipe(ctx context.Context) error {
 	if err := s.store.Wipe(ctx); err != nil {
 		return unavailable(err)

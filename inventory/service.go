@@ -202,8 +202,9 @@ func forQuantity(a inventoryapi.Availability, quantity int64) inventoryapi.Avail
 	return a
 }
 
-// Receive takes stock in and creates missing items. It writes all receipts in one transaction unless the service refuses
-// one of them. It acts once per operation id. The error joins the refusals; a refused request has a zero receipt.
+// Receive takes stock in and creates missing items. It writes all receipts in one transaction unless the
+// service refuses one of them. It acts once per operation id. The error joins the refusals; a refused
+// request has a zero receipt.
 func (s *Service) Receive(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, error) {
 	batch := make([]stock.Request[stock.Receipt], len(in))
 	for i, r := range in {

@@ -41,8 +41,8 @@ type ImportOptions struct {
 	DryRun bool // report the outcome, and change nothing
 }
 
-// Administration is the part of the contract with which operators change stock. Service and Client implement it, and one
-// conformance suite (inventorytest) tests both.
+// Administration is the part of the contract with which operators change stock. Service and Client implement it, and
+// one conformance suite (inventorytest) tests both.
 //
 // A write acts once per operation id, or per key of the options. A repeated request gets the first answer, marked as
 // replayed. For a different request under the same id the error is AlreadyExists, under the same key
