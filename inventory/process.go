@@ -17,9 +17,9 @@ import (
 
 // Config is the configuration of the inventory process, from the environment.
 type Config struct {
-	DatabaseURL string        `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
-	Listen      string        `env:"INVENTORY_LISTEN" envDefault:":8080"`
-	ServiceKeys []string      `env:"SERVICE_API_KEYS,required,notEmpty"`
+	DatabaseURL string   `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
+	Listen      string   `env:"INVENTORY_LISTEN" envDefault:":8080"`
+	ServiceKeys []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 
 	// TTL and Strategy apply to a reservation whose request names none. QueueLimit is the number of operations that may
 	// wait for their commit.

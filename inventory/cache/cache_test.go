@@ -120,20 +120,24 @@ func TestStaleValueIsRefused(t *testing.T) {
 		{"one location is old", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1, 9), true},
 		{
 			"the other location is old",
-			[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 4), true,
+			[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)},
+			at(uuid.Nil, 2, 4), true,
 		},
 		{
 			"both are new",
-			[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 5), false,
+			[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)},
+			at(uuid.Nil, 2, 5), false,
 		},
 		{"read before a location was new", []cache.Change{change(uuid.Nil, "far", 1)}, at(uuid.Nil, 7), true},
 		{
 			"read before a deletion",
-			[]cache.Change{{Location: "far", Version: 2, Deleted: true}}, at(uuid.Nil, 9, 1), true,
+			[]cache.Change{{Location: "far", Version: 2, Deleted: true}},
+			at(uuid.Nil, 9, 1), true,
 		},
 		{
 			"changes out of order",
-			[]cache.Change{change(uuid.Nil, "near", 9), change(uuid.Nil, "near", 2)}, at(uuid.Nil, 8), true,
+			[]cache.Change{change(uuid.Nil, "near", 9), change(uuid.Nil, "near", 2)},
+			at(uuid.Nil, 8), true,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -17,7 +17,9 @@ func (c *Client) ReceiveStock(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.StockChange, error) {
 	params := &inventoryapi.ReceiveStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
-	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ReceiveStock(ctx, productID, params, in) }
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.ReceiveStock(ctx, productID, params, in)
+	}
 	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
 }
 
@@ -26,7 +28,9 @@ func (c *Client) AdjustStock(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.StockChange, error) {
 	params := &inventoryapi.AdjustStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
-	do := func(ctx context.Context) (*http.Response, error) { return c.rest.AdjustStock(ctx, productID, params, in) }
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.AdjustStock(ctx, productID, params, in)
+	}
 	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
 }
 
@@ -35,7 +39,9 @@ func (c *Client) TransferStock(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.TransferResult, error) {
 	params := &inventoryapi.TransferStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
-	do := func(ctx context.Context) (*http.Response, error) { return c.rest.TransferStock(ctx, productID, params, in) }
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.TransferStock(ctx, productID, params, in)
+	}
 	return call[inventoryapi.TransferResult](ctx, WriteTimeout, uuid.Nil, do)
 }
 
@@ -44,7 +50,9 @@ func (c *Client) SetThreshold(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.ThresholdResult, error) {
 	params := &inventoryapi.SetThresholdParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
-	do := func(ctx context.Context) (*http.Response, error) { return c.rest.SetThreshold(ctx, productID, params, in) }
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.SetThreshold(ctx, productID, params, in)
+	}
 	return call[inventoryapi.ThresholdResult](ctx, WriteTimeout, uuid.Nil, do)
 }
 

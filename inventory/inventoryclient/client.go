@@ -133,7 +133,9 @@ func (c *Client) Availability(
 	ctx context.Context, productID uuid.UUID, quantity int64,
 ) (inventoryapi.Availability, error) {
 	params := &inventoryapi.GetAvailabilityParams{Quantity: &quantity}
-	do := func(ctx context.Context) (*http.Response, error) { return c.rest.GetAvailability(ctx, productID, params) }
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.GetAvailability(ctx, productID, params)
+	}
 	return call[inventoryapi.Availability](ctx, ReadTimeout, uuid.Nil, do)
 }
 
