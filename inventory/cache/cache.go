@@ -17,11 +17,11 @@
 //
 // # What a reader may see
 //
-// After a commit's answer this process never returns older stock, in whatever state Redis is. Nor does another replica,
-// while the process that committed reaches Redis. The same holds after the answer of any operation that found the
-// commit, such as a refusal or a repeated request: the process that answers invalidates what it found. (The service
-// reads a single reservation from the database, so a reservation may show a commit before the commit has an answer, and
-// before availability shows it.)
+// After a commit's answer this process never returns older stock, whether Redis answers or not. Another replica returns
+// no older stock either while the process that committed reaches Redis. The same holds after the answer of any
+// operation that found the commit, such as a refusal or a repeated request: the process that answers invalidates the
+// items that it found. (The service reads a single reservation from the database, so a reservation may show a commit
+// before the commit has an answer, and before availability shows it.)
 //
 // While a process does not reach Redis, another replica that reaches it may return values from before the commit, until
 // the invalidation is delivered or, at the latest, until the value's time to live is over: 5.5 minutes. The same bound
