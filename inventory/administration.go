@@ -36,7 +36,8 @@ func OperationID(actor, key string) uuid.UUID {
 func checkKey(key string) error {
 	printable := func(r rune) bool { return r > ' ' && r <= '~' }
 	if len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return !printable(r) }) {
-		return inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "send a key of 1 to %d printable ASCII characters without spaces", maxKey)
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key",
+			"send a key of 1 to %d printable ASCII characters without spaces", maxKey)
 	}
 	return nil
 }
@@ -45,12 +46,12 @@ func checkKey(key string) error {
 type write struct {
 	kind    string
 	options inventoryapi.WriteOptions
-	actor   string    // of the body
-	id      uuid.UUID // of the body; may be zero
-	asked   []any     // what a repeated request must have in common with the first
+	actor   string    // from the body
+	id      uuid.UUID // from the body; may be zero
+	asked   []any     // the parts of the request that a repetition must not change
 }
 
-// actedBy is who acts.
+// actedBy returns the actor. That of the options has precedence over that of the body.
 func (w *write) actedBy() string { return cmp.Or(w.options.Actor, w.actor) }
 
 // identify determines the operation's id, and reports whether the caller named the operation.
@@ -67,13 +68,14 @@ func (w *write) identify() (named bool, err error) {
 	}
 	id := OperationID(w.actedBy(), w.options.Key)
 	if w.id != uuid.Nil && w.id != id {
-		return false, inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key", "send an operation_id or an Idempotency-Key, not both: each names the operation")
+		return false, inventoryapi.Errorf(inventoryapi.InvalidInput, "Idempotency-Key",
+			"send an operation_id or an Idempotency-Key, not both: each names the operation")
 	}
 	w.id = id
 	return true, nil
 }
 
-// hash distinguishes a repeated request from a different one under the same name.
+// hash distinguishes a repeated request from a different request under the same name.
 func (w *write) hash() []byte {
 	raw, err := json.Marshal(append([]any{w.kind}, w.asked...))
 	if err != nil {
@@ -110,14 +112,24 @@ func repeatedChange(c inventoryapi.StockChange) inventoryapi.StockChange {
 }
 
 // ReceiveStock implements inventoryapi.Administration.
-func (s *Service) ReceiveStock(ctx context.Context, productID uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
+func (s *Service) ReceiveStock(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.StockChange, error) {
 	asked := in
 	asked.OperationID, asked.Actor = uuid.Nil, ""
+	w := write{
+		kind:    "receive",
+		options: o,
+		actor:   in.Actor,
+		id:      in.OperationID,
+		asked:   []any{productID, asked},
+	}
 	repeat := func(r stock.Receipt) stock.Receipt {
 		r.Version, r.Replayed = 0, true
 		return r
 	}
-	got, err := applyNamed(ctx, s, write{"receive", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Receive, error) {
+
+	got, err := applyNamed(ctx, s, w, repeat, func(id uuid.UUID) (stock.Receive, error) {
 		in.OperationID = id
 		return stock.NewReceive(productID, in, o, correlation.From(ctx))
 	})
@@ -127,62 +139,99 @@ func (s *Service) ReceiveStock(ctx context.Context, productID uuid.UUID, in inve
 	case got.Quantity != in.Quantity: // a repeat changed nothing, so it is not too late to refuse it
 		return inventoryapi.StockChange{}, stock.NameUsed(in.OperationID, o.Key != "")
 	}
+
 	return inventoryapi.StockChange{
-		OperationID: in.OperationID, ProductID: got.ProductID, Location: got.Location, Quantity: got.Quantity, Stock: got.Stock,
-		ReservedStock: got.Reserved, AvailableStock: got.Stock - got.Reserved, Version: got.Version, Replayed: got.Replayed,
+		OperationID:    in.OperationID,
+		ProductID:      got.ProductID,
+		Location:       got.Location,
+		Quantity:       got.Quantity,
+		Stock:          got.Stock,
+		ReservedStock:  got.Reserved,
+		AvailableStock: got.Stock - got.Reserved,
+		Version:        got.Version,
+		Replayed:       got.Replayed,
 	}, nil
 }
 
 // AdjustStock implements inventoryapi.Administration.
-func (s *Service) AdjustStock(ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
+func (s *Service) AdjustStock(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.StockChange, error) {
 	asked := in
 	asked.OperationID, asked.Actor = uuid.Nil, ""
-	return applyNamed(ctx, s, write{"adjust", o, in.Actor, in.OperationID, []any{productID, asked}}, repeatedChange, func(id uuid.UUID) (stock.Adjust, error) {
+	w := write{
+		kind:    "adjust",
+		options: o,
+		actor:   in.Actor,
+		id:      in.OperationID,
+		asked:   []any{productID, asked},
+	}
+	return applyNamed(ctx, s, w, repeatedChange, func(id uuid.UUID) (stock.Adjust, error) {
 		in.OperationID = id
 		return stock.NewAdjust(productID, in, o, correlation.From(ctx))
 	})
 }
 
 // TransferStock implements inventoryapi.Administration.
-func (s *Service) TransferStock(ctx context.Context, productID uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions) (inventoryapi.TransferResult, error) {
+func (s *Service) TransferStock(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.TransferResult, error) {
 	asked := in
 	asked.OperationID, asked.Actor = uuid.Nil, ""
+	w := write{
+		kind:    "transfer",
+		options: o,
+		actor:   in.Actor,
+		id:      in.OperationID,
+		asked:   []any{productID, asked},
+	}
 	repeat := func(r inventoryapi.TransferResult) inventoryapi.TransferResult {
 		r.Version, r.Replayed = 0, true
 		return r
 	}
-	return applyNamed(ctx, s, write{"transfer", o, in.Actor, in.OperationID, []any{productID, asked}}, repeat, func(id uuid.UUID) (stock.Transfer, error) {
+	return applyNamed(ctx, s, w, repeat, func(id uuid.UUID) (stock.Transfer, error) {
 		in.OperationID = id
 		return stock.NewTransfer(productID, in, o, correlation.From(ctx))
 	})
 }
 
-// SetThreshold implements inventoryapi.Administration. No entry of the ledger tells of it, so the log
-// says who did it.
-func (s *Service) SetThreshold(ctx context.Context, productID uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions) (inventoryapi.ThresholdResult, error) {
+// SetThreshold implements inventoryapi.Administration. The ledger records no thresholds, so the log names the actor.
+func (s *Service) SetThreshold(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.ThresholdResult, error) {
 	asked := in
 	asked.Actor = ""
+	w := write{kind: "set_threshold", options: o, actor: in.Actor, asked: []any{productID, asked}}
 	repeat := func(r inventoryapi.ThresholdResult) inventoryapi.ThresholdResult {
 		r.Version, r.Replayed = 0, true
 		return r
 	}
-	w := write{kind: "set_threshold", options: o, actor: in.Actor, asked: []any{productID, asked}}
-	out, err := applyNamed(ctx, s, w, repeat, func(uuid.UUID) (stock.SetThreshold, error) { return stock.NewSetThreshold(productID, in, o) })
+
+	out, err := applyNamed(ctx, s, w, repeat, func(uuid.UUID) (stock.SetThreshold, error) {
+		return stock.NewSetThreshold(productID, in, o)
+	})
 	if err == nil && !out.Replayed {
-		s.log.InfoContext(ctx, "low-stock threshold set", "actor", w.actedBy(), "product_id", productID, "locations", out.Locations, "threshold", out.LowStockThreshold)
+		s.log.InfoContext(ctx, "low-stock threshold set",
+			"actor", w.actedBy(), "product_id", productID,
+			"locations", out.Locations, "threshold", out.LowStockThreshold)
 	}
 	return out, err
 }
 
 // CreateItem implements inventoryapi.Administration.
-func (s *Service) CreateItem(ctx context.Context, productID uuid.UUID, location string, in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions) (inventoryapi.Item, error) {
+func (s *Service) CreateItem(
+	ctx context.Context,
+	productID uuid.UUID, location string,
+	in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.Item, error) {
 	asked := in
 	asked.Actor = ""
+	w := write{kind: "create_item", options: o, actor: in.Actor, asked: []any{productID, location, asked}}
 	repeat := func(i inventoryapi.Item) inventoryapi.Item {
 		i.Version, i.Replayed = 0, true
 		return i
 	}
-	w := write{kind: "create_item", options: o, actor: in.Actor, asked: []any{productID, location, asked}}
+
 	out, err := applyNamed(ctx, s, w, repeat, func(uuid.UUID) (stock.CreateItem, error) {
 		return stock.NewCreateItem(stock.Place{ProductID: productID, Location: location}, in, o)
 	})
@@ -193,22 +242,36 @@ func (s *Service) CreateItem(ctx context.Context, productID uuid.UUID, location 
 }
 
 // DeleteItem implements inventoryapi.Administration.
-func (s *Service) DeleteItem(ctx context.Context, productID uuid.UUID, location string, in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
+func (s *Service) DeleteItem(
+	ctx context.Context,
+	productID uuid.UUID, location string,
+	in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.StockChange, error) {
 	asked := in
 	asked.OperationID, asked.Actor = uuid.Nil, ""
-	w := write{"delete_item", o, in.Actor, in.OperationID, []any{productID, location, asked}}
+	w := write{
+		kind:    "delete_item",
+		options: o,
+		actor:   in.Actor,
+		id:      in.OperationID,
+		asked:   []any{productID, location, asked},
+	}
+
 	out, err := applyNamed(ctx, s, w, repeatedChange, func(id uuid.UUID) (stock.DeleteItem, error) {
 		in.OperationID = id
 		return stock.NewDeleteItem(stock.Place{ProductID: productID, Location: location}, in, o, correlation.From(ctx))
 	})
 	if err == nil && !out.Replayed {
-		s.log.InfoContext(ctx, "item deleted", "actor", w.actedBy(), "product_id", productID, "location", location, "reason", in.Reason)
+		s.log.InfoContext(ctx, "item deleted",
+			"actor", w.actedBy(), "product_id", productID, "location", location, "reason", in.Reason)
 	}
 	return out, err
 }
 
 // SetSellable implements inventoryapi.Administration.
-func (s *Service) SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error) {
+func (s *Service) SetSellable(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest,
+) (inventoryapi.Sellable, error) {
 	r, err := stock.NewSetSellable(productID, in)
 	return applyOne(ctx, s, r, err)
 }
@@ -232,7 +295,9 @@ const (
 )
 
 // PutLocation implements inventoryapi.Administration.
-func (s *Service) PutLocation(ctx context.Context, code string, in inventoryapi.LocationRequest, o inventoryapi.WriteOptions) (inventoryapi.Location, error) {
+func (s *Service) PutLocation(
+	ctx context.Context, code string, in inventoryapi.LocationRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.Location, error) {
 	actor := cmp.Or(o.Actor, in.Actor)
 	if err := checkPutLocation(code, in, actor); err != nil {
 		return inventoryapi.Location{}, err
@@ -244,7 +309,9 @@ func (s *Service) PutLocation(ctx context.Context, code string, in inventoryapi.
 	if err != nil {
 		return inventoryapi.Location{}, err
 	}
-	out, at := inventoryapi.Location{Code: code, Name: in.Name, Priority: *in.Priority}, store.Location{Code: code, Name: in.Name, Priority: *in.Priority}
+
+	out := inventoryapi.Location{Code: code, Name: in.Name, Priority: *in.Priority}
+	at := store.Location{Code: code, Name: in.Name, Priority: *in.Priority}
 	if named {
 		out, err = s.putLocationOnce(ctx, at, w, out)
 	} else {
@@ -253,14 +320,18 @@ func (s *Service) PutLocation(ctx context.Context, code string, in inventoryapi.
 	if err != nil {
 		return inventoryapi.Location{}, err
 	}
+
 	if !out.Replayed {
-		s.log.InfoContext(ctx, "location set", "actor", actor, "location", code, "name", in.Name, "priority", *in.Priority)
+		s.log.InfoContext(ctx, "location set",
+			"actor", actor, "location", code, "name", in.Name, "priority", *in.Priority)
 	}
 	return out, nil
 }
 
-// putLocationOnce is PutLocations under a name.
-func (s *Service) putLocationOnce(ctx context.Context, at store.Location, w write, out inventoryapi.Location) (inventoryapi.Location, error) {
+// putLocationOnce writes the location once under the name of w. For a repeated request it returns the first answer.
+func (s *Service) putLocationOnce(
+	ctx context.Context, at store.Location, w write, out inventoryapi.Location,
+) (inventoryapi.Location, error) {
 	answer, err := json.Marshal(out)
 	if err != nil {
 		return out, fmt.Errorf("remember the answer: %w", err)
@@ -276,7 +347,7 @@ func (s *Service) putLocationOnce(ctx context.Context, at store.Location, w writ
 		return out, stock.NameUsed(w.id, true)
 	}
 	if err := json.Unmarshal(done.Answer, &out); err != nil {
-		return out, fmt.Errorf("read what operation %s was answered: %w", w.id, err)
+		return out, fmt.Errorf("read the answer of operation %s: %w", w.id, err)
 	}
 	out.Replayed = true
 	return out, nil
@@ -288,7 +359,8 @@ func checkPutLocation(code string, in inventoryapi.LocationRequest, actor string
 	}
 	switch {
 	case !locationCode.MatchString(code):
-		return invalid("code", "a location's code has 1 to 64 of a-z, 0-9 and hyphens, and begins with no hyphen")
+		return invalid("code",
+			"a location's code has 1 to 64 of the characters a-z, 0-9 and -, and does not begin with -")
 	case in.Name == "" || utf8.RuneCountInString(in.Name) > maxLocationName || !stock.Storable(in.Name):
 		return invalid("name", "a name has 1 to %d characters, none of them U+0000", maxLocationName)
 	case in.Priority == nil:

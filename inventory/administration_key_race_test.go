@@ -14,8 +14,8 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// TestKeyAtOnce: of many who send the same writes under the same keys at once, to two processes, each write is done once
-// and everybody gets its answer.
+// TestKeyAtOnce: many callers send the same writes under the same keys at once, to two services. Each write acts once,
+// and every caller gets its answer.
 func TestKeyAtOnce(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -28,22 +28,27 @@ func TestKeyAtOnce(t *testing.T) {
 	ten, three, priority := int64(10), int64(3), 70
 	writes := map[string]func(*inventory.Service) (bool, error){
 		"receive": func(s *inventory.Service) (bool, error) {
-			out, err := s.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{Location: "far", Quantity: 5}, key("receive"))
+			in := inventoryapi.ReceiveRequest{Location: "far", Quantity: 5}
+			out, err := s.ReceiveStock(t.Context(), p, in, key("receive"))
 			return out.Replayed, err
 		},
 		"right count": func(s *inventory.Service) (bool, error) {
-			out, err := s.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{Location: "near", Quantity: &ten, Reason: "r"}, key("count"))
+			in := inventoryapi.AdjustRequest{Location: "near", Quantity: &ten, Reason: "r"}
+			out, err := s.AdjustStock(t.Context(), p, in, key("count"))
 			return out.Replayed, err
 		},
 		"threshold": func(s *inventory.Service) (bool, error) {
-			out, err := s.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: &three}, key("threshold"))
+			in := inventoryapi.ThresholdRequest{LowStockThreshold: &three}
+			out, err := s.SetThreshold(t.Context(), p, in, key("threshold"))
 			return out.Replayed, err
 		},
 		"location": func(s *inventory.Service) (bool, error) {
-			out, err := s.PutLocation(t.Context(), "loft", inventoryapi.LocationRequest{Name: "Loft", Priority: &priority}, key("location"))
+			in := inventoryapi.LocationRequest{Name: "Loft", Priority: &priority}
+			out, err := s.PutLocation(t.Context(), "loft", in, key("location"))
 			return out.Replayed, err
 		},
 	}
+
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	first := map[string]int{}
@@ -68,6 +73,7 @@ func TestKeyAtOnce(t *testing.T) {
 		}
 	}
 	wg.Wait()
+
 	require.Equal(t, map[string]int{"receive": 1, "right count": 1, "threshold": 1, "location": 1}, first)
 	stocked, err := s.Service.Availability(t.Context(), p, 1)
 	require.NoError(t, err)
@@ -75,7 +81,9 @@ func TestKeyAtOnce(t *testing.T) {
 	var named int
 	require.NoError(t, s.Pool.QueryRow(t.Context(), "SELECT count(*) FROM stock_operations").Scan(&named))
 	require.Equal(t, 4, named)
+
 	require.NotEqual(t, uuid.Nil, inventory.OperationID("a", "bc"))
-	require.NotEqual(t, inventory.OperationID("a", "bc"), inventory.OperationID("ab", "c"), "actor and key do not run together")
+	require.NotEqual(t, inventory.OperationID("a", "bc"), inventory.OperationID("ab", "c"),
+		"the id must depend on where the actor ends and the key begins")
 	inventorytest.RequireConsistent(t, s.Pool)
 }

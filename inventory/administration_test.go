@@ -20,8 +20,8 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// TestTwoWriters: 20 people read the same version and write at once, in process and over HTTP, by
-// either way of naming it. One succeeds; everybody else is told, and no update is lost.
+// TestTwoWriters: 20 callers read the same version and write at once, in process and over HTTP, with the version in the
+// header or in the body. One succeeds, every other caller gets a refusal, and no update is lost.
 func TestTwoWriters(t *testing.T) {
 	t.Parallel()
 	over, _ := inventorytest.NewServer(t)
@@ -43,9 +43,11 @@ func TestTwoWriters(t *testing.T) {
 				if byHeader {
 					refusal = inventoryapi.PreconditionFailed
 				}
+
 				var outcomes inventorytest.Tally
 				inventorytest.Together(20, func(i int) {
-					in, o := inventoryapi.AdjustRequest{Location: "near", Quantity: new(int64(50 + i)), Reason: "count"}, inventorytest.By
+					in := inventoryapi.AdjustRequest{Location: "near", Quantity: new(int64(50 + i)), Reason: "count"}
+					o := inventorytest.By
 					if byHeader {
 						o.IfMatch = inventoryapi.ETag(read.Version)
 					} else {
@@ -54,6 +56,7 @@ func TestTwoWriters(t *testing.T) {
 					_, err := c.s.API.(inventoryapi.Administration).AdjustStock(t.Context(), p, in, o)
 					outcomes.Add(err)
 				})
+
 				require.Equal(t, map[inventoryapi.Code]int{"": 1, refusal: 19}, outcomes.Counts())
 				inventorytest.RequireConsistent(t, c.s.Pool)
 			})
@@ -61,13 +64,14 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
-// TestTransfersAgainstReservations moves stock to and fro while it is reserved and released: nothing
-// is lost, nothing oversold, and no two ever wait for each other.
+// TestTransfersAgainstReservations moves stock to and fro while other callers reserve and release it: nothing is lost,
+// nothing is oversold, and no two requests wait for each other.
 func TestTransfersAgainstReservations(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	admin := s.API.(inventoryapi.Administration)
 	p := s.Stock(t, 5, 5)
+
 	var outcomes inventorytest.Tally
 	inventorytest.Together(24, func(i int) {
 		for n := range 5 {
@@ -77,7 +81,8 @@ func TestTransfersAgainstReservations(t *testing.T) {
 				if (i+n)%2 == 0 {
 					from, to = to, from
 				}
-				_, err := admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{From: from, To: to, Quantity: 2, Reason: "r"}, inventorytest.By)
+				move := inventoryapi.TransferRequest{From: from, To: to, Quantity: 2, Reason: "r"}
+				_, err := admin.TransferStock(t.Context(), p, move, inventorytest.By)
 				outcomes.Add(err)
 			case 1:
 				in := inventorytest.NewReserve(inventorytest.Line(p, 2))
@@ -88,11 +93,13 @@ func TestTransfersAgainstReservations(t *testing.T) {
 					outcomes.Add(err)
 				}
 			default:
-				_, err := admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{LowStockThreshold: new(int64(i + n))}, inventorytest.By)
+				threshold := inventoryapi.ThresholdRequest{LowStockThreshold: new(int64(i + n))}
+				_, err := admin.SetThreshold(t.Context(), p, threshold, inventorytest.By)
 				outcomes.Add(err)
 			}
 		}
 	})
+
 	for code := range outcomes.Counts() {
 		require.Contains(t, []inventoryapi.Code{"", inventoryapi.InsufficientStock}, code)
 	}
@@ -102,7 +109,7 @@ func TestTransfersAgainstReservations(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestDeleteAgainstReserve: an item is deleted while its last unit is wanted; it ends deleted or
+// TestDeleteAgainstReserve: one caller deletes an item while another reserves its last unit. The item ends deleted or
 // reserved, never both.
 func TestDeleteAgainstReserve(t *testing.T) {
 	t.Parallel()
@@ -115,7 +122,8 @@ func TestDeleteAgainstReserve(t *testing.T) {
 		inventorytest.Together(2, func(i int) {
 			var err error
 			if i == 0 {
-				_, err = admin.DeleteItem(t.Context(), p, "near", inventoryapi.DeleteItemRequest{Reason: "r"}, inventorytest.By)
+				in := inventoryapi.DeleteItemRequest{Reason: "r"}
+				_, err = admin.DeleteItem(t.Context(), p, "near", in, inventorytest.By)
 			} else {
 				_, err = s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
 			}
@@ -125,7 +133,8 @@ func TestDeleteAgainstReserve(t *testing.T) {
 				ok++
 				return
 			}
-			if code := inventoryapi.CodeOf(err); code != inventoryapi.InsufficientStock && code != inventoryapi.ProductNotFound {
+			code := inventoryapi.CodeOf(err)
+			if code != inventoryapi.InsufficientStock && code != inventoryapi.ProductNotFound {
 				t.Errorf("unexpected: %v", err)
 			}
 		})
@@ -134,15 +143,26 @@ func TestDeleteAgainstReserve(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestSameOperationAtOnce: an adjustment whose answer is not awaited is sent again and again; it acts
-// once.
+// TestSameOperationAtOnce: callers send the same adjustment and the same transfer many times at once. Each acts once.
 func TestSameOperationAtOnce(t *testing.T) {
 	t.Parallel()
 	s, _ := inventorytest.NewServer(t)
 	admin := s.API.(inventoryapi.Administration)
 	p := s.Stock(t, 10)
-	in := inventoryapi.AdjustRequest{OperationID: uuid.New(), Location: "near", Delta: new(int64(-3)), Reason: "broken"}
-	move := inventoryapi.TransferRequest{OperationID: uuid.New(), From: "near", To: "far", Quantity: 2, Reason: "r"}
+	in := inventoryapi.AdjustRequest{
+		OperationID: uuid.New(),
+		Location:    "near",
+		Delta:       new(int64(-3)),
+		Reason:      "broken",
+	}
+	move := inventoryapi.TransferRequest{
+		OperationID: uuid.New(),
+		From:        "near",
+		To:          "far",
+		Quantity:    2,
+		Reason:      "r",
+	}
+
 	var outcomes inventorytest.Tally
 	inventorytest.Together(20, func(i int) {
 		var err error
@@ -153,6 +173,7 @@ func TestSameOperationAtOnce(t *testing.T) {
 		}
 		outcomes.Add(err)
 	})
+
 	require.Equal(t, map[inventoryapi.Code]int{"": 20}, outcomes.Counts())
 	got, err := s.API.Availability(t.Context(), p, 1)
 	require.NoError(t, err)
@@ -161,20 +182,26 @@ func TestSameOperationAtOnce(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestItemEvents: what people do to items is announced, and so is an item that ran low and out.
+// TestItemEvents: changes of items by an operator cause events, and so does an item that becomes low and out of stock.
 func TestItemEvents(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	admin := s.API.(inventoryapi.Administration)
 	ctx := correlation.With(t.Context(), "corr-2")
 	p := s.Stock(t, 15)
-	_, err := admin.TransferStock(ctx, p, inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 3, Reason: "rebalance"}, inventorytest.By)
+
+	move := inventoryapi.TransferRequest{From: "near", To: "far", Quantity: 3, Reason: "rebalance"}
+	_, err := admin.TransferStock(ctx, p, move, inventorytest.By)
 	require.NoError(t, err)
-	_, err = admin.AdjustStock(ctx, p, inventoryapi.AdjustRequest{Location: "near", Delta: new(int64(-1)), Reason: "broken"}, inventorytest.By)
+	adjust := inventoryapi.AdjustRequest{Location: "near", Delta: new(int64(-1)), Reason: "broken"}
+	_, err = admin.AdjustStock(ctx, p, adjust, inventorytest.By)
 	require.NoError(t, err)
 	_, err = s.API.Reserve(ctx, inventorytest.NewReserve(inventorytest.Line(p, 11)))
 	require.NoError(t, err)
-	rows, err := s.Pool.Query(ctx, "SELECT event_type, aggregate_version, payload, headers FROM outbox WHERE aggregate_type = 'item' ORDER BY event_id")
+
+	rows, err := s.Pool.Query(ctx, `
+		SELECT event_type, aggregate_version, payload, headers FROM outbox
+		WHERE aggregate_type = 'item' ORDER BY event_id`)
 	require.NoError(t, err)
 	defer rows.Close()
 	var got []string
@@ -184,13 +211,15 @@ func TestItemEvents(t *testing.T) {
 		var payload, raw []byte
 		require.NoError(t, rows.Scan(&eventType, &version, &payload, &raw))
 		require.NotContains(t, string(payload), inventorytest.Actor, "events carry no actor")
+
 		var headers events.Headers
 		require.NoError(t, json.Unmarshal(raw, &headers))
 		var data inventoryapi.AdjustedEvent
 		require.NoError(t, json.Unmarshal(payload, &data))
 		require.Equal(t, p, data.ProductID)
 		require.Equal(t, version, data.Stock.Version)
-		got = append(got, fmt.Sprintf("%s %s %d %d", strings.TrimPrefix(eventType, "inventory."), data.Location, data.Quantity, data.Stock.Available))
+		kind := strings.TrimPrefix(eventType, "inventory.")
+		got = append(got, fmt.Sprintf("%s %s %d %d", kind, data.Location, data.Quantity, data.Stock.Available))
 		if eventType == inventoryapi.EventAdjusted {
 			require.Equal(t, "corr-2", headers.CorrelationID)
 			require.Equal(t, "broken", data.Operations[0].Reason)
@@ -198,19 +227,25 @@ func TestItemEvents(t *testing.T) {
 	}
 	require.NoError(t, rows.Err())
 	require.ElementsMatch(t, []string{
-		"restocked near 15 15", "transferred near -3 12", "transferred far 3 3", "adjusted near -1 11", "depleted near 0 0", "low_stock near 0 0",
+		"restocked near 15 15",
+		"transferred near -3 12",
+		"transferred far 3 3",
+		"adjusted near -1 11",
+		"depleted near 0 0",
+		"low_stock near 0 0",
 	}, got)
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestETag: a product's entity tag is its version, and a write that names it finds it.
+// TestETag: a product's entity tag is its version, and a write with If-Match acts only on that version.
 func TestETag(t *testing.T) {
 	t.Parallel()
 	s, base := inventorytest.NewServer(t)
 	p := s.Stock(t, 4, 4)
 	send := func(method, path, body, ifMatch string) *http.Response {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, base+"/api/inventory/"+p.String()+path, strings.NewReader(body))
+		url := base + "/api/inventory/" + p.String() + path
+		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 		require.NoError(t, err)
 		req.Header.Set(servicekey.Header, inventorytest.ServiceKey)
 		req.Header.Set("Content-Type", "application/json")
@@ -223,8 +258,10 @@ func TestETag(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		return res
 	}
+
 	tag := send(http.MethodGet, "", "", "").Header.Get("ETag")
 	require.Equal(t, `"2"`, tag)
+
 	adjust := `{"location":"near","delta":-1,"reason":"broken"}`
 	res := send(http.MethodPost, "/adjust", adjust, tag)
 	require.Equal(t, http.StatusOK, res.StatusCode)
@@ -233,13 +270,16 @@ func TestETag(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, send(http.MethodPost, "/adjust", adjust, "3").StatusCode)
 	require.Equal(t, http.StatusOK, send(http.MethodPost, "/adjust", adjust, "*").StatusCode)
 	require.Equal(t, http.StatusOK, send(http.MethodPut, "/locations/near", "", "").StatusCode)
-	require.Equal(t, http.StatusUnprocessableEntity, send(http.MethodPost, "/adjust", `{"location":"near","delta":-99,"reason":"r"}`, "").StatusCode)
-	require.Equal(t, http.StatusConflict, send(http.MethodPost, "/adjust", `{"location":"near","delta":-1,"reason":"r","expected_version":2}`, "").StatusCode)
+
+	tooMuch := `{"location":"near","delta":-99,"reason":"r"}`
+	require.Equal(t, http.StatusUnprocessableEntity, send(http.MethodPost, "/adjust", tooMuch, "").StatusCode)
+	oldVersion := `{"location":"near","delta":-1,"reason":"r","expected_version":2}`
+	require.Equal(t, http.StatusConflict, send(http.MethodPost, "/adjust", oldVersion, "").StatusCode)
 	require.Equal(t, http.StatusBadRequest, send(http.MethodPut, "/locations/%00", "", "").StatusCode)
 	require.Equal(t, http.StatusBadRequest, send(http.MethodDelete, "/locations/%ff", `{"reason":"r"}`, "").StatusCode)
 }
 
-// TestAdministrationGuards: the database keeps a deleted item empty by itself.
+// TestAdministrationGuards: the database refuses a deleted item with stock.
 func TestAdministrationGuards(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -261,14 +301,17 @@ func TestConfiguredStrategy(t *testing.T) {
 	out, err := s.API.Reserve(t.Context(), in)
 	require.NoError(t, err)
 	require.Equal(t, "far", out.Lines[0].Location)
+
 	again, err := inventory.New(inventory.Options{Pool: pool}).Reserve(t.Context(), in)
-	require.NoError(t, err, "the same request is recognised under another default")
+	require.NoError(t, err, "a service with another default must recognise the same request")
 	require.True(t, again.Replayed)
+
 	in = inventorytest.NewReserve(inventorytest.Line(p, 2))
 	in.Strategy = inventoryapi.StrategyPriority
 	out, err = s.API.Reserve(t.Context(), in)
 	require.NoError(t, err)
 	require.Equal(t, "near", out.Lines[0].Location)
+
 	cfg := inventory.Config{TTL: inventory.DefaultTTL, Strategy: "cheapest"}
 	require.ErrorContains(t, cfg.Validate(), "ALLOCATION_STRATEGY")
 	inventorytest.RequireConsistent(t, pool)

@@ -15,11 +15,11 @@ import (
 // badRequest is a request with one fault.
 type badRequest struct {
 	name    string
-	field   string // that the answer must name; "" where it cannot
+	field   string // that the answer must name; "" if it cannot name one
 	request sending
 }
 
-// badParameters are the faults of path, query and headers.
+// badParameters returns requests with a fault in path, query or headers.
 func (o *operation) badParameters() (faults []badRequest) {
 	for _, ref := range o.parameters {
 		p := ref.Value
@@ -36,11 +36,12 @@ func (o *operation) badParameters() (faults []badRequest) {
 			case openapi3.ParameterInHeader:
 				text, err := url.QueryUnescape(raw)
 				if err != nil || strings.Contains(text, "\x00") || strings.Contains(raw, "&") || text == "" {
-					continue // net/http sends no such header, or an empty one is none
+					continue // net/http cannot send such a header, or an empty header counts as none
 				}
 				r.header.Set(p.Name, text)
 			}
-			faults = append(faults, badRequest{fmt.Sprintf("%s %s is %.80q", p.In, p.Name, raw), fieldOfParameter(p), r})
+			about := fmt.Sprintf("%s %s is %.80q", p.In, p.Name, raw)
+			faults = append(faults, badRequest{about, fieldOfParameter(p), r})
 		}
 		if p.In == openapi3.ParameterInHeader {
 			r := o.good()
@@ -51,13 +52,14 @@ func (o *operation) badParameters() (faults []badRequest) {
 	for _, name := range []string{"dryrun", strings.Repeat("é", 40)} {
 		r := o.good()
 		r.query = strings.Trim(r.query+"&"+url.QueryEscape(name)+"=true", "&")
-		faults = append(faults, badRequest{"an unknown parameter", strings.ToValidUTF8(name[:min(64, len(name))], "\uFFFD"), r})
+		field := strings.ToValidUTF8(name[:min(64, len(name))], "\uFFFD")
+		faults = append(faults, badRequest{"an unknown parameter", field, r})
 	}
 	return faults
 }
 
-// fieldOfParameter is the field that the answer must name. Who acts comes in a header or in the body and
-// has one name.
+// fieldOfParameter returns the field that the answer must name. The actor has the same name in the header and in the
+// body.
 func fieldOfParameter(p *openapi3.Parameter) string {
 	if p.Name == "X-Actor" {
 		return "actor"
@@ -65,7 +67,7 @@ func fieldOfParameter(p *openapi3.Parameter) string {
 	return p.Name
 }
 
-// badTexts are escaped texts that a parameter cannot be.
+// badTexts returns escaped texts that are not valid for a parameter.
 func badTexts(p *openapi3.Parameter) []string {
 	schema := p.Schema.Value
 	switch {
@@ -75,11 +77,22 @@ func badTexts(p *openapi3.Parameter) []string {
 			strings.TrimSuffix(strings.Repeat(uuid.NewString()+",", int(*schema.MaxItems)+1), ","),
 		}
 	case schema.Type.Is("integer"):
-		return []string{"", "abc", "1.5", "-1", fmt.Sprint(int64(*schema.Min) - 1), fmt.Sprint(int64(*schema.Max) + 1), "99999999999999999999", "-99999999999999999999", "1e3", "%00", "1&" + p.Name + "=2"}
+		return []string{
+			"", "abc", "1.5", "-1",
+			fmt.Sprint(int64(*schema.Min) - 1), fmt.Sprint(int64(*schema.Max) + 1),
+			"99999999999999999999", "-99999999999999999999",
+			"1e3", "%00", "1&" + p.Name + "=2",
+		}
 	case schema.Type.Is("boolean"):
 		return []string{"", "maybe", "2", "%00"}
 	case schema.Format == "uuid":
-		return []string{"x", "%00", "0198c0de-0000-7000-8000-00000000000", "0198c0de-0000-7000-8000-0000000000010", "0198c0de-0000-7000-8000-00000000000g", strings.Repeat("a", 5000)}
+		return []string{
+			"x", "%00",
+			"0198c0de-0000-7000-8000-00000000000",
+			"0198c0de-0000-7000-8000-0000000000010",
+			"0198c0de-0000-7000-8000-00000000000g",
+			strings.Repeat("a", 5000),
+		}
 	case p.Name == "If-Match":
 		return []string{"garbage", "7", `W/`, `"1`, "%FF", strings.Repeat("a", 5000)}
 	}
@@ -96,7 +109,7 @@ func badTexts(p *openapi3.Parameter) []string {
 	return texts
 }
 
-// badBodies are faults of a body as a whole.
+// badBodies returns requests whose body is at fault as a whole.
 func (o *operation) badBodies() (faults []badRequest) {
 	schema, contentType := o.body()
 	if contentType == "" {
@@ -107,17 +120,29 @@ func (o *operation) badBodies() (faults []badRequest) {
 		r.contentType, r.body = contentType, body
 		faults = append(faults, badRequest{name: name, request: r})
 	}
+
 	good := o.good().body
-	for _, other := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense;;"} {
+	for _, other := range []string{
+		"", "text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense;;",
+	} {
 		add("content type "+other, other, good)
 	}
 	if !schema.Type.Is("object") {
-		for _, file := range []string{"", "\xff\xfe", "product_id\n", "product_id,location,quantity,colour\n", "product_id,location,quantity,quantity\n", "\x00", `{"a":1}`} {
+		for _, file := range []string{
+			"", "\xff\xfe", "\x00",
+			"product_id\n",
+			"product_id,location,quantity,colour\n",
+			"product_id,location,quantity,quantity\n",
+			`{"a":1}`,
+		} {
 			add(fmt.Sprintf("file %q", file), contentType, []byte(file))
 		}
 		return faults
 	}
-	for _, text := range []string{"{", "}", "[]", `"x"`, "7", "true", "{}{}", string(good) + "x", string(good[:len(good)-1]), string(good) + string(good), "\x00", "\xff"} {
+	for _, text := range []string{
+		"{", "}", "[]", `"x"`, "7", "true", "{}{}", "\x00", "\xff",
+		string(good) + "x", string(good[:len(good)-1]), string(good) + string(good),
+	} {
 		add(fmt.Sprintf("body %.60q", text), contentType, []byte(text))
 	}
 	if o.spec.RequestBody.Value.Required {
@@ -132,13 +157,13 @@ func (o *operation) badBodies() (faults []badRequest) {
 	return faults
 }
 
-// badProperties are the faults of a body's properties.
+// badProperties returns requests with a fault in a property of the body.
 func (o *operation) badProperties() (faults []badRequest) {
 	schema, contentType := o.body()
 	if contentType == "" || !schema.Type.Is("object") {
 		return nil
 	}
-	o.walk(schema, "", func(body map[string]any) map[string]any { return body }, func(name, field string, change func(body map[string]any)) {
+	add := func(name, field string, change func(body map[string]any)) {
 		var body map[string]any
 		r := o.good()
 		if err := json.Unmarshal(r.body, &body); err != nil {
@@ -147,33 +172,40 @@ func (o *operation) badProperties() (faults []badRequest) {
 		change(body)
 		r.body = encode(body)
 		faults = append(faults, badRequest{name, field, r})
-	})
+	}
+	o.walk(schema, "", func(body map[string]any) map[string]any { return body }, add)
 	return faults
 }
 
-// walk tells of every fault of an object's properties; at finds the object in a body, prefix is where.
-func (o *operation) walk(schema *openapi3.Schema, prefix string, at func(map[string]any) map[string]any, tell func(name, field string, change func(map[string]any))) {
-	tell(prefix+"no_such_property", prefix+"no_such_property", func(b map[string]any) { at(b)["no_such_property"] = 1 })
-	tell(prefix+`a\u0000b`, "", func(b map[string]any) { at(b)["a\x00b"] = 1 })
+// walk calls add for every fault of an object's properties. The function at finds the object in a body, and prefix is
+// the path of the object.
+func (o *operation) walk(
+	schema *openapi3.Schema,
+	prefix string, at func(map[string]any) map[string]any,
+	add func(name, field string, change func(map[string]any)),
+) {
+	add(prefix+"no_such_property", prefix+"no_such_property", func(b map[string]any) { at(b)["no_such_property"] = 1 })
+	add(prefix+`a\u0000b`, "", func(b map[string]any) { at(b)["a\x00b"] = 1 })
 	for name, ref := range schema.Properties {
 		property, field := ref.Value, prefix+name
 		required := slices.Contains(schema.Required, name)
 		if required {
-			tell(field+" is missing", field, func(b map[string]any) { delete(at(b), name) })
+			add(field+" is missing", field, func(b map[string]any) { delete(at(b), name) })
 		}
 		for _, raw := range badValues(property, required) {
-			tell(field+" is "+raw[:min(len(raw), 60)], fieldOf(field, property, raw), func(b map[string]any) {
+			add(field+" is "+raw[:min(len(raw), 60)], fieldOf(field, property, raw), func(b map[string]any) {
 				at(b)[name] = json.RawMessage(raw)
 				if o.id == "adjustStock" && name == "quantity" {
-					delete(b, "delta") // one of the two
+					delete(b, "delta") // a request has either quantity or delta
 				}
 			})
 		}
+
 		if !property.Type.Is("array") {
 			continue
 		}
 		if property.MaxItems != nil {
-			tell(field+" has too many", field, func(b map[string]any) {
+			add(field+" has too many", field, func(b map[string]any) {
 				one := at(b)[name].([]any)[0].(map[string]any)
 				delete(one, "line_no")
 				at(b)[name] = slices.Repeat([]any{one}, int(*property.MaxItems)+1)
@@ -182,12 +214,12 @@ func (o *operation) walk(schema *openapi3.Schema, prefix string, at func(map[str
 		if items := property.Items.Value; items.Type.Is("object") {
 			o.walk(items, field+"[0].", func(b map[string]any) map[string]any {
 				return at(b)[name].([]any)[0].(map[string]any)
-			}, tell)
+			}, add)
 		}
 	}
 }
 
-// fieldOf is the field that the answer must name for a value of a property.
+// fieldOf returns the field that the answer must name for a value of a property.
 func fieldOf(field string, property *openapi3.Schema, raw string) string {
 	if property.Type.Is("array") && strings.HasPrefix(raw, "[") && raw != "[]" {
 		return field + "[0]"
@@ -195,7 +227,7 @@ func fieldOf(field string, property *openapi3.Schema, raw string) string {
 	return field
 }
 
-// badValues are what a property cannot be, as JSON.
+// badValues returns JSON values that are not valid for a property.
 func badValues(schema *openapi3.Schema, required bool) (raw []string) {
 	if required {
 		raw = append(raw, "null")
@@ -209,7 +241,8 @@ func badValues(schema *openapi3.Schema, required bool) (raw []string) {
 	case schema.Type.Is("boolean"):
 		raw = append(raw, "5", `"true"`, "[]", "{}", "1.5")
 	case schema.Type.Is("integer"):
-		raw = append(raw, `"1"`, "1.5", "true", "[]", "{}", "1e30", "-1e30", "99999999999999999999", "-99999999999999999999")
+		raw = append(raw, `"1"`, "1.5", "true", "[]", "{}",
+			"1e30", "-1e30", "99999999999999999999", "-99999999999999999999")
 		if schema.Min != nil {
 			raw = append(raw, fmt.Sprint(int64(*schema.Min)-1), "-9223372036854775808")
 		}

@@ -25,29 +25,28 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// operation is one of the contract's, with a request that is right: a test changes one thing about it,
-// so that nothing else can be why it is refused.
+// operation is an operation of the contract, with a valid request. A test changes one thing in the request, so that
+// nothing else can be the reason of a refusal.
 type operation struct {
 	id, method, path string // path is the template
 	spec             *openapi3.Operation
 	parameters       openapi3.Parameters
 	params           map[string]string // of the path
-	values           map[string]any    // what the body has where any value of the right form would not do
+	values           map[string]any    // of the properties that need a certain value, not just one of the right form
 	prepare          func()            // called before the request that must succeed
 }
 
-// sending is a request as it goes out.
+// sending is the content of an HTTP request.
 type sending struct {
 	path, query, contentType string
 	body                     []byte
 	header                   http.Header
 }
 
-// TestContractRefusesBadInput walks the contract, so that no operation and no property is forgotten, and
-// sends to each operation of the real process what its parameters, headers and body can get wrong, one
-// thing at a time. Each is refused with a problem whose code the contract lists, whose status is that
-// code's and whose field is at fault; nothing is done. Then the same request without the fault
-// succeeds, which says that it was the fault that was refused.
+// TestContractRefusesBadInput walks the contract, so that it covers every operation and property, and sends to each
+// operation of the real process every fault of parameters, headers and body, one fault at a time. The process refuses
+// each with a problem whose code the contract lists, with that code's status and the field at fault, and changes
+// nothing. Then the same request without the fault succeeds, which shows that the fault was the reason of the refusal.
 func TestContractRefusesBadInput(t *testing.T) {
 	t.Parallel()
 	s, base := inventorytest.NewServer(t)
@@ -60,17 +59,26 @@ func TestContractRefusesBadInput(t *testing.T) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 4}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
+
 	walked := 0
 	for path, item := range doc.Paths.Map() {
 		for method, spec := range item.Operations() {
 			walked++
-			o := operation{id: spec.OperationID, method: method, path: path, spec: spec, parameters: append(slices.Clone(item.Parameters), spec.Parameters...)}
-			o.fit(t, s)
+			o := operation{
+				id:         spec.OperationID,
+				method:     method,
+				path:       path,
+				spec:       spec,
+				parameters: append(slices.Clone(item.Parameters), spec.Parameters...),
+			}
+			o.setUp(t, s)
 			t.Run(o.id, func(t *testing.T) {
 				before := rowsOf(t, s)
-				for _, f := range append(append(o.badParameters(), o.badProperties()...), o.badBodies()...) {
-					status, header, answer := exchange(t, client, base, o.method, f.request)
-					about := fmt.Sprintf("%s: %s\n%s %s?%s %.200s\n%d %s", o.id, f.name, o.method, f.request.path, f.request.query, f.request.body, status, answer)
+				for _, f := range slices.Concat(o.badParameters(), o.badProperties(), o.badBodies()) {
+					r := f.request
+					status, header, answer := exchange(t, client, base, o.method, r)
+					about := fmt.Sprintf("%s: %s\n%s %s?%s %.200s\n%d %s",
+						o.id, f.name, o.method, r.path, r.query, r.body, status, answer)
 					var p problem.Problem
 					if !json.Valid(answer) || json.Unmarshal(answer, &p) != nil {
 						t.Errorf("no problem document: %s", about)
@@ -80,16 +88,20 @@ func TestContractRefusesBadInput(t *testing.T) {
 					switch {
 					case status < 400 || status > 499:
 						t.Errorf("not refused: %s", about)
-					case header.Get("Content-Type") != problem.ContentType || !slices.Contains(listed, p.Code) || !known || kind.Status != status || p.Status != status:
+					case header.Get("Content-Type") != problem.ContentType,
+						!slices.Contains(listed, p.Code),
+						!known || kind.Status != status || p.Status != status:
 						t.Errorf("not as the contract says: %s", about)
 					case f.field != "" && p.Field != f.field:
 						t.Errorf("field %q, not %q: %s", p.Field, f.field, about)
 					}
 				}
-				require.Equal(t, before, rowsOf(t, s), "something was done")
+				require.Equal(t, before, rowsOf(t, s), "a refused request changed rows")
+
 				o.prepare()
 				status, _, answer := exchange(t, client, base, o.method, o.good())
-				require.Contains(t, []int{http.StatusOK, http.StatusCreated}, status, "the request without a fault: %s", answer)
+				require.Contains(t, []int{http.StatusOK, http.StatusCreated}, status,
+					"the request without a fault: %s", answer)
 			})
 		}
 	}
@@ -97,22 +109,34 @@ func TestContractRefusesBadInput(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// fit makes what the right request refers to. An operation that is added to the contract and needs
-// something else fails its right request, and so this test, until that is made here.
-func (o *operation) fit(t *testing.T, s inventorytest.Subject) {
+// setUp makes the product and reservation of the valid request. If a new operation of the contract needs something
+// else, its valid request fails, and so does this test, until setUp makes that too.
+func (o *operation) setUp(t *testing.T, s inventorytest.Subject) {
 	t.Helper()
 	product := s.Stock(t, 100, 100)
 	in := inventorytest.NewReserve(inventorytest.Line(product, 1))
 	o.prepare = func() {}
-	o.params = map[string]string{"product_id": product.String(), "reservation_id": in.ReservationID.String(), "location": "near", "code": "attic"}
-	o.values = map[string]any{
-		"product_id": product, "location": "near", "from": "near", "to": "far",
-		"owner_kind": in.OwnerKind, "owner_id": in.OwnerID, "number": in.Number, "workflow_id": in.WorkflowID,
-		"expires_at": time.Now().Add(time.Hour),
+	o.params = map[string]string{
+		"product_id":     product.String(),
+		"reservation_id": in.ReservationID.String(),
+		"location":       "near",
+		"code":           "attic",
 	}
-	if o.id == "reserve" || o.id == "deleteItem" { // these want an id, or stock, that nobody holds
+	o.values = map[string]any{
+		"product_id":  product,
+		"location":    "near",
+		"from":        "near",
+		"to":          "far",
+		"owner_kind":  in.OwnerKind,
+		"owner_id":    in.OwnerID,
+		"number":      in.Number,
+		"workflow_id": in.WorkflowID,
+		"expires_at":  time.Now().Add(time.Hour),
+	}
+	if o.id == "reserve" || o.id == "deleteItem" { // reserve needs an unused id, and deleteItem needs unreserved stock
 		return
 	}
+
 	_, err := s.API.Reserve(t.Context(), in)
 	require.NoError(t, err)
 	switch o.id {
@@ -124,7 +148,7 @@ func (o *operation) fit(t *testing.T, s inventorytest.Subject) {
 	}
 }
 
-// good is a request that must succeed.
+// good returns a request that must succeed.
 func (o *operation) good() sending {
 	path := o.path
 	for name, value := range o.params {
@@ -144,7 +168,7 @@ func (o *operation) good() sending {
 	return r
 }
 
-// body is what the operation takes: its schema and media type.
+// body returns the schema and media type of the operation's body.
 func (o *operation) body() (*openapi3.Schema, string) {
 	if o.spec.RequestBody == nil {
 		return nil, ""
@@ -155,7 +179,7 @@ func (o *operation) body() (*openapi3.Schema, string) {
 	return nil, ""
 }
 
-// object has every property but those that only go without another, or with a state that moves.
+// object returns an object with all properties except those that exclude another one or depend on a changing version.
 func (o *operation) object(schema *openapi3.Schema) map[string]any {
 	out := map[string]any{}
 	for name, p := range schema.Properties {
@@ -198,7 +222,8 @@ func encode(body any) []byte {
 
 func exchange(t *testing.T, client *http.Client, base, method string, r sending) (int, http.Header, []byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, base+r.path+"?"+r.query, bytes.NewReader(r.body))
+	ctx, url := context.WithoutCancel(t.Context()), base+r.path+"?"+r.query
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(r.body))
 	require.NoError(t, err)
 	maps.Copy(req.Header, r.header)
 	req.Header.Set(servicekey.Header, inventorytest.ServiceKey)
@@ -213,11 +238,13 @@ func exchange(t *testing.T, client *http.Client, base, method string, r sending)
 	return res.StatusCode, res.Header, answer
 }
 
-// rowsOf is what an operation could have changed.
+// rowsOf returns the rows that an operation could change.
 func rowsOf(t *testing.T, s inventorytest.Subject) (state []string) {
 	t.Helper()
 	rows, err := s.Pool.Query(t.Context(), `
-		SELECT format('item %s: %s, %s, %s, %s, %s', item_id, quantity, reserved, version, low_stock_threshold, deleted_at) FROM items
+		SELECT format('item %s: %s, %s, %s, %s, %s',
+				item_id, quantity, reserved, version, low_stock_threshold, deleted_at)
+			FROM items
 		UNION ALL SELECT format('reservation %s: %s until %s', reservation_id, status, expires_at) FROM reservations
 		UNION ALL SELECT format('location %s: %s, %s', code, name, priority) FROM locations
 		UNION ALL SELECT format('import %s', import_id) FROM stock_imports

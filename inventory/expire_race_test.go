@@ -11,8 +11,8 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// TestExpiryGivesBack: ten holds of one second give back exactly ten units, each within two seconds of
-// its deadline.
+// TestExpiryGivesBack: ten reservations of one second give back exactly ten units, each within two seconds of its
+// deadline.
 func TestExpiryGivesBack(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -30,7 +30,7 @@ func TestExpiryGivesBack(t *testing.T) {
 			var early *inventoryapi.DeadlineError
 			if errors.As(err, &early) && early.Code == inventoryapi.NotDue {
 				select {
-				case <-time.After(time.Until(early.ExpiresAt)): // as the workflow's timer does; then it is asked again
+				case <-time.After(time.Until(early.ExpiresAt)): // as the workflow's timer does, which then tries again
 				case <-t.Context().Done():
 					return
 				}

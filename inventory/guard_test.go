@@ -32,6 +32,7 @@ func TestStaleVersionRefused(t *testing.T) {
 	s := inventorytest.NewService(t)
 	p := s.Stock(t, 1)
 	st := store.New(s.Pool)
+
 	request, err := stock.NewReserve(inventorytest.NewReserve(inventorytest.Line(p, 1)), time.Minute, "")
 	require.NoError(t, err)
 	var reads stock.Reads
@@ -42,6 +43,7 @@ func TestStaleVersionRefused(t *testing.T) {
 		stale = b.Changes()
 		return stock.Changes{}, err
 	}))
+
 	_, err = s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
 	require.NoError(t, err)
 	err = st.Decide(t.Context(), reads, func(*stock.Book) (stock.Changes, error) { return stale, nil })
@@ -49,8 +51,8 @@ func TestStaleVersionRefused(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestConflictIsReported: an item that moves under every attempt ends in 409 version_conflict, which
-// may be tried again.
+// TestConflictIsReported: if every attempt at an item loses a race, the answer is 409 version_conflict, which is
+// retryable.
 func TestConflictIsReported(t *testing.T) {
 	t.Parallel()
 	s, base := inventorytest.NewServer(t)
@@ -59,11 +61,13 @@ func TestConflictIsReported(t *testing.T) {
 		CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 		CREATE TRIGGER lose BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION lose();`)
 	require.NoError(t, err)
+
 	_, err = s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))
 	require.ErrorIs(t, err, inventoryapi.VersionConflict)
 	require.True(t, inventoryapi.Retryable(err))
 	require.Equal(t, http.StatusConflict, inventoryapi.Table["version_conflict"].Status)
 	inventorytest.RequireConsistent(t, s.Pool)
+
 	res, err := http.Get(base + "/metrics")
 	require.NoError(t, err)
 	body := new(strings.Builder)
@@ -74,7 +78,7 @@ func TestConflictIsReported(t *testing.T) {
 	require.Contains(t, body.String(), "db_pool_acquired_connections")
 }
 
-// TestDatabaseGuards: what the code above believes or not, the database refuses these.
+// TestDatabaseGuards: the database itself refuses these changes, also if the service does not.
 func TestDatabaseGuards(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -90,24 +94,39 @@ func TestDatabaseGuards(t *testing.T) {
 	}{
 		{"items_quantity_not_negative", "UPDATE items SET quantity = -1, reserved = -1"},
 		{"items_reserved_within_quantity", "UPDATE items SET reserved = quantity + 1"},
-		{"reservations_terminal_is_final", "UPDATE reservations SET status = 'pending', resolved_at = NULL, resolve_operation = NULL"},
+		{
+			"reservations_terminal_is_final",
+			"UPDATE reservations SET status = 'pending', resolved_at = NULL, resolve_operation = NULL",
+		},
 		{"reservations_resolved_once", "UPDATE reservations SET resolved_at = NULL"},
 		{"reservation_lines_returned_within_quantity", "UPDATE reservation_lines SET returned = quantity + 1"},
-		{"stock_ledger_operation_key", "INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, actor, created_at) SELECT operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, actor, created_at FROM stock_ledger"},
+		{
+			"stock_ledger_operation_key",
+			`INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta,
+				quantity_after, reserved_after, version_after, actor, created_at)
+			SELECT operation_id, item_id, line, kind, quantity_delta, reserved_delta,
+				quantity_after, reserved_after, version_after, actor, created_at
+			FROM stock_ledger`,
+		},
 	} {
 		_, err := s.Pool.Exec(t.Context(), c.sql)
 		var pg *pgconn.PgError
 		require.ErrorAs(t, err, &pg, c.constraint)
 		require.Equal(t, c.constraint, pg.ConstraintName)
 	}
-	for _, sql := range []string{"UPDATE stock_ledger SET reason = 'x'", "DELETE FROM stock_ledger", "TRUNCATE stock_ledger"} {
+
+	for _, sql := range []string{
+		"UPDATE stock_ledger SET reason = 'x'",
+		"DELETE FROM stock_ledger",
+		"TRUNCATE stock_ledger",
+	} {
 		_, err := s.Pool.Exec(t.Context(), sql)
 		require.ErrorContains(t, err, "append-only", sql)
 	}
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestOutbox: each change leaves an envelope with its data, stock levels and correlation id.
+// TestOutbox: each change writes an event with its data, stock levels and correlation id.
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	s, _ := inventorytest.NewServer(t)
@@ -118,9 +137,12 @@ func TestOutbox(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.API.Confirm(ctx, in.ReservationID, inventorytest.Resolve())
 	require.NoError(t, err)
-	_, err = s.API.Return(ctx, in.ReservationID, inventorytest.ReturnOf(inventoryapi.ReturnLine{LineNo: 1, Quantity: 1}))
+	back := inventorytest.ReturnOf(inventoryapi.ReturnLine{LineNo: 1, Quantity: 1})
+	_, err = s.API.Return(ctx, in.ReservationID, back)
 	require.NoError(t, err)
-	rows, err := s.Pool.Query(t.Context(), "SELECT event_type, aggregate_id, payload, headers FROM outbox ORDER BY event_id")
+
+	rows, err := s.Pool.Query(t.Context(),
+		"SELECT event_type, aggregate_id, payload, headers FROM outbox ORDER BY event_id")
 	require.NoError(t, err)
 	defer rows.Close()
 	var types []string
@@ -134,6 +156,7 @@ func TestOutbox(t *testing.T) {
 		if eventType == inventoryapi.EventRestocked {
 			continue
 		}
+
 		var headers events.Headers
 		require.NoError(t, json.Unmarshal(raw, &headers))
 		require.Equal(t, "corr-1", headers.CorrelationID)
@@ -150,15 +173,20 @@ func TestOutbox(t *testing.T) {
 		require.Equal(t, want, data.Lines[0].Stock)
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, []string{inventoryapi.EventRestocked, inventoryapi.EventReserved, inventoryapi.EventConfirmed, inventoryapi.EventReturned}, types)
+	require.Equal(t, []string{
+		inventoryapi.EventRestocked,
+		inventoryapi.EventReserved,
+		inventoryapi.EventConfirmed,
+		inventoryapi.EventReturned,
+	}, types)
 }
 
-// TestMigrations: up, data, down, up, twice at once each time; the second schema works like the first.
+// TestMigrations: after data, a migration down, and two migrations up at once, the second schema works like the first.
 func TestMigrations(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
 	fill := func() {
-		pool.Reset() // prepared statements know the tables that were dropped
+		pool.Reset() // its prepared statements may be for tables that were dropped
 		s := inventorytest.NewSubject(t, inventory.New(inventory.Options{Pool: pool}), pool)
 		p := s.Stock(t, 5, 3)
 		in := inventorytest.NewReserve(inventorytest.Line(p, 7))
@@ -168,6 +196,7 @@ func TestMigrations(t *testing.T) {
 		require.NoError(t, err)
 		inventorytest.RequireConsistent(t, pool)
 	}
+
 	fill()
 	_, err := database.MigrateDown(t.Context(), url, database.Inventory)
 	require.NoError(t, err)
@@ -175,7 +204,8 @@ func TestMigrations(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), `
 		SELECT (SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'goose_db_version')
 			+ (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)`).Scan(&left))
-	require.Zero(t, left, "down leaves nothing behind")
+	require.Zero(t, left, "tables and functions left after the migration down")
+
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
@@ -193,6 +223,7 @@ func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
 	base := inventorytest.StartProcess(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable")
 	client := inventorytest.NewClient(t, base)
+
 	begin := time.Now()
 	_, err := client.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(uuid.New(), 1)))
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
@@ -203,14 +234,15 @@ func TestDatabaseDown(t *testing.T) {
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
 	require.Error(t, client.Ping(t.Context()))
 	require.Less(t, time.Since(begin), 5*time.Second)
+
 	res, err := http.Get(base + "/health")
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusOK, res.StatusCode)
 }
 
-// TestClientWithoutAnswer: refused connections, hung peers and corrupt answers are all retryable, and
-// a caller that gives up is let go at once.
+// TestClientWithoutAnswer: refused connections, hung peers and corrupt answers are all retryable, and a call returns as
+// soon as its caller's context ends.
 func TestClientWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -228,6 +260,7 @@ func TestClientWithoutAnswer(t *testing.T) {
 		_, _ = w.Write([]byte("<html>"))
 	}))
 	t.Cleanup(corrupt.Close)
+
 	for _, tc := range []struct {
 		name string
 		base string
@@ -247,6 +280,7 @@ func TestClientWithoutAnswer(t *testing.T) {
 		require.Less(t, time.Since(begin), time.Second, tc.name)
 		cancel()
 	}
+
 	wrong := inventoryclient.New(corrupt.URL, "k", nil)
 	_, err = wrong.GetReservation(t.Context(), uuid.New())
 	require.ErrorIs(t, err, inventoryapi.Unavailable)

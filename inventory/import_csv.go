@@ -40,12 +40,15 @@ type importRow struct {
 	err               error
 }
 
-// parseImport reads a file. Its error concerns the file as a whole; a row's own is kept with the row.
+// parseImport reads a file. The error it returns concerns the file as a whole; the error of a row is kept with the row.
 func parseImport(content []byte) ([]importRow, error) {
-	packed := bytes.HasPrefix(content, []byte("\x1f\x8b")) || bytes.HasPrefix(content, []byte("PK\x03\x04")) // said below
-	if !packed && !utf8.Valid(content) {                                                                     // counts are not taken from a file that was saved wrongly, not even from its good rows
+	// csvtable reports a compressed file below, with a better message than the one here.
+	packed := bytes.HasPrefix(content, []byte("\x1f\x8b")) || bytes.HasPrefix(content, []byte("PK\x03\x04"))
+	if !packed && !utf8.Valid(content) {
+		// A file in another encoding is refused as a whole: its readable rows may be wrong too.
 		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file is not UTF-8; save it as such")
 	}
+
 	var rows []importRow
 	table, err := csvtable.NewReader(bytes.NewReader(content), importColumns)
 	seen := map[stock.Place]int{}
@@ -57,13 +60,15 @@ func parseImport(content []byte) ([]importRow, error) {
 		row := parseImportRow(cells)
 		if row.err == nil {
 			if first, twice := seen[row.count.Place]; twice {
-				row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, columnProduct, "line %d counts the same product at the same location", first)
+				row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, columnProduct,
+					"line %d counts the same product at the same location", first)
 			} else {
 				seen[row.count.Place] = row.line
 			}
 		}
 		rows = append(rows, row)
 	}
+
 	var fault *csvtable.FileError
 	switch {
 	case errors.As(err, &fault):
@@ -76,11 +81,16 @@ func parseImport(content []byte) ([]importRow, error) {
 
 func parseImportRow(cells csvtable.Row) importRow {
 	cell := func(column string) string { return strings.TrimSpace(cells.Cell(column)) }
-	row := importRow{line: cells.Line, product: csvtable.Echo(cell(columnProduct)), location: csvtable.Echo(cell(columnLocation))}
+	row := importRow{
+		line:     cells.Line,
+		product:  csvtable.Echo(cell(columnProduct)),
+		location: csvtable.Echo(cell(columnLocation)),
+	}
 	if e := cells.Err; e != nil {
 		row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, e.Column, "%s", e.Detail)
 		return row
 	}
+
 	product, err := uuid.Parse(cell(columnProduct))
 	if err != nil || len(cell(columnProduct)) != len(uuid.Nil.String()) {
 		row.err = inventoryapi.Errorf(inventoryapi.InvalidInput, columnProduct, "%q is not a UUID", row.product)
@@ -102,22 +112,27 @@ func parseImportRow(cells csvtable.Row) importRow {
 	return row
 }
 
-// plainDigits is how a count is written, in a file as elsewhere: no sign, no separator, no exponent.
+// plainDigits is the pattern of a count, in a file as elsewhere: no sign, no separator, no exponent.
 var plainDigits = regexp.MustCompile(`^[0-9]+$`)
 
 func parseCount(column, text string) (*int64, error) {
+	malformed := func() error {
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, column,
+			"%q is not a whole number; write plain digits, as in 12", csvtable.Echo(text))
+	}
 	digits := strings.TrimPrefix(text, "-")
 	if !plainDigits.MatchString(digits) {
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number; write plain digits, as in 12", csvtable.Echo(text))
+		return nil, malformed()
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	switch {
 	case digits != text && (err != nil || n > 0):
 		return nil, inventoryapi.Errorf(inventoryapi.NegativeQuantity, column, "%s cannot be negative", column)
 	case digits != text:
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, column, "%q is not a whole number; write plain digits, as in 12", csvtable.Echo(text))
+		return nil, malformed()
 	case err != nil:
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidQuantity, column, "%s is at most %d", column, int64(stock.MaxStock))
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidQuantity, column,
+			"%s is at most %d", column, int64(stock.MaxStock))
 	}
 	return &n, stock.CheckCount(column, n)
 }

@@ -14,17 +14,32 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// FuzzImport reads any bytes below a good header. What was found valid is what is used: each row that would be applied
-// says what its own line says, read for itself, and no line is in two rows.
+// FuzzImport reads any bytes below a valid header. Each valid row has the content of its own line, parsed separately,
+// and no line is in two rows.
 func FuzzImport(f *testing.F) {
 	const id = "90806882-983d-5164-87bd-3b84bc6ad730"
 	for _, seed := range []string{
-		"", id + ",near,5,,\n", id + ",near,+5,,\n", id + ",near, 5 ,7,yearly\r\n", id + ",near,0x5,,\n", id + ",near,1e3,,\n", id + ",near,5_0,,\n",
-		id + ",near,5,,\"a\n" + id + ",far,6,,b\"\n", "\"" + id + "\",\"near\",\"05\",\"1\",\"a \"\"b\"\"\"\n", id + ",near,5,\n", id + ",near,-0,,\n",
-		id + ",ne\x00ar,5,,\n", "{" + id + "},near,5,,\n", id + ",near,1000000000000,,\n", id + ",near,1000000000001,,\n", "\x1f\x8b", id + ",near,٥,,\n",
+		"",
+		id + ",near,5,,\n",
+		id + ",near,+5,,\n",
+		id + ",near, 5 ,7,yearly\r\n",
+		id + ",near,0x5,,\n",
+		id + ",near,1e3,,\n",
+		id + ",near,5_0,,\n",
+		id + ",near,5,,\"a\n" + id + ",far,6,,b\"\n",
+		"\"" + id + "\",\"near\",\"05\",\"1\",\"a \"\"b\"\"\"\n",
+		id + ",near,5,\n",
+		id + ",near,-0,,\n",
+		id + ",ne\x00ar,5,,\n",
+		"{" + id + "},near,5,,\n",
+		id + ",near,1000000000000,,\n",
+		id + ",near,1000000000001,,\n",
+		"\x1f\x8b",
+		id + ",near,٥,,\n",
 	} {
 		f.Add(seed)
 	}
+
 	const header = "product_id,location,quantity,low_stock_threshold,reason\n"
 	digits := regexp.MustCompile(`^[0-9]+$`)
 	f.Fuzz(func(t *testing.T, body string) {
@@ -40,12 +55,14 @@ func FuzzImport(f *testing.F) {
 			if row.err != nil {
 				continue
 			}
+
 			cells, err := csv.NewReader(strings.NewReader(lines[row.line-1])).Read()
-			require.NoError(t, err, "a row that is used stands in one line")
+			require.NoError(t, err, "a valid row is one line of the file")
 			require.Len(t, cells, 5)
 			for i := range cells {
 				cells[i] = strings.TrimSpace(cells[i])
 			}
+
 			product, err := uuid.Parse(cells[0])
 			require.NoError(t, err)
 			require.Equal(t, stock.Place{ProductID: product, Location: cells[1]}, row.count.Place)
@@ -63,7 +80,7 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-// trimmed is a number without leading zeros.
+// trimmed returns a number without leading zeros.
 func trimmed(digits string) string {
 	if short := strings.TrimLeft(digits, "0"); short != "" {
 		return short

@@ -21,17 +21,19 @@ import (
 	"holdfast/inventory/store"
 )
 
-// importChunk is how many rows are committed together: enough to be quick, few enough that orders for
-// the same products wait only moments.
+// importChunk is the number of rows in a commit: large enough for a fast import, small enough that orders for the same
+// products wait only moments.
 const importChunk = 200
 
 // importSpace is the namespace of import ids.
 var importSpace = uuid.MustParse("0d8ab2c6-5b0e-5c2f-8d43-1f6f6f2f8a37")
 
-// ImportStock implements inventoryapi.Administration. Rows are applied in chunks. Without a key each count is compared
-// with what is there, so that a file may come again, also after another one. Under a key each chunk is remembered once it
-// is committed; where the database stops answering, the same import goes on there later.
-func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions) (inventoryapi.ImportReport, error) {
+// ImportStock implements inventoryapi.Administration. It applies the rows in chunks. Without a key it compares each
+// count with the stock, so a client may send a file again, also after another file. Under a key it remembers each chunk
+// that it has committed: if the database stops answering, the same import continues there later.
+func (s *Service) ImportStock(
+	ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions,
+) (inventoryapi.ImportReport, error) {
 	if err := checkImport(o); err != nil {
 		return inventoryapi.ImportReport{}, err
 	}
@@ -40,12 +42,14 @@ func (s *Service) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi
 	case err != nil:
 		return inventoryapi.ImportReport{}, brokenOff(err)
 	case len(content) > inventoryapi.MaxImportBytes:
-		return inventoryapi.ImportReport{}, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file has more than %d bytes", inventoryapi.MaxImportBytes)
+		return inventoryapi.ImportReport{}, inventoryapi.Errorf(inventoryapi.InvalidInput, "",
+			"the file has more than %d bytes", inventoryapi.MaxImportBytes)
 	}
 	rows, err := parseImport(content)
 	if err != nil {
 		return inventoryapi.ImportReport{}, err
 	}
+
 	run := importRun{service: s, id: uuid.New(), options: o}
 	if o.Key != "" {
 		if err := run.claim(ctx, content); err != nil {
@@ -73,7 +77,8 @@ func brokenOff(err error) error {
 	if errors.As(err, &size) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("read the file: %w", err)
 	}
-	return inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the upload ended before the end of the file; nothing was changed, send the whole file again")
+	return inventoryapi.Errorf(inventoryapi.InvalidInput, "",
+		"the upload ended before the end of the file; nothing was changed, send the whole file again")
 }
 
 // importRun is one run of an import.
@@ -82,12 +87,12 @@ type importRun struct {
 	id      uuid.UUID
 	options inventoryapi.ImportOptions
 
-	hash   []byte       // of the file, under a key
-	before store.Import // under a key
+	hash   []byte       // of the file; only under a key
+	before store.Import // by earlier runs; only under a key
 }
 
-// claim reads the import of the key and takes the key before anything is written, so that another file which arrives under
-// the key at the same time is refused.
+// claim reads the import of the key and takes the key before anything is written, so that another file which arrives
+// under the key at the same time is refused.
 func (r *importRun) claim(ctx context.Context, content []byte) (err error) {
 	key := OperationID(r.options.Actor, r.options.Key)
 	hash := sha256.Sum256(content)
@@ -126,6 +131,7 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 	if len(batch) == 0 {
 		return nil
 	}
+
 	answers, err := r.decide(ctx, batch)
 	if err != nil {
 		return err
@@ -137,11 +143,12 @@ func (r *importRun) apply(ctx context.Context, chunk []importRow) error {
 			rows[i].done = a.Value
 			settled = append(settled, rows[i].line)
 		case inventoryapi.CodeOf(a.Err) == inventoryapi.Unavailable, inventoryapi.CodeOf(a.Err) == "":
-			return a.Err // not a fault of the row: the import stops here, and continues when the client sends it again
+			return a.Err // not a fault of the row: the import stops, and continues when the client sends it again
 		default:
 			rows[i].err = a.Err
 		}
 	}
+
 	if r.options.DryRun || r.options.Key == "" || len(settled) == 0 {
 		return nil
 	}
@@ -161,7 +168,8 @@ func (s *Service) settleImport(ctx context.Context, id uuid.UUID, hash []byte, l
 }
 
 func errOtherFile() error {
-	return inventoryapi.Errorf(inventoryapi.IdempotencyKeyReused, "Idempotency-Key", "the key was already used for another file; send a new key")
+	return inventoryapi.Errorf(inventoryapi.IdempotencyKeyReused, "Idempotency-Key",
+		"the key was already used for another file; send a new key")
 }
 
 func (r *importRun) decide(
@@ -172,8 +180,8 @@ func (r *importRun) decide(
 	}
 	answers := apply(ctx, r.service, batch...)
 	if len(batch) > 1 && allConflict(answers) {
-		// Another transaction has locked the stock of one row or of several. Each row is sent alone, so that only the rows
-		// on locked stock fail.
+		// Another transaction has locked the stock of at least one row. Each row is sent alone, so that only the rows on
+		// locked stock fail.
 		var each sync.WaitGroup
 		for i := range batch {
 			each.Go(func() { answers[i] = apply(ctx, r.service, batch[i])[0] })

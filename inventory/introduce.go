@@ -8,8 +8,8 @@ import (
 )
 
 // Introduce takes in the first stock of products, once per operation id. It returns a receipt and an error for each
-// request, in order; one of the two is zero. The error is AlreadyExists for a product that has stock already, which stays
-// as it is.
+// request, in order; one of the two is zero. For a product that has stock already, the error is AlreadyExists and the
+// stock does not change.
 func (s *Service) Introduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error) {
 	return introduce(in, func(batch []stock.Request[stock.Receipt]) ([]groupcommit.Answer[stock.Receipt], error) {
 		return apply(ctx, s, batch...), nil
@@ -23,7 +23,7 @@ func (s *Service) RehearseIntroduce(ctx context.Context, in ...stock.Receive) ([
 	})
 }
 
-// introduce has the well-formed requests decided and puts their answers at the places of their requests.
+// introduce calls decide with the well-formed requests and returns each answer at the index of its request.
 func introduce(
 	in []stock.Receive,
 	decide func([]stock.Request[stock.Receipt]) ([]groupcommit.Answer[stock.Receipt], error),

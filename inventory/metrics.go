@@ -22,7 +22,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Operations by kind and outcome: ok, replayed, or the code of the refusal.",
 		}, []string{"kind", "outcome"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "inventory_operation_duration_seconds", Help: "Time from the request to its commit, retries included.",
+			Name:    "inventory_operation_duration_seconds",
+			Help:    "Time from the request to its commit, retries included.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 10},
 		}, []string{"kind"}),
 	}

@@ -14,9 +14,8 @@ import (
 	"holdfast/tests/fault"
 )
 
-// TestServiceFollowsModel runs random operations of every kind against the real database and the model.
-// The database loses the answer to a COMMIT, or the caller loses the service's, and everything is asked
-// twice: the answer is the first one's.
+// TestServiceFollowsModel runs random operations of every kind against the real database and the model. Some answers to
+// a COMMIT get lost. The caller sends every request twice, and the second answer must be the same as the first.
 func TestServiceFollowsModel(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -24,13 +23,29 @@ func TestServiceFollowsModel(t *testing.T) {
 	service := inventory.New(inventory.Options{Pool: faulty})
 	s := inventorytest.NewSubject(t, service, pool)
 	rapid.Check(t, func(rt *rapid.T) {
-		r := &modelRun{t: t, rt: rt, s: s, service: service, proxy: proxy, world: world{
-			items: map[uuid.UUID]map[string]*worldItem{}, holds: map[uuid.UUID]*worldHold{},
-		}, was: map[[2]string]bool{}}
+		r := &modelRun{
+			t:       t,
+			rt:      rt,
+			s:       s,
+			service: service,
+			proxy:   proxy,
+			world: world{
+				items: map[uuid.UUID]map[string]*worldItem{},
+				holds: map[uuid.UUID]*worldHold{},
+			},
+			was: map[[2]string]bool{},
+		}
 		for range 2 {
 			p := uuid.New()
 			r.products = append(r.products, p)
 			r.world.items[p] = map[string]*worldItem{"near": {threshold: 10}, "far": {threshold: 10}}
+		}
+
+		strategies := []inventoryapi.Strategy{
+			"",
+			inventoryapi.StrategyPriority,
+			inventoryapi.StrategyMostStock,
+			inventoryapi.StrategyFewestLocations,
 		}
 		for range 5 {
 			var lines []inventoryapi.ReserveLine
@@ -38,11 +53,16 @@ func TestServiceFollowsModel(t *testing.T) {
 				lines = append(lines, inventorytest.Line(r.product(), int64(rapid.IntRange(1, 4).Draw(rt, "quantity"))))
 			}
 			in := inventorytest.NewReserve(lines...)
-			in.Strategy = rapid.SampledFrom([]inventoryapi.Strategy{"", inventoryapi.StrategyPriority, inventoryapi.StrategyMostStock, inventoryapi.StrategyFewestLocations}).Draw(rt, "strategy")
+			in.Strategy = rapid.SampledFrom(strategies).Draw(rt, "strategy")
 			r.ids = append(r.ids, in.ReservationID)
 			r.world.holds[in.ReservationID] = &worldHold{in: in}
 		}
-		kinds := []string{"reserve", "reserve", "reserve", "confirm", "release", "expire", "extend", "return", "wait", "receive", "receive", "adjust", "count", "transfer", "threshold", "create", "delete"}
+
+		kinds := []string{
+			"reserve", "reserve", "reserve",
+			"confirm", "release", "expire", "extend", "return", "wait",
+			"receive", "receive", "adjust", "count", "transfer", "threshold", "create", "delete",
+		}
 		for range rapid.IntRange(4, 16).Draw(rt, "operations") {
 			r.step(rapid.SampledFrom(kinds).Draw(rt, "kind"))
 			r.compare()
@@ -62,14 +82,14 @@ type modelRun struct {
 	world    world
 	products []uuid.UUID
 	ids      []uuid.UUID
-	was      map[[2]string]bool // there is, or was, an item of the product at the location
+	was      map[[2]string]bool // by product and location: an item exists or existed
 }
 
 func (r *modelRun) product() uuid.UUID { return rapid.SampledFrom(r.products).Draw(r.rt, "product") }
 
 func (r *modelRun) location() string { return rapid.SampledFrom(worldLocations).Draw(r.rt, "location") }
 
-// step draws an operation and does it.
+// step draws the arguments of an operation and does the operation.
 func (r *modelRun) step(kind string) {
 	ctx := r.rt.Context()
 	id := rapid.SampledFrom(r.ids).Draw(r.rt, "reservation")
@@ -88,7 +108,11 @@ func (r *modelRun) step(kind string) {
 		return
 	case "reserve":
 		want = r.world.reserve(h)
-		call = func() (any, error) { out, err := r.service.Reserve(ctx, h.in); out.Replayed = false; return out, err }
+		call = func() (any, error) {
+			out, err := r.service.Reserve(ctx, h.in)
+			out.Replayed = false
+			return out, err
+		}
 	case "confirm", "expire":
 		in := inventoryapi.ResolveRequest{OperationID: op, Actor: inventorytest.Actor}
 		if kind == "confirm" {
@@ -103,7 +127,8 @@ func (r *modelRun) step(kind string) {
 		want = r.world.resolve(h, inventoryapi.StatusReleased)
 		call = func() (any, error) { return r.service.Release(ctx, id, in) }
 	case "extend":
-		in := inventoryapi.ExtendRequest{ExpiresAt: time.Now().Add(time.Duration(n) * time.Hour), Actor: inventorytest.Actor}
+		deadline := time.Now().Add(time.Duration(n) * time.Hour)
+		in := inventoryapi.ExtendRequest{ExpiresAt: deadline, Actor: inventorytest.Actor}
 		want = r.world.extend(h)
 		call = func() (any, error) { return r.service.Extend(ctx, id, in) }
 	case "return":
@@ -159,13 +184,13 @@ func (r *modelRun) step(kind string) {
 	r.ask(kind, want, call)
 }
 
-// plain leaves out what a repeated answer has or lacks.
+// plain removes the fields that differ between a first answer and a repeated one.
 func plain(out inventoryapi.StockChange, err error) (inventoryapi.StockChange, error) {
 	out.Replayed, out.Version = false, 0
 	return out, err
 }
 
-// ask does the operation, with what may get lost, and does it again.
+// ask does the operation, sometimes with a lost answer to the COMMIT, and does it again.
 func (r *modelRun) ask(kind string, want inventoryapi.Code, call func() (any, error)) {
 	if rapid.IntRange(0, 3).Draw(r.rt, "lose") == 0 {
 		rule := r.proxy.LoseCommits(1)
@@ -174,14 +199,14 @@ func (r *modelRun) ask(kind string, want inventoryapi.Code, call func() (any, er
 	first, err := call()
 	require.Equal(r.rt, want, inventoryapi.CodeOf(err), "%s: %v", kind, err)
 	require.Equal(r.rt, want == "", err == nil, "%s: %v", kind, err)
-	again, err := call() // by a caller who has waited in vain for the first answer
+	again, err := call() // by a caller that did not get the first answer
 	require.Equal(r.rt, want, inventoryapi.CodeOf(err), "%s again: %v", kind, err)
 	if want == "" {
 		require.Equal(r.rt, first, again, "%s again", kind)
 	}
 }
 
-// compare holds what everybody can read against the model.
+// compare compares the stock and reservations that a caller can read with the model.
 func (r *modelRun) compare() {
 	for _, p := range r.products {
 		a, err := r.service.Availability(r.rt.Context(), p, 1)

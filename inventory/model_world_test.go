@@ -8,8 +8,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// world is the inventory at two locations, "near" before "far", as simply as it can be said. Each method
-// is an operation: it returns the code that has to be answered, "" for success, which changes the world.
+// world is a simple model of the inventory at two locations, "near" before "far". Each method is an operation. It
+// returns the expected code of the answer; "" means success, and only success changes the world.
 type world struct {
 	items map[uuid.UUID]map[string]*worldItem
 	holds map[uuid.UUID]*worldHold
@@ -24,7 +24,7 @@ func (i *worldItem) available() int64 { return i.quantity - i.reserved }
 
 type worldHold struct {
 	in     inventoryapi.ReserveRequest
-	status inventoryapi.Status // "" while unseen
+	status inventoryapi.Status // "" while there is no reservation
 	due    bool
 	picks  []worldPick
 }
@@ -38,7 +38,7 @@ type worldPick struct {
 
 var worldLocations = []string{"near", "far"}
 
-// missing is the code for a product or item that is not there.
+// missing returns the code for a product or item that does not exist, or "".
 func (w *world) missing(p uuid.UUID, location string) inventoryapi.Code {
 	switch {
 	case w.items[p][location].kept:
@@ -98,7 +98,7 @@ func (w *world) createItem(p uuid.UUID, location string) inventoryapi.Code {
 	return ""
 }
 
-// deleteItem: an item that was there once may be deleted again.
+// deleteItem deletes an item. To delete a deleted item again succeeds and changes nothing.
 func (w *world) deleteItem(p uuid.UUID, location string, was bool) inventoryapi.Code {
 	it := w.items[p][location]
 	code := w.missing(p, location)
@@ -135,7 +135,12 @@ func (w *world) reserve(h *worldHold) inventoryapi.Code {
 		for _, location := range w.order(h.in.Strategy, l.ProductID, demand) {
 			take := min(rest, w.left(h, l.ProductID, location))
 			if take > 0 {
-				h.picks = append(h.picks, worldPick{line: i + 1, product: l.ProductID, location: location, quantity: take})
+				h.picks = append(h.picks, worldPick{
+					line:     i + 1,
+					product:  l.ProductID,
+					location: location,
+					quantity: take,
+				})
 				rest -= take
 			}
 		}
@@ -147,14 +152,15 @@ func (w *world) reserve(h *worldHold) inventoryapi.Code {
 	return ""
 }
 
-// order is in which order a product's locations are asked: only one of them where one can fill the demand.
+// order returns the locations that a reserve takes a product from, in order. It is one location if one can fill the
+// demand.
 func (w *world) order(strategy inventoryapi.Strategy, p uuid.UUID, demand map[uuid.UUID]int64) []string {
 	order := slices.Clone(worldLocations)
 	if strategy == inventoryapi.StrategyMostStock && w.items[p]["far"].available() > w.items[p]["near"].available() {
 		slices.Reverse(order)
 	}
 	if strategy == inventoryapi.StrategyFewestLocations {
-		for _, location := range worldLocations { // one for everything
+		for _, location := range worldLocations { // one location for all products
 			enough := true
 			for q, n := range demand {
 				enough = enough && w.items[q][location].available() >= n
@@ -172,7 +178,7 @@ func (w *world) order(strategy inventoryapi.Strategy, p uuid.UUID, demand map[uu
 	return order
 }
 
-// left is what a location has left for a hold that is being put together.
+// left returns the available quantity at a location after the picks that the hold has already.
 func (w *world) left(h *worldHold, p uuid.UUID, location string) int64 {
 	left := w.items[p][location].available()
 	for _, pick := range h.picks {
@@ -191,7 +197,8 @@ func (w *world) resolve(h *worldHold, to inventoryapi.Status) inventoryapi.Code 
 	case h.status == to, h.status == "":
 		h.status = to
 		return ""
-	case to == inventoryapi.StatusConfirmed && (h.status == inventoryapi.StatusExpired || h.status == inventoryapi.StatusPending && h.due):
+	case to == inventoryapi.StatusConfirmed &&
+		(h.status == inventoryapi.StatusExpired || h.status == inventoryapi.StatusPending && h.due):
 		return inventoryapi.ReservationExpired
 	case h.status != inventoryapi.StatusPending:
 		return inventoryapi.AlreadyResolved
@@ -220,7 +227,7 @@ func (w *world) extend(h *worldHold) inventoryapi.Code {
 	return ""
 }
 
-// giveBack is a return of some of a line, or of everything where line is 0.
+// giveBack returns n units of a line, or everything if line is 0.
 func (w *world) giveBack(h *worldHold, line int, n int64) inventoryapi.Code {
 	if h.status == "" {
 		return inventoryapi.ReservationNotFound

@@ -17,27 +17,33 @@ import (
 
 // Config is the configuration of the inventory process, from the environment.
 type Config struct {
-	DatabaseURL string        `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
-	Listen      string        `env:"INVENTORY_LISTEN" envDefault:":8080"`
-	ServiceKeys []string      `env:"SERVICE_API_KEYS,required,notEmpty"`
-	TTL         time.Duration `env:"RESERVATION_TTL" envDefault:"15m"`          // where a request names none
-	QueueLimit  int           `env:"INVENTORY_QUEUE_LIMIT" envDefault:"10000"`  // operations that may wait for their commit
-	Strategy    string        `env:"ALLOCATION_STRATEGY" envDefault:"priority"` // where a request names none
-	Pool        database.Pool
-	Redis       redisclient.Config // of the cache; without one there is none
+	DatabaseURL string   `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
+	Listen      string   `env:"INVENTORY_LISTEN" envDefault:":8080"`
+	ServiceKeys []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+
+	// TTL and Strategy apply to a reservation whose request names none. QueueLimit is the number of operations that may
+	// wait for their commit.
+	TTL        time.Duration `env:"RESERVATION_TTL" envDefault:"15m"`
+	QueueLimit int           `env:"INVENTORY_QUEUE_LIMIT" envDefault:"10000"`
+	Strategy   string        `env:"ALLOCATION_STRATEGY" envDefault:"priority"`
+
+	Pool  database.Pool
+	Redis redisclient.Config // of the cache; without it there is no cache
 }
 
-// Validate reports every rule that the tags cannot say.
+// Validate checks the rules that the tags cannot express, and reports all faults together.
 func (c *Config) Validate() error {
 	faults := []error{c.Pool.Validate()}
 	if limit := inventoryapi.MaxTTLSeconds * time.Second; c.TTL < time.Second || c.TTL > limit {
 		faults = append(faults, fmt.Errorf("RESERVATION_TTL is %s; it lies between 1s and %s", c.TTL, limit))
 	}
 	if c.QueueLimit < 1 {
-		faults = append(faults, fmt.Errorf("INVENTORY_QUEUE_LIMIT is %d; at least 1 operation must be able to wait", c.QueueLimit))
+		faults = append(faults,
+			fmt.Errorf("INVENTORY_QUEUE_LIMIT is %d; at least 1 operation must be able to wait", c.QueueLimit))
 	}
 	if !inventoryapi.Strategy(c.Strategy).Valid() {
-		faults = append(faults, fmt.Errorf("ALLOCATION_STRATEGY is %q; it is one of priority, most_stock and fewest_locations", c.Strategy))
+		faults = append(faults,
+			fmt.Errorf("ALLOCATION_STRATEGY is %q; it is one of priority, most_stock and fewest_locations", c.Strategy))
 	}
 	return errors.Join(append(faults, c.Redis.Validate())...)
 }
@@ -51,7 +57,15 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	defer pool.Close()
-	options := Options{Pool: pool, Log: env.Log, Registry: env.Registry, TTL: cfg.TTL, QueueLimit: cfg.QueueLimit, Strategy: inventoryapi.Strategy(cfg.Strategy)}
+
+	options := Options{
+		Pool:       pool,
+		Log:        env.Log,
+		Registry:   env.Registry,
+		TTL:        cfg.TTL,
+		QueueLimit: cfg.QueueLimit,
+		Strategy:   inventoryapi.Strategy(cfg.Strategy),
+	}
 	checks := []httpx.Check{{Name: "database", Required: true}}
 	if cfg.Redis.Given() {
 		client, err := redisclient.Open(cfg.Redis, "inventory", env.Log, env.Registry)
@@ -66,19 +80,32 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	} else {
 		env.Log.Info("availability is not cached: REDIS_URL is not set")
 	}
+
 	svc := New(options)
-	defer svc.Close() // after the server: every request that was accepted has its answer then
+	defer svc.Close() // after the server has stopped: every accepted request has its answer then
 	checks[0].Probe = svc.Ping
+
 	health := httpx.NewHealth(checks...)
 	contract, err := httpx.ReadContract(OpenAPI)
 	if err != nil {
 		return fmt.Errorf("inventory: %w", err)
 	}
 	router := httpx.NewRouter(httpx.Options{
-		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(),
+		Log:         env.Log,
+		Registry:    env.Registry,
+		Health:      health,
+		LargeBodies: contract.LargeBodies(),
 	})
 	if err := server.Register(router, svc, cfg.ServiceKeys, OpenAPI); err != nil {
 		return err
 	}
-	return httpx.Server{Addr: cfg.Listen, Handler: router, Health: health, Log: env.Log, OnListen: env.OnListen}.Serve(ctx)
+
+	web := httpx.Server{
+		Addr:     cfg.Listen,
+		Handler:  router,
+		Health:   health,
+		Log:      env.Log,
+		OnListen: env.OnListen,
+	}
+	return web.Serve(ctx)
 }

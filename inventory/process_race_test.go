@@ -25,13 +25,13 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// load is callers that reserve one unit after another until the service takes no more.
+// load runs callers that reserve one unit after another until the service refuses.
 type load struct {
 	answered atomic.Int64
 	mu       sync.Mutex
-	made     []uuid.UUID // answered with a reservation
-	sent     []uuid.UUID // whatever became of them
-	wrong    []error     // refusals; the end of a service is none
+	made     []uuid.UUID // reservations whose callers have the answer
+	sent     []uuid.UUID // all requested reservations
+	wrong    []error     // refusals, without those of a stopping service
 	done     sync.WaitGroup
 }
 
@@ -68,36 +68,38 @@ func (l *load) await(t *testing.T, n int64) {
 	require.Eventually(t, func() bool { return l.answered.Load() >= until }, inventorytest.Patience, time.Millisecond)
 }
 
-// requireKept waits for the callers and checks that everything they were told is in the database once:
-// the primary key of a reservation says once, the invariants that its stock moved once. It returns how
-// many there are that nobody was told of.
+// requireKept waits for the callers and checks that the database has every answered reservation once: the primary key
+// ensures one reservation, and the invariants ensure that its stock moved once. It returns the number of reservations
+// whose callers got no answer.
 func (l *load) requireKept(t *testing.T, pool *pgxpool.Pool) (untold int) {
 	t.Helper()
 	l.done.Wait()
 	require.Empty(t, l.wrong)
 	there := inventorytest.ExistingReservations(t, pool, l.made)
-	require.Len(t, there, len(l.made), "reservations that were answered and are not there")
+	require.Len(t, there, len(l.made), "answered reservations that exist")
 	inventorytest.RequireConsistent(t, pool)
 	return len(inventorytest.ExistingReservations(t, pool, l.sent)) - len(there)
 }
 
-// TestCloseUnderLoad: a service that is closed while callers keep coming does what it accepted and
-// tells those callers so; the others are refused and nothing is done for them.
+// TestCloseUnderLoad: a service that is closed under load finishes the accepted requests and answers their callers. It
+// refuses the others, and their requests change nothing.
 func TestCloseUnderLoad(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
 	service := inventorytest.NewReplica(t, url, inventory.Options{}, database.Pool{MaxConns: 10})
 	s := inventorytest.NewSubject(t, service, pool)
-	l := startLoad(context.WithoutCancel(t.Context()), service, []uuid.UUID{s.Stock(t, 1_000_000), s.Stock(t, 1_000_000), s.Stock(t, 1_000_000)}, 50)
+	products := []uuid.UUID{s.Stock(t, 1_000_000), s.Stock(t, 1_000_000), s.Stock(t, 1_000_000)}
+
+	l := startLoad(context.WithoutCancel(t.Context()), service, products, 50)
 	l.await(t, 300)
 	service.Close()
 	require.Zero(t, service.Waiting())
 	require.Zero(t, l.requireKept(t, pool))
 }
 
-// TestProcessEndsUnderLoad ends the real process under load. On SIGTERM it answers every request that it accepted. If it
-// is killed, some callers get no answer, but no reservation that was answered is lost, and the next process finds and
-// releases those that were not.
+// TestProcessEndsUnderLoad ends the real process under load. On SIGTERM it answers every accepted request. If it is
+// killed, some callers get no answer, but no answered reservation is lost, and the next process finds and releases the
+// unanswered ones.
 func TestProcessEndsUnderLoad(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "holdfast")
@@ -114,14 +116,17 @@ func TestProcessEndsUnderLoad(t *testing.T) {
 			url, pool := inventorytest.NewDatabase(t)
 			p := startBinary(t, binary, url)
 			s := inventorytest.NewSubject(t, inventorytest.NewClient(t, p.base), pool)
-			l := startLoad(context.WithoutCancel(t.Context()), s.API, []uuid.UUID{s.Stock(t, 1_000_000), s.Stock(t, 1_000_000), s.Stock(t, 1_000_000)}, 50)
+			products := []uuid.UUID{s.Stock(t, 1_000_000), s.Stock(t, 1_000_000), s.Stock(t, 1_000_000)}
+
+			l := startLoad(context.WithoutCancel(t.Context()), s.API, products, 50)
 			l.await(t, 300)
 			require.NoError(t, p.cmd.Process.Signal(c.signal))
 			err := p.wait()
-			untold := l.requireKept(t, pool)
+
+			unanswered := l.requireKept(t, pool)
 			if c.signal == syscall.SIGTERM {
 				require.NoError(t, err, "the process did not stop in order")
-				require.Zero(t, untold, "reservations that were made and whose callers were not told")
+				require.Zero(t, unanswered, "reservations that were made and whose callers got no answer")
 				return
 			}
 			require.Error(t, err)
@@ -130,13 +135,14 @@ func TestProcessEndsUnderLoad(t *testing.T) {
 	}
 }
 
-// requireReleasable has another process give back whatever was made, told of or not: nothing is left held.
+// requireReleasable releases all reservations through api, answered or not, and checks that no stock stays reserved.
 func (l *load) requireReleasable(t *testing.T, s inventorytest.Subject, api inventoryapi.API) {
 	t.Helper()
 	for id := range inventorytest.ExistingReservations(t, s.Pool, l.sent) {
 		r, err := api.GetReservation(t.Context(), id)
 		require.NoError(t, err)
-		_, err = api.Release(t.Context(), id, inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: inventorytest.Actor})
+		release := inventoryapi.ReleaseRequest{OperationID: uuid.New(), Actor: inventorytest.Actor}
+		_, err = api.Release(t.Context(), id, release)
 		require.NoError(t, err)
 		require.Len(t, r.Lines, 1)
 	}
@@ -150,18 +156,23 @@ func (l *load) requireReleasable(t *testing.T, s inventorytest.Subject, api inve
 type binaryProcess struct {
 	cmd  *exec.Cmd
 	base string
-	wait func() error // for its end; the same answer however often it is asked
+	wait func() error // waits for the end of the process; each call returns the same error
 }
 
 func startBinary(t *testing.T, binary, databaseURL string) binaryProcess {
 	t.Helper()
 	cmd := exec.Command(binary, "inventory")
-	cmd.Env = []string{"INVENTORY_DATABASE_URL=" + databaseURL, "INVENTORY_LISTEN=127.0.0.1:0", "SERVICE_API_KEYS=" + inventorytest.ServiceKey}
+	cmd.Env = []string{
+		"INVENTORY_DATABASE_URL=" + databaseURL,
+		"INVENTORY_LISTEN=127.0.0.1:0",
+		"SERVICE_API_KEYS=" + inventorytest.ServiceKey,
+	}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+
 	listening := make(chan string, 1)
 	read := make(chan struct{})
 	go func() {
@@ -179,6 +190,7 @@ func startBinary(t *testing.T, binary, databaseURL string) binaryProcess {
 			}
 		}
 	}()
+
 	p := binaryProcess{cmd: cmd, wait: sync.OnceValue(func() error {
 		<-read
 		return cmd.Wait()
@@ -187,6 +199,7 @@ func startBinary(t *testing.T, binary, databaseURL string) binaryProcess {
 		_ = cmd.Process.Kill() // unless it has ended already
 		_ = p.wait()
 	})
+
 	select {
 	case address := <-listening:
 		p.base = "http://" + address

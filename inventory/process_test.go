@@ -16,8 +16,8 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// TestProcessIsDegradedWithoutRedis: it starts without the Redis it was promised, serves, says so, and
-// takes it into use when it comes.
+// TestProcessIsDegradedWithoutRedis: the process starts and serves while the configured Redis is down, reports that it
+// is degraded, and uses Redis as soon as it is up.
 func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -25,6 +25,7 @@ func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 	require.NoError(t, err)
 	proxy := fault.NewTCP(t, o.Addr)
 	proxy.Down()
+
 	base := inventorytest.StartProcessWithRedis(t, url, "redis://"+proxy.Address())
 	s := inventorytest.NewSubject(t, inventorytest.NewClient(t, base), pool)
 	p := s.Stock(t, 3)
@@ -41,12 +42,14 @@ func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 		return r.Status
 	}
 	require.Equal(t, "degraded", ready())
+
 	proxy.Up()
 	require.Eventually(t, func() bool { return ready() == "ready" }, 30*time.Second, 20*time.Millisecond)
 	available, _ = s.Available(t, p)
 	require.EqualValues(t, 2, available)
 	available, _ = s.Available(t, p)
 	require.EqualValues(t, 2, available)
+
 	_, metrics := inventorytest.Get(t, base+"/metrics")
 	require.Contains(t, string(metrics), `inventory_cache_requests_total{result="hit"} 1`)
 	require.Contains(t, string(metrics), "inventory_cache_up 1")
@@ -55,7 +58,12 @@ func TestProcessIsDegradedWithoutRedis(t *testing.T) {
 
 func TestConfigurationOfRedisIsChecked(t *testing.T) {
 	t.Parallel()
-	cfg := inventory.Config{TTL: inventory.DefaultTTL, QueueLimit: 1, Strategy: "priority", Pool: database.Pool{MaxConns: 1}}
+	cfg := inventory.Config{
+		TTL:        inventory.DefaultTTL,
+		QueueLimit: 1,
+		Strategy:   "priority",
+		Pool:       database.Pool{MaxConns: 1},
+	}
 	require.NoError(t, cfg.Validate())
 	cfg.Redis.URL = "nowhere"
 	require.ErrorContains(t, cfg.Validate(), "REDIS_URL")

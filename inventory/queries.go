@@ -48,9 +48,13 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 }
 
 // LowStock implements inventoryapi.Queries.
-func (s *Service) LowStock(ctx context.Context, location string, page inventoryapi.Page) (out inventoryapi.LowStockList, err error) {
-	position, err := positionOf("low", page, location, store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64},
-		func(p store.ItemPosition) bool { return p.LocationID != 0 && p.ItemID != 0 })
+func (s *Service) LowStock(
+	ctx context.Context, location string, page inventoryapi.Page,
+) (out inventoryapi.LowStockList, err error) {
+	first := store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64}
+	position, err := positionOf("low", page, location, first, func(p store.ItemPosition) bool {
+		return p.LocationID != 0 && p.ItemID != 0
+	})
 	if err != nil {
 		return out, err
 	}
@@ -67,8 +71,11 @@ func (s *Service) LowStock(ctx context.Context, location string, page inventorya
 }
 
 // Holds implements inventoryapi.Queries.
-func (s *Service) Holds(ctx context.Context, productID uuid.UUID, page inventoryapi.Page) (out inventoryapi.HoldList, err error) {
-	position, err := positionOf("holds", page, productID.String(), store.HoldPosition{}, func(p store.HoldPosition) bool {
+func (s *Service) Holds(
+	ctx context.Context, productID uuid.UUID, page inventoryapi.Page,
+) (out inventoryapi.HoldList, err error) {
+	first := store.HoldPosition{}
+	position, err := positionOf("holds", page, productID.String(), first, func(p store.HoldPosition) bool {
 		return !p.ExpiresAt.IsZero() && p.ReservationID != uuid.Nil && p.LineNo != 0 && p.ItemID != 0
 	})
 	if err != nil {
@@ -88,8 +95,14 @@ func (s *Service) Holds(ctx context.Context, productID uuid.UUID, page inventory
 }
 
 // Ledger implements inventoryapi.Queries.
-func (s *Service) Ledger(ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page) (out inventoryapi.Ledger, err error) {
-	position, err := positionOf("ledger", page, productID.String()+location, store.EntryPosition{LedgerID: math.MaxInt64}, func(p store.EntryPosition) bool { return p.LedgerID > 0 })
+func (s *Service) Ledger(
+	ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page,
+) (out inventoryapi.Ledger, err error) {
+	filters := productID.String() + location
+	first := store.EntryPosition{LedgerID: math.MaxInt64}
+	position, err := positionOf("ledger", page, filters, first, func(p store.EntryPosition) bool {
+		return p.LedgerID > 0
+	})
 	if err != nil {
 		return out, err
 	}
@@ -153,20 +166,23 @@ type pagePosition[P any] struct {
 
 func (p pagePosition[P]) next(last P) string { return cursor.Encode(p.list, last) }
 
-// positionOf returns the position of a page in the named list with the given filters. It refuses a cursor of another list,
-// which would lead to an arbitrary page or to an empty one. Queries ask for one row more than the page has, which shows
-// whether there is another page.
+// positionOf returns the position of a page in the named list with the given filters. It refuses a cursor of another
+// list, which would lead to an arbitrary page or to an empty page. Queries ask for one row more than the page has,
+// which shows whether there is another page.
 func positionOf[P any](
 	name string, page inventoryapi.Page, filters string, first P, valid func(P) bool,
 ) (pagePosition[P], error) {
-	at := pagePosition[P]{list: name + ":" + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(filters))), 36), after: first}
+	checksum := crc32.ChecksumIEEE([]byte(filters))
+	at := pagePosition[P]{list: name + ":" + strconv.FormatUint(uint64(checksum), 36), after: first}
 	var err error
-	if at.limit, err = limitOf(page.Limit, inventoryapi.DefaultPage, inventoryapi.MaxPage); err != nil || page.Cursor == "" {
+	at.limit, err = limitOf(page.Limit, inventoryapi.DefaultPage, inventoryapi.MaxPage)
+	if err != nil || page.Cursor == "" {
 		return at, err
 	}
 	from, err := cursor.Decode[P](at.list, page.Cursor)
 	if err != nil || !valid(from) {
-		return at, inventoryapi.Errorf(inventoryapi.InvalidInput, "cursor", "send the next_cursor of the previous page of the same list")
+		return at, inventoryapi.Errorf(inventoryapi.InvalidInput, "cursor",
+			"send the next_cursor of the previous page of the same list")
 	}
 	at.after = from
 	return at, nil
@@ -199,8 +215,8 @@ func cut[T, P any](rows []store.Row[T, P], at pagePosition[P]) ([]T, string) {
 // locationCode is the pattern of location codes, as in the database.
 var locationCode = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
-// locations returns the location with a code, or all locations if the code is empty. An unknown code is an error: after a
-// typing error, an empty list would look as if all was well at that location.
+// locations returns the location with a code, or all locations if the code is empty. An unknown code is an error: after
+// a typing error, an empty list would look as if all was well at that location.
 func (s *Service) locations(ctx context.Context, code string) (store.Locations, error) {
 	if code == "" {
 		return store.AllLocations, nil

@@ -25,7 +25,7 @@ func TestClientConformsToQueries(t *testing.T) {
 	inventorytest.QueriesConformance(t, s)
 }
 
-// TestQueriesOfNothing: an empty inventory has figures and lists, without a division by nothing.
+// TestQueriesOfNothing: an empty inventory has statistics and empty lists, without a division by zero.
 func TestQueriesOfNothing(t *testing.T) {
 	t.Parallel()
 	s, _ := inventorytest.NewServer(t)
@@ -45,8 +45,8 @@ func TestQueriesOfNothing(t *testing.T) {
 	require.Equal(t, inventoryapi.LowStockList{Items: []inventoryapi.LowStockItem{}}, low)
 }
 
-// TestBadQueries sends what only the service can judge over HTTP; what cannot even be read is tested
-// beside the handlers.
+// TestBadQueries sends faults over HTTP that only the service can find. The tests of the handlers have the faults of
+// syntax.
 func TestBadQueries(t *testing.T) {
 	t.Parallel()
 	s, base := inventorytest.NewServer(t)
@@ -94,7 +94,7 @@ func TestBadQueries(t *testing.T) {
 	}
 }
 
-// TestQueriesWithoutDatabase: everything is unavailable, at once, and may be asked again.
+// TestQueriesWithoutDatabase: every query immediately fails as unavailable, which is retryable.
 func TestQueriesWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	q := inventorytest.NewClient(t, inventorytest.StartProcess(t, "postgres://nobody@127.0.0.1:1/none?sslmode=disable"))

@@ -6,9 +6,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Wipe empties the inventory in one transaction: stock, reservations, locations, and the ledger, which no other operation
-// can delete. It is for example data. The caller has ended the workflows of the reservations before, because their timers
-// would act on reservations that no longer exist.
+// Wipe empties the inventory in one transaction: stock, reservations, locations, and the ledger, which no other
+// operation can delete. It is meant for example data only. The caller must have ended the workflows of the
+// reservations, because their timers would act on reservations that no longer exist.
 func (s *Service) Wipe(ctx context.Context) error {
 	if err := s.store.Wipe(ctx); err != nil {
 		return unavailable(err)
@@ -17,8 +17,8 @@ func (s *Service) Wipe(ctx context.Context) error {
 	return nil
 }
 
-// Beside counts the reservations that hold stock, without the given reservations, and the items that have stock, without
-// those of the given products.
+// Beside counts the reservations that hold stock, without the given reservations, and the items that have stock,
+// without those of the given products.
 func (s *Service) Beside(ctx context.Context, reservations, products []uuid.UUID) (holds, items int64, err error) {
 	none := []uuid.UUID{} // NULL would compare as unknown
 	holds, items, err = s.store.CountBeside(ctx, append(none, reservations...), append(none, products...))
@@ -28,7 +28,7 @@ func (s *Service) Beside(ctx context.Context, reservations, products []uuid.UUID
 	return holds, items, nil
 }
 
-// HasLocation reports whether stock can lie at a location of the given code.
+// HasLocation reports whether there is a location with the given code.
 func (s *Service) HasLocation(ctx context.Context, code string) (bool, error) {
 	found, err := s.store.HasLocation(ctx, code)
 	if err != nil {

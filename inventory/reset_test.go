@@ -8,7 +8,7 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// TestLedgerIsWipedWholeOrNotAtAll: the setting that lets a reset through opens nothing else, and ends with its
+// TestLedgerIsWipedWholeOrNotAtAll: the setting of a reset allows only TRUNCATE of the ledger, and ends with its
 // transaction.
 func TestLedgerIsWipedWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
@@ -23,6 +23,7 @@ func TestLedgerIsWipedWholeOrNotAtAll(t *testing.T) {
 		require.NoError(t, tx.Rollback(t.Context()))
 		require.ErrorContains(t, err, "append-only", sql)
 	}
+
 	conn, err := s.Pool.Acquire(t.Context())
 	require.NoError(t, err)
 	defer conn.Release()
@@ -32,7 +33,7 @@ func TestLedgerIsWipedWholeOrNotAtAll(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(t.Context()))
 	_, err = conn.Exec(t.Context(), "TRUNCATE stock_ledger")
-	require.ErrorContains(t, err, "append-only", "the setting is gone")
+	require.ErrorContains(t, err, "append-only", "the setting must end with its transaction")
 
 	require.NoError(t, s.Service.Wipe(t.Context()))
 	var entries int

@@ -1,5 +1,5 @@
-// Package inventory keeps stock and reservations right. Service is the whole of it in process; the
-// rules are in stock (pure), the SQL behind store, the HTTP side in server, and Run is the process.
+// Package inventory keeps stock and reservations. Service implements all of it in process, and Run is the process. The
+// rules are in package stock (pure), the SQL is in store, and the HTTP side is in server.
 package inventory
 
 import (
@@ -22,11 +22,11 @@ import (
 	"holdfast/inventory/store"
 )
 
-// DefaultTTL is how long a reservation lives when neither the caller nor the configuration says.
+// DefaultTTL is the lifetime of a reservation when neither the caller nor the configuration names one.
 const DefaultTTL = 15 * time.Minute
 
-// Service implements inventoryapi.API on a database. It is safe for concurrent use, also by several
-// processes on one database.
+// Service implements inventoryapi.API on a database. It is safe for concurrent use, also by several processes on one
+// database.
 type Service struct {
 	store        *store.Store
 	writer       *groupcommit.Writer
@@ -41,19 +41,19 @@ type Service struct {
 
 var _ inventoryapi.API = (*Service)(nil)
 
-// DefaultQueueLimit is how many requests may wait for their batch where the configuration names no limit.
+// DefaultQueueLimit is the number of requests that may wait for their batch if the configuration names no limit.
 const DefaultQueueLimit = groupcommit.DefaultQueueLimit
 
-// Options configures a Service; all but the pool may be absent.
+// Options configures a Service. Only Pool is required.
 type Options struct {
 	Pool     *pgxpool.Pool
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	Cache    availability.Cache
 
-	QueueLimit int                   // requests that may wait for their batch; DefaultQueueLimit where 0
-	TTL        time.Duration         // of a reservation whose request names none; DefaultTTL where 0
-	Strategy   inventoryapi.Strategy // of a reservation whose request names none; priority where empty
+	QueueLimit int                   // requests that may wait for their batch; DefaultQueueLimit if 0
+	TTL        time.Duration         // of a reservation whose request names none; DefaultTTL if 0
+	Strategy   inventoryapi.Strategy // of a reservation whose request names none; priority if empty
 }
 
 // New returns a service.
@@ -67,6 +67,7 @@ func New(o Options) *Service {
 	if o.TTL == 0 {
 		o.TTL = DefaultTTL
 	}
+
 	s := &Service{
 		store:    store.New(o.Pool),
 		log:      o.Log,
@@ -86,7 +87,7 @@ func New(o Options) *Service {
 	return s
 }
 
-// Close refuses new writes, finishes those that were accepted, and returns. Reads still work.
+// Close refuses new writes and returns when the accepted writes are finished. Reads still work.
 func (s *Service) Close() {
 	s.writer.Close()
 	s.statistics.Close()
@@ -145,7 +146,8 @@ func (s *Service) Return(
 // GetReservation implements inventoryapi.API.
 func (s *Service) GetReservation(ctx context.Context, id uuid.UUID) (inventoryapi.Reservation, error) {
 	if id == uuid.Nil {
-		return inventoryapi.Reservation{}, inventoryapi.Errorf(inventoryapi.InvalidInput, "reservation_id", "reservation_id is required")
+		return inventoryapi.Reservation{}, inventoryapi.Errorf(inventoryapi.InvalidInput, "reservation_id",
+			"reservation_id is required")
 	}
 	out, found, err := s.store.GetReservation(ctx, id)
 	switch {
@@ -154,7 +156,8 @@ func (s *Service) GetReservation(ctx context.Context, id uuid.UUID) (inventoryap
 	case err != nil:
 		return out, unavailable(err)
 	case !found:
-		return out, inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id", "there is no reservation %s", id)
+		return out, inventoryapi.Errorf(inventoryapi.ReservationNotFound, "reservation_id",
+			"there is no reservation %s", id)
 	}
 	return out, nil
 }
@@ -199,8 +202,9 @@ func forQuantity(a inventoryapi.Availability, quantity int64) inventoryapi.Avail
 	return a
 }
 
-// Receive takes stock in, all receipts in one transaction unless one is refused, and creates missing items. It acts once
-// per operation id. The error joins the refusals; the receipt of a refused one is zero.
+// Receive takes stock in and creates missing items. It writes all receipts in one transaction unless the
+// service refuses one of them. It acts once per operation id. The error joins the refusals; a refused
+// request has a zero receipt.
 func (s *Service) Receive(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, error) {
 	batch := make([]stock.Request[stock.Receipt], len(in))
 	for i, r := range in {
@@ -232,8 +236,8 @@ func (s *Service) PutLocations(ctx context.Context, locations ...store.Location)
 	return nil
 }
 
-// unavailable tells the caller that the database does not answer; another failure stays as it is and becomes an internal
-// error.
+// unavailable tells the caller that the database does not answer. Another failure stays as it is and becomes an
+// internal error.
 func unavailable(err error) error {
 	if store.Classify(err) == store.Other {
 		return err

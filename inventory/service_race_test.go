@@ -35,8 +35,8 @@ func TestLastUnit(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestOppositeLineOrders: two kinds of orders name the same products in opposite order, through two
-// replicas; neither may ever see a deadlock or a conflict.
+// TestOppositeLineOrders: two kinds of orders name the same products in opposite order, through two replicas. No caller
+// may see a deadlock or a conflict.
 func TestOppositeLineOrders(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
@@ -51,6 +51,7 @@ func TestOppositeLineOrders(t *testing.T) {
 	for i := range forward {
 		backward = append(backward, forward[len(forward)-1-i])
 	}
+
 	var outcomes inventorytest.Tally
 	const callers, each = 16, 15
 	inventorytest.Together(callers, func(i int) {
@@ -67,7 +68,7 @@ func TestOppositeLineOrders(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 }
 
-// TestDuplicateReserve: the same request many times at once is one reservation for everybody.
+// TestDuplicateReserve: many callers send the same request at once, and all get the same reservation.
 func TestDuplicateReserve(t *testing.T) {
 	t.Parallel()
 	s, _ := inventorytest.NewServer(t)
@@ -79,7 +80,7 @@ func TestDuplicateReserve(t *testing.T) {
 		if !out.Replayed {
 			fresh.Add(1)
 		}
-		// An assertion of require must not end another goroutine than the test's.
+		// The functions of require may be called only in the goroutine of the test.
 		if err != nil || out.ReservationID != in.ReservationID || len(out.Lines) != 1 || out.Lines[0].RemainingStock != 8 {
 			t.Errorf("answer %+v, error %v", out, err)
 		}
@@ -90,8 +91,7 @@ func TestDuplicateReserve(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestReleaseRacesReserve: a release and its reserve at the same moment leave nothing held, whichever
-// comes first.
+// TestReleaseRacesReserve: a release and its reserve at the same moment leave no stock reserved, in either order.
 func TestReleaseRacesReserve(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -116,8 +116,8 @@ func TestReleaseRacesReserve(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestConfirmRacesExpire: around the deadline many confirm and many expire; one kind wins, the other
-// is refused, and the stock moves once.
+// TestConfirmRacesExpire: around the deadline, several callers confirm and several expire a reservation. One kind wins,
+// the service refuses the other, and the stock moves once.
 func TestConfirmRacesExpire(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -135,7 +135,8 @@ func TestConfirmRacesExpire(t *testing.T) {
 				t.Errorf("reserve: %v", err)
 				return
 			}
-			// Meet the deadline, a little before or after; the waiting is the subject here.
+
+			// The calls start at the deadline, a little before or after. The sleep is the subject of the test.
 			time.Sleep(time.Until(out.ExpiresAt) - 2*time.Millisecond + rand.N(4*time.Millisecond))
 			var confirms, expires inventorytest.Tally
 			inventorytest.Together(6, func(i int) {
@@ -152,6 +153,7 @@ func TestConfirmRacesExpire(t *testing.T) {
 					}
 				}
 			})
+
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -166,14 +168,15 @@ func TestConfirmRacesExpire(t *testing.T) {
 		})
 	}
 	wg.Wait()
+
 	available, reserved := s.Available(t, p)
 	require.Zero(t, reserved)
 	require.EqualValues(t, 1000-confirmed, available)
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestConfirmWaitsPastDeadline: the deadline is judged by the clock after the lock was obtained, not
-// by that of the transaction's start.
+// TestConfirmWaitsPastDeadline: the service compares the deadline with the time after it got the lock, not with the
+// start of the transaction.
 func TestConfirmWaitsPastDeadline(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -182,10 +185,12 @@ func TestConfirmWaitsPastDeadline(t *testing.T) {
 	in.TTLSeconds = 1
 	out, err := s.API.Reserve(t.Context(), in)
 	require.NoError(t, err)
+
 	tx, err := s.Pool.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), "SELECT 1 FROM items WHERE product_id = $1 FOR UPDATE", p)
 	require.NoError(t, err)
+
 	confirm := make(chan error, 1)
 	go func() {
 		_, err := s.API.Confirm(t.Context(), in.ReservationID, inventorytest.Resolve())
@@ -193,24 +198,34 @@ func TestConfirmWaitsPastDeadline(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool {
 		var waiting bool
-		err := s.Pool.QueryRow(t.Context(), "SELECT clock_timestamp() > $1 AND EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)", out.ExpiresAt).Scan(&waiting)
+		err := s.Pool.QueryRow(t.Context(), `
+			SELECT clock_timestamp() > $1 AND EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)`,
+			out.ExpiresAt).Scan(&waiting)
 		return err == nil && waiting
 	}, 5*time.Second, 5*time.Millisecond)
+
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.ErrorIs(t, <-confirm, inventoryapi.ReservationExpired)
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestReceiveOnce: many receipts at once, each sent twice, create each item once and add each once.
+// TestReceiveOnce: six callers send the same receipts at once. The service creates each item once, and adds the
+// quantity of each receipt once.
 func TestReceiveOnce(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	receipts := make([]stock.Receive, 40)
 	for i := range receipts {
 		receipts[i] = stock.Receive{
-			OperationID: uuid.New(), ProductID: uuid.New(), Location: "near", Quantity: int64(i), Actor: inventorytest.Actor, Reason: fmt.Sprint("delivery ", i),
+			OperationID: uuid.New(),
+			ProductID:   uuid.New(),
+			Location:    "near",
+			Quantity:    int64(i),
+			Actor:       inventorytest.Actor,
+			Reason:      fmt.Sprint("delivery ", i),
 		}
 	}
+
 	inventorytest.Together(6, func(i int) {
 		mine := append([]stock.Receive(nil), receipts...)
 		rand.Shuffle(len(mine), func(a, b int) { mine[a], mine[b] = mine[b], mine[a] })
@@ -218,6 +233,7 @@ func TestReceiveOnce(t *testing.T) {
 			t.Errorf("receive %d: %v", i, err)
 		}
 	})
+
 	for _, r := range receipts {
 		available, _ := s.Available(t, r.ProductID)
 		require.Equal(t, r.Quantity, available)
@@ -225,7 +241,7 @@ func TestReceiveOnce(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestBatchFailsAlone: in one batch the receipt at fault is refused and the others happen.
+// TestBatchFailsAlone: of one batch, the service refuses the receipts at fault and applies the others.
 func TestBatchFailsAlone(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -234,9 +250,20 @@ func TestBatchFailsAlone(t *testing.T) {
 	_, err := s.API.Reserve(t.Context(), in)
 	require.NoError(t, err)
 	receive := func(op uuid.UUID, location string) stock.Receive {
-		return stock.Receive{OperationID: op, ProductID: p, Location: location, Quantity: 10, Actor: inventorytest.Actor}
+		return stock.Receive{
+			OperationID: op,
+			ProductID:   p,
+			Location:    location,
+			Quantity:    10,
+			Actor:       inventorytest.Actor,
+		}
 	}
-	out, err := s.Service.Receive(t.Context(), receive(uuid.New(), "near"), receive(uuid.New(), "nowhere"), receive(in.OperationID, "near"), receive(uuid.New(), "far"))
+
+	out, err := s.Service.Receive(t.Context(),
+		receive(uuid.New(), "near"),
+		receive(uuid.New(), "nowhere"),
+		receive(in.OperationID, "near"),
+		receive(uuid.New(), "far"))
 	require.ErrorIs(t, err, inventoryapi.InvalidInput)
 	require.ErrorIs(t, err, inventoryapi.AlreadyExists)
 	require.Equal(t, []int64{15, 0, 0, 10}, []int64{out[0].Stock, out[1].Stock, out[2].Stock, out[3].Stock})

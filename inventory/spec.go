@@ -2,7 +2,7 @@ package inventory
 
 import _ "embed"
 
-// OpenAPI is the contract as it is served to people and compared with the routes.
+// OpenAPI is the contract that the server publishes and compares with its routes.
 //
 //go:embed openapi.yaml
 var OpenAPI []byte

@@ -1,7 +1,6 @@
-// Package archive moves finished reservations and old entries of the ledger into the archive tables of
-// the inventory database, and deletes events that have long been published, while the service works.
-// It goes by small transactions, each complete in itself: it can be stopped or killed at any point, and
-// the next run goes on. Several runs at once take turns.
+// Package archive moves finished reservations and old entries of the ledger into the archive tables of the inventory
+// database, and deletes old published events, while the service works. It works in small transactions, each complete in
+// itself: an operator can stop or kill it at any point, and the next run continues. Several runs at once take turns.
 package archive
 
 import (
@@ -15,27 +14,32 @@ import (
 	"holdfast/inventory/store"
 )
 
-// Minimum is the least age of what may be archived. A call may be repeated while its owner's
-// patience lasts, which ends within hours: no reservation is held for more than a day, and what its
-// workflow still does afterwards it does with the answers that it has. Two days are beyond all of that.
+// Minimum is the minimum age of archived rows. Callers repeat a call for some hours at most: no
+// reservation is held for more than a day, and its workflow works with the answers that it has afterwards.
+// Two days are longer than all of that.
 const Minimum = 48 * time.Hour
 
-// MaxBatch bounds the rows of one transaction, and so how long a request may wait for a row of it.
+// MaxBatch bounds the rows of one transaction, and so the time that a request may wait for one of these rows.
 const MaxBatch = 100_000
 
-// Options says what is archived, and how.
+// Options configures a run.
 type Options struct {
-	OlderThan          time.Duration // since they ended: released and expired reservations and tombstones; entries of the ledger
-	ConfirmedOlderThan time.Duration // since they were confirmed: reservations whose stock may be returned
-	OutboxOlderThan    time.Duration // since they were published, or processed
-	ImportsOlderThan   time.Duration
-	Batch              int           // rows per transaction
-	Pause              time.Duration // after each transaction that moved something
-	DryRun             bool          // only count
-	Progress           func(step string, done int)
+	// OlderThan is the minimum age, from their end, of released and expired reservations and tombstones, and that of
+	// entries of the ledger.
+	OlderThan time.Duration
+	// ConfirmedOlderThan is the minimum age, from their confirmation, of reservations whose stock may be returned.
+	ConfirmedOlderThan time.Duration
+	// OutboxOlderThan is the minimum age of published and of processed events.
+	OutboxOlderThan  time.Duration
+	ImportsOlderThan time.Duration
+
+	Batch    int           // rows per transaction
+	Pause    time.Duration // after each transaction that moved rows
+	DryRun   bool          // only count
+	Progress func(step string, done int)
 }
 
-// Check refuses ages below the minimum, and everything else that makes no sense.
+// Check refuses ages below the minimum, a batch outside its limits and a negative pause.
 func (o Options) Check() error {
 	var faults []error
 	for _, age := range []struct {
@@ -47,30 +51,31 @@ func (o Options) Check() error {
 		{"outbox-older-than", o.OutboxOlderThan},
 	} {
 		if age.age < Minimum {
-			faults = append(faults, fmt.Errorf("--%s is %s; it must be at least %s, because calls may be repeated for that long",
-				age.flag, age.age, Minimum))
+			faults = append(faults,
+				fmt.Errorf("--%s is %s; it must be at least %s, because callers may repeat calls for that long",
+					age.flag, age.age, Minimum))
 		}
 	}
 	if o.Batch < 1 || o.Batch > MaxBatch {
 		faults = append(faults, fmt.Errorf("--batch is %d; it lies between 1 and %d", o.Batch, MaxBatch))
 	}
 	if o.Pause < 0 {
-		faults = append(faults, fmt.Errorf("--pause is %s; it is not negative", o.Pause))
+		faults = append(faults, fmt.Errorf("--pause is %s; it must not be negative", o.Pause))
 	}
 	return errors.Join(faults...)
 }
 
-// Summary says what a run did.
+// Summary is the result of a run.
 type Summary struct {
 	store.Moved
 	Batches int
-	Stopped bool // before everything was looked at
+	Stopped bool // the run ended before it had read everything
 }
 
-// How much of a table one transaction looks at.
+// The parts of a table that one transaction reads.
 const (
-	rowsPerPage  = 30   // of reservations, about; a page with more is looked at again
-	itemsAtOnce  = 2000 // whose histories begin with two look-ups each
+	rowsPerPage  = 30   // of reservations, about; the run reads a page with more rows again
+	itemsAtOnce  = 2000 // each costs two look-ups
 	pagesAtLeast = 16
 )
 
@@ -82,9 +87,8 @@ type archiver struct {
 	sum     Summary
 }
 
-// Run archives until nothing is left that is old enough, or until ctx ends: then it finishes the
-// transaction under way and says what was done. A transaction that fails ends the run; what was done
-// before stays.
+// Run archives all rows that are old enough. If ctx ends, it finishes the transaction under way and returns the summary
+// so far. A failed transaction ends the run; the work of the earlier transactions stays.
 func Run(ctx context.Context, pool *pgxpool.Pool, o Options) (Summary, error) {
 	a := &archiver{Options: o, store: store.New(pool)}
 	extent, now, err := a.store.Extent(ctx)
@@ -92,11 +96,20 @@ func Run(ctx context.Context, pool *pgxpool.Pool, o Options) (Summary, error) {
 		return a.sum, err
 	}
 	a.cutoffs = store.Cutoffs{
-		Finished: now.Add(-o.OlderThan), Confirmed: now.Add(-o.ConfirmedOlderThan), Events: now.Add(-o.OutboxOlderThan), Imports: now.Add(-o.ImportsOlderThan),
+		Finished:  now.Add(-o.OlderThan),
+		Confirmed: now.Add(-o.ConfirmedOlderThan),
+		Events:    now.Add(-o.OutboxOlderThan),
+		Imports:   now.Add(-o.ImportsOlderThan),
 	}
-	// Reservations first: an entry of the ledger follows its reservation.
-	for _, table := range []func(context.Context, store.Extent) error{a.reservations, a.entries, a.events, a.processed, a.imports} {
-		if err := table(ctx, extent); err != nil {
+
+	for _, archiveTable := range []func(context.Context, store.Extent) error{
+		a.reservations, // first: an entry of the ledger follows its reservation
+		a.entries,
+		a.events,
+		a.processed,
+		a.imports,
+	} {
+		if err := archiveTable(ctx, extent); err != nil {
 			return a.sum, err
 		}
 	}
@@ -105,24 +118,28 @@ func Run(ctx context.Context, pool *pgxpool.Pool, o Options) (Summary, error) {
 }
 
 func (a *archiver) reservations(ctx context.Context, e store.Extent) error {
-	return a.pages(ctx, "reservations", e.Reservations, a.store.CountReservations, a.store.ArchiveReservations, store.Moved.Reservations)
+	return a.pages(ctx, "reservations", e.Reservations,
+		a.store.CountReservations, a.store.ArchiveReservations, store.Moved.Reservations)
 }
 
 func (a *archiver) events(ctx context.Context, e store.Extent) error {
-	return a.pages(ctx, "published events", e.Events, a.store.CountEvents, a.store.DeleteEvents, func(m store.Moved) int64 { return m.Events })
+	return a.pages(ctx, "published events", e.Events,
+		a.store.CountEvents, a.store.DeleteEvents, func(m store.Moved) int64 { return m.Events })
 }
 
 func (a *archiver) processed(ctx context.Context, e store.Extent) error {
-	return a.pages(ctx, "processed events", e.Processed, a.store.CountProcessed, a.store.DeleteProcessed, func(m store.Moved) int64 { return m.Processed })
+	return a.pages(ctx, "processed events", e.Processed,
+		a.store.CountProcessed, a.store.DeleteProcessed, func(m store.Moved) int64 { return m.Processed })
 }
 
 // pages goes through a table in its physical order.
-func (a *archiver) pages(ctx context.Context, step string, all store.Range,
+func (a *archiver) pages(
+	ctx context.Context, step string, all store.Range,
 	count func(context.Context, store.Cutoffs, store.Range) (store.Moved, error),
-	move func(context.Context, store.Cutoffs, store.Range, int) (store.Moved, error), rows func(store.Moved) int64,
+	move func(context.Context, store.Cutoffs, store.Range, int) (store.Moved, error),
+	rows func(store.Moved) int64,
 ) error {
-	stride := max(int64(a.Batch/rowsPerPage), pagesAtLeast)
-	return a.through(ctx, step, all, stride, func(ctx context.Context, part store.Range) (store.Moved, int64, error) {
+	work := func(ctx context.Context, part store.Range) (store.Moved, int64, error) {
 		if a.DryRun {
 			m, err := count(ctx, a.cutoffs, part)
 			return m, part.To, err
@@ -132,22 +149,25 @@ func (a *archiver) pages(ctx context.Context, step string, all store.Range,
 			return m, part.From, err // there may be more
 		}
 		return m, part.To, err
-	})
+	}
+	stride := max(int64(a.Batch/rowsPerPage), pagesAtLeast)
+	return a.through(ctx, step, all, stride, work)
 }
 
-// entries goes through the items, and moves the beginning of each one's history.
+// entries goes through the items, and moves the oldest entries of each.
 func (a *archiver) entries(ctx context.Context, e store.Extent) error {
-	return a.through(ctx, "ledger", e.Items, itemsAtOnce, func(ctx context.Context, part store.Range) (store.Moved, int64, error) {
+	work := func(ctx context.Context, part store.Range) (store.Moved, int64, error) {
 		if a.DryRun {
 			m, err := a.store.CountEntries(ctx, a.cutoffs, part)
 			return m, part.To, err
 		}
 		return a.store.ArchiveEntries(ctx, a.cutoffs, part, a.Batch)
-	})
+	}
+	return a.through(ctx, "ledger", e.Items, itemsAtOnce, work)
 }
 
 func (a *archiver) imports(ctx context.Context, _ store.Extent) error {
-	return a.through(ctx, "imports", store.Range{From: 0, To: 1}, 1, func(ctx context.Context, part store.Range) (store.Moved, int64, error) {
+	work := func(ctx context.Context, part store.Range) (store.Moved, int64, error) {
 		if a.DryRun {
 			m, err := a.store.CountImports(ctx, a.cutoffs)
 			return m, part.To, err
@@ -157,12 +177,14 @@ func (a *archiver) imports(ctx context.Context, _ store.Extent) error {
 			return m, part.From, err
 		}
 		return m, part.To, err
-	})
+	}
+	return a.through(ctx, "imports", store.Range{From: 0, To: 1}, 1, work)
 }
 
-// through takes a range part by part; work says where to go on. It stops between two transactions
-// when ctx ends, and never within one.
-func (a *archiver) through(ctx context.Context, step string, all store.Range, stride int64,
+// through calls work for one part of a range after another; work returns where the next part begins. If ctx ends, it
+// stops between two transactions, never within one.
+func (a *archiver) through(
+	ctx context.Context, step string, all store.Range, stride int64,
 	work func(context.Context, store.Range) (store.Moved, int64, error),
 ) error {
 	done := int64(0)
@@ -172,6 +194,7 @@ func (a *archiver) through(ctx context.Context, step string, all store.Range, st
 			return err
 		}
 		at = next
+
 		rows := m.Rows()
 		done += rows
 		a.sum.Moved = a.sum.Add(m)
@@ -180,14 +203,14 @@ func (a *archiver) through(ctx context.Context, step string, all store.Range, st
 		}
 		if rows > 0 && !a.DryRun {
 			a.sum.Batches++
-			a.rest(ctx)
+			a.pause(ctx)
 		}
 	}
 	return nil
 }
 
-// rest leaves the disk and the processor to the service for a moment.
-func (a *archiver) rest(ctx context.Context) {
+// pause waits for Options.Pause, so that the service can use the disk and the processor.
+func (a *archiver) pause(ctx context.Context) {
 	if a.Pause == 0 {
 		return
 	}

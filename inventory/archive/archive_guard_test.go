@@ -10,8 +10,8 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// TestArchiveGuards: whatever a session says of itself, the database lets rows leave only for the
-// archive, whole, in order, and with their sums.
+// TestArchiveGuards: even in an archiving session, the database lets rows leave only for the archive, whole, in order,
+// and with their sums.
 func TestArchiveGuards(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -23,7 +23,13 @@ func TestArchiveGuards(t *testing.T) {
 	tomb := inventorytest.NewReserve(inventorytest.Line(p, 1))
 	_, err = s.API.Release(t.Context(), tomb.ReservationID, inventorytest.ReleaseOf(tomb))
 	require.NoError(t, err)
-	const allow, copied = "SET LOCAL holdfast.archive = 'on';", "INSERT INTO archive.stock_ledger SELECT * FROM stock_ledger;"
+
+	const (
+		allow    = "SET LOCAL holdfast.archive = 'on'; "
+		copied   = "INSERT INTO archive.stock_ledger SELECT * FROM stock_ledger; "
+		guardOff = "SET LOCAL session_replication_role = replica; "
+		guardOn  = "SET LOCAL session_replication_role = origin; "
+	)
 	for _, c := range []struct {
 		name            string
 		constraint, sql string
@@ -32,23 +38,72 @@ func TestArchiveGuards(t *testing.T) {
 		{"update", "", allow + "UPDATE stock_ledger SET reason = 'x'"},
 		{"truncate", "", allow + "TRUNCATE stock_ledger"},
 		{"not in the archive", "stock_ledger_leaves_for_archive", allow + "DELETE FROM stock_ledger WHERE kind = 'received'"},
-		{"another than archived", "stock_ledger_leaves_for_archive", allow + "INSERT INTO archive.stock_ledger SELECT ledger_id, operation_id, item_id, line, kind, quantity_delta + 1, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger; DELETE FROM stock_ledger WHERE kind = 'received'"},
+		{
+			"different from its archived copy", "stock_ledger_leaves_for_archive",
+			allow + `INSERT INTO archive.stock_ledger
+				SELECT ledger_id, operation_id, item_id, line, kind, quantity_delta + 1, reserved_delta,
+					quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at
+				FROM stock_ledger;
+				DELETE FROM stock_ledger WHERE kind = 'received'`,
+		},
 		{"reservation stays", "stock_ledger_leaves_for_archive", allow + copied + "DELETE FROM stock_ledger"},
-		{"out of order", "stock_ledger_leaves_for_archive", allow + copied + `SET LOCAL session_replication_role = replica; DELETE FROM reservations; SET LOCAL session_replication_role = origin;
-			DELETE FROM stock_ledger WHERE kind <> 'received'`},
-		{"sums", "stock_ledger_leaves_for_archive", allow + "SET LOCAL session_replication_role = replica; UPDATE stock_ledger SET quantity_after = quantity_after + 1; SET LOCAL session_replication_role = origin;" + copied + "DELETE FROM stock_ledger WHERE kind = 'received'"},
-		{"reservation deleted", "reservations_leave_for_archive", allow + "DELETE FROM reservations WHERE status = 'released'"},
-		{"tombstone deleted", "reservations_leave_for_archive", allow + "DELETE FROM reservations WHERE request_hash IS NULL"},
-		{"without its lines", "reservations_leave_for_archive", allow + "INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending'; DELETE FROM reservations WHERE status <> 'pending'"},
-		{"line deleted", "reservation_lines_leave_for_archive", allow + "DELETE FROM reservation_lines WHERE NOT open"},
-		{"a second time", "archived_reservations_pkey", "INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending'; SET LOCAL session_replication_role = replica; DELETE FROM reservations WHERE status <> 'pending'; SET LOCAL session_replication_role = origin; INSERT INTO reservations SELECT * FROM archive.reservations LIMIT 1"},
-		{"pending reservation", "archived_reservations_finished", "INSERT INTO archive.reservations SELECT * FROM reservations"},
-		{"open line", "archived_reservation_lines_closed", "INSERT INTO archive.reservation_lines SELECT * FROM reservation_lines"},
-		{"balance made up", "ledger_balances_follow", allow + "INSERT INTO ledger_balances VALUES (1, 1, 1, 1, 1, 1)"},
+		{
+			"out of order", "stock_ledger_leaves_for_archive",
+			allow + copied +
+				guardOff + "DELETE FROM reservations; " + guardOn +
+				"DELETE FROM stock_ledger WHERE kind <> 'received'",
+		},
+		{
+			"sums", "stock_ledger_leaves_for_archive",
+			allow +
+				guardOff + "UPDATE stock_ledger SET quantity_after = quantity_after + 1; " + guardOn +
+				copied + "DELETE FROM stock_ledger WHERE kind = 'received'",
+		},
+		{
+			"reservation deleted", "reservations_leave_for_archive",
+			allow + "DELETE FROM reservations WHERE status = 'released'",
+		},
+		{
+			"tombstone deleted", "reservations_leave_for_archive",
+			allow + "DELETE FROM reservations WHERE request_hash IS NULL",
+		},
+		{
+			"without its lines", "reservations_leave_for_archive",
+			allow + `INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending';
+				DELETE FROM reservations WHERE status <> 'pending'`,
+		},
+		{
+			"line deleted", "reservation_lines_leave_for_archive",
+			allow + "DELETE FROM reservation_lines WHERE NOT open",
+		},
+		{
+			"a second time", "archived_reservations_pkey",
+			"INSERT INTO archive.reservations SELECT * FROM reservations WHERE status <> 'pending'; " +
+				guardOff + "DELETE FROM reservations WHERE status <> 'pending'; " + guardOn +
+				"INSERT INTO reservations SELECT * FROM archive.reservations LIMIT 1",
+		},
+		{
+			"pending reservation", "archived_reservations_finished",
+			"INSERT INTO archive.reservations SELECT * FROM reservations",
+		},
+		{
+			"open line", "archived_reservation_lines_closed",
+			"INSERT INTO archive.reservation_lines SELECT * FROM reservation_lines",
+		},
+		{
+			"invented balance", "ledger_balances_follow",
+			allow + "INSERT INTO ledger_balances VALUES (1, 1, 1, 1, 1, 1)",
+		},
 		{"archive deleted", "", allow + copied + "DELETE FROM archive.stock_ledger"},
 		{"archive changed", "", allow + copied + "UPDATE archive.stock_ledger SET reason = 'x'"},
 		{"archive truncated", "", allow + "TRUNCATE archive.stock_ledger"},
-		{"an operation in it once", "archived_stock_ledger_operation_key", copied + "INSERT INTO archive.stock_ledger SELECT ledger_id + 1000000, operation_id, item_id, line, kind, quantity_delta, reserved_delta, quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at FROM stock_ledger"},
+		{
+			"an archived operation again", "archived_stock_ledger_operation_key",
+			copied + `INSERT INTO archive.stock_ledger
+				SELECT ledger_id + 1000000, operation_id, item_id, line, kind, quantity_delta, reserved_delta,
+					quantity_after, reserved_after, version_after, reservation_id, actor, reason, created_at
+				FROM stock_ledger`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tx, err := s.Pool.Begin(t.Context())
@@ -66,14 +121,16 @@ func TestArchiveGuards(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestArchiveTablesMatch: a column that a migration adds to a table it has to add to the archive too.
+// TestArchiveTablesMatch: each archive table has the columns of its table, so a migration must add a column to both.
 func TestArchiveTablesMatch(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
 	for _, table := range []string{"reservations", "reservation_lines", "stock_ledger"} {
 		columns := func(schema string) []string {
-			rows, err := pool.Query(t.Context(), `SELECT format('%s %s %s %s', ordinal_position, column_name, data_type, is_nullable)
-				FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2 ORDER BY ordinal_position`, schema, table)
+			rows, err := pool.Query(t.Context(), `
+				SELECT format('%s %s %s %s', ordinal_position, column_name, data_type, is_nullable)
+				FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2
+				ORDER BY ordinal_position`, schema, table)
 			require.NoError(t, err)
 			out, err := pgx.CollectRows(rows, pgx.RowTo[string])
 			require.NoError(t, err)

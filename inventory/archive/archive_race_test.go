@@ -21,18 +21,19 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// sales is what the clients of a race did, by the answers that they got.
-type sales struct{ received, sold, ended atomic.Int64 }
+// answeredTotals sums what the clients of a race did, by the answers that they got.
+type answeredTotals struct{ received, sold, ended atomic.Int64 }
 
-// shop is where clients go.
-type shop struct {
+// clientLoad is a service with the products that clients work on.
+type clientLoad struct {
 	inventorytest.Subject
-	*sales
+	*answeredTotals
 	products []uuid.UUID
 }
 
-// live does what clients do: reserve, end it some way, repeat calls, and receive stock.
-func (s shop) live(ctx context.Context, rounds int) error {
+// run does the work of a client: in each round it reserves, ends the reservation in some way, repeats calls, and
+// receives stock.
+func (s clientLoad) run(ctx context.Context, rounds int) error {
 	for range rounds {
 		a, b := s.products[0], s.products[rand.IntN(len(s.products))]
 		in := inventorytest.NewReserve(inventorytest.Line(a, 1), inventorytest.Line(b, 2))
@@ -49,8 +50,15 @@ func (s shop) live(ctx context.Context, rounds int) error {
 			}
 		case 2:
 			op := uuid.New()
-			for range 2 { // the second is recognised, also when its entry has moved meanwhile
-				if _, err = s.Service.Receive(ctx, stock.Receive{OperationID: op, ProductID: b, Location: "near", Quantity: 5, Actor: inventorytest.Actor}); err != nil {
+			receive := stock.Receive{
+				OperationID: op,
+				ProductID:   b,
+				Location:    "near",
+				Quantity:    5,
+				Actor:       inventorytest.Actor,
+			}
+			for range 2 { // the service recognises the second one, also if its entry has moved to the archive meanwhile
+				if _, err = s.Service.Receive(ctx, receive); err != nil {
 					break
 				}
 			}
@@ -59,7 +67,7 @@ func (s shop) live(ctx context.Context, rounds int) error {
 				_, err = s.API.Release(ctx, in.ReservationID, inventorytest.ReleaseOf(in))
 			}
 		default:
-			// Its owner has forgotten that it is released, and asks again: it was, or is archived already.
+			// The owner releases twice. At the second release the reservation is released, or archived already.
 			_, err = s.API.Release(ctx, in.ReservationID, inventorytest.ReleaseOf(in))
 			if err == nil {
 				_, err = s.API.Release(ctx, in.ReservationID, inventorytest.ReleaseOf(in))
@@ -68,7 +76,7 @@ func (s shop) live(ctx context.Context, rounds int) error {
 				}
 				_, late := s.API.Reserve(ctx, in)
 				if !errors.Is(late, inventoryapi.AlreadyResolved) {
-					err = errors.Join(errors.New("a reservation came to be a second time"), late)
+					err = errors.Join(errors.New("the service made a released reservation again"), late)
 				}
 			}
 		}
@@ -80,12 +88,13 @@ func (s shop) live(ctx context.Context, rounds int) error {
 	return nil
 }
 
-// TestArchiveWhileReservationsAreMade lets two archivers, one of which loses its connection again and
-// again in the middle of whatever it does, work beside two replicas of the service.
+// TestArchiveWhileReservationsAreMade runs two archivers, whose sessions end again and again at random moments, beside
+// two replicas of the service.
 func TestArchiveWhileReservationsAreMade(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
-	s := shop{inventorytest.NewSubject(t, inventory.New(inventory.Options{Pool: pool}), pool), &sales{}, nil}
+	subject := inventorytest.NewSubject(t, inventory.New(inventory.Options{Pool: pool}), pool)
+	s := clientLoad{Subject: subject, answeredTotals: &answeredTotals{}}
 	for range 4 {
 		s.products = append(s.products, s.Stock(t, 10_000))
 		s.received.Add(10_000)
@@ -93,9 +102,11 @@ func TestArchiveWhileReservationsAreMade(t *testing.T) {
 	replica := s
 	replica.API = s.Service
 
-	archivers, err := database.Open(context.WithoutCancel(t.Context()), url+"&application_name=archivers", database.Pool{MaxConns: 2}, "archive", nil)
+	archivers, err := database.Open(context.WithoutCancel(t.Context()), url+"&application_name=archivers",
+		database.Pool{MaxConns: 2}, "archive", nil)
 	require.NoError(t, err)
 	defer archivers.Close()
+
 	ctx, stop := context.WithCancel(t.Context())
 	var clients, others sync.WaitGroup
 	var moved atomic.Int64
@@ -104,7 +115,7 @@ func TestArchiveWhileReservationsAreMade(t *testing.T) {
 			for ctx.Err() == nil {
 				o := inventorytest.Everything()
 				o.Batch = 1 + rand.IntN(20)
-				sum, _ := archive.Run(ctx, archivers, o) // its connection may be gone
+				sum, _ := archive.Run(ctx, archivers, o) // kill may have ended its session
 				moved.Add(sum.Rows())
 			}
 		})
@@ -112,15 +123,16 @@ func TestArchiveWhileReservationsAreMade(t *testing.T) {
 	others.Go(func() { kill(ctx, pool) })
 	failed := make([]error, 8)
 	for i := range failed {
-		who := s
+		client := s
 		if i%2 == 1 {
-			who = replica
+			client = replica
 		}
-		clients.Go(func() { failed[i] = who.live(context.WithoutCancel(ctx), 15) })
+		clients.Go(func() { failed[i] = client.run(context.WithoutCancel(ctx), 15) })
 	}
 	clients.Wait()
 	stop()
 	others.Wait()
+
 	require.NoError(t, errors.Join(failed...))
 	inventorytest.RequireConsistent(t, pool)
 	require.EqualValues(t, 8*15, s.ended.Load())
@@ -130,9 +142,14 @@ func TestArchiveWhileReservationsAreMade(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 	require.Positive(t, moved.Load()+rest.Rows())
 	var live, archived, quantity, reserved int64
-	require.NoError(t, pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM reservations) + (SELECT count(*) FROM reservation_lines) + (SELECT count(*) FROM stock_ledger),
-		(SELECT count(*) FROM archive.reservations), (SELECT sum(quantity) FROM items), (SELECT sum(reserved) FROM items)`).Scan(&live, &archived, &quantity, &reserved))
-	require.Zero(t, live, "everything has ended")
+	require.NoError(t, pool.QueryRow(t.Context(), `
+		SELECT (SELECT count(*) FROM reservations)
+				+ (SELECT count(*) FROM reservation_lines)
+				+ (SELECT count(*) FROM stock_ledger),
+			(SELECT count(*) FROM archive.reservations),
+			(SELECT sum(quantity) FROM items),
+			(SELECT sum(reserved) FROM items)`).Scan(&live, &archived, &quantity, &reserved))
+	require.Zero(t, live, "rows that are not archived although all reservations have ended")
 	require.EqualValues(t, 8*15, archived)
 	require.Equal(t, s.received.Load()-s.sold.Load(), quantity)
 	require.Zero(t, reserved)
@@ -141,13 +158,14 @@ func TestArchiveWhileReservationsAreMade(t *testing.T) {
 // kill ends the archivers' sessions at random moments, as kill -9 of their process would.
 func kill(ctx context.Context, pool *pgxpool.Pool) {
 	for ctx.Err() == nil {
-		_, _ = pool.Exec(ctx, `SELECT pg_terminate_backend(pid), pg_sleep(random() * 0.05) FROM pg_stat_activity
+		_, _ = pool.Exec(ctx, `
+			SELECT pg_terminate_backend(pid), pg_sleep(random() * 0.05) FROM pg_stat_activity
 			WHERE application_name = 'archivers' AND datname = current_database() AND random() < 0.3`)
 		_, _ = pool.Exec(ctx, "SELECT pg_sleep(random() * 0.03)")
 	}
 }
 
-// TestArchiversTakeTurns: two at once share the work, and neither fails for the other.
+// TestArchiversTakeTurns: two archivers at once share the work, and neither fails because of the other.
 func TestArchiversTakeTurns(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -162,6 +180,7 @@ func TestArchiversTakeTurns(t *testing.T) {
 		wg.Go(func() { sums[i], errs[i] = archive.Run(t.Context(), s.Pool, o) })
 	}
 	wg.Wait()
+
 	require.NoError(t, errors.Join(errs...))
 	rest, err := archive.Run(t.Context(), s.Pool, o)
 	require.NoError(t, err)
@@ -175,12 +194,14 @@ func TestArchiversTakeTurns(t *testing.T) {
 func TestArchiveSkipsLockedReservations(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
-	looked := history(t, s)
+	locked := history(t, s)
 	tx, err := s.Pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = tx.Exec(t.Context(), "SELECT 1 FROM reservations WHERE reservation_id = $1 FOR NO KEY UPDATE", looked.ReservationID)
+	_, err = tx.Exec(t.Context(), "SELECT 1 FROM reservations WHERE reservation_id = $1 FOR NO KEY UPDATE",
+		locked.ReservationID)
 	require.NoError(t, err)
+
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	done := make(chan archive.Summary, 1)
@@ -192,8 +213,9 @@ func TestArchiveSkipsLockedReservations(t *testing.T) {
 	case sum := <-done:
 		require.EqualValues(t, 5, sum.Reservations())
 	case <-ctx.Done():
-		require.Fail(t, "it waits")
+		require.Fail(t, "the archiver waits for a locked reservation")
 	}
+
 	require.NoError(t, tx.Rollback(t.Context()))
 	rest, err := archive.Run(t.Context(), s.Pool, inventorytest.Everything())
 	require.NoError(t, err)
@@ -201,7 +223,7 @@ func TestArchiveSkipsLockedReservations(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestArchiveFinishesTheBatch: told to stop in the middle of a transaction, it commits that one.
+// TestArchiveFinishesTheBatch: a run that is told to stop in the middle of a transaction commits the transaction.
 func TestArchiveFinishesTheBatch(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -211,6 +233,7 @@ func TestArchiveFinishesTheBatch(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
 	_, err = tx.Exec(t.Context(), "LOCK TABLE archive.reservations")
 	require.NoError(t, err)
+
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	var sum archive.Summary
@@ -221,8 +244,12 @@ func TestArchiveFinishesTheBatch(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool {
 		var waits bool
-		return s.Pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'archive.reservations'::regclass)").Scan(&waits) == nil && waits
+		err := s.Pool.QueryRow(t.Context(), `
+			SELECT EXISTS (SELECT 1 FROM pg_locks
+				WHERE NOT granted AND relation = 'archive.reservations'::regclass)`).Scan(&waits)
+		return err == nil && waits
 	}, 10*time.Second, time.Millisecond)
+
 	stop()
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.NoError(t, <-done)

@@ -30,10 +30,10 @@ func TestClientArchives(t *testing.T) {
 	inventorytest.Archive(t, s, inventorytest.NewClient(t, base))
 }
 
-// day is what ages are thought in.
 const day = 24 * time.Hour
 
-// history makes released, expired and confirmed reservations on two products, and a receipt each.
+// history makes released, expired and confirmed reservations on two products, and a receipt of each. It returns a
+// confirmed reservation.
 func history(t *testing.T, s inventorytest.Subject) (confirmed inventoryapi.ReserveRequest) {
 	t.Helper()
 	p, other := s.Stock(t, 100, 100), s.Stock(t, 100)
@@ -58,15 +58,22 @@ func history(t *testing.T, s inventorytest.Subject) (confirmed inventoryapi.Rese
 
 // ages are the command's defaults.
 func ages() archive.Options {
-	return archive.Options{OlderThan: 90 * day, ConfirmedOlderThan: 400 * day, OutboxOlderThan: 30 * day, ImportsOlderThan: 90 * day, Batch: 3}
+	return archive.Options{
+		OlderThan:          90 * day,
+		ConfirmedOlderThan: 400 * day,
+		OutboxOlderThan:    30 * day,
+		ImportsOlderThan:   90 * day,
+		Batch:              3,
+	}
 }
 
-// TestArchiveHeedsAges: each kind goes at its age, entries with their reservation and in order.
+// TestArchiveHeedsAges: a run archives each kind at its age, and entries with their reservation and in order.
 func TestArchiveHeedsAges(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	confirmed := history(t, s)
-	_, err := s.Pool.Exec(t.Context(), `INSERT INTO processed_events (consumer, event_id) VALUES ('c', gen_random_uuid());
+	_, err := s.Pool.Exec(t.Context(), `
+		INSERT INTO processed_events (consumer, event_id) VALUES ('c', gen_random_uuid());
 		INSERT INTO stock_imports (import_id, content_hash, settled_rows) VALUES (gen_random_uuid(), sha256(''), '{}')`)
 	require.NoError(t, err)
 	run := func() archive.Summary {
@@ -90,12 +97,12 @@ func TestArchiveHeedsAges(t *testing.T) {
 	require.Equal(t, []int64{2, 2, 0}, []int64{sum.Released, sum.Expired, sum.Confirmed})
 	require.EqualValues(t, 8, sum.Lines)
 	require.EqualValues(t, 1, sum.Imports)
-	// Receipts, and of each item the entries of the first two reservations, which precede the confirmed one's.
+	// The receipts, and of each item the entries of the first two reservations, which precede those of the confirmed one.
 	require.EqualValues(t, 3+8, sum.Entries)
 	_, err = s.API.GetReservation(t.Context(), confirmed.ReservationID)
 	require.NoError(t, err)
 
-	// What comes back after all that time keeps its reservation for as long as it may be asked for again.
+	// A late return keeps its reservation out of the archive for as long as the caller may repeat the return.
 	inventorytest.Backdate(t, s.Pool, 320*day)
 	back := inventorytest.ReturnOf(inventoryapi.ReturnLine{LineNo: 1, Quantity: 1})
 	_, err = s.API.Return(t.Context(), confirmed.ReservationID, back)
@@ -109,27 +116,33 @@ func TestArchiveHeedsAges(t *testing.T) {
 	sum = run()
 	require.EqualValues(t, 1, sum.Confirmed)
 	var left int
-	require.NoError(t, s.Pool.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM reservations) + (SELECT count(*) FROM reservation_lines) + (SELECT count(*) FROM stock_ledger)").Scan(&left))
-	require.Zero(t, left, "nothing is left of it")
-	require.Zero(t, run().Rows(), "and nothing is done twice")
+	require.NoError(t, s.Pool.QueryRow(t.Context(), `
+		SELECT (SELECT count(*) FROM reservations)
+			+ (SELECT count(*) FROM reservation_lines)
+			+ (SELECT count(*) FROM stock_ledger)`).Scan(&left))
+	require.Zero(t, left, "rows left after everything was archived")
+	require.Zero(t, run().Rows(), "a second run has nothing to do")
 }
 
-// TestArchiveKeepsOrder: what follows an entry that stays, stays.
+// TestArchiveKeepsOrder: if an entry stays, the later entries of its item stay too.
 func TestArchiveKeepsOrder(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	p := s.Stock(t, 10)
-	pending, done := inventorytest.NewReserve(inventorytest.Line(p, 1)), inventorytest.NewReserve(inventorytest.Line(p, 1))
+	pending := inventorytest.NewReserve(inventorytest.Line(p, 1))
+	done := inventorytest.NewReserve(inventorytest.Line(p, 1))
 	for _, in := range []inventoryapi.ReserveRequest{pending, done} {
 		_, err := s.API.Reserve(t.Context(), in)
 		require.NoError(t, err)
 	}
 	_, err := s.API.Release(t.Context(), done.ReservationID, inventorytest.ReleaseOf(done))
 	require.NoError(t, err)
+
 	sum, err := archive.Run(t.Context(), s.Pool, inventorytest.Everything())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, sum.Reservations())
 	require.EqualValues(t, 1, sum.Entries, "the receipt")
+
 	_, err = s.API.Release(t.Context(), pending.ReservationID, inventorytest.ReleaseOf(pending))
 	require.NoError(t, err)
 	sum, err = archive.Run(t.Context(), s.Pool, inventorytest.Everything())
@@ -138,7 +151,7 @@ func TestArchiveKeepsOrder(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestArchiveDryRun counts what a run does, and does nothing.
+// TestArchiveDryRun: a dry run counts what a run does, and changes nothing.
 func TestArchiveDryRun(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -152,16 +165,21 @@ func TestArchiveDryRun(t *testing.T) {
 	o.DryRun = true
 	var before, after string
 	const checksum = `SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (
-		SELECT r::text || r.xmin || r.ctid AS x FROM reservations r UNION ALL SELECT l::text || l.xmin || l.ctid FROM reservation_lines l
-		UNION ALL SELECT s::text || s.xmin || s.ctid FROM stock_ledger s UNION ALL SELECT o.event_id::text || o.xmin || o.ctid FROM outbox o
-		UNION ALL SELECT b::text FROM ledger_balances b UNION ALL SELECT a::text FROM archive.reservations a) rows`
+		SELECT r::text || r.xmin || r.ctid AS x FROM reservations r
+		UNION ALL SELECT l::text || l.xmin || l.ctid FROM reservation_lines l
+		UNION ALL SELECT s::text || s.xmin || s.ctid FROM stock_ledger s
+		UNION ALL SELECT o.event_id::text || o.xmin || o.ctid FROM outbox o
+		UNION ALL SELECT b::text FROM ledger_balances b
+		UNION ALL SELECT a::text FROM archive.reservations a) rows`
 	require.NoError(t, s.Pool.QueryRow(t.Context(), checksum).Scan(&before))
+
 	dry, err := archive.Run(t.Context(), s.Pool, o)
 	require.NoError(t, err)
 	require.NoError(t, s.Pool.QueryRow(t.Context(), checksum).Scan(&after))
 	require.Equal(t, before, after)
 	require.Zero(t, dry.Batches)
 	require.EqualValues(t, 1, dry.Tombstones)
+
 	o.DryRun = false
 	sum, err := archive.Run(t.Context(), s.Pool, o)
 	require.NoError(t, err)
@@ -169,8 +187,8 @@ func TestArchiveDryRun(t *testing.T) {
 	require.Positive(t, sum.Entries)
 }
 
-// TestArchiveStopsBetweenBatches: told to stop, it finishes the batch under way, says so, and the
-// next run does the rest.
+// TestArchiveStopsBetweenBatches: a run that is told to stop finishes the batch under way and reports Stopped. The next
+// run does the rest.
 func TestArchiveStopsBetweenBatches(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -179,19 +197,21 @@ func TestArchiveStopsBetweenBatches(t *testing.T) {
 	o := inventorytest.Everything()
 	o.Batch, o.Pause = 2, time.Hour
 	o.Progress = func(string, int) { stop() }
+
 	sum, err := archive.Run(ctx, s.Pool, o)
 	require.NoError(t, err)
 	require.True(t, sum.Stopped)
 	require.Equal(t, 1, sum.Batches)
 	require.EqualValues(t, 2, sum.Reservations())
 	inventorytest.RequireConsistent(t, s.Pool)
+
 	rest, err := archive.Run(t.Context(), s.Pool, inventorytest.Everything())
 	require.NoError(t, err)
 	require.EqualValues(t, 4, rest.Reservations())
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestArchiveLimits: nothing that a call may still be repeated about is archived.
+// TestArchiveLimits: Check refuses to archive rows that a repeated call may still need, and other wrong options.
 func TestArchiveLimits(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, ages().Check())
@@ -212,8 +232,7 @@ func TestArchiveLimits(t *testing.T) {
 	require.Greater(t, archive.Minimum, inventoryapi.MaxTTLSeconds*time.Second)
 }
 
-// TestArchiveGoesBack: taking the migration back brings back what was archived, and going forward again
-// finds it there.
+// TestArchiveGoesBack: migrating down restores the archived rows, and migrating up again keeps them.
 func TestArchiveGoesBack(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -221,6 +240,7 @@ func TestArchiveGoesBack(t *testing.T) {
 	sum, err := archive.Run(t.Context(), s.Pool, inventorytest.Everything())
 	require.NoError(t, err)
 	require.Positive(t, sum.Entries)
+
 	files, err := fs.Sub(migrations.FS, "inventory")
 	require.NoError(t, err)
 	db := stdlib.OpenDBFromPool(s.Pool)
@@ -231,13 +251,21 @@ func TestArchiveGoesBack(t *testing.T) {
 	_, err = p.Up(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
-	s.Pool.Reset() // the statements that it prepared are of tables that are gone
+	s.Pool.Reset() // its prepared statements are for tables that were dropped
 	inventorytest.RequireConsistent(t, s.Pool)
+
 	out, err := s.API.GetReservation(t.Context(), confirmed.ReservationID)
 	require.NoError(t, err)
 	require.Len(t, out.Lines, 2)
-	_, err = s.Service.Receive(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: out.Lines[0].ProductID, Location: "near", Quantity: 1, Actor: inventorytest.Actor})
-	require.NoError(t, err, "the ledger goes on behind its last entry")
+	_, err = s.Service.Receive(t.Context(), stock.Receive{
+		OperationID: uuid.New(),
+		ProductID:   out.Lines[0].ProductID,
+		Location:    "near",
+		Quantity:    1,
+		Actor:       inventorytest.Actor,
+	})
+	require.NoError(t, err, "the ledger continues after its last entry")
+
 	again, err := archive.Run(t.Context(), s.Pool, inventorytest.Everything())
 	require.NoError(t, err)
 	require.Equal(t, sum.Entries+1, again.Entries)

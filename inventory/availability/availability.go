@@ -11,10 +11,10 @@ import (
 	"holdfast/inventory/store"
 )
 
-// Cache is what a Reader needs of a cache; *cache.Cache is one. No method fails: a cache that cannot be reached says that
-// it cannot tell. Reads of availability use it, and changes of stock only invalidate it.
+// Cache is the part of a cache that a Reader needs; *cache.Cache implements it. No method fails: if the cache cannot be
+// reached, Get reports false. Reads of availability use the cache, and changes of stock only invalidate it.
 type Cache interface {
-	// Get looks products up; false means that the caller must read the database and leave the cache alone.
+	// Get looks products up. If it reports false, the caller must read the database and must not store the result.
 	Get(ctx context.Context, products []uuid.UUID) (cache.Answer, bool)
 	// Set stores values that were read after Get had answered with this epoch.
 	Set(ctx context.Context, epoch string, values []inventoryapi.Availability)
@@ -24,7 +24,7 @@ type Cache interface {
 	InvalidateAll(ctx context.Context)
 }
 
-// Store reads the stock of products from the database; *store.Store is one.
+// Store reads the stock of products from the database; *store.Store implements it.
 type Store interface {
 	Availabilities(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error)
 }
@@ -32,11 +32,11 @@ type Store interface {
 // Reader reads the stock of products. It is safe for concurrent use.
 type Reader struct {
 	store Store
-	cache Cache // nil where there is none
+	cache Cache // nil if there is none
 	loads *loads
 }
 
-// New returns a Reader; c is nil where there is no cache.
+// New returns a Reader. If there is no cache, c is nil.
 func New(s Store, c Cache) *Reader {
 	return &Reader{store: s, cache: c, loads: newLoads(s.Availabilities)}
 }
@@ -44,9 +44,9 @@ func New(s Store, c Cache) *Reader {
 // Close ends shared reads under way, waits for them, and refuses more.
 func (r *Reader) Close() { r.loads.close() }
 
-// Read returns the stock of the given products, each once, in the order given; products without a stock record are left
-// out. They are not cached: they are rare, the database answers from an index, and the first receipt of such a product
-// would have to invalidate them.
+// Read returns the stock of the given products, each once, in the order given, without products that have no stock
+// record. These are not cached: they are rare, the database answers from an index, and the first receipt of such a
+// product would have to invalidate them.
 func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
 	if r.cache == nil {
 		return r.store.Availabilities(ctx, products)
@@ -57,9 +57,10 @@ func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi
 		return r.store.Availabilities(ctx, products)
 	}
 	if len(cached.Missing) > 0 {
-		loaded, err := r.loads.load(ctx, cached.Missing, func(ctx context.Context, values []inventoryapi.Availability) {
+		storeLoaded := func(ctx context.Context, values []inventoryapi.Availability) {
 			r.cache.Set(ctx, cached.Epoch, values)
-		})
+		}
+		loaded, err := r.loads.load(ctx, cached.Missing, storeLoaded)
 		if err != nil {
 			return nil, err
 		}
@@ -67,6 +68,7 @@ func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi
 			cached.Values[v.ProductID] = v
 		}
 	}
+
 	out := make([]inventoryapi.Availability, 0, len(products))
 	for _, id := range products {
 		if v, found := cached.Values[id]; found {
@@ -76,15 +78,15 @@ func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi
 	return out, nil
 }
 
-// Invalidate tells the cache the items that a transaction read, with the versions that it gave them. It is called after
-// the commit and before any caller has its answer, so that no caller who has one reads older stock. Items that the
-// transaction did not change are told too: another process may have changed them and died before it could tell the cache.
-// A transaction whose outcome is unknown counts as committed; if it was not, the cache refuses the product's values until
-// it has forgotten the version.
+// Invalidate tells the cache the items that a transaction read, with the versions that it gave them. The group commit
+// calls it after the commit and before any caller has its answer, so that no caller with an answer reads older stock.
+// It also names items that the transaction did not change: another process may have changed them and died before it
+// could tell the cache. A transaction whose outcome is unknown counts as committed; if it was not, the cache refuses
+// the product's values until it has forgotten the version.
 //
-// It takes a round trip to Redis, at most 100 ms when Redis hangs, and no time while Redis is known to be away. Values
+// It takes a round trip to Redis, at most 100 ms if Redis hangs, and no time while Redis is known to be away. Values
 // that are up to date stay. Several goroutines may call it at once, for the same items in any order. The book is nil if
-// nothing was read.
+// the transaction read nothing.
 func (r *Reader) Invalidate(book *stock.Book) {
 	if r.cache == nil || book == nil {
 		return

@@ -13,11 +13,12 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// BenchmarkAvailability reads the stock of one of 100 products, and of twenty at once, from the service
-// in process with and without its cache, which is warm.
+// BenchmarkAvailability reads the stock of one of 100 products, and of twenty at once, from the service in process,
+// with a warm cache and without a cache.
 func BenchmarkAvailability(b *testing.B) {
 	_, pool := inventorytest.NewDatabase(b)
-	cached := inventory.New(inventory.Options{Pool: pool, Cache: inventorytest.NewCache(b, testenv.Redis(b), inventorytest.NewCachePrefix(), inventorytest.CacheTimeout)})
+	c := inventorytest.NewCache(b, testenv.Redis(b), inventorytest.NewCachePrefix(), inventorytest.CacheTimeout)
+	cached := inventory.New(inventory.Options{Pool: pool, Cache: c})
 	plain := inventorytest.NewSubject(b, inventory.New(inventory.Options{Pool: pool}), pool)
 	products := make([]uuid.UUID, 100)
 	for i := range products {
@@ -29,6 +30,7 @@ func BenchmarkAvailability(b *testing.B) {
 	}{{"cache", cached}, {"database", plain.API}} {
 		_, err := service.api.Availabilities(b.Context(), products)
 		require.NoError(b, err)
+
 		b.Run("one/"+service.name, func(b *testing.B) {
 			var n atomic.Int64
 			b.SetParallelism(8)
@@ -41,6 +43,7 @@ func BenchmarkAvailability(b *testing.B) {
 				}
 			})
 		})
+
 		b.Run("twenty/"+service.name, func(b *testing.B) {
 			b.SetParallelism(8)
 			b.ReportAllocs()

@@ -31,19 +31,23 @@ func (c *slowCache) Set(ctx context.Context, epoch string, values []inventoryapi
 	c.Cache.Set(ctx, epoch, values)
 }
 
-// TestReadUnderWayIsNotForWhoComesAfterACommit: a reader has read and not stored yet when another replica
-// commits and answers. Whoever reads now must not get what the first one read, by sharing or later.
+// TestReadUnderWayIsNotForWhoComesAfterACommit: a reader has read the database and not stored the value yet when
+// another replica commits and answers. A later reader must not get the first reader's value, neither by sharing
+// the read nor from the cache.
 func TestReadUnderWayIsNotForWhoComesAfterACommit(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
 	prefix := inventorytest.NewCachePrefix()
 	own := &slowCache{
 		Cache:   inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout),
-		reached: make(chan struct{}), release: make(chan struct{}),
+		reached: make(chan struct{}),
+		release: make(chan struct{}),
 	}
-	other := inventorytest.NewCachedSubject(t, pool, inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout))
+	otherCache := inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout)
+	other := inventorytest.NewCachedSubject(t, pool, otherCache)
 	service := inventory.New(inventory.Options{Pool: pool, Cache: own})
 	p := other.Stock(t, 10)
+
 	first := make(chan inventoryapi.Availability, 1)
 	go func() {
 		a, _ := service.Availability(t.Context(), p, 1)
@@ -52,6 +56,7 @@ func TestReadUnderWayIsNotForWhoComesAfterACommit(t *testing.T) {
 	<-own.reached
 	_, err := other.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 4)))
 	require.NoError(t, err)
+
 	var release sync.Once
 	defer release.Do(func() { close(own.release) })
 	second := make(chan inventoryapi.Availability, 1)
@@ -63,10 +68,11 @@ func TestReadUnderWayIsNotForWhoComesAfterACommit(t *testing.T) {
 	case a := <-second:
 		require.EqualValues(t, 6, a.AvailableQuantity)
 	case <-time.After(inventorytest.Patience):
-		require.Fail(t, "it waits for the read under way")
+		require.Fail(t, "the second reader waits for the read under way")
 	}
+
 	release.Do(func() { close(own.release) })
-	require.EqualValues(t, 10, (<-first).AvailableQuantity, "it began before the commit")
+	require.EqualValues(t, 10, (<-first).AvailableQuantity, "the first reader began before the commit")
 	a, err := service.Availability(t.Context(), p, 1)
 	require.NoError(t, err)
 	require.EqualValues(t, 6, a.AvailableQuantity)
@@ -87,19 +93,22 @@ func (c *lateCache) Invalidate(ctx context.Context, changes []cache.Change) {
 	c.Cache.Invalidate(ctx, changes)
 }
 
-// TestWhoSawACommitReadsNothingOlder: a replica has committed and not told the cache yet, and another
-// already answers by what it committed: with a refusal, or by finding the same request done. Whoever has
-// such an answer must not read the stock from before it.
-func TestWhoSawACommitReadsNothingOlder(t *testing.T) {
+// TestAnswerAfterACommitShowsNothingOlder: a replica has committed and not told the cache yet, and another replica
+// already answers from that commit: with a refusal, or because it finds the same request done. A caller with such an
+// answer must not read the stock from before the commit.
+func TestAnswerAfterACommitShowsNothingOlder(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
 	prefix := inventorytest.NewCachePrefix()
-	other := inventorytest.NewCachedSubject(t, pool, inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout))
+	otherCache := inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout)
+	other := inventorytest.NewCachedSubject(t, pool, otherCache)
 	late := &lateCache{
 		Cache:   inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout),
-		reached: make(chan struct{}), release: make(chan struct{}),
+		reached: make(chan struct{}),
+		release: make(chan struct{}),
 	}
 	service := inventory.New(inventory.Options{Pool: pool, Cache: late})
+
 	p := other.Stock(t, 1)
 	available, _ := other.Available(t, p)
 	require.EqualValues(t, 1, available)
@@ -110,6 +119,7 @@ func TestWhoSawACommitReadsNothingOlder(t *testing.T) {
 		first <- err
 	}()
 	<-late.reached
+
 	for _, c := range []struct {
 		name string
 		see  func()
@@ -128,6 +138,7 @@ func TestWhoSawACommitReadsNothingOlder(t *testing.T) {
 		available, _ = other.Available(t, p)
 		require.Zero(t, available, c.name)
 	}
+
 	close(late.release)
 	require.NoError(t, <-first)
 	available, _ = other.Available(t, p)

@@ -27,7 +27,7 @@ func TestCachedServiceConforms(t *testing.T) {
 	inventorytest.Conformance(t, s)
 }
 
-// stored is the cached value of a product.
+// stored returns the cached value of a product.
 func stored(t testing.TB, c *cache.Cache, product uuid.UUID) (inventoryapi.Availability, bool) {
 	t.Helper()
 	a, ok := c.Get(t.Context(), []uuid.UUID{product})
@@ -36,13 +36,14 @@ func stored(t testing.TB, c *cache.Cache, product uuid.UUID) (inventoryapi.Avail
 	return v, found
 }
 
-// TestReadFillsAndWriteEmptiesTheCache, whichever operation writes.
+// TestReadFillsAndWriteEmptiesTheCache: a read stores the value, and every kind of write removes it.
 func TestReadFillsAndWriteEmptiesTheCache(t *testing.T) {
 	t.Parallel()
 	s, c := inventorytest.NewCachedService(t)
 	p := s.Stock(t, 100, 50)
 	_, found := stored(t, c, p)
 	require.False(t, found)
+
 	in := inventorytest.NewReserve(inventorytest.Line(p, 2))
 	confirmed := inventorytest.NewReserve(inventorytest.Line(p, 2))
 	expiring := inventorytest.NewReserve(inventorytest.Line(p, 2))
@@ -71,7 +72,7 @@ func TestReadFillsAndWriteEmptiesTheCache(t *testing.T) {
 			return err
 		}},
 		{"receive", func() error {
-			_, err := s.Service.Receive(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: p, Location: "near", Quantity: 5, Actor: inventorytest.Actor})
+			_, err := s.Service.Receive(t.Context(), receiptOf(p))
 			return err
 		}},
 	} {
@@ -81,6 +82,7 @@ func TestReadFillsAndWriteEmptiesTheCache(t *testing.T) {
 		cached, found := stored(t, c, p)
 		require.True(t, found, "before %s", step.name)
 		require.Equal(t, before.Locations, cached.Locations)
+
 		require.NoError(t, step.do())
 		_, found = stored(t, c, p)
 		require.False(t, found, "after %s", step.name)
@@ -90,7 +92,18 @@ func TestReadFillsAndWriteEmptiesTheCache(t *testing.T) {
 	}
 }
 
-// TestManyProductsAreReadTogether: what is cached and what is not, each once and in the order asked.
+// receiptOf returns a receipt of five units of a product.
+func receiptOf(product uuid.UUID) stock.Receive {
+	return stock.Receive{
+		OperationID: uuid.New(),
+		ProductID:   product,
+		Location:    "near",
+		Quantity:    5,
+		Actor:       inventorytest.Actor,
+	}
+}
+
+// TestManyProductsAreReadTogether: one read returns cached and other products, each once and in the order given.
 func TestManyProductsAreReadTogether(t *testing.T) {
 	t.Parallel()
 	s, c := inventorytest.NewCachedService(t)
@@ -100,6 +113,7 @@ func TestManyProductsAreReadTogether(t *testing.T) {
 	}
 	_, err := s.API.Availabilities(t.Context(), products[5:10])
 	require.NoError(t, err)
+
 	found, err := s.API.Availabilities(t.Context(), append([]uuid.UUID{uuid.New(), products[3]}, products...))
 	require.NoError(t, err)
 	require.Len(t, found, 20)
@@ -113,27 +127,32 @@ func TestManyProductsAreReadTogether(t *testing.T) {
 		_, ok := stored(t, c, p)
 		require.True(t, ok)
 	}
-	// Unknown products are not cached: one that comes to be is there at once, whoever made it.
+
+	// Unknown products are not cached: a new product is visible at once, also if a service without the cache made it.
 	fresh := uuid.New()
 	_, err = s.API.Availability(t.Context(), fresh, 1)
 	require.ErrorIs(t, err, inventoryapi.ProductNotFound)
 	past := inventory.New(inventory.Options{Pool: s.Pool})
-	_, err = past.Receive(t.Context(), stock.Receive{OperationID: uuid.New(), ProductID: fresh, Location: "near", Quantity: 5, Actor: inventorytest.Actor})
+	_, err = past.Receive(t.Context(), receiptOf(fresh))
 	require.NoError(t, err)
 	_, err = s.API.Availability(t.Context(), fresh, 1)
 	require.NoError(t, err)
 }
 
-// TestReserveNeverReadsTheCache: a reserve decides by the database, whatever the cache holds.
+// TestReserveNeverReadsTheCache: a reserve decides by the database, also if the cache has a wrong value.
 func TestReserveNeverReadsTheCache(t *testing.T) {
 	t.Parallel()
 	s, c := inventorytest.NewCachedService(t)
 	p := s.Stock(t, 1)
 	a, ok := c.Get(t.Context(), []uuid.UUID{p})
 	require.True(t, ok)
-	c.Set(t.Context(), a.Epoch, []inventoryapi.Availability{{ // a lie
-		ProductID: p, Sellable: true, TotalStock: 1000, AvailableQuantity: 1000, Version: 1000,
-		Locations: []inventoryapi.LocationStock{{Location: "near", Quantity: 1000, Available: 1000, Version: 1000}},
+	c.Set(t.Context(), a.Epoch, []inventoryapi.Availability{{ // a wrong value
+		ProductID:         p,
+		Sellable:          true,
+		TotalStock:        1000,
+		AvailableQuantity: 1000,
+		Version:           1000,
+		Locations:         []inventoryapi.LocationStock{{Location: "near", Quantity: 1000, Available: 1000, Version: 1000}},
 	}})
 	seen, err := s.API.Availability(t.Context(), p, 2)
 	require.NoError(t, err)
@@ -142,13 +161,16 @@ func TestReserveNeverReadsTheCache(t *testing.T) {
 	require.ErrorIs(t, err, inventoryapi.InsufficientStock)
 }
 
-// TestWritersAndReadersAgree: two replicas write and read the same products at once. Whoever has the
-// answer of a write reads nothing older at either, and in the end the cache holds what the database does.
+// TestWritersAndReadersAgree: two replicas write and read the same products at once. A caller with the answer of a
+// write reads nothing older at either replica, and in the end the cache has the same values as the database.
 func TestWritersAndReadersAgree(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
 	prefix := inventorytest.NewCachePrefix()
-	caches := []*cache.Cache{inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout), inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout)}
+	caches := []*cache.Cache{
+		inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout),
+		inventorytest.NewCache(t, testenv.Redis(t), prefix, inventorytest.CacheTimeout),
+	}
 	s := inventorytest.NewCachedSubject(t, pool, caches[0])
 	replicas := []inventoryapi.API{s.API, inventory.New(inventory.Options{Pool: pool, Cache: caches[1]})}
 	products := []uuid.UUID{s.Stock(t, 100_000), s.Stock(t, 5, 100_000), s.Stock(t, 100_000)}
@@ -176,11 +198,12 @@ func TestWritersAndReadersAgree(t *testing.T) {
 			a, err := replicas[i%2].Availabilities(ctx, []uuid.UUID{products[k], products[(k+1)%3]})
 			outcomes.Add(err)
 			if err == nil && a[0].Version < least {
-				t.Errorf("read version %d after somebody had read %d", a[0].Version, least)
+				t.Errorf("read version %d after another caller had read %d", a[0].Version, least)
 			}
 		}
 	})
 	require.Equal(t, map[inventoryapi.Code]int{"": 4*2*each + 8*each}, outcomes.Counts())
+
 	past := inventory.New(inventory.Options{Pool: pool})
 	for _, p := range products {
 		want, err := past.Availability(t.Context(), p, 1)
@@ -206,8 +229,8 @@ func raise(to *atomic.Int64, v int64) {
 	}
 }
 
-// TestCommitWithALostAnswerIsInvalidated: the commit happened, its answer did not arrive, and the retry
-// finds its own work and changes nothing.
+// TestCommitWithALostAnswerIsInvalidated: the commit happened, its answer did not arrive, and the retry finds its own
+// work and changes nothing.
 func TestCommitWithALostAnswerIsInvalidated(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -215,6 +238,7 @@ func TestCommitWithALostAnswerIsInvalidated(t *testing.T) {
 	faulty, err := pgxpool.New(context.WithoutCancel(t.Context()), proxy.URL())
 	require.NoError(t, err)
 	t.Cleanup(faulty.Close)
+
 	c := inventorytest.NewCache(t, testenv.Redis(t), inventorytest.NewCachePrefix(), inventorytest.CacheTimeout)
 	s := inventorytest.NewCachedSubject(t, pool, c)
 	service := inventory.New(inventory.Options{Pool: faulty, Cache: c})
@@ -223,6 +247,7 @@ func TestCommitWithALostAnswerIsInvalidated(t *testing.T) {
 	require.NoError(t, err)
 	_, found := stored(t, c, p)
 	require.True(t, found)
+
 	lost := proxy.LoseCommits(1)
 	_, err = service.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 4)))
 	require.NoError(t, err)
@@ -232,9 +257,8 @@ func TestCommitWithALostAnswerIsInvalidated(t *testing.T) {
 	require.EqualValues(t, 6, a.AvailableQuantity)
 }
 
-// TestServiceOutlivesRedis: while Redis is cut off or hangs every read and write succeeds within bounds,
-// nobody reads anything older than the last answer, and that stays so when Redis is back with what it
-// held before.
+// TestServiceOutlivesRedis: while Redis is cut off or hangs, every read and write succeeds within bounds, and no caller
+// reads stock older than the last answer. The same holds when Redis is back with its old values.
 func TestServiceOutlivesRedis(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -267,6 +291,7 @@ func TestServiceOutlivesRedis(t *testing.T) {
 			}
 			var rounds, slowest atomic.Int64
 			done := make(chan struct{})
+
 			go func() {
 				defer close(done)
 				inventorytest.Together(len(products), func(i int) { // one writer and reader of each product
@@ -288,22 +313,24 @@ func TestServiceOutlivesRedis(t *testing.T) {
 					}
 				})
 			}()
-			enough := func(n int64) {
+
+			awaitRounds := func(n int64) {
 				t.Helper()
 				from := rounds.Load()
 				require.Eventually(t, func() bool { return rounds.Load() >= from+n }, 30*time.Second, time.Millisecond)
 			}
 			for range 2 {
-				enough(40)
+				awaitRounds(40)
 				tc.begin(proxy)
-				enough(100)
+				awaitRounds(100)
 				require.Error(t, c.Ping(t.Context()))
 				proxy.Up()
 				require.Eventually(t, func() bool { return c.Ping(t.Context()) == nil }, 30*time.Second, 5*time.Millisecond)
 			}
-			enough(40)
+			awaitRounds(40)
 			stop()
 			<-done
+
 			require.Less(t, time.Duration(slowest.Load()), 3*time.Second)
 			for i, p := range products {
 				a, err := s.API.Availability(t.Context(), p, 1)

@@ -17,8 +17,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// loadTimeout bounds a shared read of the database. The cache remembers invalidated versions for much longer, so that it
-// refuses the result of a slow read.
+// loadTimeout bounds a shared read of the database. The cache remembers invalidated versions for much longer, so that
+// it refuses the result of a slow read.
 const loadTimeout = 5 * time.Second
 
 var errClosed = errors.New("the service is stopping")
@@ -51,9 +51,9 @@ func (l *loads) close() {
 	l.running.Wait()
 }
 
-// load reads the missing products; the map says what the cache knew of each. If another call with the same map is under
-// way, load shares its result. Otherwise onLoaded is called with the values before any caller has them. If ctx ends, load
-// returns at once, and the read goes on for the callers who share it.
+// load reads the missing products; the map has what the cache knew of each. If another call with the same map is under
+// way, load shares its result. Otherwise it calls onLoaded with the values before any caller has them. If ctx ends,
+// load returns at once, and the read goes on for the callers who share it.
 func (l *loads) load(
 	ctx context.Context,
 	missing map[uuid.UUID]string,
@@ -63,6 +63,7 @@ func (l *loads) load(
 	result := l.group.DoChan(flightKey(products, missing), func() (any, error) {
 		return l.readShared(ctx, products, onLoaded)
 	})
+
 	select {
 	case r := <-result:
 		if r.Err != nil {
@@ -74,7 +75,7 @@ func (l *loads) load(
 	}
 }
 
-// flightKey names the products and what the cache knew of each.
+// flightKey returns a text of the products and of what the cache knew of each.
 func flightKey(products []uuid.UUID, known map[uuid.UUID]string) string {
 	var key strings.Builder
 	for _, p := range products {

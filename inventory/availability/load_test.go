@@ -46,10 +46,11 @@ type loaded struct {
 	err    error
 }
 
-// startLoad calls load in a goroutine. It returns when the call waits for its result, which it does once its context
-// has been asked for its end.
+// startLoad calls load in a goroutine. It returns when load has called Done of its context, which shows that load waits
+// for its result.
 func startLoad(
-	ctx context.Context, l *loads, missing map[uuid.UUID]string, onLoaded func(context.Context, []inventoryapi.Availability),
+	ctx context.Context, l *loads, missing map[uuid.UUID]string,
+	onLoaded func(context.Context, []inventoryapi.Availability),
 ) <-chan loaded {
 	waiting := &observedContext{Context: ctx, waiting: make(chan struct{})}
 	result := make(chan loaded, 1)
@@ -61,7 +62,7 @@ func startLoad(
 	return result
 }
 
-// observedContext says when load selects on its end, the first time.
+// observedContext closes waiting at the first call of Done.
 type observedContext struct {
 	context.Context
 	asked   atomic.Bool
@@ -103,7 +104,7 @@ func TestMissesShareOneRead(t *testing.T) {
 	require.EqualValues(t, 1, stored.Load())
 }
 
-// A read that began before a change is not shared with a caller that came after it.
+// A read that began before a change is not shared with a caller that came after the change.
 func TestMissAfterAChangeReadsAgain(t *testing.T) {
 	t.Parallel()
 	d := newDatabase()
@@ -154,9 +155,10 @@ func TestFailedReadIsNotStored(t *testing.T) {
 	t.Cleanup(l.close)
 	errBroken := errors.New("broken")
 
-	result := startLoad(t.Context(), l, map[uuid.UUID]string{uuid.New(): ""}, func(context.Context, []inventoryapi.Availability) {
+	onLoaded := func(context.Context, []inventoryapi.Availability) {
 		t.Error("the values of a failed read were stored")
-	})
+	}
+	result := startLoad(t.Context(), l, map[uuid.UUID]string{uuid.New(): ""}, onLoaded)
 	<-d.begun
 	d.end <- errBroken
 
@@ -189,9 +191,10 @@ func TestLateReadIsNotStored(t *testing.T) {
 	})
 	t.Cleanup(l.close)
 
-	values, err := l.load(t.Context(), map[uuid.UUID]string{uuid.New(): ""}, func(context.Context, []inventoryapi.Availability) {
+	onLoaded := func(context.Context, []inventoryapi.Availability) {
 		t.Error("the values of a late read were stored")
-	})
+	}
+	values, err := l.load(t.Context(), map[uuid.UUID]string{uuid.New(): ""}, onLoaded)
 
 	require.NoError(t, err)
 	require.Len(t, values, 1)

@@ -17,13 +17,15 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// TestUnknownCommitIsInvalidated: the commit happened, its answer did not arrive, and the database cannot be
-// asked any more. Its caller is told that nobody knows, and no reader is told that nothing happened.
+// TestUnknownCommitIsInvalidated: the commit happened, its answer did not arrive, and the service cannot reach the
+// database any more. The caller gets Unavailable, because the outcome is unknown, and no reader gets the stock from
+// before the commit.
 func TestUnknownCommitIsInvalidated(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
 	proxy := fault.NewPostgres(t, url)
 	lost := proxy.LoseCommits(1)
+
 	cfg, err := pgxpool.ParseConfig(proxy.URL())
 	require.NoError(t, err)
 	cfg.MaxConns = 1
@@ -36,6 +38,7 @@ func TestUnknownCommitIsInvalidated(t *testing.T) {
 	faulty, err := pgxpool.NewWithConfig(context.WithoutCancel(t.Context()), cfg)
 	require.NoError(t, err)
 	t.Cleanup(faulty.Close)
+
 	c := inventorytest.NewCache(t, testenv.Redis(t), inventorytest.NewCachePrefix(), inventorytest.CacheTimeout)
 	s := inventorytest.NewCachedSubject(t, pool, c)
 	p := s.Stock(t, 10)
@@ -43,6 +46,7 @@ func TestUnknownCommitIsInvalidated(t *testing.T) {
 	require.EqualValues(t, 10, available)
 	_, found := stored(t, c, p)
 	require.True(t, found)
+
 	service := inventory.New(inventory.Options{Pool: faulty, Cache: c})
 	defer service.Close()
 	_, err = service.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 4)))
@@ -52,8 +56,8 @@ func TestUnknownCommitIsInvalidated(t *testing.T) {
 	require.EqualValues(t, 6, available)
 }
 
-// TestOwnersNumberIsOne: a new reservation under a number that its owner has used is refused, also by a service
-// that has no reason to look for one: there is stock, and nothing was sent again.
+// TestOwnersNumberIsOne: the service refuses a new reservation under a number that its owner has used, also if it has
+// no reason to look the number up: there is stock, and no request was repeated.
 func TestOwnersNumberIsOne(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)

@@ -1,12 +1,12 @@
 package cache
 
-// maxBacklog bounds the invalidations that are remembered while Redis is away: some megabytes.
+// maxBacklog bounds the invalidations that the cache remembers while Redis is away: some megabytes.
 const maxBacklog = 10_000
 
-// backlog is what could not be invalidated.
+// backlog holds the invalidations that Redis has not taken.
 type backlog struct {
 	versions   map[backlogKey]int64
-	everything bool // too much to remember: all that is stored has to go
+	everything bool // there were too many to remember: all stored values must be invalidated
 }
 
 type backlogKey struct {
@@ -32,7 +32,7 @@ func (b *backlog) add(changes ...Change) {
 	}
 }
 
-// merge puts back what was taken out and not delivered.
+// merge puts back a backlog that was taken out and not delivered.
 func (b *backlog) merge(other backlog) {
 	if other.everything {
 		*b = backlog{versions: map[backlogKey]int64{}, everything: true}

@@ -1,29 +1,32 @@
-// Package cache keeps the availability of products in Redis, aside of the database: read first, filled
-// after a miss, invalidated by each commit. Nothing is ever decided by it; a reserve reads the stock
-// under lock, or checks its version, in the database. So whatever the cache says, nothing is oversold.
+// Package cache keeps the availability of products in Redis, beside the database: a reader asks it first and fills it
+// after a miss, and each commit invalidates it. The service decides nothing by it: a reserve reads the stock under
+// lock, or checks its version, in the database. So the cache can never cause overselling.
 //
-// What keeps it right
+// # What keeps it right
 //
-//   - Every value carries the version of each of its locations. A commit raises the versions that are
-//     known and drops the value, so that a reader who comes back late with what it read before the
-//     commit is refused, by a script that compares and stores in one step. The versions outlive the
-//     value: for five minutes after a commit, while no reader holds a value for more than seconds.
-//   - A value can only be stored in the epoch in which it was looked for. The epoch's name goes with
-//     everything else when Redis loses its data, so that neither FLUSHALL nor the restart of an empty
-//     server, which both forget the versions, lets an old value in.
-//   - When Redis fails, or does not answer in time, this process stops using it at once, remembers what
-//     it could not invalidate, and asks again in the background. Only once all of that is delivered are
-//     its reads from the cache again. When too much has to be remembered, a new epoch makes everything
-//     that is stored void.
+//   - Every value has the version of each of its locations. A commit raises the known versions and drops the value. If
+//     a reader comes late and stores what it read before the commit, a script that compares and stores in one step
+//     refuses the value. The versions outlive the value: Redis keeps them for five minutes after a commit, while no
+//     reader holds a value for more than seconds.
+//   - A reader can store a value only in the epoch in which it looked the value up. If Redis loses its data, it loses
+//     the epoch's name too. So no old value gets in after FLUSHALL or the restart of an empty server, which both forget
+//     the versions.
+//   - If Redis fails, or does not answer in time, this process stops using it at once, remembers the invalidations that
+//     Redis has not taken, and asks again in the background. It reads from the cache again when Redis has taken all of
+//     them. If there are too many to remember, a new epoch makes all stored values unusable.
 //
-// What a reader may see: after a commit's answer this process never returns older stock, whatever
-// happens to Redis, and neither does another replica while the process that committed reaches Redis. The
-// same goes for the answer of any operation that found the commit, be it a refusal or a repeated request:
-// the process that gives it invalidates what it found. (A single reservation is read past the cache, so
-// it may show a commit that has no answer yet, and availability not yet.) While a process does not reach Redis, another replica that does may return values from before the commit, until the
-// commit's invalidation is delivered or, at the latest, the value's time to live is over: 5.5 minutes.
-// The same bound holds for values that Redis itself brings back, by a fail-over to a replica that was
-// behind or a restart from a file that misses the last second. Run the cache without persistence.
+// # What a reader may see
+//
+// After a commit's answer this process never returns older stock, whether Redis answers or not. Another replica returns
+// no older stock either while the process that committed reaches Redis. The same holds after the answer of any
+// operation that found the commit, such as a refusal or a repeated request: the process that answers invalidates the
+// items that it found. (The service reads a single reservation from the database, so a reservation may show a commit
+// before the commit has an answer, and before availability shows it.)
+//
+// While a process does not reach Redis, another replica that reaches it may return values from before the commit, until
+// the invalidation is delivered or, at the latest, until the value's time to live is over: 5.5 minutes. The same bound
+// holds for values that Redis itself brings back, by a fail-over to a replica that was behind or by a restart from a
+// file that misses the last second. Run the cache without persistence.
 package cache
 
 import (
@@ -43,11 +46,11 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// prefix begins every key. Its number is that of the value's form: who changes what a value holds
-// raises it, so that the two versions of a rolling update do not read each other's.
+// prefix begins every key. Its number is the version of the value's form. A change of the form raises it, so that the
+// two releases of a rolling update do not read each other's values.
 const prefix = "holdfast:inventory:v2:availability:"
 
-// DefaultTimeout bounds each call of Redis. A read that waits longer is better served by the database.
+// DefaultTimeout bounds each call of Redis. A slower read is better served by the database.
 const DefaultTimeout = 100 * time.Millisecond
 
 var (
@@ -59,12 +62,12 @@ var (
 	invalidateSource string
 )
 
-// Cache is a cache of availability. Its methods do not fail: where Redis does, they do nothing. It is
-// safe for concurrent use.
+// Cache is a cache of availability. Its methods do not fail: if Redis fails, they do nothing. It is safe for concurrent
+// use.
 type Cache struct {
 	client  *redis.Client
 	log     *slog.Logger
-	keys    string // their prefix
+	keys    string // the prefix of all keys
 	timeout time.Duration
 	metrics *metrics
 
@@ -74,20 +77,20 @@ type Cache struct {
 
 	mu          sync.Mutex
 	undelivered backlog
-	redelivers  bool // a goroutine does
+	redelivers  bool // whether the background goroutine runs
 	closed      bool
 	running     sync.WaitGroup
 	life        context.Context
 	end         context.CancelFunc
 }
 
-// Options says how a cache is made; all but the client may be absent.
+// Options configures a cache. Only Client is required.
 type Options struct {
 	Client   *redis.Client
 	Log      *slog.Logger
 	Registry prometheus.Registerer
-	Timeout  time.Duration // of one call; DefaultTimeout where 0
-	Prefix   string        // before every key, to keep apart those who share a server
+	Timeout  time.Duration // of one call; DefaultTimeout if 0
+	Prefix   string        // before every key; it separates caches that share a server
 }
 
 // New returns a cache. The caller closes it before the client.
@@ -101,9 +104,15 @@ func New(o Options) *Cache {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
+
 	c := &Cache{
-		client: o.Client, log: o.Log, keys: o.Prefix + prefix, timeout: o.Timeout,
-		get: redis.NewScript(getSource), set: redis.NewScript(setSource), invalidate: redis.NewScript(invalidateSource),
+		client:      o.Client,
+		log:         o.Log,
+		keys:        o.Prefix + prefix,
+		timeout:     o.Timeout,
+		get:         redis.NewScript(getSource),
+		set:         redis.NewScript(setSource),
+		invalidate:  redis.NewScript(invalidateSource),
 		undelivered: newBacklog(),
 	}
 	c.metrics = newMetrics(o.Registry, c)
@@ -112,8 +121,8 @@ func New(o Options) *Cache {
 	return c
 }
 
-// Close stops what runs in the background. Where something could not be invalidated yet, all that is
-// stored is dropped; if Redis does not take that either, it is left to its time to live.
+// Close stops the background goroutine. If some changes are still undelivered, it invalidates all stored values. If
+// Redis does not take that either, the values stay until their time to live ends.
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -122,11 +131,12 @@ func (c *Cache) Close() {
 	c.end()
 	c.running.Wait()
 	c.mu.Lock()
-	owing := !c.undelivered.empty()
+	undelivered := !c.undelivered.empty()
 	c.mu.Unlock()
-	if owing {
+	if undelivered {
 		if err := c.renewEpoch(context.Background()); err != nil {
-			c.log.Warn("readers of other replicas may see stock from before the last changes for some minutes", "error", err)
+			c.log.Warn("for some minutes, readers of other replicas may see stock from before the last changes",
+				"error", err)
 		}
 	}
 }
@@ -141,16 +151,16 @@ func (c *Cache) Ping(ctx context.Context) error {
 
 // Answer is what the cache knows of products.
 type Answer struct {
-	// Epoch is for storing what is read from the database because of this answer.
+	// Epoch must be passed to Set with the values that the caller reads from the database after this answer.
 	Epoch  string
 	Values map[uuid.UUID]inventoryapi.Availability
-	// Missing has, for each product without a value, what Redis knows of its versions, as an opaque text.
-	// As long as that is the same, no change of the product was committed and invalidated in between.
+	// Missing has, for each product without a value, what Redis knows of its versions, as an opaque text. If the text is
+	// the same in two answers, no change of the product was committed and invalidated between them.
 	Missing map[uuid.UUID]string
 }
 
-// Get looks products up, all in one round trip; each is named once. It reports false when the cache
-// cannot tell and must not be filled either.
+// Get looks up distinct products in one round trip. It reports false if the cache cannot answer. Then the caller must
+// not fill the cache either.
 func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 	if c.state.Load() != inUse {
 		c.metrics.requests.WithLabelValues("bypassed").Add(float64(len(products)))
@@ -169,6 +179,7 @@ func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 		c.fail(err, nil)
 		return Answer{}, false
 	}
+
 	a := Answer{Values: make(map[uuid.UUID]inventoryapi.Availability, len(products)), Missing: map[uuid.UUID]string{}}
 	a.Epoch, _ = replies[0].(string)
 	for i, id := range products {
@@ -185,8 +196,8 @@ func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 	return a, true
 }
 
-// Set stores values that were read from the database after Get had answered with the given epoch, and
-// refuses those that are older than what is known by now.
+// Set stores values that the caller read from the database after Get had answered with the given epoch. It refuses
+// values that are older than the versions known by now.
 func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Availability) {
 	if len(values) == 0 || c.state.Load() != inUse {
 		return
@@ -209,12 +220,12 @@ func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Ava
 	}
 }
 
-// Change is what a commit did to the stock of a product at one location.
+// Change describes the effect of a commit on the stock of a product at one location.
 type Change struct {
 	Product  uuid.UUID
 	Location string
-	Version  int64 // after
-	Deleted  bool  // the product is not kept there any longer
+	Version  int64 // after the commit
+	Deleted  bool  // the product has no item there any more
 }
 
 // Invalidate removes the values that changes made stale. The caller calls it after the commit and before it answers its
@@ -254,7 +265,7 @@ func (c *Cache) renewEpoch(ctx context.Context) error {
 // maxKeys bounds the products of one script: Redis does nothing else while a script runs.
 const maxKeys = 256
 
-// send has changes invalidated, all of a product's in one step.
+// send invalidates the values of the changed products. All changes of a product go in one step.
 func (c *Cache) send(ctx context.Context, changes []Change) error {
 	byProduct := make(map[uuid.UUID][]Change, len(changes))
 	products := make([]uuid.UUID, 0, len(changes))
@@ -291,8 +302,8 @@ func (ch Change) field() string {
 	return "at:" + ch.Location
 }
 
-// call runs one command with its deadline. That of the caller does not count: it would look as if Redis
-// had failed, and this one is short.
+// call runs one command with a deadline of its own, which is short. The caller's deadline does not apply, because its
+// end would look like a failure of Redis.
 func (c *Cache) call(ctx context.Context, operation string, command func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	defer cancel()
@@ -304,7 +315,7 @@ func (c *Cache) call(ctx context.Context, operation string, command func(context
 
 func (c *Cache) epochKey() string { return c.keys + "epoch" }
 
-// keysOf are a script's keys: the epoch's and the products'.
+// keysOf returns the keys for a script: the key of the epoch, then those of the products.
 func (c *Cache) keysOf(products []uuid.UUID) []string {
 	keys := make([]string, 1, len(products)+1)
 	keys[0] = c.epochKey()

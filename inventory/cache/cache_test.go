@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// rig is a cache with keys of this test's own.
+// rig is a cache with keys of its own for one test.
 type rig struct {
 	*cache.Cache
 	t        *testing.T
@@ -38,7 +38,11 @@ func newRig(t *testing.T) *rig {
 func rigAt(t *testing.T, url, prefix string, timeout time.Duration) *rig {
 	t.Helper()
 	client, err := redisclient.Open(redisclient.Config{
-		URL: url, PoolSize: 10, DialTimeout: 5 * time.Second, ReadTimeout: 3 * time.Second, WriteTimeout: 3 * time.Second,
+		URL:          url,
+		PoolSize:     10,
+		DialTimeout:  5 * time.Second,
+		ReadTimeout:  3 * time.Second,
+		WriteTimeout: 3 * time.Second,
 	}, "test", nil, nil)
 	require.NoError(t, err)
 	r := &rig{t: t, client: client, prefix: prefix, registry: prometheus.NewRegistry()}
@@ -69,8 +73,7 @@ func (r *rig) key(product uuid.UUID) string {
 	return r.prefix + "holdfast:inventory:v2:availability:" + product.String()
 }
 
-// at is the availability of a product with the given versions at "near" and, if there is a second one,
-// "far".
+// at returns the availability of a product with the given versions at "near" and, if there is a second version, "far".
 func at(product uuid.UUID, versions ...int64) inventoryapi.Availability {
 	a := inventoryapi.Availability{ProductID: product}
 	for i, v := range versions {
@@ -88,7 +91,7 @@ func change(product uuid.UUID, location string, version int64) cache.Change {
 	return cache.Change{Product: product, Location: location, Version: version}
 }
 
-// TestValueComesBackAsItWas, of several products in one look, with and without a value.
+// TestValueComesBackAsItWas: one Get of several products returns the stored values, and names the missing product.
 func TestValueComesBackAsItWas(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -101,8 +104,8 @@ func TestValueComesBackAsItWas(t *testing.T) {
 	require.Len(t, a.Missing, 1)
 }
 
-// TestStaleValueIsRefused is the known trap: a reader reads, a writer commits and deletes, and the
-// reader stores what it read.
+// TestStaleValueIsRefused: a reader reads the database, a writer commits and invalidates, and then the reader stores
+// what it read. The cache refuses a value from before the change.
 func TestStaleValueIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -115,11 +118,27 @@ func TestStaleValueIsRefused(t *testing.T) {
 		{"read after the change", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 2), false},
 		{"read after a later change", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 3), false},
 		{"one location is old", []cache.Change{change(uuid.Nil, "near", 2)}, at(uuid.Nil, 1, 9), true},
-		{"the other location is old", []cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 4), true},
-		{"both are new", []cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)}, at(uuid.Nil, 2, 5), false},
+		{
+			"the other location is old",
+			[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)},
+			at(uuid.Nil, 2, 4), true,
+		},
+		{
+			"both are new",
+			[]cache.Change{change(uuid.Nil, "near", 2), change(uuid.Nil, "far", 5)},
+			at(uuid.Nil, 2, 5), false,
+		},
 		{"read before a location was new", []cache.Change{change(uuid.Nil, "far", 1)}, at(uuid.Nil, 7), true},
-		{"read before a deletion", []cache.Change{{Location: "far", Version: 2, Deleted: true}}, at(uuid.Nil, 9, 1), true},
-		{"changes out of order", []cache.Change{change(uuid.Nil, "near", 9), change(uuid.Nil, "near", 2)}, at(uuid.Nil, 8), true},
+		{
+			"read before a deletion",
+			[]cache.Change{{Location: "far", Version: 2, Deleted: true}},
+			at(uuid.Nil, 9, 1), true,
+		},
+		{
+			"changes out of order",
+			[]cache.Change{change(uuid.Nil, "near", 9), change(uuid.Nil, "near", 2)},
+			at(uuid.Nil, 8), true,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +148,7 @@ func TestStaleValueIsRefused(t *testing.T) {
 				r.Invalidate(t.Context(), []cache.Change{ch})
 			}
 			r.Set(t.Context(), epoch, []inventoryapi.Availability{c.offered})
+
 			_, found, _ := r.look(uuid.Nil)
 			require.Equal(t, !c.refused, found)
 			want := 0.0
@@ -140,8 +160,8 @@ func TestStaleValueIsRefused(t *testing.T) {
 	}
 }
 
-// TestDeletedItem: a value without a location is stale while there is an item, and right once that is
-// deleted; one with it is stale then.
+// TestDeletedItem: a value without a location is stale while the location has an item. After the deletion of the item
+// it is right, and a value with the location is stale.
 func TestDeletedItem(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -150,21 +170,21 @@ func TestDeletedItem(t *testing.T) {
 	without := at(p, 4)
 	r.put(without)
 	got, _, _ := r.look(p)
-	require.Equal(t, at(p, 4, 1), got, "from before the second location was made")
+	require.Equal(t, at(p, 4, 1), got, "the refused value is from before the second location was made")
 
 	r.Invalidate(t.Context(), []cache.Change{{Product: p, Location: "far", Version: 2, Deleted: true}})
 	r.put(at(p, 4, 1))
 	_, found, _ := r.look(p)
-	require.False(t, found, "from before the deletion")
+	require.False(t, found, "the refused value is from before the deletion")
 	r.put(without)
 	_, found, _ = r.look(p)
-	require.False(t, found, "from before the second location was made: the product's version tells")
-	without.Version += 2 // the deleted item's counts on
+	require.False(t, found, "the product's version shows that the value is from before the second location was made")
+	without.Version += 2 // the version of the deleted item still counts
 	r.put(without)
 	got, _, _ = r.look(p)
 	require.Equal(t, without, got)
 
-	r.Invalidate(t.Context(), []cache.Change{change(p, "far", 3)}) // there again
+	r.Invalidate(t.Context(), []cache.Change{change(p, "far", 3)}) // the item exists again
 	r.put(without)
 	_, found, _ = r.look(p)
 	require.False(t, found)
@@ -173,8 +193,7 @@ func TestDeletedItem(t *testing.T) {
 	require.True(t, found)
 }
 
-// TestLateInvalidationKeepsNewerValue: somebody read the change and stored it before the writer came to
-// tell of it.
+// TestLateInvalidationKeepsNewerValue: a reader read the change and stored it before the writer invalidated it.
 func TestLateInvalidationKeepsNewerValue(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -188,32 +207,36 @@ func TestLateInvalidationKeepsNewerValue(t *testing.T) {
 	require.False(t, found)
 }
 
-// TestLostDataLetsNothingOldIn: a reader looks, a writer commits, Redis loses everything, versions
-// included, and the reader stores.
+// TestLostDataLetsNothingOldIn: a reader calls Get, a writer commits, Redis loses all data including the versions, and
+// then the reader calls Set. The cache refuses the old value.
 func TestLostDataLetsNothingOldIn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	p := uuid.New()
 	_, _, epoch := r.look(p)
 	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 2)})
+
 	keys, err := r.client.Keys(t.Context(), r.prefix+"*").Result()
 	require.NoError(t, err)
 	require.Len(t, keys, 2)
-	require.NoError(t, r.client.Del(t.Context(), keys...).Err()) // what FLUSHALL does to the tests' shared server
+	// FLUSHALL would delete the keys of other tests on the shared server.
+	require.NoError(t, r.client.Del(t.Context(), keys...).Err())
+
 	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
 	_, found, next := r.look(p)
 	require.False(t, found)
 	require.NotEqual(t, epoch, next)
 	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
 	_, found, _ = r.look(p)
-	require.False(t, found, "nor in the epoch after")
+	require.False(t, found, "the cache refuses the old epoch also after the new one began")
 	r.put(at(p, 2))
 	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
 	_, found, _ = r.look(p)
-	require.True(t, found, "who is refused harms nobody")
+	require.True(t, found, "a refused Set leaves the stored value")
 }
 
-// TestMissingTellsOfChanges: two who miss a product see the same unless a change was told in between.
+// TestMissingTellsOfChanges: two readers who miss a product get the same text, unless a change of the product was
+// invalidated between their calls.
 func TestMissingTellsOfChanges(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -224,6 +247,7 @@ func TestMissingTellsOfChanges(t *testing.T) {
 		require.Contains(t, a.Missing, p)
 		return a.Missing[p]
 	}
+
 	first := missing()
 	require.Equal(t, first, missing())
 	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 2)})
@@ -234,7 +258,7 @@ func TestMissingTellsOfChanges(t *testing.T) {
 	require.NotEqual(t, second, missing())
 }
 
-// TestTimeToLive is bounded, shorter where stock is low, and not the same for all.
+// TestTimeToLive: the time to live is bounded, shorter if stock is low, and not the same for all values.
 func TestTimeToLive(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -265,6 +289,7 @@ func TestTimeToLive(t *testing.T) {
 			require.Greater(t, len(seen), 10)
 		})
 	}
+
 	p := uuid.New()
 	r.look(p)
 	r.Invalidate(t.Context(), []cache.Change{change(p, "near", 1)})
@@ -273,23 +298,43 @@ func TestTimeToLive(t *testing.T) {
 	require.Greater(t, left, 4*time.Minute, "versions are remembered")
 }
 
-// TestValueHasTheFormOfItsVersion: whoever adds to what a value holds stores it as well, raises the
-// version in the keys' prefix, and then changes this test.
+// TestValueHasTheFormOfItsVersion fails if a value gets a new field. The author of the field must store it as well,
+// raise the version in the prefix of the keys, and then change this test.
 func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	t.Parallel()
 	raw, err := json.Marshal(inventoryapi.Availability{Locations: []inventoryapi.LocationStock{{}}})
 	require.NoError(t, err)
-	require.JSONEq(t, `{"product_id":"00000000-0000-0000-0000-000000000000","total_stock":0,"reserved_quantity":0,"available_quantity":0,
-		"requested_quantity":0,"is_available":false,"sellable":false,"version":0,
-		"locations":[{"location":"","quantity":0,"reserved":0,"available":0,"version":0}]}`, string(raw))
+	require.JSONEq(t, `{
+		"product_id":"00000000-0000-0000-0000-000000000000",
+		"total_stock":0, "reserved_quantity":0, "available_quantity":0, "requested_quantity":0,
+		"is_available":false, "sellable":false, "version":0,
+		"locations":[{"location":"", "quantity":0, "reserved":0, "available":0, "version":0}]
+	}`, string(raw))
 	r := newRig(t)
 	require.Equal(t, "v2", strings.Split(r.key(uuid.Nil), ":")[3])
 
 	full := inventoryapi.Availability{
-		ProductID: uuid.New(), TotalStock: 5_000_000_007, ReservedQuantity: 3, AvailableQuantity: 5_000_000_004, Version: 60, Sellable: true,
+		ProductID:         uuid.New(),
+		TotalStock:        5_000_000_007,
+		ReservedQuantity:  3,
+		AvailableQuantity: 5_000_000_004,
+		Version:           60, // one more than its locations have: the version of a deleted item
+		Sellable:          true,
 		Locations: []inventoryapi.LocationStock{
-			{Location: "a-place-with-a-long-name", Quantity: 5_000_000_000, Reserved: 1, Available: 4_999_999_999, Version: 50},
-			{Location: "b", Quantity: 7, Reserved: 2, Available: 5, Version: 9}, // one more version is that of a deleted item
+			{
+				Location:  "a-place-with-a-long-name",
+				Quantity:  5_000_000_000,
+				Reserved:  1,
+				Available: 4_999_999_999,
+				Version:   50,
+			},
+			{
+				Location:  "b",
+				Quantity:  7,
+				Reserved:  2,
+				Available: 5,
+				Version:   9,
+			},
 		},
 	}
 	r.put(full)
@@ -297,7 +342,7 @@ func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	require.Equal(t, full, got)
 }
 
-// TestForeignValueIsAMiss: what is not of this form, and every part of what is, counts as nothing.
+// TestForeignValueIsAMiss: a text of another form, and every prefix of a stored value, counts as a miss.
 func TestForeignValueIsAMiss(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -320,20 +365,22 @@ func TestForeignValueIsAMiss(t *testing.T) {
 	require.True(t, found)
 }
 
-// TestInvalidateAll: nothing that was stored is found afterwards, nothing that was read before can be
-// stored, and versions may begin anew, as after a reset of the database.
+// TestInvalidateAll: afterwards Get finds no stored value, Set refuses values that were read before, and versions may
+// begin anew, as after a reset of the database.
 func TestInvalidateAll(t *testing.T) {
 	t.Parallel()
 	r, other := newRig(t), uuid.New()
 	p := uuid.New()
 	r.put(at(p, 7, 3))
 	_, _, before := r.look(other)
+
 	r.InvalidateAll(t.Context())
 	r.Set(t.Context(), before, []inventoryapi.Availability{at(other, 9)})
 	for _, product := range []uuid.UUID{p, other} {
 		_, found, _ := r.look(product)
 		require.False(t, found)
 	}
+
 	r.put(at(p, 1))
 	value, found, _ := r.look(p)
 	require.True(t, found)

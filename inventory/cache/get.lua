@@ -1,6 +1,5 @@
 -- Looks products up. KEYS: the epoch, then one hash per product. ARGV: a name for a new epoch.
--- Answers the epoch and, for each product, its value (a string), or else what is known of its versions
--- (a list).
+-- Returns the epoch and, for each product, its value (a string) or, without a value, its known versions (a list).
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   epoch = ARGV[1]
@@ -10,7 +9,7 @@ local answer = {epoch}
 for i = 2, #KEYS do
   local known = redis.call('HMGET', KEYS[i], 'epoch', 'value')
   if known[1] ~= epoch then
-    answer[i] = {} -- nothing, or something of an epoch that has ended
+    answer[i] = {} -- the hash is missing, or from an earlier epoch
   elseif known[2] then
     answer[i] = known[2]
   else

@@ -1,10 +1,10 @@
--- Drops the values that changes have made stale, and remembers the versions after these, so that a
--- value that was read before cannot come back. KEYS: the epoch, then one hash per product. ARGV: how
--- long to remember, in milliseconds; then for each product the number of its changes and, for each of
--- them, field ("at:" or "gone:" and the location's code) and version.
+-- Drops the values that changes have made stale, and keeps the versions after the changes, so that set.lua refuses
+-- values from before them. KEYS: the epoch, then one hash per product. ARGV: how long to keep the versions, in
+-- milliseconds; then for each product the number of its changes and, for each change, field ("at:" or "gone:" and the
+-- location's code) and version.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
-  return 0 -- nothing is stored, and whoever reads now cannot store it in the epoch that begins next
+  return 0 -- Redis has no value, and a reader that has read already cannot store its value in the next epoch
 end
 local next = 2
 for i = 2, #KEYS do
@@ -22,7 +22,7 @@ for i = 2, #KEYS do
     end
     next = next + 2
   end
-  -- Where nothing was raised the value, if there is one, has the changes already.
+  -- If no version was raised, the value, if there is one, includes the changes already.
   if raised then
     redis.call('HSET', key, 'epoch', epoch)
     redis.call('HDEL', key, 'value')

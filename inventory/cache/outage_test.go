@@ -14,8 +14,7 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// metric sums a metric of the given name over those of its series that have the label's value, if one
-// is given.
+// metric sums the series of a metric. If label is not empty, it sums only the series whose first label has that value.
 func (r *rig) metric(name, label string) (sum float64) {
 	r.t.Helper()
 	families, err := r.registry.Gather()
@@ -30,7 +29,7 @@ func (r *rig) metric(name, label string) (sum float64) {
 	return sum
 }
 
-// newFaultyRig is a cache behind a proxy, and one that reaches the same Redis past it.
+// newFaultyRig returns a cache that reaches Redis through a proxy, and another that reaches it directly.
 func newFaultyRig(t *testing.T) (faulty, direct *rig, proxy *fault.TCP) {
 	t.Helper()
 	direct = newRig(t)
@@ -40,22 +39,23 @@ func newFaultyRig(t *testing.T) (faulty, direct *rig, proxy *fault.TCP) {
 	return rigAt(t, "redis://"+proxy.Address(), direct.prefix, cache.DefaultTimeout), direct, proxy
 }
 
-// inUse waits until reads are from the cache again.
-func (r *rig) inUse() {
+// awaitInUse waits until reads are from the cache again.
+func (r *rig) awaitInUse() {
 	r.t.Helper()
-	require.Eventually(r.t, func() bool { return r.metric("inventory_cache_up", "") == 1 }, 20*time.Second, 5*time.Millisecond)
+	inUse := func() bool { return r.metric("inventory_cache_up", "") == 1 }
+	require.Eventually(r.t, inUse, 20*time.Second, 5*time.Millisecond)
 }
 
-// triesAgain waits until the background has failed to reach Redis.
-func (r *rig) triesAgain() {
+// awaitRetry waits until the background has failed to reach Redis.
+func (r *rig) awaitRetry() {
 	r.t.Helper()
 	tries := func() float64 { return r.metric("inventory_cache_duration_seconds", "invalidate") }
 	from := tries()
-	// The second begins when the first has failed.
+	// The second try begins when the first has failed.
 	require.Eventually(r.t, func() bool { return tries() >= from+2 }, 20*time.Second, 5*time.Millisecond)
 }
 
-// outages are the ways in which Redis can be away.
+// outages runs a test for each way in which Redis can be away.
 func outages(t *testing.T, test func(t *testing.T, begin func(*fault.TCP))) {
 	t.Helper()
 	for _, c := range []struct {
@@ -72,8 +72,8 @@ func outages(t *testing.T, test func(t *testing.T, begin func(*fault.TCP))) {
 	}
 }
 
-// TestUndeliveredInvalidationArrives: what was committed while Redis was away is made known as soon as
-// it is back, and before this process trusts what it finds there.
+// TestUndeliveredInvalidationArrives: Redis gets the invalidations of an outage as soon as it is back, and before this
+// process reads from it again.
 func TestUndeliveredInvalidationArrives(t *testing.T) {
 	t.Parallel()
 	outages(t, func(t *testing.T, begin func(*fault.TCP)) {
@@ -87,7 +87,7 @@ func TestUndeliveredInvalidationArrives(t *testing.T) {
 		start := time.Now()
 		r.Invalidate(t.Context(), []cache.Change{change(p, "near", 2)})
 		require.Less(t, time.Since(start), 2*time.Second)
-		for v := int64(3); v < 100; v++ { // what follows costs nothing
+		for v := int64(3); v < 100; v++ { // later calls do not wait for Redis
 			r.Invalidate(t.Context(), []cache.Change{change(p, "near", v)})
 			_, ok := r.Get(t.Context(), []uuid.UUID{p})
 			require.False(t, ok)
@@ -96,18 +96,18 @@ func TestUndeliveredInvalidationArrives(t *testing.T) {
 		require.Less(t, time.Since(start), 3*time.Second)
 		require.Error(t, r.Ping(t.Context()))
 		_, found, before := other.look(p)
-		require.True(t, found, "another replica cannot know yet")
+		require.True(t, found, "another replica still has the old value")
 		require.InDelta(t, 1, r.metric("inventory_cache_undelivered_invalidations", ""), 0)
 		require.InDelta(t, 97, r.metric("inventory_cache_requests_total", "bypassed"), 0)
 
-		r.triesAgain()
+		r.awaitRetry()
 		proxy.Up()
-		r.inUse()
+		r.awaitInUse()
 		_, found, _ = r.look(p)
 		require.False(t, found)
 		other.Set(t.Context(), before, []inventoryapi.Availability{at(p, 98)})
 		_, found, _ = other.look(p)
-		require.False(t, found, "what was looked for before cannot be stored, whatever it is")
+		require.False(t, found, "the cache refuses every value that was looked up before the outage ended")
 		other.put(at(p, 99))
 		_, found, _ = r.look(p)
 		require.True(t, found)
@@ -118,13 +118,15 @@ func TestUndeliveredInvalidationArrives(t *testing.T) {
 	})
 }
 
-// TestTooMuchToRemember: then everything that is stored becomes void, and nothing read before comes in.
+// TestTooMuchToRemember: after too many undelivered invalidations, all stored values become unusable, and the cache
+// refuses values that were read before.
 func TestTooMuchToRemember(t *testing.T) {
 	t.Parallel()
 	r, other, proxy := newFaultyRig(t)
 	known := uuid.New()
 	other.put(at(known, 1))
 	_, _, epoch := other.look(known)
+
 	proxy.Down()
 	r.Invalidate(t.Context(), []cache.Change{change(known, "near", 2)})
 	many := make([]cache.Change, 10_000)
@@ -132,13 +134,13 @@ func TestTooMuchToRemember(t *testing.T) {
 		many[i] = change(uuid.New(), "near", 1)
 	}
 	r.Invalidate(t.Context(), many)
-	require.Zero(t, r.metric("inventory_cache_undelivered_invalidations", ""), "none of them by itself")
+	require.Zero(t, r.metric("inventory_cache_undelivered_invalidations", ""), "the backlog keeps no single changes")
 	_, found, _ := other.look(known)
 	require.True(t, found)
 
-	r.triesAgain()
+	r.awaitRetry()
 	proxy.Up()
-	r.inUse()
+	r.awaitInUse()
 	for _, c := range []*rig{r, other} {
 		_, found, next := c.look(known)
 		require.False(t, found)
@@ -152,7 +154,7 @@ func TestTooMuchToRemember(t *testing.T) {
 	require.True(t, found)
 }
 
-// TestFailedReadTakesTheCacheOutOfUse: a read notices as well as a write.
+// TestFailedReadTakesTheCacheOutOfUse: a failed read takes the cache out of use, as a failed write does.
 func TestFailedReadTakesTheCacheOutOfUse(t *testing.T) {
 	t.Parallel()
 	outages(t, func(t *testing.T, begin func(*fault.TCP)) {
@@ -165,12 +167,12 @@ func TestFailedReadTakesTheCacheOutOfUse(t *testing.T) {
 		require.Less(t, time.Since(start), 2*time.Second)
 		require.InDelta(t, 1, r.metric("inventory_cache_requests_total", "error"), 0)
 		proxy.Up()
-		r.inUse()
+		r.awaitInUse()
 		r.look(uuid.New())
 	})
 }
 
-// TestCloseDuringAnOutage waits for nothing.
+// TestCloseDuringAnOutage: Close does not wait for a Redis that is away.
 func TestCloseDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	outages(t, func(t *testing.T, begin func(*fault.TCP)) {

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// retryPause is the time between two attempts to reach a Redis that failed. Only the background goroutine waits for them;
-// meanwhile reads and writes proceed without the cache.
+// retryPause is the time between two attempts to reach a Redis that failed. Only the background goroutine waits for
+// them; meanwhile reads and writes proceed without the cache.
 const retryPause = 250 * time.Millisecond
 
 // The states of a cache.
 const (
 	away       int32 = iota // Redis failed: only the background goroutine calls it
-	catchingUp              // Redis answers again: it gets changes, and reads go to the database until it has them all
+	catchingUp              // Redis answers again: it gets changes; reads go to the database until it has all changes
 	inUse
 )
 
-// fail takes the cache out of use because of err, and remembers the changes that Redis must get before the cache is used
-// again. It returns at once.
+// fail takes the cache out of use because of err, and remembers the changes that Redis must get before the cache is
+// used again. It does not wait.
 func (c *Cache) fail(err error, changes []Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -31,7 +31,7 @@ func (c *Cache) fail(err error, changes []Change) {
 	c.running.Go(c.redeliver)
 }
 
-// remember keeps changes for later and reports true, if Redis is away.
+// remember keeps changes for later and reports true if Redis is away.
 func (c *Cache) remember(changes []Change) bool {
 	if c.state.Load() != away {
 		return false
@@ -71,7 +71,7 @@ func (c *Cache) redeliver() {
 	}
 }
 
-// deliver hands over what is undelivered now. What does not arrive stays undelivered.
+// deliver sends Redis the undelivered changes. Changes that Redis does not take stay undelivered.
 func (c *Cache) deliver() error {
 	c.mu.Lock()
 	batch := c.undelivered
@@ -101,8 +101,8 @@ func (c *Cache) deliver() error {
 	return err
 }
 
-// resume puts the cache back into use and reports true, unless more has become undelivered meanwhile.
-// Then changes at least go to Redis by themselves again: else it might never catch up with them.
+// resume puts the cache back into use and reports true, unless more changes have become undelivered meanwhile. Then it
+// only lets new changes go straight to Redis again: otherwise the background might never catch up with them.
 func (c *Cache) resume() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// TestCatchingUp: changes that became undelivered while others were delivered keep reads away, and do
-// not keep new changes from going straight to Redis.
+// TestCatchingUp: if changes become undelivered while the background delivers others, reads stay away from the cache,
+// and new changes go straight to Redis.
 func TestCatchingUp(t *testing.T) {
 	t.Parallel()
 	o, err := redis.ParseURL(testenv.Redis(t))
@@ -22,13 +22,18 @@ func TestCatchingUp(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	c := New(Options{Client: client, Prefix: "test-" + rand.Text() + ":", Timeout: remembered})
 	t.Cleanup(c.Close)
+
 	p := uuid.New()
 	a, ok := c.Get(t.Context(), []uuid.UUID{p})
 	require.True(t, ok)
-	value := inventoryapi.Availability{ProductID: p, Version: 1, Locations: []inventoryapi.LocationStock{{Location: "near", Version: 1}}}
+	value := inventoryapi.Availability{
+		ProductID: p,
+		Version:   1,
+		Locations: []inventoryapi.LocationStock{{Location: "near", Version: 1}},
+	}
 	c.Set(t.Context(), a.Epoch, []inventoryapi.Availability{value})
 
-	c.state.Store(away) // and no goroutine: the steps are taken one by one
+	c.state.Store(away) // without the background goroutine: the test takes its steps one by one
 	c.Invalidate(t.Context(), []Change{{Product: p, Location: "near", Version: 2}})
 	require.False(t, c.resume())
 	require.Equal(t, catchingUp, c.state.Load())

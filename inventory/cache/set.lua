@@ -1,12 +1,12 @@
--- Stores values that are not older than what is known. KEYS: the epoch, then one hash per product.
--- ARGV: the epoch in which the value was looked for; then for each product the time to live in
--- milliseconds, the value, the product's version, the number of its locations and, for each of them,
--- code and version. Answers how many values were refused as stale.
+-- Stores values that are not older than the known versions. KEYS: the epoch, then one hash per product. ARGV: the epoch
+-- in which the reader looked the values up; then for each product the time to live in milliseconds, the value, the
+-- product's version, the number of its locations and, for each location, code and version. Returns the number of values
+-- that were refused as stale.
 --
--- A hash holds, beside epoch and value, the highest version known of each location: under "at:" as of
--- an item that is there, under "gone:" as of one that was deleted.
+-- A hash has, besides epoch and value, the highest known version of each location: under "at:" that of an existing item,
+-- under "gone:" that of a deleted item.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return #KEYS - 1 -- what was known then is lost, so nobody can say whether they are stale
+  return #KEYS - 1 -- the versions of that epoch are lost, so it is unknown whether the values are stale
 end
 local refused, next = 0, 2
 for i = 2, #KEYS do
@@ -36,7 +36,7 @@ for i = 2, #KEYS do
   local stale, sum, highest = false, 0, {}
   for location, v in pairs(there) do
     highest[location] = v
-    -- A value without a location is from before its item was made, unless that is deleted again.
+    -- A value without a location is from before the location's item was made, unless that item is deleted again.
     if v > tonumber(offered[location] or 0) and (offered[location] or v > (gone[location] or 0)) then
       stale = true
     end

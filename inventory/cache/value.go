@@ -13,23 +13,22 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// How long things are kept.
+// How long Redis keeps values and versions.
 const (
-	// longTTL and shortTTL bound how long a value may be stale after all that can go wrong. Where stock
-	// is low that matters more, and changes are more likely.
+	// longTTL and shortTTL bound the age of a stale value, even after several failures at once. The short one applies if
+	// stock is low: then a stale value does more harm, and changes are more likely.
 	longTTL, shortTTL = 5 * time.Minute, time.Minute
-	// jitter is the share by which a time to live varies either way, so that what was stored together
-	// does not end together.
+	// jitter is the share by which a time to live varies either way, so that values that were stored together do not
+	// expire together.
 	jitter = 0.1
-	// remembered is how long versions outlive the value that a change dropped. It has to be more than
-	// the time from a reader's look into the database to its Set.
+	// remembered is how long versions outlive the value that a change dropped. It must be longer than the time from a
+	// reader's read of the database to its Set.
 	remembered = 5 * time.Minute
-	// lowStock is what is available at a location that is low on stock: the database's own default
-	// of the threshold.
+	// lowStock is the available quantity at or below which a location is low on stock: the database's default threshold.
 	lowStock = 10
 )
 
-// ttl is how long a value may be served.
+// ttl returns the time to live of a value.
 func ttl(a inventoryapi.Availability) time.Duration {
 	base := longTTL
 	if slices.ContainsFunc(a.Locations, func(l inventoryapi.LocationStock) bool { return l.Available <= lowStock }) {
@@ -38,9 +37,9 @@ func ttl(a inventoryapi.Availability) time.Duration {
 	return time.Duration(float64(base) * (1 - jitter + 2*jitter*rand.Float64())) //nolint:gosec // jitter needs no secrecy
 }
 
-// encode makes the stored form of a value: its version, whether it is sold (1 or 0) and, for each location, code, quantity, reserved
-// and version; numbers as varints, texts after their length. The rest follows from these or from the
-// question. Decoding JSON instead would take longer than the database does for a list of products.
+// encode returns the stored form of a value: its version, whether the product is sold (1 or 0) and, for each location,
+// code, quantity, reserved and version; numbers as varints, texts after their length. The other fields follow from
+// these or from the request. To decode JSON instead would take longer than the database takes for a list of products.
 func encode(a inventoryapi.Availability) []byte {
 	b := binary.AppendVarint(make([]byte, 0, 16+32*len(a.Locations)), a.Version)
 	sellable := uint64(0)
@@ -59,7 +58,7 @@ func encode(a inventoryapi.Availability) []byte {
 	return b
 }
 
-// decode reports false for what encode has not made.
+// decode reports false for a text that encode has not written.
 func decode(product uuid.UUID, raw string) (inventoryapi.Availability, bool) {
 	r := strings.NewReader(raw)
 	ok := true

@@ -16,7 +16,7 @@ import (
 // applyTimeout bounds the time in which a batch is decided, with all its attempts.
 const applyTimeout = 10 * time.Second
 
-// lockPolicy says what happens to a batch when another transaction holds a lock on its stock.
+// lockPolicy determines what happens to a batch if another transaction holds a lock on its stock.
 type lockPolicy int
 
 const (
@@ -26,15 +26,15 @@ const (
 	refuseOnLock
 )
 
-// outcome says what a batch came to.
+// outcome is the result of a batch.
 type outcome int
 
 const (
 	// decided means that each task has its answer.
 	decided outcome = iota
-	// refusedByLock means that each task was refused, because another transaction holds a lock on the stock.
+	// refusedByLock means that the committer refused each task, because another transaction holds a lock on the stock.
 	refusedByLock
-	// undecided means that nothing was done, because another transaction holds a lock on some of the stock.
+	// undecided means that the batch changed nothing, because another transaction holds a lock on some of the stock.
 	undecided
 )
 
@@ -47,7 +47,7 @@ type committer struct {
 	repeats   repeats
 }
 
-// commit decides a batch and commits its changes. No caller's context ends it, because the batch has other callers.
+// commit decides a batch and commits its changes. No caller's context ends it, because a batch has several callers.
 func (c *committer) commit(tasks []Task, onLock lockPolicy) outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), applyTimeout)
 	defer cancel()
@@ -67,8 +67,8 @@ func (c *committer) commit(tasks []Task, onLock lockPolicy) outcome {
 	}
 }
 
-// bisect answers the tasks of a batch that failed with err. If one task may be at fault, it decides each half again, and
-// so on until that task is alone.
+// bisect answers the tasks of a batch that failed with err. If one task may be at fault, it decides each half again,
+// and so on until that task is alone.
 func (c *committer) bisect(ctx context.Context, tasks []Task, err error) {
 	class := store.Classify(err)
 	if len(tasks) == 1 || class != store.Other && class != store.OperationTaken {
@@ -95,7 +95,7 @@ func (c *committer) fail(ctx context.Context, tasks []Task, err error) {
 func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy) error {
 	thorough := *mergeReads(tasks)
 	// The first attempt skips two look-ups: of new reservations, unless a reserve was repeated lately, and of their
-	// owners' numbers. Their unique keys find a repeat, and the next attempt reads what exists.
+	// owners' numbers. If a reserve is a repeat, a unique key refuses it, and the next attempt reads what exists.
 	reads := thorough
 	reads.Owners = nil
 	if !c.repeats.recent() {
@@ -144,8 +144,8 @@ func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy
 	}
 }
 
-// errNotLookedUp means that a reserve would be refused whose reservation may exist, because it was not looked up. The
-// batch must be decided again with a look-up.
+// errNotLookedUp means that the batch refuses a reserve whose reservation may exist, because the attempt did not look
+// it up. The batch must be decided again with a look-up.
 var errNotLookedUp = errors.New("a reserve would be refused without a look-up of its reservation")
 
 // transact decides the tasks in one transaction and commits their changes.
@@ -161,14 +161,15 @@ func (c *committer) transact(ctx context.Context, tasks []Task, reads stock.Read
 		}
 		return book.Changes(), nil
 	})
-	if err == nil || store.Classify(err) == store.Disconnected && !errors.Is(err, errNotLookedUp) { // it may have been committed
+	// After a lost connection, the transaction may have been committed.
+	if err == nil || store.Classify(err) == store.Disconnected && !errors.Is(err, errNotLookedUp) {
 		c.committed(read)
 	}
 	return err
 }
 
 // decideAll decides the tasks in order. A panic in a rule becomes an error, so that it fails one request and not the
-// process, whose other callers are not at fault.
+// process with its other callers.
 func decideAll(book *stock.Book, tasks []Task) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -206,8 +207,8 @@ func anyReserveRefused(tasks []Task) bool {
 // errDryRun ends the transaction of a rehearsal.
 var errDryRun = errors.New("dry run")
 
-// rehearse decides tasks as commit would and writes nothing. A task that is at fault, or whose stock another transaction
-// has locked, fails alone. The error means that the database does not answer.
+// rehearse decides tasks as commit would and writes nothing. A task that is at fault, or whose stock another
+// transaction has locked, fails alone. The error means that the database does not answer.
 func (c *committer) rehearse(ctx context.Context, tasks []Task) error {
 	if len(tasks) == 0 {
 		return nil
@@ -223,6 +224,7 @@ func (c *committer) rehearse(ctx context.Context, tasks []Task) error {
 		if errors.Is(err, errDryRun) {
 			return nil
 		}
+
 		switch class := store.Classify(err); {
 		case class == store.Conflict && n < maxAttempts && pause(ctx, n):
 			continue
@@ -232,6 +234,7 @@ func (c *committer) rehearse(ctx context.Context, tasks []Task) error {
 			tasks[0].fail(c.explain(ctx, err))
 			return nil
 		}
+
 		middle := len(tasks) / 2
 		if err := c.rehearse(ctx, tasks[:middle]); err != nil {
 			return err

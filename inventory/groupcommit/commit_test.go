@@ -1,6 +1,7 @@
 package groupcommit_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -23,8 +24,8 @@ func (panicking) Kind() string { return "panicking" }
 
 func (p panicking) Reads(reads *stock.Reads) { reads.Products = append(reads.Products, p.product) }
 
-// If one request of a batch is at fault, which the database or a panic shows only after it was decided together with a
-// hundred others, that request is refused, and the others are done.
+// If one request of a batch is at fault, and the database or a panic shows this only after the committer has decided it
+// together with a hundred others, the committer refuses that request and commits the others.
 func TestOneFaultInABatchFailsAlone(t *testing.T) {
 	t.Parallel()
 	const good = 100
@@ -75,7 +76,7 @@ func TestOneFaultInABatchFailsAlone(t *testing.T) {
 				bad := c.request(product)
 				_, before := s.Available(t, product)
 				_, requests := inventorytest.NewReserves(t, product, good)
-				requests = append(requests[:at:at], append([]stock.Request[inventoryapi.Reservation]{bad}, requests[at:]...)...)
+				requests = slices.Insert(requests, at, bad)
 
 				answers := groupcommit.Apply(t.Context(), w, requests...)
 

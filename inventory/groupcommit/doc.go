@@ -8,25 +8,25 @@
 // hands out the answers, and takes the next batch. A lane is a goroutine that ends when it finds nothing to take, so
 // an idle Writer has no goroutines. At most maxLanes run at once.
 //
-// A lone request starts a lane and is committed immediately, in a batch of one. While a batch commits, the next one
-// forms in the queue: the more there is to do, the larger the batches get. No request ever waits for company.
+// A lone request starts a lane, which commits it immediately, in a batch of one. While a batch commits, the next one
+// forms in the queue: batches grow with the load. No request waits for others to join its batch.
 //
 // # What may be in one batch
 //
 // Each submission has keys: the products, reservations and operations that it concerns. A key is in one batch at a
-// time, and submissions with a common key are taken in order of arrival. So no request overtakes another one on the
-// same stock, and the lanes of one process never wait for each other's row locks. Between processes, the row locks of
-// the transaction do the same.
+// time, and the lanes take submissions with a common key in order of arrival. So no request overtakes another one on
+// the same stock, and the lanes of one process never wait for each other's row locks. Between processes, the row locks
+// of the transaction do the same.
 //
 // The lane passes over the queue once, from front to back. It leaves a submission in the queue, and every later one
 // with a common key, if
 //   - one of its keys is in flight in another batch, or belongs to an earlier submission that stays in the queue;
 //   - the batch would have more than maxBatch requests;
-//   - an earlier submission of the batch closes it for the product: the caller is told the product's version, and the
-//     version moves once per batch, so that nothing may change the product after that in the same batch.
+//   - an earlier submission of the batch closes it for the product: its answer contains the product's version, and the
+//     version moves once per batch, so that no later request of the same batch may change the product.
 //
-// A confirmation or release names a reservation, and the products of a reservation are not known before it is read.
-// All submissions whose products are unknown share one key, so that they run in one lane.
+// A confirmation or release names a reservation, whose products are unknown until it is read. All submissions whose
+// products are unknown share one key, so that they run in one lane.
 //
 // # How a batch is decided
 //
@@ -41,8 +41,8 @@
 // If one request is at fault (a constraint refuses it, or a rule panics), the batch is bisected until that request
 // fails alone.
 //
-// The first attempt does not look up new reservations: their unique key finds a repeated reserve. The lookup happens if
-// the key finds one, before any reserve is refused, and for a second after either.
+// The first attempt does not look up new reservations: their unique key finds a repeated reserve. The committer looks
+// them up if the key finds a repeated reserve, before it refuses any reserve, and for a second after either.
 //
 // # What happens when another transaction holds a lock
 //
@@ -54,13 +54,13 @@
 // error, and its products are remembered as locked for lockMemory, or until a batch of them succeeds. Submissions on
 // such products are isolated from the start. Isolated batches leave one lane to all others.
 //
-// Submissions whose products are unknown would all share the fate of the locked product. So as long as some stock is
-// locked, their products are looked up first.
+// Submissions whose products are unknown would all wait for the locked product. So as long as some stock is locked, the
+// queue looks up their products first.
 //
 // # Overload, callers who leave, and Close
 //
-// The queue holds a bounded number of requests and refuses more at once. Requests for one product may take at most
-// queueShare times the free room, so that a product that is stuck cannot fill the queue. A caller whose context ends
-// leaves the queue; if its batch has begun already, the outcome is unknown to the caller, who may send the same request
-// again. Close refuses new requests, finishes those that were accepted, and returns.
+// The queue holds a bounded number of requests and immediately refuses more. Requests for one product may take at most
+// queueShare times the free room, so that a product whose batches do not finish cannot fill the queue. A caller whose
+// context ends leaves the queue; if its batch has begun already, the outcome is unknown to the caller, who may send the
+// same request again. Close refuses new requests, finishes the accepted ones, and returns.
 package groupcommit

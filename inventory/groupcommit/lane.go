@@ -26,7 +26,7 @@ func (q *queue) runLane() {
 		isolated := batch[0].isolated
 		if isolated {
 			q.isolatedLanes++
-			q.startLane() // for what cannot join an isolated batch
+			q.startLane() // for submissions that cannot join an isolated batch
 		}
 		q.mu.Unlock()
 		result := q.decide(batch, isolated)
@@ -113,7 +113,7 @@ func (q *queue) canJoin(s *submission, batch []*submission) bool {
 	}
 }
 
-// decide has a batch decided and hands out the answers, unless the batch must be regrouped.
+// decide lets the committer decide a batch and then wakes its callers, unless the batch must be regrouped.
 func (q *queue) decide(batch []*submission, isolated bool) outcome {
 	onLock := refuseOnLock
 	if !isolated && len(batch) > 1 {

@@ -39,15 +39,15 @@ func (q *queue) isLocked(product uuid.UUID) bool {
 // located is the products of reservations, for the submissions whose products were looked up.
 type located map[*submission][]uuid.UUID
 
-// apply tells a submission its products, if they were looked up.
+// apply sets the products of a submission if they were looked up.
 func (l located) apply(s *submission) {
 	if products, found := l[s]; found {
 		s.setProducts(products)
 	}
 }
 
-// locate looks up the products of the submissions that name reservations only. If the database does not answer, their
-// products stay unknown, and they go on sharing a lane.
+// locate looks up the products of the submissions that name only reservations. If the database does not answer, the
+// products stay unknown, and these submissions still share a lane.
 func (q *queue) locate(ctx context.Context, submissions []*submission) located {
 	var reservations []uuid.UUID
 	for _, s := range submissions {

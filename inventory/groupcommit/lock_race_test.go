@@ -16,12 +16,8 @@ import (
 	"holdfast/inventory/store"
 )
 
-// TestOneFaultInABatchFailsAlone: whatever is wrong with one request of a batch, which the database or
-// a fault of ours may find out only when it is decided together with a hundred others, it is refused
-// and they are done.
-
-// TestLockedProductDelaysNoOther: while another transaction has locked one product, requests for it wait, and all other
-// requests are answered. Once it is unlocked, the waiting requests are answered as well.
+// TestLockedProductDelaysNoOther: while another transaction has locked one product, requests for it wait, and the
+// service answers all other requests. After the lock is released, it answers the waiting requests as well.
 func TestLockedProductDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -33,15 +29,18 @@ func TestLockedProductDelaysNoOther(t *testing.T) {
 		others[i] = s.Stock(t, 100)
 	}
 	unlock := inventorytest.LockProduct(t, pool, locked)
+
 	const callers = 20
 	held := make(chan error, callers)
 	for range callers {
+		in := inventorytest.NewReserve(inventorytest.Line(locked, 1))
 		go func() {
-			_, err := s.API.Reserve(context.WithoutCancel(t.Context()), inventorytest.NewReserve(inventorytest.Line(locked, 1)))
+			_, err := s.API.Reserve(context.WithoutCancel(t.Context()), in)
 			held <- err
 		}()
 	}
 	inventorytest.AwaitBlocked(t, pool)
+
 	var outcomes inventorytest.Tally
 	inventorytest.Together(100, func(i int) {
 		_, err := s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(others[i%len(others)], 1)))
@@ -49,6 +48,7 @@ func TestLockedProductDelaysNoOther(t *testing.T) {
 	})
 	require.Equal(t, map[inventoryapi.Code]int{"": 100}, outcomes.Counts())
 	require.Empty(t, held, "a request for locked stock was answered")
+
 	unlock()
 	for range callers {
 		require.NoError(t, <-held)
@@ -56,12 +56,13 @@ func TestLockedProductDelaysNoOther(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 }
 
-// TestLockedProductDelaysNoOthersConfirm: the products of confirmations are unknown when they arrive. Once a batch has found
-// stock locked, they are looked up, so that confirmations of other products do not wait.
+// TestLockedProductDelaysNoOthersConfirm: the products of confirmations are unknown when they arrive. Once a batch has
+// found stock locked, they are looked up, so that confirmations of other products do not wait.
 func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
-	service := inventorytest.NewReplica(t, url, inventory.Options{}, database.Pool{MaxConns: 10, LockTimeout: 500 * time.Millisecond})
+	service := inventorytest.NewReplica(t, url, inventory.Options{},
+		database.Pool{MaxConns: 10, LockTimeout: 500 * time.Millisecond})
 	s := inventorytest.NewSubject(t, service, pool)
 	reserved := func(product uuid.UUID, n int) (ids []uuid.UUID) {
 		ins, _ := inventorytest.NewReserves(t, product, n)
@@ -72,11 +73,12 @@ func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
 		}
 		return ids
 	}
-	const stuck, free = 20, 10
+
+	const waiting, free = 20, 10
 	locked := s.Stock(t, 100)
-	held, others := reserved(locked, stuck), reserved(s.Stock(t, 100), free)
+	held, others := reserved(locked, waiting), reserved(s.Stock(t, 100), free)
 	unlock := inventorytest.LockProduct(t, pool, locked)
-	answers := make(chan error, stuck)
+	answers := make(chan error, waiting)
 	for _, id := range held {
 		go func() {
 			_, err := service.Confirm(context.WithoutCancel(t.Context()), id, inventorytest.Resolve())
@@ -84,14 +86,16 @@ func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
 		}()
 	}
 	inventorytest.AwaitBlocked(t, pool)
+
 	inventorytest.Together(free, func(i int) {
 		if _, err := service.Confirm(t.Context(), others[i], inventorytest.Resolve()); err != nil {
 			t.Error(err)
 		}
 	})
-	require.Less(t, len(answers), stuck/2, "the confirmations of other products waited for the lock")
+	require.Less(t, len(answers), waiting/2, "the confirmations of other products waited for the lock")
+
 	unlock()
-	for range stuck {
+	for range waiting {
 		if err := <-answers; err != nil {
 			require.True(t, inventoryapi.Retryable(err), "%v", err)
 		}
@@ -103,24 +107,28 @@ func TestLockedProductDelaysNoOthersConfirm(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 }
 
-// TestLockedProductIsBounded: a request for a product that stays locked is refused in bounded time with a retryable error,
-// and changes nothing.
+// TestLockedProductIsBounded: the service refuses a request for a product that stays locked in bounded time with a
+// retryable error. The request changes nothing.
 func TestLockedProductIsBounded(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
-	service := inventorytest.NewReplica(t, url, inventory.Options{}, database.Pool{MaxConns: 10, LockTimeout: 20 * time.Millisecond})
+	service := inventorytest.NewReplica(t, url, inventory.Options{},
+		database.Pool{MaxConns: 10, LockTimeout: 20 * time.Millisecond})
 	s := inventorytest.NewSubject(t, service, pool)
 	p := s.Stock(t, 100)
 	unlock := inventorytest.LockProduct(t, pool, p)
 	ins, _ := inventorytest.NewReserves(t, p, 5)
 	inventorytest.Together(len(ins), func(i int) {
 		_, err := s.API.Reserve(t.Context(), ins[i])
-		if code := inventoryapi.CodeOf(err); code != inventoryapi.VersionConflict && code != inventoryapi.Unavailable || !inventoryapi.Retryable(err) {
+		code := inventoryapi.CodeOf(err)
+		expected := code == inventoryapi.VersionConflict || code == inventoryapi.Unavailable
+		if !expected || !inventoryapi.Retryable(err) {
 			t.Errorf("error %v", err)
 		}
 	})
 	_, reserved := s.Available(t, p)
 	require.Zero(t, reserved)
+
 	unlock()
 	for _, in := range ins {
 		_, err := s.API.Reserve(t.Context(), in)
@@ -129,8 +137,8 @@ func TestLockedProductIsBounded(t *testing.T) {
 	inventorytest.RequireConsistent(t, pool)
 }
 
-// A caller that leaves while its request waits behind another transaction's lock is answered at once, and its reservation
-// is never made.
+// A caller that leaves while its request waits for another transaction's lock gets an error at once, and its
+// reservation is never made.
 func TestCallerWhoLeavesReservesNothing(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
@@ -145,6 +153,7 @@ func TestCallerWhoLeavesReservesNothing(t *testing.T) {
 		go func() { result <- groupcommit.Apply(ctx, w, requests[i])[0].Err }()
 		return result
 	}
+
 	first := reserve(t.Context(), 0)
 	inventorytest.AwaitBlocked(t, pool)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -157,7 +166,7 @@ func TestCallerWhoLeavesReservesNothing(t *testing.T) {
 	case err := <-second: // although the lock is still held
 		require.ErrorIs(t, err, context.Canceled)
 	case <-time.After(inventorytest.Patience):
-		require.Fail(t, "the caller that left was not answered")
+		require.Fail(t, "the caller that left got no answer")
 	}
 	require.Equal(t, 1, w.Waiting())
 

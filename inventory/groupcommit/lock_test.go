@@ -33,7 +33,7 @@ func TestLockedBatchIsRegrouped(t *testing.T) {
 		{[]int{5}, refuseOnLock},
 	}, isolated)
 	results = append(results, b.submitNumber(t, 7, 'd'))
-	require.Equal(t, begun{[]int{7}, refuseOnLock}, <-b.begun, "6 has to wait: one lane is left for other stock")
+	require.Equal(t, begun{[]int{7}, refuseOnLock}, <-b.begun, "6 must wait: one lane is left for other stock")
 
 	for range 5 {
 		b.end <- decided

@@ -19,7 +19,8 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 	return &metrics{
 		retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "inventory_batch_retries_total",
-			Help: "Batches decided again, after a lost race (conflict), for a lock (blocked) or without a usable connection.",
+			Help: "Batches decided again, after a lost race (conflict), a lock of another transaction (blocked) " +
+				"or a lost connection (disconnected).",
 		}, []string{"cause"}),
 		batch: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "inventory_batch_requests",

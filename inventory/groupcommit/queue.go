@@ -12,8 +12,8 @@ import (
 
 // The bounds of group commit.
 const (
-	// DefaultQueueLimit is how many requests may wait for their batch. At 20,000 requests a second a full queue is half
-	// a second of work; a request that would wait longer is refused at once.
+	// DefaultQueueLimit is the number of requests that may wait for their batch. At 20,000 requests a second a full
+	// queue is half a second of work. The queue immediately refuses a request that would wait longer.
 	DefaultQueueLimit = 10_000
 	// queueShare bounds the room that the requests for one product may take in the queue: queueShare times the room that
 	// is left free. This is four fifths of the queue for one hot product, and four ninths each for two. (Choudhury and
@@ -80,6 +80,7 @@ func (q *queue) submit(ctx context.Context, tasks []Task) error {
 	if err := q.enqueue(s); err != nil {
 		return err
 	}
+
 	select {
 	case <-s.done:
 		return nil
@@ -131,7 +132,7 @@ func (q *queue) abandon(s *submission) {
 	}
 }
 
-// drop forgets a submission that was removed from the queue without being decided.
+// drop forgets a submission that left the queue undecided.
 func (q *queue) drop(s *submission) {
 	s.taken = true
 	q.addQueued(s, -len(s.tasks))
@@ -165,7 +166,7 @@ func add(counts map[key]int, k key, n int) {
 	}
 }
 
-// close refuses new submissions, finishes those that were accepted, and returns.
+// close refuses new submissions and returns when the accepted ones are finished.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -14,10 +14,10 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is the longest time that a test waits for an event.
 const patience = 30 * time.Second
 
-// numbered is a task that is its own answer once it was decided.
+// numbered is a task with a number, which records that it was decided.
 type numbered struct {
 	Task
 	n       int
@@ -59,7 +59,7 @@ type begun struct {
 	onLock lockPolicy
 }
 
-// bench is a queue whose batches wait until the test says what they come to.
+// bench is a queue whose batches wait until the test passes their outcome.
 type bench struct {
 	*queue
 	begun chan begun
@@ -75,7 +75,7 @@ func newBench(limit int) *bench {
 	return b
 }
 
-// result is what a caller was told.
+// result is the answer to a caller.
 type result struct {
 	task *numbered
 	err  chan error
@@ -138,7 +138,7 @@ func (b *bench) await(t *testing.T, cond func() bool) {
 	}, patience, 50*time.Microsecond)
 }
 
-// requireIdle closes the queue and requires that it has forgotten everything.
+// requireIdle closes the queue and requires that it has no state left.
 func requireIdle(t *testing.T, q *queue) {
 	t.Helper()
 	q.close()
@@ -165,7 +165,7 @@ func TestBatchFormsWhileOneCommits(t *testing.T) {
 		b.submitNumber(t, 4, 'b'),
 		b.submitNumber(t, 5, 'c'),
 	)
-	require.Equal(t, []int{5}, (<-b.begun).tasks, "other stock goes at once; 4 must not overtake 3 on b")
+	require.Equal(t, []int{5}, (<-b.begun).tasks, "5 is on other stock and need not wait; 4 must not overtake 3 on b")
 
 	b.end <- decided
 	b.end <- decided
@@ -264,12 +264,12 @@ func TestSubmissionMustFitTheQueue(t *testing.T) {
 	requireIdle(t, b.queue)
 }
 
-// Requests for one product cannot fill the queue, however long the product is stuck. Requests for others find room.
+// Requests for one product cannot fill the queue, even if its batches never finish. Requests for others find room.
 func TestQueueKeepsRoomForOtherProducts(t *testing.T) {
 	t.Parallel()
 	b := newBench(20)
 	var results []result
-	for i, p := range []byte{'a', 'b'} { // both are stuck
+	for i, p := range []byte{'a', 'b'} { // a batch of each does not finish
 		results = append(results, b.submitNumber(t, i, p))
 		require.Equal(t, []int{i}, (<-b.begun).tasks)
 	}
@@ -291,7 +291,7 @@ func TestQueueKeepsRoomForOtherProducts(t *testing.T) {
 
 	require.Equal(t, 16, fill('a'), "four fifths")
 	require.False(t, full('c'))
-	require.True(t, full('c', 'a'), "it would wait for a as well")
+	require.True(t, full('c', 'a'), "the request would wait for a as well")
 	require.Equal(t, 4, fill('b'))
 	require.True(t, full('c'), "nothing is free")
 
@@ -323,7 +323,7 @@ func TestQueueKeepsRoomBesideConfirmations(t *testing.T) {
 	requireIdle(t, b.queue)
 }
 
-// Close finishes what was accepted and refuses what comes later.
+// Close finishes the accepted requests and refuses later ones.
 func TestCloseDrains(t *testing.T) {
 	t.Parallel()
 	b := newBench(100)
@@ -340,7 +340,7 @@ func TestCloseDrains(t *testing.T) {
 	require.ErrorIs(t, b.submit(t.Context(), []Task{newNumbered(3)}), errClosed)
 	select {
 	case <-closed:
-		require.Fail(t, "it closed while a batch was in flight")
+		require.Fail(t, "the queue closed while a batch was in flight")
 	default:
 	}
 

@@ -62,7 +62,7 @@ func TestRepeatedReserveFindsItsReservation(t *testing.T) {
 }
 
 // A repeated reserve in one batch with an extension of its reservation gets its first answer with all lines, although
-// the reservation was read for the extension, without them.
+// the read for the extension does not include the lines.
 func TestRepeatedReserveBesideAnExtension(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)

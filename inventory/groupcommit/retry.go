@@ -15,8 +15,8 @@ const (
 	maxPause      = 50 * time.Millisecond
 )
 
-// pause waits before attempt n+1. The pause doubles each time and has full jitter, so that two batches which collided
-// once do not collide again. It reports whether there is time left.
+// pause waits before attempt n+1, and reports whether there is time left. The pause doubles each time and has full
+// jitter, so that two batches that collided once do not collide again.
 func pause(ctx context.Context, n int) bool {
 	limit := min(firstPause<<n, maxPause)
 	t := time.NewTimer(time.Duration(rand.Int64N(int64(limit)))) //nolint:gosec // jitter needs no secrecy
@@ -29,11 +29,11 @@ func pause(ctx context.Context, n int) bool {
 	}
 }
 
-// repeatsMemory is how long after a repeated reserve more of them are expected.
+// repeatsMemory is how long the committer expects more repeated reserves after one.
 const repeatsMemory = time.Second
 
-// repeats remembers when a reserve was last repeated. Callers repeat requests when answers are slow or lost, and then
-// many callers do.
+// repeats remembers the time of the last repeated reserve. Callers repeat requests if answers are slow or lost,
+// and then many callers do so.
 type repeats struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (r *repeats) note() { r.last.Store(time.Now().UnixNano()) }

@@ -11,7 +11,7 @@ import (
 	"holdfast/inventory/store"
 )
 
-// subject is what a key names. The order matters: see queueKeys.
+// subject is the kind of a key. The order matters: see queueKeys.
 type subject byte
 
 const (
@@ -22,7 +22,7 @@ const (
 	unknownProducts
 )
 
-// key names something that may be in one batch at a time.
+// key names a subject that may be in one batch at a time.
 type key struct {
 	subject subject
 	id      uuid.UUID
@@ -63,7 +63,7 @@ func distinct(keys []key) []key {
 	return slices.Compact(keys)
 }
 
-// submission is the tasks of one caller, which are decided in one batch.
+// submission holds the tasks of one caller, which are decided in one batch.
 type submission struct {
 	tasks    []Task
 	done     chan struct{}   // closed when the tasks have their answers
@@ -74,9 +74,9 @@ type submission struct {
 	unlocated []uuid.UUID
 	// closesBatch means that no later submission of the same batch may concern the same products.
 	closesBatch bool
-	// isolated means that a batch takes it only with submissions on the same stock.
+	// isolated means that a batch takes the submission only with submissions on the same stock.
 	isolated bool
-	// taken means that it has left the queue.
+	// taken means that the submission has left the queue.
 	taken bool
 }
 
@@ -125,8 +125,8 @@ func (s *submission) setProducts(products []uuid.UUID) {
 	s.keys = distinct(keys)
 }
 
-// queueKeys are the keys whose share of the queue the submission takes: those of its products, which come first among its
-// keys, or anyProduct, which comes last.
+// queueKeys returns the keys whose share of the queue the submission takes: those of its products, which come first
+// among its keys, or anyProduct, which comes last.
 func (s *submission) queueKeys() []key {
 	if len(s.unlocated) > 0 {
 		return s.keys[len(s.keys)-1:]

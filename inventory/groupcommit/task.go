@@ -15,7 +15,7 @@ type Answer[T any] struct {
 // Task is a request with the place for its answer. NewTask makes one; until the Writer returns, it belongs to the
 // Writer.
 type Task interface {
-	// reads is what must be read to decide the task.
+	// reads returns what the transaction must read to decide the task.
 	reads() *stock.Reads
 	// tellsVersion reports whether the answer contains the product's version.
 	tellsVersion() bool
@@ -23,7 +23,7 @@ type Task interface {
 	decide(book *stock.Book) error
 	// fail answers the request with an error.
 	fail(err error)
-	// err is the error of the answer.
+	// err returns the error of the answer.
 	err() error
 }
 
@@ -65,9 +65,9 @@ func (t *TypedTask[T]) fail(err error) { t.answer = Answer[T]{Err: err} }
 
 func (t *TypedTask[T]) err() error { return t.answer.Err }
 
-// Apply decides the requests in one batch, in order, commits what they change together, and returns one answer for each.
-// A refused request changes nothing and does not affect the others. If the writer is overloaded or stops, or ctx ends
-// first, each answer is an UnavailableError, and the same requests may be sent again.
+// Apply decides the requests in one batch, in order, commits their changes together, and returns one answer for each. A
+// refused request changes nothing and does not affect the others. If the writer is overloaded or stops, or ctx ends
+// first, each answer is an UnavailableError, and the caller may send the same requests again.
 func Apply[T any](ctx context.Context, w *Writer, requests ...stock.Request[T]) []Answer[T] {
 	typed, tasks := newTasks(requests)
 	err := w.Submit(ctx, tasks...)

@@ -11,7 +11,7 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// Store is what a Writer needs of the database; *store.Store is one.
+// Store is the part of the database that a Writer needs; *store.Store implements it.
 type Store interface {
 	// Decide reads and locks what is needed, lets decide work on it, and commits the changes that decide returns.
 	Decide(ctx context.Context, reads stock.Reads, decide func(*stock.Book) (stock.Changes, error)) error
@@ -19,15 +19,15 @@ type Store interface {
 	ProductsOfReservations(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error)
 }
 
-// Options configures a Writer; all but Store may be absent.
+// Options configures a Writer. Only Store is required.
 type Options struct {
 	Store      Store
 	Log        *slog.Logger
 	Registry   prometheus.Registerer
-	QueueLimit int // requests that may wait for their batch; DefaultQueueLimit where 0
+	QueueLimit int // requests that may wait for their batch; DefaultQueueLimit if 0
 
-	// Committed is called with the book of each transaction that was committed or may have been, before any caller of
-	// the batch has its answer. Several goroutines may call it at once. The book is nil if nothing was read.
+	// Committed gets the book of each transaction that was committed or may have been, before any caller of the batch has
+	// its answer. Several goroutines may call it at once. The book is nil if the transaction read nothing.
 	Committed func(book *stock.Book)
 }
 
@@ -73,5 +73,5 @@ func (w *Writer) Submit(ctx context.Context, tasks ...Task) error {
 // Waiting returns how many requests wait for their batch; requests of a batch under way are not among them.
 func (w *Writer) Waiting() int { return w.queue.waitingRequests() }
 
-// Close refuses new requests, finishes those that were accepted, and returns.
+// Close refuses new requests and returns when the accepted ones are finished.
 func (w *Writer) Close() { w.queue.close() }

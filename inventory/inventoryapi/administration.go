@@ -10,75 +10,84 @@ import (
 	"holdfast/internal/etag"
 )
 
-// MaxImportRows bounds the rows of one import, the header not counted.
+// MaxImportRows bounds the rows of one import, without the header.
 const MaxImportRows = 10_000
 
 // MaxImportBytes bounds the file of one import, which may be larger than other bodies.
 const MaxImportBytes = 8 << 20
 
-// ImportTimeout is how long an import may take: ten thousand rows are fifty transactions.
+// ImportTimeout bounds the duration of an import: ten thousand rows are fifty transactions.
 const ImportTimeout = time.Minute
 
-// ImportPath is the route that takes it.
+// ImportPath is the route of the import.
 const ImportPath = "/api/inventory/import"
 
-// WriteOptions is what a write carries beside its request, in headers over HTTP.
+// WriteOptions is what a write carries in addition to its request, in headers over HTTP.
 type WriteOptions struct {
-	Actor   string // X-Actor: who acts; the request's own actor where empty, and one of them is required
-	Key     string // Idempotency-Key: names the write where its request has no operation id, per actor; may be empty
-	IfMatch string // If-Match: entity tags of the product, or "*"; a mismatch is PreconditionFailed
+	// Actor is the X-Actor. If it is empty, the request's own actor applies; one of them is required.
+	Actor string
+	// Key is the Idempotency-Key. It names the write, per actor, if the request has no operation id. It may be empty.
+	Key string
+	// IfMatch is the If-Match: entity tags of the product, or "*". For another version the error is PreconditionFailed.
+	IfMatch string
 }
 
-// ImportOptions says how an import is done.
+// ImportOptions configures an import.
 type ImportOptions struct {
 	Actor string // required
-	// Key names the import (Idempotency-Key over HTTP), per actor: the same key again, with the same content,
-	// changes nothing that succeeded. Without one every run compares its counts with what is there.
+	// Key names the import, per actor (Idempotency-Key over HTTP). A repeated import with the same key and content does
+	// not repeat rows that succeeded. Without a key, every run compares its counts with the stock.
 	Key    string
-	DryRun bool // report what would happen, and change nothing
+	DryRun bool // report the outcome, and change nothing
 }
 
-// Administration is the part of the contract by which people change stock. Service and Client
-// implement it, and one conformance suite (inventorytest) holds them to it.
+// Administration is the part of the contract with which operators change stock. Service and Client implement it, and
+// one conformance suite (inventorytest) tests both.
 //
-// A write acts once per operation id, or per key of the options, and answers a repeat with the first answer,
-// marked as replayed; another request under the id is AlreadyExists, under the key IdempotencyKeyReused. Without
-// either a repeat is a second operation. What asks for what is the case already changes nothing. With an
-// expected version a request is refused as VersionConflict when the product has another one, which is
-// not retryable: the caller decided on what is no longer so.
+// A write acts once per operation id, or per key of the options. A repeated request gets the first answer, marked as
+// replayed. For a different request under the same id the error is AlreadyExists, under the same key
+// IdempotencyKeyReused. Without an id or a key, a repeated request is a second operation. A request whose result is
+// already in place changes nothing. If a request has an expected version and the product has another version, the error
+// is VersionConflict. It is not retryable, because the caller decided on stock that has changed.
 type Administration interface {
-	// ReceiveStock adds stock that arrived, and creates the item where it is missing or deleted.
+	// ReceiveStock adds stock that arrived, and creates the item if it is missing or deleted.
 	ReceiveStock(ctx context.Context, productID uuid.UUID, in ReceiveRequest, o WriteOptions) (StockChange, error)
-	// AdjustStock corrects an item by a difference or to a count. Below 0 it is NegativeQuantity, below
-	// what is reserved InsufficientStock; a count that is right already changes nothing.
+	// AdjustStock corrects an item by a difference or to a count. If the stock would be below 0, the error is
+	// NegativeQuantity; if it would be below the reserved stock, InsufficientStock. A count equal to the stock changes
+	// nothing.
 	AdjustStock(ctx context.Context, productID uuid.UUID, in AdjustRequest, o WriteOptions) (StockChange, error)
 	// TransferStock moves available stock to another location, both sides at once.
 	TransferStock(ctx context.Context, productID uuid.UUID, in TransferRequest, o WriteOptions) (TransferResult, error)
-	// SetThreshold sets the level at which an item's stock is low, or that of all the product's items.
+	// SetThreshold sets the level at which the stock of an item, or of all the product's items, is low.
 	SetThreshold(ctx context.Context, productID uuid.UUID, in ThresholdRequest, o WriteOptions) (ThresholdResult, error)
-	// CreateItem creates the item of a product at a location; an existing item is returned as it is.
-	CreateItem(ctx context.Context, productID uuid.UUID, location string, in CreateItemRequest, o WriteOptions) (Item, error)
-	// DeleteItem writes off what is left of an item and ends its stock-keeping; while any of it is
-	// reserved it is InsufficientStock. Stock that is received there again brings the item back.
-	DeleteItem(ctx context.Context, productID uuid.UUID, location string, in DeleteItemRequest, o WriteOptions) (StockChange, error)
-	// SetSellable says whether the catalogue sells a product; an older version of the catalogue's changes nothing.
+	// CreateItem creates the item of a product at a location. It returns an existing item unchanged.
+	CreateItem(
+		ctx context.Context, productID uuid.UUID, location string, in CreateItemRequest, o WriteOptions,
+	) (Item, error)
+	// DeleteItem writes off the rest of an item and ends its stock-keeping. While any of it is reserved, the error is
+	// InsufficientStock. The next receipt at the location restores the item.
+	DeleteItem(
+		ctx context.Context, productID uuid.UUID, location string, in DeleteItemRequest, o WriteOptions,
+	) (StockChange, error)
+	// SetSellable sets whether the catalogue sells a product. A request with an older version of the catalogue changes
+	// nothing.
 	SetSellable(ctx context.Context, productID uuid.UUID, in SellableRequest) (Sellable, error)
 	// Locations returns all locations, by priority.
 	Locations(ctx context.Context) ([]Location, error)
 	// PutLocation creates a location or changes its name and priority.
 	PutLocation(ctx context.Context, code string, in LocationRequest, o WriteOptions) (Location, error)
-	// ImportStock sets counts from a CSV file. Rows succeed and fail each for itself; the error concerns
-	// the file as a whole.
+	// ImportStock sets counts from a CSV file. Each row succeeds or fails by itself; the error concerns the file as a
+	// whole.
 	ImportStock(ctx context.Context, csv io.Reader, o ImportOptions) (ImportReport, error)
 }
 
-// ETag is the entity tag of a product at a version.
+// ETag returns the entity tag of a product at a version.
 func ETag(version int64) string { return etag.Format(version) }
 
-// IfMatch is the If-Match header, read.
+// IfMatch is a parsed If-Match header.
 type IfMatch = etag.Match
 
-// ParseIfMatch reads the header; empty means that none was given.
+// ParseIfMatch parses the header. An empty text means that the request has no such header.
 func ParseIfMatch(header string) (IfMatch, error) {
 	match, err := etag.ParseIfMatch(header)
 	if err != nil {

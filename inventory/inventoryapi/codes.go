@@ -7,8 +7,8 @@ import (
 	"holdfast/internal/problem"
 )
 
-// Code names a kind of refusal. A Code is itself an error, so that
-// errors.Is(err, inventoryapi.NotDue) asks for the kind, on the service's side and on the client's.
+// Code names a kind of refusal. A Code is itself an error, so that errors.Is(err, inventoryapi.NotDue) tests for the
+// kind, in the service and in the client.
 type Code problem.Code
 
 // Error returns the code.
@@ -27,20 +27,20 @@ const (
 	ReservationNotFound Code = "reservation_not_found"
 
 	AlreadyExists   Code = "already_exists"   // the id, number or operation id was used for something else
-	AlreadyResolved Code = "already_resolved" // it ended another way; the current status tells
+	AlreadyResolved Code = "already_resolved" // it ended in another way; the error has the current status
 	// IdempotencyKeyReused refuses another request under a known Idempotency-Key.
 	IdempotencyKeyReused Code = "idempotency_key_reused"
 
-	VersionConflict Code = "version_conflict" // lost the race too often; or expected_version is not the version
+	VersionConflict Code = "version_conflict" // other requests changed the stock, or expected_version is not the version
 
 	PreconditionFailed Code = "precondition_failed" // If-Match names another version
 
 	InsufficientStock     Code = "insufficient_stock"
 	ReservationNotPending Code = "reservation_not_pending"
-	NotDue                Code = "not_due"         // expired before its deadline; the deadline tells
+	NotDue                Code = "not_due"         // the deadline has not passed; the error has the deadline
 	InvalidRelease        Code = "invalid_release" // more than the item has reserved
 	InvalidConfirm        Code = "invalid_confirm" // more than the item has, or has reserved
-	InvalidReturn         Code = "invalid_return"  // not confirmed, or more than has not come back yet
+	InvalidReturn         Code = "invalid_return"  // not confirmed, or more than is left to return
 
 	ReservationExpired Code = "reservation_expired"
 
@@ -50,7 +50,7 @@ const (
 // Category groups codes by what the caller can do about them.
 type Category string
 
-// The categories. Unavailability is none of them: it says nothing about the request.
+// The categories. Unavailable has no category, because it says nothing about the request.
 const (
 	Validation   Category = "validation"
 	NotFound     Category = "not_found"
@@ -90,7 +90,7 @@ var rows = []row{
 	{ReservationExpired, http.StatusGone, false, Expired, "The reservation has expired"},
 }
 
-// Table is the contract's table, for servers to write problems with and clients to read them.
+// Table is the contract's table. Servers write problems with it, and clients read them.
 var Table = problem.Common.Extend(ours())
 
 var categories = func() map[Code]Category {
@@ -124,13 +124,13 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// Retryable reports whether the call that failed with err may be sent again, unchanged. Every
-// operation is idempotent, so this is true of everything but a refusal. A version conflict over the
-// caller's own expected_version is such a refusal: the same request would meet it again.
+// Retryable reports whether the caller may send the call that failed with err again, unchanged. Every operation is
+// idempotent, so the caller may repeat it after every error except a refusal. A version conflict about the caller's own
+// expected_version is such a refusal: the service would refuse the same request again.
 func Retryable(err error) bool {
 	code := CodeOf(err)
 	var e *Error
-	if errors.As(err, &e) && e.ownRace() {
+	if errors.As(err, &e) && e.refusesExpectedVersion() {
 		return false
 	}
 	return err != nil && (code == "" || code.Retryable())

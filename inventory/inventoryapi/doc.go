@@ -1,5 +1,5 @@
-// The hand-written files of inventoryapi, the contract of the inventory service: errors.go (typed
-// errors and their one table), client.go (the client), reservation.go (ids, the interface that service
-// and client share) and event.go (payloads of the events). api.gen.go is generated from
-// ../openapi.yaml. The package imports neither gin nor pgx, so that every client may use it.
+// Package inventoryapi is the contract of the inventory service. codes.go has the error codes and their one table,
+// errors.go the typed errors, event.go the payloads of the events; reservation.go, administration.go and queries.go
+// have the interfaces that the service and its client share. api.gen.go is generated from ../openapi.yaml. The package
+// imports neither gin nor pgx, so that every client may use it.
 package inventoryapi

@@ -11,7 +11,7 @@ import (
 	"holdfast/internal/problem"
 )
 
-// Error is a refusal that needs no more than a code, an explanation and the field at fault.
+// Error is a refusal with a code, an explanation and the field at fault.
 type Error struct {
 	Code   Code
 	Detail string
@@ -31,21 +31,23 @@ func (e *Error) ErrorCode() Code { return e.Code }
 // Is makes errors.Is(err, code) work.
 func (e *Error) Is(target error) bool { return target == e.Code }
 
-// Problem is how an HTTP client sees it.
+// Problem returns the error as an HTTP client sees it.
 func (e *Error) Problem() *problem.Problem {
 	p := Table.New(problem.Code(e.Code), "%s", e.Detail).At(e.Field)
-	p.Retryable = p.Retryable && !e.ownRace()
+	p.Retryable = p.Retryable && !e.refusesExpectedVersion()
 	return p
 }
 
-// ownRace reports a version that the caller named and that was not the product's.
-func (e *Error) ownRace() bool { return e.Code == VersionConflict && e.Field == "expected_version" }
+// refusesExpectedVersion reports whether the caller's expected_version was not the product's version.
+func (e *Error) refusesExpectedVersion() bool {
+	return e.Code == VersionConflict && e.Field == "expected_version"
+}
 
-// InsufficientStockError refuses a reserve and names every product that falls short, or a change by hand that would
-// touch what is reserved.
+// InsufficientStockError refuses a reserve, and then names every product whose stock is too low, or a change by an
+// operator that would take reserved stock.
 type InsufficientStockError struct {
 	Lines  []ShortLine
-	Detail string // what happened, where the lines do not say it
+	Detail string // the reason, if the lines do not give it
 }
 
 func (e *InsufficientStockError) Error() string {
@@ -65,13 +67,12 @@ func (e *InsufficientStockError) ErrorCode() Code { return InsufficientStock }
 // Is makes errors.Is(err, InsufficientStock) work.
 func (e *InsufficientStockError) Is(target error) bool { return target == InsufficientStock }
 
-// Problem is how an HTTP client sees it.
+// Problem returns the error as an HTTP client sees it.
 func (e *InsufficientStockError) Problem() *problem.Problem {
 	return Table.New(problem.Code(InsufficientStock), "%s", detail(e)).WithLines(e.Lines)
 }
 
-// StatusError refuses because of the status that the reservation has; the code is AlreadyResolved or
-// ReservationNotPending.
+// StatusError refuses because of the reservation's status. The code is AlreadyResolved or ReservationNotPending.
 type StatusError struct {
 	Code          Code
 	ReservationID uuid.UUID
@@ -88,15 +89,15 @@ func (e *StatusError) ErrorCode() Code { return e.Code }
 // Is makes errors.Is(err, code) work.
 func (e *StatusError) Is(target error) bool { return target == e.Code }
 
-// Problem is how an HTTP client sees it.
+// Problem returns the error as an HTTP client sees it.
 func (e *StatusError) Problem() *problem.Problem {
 	p := Table.New(problem.Code(e.Code), "%s", detail(e))
 	p.CurrentStatus = string(e.Status)
 	return p
 }
 
-// DeadlineError refuses because of the reservation's deadline; the code is ReservationExpired (it
-// has passed) or NotDue (it has not).
+// DeadlineError refuses because of the reservation's deadline. The code is ReservationExpired (it has passed) or NotDue
+// (it has not passed).
 type DeadlineError struct {
 	Code          Code
 	ReservationID uuid.UUID
@@ -105,7 +106,8 @@ type DeadlineError struct {
 }
 
 func (e *DeadlineError) Error() string {
-	return fmt.Sprintf("%s: the deadline of reservation %s is %s", e.Code, e.ReservationID, e.ExpiresAt.UTC().Format(time.RFC3339Nano))
+	deadline := e.ExpiresAt.UTC().Format(time.RFC3339Nano)
+	return fmt.Sprintf("%s: the deadline of reservation %s is %s", e.Code, e.ReservationID, deadline)
 }
 
 // ErrorCode returns the code.
@@ -114,7 +116,7 @@ func (e *DeadlineError) ErrorCode() Code { return e.Code }
 // Is makes errors.Is(err, code) work.
 func (e *DeadlineError) Is(target error) bool { return target == e.Code }
 
-// Problem is how an HTTP client sees it.
+// Problem returns the error as an HTTP client sees it.
 func (e *DeadlineError) Problem() *problem.Problem {
 	p := Table.New(problem.Code(e.Code), "%s", detail(e))
 	p.ExpiresAt = e.ExpiresAt.UTC().Format(time.RFC3339Nano)
@@ -122,8 +124,8 @@ func (e *DeadlineError) Problem() *problem.Problem {
 	return p
 }
 
-// UnavailableError means that there was no usable answer: the operation may or may not have
-// happened. Sending the same request again is safe and finds out.
+// UnavailableError means that there was no usable answer: the operation may or may not have happened. The caller may
+// safely send the same request again, and learns the outcome.
 type UnavailableError struct{ Cause error }
 
 func (e *UnavailableError) Error() string { return string(Unavailable) + ": " + e.Cause.Error() }
@@ -137,12 +139,12 @@ func (e *UnavailableError) ErrorCode() Code { return Unavailable }
 // Is makes errors.Is(err, Unavailable) work.
 func (e *UnavailableError) Is(target error) bool { return target == Unavailable }
 
-// Problem is how an HTTP client sees it; the cause stays inside.
+// Problem returns the error as an HTTP client sees it, without the cause.
 func (e *UnavailableError) Problem() *problem.Problem {
 	return Table.New(problem.Unavailable, "the inventory cannot answer now; send the same request again")
 }
 
-// detail is the error's text without its code, which has a member of its own.
+// detail returns the error's text without its code: a problem has the code in a member of its own.
 func detail(err interface {
 	error
 	ErrorCode() Code
@@ -151,8 +153,8 @@ func detail(err interface {
 	return strings.TrimPrefix(err.Error(), string(err.ErrorCode())+": ")
 }
 
-// FromProblem turns a problem document back into the error that the service raised. The document
-// does not repeat the reservation id of the request, so the caller gives it.
+// FromProblem turns a problem document back into the error that the service raised. The document does not repeat the
+// reservation id of the request, so the caller passes it.
 func FromProblem(p *problem.Problem, reservationID uuid.UUID) error {
 	code := Code(p.Code)
 	switch {
@@ -161,7 +163,7 @@ func FromProblem(p *problem.Problem, reservationID uuid.UUID) error {
 		if err := json.Unmarshal(p.Lines, &e.Lines); err != nil {
 			return &UnavailableError{Cause: fmt.Errorf("read the short lines: %w", err)}
 		}
-		if p.Detail != detail(e) { // not said by the lines
+		if p.Detail != detail(e) { // the lines do not give the reason
 			e.Detail = p.Detail
 		}
 		return e

@@ -21,8 +21,8 @@ const (
 	EventLowStock    = "inventory.low_stock"
 )
 
-// ReservationEvent is the data of every event about a reservation (the aggregate). Lines say what
-// this change moved and what stock it left; actors are left out, since events carry no personal data.
+// ReservationEvent is the data of every event about a reservation (the aggregate). Lines have the quantities that the
+// change moved and the stock after it. There is no actor, because events carry no personal data.
 type ReservationEvent struct {
 	ReservationID uuid.UUID   `json:"reservationId"`
 	OwnerKind     OwnerKind   `json:"ownerKind"`
@@ -36,7 +36,7 @@ type ReservationEvent struct {
 	Lines         []EventLine `json:"lines"`
 }
 
-// EventLine is what one change did to one line at one location.
+// EventLine is the effect of one change on one line at one location.
 type EventLine struct {
 	LineNo    int       `json:"lineNo"`
 	ProductID uuid.UUID `json:"productId"`
@@ -53,8 +53,8 @@ type Stock struct {
 	Version   int64 `json:"version"` // of the item
 }
 
-// RestockedEvent is the data of inventory.restocked. Its aggregate is the item; receipts of one item
-// that commit together are one event.
+// RestockedEvent is the data of inventory.restocked. Its aggregate is the item. Receipts of one item that commit
+// together are one event.
 type RestockedEvent struct {
 	ProductID  uuid.UUID     `json:"productId"`
 	Location   string        `json:"location"`
@@ -70,19 +70,19 @@ type ReceiptInfo struct {
 	Reason      string    `json:"reason,omitempty"`
 }
 
-// AdjustedEvent is the data of inventory.adjusted and inventory.transferred. Its aggregate is the
-// item; a transfer is announced by both items. Changes of one item that commit together are one event.
+// AdjustedEvent is the data of inventory.adjusted and inventory.transferred. Its aggregate is the item; a transfer
+// causes an event for each of its two items. Changes of one item that commit together are one event.
 type AdjustedEvent struct {
 	ProductID  uuid.UUID     `json:"productId"`
 	Location   string        `json:"location"`
-	Quantity   int64         `json:"quantity"` // by how much the stock changed; negative where it fell
+	Quantity   int64         `json:"quantity"` // the change of the stock; negative if the stock fell
 	Stock      Stock         `json:"stock"`
 	Operations []ReceiptInfo `json:"operations"` // each with its signed quantity
 }
 
-// LevelEvent is the data of inventory.depleted (nothing is available any more) and
-// inventory.low_stock (what is available came to the threshold or below it). Its aggregate is the
-// item. It compares the stock before and after a commit, which may hold several operations.
+// LevelEvent is the data of inventory.depleted (the available stock fell to 0) and inventory.low_stock (the available
+// stock fell to the threshold or below it). Its aggregate is the item. The levels are those before and after a commit,
+// which may contain several operations.
 type LevelEvent struct {
 	ProductID         uuid.UUID `json:"productId"`
 	Location          string    `json:"location"`

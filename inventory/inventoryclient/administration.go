@@ -13,72 +13,106 @@ import (
 var _ inventoryapi.Administration = (*Client)(nil)
 
 // ReceiveStock implements Administration.
-func (c *Client) ReceiveStock(ctx context.Context, productID uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
-	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ReceiveStock(ctx, productID, &inventoryapi.ReceiveStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}, in)
-	})
+func (c *Client) ReceiveStock(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.StockChange, error) {
+	params := &inventoryapi.ReceiveStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.ReceiveStock(ctx, productID, params, in)
+	}
+	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // AdjustStock implements Administration.
-func (c *Client) AdjustStock(ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
-	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.AdjustStock(ctx, productID, &inventoryapi.AdjustStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}, in)
-	})
+func (c *Client) AdjustStock(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.StockChange, error) {
+	params := &inventoryapi.AdjustStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.AdjustStock(ctx, productID, params, in)
+	}
+	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // TransferStock implements Administration.
-func (c *Client) TransferStock(ctx context.Context, productID uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions) (inventoryapi.TransferResult, error) {
-	return call[inventoryapi.TransferResult](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.TransferStock(ctx, productID, &inventoryapi.TransferStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}, in)
-	})
+func (c *Client) TransferStock(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.TransferResult, error) {
+	params := &inventoryapi.TransferStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.TransferStock(ctx, productID, params, in)
+	}
+	return call[inventoryapi.TransferResult](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // SetThreshold implements Administration.
-func (c *Client) SetThreshold(ctx context.Context, productID uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions) (inventoryapi.ThresholdResult, error) {
-	return call[inventoryapi.ThresholdResult](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.SetThreshold(ctx, productID, &inventoryapi.SetThresholdParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}, in)
-	})
+func (c *Client) SetThreshold(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.ThresholdResult, error) {
+	params := &inventoryapi.SetThresholdParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.SetThreshold(ctx, productID, params, in)
+	}
+	return call[inventoryapi.ThresholdResult](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // CreateItem implements Administration.
-func (c *Client) CreateItem(ctx context.Context, productID uuid.UUID, location string, in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions) (inventoryapi.Item, error) {
-	return call[inventoryapi.Item](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.CreateItem(ctx, productID, location, &inventoryapi.CreateItemParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}, in)
-	})
+func (c *Client) CreateItem(
+	ctx context.Context,
+	productID uuid.UUID, location string,
+	in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.Item, error) {
+	params := &inventoryapi.CreateItemParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.CreateItem(ctx, productID, location, params, in)
+	}
+	return call[inventoryapi.Item](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // DeleteItem implements Administration.
-func (c *Client) DeleteItem(ctx context.Context, productID uuid.UUID, location string, in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
-	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.DeleteItem(ctx, productID, location, &inventoryapi.DeleteItemParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}, in)
-	})
+func (c *Client) DeleteItem(
+	ctx context.Context,
+	productID uuid.UUID, location string,
+	in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.StockChange, error) {
+	params := &inventoryapi.DeleteItemParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.DeleteItem(ctx, productID, location, params, in)
+	}
+	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // SetSellable implements Administration.
-func (c *Client) SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error) {
-	return call[inventoryapi.Sellable](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.SetSellable(ctx, productID, in)
-	})
+func (c *Client) SetSellable(
+	ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest,
+) (inventoryapi.Sellable, error) {
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.SetSellable(ctx, productID, in) }
+	return call[inventoryapi.Sellable](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // Locations implements Administration.
 func (c *Client) Locations(ctx context.Context) ([]inventoryapi.Location, error) {
-	list, err := call[inventoryapi.LocationList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.Locations(ctx)
-	})
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Locations(ctx) }
+	list, err := call[inventoryapi.LocationList](ctx, ReadTimeout, uuid.Nil, do)
 	return list.Items, err
 }
 
 // PutLocation implements Administration.
-func (c *Client) PutLocation(ctx context.Context, code string, in inventoryapi.LocationRequest, o inventoryapi.WriteOptions) (inventoryapi.Location, error) {
-	return call[inventoryapi.Location](ctx, WriteTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.PutLocation(ctx, code, &inventoryapi.PutLocationParams{XActor: o.Actor, IdempotencyKey: o.Key}, in)
-	})
+func (c *Client) PutLocation(
+	ctx context.Context, code string, in inventoryapi.LocationRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.Location, error) {
+	params := &inventoryapi.PutLocationParams{XActor: o.Actor, IdempotencyKey: o.Key}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.PutLocation(ctx, code, params, in) }
+	return call[inventoryapi.Location](ctx, WriteTimeout, uuid.Nil, do)
 }
 
 // ImportStock implements Administration.
-func (c *Client) ImportStock(ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions) (inventoryapi.ImportReport, error) {
-	return call[inventoryapi.ImportReport](ctx, inventoryapi.ImportTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ImportStockWithBody(ctx, &inventoryapi.ImportStockParams{DryRun: o.DryRun, XActor: o.Actor, IdempotencyKey: o.Key}, "text/csv", csv)
-	})
+func (c *Client) ImportStock(
+	ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions,
+) (inventoryapi.ImportReport, error) {
+	params := &inventoryapi.ImportStockParams{DryRun: o.DryRun, XActor: o.Actor, IdempotencyKey: o.Key}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.ImportStockWithBody(ctx, params, "text/csv", csv)
+	}
+	return call[inventoryapi.ImportReport](ctx, inventoryapi.ImportTimeout, uuid.Nil, do)
 }

@@ -19,18 +19,18 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// How long one call may take, answer included. A caller with less time left gets less.
+// The time limits of one call, its answer included. The deadline of the caller's context applies too.
 const (
 	ReadTimeout   = 5 * time.Second
 	WriteTimeout  = 10 * time.Second
 	HealthTimeout = 3 * time.Second
 )
 
-// maxAnswer bounds what is read of an answer, in bytes; an import's report is the largest.
+// maxAnswer bounds the bytes that the client reads of an answer. The report of an import is the largest answer.
 const maxAnswer = 16 << 20
 
-// Client calls the inventory service over HTTP. It does not retry: the caller knows for how long the
-// business allows it. It is safe for concurrent use.
+// Client calls the inventory service over HTTP. It does not retry: only the caller knows how long a retry still makes
+// sense. It is safe for concurrent use.
 type Client struct {
 	rest *restClient
 	base string
@@ -39,25 +39,27 @@ type Client struct {
 
 var _ inventoryapi.API = (*Client)(nil)
 
-// idleConnections is how many connections to the service are kept open for the next calls; the
-// standard library's two would make a busy worker dial for almost every call.
+// idleConnections is the number of connections to the service that stay open for the next calls. With the standard
+// library's default of two, a busy worker would dial for almost every call.
 const idleConnections = 64
 
-// optionalHeaders are what a write may carry beside its body.
+// optionalHeaders are the headers that a write may have in addition to its body.
 var optionalHeaders = []string{"X-Actor", "Idempotency-Key", "If-Match"}
 
-// New returns a client of the service at baseURL that authenticates with serviceKey. A nil
-// httpClient means one with a connection pool of its own; time-outs are set per call.
+// New returns a client of the service at baseURL that authenticates with serviceKey. If httpClient is nil, the client
+// gets a connection pool of its own. Each call sets its own time limit.
 func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 	if httpClient == nil {
 		pool := &http.Transport{
-			MaxIdleConnsPerHost: idleConnections, IdleConnTimeout: 90 * time.Second,
-			DialContext: (&net.Dialer{Timeout: HealthTimeout}).DialContext,
+			MaxIdleConnsPerHost: idleConnections,
+			IdleConnTimeout:     90 * time.Second,
+			DialContext:         (&net.Dialer{Timeout: HealthTimeout}).DialContext,
 		}
 		httpClient = &http.Client{Transport: pool}
 	}
+
 	identify := func(ctx context.Context, req *http.Request) error {
-		for _, name := range optionalHeaders { // the generated code sends them empty where a caller gives none
+		for _, name := range optionalHeaders { // the generated code sends an empty header if the caller gives no value
 			if req.Header.Get(name) == "" {
 				req.Header.Del(name)
 			}
@@ -68,6 +70,7 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 		}
 		return nil
 	}
+
 	base := strings.TrimSuffix(baseURL, "/") + "/"
 	rest := &restClient{Server: base, Client: httpClient, RequestEditors: []RequestEditorFn{identify}}
 	return &Client{rest: rest, base: base, http: httpClient}
@@ -75,89 +78,101 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 
 // Reserve implements API.
 func (c *Client) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
-	return call[inventoryapi.Reservation](ctx, WriteTimeout, in.ReservationID, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.Reserve(ctx, in)
-	})
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Reserve(ctx, in) }
+	return call[inventoryapi.Reservation](ctx, WriteTimeout, in.ReservationID, do)
 }
 
 // Confirm implements API.
-func (c *Client) Confirm(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ConfirmResult, error) {
-	return call[inventoryapi.ConfirmResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.Confirm(ctx, id, in)
-	})
+func (c *Client) Confirm(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
+) (inventoryapi.ConfirmResult, error) {
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Confirm(ctx, id, in) }
+	return call[inventoryapi.ConfirmResult](ctx, WriteTimeout, id, do)
 }
 
 // Release implements API.
-func (c *Client) Release(ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest) (inventoryapi.ReleaseResult, error) {
-	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.Release(ctx, id, in)
-	})
+func (c *Client) Release(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest,
+) (inventoryapi.ReleaseResult, error) {
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Release(ctx, id, in) }
+	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, do)
 }
 
 // Expire implements API.
-func (c *Client) Expire(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error) {
-	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.Expire(ctx, id, in)
-	})
+func (c *Client) Expire(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
+) (inventoryapi.ReleaseResult, error) {
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Expire(ctx, id, in) }
+	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, do)
 }
 
 // Extend implements API.
-func (c *Client) Extend(ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error) {
-	return call[inventoryapi.ExtendResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.Extend(ctx, id, in)
-	})
+func (c *Client) Extend(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest,
+) (inventoryapi.ExtendResult, error) {
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Extend(ctx, id, in) }
+	return call[inventoryapi.ExtendResult](ctx, WriteTimeout, id, do)
 }
 
 // Return implements API.
-func (c *Client) Return(ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error) {
-	return call[inventoryapi.ReturnResult](ctx, WriteTimeout, id, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.Return(ctx, id, in)
-	})
+func (c *Client) Return(
+	ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest,
+) (inventoryapi.ReturnResult, error) {
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Return(ctx, id, in) }
+	return call[inventoryapi.ReturnResult](ctx, WriteTimeout, id, do)
 }
 
 // GetReservation implements API.
 func (c *Client) GetReservation(ctx context.Context, id uuid.UUID) (inventoryapi.Reservation, error) {
-	return call[inventoryapi.Reservation](ctx, ReadTimeout, id, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.GetReservation(ctx, id)
-	})
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.GetReservation(ctx, id) }
+	return call[inventoryapi.Reservation](ctx, ReadTimeout, id, do)
 }
 
 // Availability implements API.
-func (c *Client) Availability(ctx context.Context, productID uuid.UUID, quantity int64) (inventoryapi.Availability, error) {
-	return call[inventoryapi.Availability](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.GetAvailability(ctx, productID, &inventoryapi.GetAvailabilityParams{Quantity: &quantity})
-	})
+func (c *Client) Availability(
+	ctx context.Context, productID uuid.UUID, quantity int64,
+) (inventoryapi.Availability, error) {
+	params := &inventoryapi.GetAvailabilityParams{Quantity: &quantity}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.GetAvailability(ctx, productID, params)
+	}
+	return call[inventoryapi.Availability](ctx, ReadTimeout, uuid.Nil, do)
 }
 
 // Availabilities implements API.
 func (c *Client) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error) {
 	if productIDs == nil {
-		productIDs = []uuid.UUID{} // sent as an empty list, which is refused; none at all would mean every product
+		// The service refuses an empty list. Without the parameter it would return every product.
+		productIDs = []uuid.UUID{}
 	}
-	list, err := call[inventoryapi.AvailabilityList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ListAvailability(ctx, &inventoryapi.ListAvailabilityParams{ProductIds: productIDs})
-	})
+	params := &inventoryapi.ListAvailabilityParams{ProductIds: productIDs}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListAvailability(ctx, params) }
+	list, err := call[inventoryapi.AvailabilityList](ctx, ReadTimeout, uuid.Nil, do)
 	return list.Items, err
 }
 
-// Close closes the connections that are kept open for the next calls.
+// Close closes the idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Ping reports whether the service is ready, its database included.
 func (c *Client) Ping(ctx context.Context) error {
-	_, err := call[json.RawMessage](ctx, HealthTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
+	do := func(ctx context.Context) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"ready", nil)
 		if err != nil {
 			return nil, err
 		}
 		return c.http.Do(req)
-	})
+	}
+	_, err := call[json.RawMessage](ctx, HealthTimeout, uuid.Nil, do)
 	return err
 }
 
-// call does one exchange within its time-out. Whatever is not an answer of the contract is an
+// call does one exchange within its time limit. If the service gives no answer of the contract, call returns an
 // UnavailableError: the caller cannot know whether the operation happened, and may send it again.
-func call[T any](ctx context.Context, timeout time.Duration, reservationID uuid.UUID, do func(context.Context) (*http.Response, error)) (T, error) {
+func call[T any](
+	ctx context.Context, timeout time.Duration, reservationID uuid.UUID,
+	do func(context.Context) (*http.Response, error),
+) (T, error) {
 	var out T
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -166,10 +181,11 @@ func call[T any](ctx context.Context, timeout time.Duration, reservationID uuid.
 		return out, &inventoryapi.UnavailableError{Cause: err}
 	}
 	defer func() {
-		// Drained, so that the connection can be used again; a failure costs only that.
+		// The rest of the body is read so that the connection can be used again. A failure costs only the connection.
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer))
 		_ = res.Body.Close()
 	}()
+
 	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
 		return out, inventoryapi.FromProblem(problem.Read(res), reservationID)
 	}

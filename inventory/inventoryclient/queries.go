@@ -13,47 +13,52 @@ var _ inventoryapi.Queries = (*Client)(nil)
 
 // List implements Queries.
 func (c *Client) List(ctx context.Context, page inventoryapi.Page) (inventoryapi.AvailabilityList, error) {
-	return call[inventoryapi.AvailabilityList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ListAvailability(ctx, &inventoryapi.ListAvailabilityParams{Cursor: page.Cursor, Limit: given(page.Limit)})
-	})
+	params := &inventoryapi.ListAvailabilityParams{Cursor: page.Cursor, Limit: given(page.Limit)}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListAvailability(ctx, params) }
+	return call[inventoryapi.AvailabilityList](ctx, ReadTimeout, uuid.Nil, do)
 }
 
 // Statistics implements Queries.
 func (c *Client) Statistics(ctx context.Context) (inventoryapi.Statistics, error) {
-	return call[inventoryapi.Statistics](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.GetStatistics(ctx)
-	})
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.GetStatistics(ctx) }
+	return call[inventoryapi.Statistics](ctx, ReadTimeout, uuid.Nil, do)
 }
 
 // MostReserved implements Queries.
 func (c *Client) MostReserved(ctx context.Context, limit int) (inventoryapi.MostReserved, error) {
-	return call[inventoryapi.MostReserved](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ListMostReserved(ctx, &inventoryapi.ListMostReservedParams{Limit: given(limit)})
-	})
+	params := &inventoryapi.ListMostReservedParams{Limit: given(limit)}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListMostReserved(ctx, params) }
+	return call[inventoryapi.MostReserved](ctx, ReadTimeout, uuid.Nil, do)
 }
 
 // LowStock implements Queries.
-func (c *Client) LowStock(ctx context.Context, location string, page inventoryapi.Page) (inventoryapi.LowStockList, error) {
-	return call[inventoryapi.LowStockList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ListLowStock(ctx, &inventoryapi.ListLowStockParams{Location: location, Cursor: page.Cursor, Limit: given(page.Limit)})
-	})
+func (c *Client) LowStock(
+	ctx context.Context, location string, page inventoryapi.Page,
+) (inventoryapi.LowStockList, error) {
+	params := &inventoryapi.ListLowStockParams{Location: location, Cursor: page.Cursor, Limit: given(page.Limit)}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListLowStock(ctx, params) }
+	return call[inventoryapi.LowStockList](ctx, ReadTimeout, uuid.Nil, do)
 }
 
 // Holds implements Queries.
-func (c *Client) Holds(ctx context.Context, productID uuid.UUID, page inventoryapi.Page) (inventoryapi.HoldList, error) {
-	return call[inventoryapi.HoldList](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ListHolds(ctx, productID, &inventoryapi.ListHoldsParams{Cursor: page.Cursor, Limit: given(page.Limit)})
-	})
+func (c *Client) Holds(
+	ctx context.Context, productID uuid.UUID, page inventoryapi.Page,
+) (inventoryapi.HoldList, error) {
+	params := &inventoryapi.ListHoldsParams{Cursor: page.Cursor, Limit: given(page.Limit)}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListHolds(ctx, productID, params) }
+	return call[inventoryapi.HoldList](ctx, ReadTimeout, uuid.Nil, do)
 }
 
 // Ledger implements Queries.
-func (c *Client) Ledger(ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page) (inventoryapi.Ledger, error) {
-	return call[inventoryapi.Ledger](ctx, ReadTimeout, uuid.Nil, func(ctx context.Context) (*http.Response, error) {
-		return c.rest.ListLedger(ctx, productID, &inventoryapi.ListLedgerParams{Location: location, Cursor: page.Cursor, Limit: given(page.Limit)})
-	})
+func (c *Client) Ledger(
+	ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page,
+) (inventoryapi.Ledger, error) {
+	params := &inventoryapi.ListLedgerParams{Location: location, Cursor: page.Cursor, Limit: given(page.Limit)}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListLedger(ctx, productID, params) }
+	return call[inventoryapi.Ledger](ctx, ReadTimeout, uuid.Nil, do)
 }
 
-// given leaves a limit of 0 out of the request: the default.
+// given returns nil for a limit of 0, so that the request has no limit and the service uses its default.
 func given(limit int) *int {
 	if limit == 0 {
 		return nil

@@ -15,23 +15,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// close ends what is open: every replica has stopped, so what did not happen by now never will. An
-// operation that left no trace in the books changed nothing, then or later, so nobody can have noticed
-// it and it is taken out; without that the search for an order grows with every possible subset of them.
-// In the end it looks at everything once more, through a replica of its own.
+// close ends the open operations. Every replica has stopped, so an operation that has not happened yet never will. If
+// an operation without an answer left no trace in the database, it changed nothing and no client can have seen it, so
+// close removes it: otherwise the search for an order would try every subset of such operations. At the end, close
+// reads everything once more, through a replica of its own.
 func (h *historian) close(t *testing.T, last replica) {
 	t.Helper()
 	traces, ends := h.traces(t)
 	extended := h.extensions(t)
 	h.mu.Lock()
 	end := h.now()
-	needless := h.needless()
+	redundant := h.redundant()
 	h.history = slices.DeleteFunc(h.history, func(o porcupine.Operation) bool {
 		a := o.Input.(action)
 		if a.kind == "extend" {
 			return o.Output.(result).unknown && !extended(a)
 		}
-		return o.Output.(result).unknown && (!traces[a.op] || needless(o))
+		return o.Output.(result).unknown && (!traces[a.op] || redundant(o))
 	})
 	for i := range h.history {
 		o, a := &h.history[i], h.history[i].Input.(action)
@@ -42,17 +42,18 @@ func (h *historian) close(t *testing.T, last replica) {
 		}
 	}
 	h.mu.Unlock()
-	me := h.newClient()
-	h.ask(t, t.Context(), me, last, action{kind: "read"})
+
+	client := h.newClient()
+	h.ask(t, t.Context(), client, last, action{kind: "read"})
 	for i := range h.holds {
-		h.ask(t, t.Context(), me, last, action{kind: "get", i: i})
+		h.ask(t, t.Context(), client, last, action{kind: "get", i: i})
 	}
 }
 
-// needless tells which attempts without an answer explain nothing, of operations that were asked for more
-// than once: where somebody was told that his attempt did it, the others did nothing; and of those that are
-// open to the end, what any did the first can have done.
-func (h *historian) needless() func(porcupine.Operation) bool {
+// redundant returns a function that reports whether an attempt without an answer explains nothing, because its
+// operation had several attempts. If the answer to one attempt says that this attempt did the operation, the others did
+// nothing. Of the attempts that are open to the end, the first can stand for all.
+func (h *historian) redundant() func(porcupine.Operation) bool {
 	done, first := map[uuid.UUID]bool{}, map[uuid.UUID]int64{}
 	for _, o := range h.history {
 		a, got := o.Input.(action), o.Output.(result)
@@ -70,7 +71,7 @@ func (h *historian) needless() func(porcupine.Operation) bool {
 	}
 }
 
-// traces are the operations that the books know, and those of them that ended a reservation.
+// traces returns the ids of the operations that the database knows, and of those among them that ended a reservation.
 func (h *historian) traces(t *testing.T) (all, ends map[uuid.UUID]bool) {
 	t.Helper()
 	all = collect[uuid.UUID](t, h.pool, `SELECT operation_id FROM stock_ledger WHERE reservation_id IS NULL
@@ -79,9 +80,9 @@ func (h *historian) traces(t *testing.T) (all, ends map[uuid.UUID]bool) {
 	return all, collect[uuid.UUID](t, h.pool, "SELECT resolve_operation FROM reservations WHERE status <> 'pending'")
 }
 
-// extensions tells which attempts to extend may have done something. The books do not name extensions, but
-// each raises the version, and nobody else asks for the same deadline: where as many deadlines were
-// confirmed as there were extensions, it was by an attempt at one of these.
+// extensions returns a function that reports whether an attempt to extend may have changed something. The database does
+// not name extensions, but each raises the version, and each operation asks for a deadline of its own. If the answers
+// confirm as many deadlines as there were extensions, only attempts for these deadlines changed something.
 func (h *historian) extensions(t *testing.T) func(action) bool {
 	t.Helper()
 	told, open := map[int64]bool{}, [shelfHolds]bool{}
@@ -92,7 +93,9 @@ func (h *historian) extensions(t *testing.T) func(action) bool {
 	}
 	for i := range open {
 		var extended int
-		err := h.pool.QueryRow(t.Context(), "SELECT version - 1 - (status <> 'pending')::int FROM reservations WHERE reservation_id = $1 AND request_hash IS NOT NULL", h.holds[i].ReservationID).Scan(&extended)
+		err := h.pool.QueryRow(t.Context(), `
+			SELECT version - 1 - (status <> 'pending')::int FROM reservations
+			WHERE reservation_id = $1 AND request_hash IS NOT NULL`, h.holds[i].ReservationID).Scan(&extended)
 		if !errors.Is(err, pgx.ErrNoRows) {
 			require.NoError(t, err)
 		}
@@ -120,8 +123,8 @@ func collect[T comparable](t *testing.T, pool *pgxpool.Pool, sql string) map[T]b
 	return set
 }
 
-// check holds the history against the specification. What it finds can be
-// looked at in a browser: go test -artifacts keeps the page.
+// check compares the history with the specification. If they differ, it writes a page for a browser, which
+// go test -artifacts keeps.
 func (h *historian) check(t *testing.T) porcupine.CheckResult {
 	t.Helper()
 	model := shelfModel(h.quantity)
@@ -129,13 +132,15 @@ func (h *historian) check(t *testing.T) porcupine.CheckResult {
 	if found != porcupine.Ok {
 		page := t.ArtifactDir() + "/history-" + h.product.String() + ".html"
 		require.NoError(t, porcupine.VisualizePath(model, info, page))
-		t.Logf("%s: a history of %d operations, to be seen at %s (kept by go test -artifacts)\n%s", found, len(h.history), page, stuck(model, info, h.history))
+		t.Logf("%s: a history of %d operations; see %s (kept by go test -artifacts)\n%s",
+			found, len(h.history), page, explain(model, info, h.history))
 	}
 	return found
 }
 
-// stuck says how far the specification could follow, and what it would have to answer next.
-func stuck(model porcupine.Model, info porcupine.LinearizationInfo, history []porcupine.Operation) string {
+// explain describes the longest part of the history that follows the specification, and the answers that the
+// specification expects next.
+func explain(model porcupine.Model, info porcupine.LinearizationInfo, history []porcupine.Operation) string {
 	var longest []porcupine.Operation
 	for _, p := range info.PartialLinearizationsOperations()[0] {
 		if len(p) > len(longest) {
@@ -146,10 +151,13 @@ func stuck(model porcupine.Model, info porcupine.LinearizationInfo, history []po
 	rest := slices.Clone(history)
 	for _, o := range longest {
 		_, state = model.Step(state, o.Input, o.Output)
-		i := slices.IndexFunc(rest, func(r porcupine.Operation) bool { return r.Call == o.Call && r.ClientId == o.ClientId })
+		i := slices.IndexFunc(rest, func(r porcupine.Operation) bool {
+			return r.Call == o.Call && r.ClientId == o.ClientId
+		})
 		rest = slices.Delete(rest, i, i+1)
 	}
-	text := fmt.Sprintf("it follows %d of them, to: %s", len(longest), model.DescribeState(state))
+
+	text := fmt.Sprintf("%d of them follow the specification, to: %s", len(longest), model.DescribeState(state))
 	until := slices.MinFunc(rest, func(x, y porcupine.Operation) int { return cmp.Compare(x.Return, y.Return) }).Return
 	for _, o := range rest {
 		if o.Call <= until {

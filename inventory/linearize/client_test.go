@@ -19,26 +19,25 @@ import (
 	"holdfast/inventory/inventorytest"
 )
 
-// replica is one instance of the service, in process or by way of HTTP.
+// replica is one instance of the service, in process or over HTTP.
 type replica interface {
 	inventoryapi.API
 	inventoryapi.Administration
 }
 
-// historian has clients work on one product through several replicas, and writes down what they asked
-// and what they were told.
+// historian runs clients that work on one product through several replicas, and records their calls and answers.
 type historian struct {
 	cached   bool // replicas read availability from a cache
 	product  uuid.UUID
 	quantity int64
 	replicas []replica
-	pool     *pgxpool.Pool // past every fault
+	pool     *pgxpool.Pool // reaches the database without faults
 	start    time.Time
 	holds    [shelfHolds]inventoryapi.ReserveRequest
 	changes  [shelfChanges]uuid.UUID // operation ids
 
 	asked atomic.Int64            // operations so far
-	told  [shelfHolds]atomic.Bool // somebody has the answer to its reserve
+	told  [shelfHolds]atomic.Bool // a client has the answer to the reserve
 
 	mu      sync.Mutex
 	history []porcupine.Operation
@@ -47,7 +46,14 @@ type historian struct {
 
 func newHistorian(t testing.TB, s inventorytest.Subject, quantity int64, replicas []replica, cached bool) *historian {
 	t.Helper()
-	h := &historian{cached: cached, product: s.Stock(t, quantity), quantity: quantity, replicas: replicas, pool: s.Pool, start: time.Now()}
+	h := &historian{
+		cached:   cached,
+		product:  s.Stock(t, quantity),
+		quantity: quantity,
+		replicas: replicas,
+		pool:     s.Pool,
+		start:    time.Now(),
+	}
 	for i := range h.holds {
 		h.holds[i] = inventorytest.NewReserve(inventorytest.Line(h.product, int64(1+i%3)))
 	}
@@ -59,8 +65,8 @@ func newHistorian(t testing.TB, s inventorytest.Subject, quantity int64, replica
 
 func (h *historian) now() int64 { return time.Since(h.start).Nanoseconds() }
 
-// newClient numbers clients: in a history each does one thing at a time, so whoever gets no answer goes
-// on as another.
+// newClient returns the number of a new client. In a history a client does one operation at a time, so a client that
+// gets no answer continues under a new number.
 func (h *historian) newClient() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -68,47 +74,54 @@ func (h *historian) newClient() int {
 	return h.clients - 1
 }
 
-// client does some operations, one after another, mostly on the reservations of the day: the window of
-// those that are worked on moves on with the number of operations of all clients.
+// client does some operations, one after another, on a window of reservations. The window moves with the number of
+// operations of all clients.
 func (h *historian) client(t *testing.T, operations, total int) {
 	t.Helper()
-	me := h.newClient()
+	client := h.newClient()
 	for range operations {
 		a := h.next(total)
 		ctx, cancel := t.Context(), context.CancelFunc(func() {})
 		if rand.IntN(12) == 0 && a.kind != "age" && a.kind != "extend" { // an impatient caller
 			ctx, cancel = context.WithTimeout(ctx, rand.N(4*time.Millisecond))
 		}
-		got := h.ask(t, ctx, me, h.replicas[rand.IntN(len(h.replicas))], a)
+		got := h.ask(t, ctx, client, h.replicas[rand.IntN(len(h.replicas))], a)
 		cancel()
 		if !got.unknown {
 			continue
 		}
-		me = h.newClient()
-		// A caller without an answer asks again, at another replica. An extension is always asked again: the books name
-		// no extensions, so one without an answer would leave the search much to try.
+		client = h.newClient()
+		// A client without an answer asks again, at a random replica. It always repeats an extension: the database does
+		// not name extensions, so the search would have to try many orders of an extension without an answer.
 		for a.kind == "extend" || a.kind != "read" && a.kind != "get" && a.kind != "age" && rand.IntN(3) > 0 {
-			if !h.ask(t, t.Context(), me, h.replicas[rand.IntN(len(h.replicas))], a).unknown {
+			if !h.ask(t, t.Context(), client, h.replicas[rand.IntN(len(h.replicas))], a).unknown {
 				break
 			}
-			me = h.newClient()
+			client = h.newClient()
 		}
 	}
 }
 
 func (h *historian) next(total int) action {
-	kinds := []string{"reserve", "reserve", "reserve", "confirm", "release", "expire", "extend", "age", "get", "read", "read", "read", "change"}
+	kinds := []string{
+		"reserve", "reserve", "reserve",
+		"confirm", "release", "expire", "extend", "age", "get",
+		"read", "read", "read", "change",
+	}
 	n := int(h.asked.Add(1))
 	i := max(0, min(shelfHolds-1, n*shelfHolds/total+rand.IntN(5)-2))
 	a := action{kind: kinds[rand.IntN(len(kinds))], i: i, op: uuid.New()}
-	if h.cached && (a.kind == "get" || !h.told[i].Load() && slices.Contains([]string{"confirm", "release", "expire", "extend", "age"}, a.kind)) {
+	needsReservation := slices.Contains([]string{"confirm", "release", "expire", "extend", "age"}, a.kind)
+	if h.cached && (a.kind == "get" || !h.told[i].Load() && needsReservation) {
 		a.kind = "reserve"
 	}
+
 	switch a.kind {
 	case "reserve":
 		a.n, a.op = h.holds[i].Lines[0].Quantity, h.holds[i].OperationID
 	case "extend":
-		a.at = h.start.Add(time.Hour+time.Duration(rand.IntN(10))*time.Minute).UnixMicro() + int64(n) // nobody else asks for the same
+		late := time.Hour + time.Duration(rand.IntN(10))*time.Minute
+		a.at = h.start.Add(late).UnixMicro() + int64(n) // no other operation asks for the same deadline
 	case "change":
 		a.i = rand.IntN(shelfChanges)
 		a.op = h.changes[a.i]
@@ -121,13 +134,14 @@ func (h *historian) next(total int) action {
 	return a
 }
 
-// ask does one operation and records it. One without an answer may have happened, or may yet happen,
-// until close says that nothing more does; a read without one tells nothing.
+// ask does one operation and records it. An operation without an answer may have happened, or may happen later, until
+// close ends the history. A read without an answer is not recorded.
 func (h *historian) ask(t *testing.T, ctx context.Context, client int, r replica, a action) result {
 	t.Helper()
 	began := h.now()
 	got, err := h.call(ctx, r, a)
 	ended := h.now()
+
 	switch code := inventoryapi.CodeOf(err); {
 	case err == nil:
 	case code == inventoryapi.Unavailable, code == inventoryapi.VersionConflict, errors.Is(err, context.DeadlineExceeded):
@@ -141,22 +155,41 @@ func (h *historian) ask(t *testing.T, ctx context.Context, client int, r replica
 	if got.unknown && (a.kind == "read" || a.kind == "get" || a.kind == "age") {
 		return got
 	}
+
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.history = append(h.history, porcupine.Operation{ClientId: client, Input: a, Output: got, Call: began, Return: ended})
+	h.history = append(h.history, porcupine.Operation{
+		ClientId: client,
+		Input:    a,
+		Output:   got,
+		Call:     began,
+		Return:   ended,
+	})
 	if repeats(a, got) {
 		h.clients++
-		h.history = append(h.history, porcupine.Operation{ClientId: h.clients - 1, Input: a, Output: result{unknown: true, within: true}, Call: began, Return: ended})
+		h.history = append(h.history, porcupine.Operation{
+			ClientId: h.clients - 1,
+			Input:    a,
+			Output:   result{unknown: true, within: true},
+			Call:     began,
+			Return:   ended,
+		})
 	}
 	return got
 }
 
-// repeats reports an answer that may be that of a second attempt. The service asks again by itself when
-// the answer to its COMMIT is lost; by then somebody else may have gone on with what the first attempt
-// did, and the answer tells of that. So there are two operations, the first without an answer.
+// repeats reports whether the answer may be that of a second attempt. If the answer to its COMMIT is lost, the service
+// itself tries again. By then another client may have changed the result of the first attempt, and the answer shows
+// that change. So the history has two operations, the first without an answer.
 func repeats(a action, got result) bool {
-	return a.kind == "reserve" && (got.replayed || got.code == inventoryapi.AlreadyResolved) ||
-		a.kind == "extend" && (got.code == inventoryapi.ReservationNotPending || got.code == inventoryapi.ReservationExpired || got.code == "" && !got.unknown && got.deadline != a.at)
+	switch a.kind {
+	case "reserve":
+		return got.replayed || got.code == inventoryapi.AlreadyResolved
+	case "extend":
+		return got.code == inventoryapi.ReservationNotPending || got.code == inventoryapi.ReservationExpired ||
+			got.code == "" && !got.unknown && got.deadline != a.at
+	}
+	return false
 }
 
 func refusal(code inventoryapi.Code, err error) result {
@@ -190,7 +223,12 @@ func (h *historian) call(ctx context.Context, r replica, a action) (result, erro
 		if err == nil && a.kind == "reserve" {
 			h.told[a.i].Store(true)
 		}
-		got := result{status: out.Status, replayed: out.Replayed, version: out.Version, deadline: out.ExpiresAt.UnixMicro()}
+		got := result{
+			status:   out.Status,
+			replayed: out.Replayed,
+			version:  out.Version,
+			deadline: out.ExpiresAt.UnixMicro(),
+		}
 		for _, l := range out.Lines {
 			got.counts = [3]int64{l.Quantity, l.RemainingStock, l.ReservedQuantity}
 		}
@@ -211,19 +249,25 @@ func (h *historian) call(ctx context.Context, r replica, a action) (result, erro
 		return result{status: out.Status, deadline: out.ExpiresAt.UnixMicro()}, err
 	case "age":
 		var at time.Time
-		err := h.pool.QueryRow(ctx, "UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second' WHERE reservation_id = $1 AND status = 'pending' AND expires_at > clock_timestamp() RETURNING expires_at", id).Scan(&at)
+		err := h.pool.QueryRow(ctx, `
+			UPDATE reservations SET expires_at = clock_timestamp() - interval '1 second'
+			WHERE reservation_id = $1 AND status = 'pending' AND expires_at > clock_timestamp()
+			RETURNING expires_at`, id).Scan(&at)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return result{unknown: true}, nil // nothing to age
+			return result{unknown: true}, nil // no pending reservation to age
 		}
 		return result{deadline: at.UnixMicro()}, err
 	case "read":
 		out, err := r.Availability(ctx, h.product, 1)
-		return result{counts: [3]int64{out.TotalStock, out.AvailableQuantity, out.ReservedQuantity}, version: out.Version}, err
+		counts := [3]int64{out.TotalStock, out.AvailableQuantity, out.ReservedQuantity}
+		return result{counts: counts, version: out.Version}, err
 	}
 	if a.n > 0 {
-		out, err := r.ReceiveStock(ctx, h.product, inventoryapi.ReceiveRequest{OperationID: a.op, Location: "near", Quantity: a.n, Reason: "r"}, inventorytest.By)
+		receive := inventoryapi.ReceiveRequest{OperationID: a.op, Location: "near", Quantity: a.n, Reason: "r"}
+		out, err := r.ReceiveStock(ctx, h.product, receive, inventorytest.By)
 		return result{replayed: out.Replayed, counts: [3]int64{out.Quantity, out.Stock, out.ReservedStock}}, err
 	}
-	out, err := r.AdjustStock(ctx, h.product, inventoryapi.AdjustRequest{OperationID: a.op, Location: "near", Delta: &a.n, Reason: "r"}, inventorytest.By)
+	adjust := inventoryapi.AdjustRequest{OperationID: a.op, Location: "near", Delta: &a.n, Reason: "r"}
+	out, err := r.AdjustStock(ctx, h.product, adjust, inventorytest.By)
 	return result{replayed: out.Replayed, counts: [3]int64{out.Quantity, out.Stock, out.ReservedStock}}, err
 }

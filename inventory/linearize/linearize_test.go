@@ -19,14 +19,14 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// How much is done to each product, by clients at the same time.
+// The size of a run. On each product linearClients clients work at the same time.
 const (
 	linearProducts   = 3
 	linearClients    = 5
 	linearOperations = 50
 )
 
-// linearRun is a database with replicas of the service and what clients were told about some products.
+// linearRun is a database with replicas of the service, and the histories of some products.
 type linearRun struct {
 	subject inventorytest.Subject
 	shelves []*historian
@@ -41,7 +41,7 @@ func newLinearRun(t *testing.T, pool *pgxpool.Pool, replicas []replica, cached b
 	return r
 }
 
-// run has the clients work, and faults happen every so many operations.
+// run runs the clients, and calls trouble after every 25 operations.
 func (r *linearRun) run(t *testing.T, trouble func(n int)) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -68,8 +68,8 @@ func (r *linearRun) asked() (n int64) {
 	return n
 }
 
-// settle looks at everything once more and holds it against the specification. Every replica must have
-// stopped; what the database was told by connections that broke it may still be doing.
+// settle ends the histories and compares them with the specification. Every replica must have stopped. It first waits
+// for the database, which may still execute statements from broken connections.
 func (r *linearRun) settle(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -78,6 +78,7 @@ func (r *linearRun) settle(t *testing.T) {
 			WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'`).Scan(&busy)
 		return err == nil && busy == 0
 	}, 10*time.Second, time.Millisecond)
+
 	last := inventory.New(inventory.Options{Pool: r.subject.Pool})
 	defer last.Close()
 	for _, h := range r.shelves {
@@ -87,15 +88,18 @@ func (r *linearRun) settle(t *testing.T) {
 	inventorytest.RequireConsistent(t, r.subject.Pool)
 }
 
-// forgetReads takes out the reads of availability.
+// forgetReads removes the reads of availability from the histories.
 func (r *linearRun) forgetReads() {
 	for _, h := range r.shelves {
-		h.history = slices.DeleteFunc(h.history, func(o porcupine.Operation) bool { return o.Input.(action).kind == "read" })
+		h.history = slices.DeleteFunc(h.history, func(o porcupine.Operation) bool {
+			return o.Input.(action).kind == "read"
+		})
 	}
 }
 
-// breaking makes three replicas' connections to the database break in turn, for as long as the clients
-// work: mostly between a COMMIT and its answer, and sometimes all of one replica's at once.
+// breaking returns a trouble function that breaks the connections of three replicas to the database in turn: mostly
+// between a COMMIT and its answer, and sometimes all connections of one replica. The function lost repairs them and
+// returns the number of lost answers.
 func breaking(proxies []*fault.Postgres) (trouble func(n int), lost func() int) {
 	var rules []*fault.Rule
 	trouble = func(n int) {
@@ -117,8 +121,10 @@ func breaking(proxies []*fault.Postgres) (trouble func(n int), lost func() int) 
 	}
 }
 
-// inProcess are three replicas in this process, behind proxies before the database.
-func inProcess(t *testing.T, url string, options func() inventory.Options) (replicas []replica, services []*inventory.Service, proxies []*fault.Postgres) {
+// inProcess returns three replicas in this process, each with a proxy before the database.
+func inProcess(
+	t *testing.T, url string, options func() inventory.Options,
+) (replicas []replica, services []*inventory.Service, proxies []*fault.Postgres) {
 	for range 3 {
 		o := options()
 		var proxy *fault.Postgres
@@ -129,9 +135,9 @@ func inProcess(t *testing.T, url string, options func() inventory.Options) (repl
 	return replicas, services, proxies
 }
 
-// TestLinearizable: three replicas on one database, whose connections break, also between a COMMIT and
-// its answer, and callers who lose patience. Whatever they were told, it could have been told by one
-// inventory that does one thing at a time.
+// TestLinearizable: clients call three replicas on one database, whose connections break, also between a COMMIT
+// and its answer. Some clients stop waiting for their answer. An inventory that does one operation at a time
+// could have given all answers.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -139,16 +145,16 @@ func TestLinearizable(t *testing.T) {
 	r := newLinearRun(t, pool, replicas, false)
 	trouble, lost := breaking(proxies)
 	r.run(t, trouble)
-	require.Greater(t, lost(), 3, "answers to COMMITs that were lost")
+	require.Greater(t, lost(), 3, "lost answers to COMMITs")
 	for _, s := range services {
 		s.Close()
 	}
 	r.settle(t)
 }
 
-// TestLinearizableWithCache is TestLinearizable with availability read from the cache while Redis is
-// there. A single reservation is read past it, so whoever looks at one before its reserve has an answer
-// may see what availability does not show yet; so nobody here does.
+// TestLinearizableWithCache is TestLinearizable with availability read from the cache while Redis answers. The service
+// reads a single reservation from the database, so a client that reads a reservation before its reserve has an answer
+// may see a change that availability does not show yet. The clients of this test do not read reservations that early.
 func TestLinearizableWithCache(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -161,15 +167,15 @@ func TestLinearizableWithCache(t *testing.T) {
 	r := newLinearRun(t, pool, replicas, true)
 	trouble, lost := breaking(proxies)
 	r.run(t, trouble)
-	require.Greater(t, lost(), 3, "answers to COMMITs that were lost")
+	require.Greater(t, lost(), 3, "lost answers to COMMITs")
 	for _, s := range services {
 		s.Close()
 	}
 	r.settle(t)
 }
 
-// TestLinearizableOverHTTP is TestLinearizableWithCache by way of three processes, whose answers get lost
-// on their way to the caller.
+// TestLinearizableOverHTTP is TestLinearizableWithCache with three processes, whose answers get lost on their way to
+// the clients.
 func TestLinearizableOverHTTP(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)
@@ -180,41 +186,50 @@ func TestLinearizableOverHTTP(t *testing.T) {
 	for range 3 {
 		base, stop := inventorytest.LaunchProcess(t, inventorytest.ProcessConfig(url, testenv.Redis(t)))
 		proxy := fault.NewHTTP(t, base)
-		replicas, proxies, stops = append(replicas, inventorytest.NewClient(t, proxy.URL())), append(proxies, proxy), append(stops, stop)
+		replicas = append(replicas, inventorytest.NewClient(t, proxy.URL()))
+		proxies = append(proxies, proxy)
+		stops = append(stops, stop)
 		bases = append(bases, base)
 	}
+
 	r := newLinearRun(t, pool, replicas, true)
 	var lost []*fault.Rule
 	r.run(t, func(n int) { lost = append(lost, proxies[n%3].LoseAnswer(nil, 1)) })
 	for i, stop := range stops {
-		_, metrics := inventorytest.Get(t, bases[i]+"/metrics")
-		if strings.Contains(string(metrics), `inventory_cache_requests_total{result="error"}`) || strings.Contains(string(metrics), `inventory_cache_invalidations_total{result="deferred"}`) {
-			t.Log("this machine was too busy for reads from the cache: Redis did not answer a process within 100 ms, and then more is allowed")
+		_, body := inventorytest.Get(t, bases[i]+"/metrics")
+		metrics := string(body)
+		if strings.Contains(metrics, `inventory_cache_requests_total{result="error"}`) ||
+			strings.Contains(metrics, `inventory_cache_invalidations_total{result="deferred"}`) {
+			t.Log("this machine was too busy for reads from the cache: Redis did not answer a process within 100 ms, " +
+				"and then the cache may return older stock")
 			r.forgetReads()
 		}
 		stop()
 	}
+
 	acted := 0
 	for _, l := range lost {
 		acted += l.Count()
 	}
-	require.Greater(t, acted, 3, "answers that were lost")
+	require.Greater(t, acted, 3, "lost answers")
 	r.settle(t)
 }
 
-// deafCache is a cache that nobody tells of commits.
-type deafCache struct{ *cache.Cache }
+// staleCache is a cache that ignores invalidations.
+type staleCache struct{ *cache.Cache }
 
-func (deafCache) Invalidate(context.Context, []cache.Change) {}
+func (staleCache) Invalidate(context.Context, []cache.Change) {}
 
-// TestStaleReadsAreNoticed: the check that the tests above rely on finds reads of what is no longer so.
+// TestStaleReadsAreNoticed: the check that the tests above rely on finds stale reads.
 func TestStaleReadsAreNoticed(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
-	service := inventory.New(inventory.Options{Pool: pool, Cache: deafCache{inventorytest.NewCache(t, testenv.Redis(t), inventorytest.NewCachePrefix(), inventorytest.CacheTimeout)}})
+	c := inventorytest.NewCache(t, testenv.Redis(t), inventorytest.NewCachePrefix(), inventorytest.CacheTimeout)
+	service := inventory.New(inventory.Options{Pool: pool, Cache: staleCache{c}})
 	r := newLinearRun(t, pool, []replica{service}, true)
 	r.run(t, func(int) {})
 	service.Close()
+
 	noticed := 0
 	for _, h := range r.shelves {
 		h.close(t, service)

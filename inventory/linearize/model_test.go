@@ -9,12 +9,12 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// The inventory of one product at one location, as a sequential specification: what every operation
-// answers when nothing else happens at the same time. A history of concurrent operations is linearizable
-// when each can be given a moment between its call and its answer, so that this specification, taken in
-// that order, gives exactly these answers.
+// This file is the sequential specification of the inventory of one product at one location: the answer of every
+// operation if no other operation runs at the same time. A history of concurrent operations is linearizable if each
+// operation can be given a moment between its call and its answer, so that this specification, in the order of these
+// moments, gives exactly these answers.
 
-// How many reservations and changes by hand the history of one product has.
+// The number of reservations, and of changes by an operator, in the history of one product.
 const (
 	shelfHolds   = 24
 	shelfChanges = 8
@@ -23,42 +23,42 @@ const (
 // action is the call of an operation.
 type action struct {
 	kind string
-	i    int   // which reservation or change
-	n    int64 // quantity, or by how much
-	at   int64 // deadline wanted, µs
+	i    int   // index of the reservation or change
+	n    int64 // quantity or difference
+	at   int64 // requested deadline, µs
 	op   uuid.UUID
-	ends bool // the books name it as what ended its reservation
+	ends bool // the database names the operation as the end of its reservation
 }
 
-// result is its answer, or that there was none: then it is not known whether the operation happened.
+// result is the answer to an action. If there was none, it is unknown whether the operation happened.
 type result struct {
 	unknown  bool
-	within   bool              // it was over when the answer to another attempt came
+	within   bool              // the attempt was over when the answer to another attempt came
 	code     inventoryapi.Code // "" for success
 	status   inventoryapi.Status
 	replayed bool
-	counts   [3]int64 // what the answer counts, by the operation
+	counts   [3]int64 // the numbers in the answer; their meaning depends on the operation
 	version  int64
-	deadline int64 // µs; of each reservation it is known once somebody was told
+	deadline int64 // µs; 0 until an answer contains it
 }
 
 type shelf struct {
 	quantity, reserved int64
-	version            int64 // as somebody read it last
-	changed            int64 // changes since; those that were committed together moved the version once
+	version            int64 // of the last read
+	changed            int64 // changes since that read; changes that were committed together moved the version once
 	holds              [shelfHolds]hold
-	blurred            [shelfHolds]bool // somebody has tried to extend it, and may have
+	blurred            [shelfHolds]bool // an extension of the reservation has an unknown outcome
 	changes            [shelfChanges]change
 }
 
 type hold struct {
-	status   inventoryapi.Status // "" while unseen
+	status   inventoryapi.Status // "" while there is no reservation
 	quantity int64
 	version  int64
 	due      bool
-	deadline int64    // µs; 0 while nobody knows it
-	first    [3]int64 // the counts that a repeated reserve is answered with
-	last     [3]int64 // and a repeated resolution
+	deadline int64    // µs; 0 while it is unknown
+	first    [3]int64 // the counts in the answer to a repeated reserve
+	last     [3]int64 // the counts in the answer to a repeated resolution
 }
 
 type change struct {
@@ -66,8 +66,8 @@ type change struct {
 	counts [3]int64
 }
 
-// do returns what the shelf is after an action and what has to be answered. What was answered is given
-// for the deadlines, which the database's clock decides.
+// do returns the shelf after an action and the expected answer. It takes the deadlines from the actual answer, because
+// they depend on the clock of the database.
 func (s shelf) do(a action, got result) (shelf, result) {
 	h := &s.holds[a.i%shelfHolds]
 	switch a.kind {
@@ -86,7 +86,7 @@ func (s shelf) do(a action, got result) (shelf, result) {
 		case h.status != inventoryapi.StatusPending:
 			return s, result{code: inventoryapi.ReservationNotPending, status: h.status}
 		}
-		if a.at > h.deadline { // later than any first deadline, so also where that is not known
+		if a.at > h.deadline { // true also if the first deadline is unknown: every requested deadline is later
 			h.deadline = a.at
 			h.version++
 		}
@@ -133,10 +133,13 @@ func (s *shelf) reserve(h *hold, a action, got result) result {
 		s.reserved += a.n
 		s.changed++
 		*h = hold{
-			status: inventoryapi.StatusPending, quantity: a.n, version: 1, deadline: got.deadline,
-			first: [3]int64{a.n, s.quantity - s.reserved, s.reserved},
+			status:   inventoryapi.StatusPending,
+			quantity: a.n,
+			version:  1,
+			deadline: got.deadline,
+			first:    [3]int64{a.n, s.quantity - s.reserved, s.reserved},
 		}
-		// The service itself asks again when the answer to its COMMIT is lost, and then finds its own work.
+		// If the answer to its COMMIT is lost, the service itself tries again and finds its own work.
 		return result{status: h.status, replayed: got.replayed, counts: h.first, version: 1, deadline: got.deadline}
 	}
 	if h.deadline == 0 {
@@ -145,15 +148,17 @@ func (s *shelf) reserve(h *hold, a action, got result) result {
 	return result{status: h.status, replayed: true, counts: h.first, version: h.version, deadline: h.deadline}
 }
 
-// elsewhere is no answer: the action has its place elsewhere in the history, because the books name
-// another one as what ended the reservation. It is true anyhow, and saves the search for an
-// order from trying what cannot have been.
+// elsewhere is not an answer. It means that the action has another place in the history, because the database names
+// another action as the end of the reservation. The result would be the same without it, but the search for an order
+// would try impossible orders.
 const elsewhere inventoryapi.Code = "elsewhere"
 
-// resolve ends a reservation, by the first of confirm, release and expire that may.
+// resolve ends a reservation. The first confirm, release or expire that is allowed ends it.
 func (s *shelf) resolve(h *hold, a action) result {
 	end := map[string]inventoryapi.Status{
-		"confirm": inventoryapi.StatusConfirmed, "release": inventoryapi.StatusReleased, "expire": inventoryapi.StatusExpired,
+		"confirm": inventoryapi.StatusConfirmed,
+		"release": inventoryapi.StatusReleased,
+		"expire":  inventoryapi.StatusExpired,
 	}[a.kind]
 	if a.ends && h.status != "" && h.status != inventoryapi.StatusPending && h.status != end {
 		return result{code: elsewhere}
@@ -166,7 +171,8 @@ func (s *shelf) resolve(h *hold, a action) result {
 		return result{code: inventoryapi.ReservationNotFound}
 	case h.status == end:
 		return result{status: end, counts: h.last}
-	case a.kind == "confirm" && (h.status == inventoryapi.StatusExpired || h.status == inventoryapi.StatusPending && h.due):
+	case a.kind == "confirm" &&
+		(h.status == inventoryapi.StatusExpired || h.status == inventoryapi.StatusPending && h.due):
 		return result{code: inventoryapi.ReservationExpired, status: h.status, deadline: h.deadline}
 	case h.status != inventoryapi.StatusPending:
 		return result{code: inventoryapi.AlreadyResolved, status: h.status}
@@ -203,20 +209,20 @@ func (s *shelf) change(c *change, a action, got result) result {
 	return result{replayed: got.replayed, counts: c.counts} // see reserve
 }
 
-// shelfModel is the specification of a product that begins with the given stock.
+// shelfModel returns the specification of a product that begins with the given stock.
 func shelfModel(quantity int64) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return shelf{quantity: quantity, version: 1} },
 		Step: func(state, input, output any) (bool, any) {
 			s, a, got := state.(shelf), input.(action), output.(result)
 			if a.kind == "extend" && got.unknown {
-				// What it may have changed is not looked at from now on. That is less to hold anybody to, and keeps
-				// the search from trying both at every later moment.
+				// From now on the model does not compare the deadline and version that the extension may have changed.
+				// That makes the check weaker, but the search need not try both outcomes at every later moment.
 				s.blurred[a.i] = true
 				return true, s
 			}
 			next, want := s.do(a, got)
-			if want.deadline == 0 { // not known to the model: whatever was answered
+			if want.deadline == 0 { // unknown to the model, which accepts any
 				want.deadline = got.deadline
 			}
 			if a.kind != "read" && a.kind != "change" && s.blurred[a.i] {

@@ -12,7 +12,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// tag tells the product's version as an entity tag; 0 means that it is not known.
+// tag sets the product's version as the entity tag of the answer; a version of 0 is unknown and sets none.
 func tag(c *gin.Context, version int64) {
 	if version > 0 {
 		c.Header("ETag", inventoryapi.ETag(version))
@@ -22,7 +22,8 @@ func tag(c *gin.Context, version int64) {
 func (h handlers) ReceiveStock(c *gin.Context, productID uuid.UUID, params inventoryapi.ReceiveStockParams) {
 	var in inventoryapi.ReceiveRequest
 	if decode(c, &in) {
-		out, err := h.api.ReceiveStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
+		o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch}
+		out, err := h.api.ReceiveStock(c.Request.Context(), productID, in, o)
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
@@ -31,7 +32,8 @@ func (h handlers) ReceiveStock(c *gin.Context, productID uuid.UUID, params inven
 func (h handlers) AdjustStock(c *gin.Context, productID uuid.UUID, params inventoryapi.AdjustStockParams) {
 	var in inventoryapi.AdjustRequest
 	if decode(c, &in) {
-		out, err := h.api.AdjustStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
+		o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch}
+		out, err := h.api.AdjustStock(c.Request.Context(), productID, in, o)
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
@@ -40,7 +42,8 @@ func (h handlers) AdjustStock(c *gin.Context, productID uuid.UUID, params invent
 func (h handlers) TransferStock(c *gin.Context, productID uuid.UUID, params inventoryapi.TransferStockParams) {
 	var in inventoryapi.TransferRequest
 	if decode(c, &in) {
-		out, err := h.api.TransferStock(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
+		o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch}
+		out, err := h.api.TransferStock(c.Request.Context(), productID, in, o)
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
@@ -49,19 +52,23 @@ func (h handlers) TransferStock(c *gin.Context, productID uuid.UUID, params inve
 func (h handlers) SetThreshold(c *gin.Context, productID uuid.UUID, params inventoryapi.SetThresholdParams) {
 	var in inventoryapi.ThresholdRequest
 	if decode(c, &in) {
-		out, err := h.api.SetThreshold(c.Request.Context(), productID, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
+		o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch}
+		out, err := h.api.SetThreshold(c.Request.Context(), productID, in, o)
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
 }
 
 // CreateItem answers 201 for a new item, and 200 for an item that exists and for a repeated request.
-func (h handlers) CreateItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.CreateItemParams) {
+func (h handlers) CreateItem(
+	c *gin.Context, productID uuid.UUID, location string, params inventoryapi.CreateItemParams,
+) {
 	var in inventoryapi.CreateItemRequest
-	if _, ok := decodeOptional(c, &in); !ok { // the body can say no more than who acts
+	if _, ok := decodeOptional(c, &in); !ok { // the body has at most an actor and a version
 		return
 	}
-	out, err := h.api.CreateItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
+	o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch}
+	out, err := h.api.CreateItem(c.Request.Context(), productID, location, in, o)
 	status := http.StatusOK
 	if out.Created && !out.Replayed {
 		status = http.StatusCreated
@@ -70,10 +77,13 @@ func (h handlers) CreateItem(c *gin.Context, productID uuid.UUID, location strin
 	answer(c, status, out, err)
 }
 
-func (h handlers) DeleteItem(c *gin.Context, productID uuid.UUID, location string, params inventoryapi.DeleteItemParams) {
+func (h handlers) DeleteItem(
+	c *gin.Context, productID uuid.UUID, location string, params inventoryapi.DeleteItemParams,
+) {
 	var in inventoryapi.DeleteItemRequest
 	if decode(c, &in) {
-		out, err := h.api.DeleteItem(c.Request.Context(), productID, location, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch})
+		o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey, IfMatch: params.IfMatch}
+		out, err := h.api.DeleteItem(c.Request.Context(), productID, location, in, o)
 		tag(c, out.Version)
 		answer(c, http.StatusOK, out, err)
 	}
@@ -95,7 +105,8 @@ func (h handlers) Locations(c *gin.Context) {
 func (h handlers) PutLocation(c *gin.Context, code string, params inventoryapi.PutLocationParams) {
 	var in inventoryapi.LocationRequest
 	if decode(c, &in) {
-		out, err := h.api.PutLocation(c.Request.Context(), code, in, inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey})
+		o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey}
+		out, err := h.api.PutLocation(c.Request.Context(), code, in, o)
 		answer(c, http.StatusOK, out, err)
 	}
 }

@@ -16,17 +16,22 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// administrationBodies are the operations that take a JSON body; the first also does without.
+// administrationBodies are the operations that take a JSON body. In the first operation the body is optional.
 func administrationBodies() []string {
 	p := " /api/inventory/" + id
 	return []string{
-		http.MethodPut + p + "/locations/near", http.MethodDelete + p + "/locations/near", http.MethodPost + p + "/receive", http.MethodPost + p + "/adjust",
-		http.MethodPost + p + "/transfer", http.MethodPut + p + "/threshold", http.MethodPut + " /api/inventory/locations/near",
+		http.MethodPut + p + "/locations/near",
+		http.MethodDelete + p + "/locations/near",
+		http.MethodPost + p + "/receive",
+		http.MethodPost + p + "/adjust",
+		http.MethodPost + p + "/transfer",
+		http.MethodPut + p + "/threshold",
+		http.MethodPut + " /api/inventory/locations/near",
 	}
 }
 
-// badAdministration is what the JSON and the path of a change can get wrong; each is refused before
-// the service sees it.
+// badAdministration lists faults in the path and the JSON of a change. The server refuses each before the service sees
+// it.
 var badAdministration = []struct{ method, path, body, field string }{
 	{"POST", "/api/inventory/x/receive", "{}", "product_id"},
 	{"POST", "/api/inventory/x/adjust", "{}", "product_id"},
@@ -49,7 +54,10 @@ var badAdministration = []struct{ method, path, body, field string }{
 	{"POST", "/api/inventory/" + id + "/transfer", `{"to":"\u0000"}`, "to"},
 	{"POST", "/api/inventory/" + id + "/transfer", `{"quantity":null,"lines":[]}`, "quantity"},
 	{"PUT", "/api/inventory/" + id + "/threshold", `{"low_stock_threshold":"5"}`, "low_stock_threshold"},
-	{"PUT", "/api/inventory/" + id + "/threshold", `{"low_stock_threshold":99999999999999999999}`, "low_stock_threshold"},
+	{
+		"PUT", "/api/inventory/" + id + "/threshold",
+		`{"low_stock_threshold":99999999999999999999}`, "low_stock_threshold",
+	},
 	{"PUT", "/api/inventory/" + id + "/locations/near", `{"quantity":1}`, "quantity"},
 	{"DELETE", "/api/inventory/" + id + "/locations/near", `{"reason":1}`, "reason"},
 	{"PUT", "/api/inventory/locations/near", `{"priority":"1"}`, "priority"},
@@ -57,7 +65,7 @@ var badAdministration = []struct{ method, path, body, field string }{
 	{"POST", "/api/inventory/import?dry_run=maybe", "", "dry_run"},
 }
 
-// send sends a request with headers; a header given twice is sent twice.
+// send sends a request with the given pairs of header and value. It sends a header twice that is given twice.
 func send(h http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
@@ -73,8 +81,8 @@ func send(h http.Handler, method, path, body string, headers ...string) *httptes
 	return rec
 }
 
-// noting remembers what reached the service.
-type noting struct {
+// recordingService records the arguments that reach the service.
+type recordingService struct {
 	Service
 	options inventoryapi.WriteOptions
 	file    inventoryapi.ImportOptions
@@ -82,55 +90,67 @@ type noting struct {
 	err     error
 }
 
-func (n *noting) AdjustStock(_ context.Context, _ uuid.UUID, _ inventoryapi.AdjustRequest, o inventoryapi.WriteOptions) (inventoryapi.StockChange, error) {
-	n.options = o
-	return inventoryapi.StockChange{Version: 9}, n.err
+func (s *recordingService) AdjustStock(
+	_ context.Context, _ uuid.UUID, _ inventoryapi.AdjustRequest, o inventoryapi.WriteOptions,
+) (inventoryapi.StockChange, error) {
+	s.options = o
+	return inventoryapi.StockChange{Version: 9}, s.err
 }
 
-func (n *noting) ImportStock(_ context.Context, csv io.Reader, o inventoryapi.ImportOptions) (inventoryapi.ImportReport, error) {
+func (s *recordingService) ImportStock(
+	_ context.Context, csv io.Reader, o inventoryapi.ImportOptions,
+) (inventoryapi.ImportReport, error) {
 	content, err := io.ReadAll(csv)
-	n.content, n.file = string(content), o
+	s.content, s.file = string(content), o
 	return inventoryapi.ImportReport{Rows: []inventoryapi.ImportRow{}}, err
 }
 
-// TestAdministrationHeaders: who acts, for which version and under which key comes in headers, and the
-// new version goes out in one.
+// TestAdministrationHeaders: the actor, the version and the key of a change come in headers, and the answer has the new
+// version in a header.
 func TestAdministrationHeaders(t *testing.T) {
 	t.Parallel()
-	n := &noting{}
-	h := newRouter(t, n)
+	s := &recordingService{}
+	h := newRouter(t, s)
 	adjust := "/api/inventory/" + id + "/adjust"
+
 	rec := send(h, http.MethodPost, adjust, "{}", "X-Actor", "olga", "If-Match", `"7"`)
 	require.Equal(t, http.StatusOK, rec.Code)
 	require.Equal(t, `"9"`, rec.Header().Get("ETag"))
-	require.Equal(t, inventoryapi.WriteOptions{Actor: "olga", IfMatch: `"7"`}, n.options)
-	require.Equal(t, http.StatusBadRequest, send(h, http.MethodPost, adjust, "{}", "X-Actor", "a", "X-Actor", "b").Code)
-	require.Equal(t, http.StatusBadRequest, send(h, http.MethodPost, adjust, "{}", "If-Match", `"1"`, "If-Match", `"2"`).Code)
-	n.err = inventoryapi.Errorf(inventoryapi.PreconditionFailed, "If-Match", "why")
+	require.Equal(t, inventoryapi.WriteOptions{Actor: "olga", IfMatch: `"7"`}, s.options)
+
+	rec = send(h, http.MethodPost, adjust, "{}", "X-Actor", "a", "X-Actor", "b")
+	require.Equal(t, http.StatusBadRequest, rec.Code)
+	rec = send(h, http.MethodPost, adjust, "{}", "If-Match", `"1"`, "If-Match", `"2"`)
+	require.Equal(t, http.StatusBadRequest, rec.Code)
+
+	s.err = inventoryapi.Errorf(inventoryapi.PreconditionFailed, "If-Match", "why")
 	require.Equal(t, http.StatusPreconditionFailed, send(h, http.MethodPost, adjust, "{}").Code)
-	n.err = inventoryapi.Errorf(inventoryapi.VersionConflict, "expected_version", "why")
+	s.err = inventoryapi.Errorf(inventoryapi.VersionConflict, "expected_version", "why")
 	rec = send(h, http.MethodPost, adjust, "{}")
 	require.Equal(t, http.StatusConflict, rec.Code)
-	require.Contains(t, rec.Body.String(), `"retryable":false`, "the same request would be refused again")
+	require.Contains(t, rec.Body.String(), `"retryable":false`, "the service would refuse the same request again")
 
-	rec = send(h, http.MethodPost, inventoryapi.ImportPath+"?dry_run=true", "a,b", "Content-Type", "text/csv; charset=utf-8", "X-Actor", "olga", "Idempotency-Key", "k")
+	rec = send(h, http.MethodPost, inventoryapi.ImportPath+"?dry_run=true", "a,b",
+		"Content-Type", "text/csv; charset=utf-8", "X-Actor", "olga", "Idempotency-Key", "k")
 	require.Equal(t, http.StatusOK, rec.Code, rec.Body)
-	require.Equal(t, inventoryapi.ImportOptions{Actor: "olga", Key: "k", DryRun: true}, n.file)
-	require.Equal(t, "a,b", n.content)
+	require.Equal(t, inventoryapi.ImportOptions{Actor: "olga", Key: "k", DryRun: true}, s.file)
+	require.Equal(t, "a,b", s.content)
 	for _, c := range []string{"application/json", "text/plain", ""} {
-		require.Equal(t, http.StatusUnsupportedMediaType, send(h, http.MethodPost, inventoryapi.ImportPath, "a,b", "Content-Type", c).Code)
+		rec = send(h, http.MethodPost, inventoryapi.ImportPath, "a,b", "Content-Type", c)
+		require.Equal(t, http.StatusUnsupportedMediaType, rec.Code)
 	}
 }
 
-// TestImportLimit: a body without a length is cut off where the limit is.
+// TestImportLimit: the server refuses a body without a length as soon as it has read more than the limit.
 func TestImportLimit(t *testing.T) {
 	t.Parallel()
-	req := httptest.NewRequest(http.MethodPost, inventoryapi.ImportPath, io.LimitReader(strings.NewReader(strings.Repeat("x", 2<<20)), 2<<20))
+	body := io.LimitReader(strings.NewReader(strings.Repeat("x", 2<<20)), 2<<20)
+	req := httptest.NewRequest(http.MethodPost, inventoryapi.ImportPath, body)
 	req.ContentLength = -1
 	req.Header.Set("Content-Type", "text/csv")
 	req.Header.Set(servicekey.Header, "key")
 	rec := httptest.NewRecorder()
-	newRouter(t, &noting{}).ServeHTTP(rec, req)
+	newRouter(t, &recordingService{}).ServeHTTP(rec, req)
 	require.Equal(t, http.StatusRequestEntityTooLarge, rec.Code)
 	require.Equal(t, problem.ContentType, rec.Header().Get("Content-Type"))
 }

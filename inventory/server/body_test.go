@@ -12,14 +12,15 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// TestBodiesHaveOneMeaning sends a valid body of every operation, spoiled in every way at every member. Each is refused
-// with its place, and none reaches the service, which would panic: it has no methods.
+// TestBodiesHaveOneMeaning sends a valid body of every operation, spoiled in every way at every member. The server
+// refuses each body with the path of the fault. No body reaches the service, which would panic: it has no methods.
 func TestBodiesHaveOneMeaning(t *testing.T) {
 	t.Parallel()
 	h := newRouter(t, refusing{t: t})
 	for _, o := range httpxtest.Operations(t, contract(t)) {
 		rec, _ := do(h, o.Method, o.Path, "key", httpxtest.Write(t, o.Body))
-		require.Equal(t, http.StatusInternalServerError, rec.Code, "%s %s reaches the service: %s", o.Method, o.Path, rec.Body)
+		require.Equal(t, http.StatusInternalServerError, rec.Code,
+			"%s %s reaches the service: %s", o.Method, o.Path, rec.Body)
 		for _, bad := range httpxtest.Spoil(t, o.Body) {
 			rec, p := do(h, o.Method, o.Path, "key", bad.Body)
 			name := o.Method + " " + o.Path + " " + bad.Name + ": " + rec.Body.String()
@@ -41,7 +42,8 @@ const (
 
 func FuzzReserve(f *testing.F) {
 	httpxtest.FuzzBody[inventoryapi.ReserveRequest](f, nil,
-		`{"reservation_id":"`+id+`",`+fuzzOwner+`,`+fuzzOperation+`,"ttl_seconds":60,"strategy":"priority","lines":[{"line_no":1,"product_id":"`+id+`","quantity":2}]}`)
+		`{"reservation_id":"`+id+`",`+fuzzOwner+`,`+fuzzOperation+`,"ttl_seconds":60,"strategy":"priority",`+
+			`"lines":[{"line_no":1,"product_id":"`+id+`","quantity":2}]}`)
 }
 
 func FuzzResolve(f *testing.F) {
@@ -53,7 +55,8 @@ func FuzzRelease(f *testing.F) {
 }
 
 func FuzzExtend(f *testing.F) {
-	httpxtest.FuzzBody[inventoryapi.ExtendRequest](f, nil, `{"expires_at":"2026-01-31T12:00:00.5+01:00","actor":"olga","reason":"why"}`)
+	httpxtest.FuzzBody[inventoryapi.ExtendRequest](f, nil,
+		`{"expires_at":"2026-01-31T12:00:00.5+01:00","actor":"olga","reason":"why"}`)
 }
 
 func FuzzReturn(f *testing.F) {
@@ -61,15 +64,20 @@ func FuzzReturn(f *testing.F) {
 }
 
 func FuzzReceive(f *testing.F) {
-	httpxtest.FuzzBody[inventoryapi.ReceiveRequest](f, nil, `{`+fuzzOperation+`,"location":"main","quantity":1,"QUANTITY":100}`, `{`+fuzzOperation+`,"location":"main","quantity":1,"expected_version":0}`)
+	httpxtest.FuzzBody[inventoryapi.ReceiveRequest](f, nil,
+		`{`+fuzzOperation+`,"location":"main","quantity":1,"QUANTITY":100}`,
+		`{`+fuzzOperation+`,"location":"main","quantity":1,"expected_version":0}`)
 }
 
 func FuzzAdjust(f *testing.F) {
-	httpxtest.FuzzBody[inventoryapi.AdjustRequest](f, nil, `{`+fuzzOperation+`,"location":"main","quantity":0,"reason":"count"}`, `{"location":"main","delta":-3,"reason":"lost"}`)
+	httpxtest.FuzzBody[inventoryapi.AdjustRequest](f, nil,
+		`{`+fuzzOperation+`,"location":"main","quantity":0,"reason":"count"}`,
+		`{"location":"main","delta":-3,"reason":"lost"}`)
 }
 
 func FuzzTransfer(f *testing.F) {
-	httpxtest.FuzzBody[inventoryapi.TransferRequest](f, nil, `{`+fuzzOperation+`,"from":"main","to":"near","quantity":1,"reason":"r"}`)
+	httpxtest.FuzzBody[inventoryapi.TransferRequest](f, nil,
+		`{`+fuzzOperation+`,"from":"main","to":"near","quantity":1,"reason":"r"}`)
 }
 
 func FuzzThreshold(f *testing.F) {

@@ -6,7 +6,7 @@ import (
 	"holdfast/internal/httpx"
 )
 
-// decode reads the body strictly, or answers with a problem that names the field at fault.
+// decode reads the body strictly. If it cannot, it answers with a problem that names the field at fault.
 func decode(c *gin.Context, dst any) bool {
 	if err := httpx.DecodeJSON(c, dst); err != nil {
 		httpx.Fail(c, err)
@@ -15,7 +15,7 @@ func decode(c *gin.Context, dst any) bool {
 	return true
 }
 
-// decodeOptional is decode for a body that may be left out, and says whether there was one.
+// decodeOptional is decode for a body that a client may leave out; given reports whether there was a body.
 func decodeOptional(c *gin.Context, dst any) (given, ok bool) {
 	given, err := httpx.DecodeOptionalJSON(c, dst)
 	if err != nil {

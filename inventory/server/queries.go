@@ -11,7 +11,7 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// ListAvailability answers the products that are named, or one page of all where none is.
+// ListAvailability answers with the named products. If the request names none, it answers with a page of all products.
 func (h handlers) ListAvailability(c *gin.Context, params inventoryapi.ListAvailabilityParams) {
 	query := c.Request.URL.Query()
 	if !query.Has("product_ids") {
@@ -23,7 +23,8 @@ func (h handlers) ListAvailability(c *gin.Context, params inventoryapi.ListAvail
 	}
 	for _, name := range []string{"cursor", "limit"} {
 		if query.Get(name) != "" {
-			httpx.Fail(c, problem.Invalid(name, "%s is for the list of all products; the ones that are named are answered at once", name))
+			httpx.Fail(c, problem.Invalid(name,
+				"%s applies only to the list of all products; leave it out when you send product_ids", name))
 			return
 		}
 	}
@@ -69,7 +70,7 @@ func pageOf(c *gin.Context, cursor string, limit *int) (inventoryapi.Page, bool)
 	return inventoryapi.Page{Cursor: cursor, Limit: n}, ok
 }
 
-// limitOf refuses the 0 that stands for the default in Go: a client that sends it means something else.
+// limitOf refuses a limit of 0: in Go it stands for the default, but a client that sends it means something else.
 func limitOf(c *gin.Context, limit *int) (int, bool) {
 	switch {
 	case limit == nil:

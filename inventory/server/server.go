@@ -1,5 +1,5 @@
-// Package server is the HTTP side of the inventory service: routes generated from openapi.yaml, and
-// handlers that decode strictly, call the service and write its typed errors as problems.
+// Package server is the HTTP side of the inventory service: routes generated from openapi.yaml, and handlers that
+// decode strictly, call the service and write its typed errors as problems.
 package server
 
 import (
@@ -37,7 +37,7 @@ func Register(router gin.IRouter, api Service, serviceKeys []string, spec []byte
 	return nil
 }
 
-// parameter finds the name in the generated code's message; it hands over nothing else.
+// parameter finds the parameter's name in the message of the generated code, which passes the name in no other way.
 var parameter = regexp.MustCompile(`(?:parameter|value for) ([\w-]+)`)
 
 func failParameter(c *gin.Context, err error, _ int) {
@@ -52,7 +52,7 @@ type handlers struct{ api Service }
 
 var _ ServerInterface = handlers{}
 
-// Reserve answers 201 for a new reservation, and 200 if an earlier call of the same request made it.
+// Reserve answers 201 for a new reservation, and 200 if an earlier call with the same request made it.
 func (h handlers) Reserve(c *gin.Context) {
 	var in inventoryapi.ReserveRequest
 	if !decode(c, &in) {
@@ -80,7 +80,7 @@ func (h handlers) Confirm(c *gin.Context, id uuid.UUID) {
 }
 
 func (h handlers) Release(c *gin.Context, id uuid.UUID) {
-	// A DELETE is often sent without a body; one operation per reservation is all it can mean.
+	// Clients often send a DELETE without a body. It then means the one release of this reservation.
 	var in inventoryapi.ReleaseRequest
 	given, ok := decodeOptional(c, &in)
 	if !ok {

@@ -28,7 +28,7 @@ import (
 type refusing struct {
 	Service
 	t       *testing.T
-	allowed error // what a call answers; nil makes a call a failure of the test
+	allowed error // the error that a call returns; if it is nil, a call fails the test
 }
 
 func (r refusing) Availability(context.Context, uuid.UUID, int64) (inventoryapi.Availability, error) {
@@ -40,7 +40,11 @@ func (r refusing) Availability(context.Context, uuid.UUID, int64) (inventoryapi.
 
 func newRouter(t *testing.T, api Service) http.Handler {
 	t.Helper()
-	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+	router := httpx.NewRouter(httpx.Options{
+		Log:      slog.New(slog.DiscardHandler),
+		Registry: telemetry.NewRegistry(),
+		Health:   httpx.NewHealth(),
+	})
 	require.NoError(t, Register(router, api, []string{"key"}, contract(t)))
 	return router
 }
@@ -60,16 +64,21 @@ func do(h http.Handler, method, path, key, body string) (*httptest.ResponseRecor
 
 const id = "0198c0de-0000-7000-8000-000000000001"
 
-// TestBadInput sends what JSON and URLs can get wrong to every endpoint.
+// TestBadInput sends every endpoint malformed JSON and URLs.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	h := newRouter(t, refusing{t: t})
 	reserve, one := "/api/inventory/reserve", "/api/inventory/reserve/"+id
 	admin := administrationBodies()
 	bodies := []string{
-		http.MethodPost + " " + reserve, http.MethodDelete + " " + one, http.MethodPost + " " + one + "/expire",
-		http.MethodPost + " " + one + "/extend", http.MethodPost + " " + one + "/return", http.MethodPost + " /api/inventory/confirm/" + id,
+		http.MethodPost + " " + reserve,
+		http.MethodDelete + " " + one,
+		http.MethodPost + " " + one + "/expire",
+		http.MethodPost + " " + one + "/extend",
+		http.MethodPost + " " + one + "/return",
+		http.MethodPost + " /api/inventory/confirm/" + id,
 	}
+
 	type bad struct {
 		method, path, body string
 		status             int
@@ -139,16 +148,20 @@ func TestBadInput(t *testing.T) {
 			bad{method, path, `{"operation_id":"x"}`, 400, "operation_id"},
 			bad{method, path, `{"actor":1}`, 400, "actor"},
 			bad{method, path, `{"no_such_field":1}`, 400, "no_such_field"},
-			bad{method, path, `{`, 400, ""}, bad{method, path, `[]`, 400, ""}, bad{method, path, `null x`, 400, ""},
-			bad{method, path, `{}{}`, 400, ""}, bad{method, path, `"x"`, 400, ""},
+			bad{method, path, `{`, 400, ""},
+			bad{method, path, `[]`, 400, ""},
+			bad{method, path, `null x`, 400, ""},
+			bad{method, path, `{}{}`, 400, ""},
+			bad{method, path, `"x"`, 400, ""},
 			bad{method, path, `{"actor":"` + strings.Repeat("a", 2<<20) + `"}`, 413, ""})
 		if method != http.MethodDelete {
 			cases = append(cases, bad{method, path, "", 400, ""})
 		}
 	}
+
 	for _, c := range cases {
 		if c.path == one+"/extend" && strings.Contains(c.body, "operation_id") {
-			c.status, c.field = 400, "operation_id" // extend has none: an unknown field
+			c.status, c.field = 400, "operation_id" // an unknown field of extend
 		}
 		if method, path, _ := strings.Cut(admin[0], " "); c.method == method && c.path == path && c.body == "" {
 			continue // the body may be absent
@@ -161,6 +174,7 @@ func TestBadInput(t *testing.T) {
 		require.NotEmpty(t, p.Code, name)
 		require.NotEmpty(t, p.CorrelationID, name)
 	}
+
 	req := httptest.NewRequest(http.MethodPost, reserve, bytes.NewBufferString("a=b"))
 	req.Header.Set(servicekey.Header, "key")
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -169,22 +183,25 @@ func TestBadInput(t *testing.T) {
 	require.Equal(t, http.StatusUnsupportedMediaType, rec.Code)
 }
 
-// TestServiceKey: everything but health, readiness and metrics needs one.
+// TestServiceKey: every route except health, readiness and metrics needs a service key.
 func TestServiceKey(t *testing.T) {
 	t.Parallel()
 	h := newRouter(t, refusing{t: t})
+	params := strings.NewReplacer(":reservation_id", id, ":product_id", id, ":location", "near", ":code", "near")
 	for _, key := range []string{"", "wrong"} {
 		for _, r := range specRoutes(t) {
 			method, path, _ := strings.Cut(r, " ")
-			rec, p := do(h, method, strings.NewReplacer(":reservation_id", id, ":product_id", id, ":location", "near", ":code", "near").Replace(path), key, "{}")
+			rec, p := do(h, method, params.Replace(path), key, "{}")
 			require.Equal(t, http.StatusUnauthorized, rec.Code, r)
 			require.Equal(t, problem.Unauthenticated, p.Code)
 		}
 	}
+
 	for _, path := range []string{"/health", "/ready", "/metrics"} {
 		rec, _ := do(h, http.MethodGet, path, "", "")
 		require.Equal(t, http.StatusOK, rec.Code, path)
 	}
+
 	rec, p := do(h, http.MethodGet, "/nowhere", "key", "")
 	require.Equal(t, http.StatusNotFound, rec.Code)
 	require.Equal(t, problem.RouteNotFound, p.Code)
@@ -193,37 +210,59 @@ func TestServiceKey(t *testing.T) {
 	require.Equal(t, problem.MethodNotAllowed, p.Code)
 }
 
-// TestErrorsTravel: each error of the contract arrives at the client as it was raised, with the
-// table's status; a cause stays inside.
+// TestErrorsTravel: each error of the contract reaches the client as the service raised it, with the status of the
+// table. The cause of an error does not leave the service.
 func TestErrorsTravel(t *testing.T) {
 	t.Parallel()
 	for _, code := range []inventoryapi.Code{
-		inventoryapi.InvalidInput, inventoryapi.InvalidQuantity, inventoryapi.NegativeQuantity, inventoryapi.PreconditionFailed, inventoryapi.InvalidDuration, inventoryapi.ProductNotFound, inventoryapi.ItemNotFound,
-		inventoryapi.ReservationNotFound, inventoryapi.AlreadyExists, inventoryapi.VersionConflict, inventoryapi.InvalidRelease,
-		inventoryapi.InvalidConfirm, inventoryapi.InvalidReturn,
+		inventoryapi.InvalidInput,
+		inventoryapi.InvalidQuantity,
+		inventoryapi.NegativeQuantity,
+		inventoryapi.PreconditionFailed,
+		inventoryapi.InvalidDuration,
+		inventoryapi.ProductNotFound,
+		inventoryapi.ItemNotFound,
+		inventoryapi.ReservationNotFound,
+		inventoryapi.AlreadyExists,
+		inventoryapi.VersionConflict,
+		inventoryapi.InvalidRelease,
+		inventoryapi.InvalidConfirm,
+		inventoryapi.InvalidReturn,
 	} {
 		raised := inventoryapi.Errorf(code, "lines[0]", "why")
-		rec, p := do(newRouter(t, refusing{t: t, allowed: raised}), http.MethodGet, "/api/inventory/"+id, "key", "")
+		rec, p := getFailing(t, raised)
 		require.Equal(t, inventoryapi.Table[problem.Code(code)].Status, rec.Code)
 		require.Equal(t, raised, inventoryapi.FromProblem(&p, uuid.Nil))
 		require.Equal(t, code == inventoryapi.VersionConflict, inventoryapi.Retryable(raised))
 		require.NotEmpty(t, code.Category())
 	}
-	secret := &inventoryapi.UnavailableError{Cause: http.ErrServerClosed}
-	rec, p := do(newRouter(t, refusing{t: t, allowed: secret}), http.MethodGet, "/api/inventory/"+id, "key", "")
+
+	rec, p := getFailing(t, &inventoryapi.UnavailableError{Cause: http.ErrServerClosed})
 	require.Equal(t, http.StatusServiceUnavailable, rec.Code)
 	require.NotEmpty(t, rec.Header().Get("Retry-After"))
 	require.NotContains(t, rec.Body.String(), "Server closed")
 	require.ErrorIs(t, inventoryapi.FromProblem(&p, uuid.Nil), inventoryapi.Unavailable)
-	rec, p = do(newRouter(t, refusing{t: t, allowed: http.ErrBodyNotAllowed}), http.MethodGet, "/api/inventory/"+id, "key", "")
+
+	rec, p = getFailing(t, http.ErrBodyNotAllowed)
 	require.Equal(t, http.StatusInternalServerError, rec.Code)
 	require.True(t, inventoryapi.Retryable(inventoryapi.FromProblem(&p, uuid.Nil)))
 }
 
-// TestRoutesMatchContract: what is served is what openapi.yaml says, and the other way round.
+// getFailing reads a product from a service that returns err.
+func getFailing(t *testing.T, err error) (*httptest.ResponseRecorder, problem.Problem) {
+	t.Helper()
+	h := newRouter(t, refusing{t: t, allowed: err})
+	return do(h, http.MethodGet, "/api/inventory/"+id, "key", "")
+}
+
+// TestRoutesMatchContract: the server has exactly the routes of openapi.yaml.
 func TestRoutesMatchContract(t *testing.T) {
 	t.Parallel()
-	router := httpx.NewRouter(httpx.Options{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
+	router := httpx.NewRouter(httpx.Options{
+		Log:      slog.New(slog.DiscardHandler),
+		Registry: telemetry.NewRegistry(),
+		Health:   httpx.NewHealth(),
+	})
 	require.NoError(t, Register(router, refusing{t: t}, []string{"key"}, contract(t)))
 	var served []string
 	for _, r := range router.Routes() {
@@ -268,7 +307,7 @@ func specRoutes(t *testing.T) []string {
 	return routes
 }
 
-// contract is the document that the process is made with.
+// contract returns the document that the process uses.
 func contract(t *testing.T) []byte {
 	t.Helper()
 	spec, err := os.ReadFile("../openapi.yaml")

@@ -1,6 +1,6 @@
 // Package statistics keeps recent statistics of the stock. Computing them scans all items, which takes about a second
-// for a million items, so no request computes its own: all requests are answered from the last snapshot, and the next one
-// is computed aside, by one goroutine at most and only if a request asks for figures that are too old.
+// for a million items, so no request computes its own. All requests get the last snapshot. If a request finds it too
+// old, one goroutine computes the next snapshot in the background.
 package statistics
 
 import (
@@ -15,16 +15,18 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// ComputeLimit bounds one computation; one that takes longer is given up.
+// ComputeLimit bounds one computation. A computation that takes longer fails.
 const ComputeLimit = time.Minute
 
-// How old a snapshot may be, and how long a request may wait for a newer one.
+// The bounds of a snapshot's age, and of the time that a request waits for a newer snapshot.
 const (
-	// ageFactor is a snapshot's age in computations, so that they take at most 2 % of a core.
+	// ageFactor is how many times its computation's duration a snapshot is used, so that computations take at most 2 % of
+	// a core.
 	ageFactor = 50
-	// minAge is a snapshot's age where a computation takes almost no time.
+	// minAge is how long a snapshot is used at least, if its computation takes almost no time.
 	minAge = time.Second
-	// firstWait is for the first snapshot, or one after quiet; clients wait 5 s for a read.
+	// firstWait is how long a request waits for the first snapshot, or for the first one after quiet. Clients wait 5 s
+	// for a read.
 	firstWait = 4 * time.Second
 	// quiet is how long a snapshot must be overdue to show that no request has asked for a while.
 	quiet = 10 * time.Second
@@ -56,8 +58,8 @@ type Snapshots struct {
 
 	mu     sync.Mutex
 	latest *Snapshot
-	took   time.Duration // by the latest computation, failed ones included
-	next   time.Time     // no computation begins before it
+	took   time.Duration // the duration of the latest computation, also if it failed
+	next   time.Time     // no computation begins before this moment
 }
 
 // New returns Snapshots of what compute returns; now is a monotonic clock.
@@ -67,10 +69,10 @@ func New(compute func(context.Context) (Snapshot, error), now func() time.Time, 
 	return s
 }
 
-// Latest returns the latest snapshot. If it is too old, Latest has the next one computed and waits for it: briefly if
-// the last computation was quick, and as long as for the first snapshot if no request has asked for a while, so that a
-// client who asks once a day is not answered with yesterday's figures. If the next snapshot is not ready by then, or
-// fails, Latest returns the old one; without an old one it returns an error.
+// Latest returns the latest snapshot. If it is too old, Latest starts the computation of the next one and waits for it:
+// briefly if the last computation was quick, and as long as for the first snapshot if no request has asked for a while,
+// so that a client who asks once a day does not get yesterday's figures. If the next snapshot is not ready by then, or
+// its computation fails, Latest returns the old one; without an old one it returns an error.
 func (s *Snapshots) Latest(ctx context.Context) (*Snapshot, error) {
 	latest, due, wait := s.state()
 	if !due {
@@ -80,6 +82,7 @@ func (s *Snapshots) Latest(ctx context.Context) (*Snapshot, error) {
 	if wait == 0 {
 		return latest, nil
 	}
+
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var err error
@@ -113,7 +116,7 @@ func (s *Snapshots) state() (latest *Snapshot, due bool, wait time.Duration) {
 	return s.latest, s.latest == nil || !s.now().Before(s.next), wait
 }
 
-// refresh computes a snapshot for all callers, those who wait and those who come later: no caller's context ends it.
+// refresh computes a snapshot for the callers who wait and for later callers. No caller's context ends it.
 func (s *Snapshots) refresh() (any, error) {
 	if s.life.Err() != nil {
 		return nil, errClosed
@@ -124,16 +127,18 @@ func (s *Snapshots) refresh() (any, error) {
 	if latest != nil && s.now().Before(next) {
 		return latest, nil // another call computed it between state and here
 	}
+
 	ctx, cancel := context.WithTimeout(s.life, ComputeLimit)
 	defer cancel()
 	begin := s.now()
 	found, err := s.compute(ctx)
+
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.took = s.now().Sub(begin)
 	s.next = begin.Add(max(minAge, ageFactor*s.took))
 	if err != nil {
-		// After a computation that waited long for the database, the next attempt comes sooner: the database may be back.
+		// If the computation waited long for the database, the next attempt comes sooner: the database may be back.
 		s.next = begin.Add(max(minAge, min(ageFactor*s.took, ComputeLimit)))
 		if s.life.Err() == nil {
 			s.log.Warn("the statistics could not be computed; the last ones stay", "error", err)

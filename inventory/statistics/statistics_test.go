@@ -14,18 +14,22 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// calculation is a computation and a clock under a test's control: each one takes as long as the test
-// says, and ends when the test says so.
+// calculation is a computation and a clock under the control of a test: the test decides how long each
+// computation takes and when it ends.
 type calculation struct {
 	mu    sync.Mutex
 	at    time.Time
-	begun chan struct{}              // one receives when a computation begins
-	end   chan func(*Snapshot) error // ends the one under way
+	begun chan struct{}              // gets a value when a computation begins
+	end   chan func(*Snapshot) error // ends the computation under way
 	n     atomic.Int64
 }
 
 func newCalculation() *calculation {
-	return &calculation{at: time.Unix(1_000_000, 0), begun: make(chan struct{}, 100), end: make(chan func(*Snapshot) error)}
+	return &calculation{
+		at:    time.Unix(1_000_000, 0),
+		begun: make(chan struct{}, 100),
+		end:   make(chan func(*Snapshot) error),
+	}
 }
 
 func (c *calculation) now() time.Time {
@@ -77,16 +81,18 @@ func number(t *testing.T, s *Snapshots) int64 {
 	return found.Totals.Items
 }
 
-// TestStatisticsAge: a snapshot is answered from until it is fifty computations old, then again while
-// the next one is computed, once, however many requests ask meanwhile.
+// TestStatisticsAge: requests get a snapshot until it is fifty computations old, and also while the next one is
+// computed. That computation runs once for any number of requests.
 func TestStatisticsAge(t *testing.T) {
 	t.Parallel()
 	c := newCalculation()
 	s := c.snapshots(t)
 	c.first(t, s, 2*time.Second) // so that it may be 100 s old, counted from its beginning
+
 	c.pass(97 * time.Second)
 	require.EqualValues(t, 1, number(t, s))
-	require.Empty(t, c.begun, "not a moment too early")
+	require.Empty(t, c.begun, "the next computation began too early")
+
 	c.pass(time.Second)
 	for range 20 {
 		require.EqualValues(t, 1, number(t, s), "no request waits for a computation of seconds")
@@ -94,14 +100,15 @@ func TestStatisticsAge(t *testing.T) {
 	<-c.begun
 	c.pass(time.Hour)
 	require.EqualValues(t, 1, number(t, s))
-	require.Empty(t, c.begun, "one at a time")
+	require.Empty(t, c.begun, "one computation at a time")
+
 	c.end <- after(c, 0, nil)
 	require.Eventually(t, func() bool { return number(t, s) == 2 }, 10*time.Second, time.Millisecond)
 	require.Empty(t, c.begun)
 }
 
-// TestStatisticsOfSmallShop: where computing takes no time, a snapshot lasts a second, and after that
-// the answer is current, however long ago the last request was.
+// TestStatisticsOfSmallShop: if computing takes almost no time, a snapshot lasts a second. After that the answer is
+// current, also if the last request was long ago.
 func TestStatisticsOfSmallShop(t *testing.T) {
 	t.Parallel()
 	c := newCalculation()
@@ -116,7 +123,7 @@ func TestStatisticsOfSmallShop(t *testing.T) {
 	require.EqualValues(t, 2, number(t, s))
 }
 
-// TestStatisticsSlowerThanLast: where the computation suddenly takes long, the old snapshot is served.
+// TestStatisticsSlowerThanLast: if a computation takes much longer than the last one, requests get the old snapshot.
 func TestStatisticsSlowerThanLast(t *testing.T) {
 	t.Parallel()
 	c := newCalculation()
@@ -129,7 +136,7 @@ func TestStatisticsSlowerThanLast(t *testing.T) {
 	c.end <- after(c, 0, nil)
 }
 
-// TestStatisticsFail: a failure leaves what there is, and is not repeated with every request.
+// TestStatisticsFail: after a failed computation requests get the old snapshot, and not every request starts a new one.
 func TestStatisticsFail(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -137,14 +144,19 @@ func TestStatisticsFail(t *testing.T) {
 	s := c.snapshots(t)
 	go func() { <-c.begun; c.end <- after(c, 0, broken) }()
 	_, err := s.Latest(t.Context())
-	require.ErrorIs(t, err, broken, "there is nothing to answer from yet")
+	require.ErrorIs(t, err, broken, "there is no snapshot yet")
 	go func() { <-c.begun; c.end <- after(c, time.Millisecond, nil) }()
-	require.EqualValues(t, 2, number(t, s), "and the next one who asks tries again")
+	require.EqualValues(t, 2, number(t, s), "the next request tries again")
 
 	c.pass(time.Hour)
 	go func() { <-c.begun; c.end <- after(c, 5*time.Second, broken) }()
 	require.EqualValues(t, 2, number(t, s))
-	require.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.took == 5*time.Second }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.took == 5*time.Second
+	}, 10*time.Second, time.Millisecond)
+
 	c.pass(ComputeLimit - 6*time.Second)
 	require.EqualValues(t, 2, number(t, s))
 	require.Empty(t, c.begun)
@@ -153,8 +165,8 @@ func TestStatisticsFail(t *testing.T) {
 	<-c.begun
 }
 
-// TestStatisticsClose: Close ends a computation and waits for it. A caller who waits for the first snapshot gets an error;
-// a snapshot that exists is still returned.
+// TestStatisticsClose: Close ends a computation and waits for it. A caller who waits for the first snapshot gets an
+// error; a snapshot that exists is still returned.
 func TestStatisticsClose(t *testing.T) {
 	t.Parallel()
 	c := newCalculation()
@@ -165,11 +177,12 @@ func TestStatisticsClose(t *testing.T) {
 		done <- err
 	}()
 	<-c.begun
+
 	s.Close()
 	require.Error(t, <-done)
 	_, err := s.Latest(t.Context())
 	require.ErrorIs(t, err, errClosed)
-	require.Empty(t, c.begun, "nothing is computed any more")
+	require.Empty(t, c.begun, "no computation begins after Close")
 
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
