@@ -136,6 +136,7 @@ func TestFullQueueOverHTTP(t *testing.T) {
 func postReserve(
 	t *testing.T, base string, in inventoryapi.ReserveRequest,
 ) (status int, header http.Header, p problem.Problem) {
+	t.Helper()
 	body, err := json.Marshal(in)
 	if err != nil {
 		t.Error(err)

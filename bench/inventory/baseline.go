@@ -15,6 +15,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/bench/load"
 )
 
 // The rows of one reservation, one statement each. The service writes the same rows, but also reads whether
@@ -153,7 +155,7 @@ func retryLoop(ctx context.Context, e *environment) ([]result, error) {
 	}
 	defer s.pool.Close()
 	cpu := e.measureCPU()
-	sum := closed(ctx, e.callers, e.duration, func(ctx context.Context, _ int) error {
+	sum := load.Closed(ctx, e.callers, warm, e.duration, func(ctx context.Context, _ int) error {
 		for {
 			ok, err := optimistic(ctx, s.pool, s.items[0])
 			if ok || err != nil {
@@ -169,7 +171,7 @@ func retryLoop(ctx context.Context, e *environment) ([]result, error) {
 	r := result{
 		Name:        "retry-loop",
 		What:        "one product",
-		sample:      sum,
+		Sample:      sum,
 		ServiceCPU:  perRequest(own, all),
 		PostgresCPU: perRequest(server, all),
 	}
@@ -216,7 +218,7 @@ func bareTransaction(ctx context.Context, e *environment) ([]result, error) {
 		return nil, err
 	}
 	defer s.pool.Close()
-	sum := closed(ctx, 1, e.duration, func(ctx context.Context, _ int) error {
+	sum := load.Closed(ctx, 1, warm, e.duration, func(ctx context.Context, _ int) error {
 		conn, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return err
@@ -240,6 +242,6 @@ func bareTransaction(ctx context.Context, e *environment) ([]result, error) {
 		b.Queue("COMMIT")
 		return conn.SendBatch(ctx, b).Close()
 	})
-	r := result{Name: "bare-transaction", What: "one product, a lone caller", sample: sum}
+	r := result{Name: "bare-transaction", What: "one product, a lone caller", Sample: sum}
 	return []result{r}, s.verify(ctx, sum.Done)
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"holdfast/bench/load"
 	"holdfast/inventory/inventoryclient"
 )
 
@@ -92,10 +93,10 @@ func (p *process) peakMemory() float64 {
 }
 
 // watched runs load against the process and measures the processor time of each side.
-func (e *environment) watched(p *process, name, what string, load func() sample) result {
+func (e *environment) watched(p *process, name, what string, run func() load.Sample) result {
 	own, service, server := ownCPU(), treeCPU(p.cmd.Process.Pid), treeCPU(e.server)
 	begin := time.Now()
-	r := result{Name: name, What: what, sample: load()}
+	r := result{Name: name, What: what, Sample: run()}
 
 	// The processor time covers the whole run, so n also counts the requests of the warm-up, which are not in
 	// the sample.
@@ -129,11 +130,11 @@ func overHTTP(ctx context.Context, e *environment) (results []result, err error)
 		_, err := p.client.Reserve(ctx, reserve(s.products))
 		return err
 	}
-	hot := e.watched(p, "http-hot", "one product, all callers, cache told of each commit", func() sample {
-		return closed(ctx, e.callers, e.duration, call)
+	hot := e.watched(p, "http-hot", "one product, all callers, cache told of each commit", func() load.Sample {
+		return load.Closed(ctx, e.callers, warm, e.duration, call)
 	})
-	idle := e.watched(p, "http-idle", "one product, a lone caller", func() sample {
-		return closed(ctx, 1, e.duration, call)
+	idle := e.watched(p, "http-idle", "one product, a lone caller", func() load.Sample {
+		return load.Closed(ctx, 1, warm, e.duration, call)
 	})
 	return []result{hot, idle}, s.verify(ctx, hot.Done+idle.Done)
 }
@@ -183,8 +184,8 @@ func (e *environment) read(ctx context.Context, s *shop, name, redis string) (r 
 		}
 	}
 
-	r = e.watched(p, name, fmt.Sprintf("10,000 products, %d a second", rate), func() sample {
-		return open(ctx, rate, e.duration, ask)
+	r = e.watched(p, name, fmt.Sprintf("10,000 products, %d a second", rate), func() load.Sample {
+		return load.Open(ctx, rate, e.duration, ask)
 	})
 	return r, nil
 }

@@ -1,23 +1,23 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"holdfast/bench/load"
 )
 
 // result is one row of the table.
 type result struct {
 	Name string `json:"name"`
 	What string `json:"what"`
-	sample
+	load.Sample
 	// ServiceCPU is that of the process under test, with the callers if they run in the same process.
 	ServiceCPU float64 `json:"service_cpu_us_per_request,omitempty"`
 	// DriverCPU is that of the callers, if they run in a process of their own.
@@ -58,23 +58,9 @@ func newReport(ctx context.Context, e *environment) *report {
 		At:       time.Now().UTC().Truncate(time.Second),
 		Commit:   strings.TrimSpace(string(commit)),
 		Go:       runtime.Version(),
-		Machine:  fmt.Sprintf("%d × %s", runtime.NumCPU(), processor()),
+		Machine:  fmt.Sprintf("%d × %s", runtime.NumCPU(), load.Processor()),
 		Settings: e.settings,
 	}
-}
-
-func processor() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
 }
 
 func (r *report) find(name string) *result {

@@ -10,9 +10,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/bench/load"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 )
+
+// warm is how long a run goes on before it is measured.
+const warm = 2 * time.Second
 
 type scenario struct {
 	name, what string
@@ -85,12 +89,12 @@ func inProcess(name string, products, replicas, times int) func(context.Context,
 			return nil, err
 		}
 		cpu := e.measureCPU()
-		sum := closed(ctx, e.callers*times, e.duration, func(ctx context.Context, i int) error {
+		sum := load.Closed(ctx, e.callers*times, warm, e.duration, func(ctx context.Context, i int) error {
 			_, err := services[i%replicas].Reserve(ctx, reserve(s.products))
 			return err
 		})
 		stopProfile()
-		r := result{Name: name, What: fmt.Sprintf("%d products, %d replicas", products, replicas), sample: sum}
+		r := result{Name: name, What: fmt.Sprintf("%d products, %d replicas", products, replicas), Sample: sum}
 		own, server := cpu()
 		all, err := s.reservations(ctx)
 		if err != nil {

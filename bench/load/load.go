@@ -72,7 +72,9 @@ func Closed(
 
 // Open sends requests at a fixed rate, whether or not answers come, and measures each from the moment it was due: a
 // stall is charged to every request that it delays. A request that failed has no latency.
-func Open(ctx context.Context, rate float64, measured time.Duration, call func(ctx context.Context, n int) error) Sample {
+func Open(
+	ctx context.Context, rate float64, measured time.Duration, call func(ctx context.Context, n int) error,
+) Sample {
 	total := int(rate * measured.Seconds())
 	took := make([]time.Duration, total)
 	var seen outcomes

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -109,7 +110,12 @@ func start(ctx context.Context, o options) (_ *platform, err error) {
 func (p *platform) startTemporal() (string, error) {
 	cmd := exec.Command(filepath.Join(p.bin, "holdfast-dev"), "temporal", "--postgres-url", p.postgres.URL("postgres"),
 		"--port", "0", "--ui-port", "-1", "--exit-on-stdin-close") //nolint:noctx // it is stopped by its standard input
-	cmd.Stderr = os.Stderr
+	log, err := os.Create(filepath.Join(p.dir, "temporal.log"))
+	if err != nil {
+		return "", fmt.Errorf("make Temporal's log: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	cmd.Stderr = log
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return "", fmt.Errorf("start Temporal: %w", err)
@@ -167,7 +173,7 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 	}
 	for _, name := range []string{"payment-sandbox", "inventory", "worker", "api", "gateway"} {
 		cmd := exec.Command(filepath.Join(p.bin, "holdfast"), name) //nolint:noctx // it is stopped in order
-		cmd.Env = append(env, "LOG_LEVEL=error")
+		cmd.Env = slices.Concat(env, []string{"LOG_LEVEL=error"})
 		cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,7 +32,8 @@ type result struct {
 }
 
 func (r result) String() string {
-	text := fmt.Sprintf("%-16s %6.1f/s  p50 %.0f  p95 %.0f  p99 %.0f ms  failed %d", r.Name, r.Rate, r.P50, r.P95, r.P99, r.Failed)
+	text := fmt.Sprintf("%-16s %6.1f/s  p50 %.0f  p95 %.0f  p99 %.0f ms  failed %d",
+		r.Name, r.Rate, r.P50, r.P95, r.P99, r.Failed)
 	if r.Decided > 0 {
 		text += fmt.Sprintf("  decided %d after %.1f s", r.Decided, r.DecidedAfter)
 	}
@@ -81,7 +81,7 @@ func newReport(ctx context.Context, p *platform) *report {
 		At:      time.Now().UTC().Truncate(time.Second),
 		Commit:  "unknown",
 		Go:      runtime.Version(),
-		Machine: fmt.Sprintf("%d × %s", runtime.NumCPU(), processor()),
+		Machine: fmt.Sprintf("%d × %s", runtime.NumCPU(), load.Processor()),
 		History: map[string]history{},
 	}
 	if commit, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output(); err == nil {
@@ -133,20 +133,6 @@ func (p *platform) history(ctx context.Context, order uuid.UUID) history {
 	return history{Events: info.GetHistoryLength(), Bytes: info.GetHistorySizeBytes()}
 }
 
-func processor() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
-}
-
 // judge compares the pairs.
 func (r *report) judge() {
 	add := func(what, above, below string, floor, goal float64) {
@@ -189,7 +175,8 @@ func (r *report) print(to io.Writer) {
 	}
 	_ = w.Flush()
 	for _, name := range slices.Sorted(maps.Keys(r.History)) {
-		fmt.Fprintf(to, "\nhistory of an order (%s): %d events, %d bytes", name, r.History[name].Events, r.History[name].Bytes)
+		h := r.History[name]
+		fmt.Fprintf(to, "\nhistory of an order (%s): %d events, %d bytes", name, h.Events, h.Bytes)
 	}
 	fmt.Fprintln(to)
 	for _, q := range r.Ratios {

@@ -27,7 +27,7 @@ var scenarios = []scenario{
 	{"pay-200", "place and pay, 200 callers", closedLoop("pay-200", 200, (*platform).placeAndPay)},
 	{"create-4", "place only, 4 callers", closedLoop("create-4", 4, placeOnly)},
 	{"create-20", "place only, 20 callers", closedLoop("create-20", 20, placeOnly)},
-	{"checkout-20", "place with the payment, until confirmed, 20 callers", closedLoop("checkout-20", 20, (*platform).checkout)},
+	{"checkout-20", "place with payment until confirmed, 20 callers", closedLoop("checkout-20", 20, (*platform).checkout)},
 	{"half-peak", "place and pay at half of pay-20's rate, open model", halfPeak},
 	{"rush", "1,000 customers who each place one order at once", rush(1000)},
 }
@@ -40,7 +40,7 @@ func names() []string {
 	return out
 }
 
-func placeOnly(p *platform, ctx context.Context) error { //nolint:revive // the form of a method expression
+func placeOnly(p *platform, ctx context.Context) error {
 	_, err := p.place(ctx)
 	return err
 }

@@ -125,6 +125,7 @@ func breaking(proxies []*fault.Postgres) (trouble func(n int), lost func() int) 
 func inProcess(
 	t *testing.T, url string, options func() inventory.Options,
 ) (replicas []replica, services []*inventory.Service, proxies []*fault.Postgres) {
+	t.Helper()
 	for range 3 {
 		o := options()
 		var proxy *fault.Postgres
