@@ -162,7 +162,7 @@ func takenUp(
 		stopped := p.Do("alice", request.method, path, map[string]any{"ttl_seconds": 60})
 		require.Equal(t, http.StatusConflict, stopped.Status, stopped.Raw)
 		require.Equal(t, "reservation_stopped", stopped.Str("code"))
-		require.Contains(t, stopped.Str("detail"), "send the request that made it again")
+		require.Contains(t, stopped.Str("detail"), "first send the request that made the reservation again")
 	}
 	for range 2 { // at the second request the new run is running already
 		again := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
