@@ -32,10 +32,7 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 		return inventoryapi.AvailabilityList{}, unavailable(err)
 	}
 	out := inventoryapi.AvailabilityList{Items: []inventoryapi.Availability{}}
-	if len(ids) > at.limit {
-		ids = ids[:at.limit]
-		out.NextCursor = at.next(position{ids[at.limit-1]})
-	}
+	ids, out.NextCursor = cursor.Cut(at.list, ids, at.limit, func(id uuid.UUID) position { return position{id} })
 	if len(ids) > 0 {
 		if out.Items, err = s.availability.Read(ctx, ids); err != nil {
 			return inventoryapi.AvailabilityList{}, unavailable(err)
@@ -164,8 +161,6 @@ type pagePosition[P any] struct {
 	limit int    // the number of rows on the page
 }
 
-func (p pagePosition[P]) next(last P) string { return cursor.Encode(p.list, last) }
-
 // positionOf returns the position of a page in the named list with the given filters. It refuses a cursor of another
 // list, which would lead to an arbitrary page or to an empty page. Queries ask for one row more than the page has,
 // which shows whether there is another page.
@@ -200,11 +195,7 @@ func limitOf(limit, byDefault, most int) (int, error) {
 
 // cut removes the row after the page, if there is one, and returns the cursor of the next page.
 func cut[T, P any](rows []store.Row[T, P], at pagePosition[P]) ([]T, string) {
-	next := ""
-	if len(rows) > at.limit {
-		rows = rows[:at.limit]
-		next = at.next(rows[at.limit-1].Position)
-	}
+	rows, next := cursor.Cut(at.list, rows, at.limit, func(r store.Row[T, P]) P { return r.Position })
 	out := make([]T, len(rows))
 	for i, r := range rows {
 		out[i] = r.Value

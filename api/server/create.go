@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -180,7 +177,7 @@ func orderHash(body orderapi.CreateOrder) (string, error) {
 	if body.TTLSeconds == defaultTTL {
 		body.TTLSeconds = 0
 	}
-	return requestHash(body)
+	return orderflow.RequestHash(body)
 }
 
 // reservationHash returns the hash of a request for a reservation from outside, by the same rules. The short form must
@@ -189,18 +186,7 @@ func reservationHash(body orderapi.CreateReservation) (string, error) {
 	if body.TTLSeconds == defaultTTL {
 		body.TTLSeconds = 0
 	}
-	return requestHash(body)
-}
-
-// requestHash returns the SHA-256, in hex, of the canonical request before pricing: the decoded body, written again
-// with a fixed order of fields and sorted map keys.
-func requestHash(body any) (string, error) {
-	canonical, err := json.Marshal(body)
-	if err != nil {
-		return "", fmt.Errorf("write the canonical request: %w", err)
-	}
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:]), nil
+	return orderflow.RequestHash(body)
 }
 
 // answerKnown answers from the order's row, if it exists. It reports whether it has answered.

@@ -34,5 +34,3 @@ func page(list, encoded string, limit int) (after orderstore.Position, size int,
 	}
 	return orderstore.Position(k), limit, nil
 }
-
-func encodeCursor(list string, p orderstore.Position) string { return cursor.Encode(list, position(p)) }

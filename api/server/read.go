@@ -14,6 +14,7 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/cursor"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/money"
@@ -61,14 +62,12 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		return
 	}
 
-	out := orderapi.OrderList{Items: make([]orderapi.Order, 0, min(len(rows), limit))}
+	rows, next := cursor.Cut("orders", rows, limit, func(o orderstore.Order) position {
+		return position{o.CreatedAt, o.OrderID}
+	})
+	out := orderapi.OrderList{Items: make([]orderapi.Order, len(rows)), NextCursor: next}
 	for i, r := range rows {
-		if i == limit {
-			last := rows[limit-1]
-			out.NextCursor = encodeCursor("orders", orderstore.Position{CreatedAt: last.CreatedAt, ID: last.OrderID})
-			break
-		}
-		out.Items = append(out.Items, wireOrder(r))
+		out.Items[i] = wireOrder(r)
 	}
 	c.JSON(http.StatusOK, out)
 }
@@ -146,14 +145,12 @@ func (h *handlers) ListProducts(c *gin.Context, params orderapi.ListProductsPara
 		return
 	}
 
-	out := orderapi.ProductList{Items: make([]orderapi.Product, 0, min(len(products), limit))}
+	products, next := cursor.Cut(list, products, limit, func(p orderstore.Product) position {
+		return position{p.CreatedAt, p.ProductID}
+	})
+	out := orderapi.ProductList{Items: make([]orderapi.Product, len(products)), NextCursor: next}
 	for i, p := range products {
-		if i == limit {
-			last := products[limit-1]
-			out.NextCursor = encodeCursor(list, orderstore.Position{CreatedAt: last.CreatedAt, ID: last.ProductID})
-			break
-		}
-		out.Items = append(out.Items, wireProduct(p))
+		out.Items[i] = wireProduct(p)
 	}
 	c.JSON(http.StatusOK, out)
 }

@@ -2,9 +2,6 @@ package seed
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -171,9 +168,8 @@ func (want hold) start() (orderflow.ReservationStart, orderstore.Reservation, er
 			})
 		}
 	}
-	canonical, err := json.Marshal(in.Lines)
-	hash := sha256.Sum256(canonical)
-	in.RequestHash = hex.EncodeToString(hash[:])
+	var err error
+	in.RequestHash, err = orderflow.RequestHash(in.Lines)
 
 	row := orderstore.Reservation{
 		ID:           id,

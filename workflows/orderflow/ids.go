@@ -1,7 +1,11 @@
 package orderflow
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -58,4 +62,16 @@ func derive(space uuid.UUID, parts ...string) uuid.UUID {
 		b.WriteString(p)
 	}
 	return uuid.NewSHA1(space, []byte(b.String()))
+}
+
+// RequestHash returns the SHA-256, in hex, of a client's request as it is before anything is added to it, such as prices:
+// the decoded body written as JSON again, with its fields in a fixed order and the keys of maps sorted. A repeated request
+// has the hash of the first one, and so is told from another request under the same id.
+func RequestHash(request any) (string, error) {
+	canonical, err := json.Marshal(request)
+	if err != nil {
+		return "", fmt.Errorf("write the canonical request: %w", err)
+	}
+	sum := sha256.Sum256(canonical)
+	return hex.EncodeToString(sum[:]), nil
 }
