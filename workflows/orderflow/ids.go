@@ -64,9 +64,9 @@ func derive(space uuid.UUID, parts ...string) uuid.UUID {
 	return uuid.NewSHA1(space, []byte(b.String()))
 }
 
-// RequestHash returns the SHA-256, in hex, of a client's request as it is before anything is added to it, such as prices:
-// the decoded body written as JSON again, with its fields in a fixed order and the keys of maps sorted. A repeated request
-// has the hash of the first one, and so is told from another request under the same id.
+// RequestHash returns the SHA-256, in hex, of a client's request as it is before anything is added to it, such as
+// prices: the decoded body written as JSON again, with its fields in a fixed order and the keys of maps sorted. A
+// repeated request has the hash of the first one, and so is told from another request under the same id.
 func RequestHash(request any) (string, error) {
 	canonical, err := json.Marshal(request)
 	if err != nil {
