@@ -46,7 +46,7 @@ func parseImport(content []byte) ([]importRow, error) {
 	packed := bytes.HasPrefix(content, []byte("\x1f\x8b")) || bytes.HasPrefix(content, []byte("PK\x03\x04"))
 	if !packed && !utf8.Valid(content) {
 		// A file in another encoding is refused as a whole: its readable rows may be wrong too.
-		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file is not UTF-8; save it as such")
+		return nil, inventoryapi.Errorf(inventoryapi.InvalidInput, "", "the file is not UTF-8; save it as UTF-8")
 	}
 
 	var rows []importRow

@@ -216,36 +216,36 @@ type CancelOrder struct {
 	Reason string `json:"reason,omitempty,omitzero"`
 }
 
-// ConfirmedReservation Stock figures are sums over the items that the reservation held, at the moment.
+// ConfirmedReservation The stock figures are present sums over the items that the reservation held.
 type ConfirmedReservation struct {
-	// FinalStock On the shelf, what others have reserved included.
+	// FinalStock All stock, including stock that other reservations hold.
 	FinalStock        int64              `json:"final_stock"`
 	OrderID           openapi_types.UUID `json:"order_id"`
 	QuantityConfirmed int64              `json:"quantity_confirmed"`
 	ReservationID     openapi_types.UUID `json:"reservation_id"`
 	ReservedStock     int64              `json:"reserved_stock"`
 
-	// Status `pending`: held until expires_at.
+	// Status `pending`: the stock is held until expires_at.
 	Status ReservationStatus `json:"status"`
 }
 
 // CreateOrder defines model for CreateOrder.
 type CreateOrder struct {
-	// Currency ISO 4217; EUR where absent.
+	// Currency ISO 4217; EUR by default.
 	Currency string `json:"currency,omitempty,omitzero"`
 
-	// Email Kept with the order and answered; nothing is sent there yet.
+	// Email Stored with the order and returned with it. No mail is sent to it yet.
 	Email string            `json:"email,omitempty,omitzero"`
 	Lines []CreateOrderLine `json:"lines"`
 
-	// Metadata At most 20 names of at most 100 bytes each.
+	// Metadata At most 20 entries, with names of at most 100 bytes.
 	Metadata map[string]string `json:"metadata,omitempty,omitzero"`
 
 	// PaymentMethod Pay at once with this method. In the sandbox: pm_ok, pm_declined, pm_insufficient_funds, pm_timeout, pm_flaky.
 	PaymentMethod string  `json:"payment_method,omitempty,omitzero"`
 	ShipTo        Address `json:"ship_to,omitempty,omitzero"`
 
-	// TTLSeconds How long the stock is held for payment; 15 minutes where absent.
+	// TTLSeconds How long the stock is held for payment; 15 minutes by default.
 	TTLSeconds int `json:"ttl_seconds,omitempty,omitzero"`
 }
 
@@ -262,13 +262,13 @@ type CreateReservation struct {
 	ProductID openapi_types.UUID `json:"product_id,omitempty,omitzero"`
 	Quantity  int64              `json:"quantity,omitempty,omitzero"`
 
-	// TTLSeconds How long the stock is held; 15 minutes where absent.
+	// TTLSeconds How long the stock is held; 15 minutes by default.
 	TTLSeconds int `json:"ttl_seconds,omitempty,omitzero"`
 }
 
 // Extend defines model for Extend.
 type Extend struct {
-	// TTLSeconds From now on, in seconds. The new deadline lies at most 24 hours after the order or reservation was placed.
+	// TTLSeconds Seconds from now. The new deadline is at most 24 hours after the order or reservation was placed.
 	TTLSeconds int `json:"ttl_seconds"`
 }
 
@@ -278,7 +278,7 @@ type ImportReport struct {
 	DryRun  bool `json:"dry_run"`
 	Failed  int  `json:"failed"`
 
-	// Items One for each row, in the order of the file.
+	// Items One entry per row, in the order of the file.
 	Items     []ImportedRow `json:"items"`
 	Rows      int           `json:"rows"`
 	Unchanged int           `json:"unchanged"`
@@ -287,42 +287,42 @@ type ImportReport struct {
 
 // ImportedRow defines model for ImportedRow.
 type ImportedRow struct {
-	// Code Why it failed.
+	// Code The reason of the failure.
 	Code   ImportedRowCode `json:"code,omitempty,omitzero"`
 	Detail string          `json:"detail,omitempty,omitzero"`
 
-	// Field The column at fault, where one is.
+	// Field The column at fault, if a column is.
 	Field string `json:"field,omitempty,omitzero"`
 
-	// Line Where the row begins in the file; the names of the columns are line 1.
+	// Line The line of the file on which the row begins; the header is line 1.
 	Line    int                `json:"line"`
 	Outcome ImportedRowOutcome `json:"outcome"`
 
-	// ProductID Absent for a row that failed, and in a dry run for one that would be created.
+	// ProductID Absent if the row failed, and in a dry run if the product would be created.
 	ProductID openapi_types.UUID `json:"product_id,omitempty,omitzero"`
 
-	// SKU As the file has it, cut after 64 bytes.
+	// SKU The text of the file, cut after 64 bytes.
 	SKU string `json:"sku"`
 }
 
-// ImportedRowCode Why it failed.
+// ImportedRowCode The reason of the failure.
 type ImportedRowCode string
 
 // ImportedRowOutcome defines model for ImportedRow.Outcome.
 type ImportedRowOutcome string
 
-// Money An amount in the currency's minor units, as in 1230 for 12.30 EUR.
+// Money An amount in the currency's minor units, so 1230 is 12.30 EUR.
 type Money = money.Amount
 
 // Order defines model for Order.
 type Order struct {
 	CreatedAt time.Time `json:"created_at"`
 
-	// CustomerID The subject of the token that placed it.
+	// CustomerID The subject of the token with which the order was placed.
 	CustomerID string `json:"customer_id"`
 	Email      string `json:"email,omitempty,omitzero"`
 
-	// ExpiresAt Until when the stock is held; present while it is.
+	// ExpiresAt The stock is held until this time; present while it is held.
 	ExpiresAt       time.Time          `json:"expires_at,omitempty,omitzero"`
 	Lines           []OrderLine        `json:"lines"`
 	Metadata        map[string]string  `json:"metadata,omitempty,omitzero"`
@@ -330,15 +330,15 @@ type Order struct {
 	PaymentAttempts int                `json:"payment_attempts"`
 	Payments        []Payment          `json:"payments"`
 
-	// Reason Why it is so; empty where nothing needs saying.
+	// Reason The reason for the status; empty if there is none to give.
 	Reason        string             `json:"reason,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
 	ShipTo        Address            `json:"ship_to,omitempty,omitzero"`
 
-	// Status `fulfilling`, `completed`, `backordered`, `in_review` and `refunded` are known to clients and filters, and no order reaches them yet.
+	// Status No order reaches `fulfilling`, `completed`, `backordered`, `in_review` or `refunded` yet; clients and filters already know them.
 	Status OrderStatus `json:"status"`
 
-	// Total An amount in the currency's minor units, as in 1230 for 12.30 EUR.
+	// Total An amount in the currency's minor units, so 1230 is 12.30 EUR.
 	Total     Money     `json:"total"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
@@ -351,10 +351,10 @@ type OrderLine struct {
 	Quantity  int64              `json:"quantity"`
 	SKU       string             `json:"sku"`
 
-	// Total An amount in the currency's minor units, as in 1230 for 12.30 EUR.
+	// Total An amount in the currency's minor units, so 1230 is 12.30 EUR.
 	Total Money `json:"total"`
 
-	// UnitPrice An amount in the currency's minor units, as in 1230 for 12.30 EUR.
+	// UnitPrice An amount in the currency's minor units, so 1230 is 12.30 EUR.
 	UnitPrice Money `json:"unit_price"`
 }
 
@@ -366,7 +366,7 @@ type OrderList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// OrderStatus `fulfilling`, `completed`, `backordered`, `in_review` and `refunded` are known to clients and filters, and no order reaches them yet.
+// OrderStatus No order reaches `fulfilling`, `completed`, `backordered`, `in_review` or `refunded` yet; clients and filters already know them.
 type OrderStatus string
 
 // PayOrder defines model for PayOrder.
@@ -377,7 +377,7 @@ type PayOrder struct {
 
 // Payment defines model for Payment.
 type Payment struct {
-	// Amount An amount in the currency's minor units, as in 1230 for 12.30 EUR.
+	// Amount An amount in the currency's minor units, so 1230 is 12.30 EUR.
 	Amount      Money        `json:"amount"`
 	At          time.Time    `json:"at"`
 	Attempt     int          `json:"attempt"`
@@ -402,7 +402,7 @@ type Problem = problem.Problem
 
 // Product defines model for Product.
 type Product struct {
-	// Active Whether it can be ordered. Customers see active products only.
+	// Active Whether the product can be ordered. Customers see only active products.
 	Active      bool               `json:"active"`
 	Category    string             `json:"category,omitempty,omitzero"`
 	Description string             `json:"description,omitempty,omitzero"`
@@ -411,7 +411,7 @@ type Product struct {
 	ProductID   openapi_types.UUID `json:"product_id"`
 	SKU         string             `json:"sku"`
 
-	// Version Moves with every change; the ETag is made of it.
+	// Version Every change increases it; the ETag contains it.
 	Version int64 `json:"version"`
 }
 
@@ -422,7 +422,7 @@ type ProductInput struct {
 	Description string `json:"description,omitempty,omitzero"`
 	Name        string `json:"name"`
 
-	// Prices One in each currency that it is sold in; none at all and it cannot be ordered yet.
+	// Prices One price for each currency in which the product is sold. A product without prices cannot be ordered yet.
 	Prices []Price `json:"prices"`
 
 	// SKU Capital letters, digits, dots, underscores and hyphens; at most 64.
@@ -437,16 +437,16 @@ type ProductList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// ReleasedReservation Stock figures are sums over the items that the reservation held, at the moment.
+// ReleasedReservation The stock figures are present sums over the items that the reservation held.
 type ReleasedReservation struct {
-	// AvailableStock On the shelf and not reserved.
+	// AvailableStock Stock that is not reserved.
 	AvailableStock   int64              `json:"available_stock"`
 	OrderID          openapi_types.UUID `json:"order_id"`
 	QuantityReleased int64              `json:"quantity_released"`
 	ReservationID    openapi_types.UUID `json:"reservation_id"`
 	ReservedStock    int64              `json:"reserved_stock"`
 
-	// Status `pending`: held until expires_at.
+	// Status `pending`: the stock is held until expires_at.
 	Status ReservationStatus `json:"status"`
 }
 
@@ -459,11 +459,11 @@ type Reservation struct {
 	OrderID       openapi_types.UUID `json:"order_id"`
 	ReservationID openapi_types.UUID `json:"reservation_id"`
 
-	// Status `pending`: held until expires_at.
+	// Status `pending`: the stock is held until expires_at.
 	Status ReservationStatus `json:"status"`
 }
 
-// ReservationLine What a line holds at one location, and the stock there at the moment.
+// ReservationLine The quantity that a line holds at one location, and the present stock there.
 type ReservationLine struct {
 	Location  string             `json:"location"`
 	ProductID openapi_types.UUID `json:"product_id"`
@@ -472,42 +472,42 @@ type ReservationLine struct {
 	// RemainingStock Available at the location.
 	RemainingStock int64 `json:"remaining_stock"`
 
-	// ReservedQuantity Reserved at the location, by anybody.
+	// ReservedQuantity Reserved at the location by all reservations.
 	ReservedQuantity int64 `json:"reserved_quantity"`
 }
 
-// ReservationStatus `pending`: held until expires_at.
+// ReservationStatus `pending`: the stock is held until expires_at.
 type ReservationStatus string
 
 // Timeline defines model for Timeline.
 type Timeline struct {
 	Items []TimelineEntry `json:"items"`
 
-	// NextCursor Absent: a timeline is answered whole.
+	// NextCursor Always absent: the answer has the whole timeline.
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
 // TimelineEntry defines model for TimelineEntry.
 type TimelineEntry struct {
-	// Actor Who caused it: a token's subject, `system`, or `temporal-operator`.
+	// Actor The actor: a token's subject, `system`, or `temporal-operator`.
 	Actor string    `json:"actor"`
 	At    time.Time `json:"at"`
 
-	// Attempt How many payments had been tried, this one included.
+	// Attempt The number of payment attempts so far, this one included.
 	Attempt int `json:"attempt,omitempty,omitzero"`
 
-	// Event What happened, as in reserved, paid, confirmed.
+	// Event The event, such as reserved, paid or confirmed.
 	Event string `json:"event"`
 
-	// FromStatus The status before it; absent on the first entry.
+	// FromStatus The status before the event; absent on the first entry.
 	FromStatus string `json:"from_status,omitempty,omitzero"`
 
-	// NextDeadline Until when the stock is held from then on.
+	// NextDeadline The deadline of the reservation after this event.
 	NextDeadline time.Time `json:"next_deadline,omitempty,omitzero"`
 	Reason       string    `json:"reason,omitempty,omitzero"`
 	Seq          int64     `json:"seq"`
 
-	// Status `fulfilling`, `completed`, `backordered`, `in_review` and `refunded` are known to clients and filters, and no order reaches them yet.
+	// Status No order reaches `fulfilling`, `completed`, `backordered`, `in_review` or `refunded` yet; clients and filters already know them.
 	Status OrderStatus `json:"status"`
 }
 
@@ -522,7 +522,7 @@ type ReservationID = openapi_types.UUID
 
 // ExtendReservationParams defines parameters for ExtendReservation.
 type ExtendReservationParams struct {
-	// IdempotencyKey Names this attempt; sent again, it answers what became of the first.
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
@@ -531,41 +531,41 @@ type ListOrdersParams struct {
 	// Status Only orders in one of these states, as in `reserved,paying`.
 	Status []OrderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
 
-	// CustomerID Only this customer's orders; naming somebody else is for operators.
+	// CustomerID Only this customer's orders. Only operators may name another customer.
 	CustomerID string `form:"customer_id,omitempty" json:"customer_id,omitempty,omitzero"`
 
-	// Since Only orders placed then or later.
+	// Since Only orders placed at this time or later.
 	Since time.Time `form:"since,omitempty" json:"since,omitempty,omitzero"`
 
-	// Cursor `next_cursor` of the page before.
+	// Cursor `next_cursor` of the previous page.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // CreateOrderParams defines parameters for CreateOrder.
 type CreateOrderParams struct {
-	// IdempotencyKey Names this order, 1 to 255 printable ASCII characters. One is made where it is absent.
+	// IdempotencyKey Names this order; 1 to 255 printable ASCII characters. If it is absent, the server makes a key.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ExtendOrderParams defines parameters for ExtendOrder.
 type ExtendOrderParams struct {
-	// IdempotencyKey Names this attempt; sent again, it answers what became of the first.
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PayOrderParams defines parameters for PayOrder.
 type PayOrderParams struct {
-	// IdempotencyKey Names this attempt; sent again, it answers what became of the first.
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ListProductsParams defines parameters for ListProducts.
 type ListProductsParams struct {
-	// Active `true` where absent: what is sold. `false` is what was deactivated, `any` both; these are for operators.
+	// Active `true` (the default) lists products that are sold, `false` deactivated products, `any` both. Only operators may send `false` or `any`.
 	Active ListProductsParamsActive `form:"active,omitempty" json:"active,omitempty,omitzero"`
 
-	// Cursor `next_cursor` of the page before.
+	// Cursor `next_cursor` of the previous page.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
@@ -581,13 +581,13 @@ type ImportProductsParams struct {
 
 // DeactivateProductParams defines parameters for DeactivateProduct.
 type DeactivateProductParams struct {
-	// IfMatch The product's `ETag`; without one, whatever there is.
+	// IfMatch The product's `ETag`. Without it any version is deactivated.
 	IfMatch string `json:"If-Match,omitempty,omitzero"`
 }
 
 // ReplaceProductParams defines parameters for ReplaceProduct.
 type ReplaceProductParams struct {
-	// IfMatch The product's `ETag`, several, or `*`; 428 without.
+	// IfMatch The product's `ETag`, several tags, or `*`. Without it the answer is 428.
 	IfMatch string `json:"If-Match,omitempty,omitzero"`
 }
 

@@ -160,7 +160,8 @@ func (h *handlers) failProduct(c *gin.Context, id uuid.UUID, err error) {
 		httpx.Fail(c, orderapi.Table.New(orderapi.ProductNotFound, "there is no product %s", id).At("product_id"))
 	case errors.Is(err, orderstore.ErrStale):
 		httpx.Fail(c, orderapi.Table.New(orderapi.PreconditionFailed,
-			"the product has changed since you read it; read it again and decide anew").At("If-Match"))
+			"the product has changed since you read it; read it again and repeat the change on the current version").
+			At("If-Match"))
 	case errors.Is(err, orderstore.ErrSKUTaken):
 		httpx.Fail(c, skuTaken(err).At("sku"))
 	case database.IsBusy(err):

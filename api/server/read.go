@@ -188,7 +188,7 @@ func (h *handlers) unavailable(c *gin.Context, err error) error {
 	case errors.Is(c.Request.Context().Err(), context.Canceled):
 		return err // the client has left; the database is not at fault
 	case errors.Is(err, orderstore.ErrUnreadable):
-		return err // a fault of ours, which a retry does not mend: 500
+		return err // an internal fault; a retry does not mend it: 500
 	case database.IsBusy(err):
 		h.log.WarnContext(c.Request.Context(), "the orders database is busy with other changes of the same rows",
 			"error", err)

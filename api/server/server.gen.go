@@ -16,7 +16,7 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ConfirmReservation Take the held stock out for good; operators only.
+	// ConfirmReservation Take the held stock out of the inventory for good; operators only.
 	// (POST /api/inventory/confirm/{reservation_id})
 	ConfirmReservation(c *gin.Context, reservationID ReservationID)
 	// CreateReservation Hold stock without an order.
@@ -25,7 +25,7 @@ type ServerInterface interface {
 	// ReleaseReservation Give the held stock back.
 	// (DELETE /api/inventory/reserve/{reservation_id})
 	ReleaseReservation(c *gin.Context, reservationID ReservationID)
-	// GetReservation A reservation as it stands.
+	// GetReservation The present state of a reservation.
 	// (GET /api/inventory/reserve/{reservation_id})
 	GetReservation(c *gin.Context, reservationID ReservationID)
 	// ExtendReservation Hold the stock for longer.
@@ -37,10 +37,10 @@ type ServerInterface interface {
 	// CreateOrder Place an order.
 	// (POST /api/orders)
 	CreateOrder(c *gin.Context, params CreateOrderParams)
-	// GetOrder An order as it stands.
+	// GetOrder The present state of an order.
 	// (GET /api/orders/{order_id})
 	GetOrder(c *gin.Context, orderID OrderID)
-	// CancelOrder Call an order off.
+	// CancelOrder Cancel an order.
 	// (POST /api/orders/{order_id}/cancel)
 	CancelOrder(c *gin.Context, orderID OrderID)
 	// ExtendOrder Hold an unpaid order's stock for longer.
@@ -49,7 +49,7 @@ type ServerInterface interface {
 	// PayOrder Pay an order.
 	// (POST /api/orders/{order_id}/pay)
 	PayOrder(c *gin.Context, orderID OrderID, params PayOrderParams)
-	// GetTimeline Everything that happened to an order, oldest first.
+	// GetTimeline The events of an order, oldest first.
 	// (GET /api/orders/{order_id}/timeline)
 	GetTimeline(c *gin.Context, orderID OrderID)
 	// ListProducts The catalogue, newest first.

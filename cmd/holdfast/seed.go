@@ -54,7 +54,7 @@ func newSeed() *cobra.Command {
 		Long: "Fills the catalogue and the stock with example products. A rerun changes nothing.\n\n" +
 			"If TEMPORAL_ADDRESS is set and a worker answers, the command makes reservations through Temporal, each by a\n" +
 			"workflow that owns its timer. Otherwise it leaves them out; a rerun adds them once the platform runs. A\n" +
-			"reservation holds for a day. A rerun does not make an ended reservation again; --reset starts afresh.",
+			"reservation holds for a day. A rerun does not make an ended reservation again; --reset starts over.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.cmd, s.progress = cmd, newProgress(cmd.ErrOrStderr())
 			return s.run(cmd.Context())
@@ -124,7 +124,7 @@ func (s *seedCommand) run(ctx context.Context) error {
 	fmt.Fprintf(out, "reservations  %d made, %d existing, %d refused, %d left out\n",
 		holds.Made, holds.Existing, len(holds.Refused), left)
 	if holds.Ended > 0 {
-		fmt.Fprintf(out, "              %d of the existing have ended and are not made again; --reset begins afresh\n",
+		fmt.Fprintf(out, "              %d of the existing have ended and are not made again; --reset starts over\n",
 			holds.Ended)
 	}
 	for _, r := range holds.Refused {

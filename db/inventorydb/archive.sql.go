@@ -25,7 +25,7 @@ type ArchivedEntriesOfProductParams struct {
 	LastLocation  int32
 }
 
-// How many entries of a product at some locations went to the archive.
+// Counts the archived entries of a product at some locations.
 func (q *Queries) ArchivedEntriesOfProduct(ctx context.Context, db DBTX, arg ArchivedEntriesOfProductParams) (int64, error) {
 	row := db.QueryRow(ctx, archivedEntriesOfProduct, arg.ProductID, arg.FirstLocation, arg.LastLocation)
 	var column_1 int64
@@ -43,8 +43,8 @@ type ArchivedReservationsRow struct {
 	ResolvedAt    *time.Time
 }
 
-// Which of these were archived, and as what. For those that were asked for and are not here, and for
-// reserves that are looked up because one was sent again.
+// Returns those of the given reservations that are archived, with their status. It is asked for reservations that the
+// live table does not have, and for reserves that are looked up because one of them was sent again.
 func (q *Queries) ArchivedReservations(ctx context.Context, db DBTX, reservationIds []uuid.UUID) ([]ArchivedReservationsRow, error) {
 	rows, err := db.Query(ctx, archivedReservations, reservationIds)
 	if err != nil {
@@ -70,11 +70,11 @@ const beginArchiving = `-- name: BeginArchiving :exec
 SELECT set_config('holdfast.archive', 'on', true), pg_advisory_xact_lock(7207416502318821187)
 `
 
-// The archive keeps finished reservations and old entries of the ledger, away from what requests work
-// on. Its own reads go through the tables in their physical order, some pages at a time: no index of the
-// tables that requests write says how old a row is, and none has to be kept for a command that runs once a day.
-// Until the end of this transaction: entries may be deleted, if they are archived. One batch at a
-// time, whoever runs it; the lock's key is nobody else's.
+// The archive keeps finished reservations and old entries of the ledger apart from the tables that requests use. The
+// archive command reads those tables in their physical order, some pages at a time. They have no index by age: each
+// request would pay for an index that only a command needs which runs once a day.
+// Until this transaction ends, it may delete entries that are archived. The lock lets one batch at a time run, also
+// when several archive commands run. No other lock uses its key.
 func (q *Queries) BeginArchiving(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, beginArchiving)
 	return err
@@ -128,9 +128,9 @@ type CopyEntriesRow struct {
 	LedgerID int64
 }
 
-// Of each item in a range the oldest entries, up to the first that is young or that belongs to a reservation
-// which is not archived. An item whose very first entry stays costs two look-ups; the sort is
-// by what the items are read in, so that no more is read than is taken.
+// Copies the oldest entries of each item in a range, up to the first entry that is young or that belongs to a
+// reservation which is not archived. An item whose first entry stays costs two look-ups. The query sorts in the order
+// in which it reads the items, so that it reads no more rows than it takes.
 func (q *Queries) CopyEntries(ctx context.Context, db DBTX, arg CopyEntriesParams) ([]CopyEntriesRow, error) {
 	rows, err := db.Query(ctx, copyEntries,
 		arg.AfterItem,
@@ -221,7 +221,7 @@ type CountEntriesParams struct {
 	LastItem        int64
 }
 
-// What CopyEntries would find once the finished reservations are archived.
+// Counts the entries that CopyEntries would find once the finished reservations are archived.
 func (q *Queries) CountEntries(ctx context.Context, db DBTX, arg CountEntriesParams) (int64, error) {
 	row := db.QueryRow(ctx, countEntries,
 		arg.FinishedBefore,
@@ -262,7 +262,7 @@ type CountFinishedRow struct {
 	Lines      int64
 }
 
-// What PickReservations would find, and their lines.
+// Counts the reservations that PickReservations would find, and their lines.
 func (q *Queries) CountFinished(ctx context.Context, db DBTX, arg CountFinishedParams) (CountFinishedRow, error) {
 	row := db.QueryRow(ctx, countFinished,
 		arg.FromPage,
@@ -360,7 +360,7 @@ type DeleteImportsParams struct {
 	Most   int32
 }
 
-// There are as many as files were imported.
+// The table has one row per imported file, so it is small.
 func (q *Queries) DeleteImports(ctx context.Context, db DBTX, arg DeleteImportsParams) (int64, error) {
 	result, err := db.Exec(ctx, deleteImports, arg.Before, arg.Most)
 	if err != nil {
@@ -482,7 +482,7 @@ type PagesRow struct {
 	LastItem        int64
 }
 
-// How many pages the tables have that are read page by page, and the last item.
+// Returns the number of pages of each table that is read page by page, and the id of the last item.
 func (q *Queries) Pages(ctx context.Context, db DBTX) (PagesRow, error) {
 	row := db.QueryRow(ctx, pages)
 	var i PagesRow
@@ -514,10 +514,10 @@ type PickReservationsParams struct {
 	Most            int32
 }
 
-// Finished ones that lie on some pages. What a request is just looking at is left for the next time. One
-// that something was announced of lately is left too: it was extended or partly returned long after it
-// was made, and may be asked for again. (What is asked of another table row by row is a scalar subquery: as a
-// join the planner would read that table whole.)
+// Returns finished reservations that lie on some pages. It skips a reservation that a request has locked; the next run
+// finds it. It also skips a reservation with a recent event, which was extended or partly returned long after it was
+// made: a caller may ask for it again. (The look-up in outbox is a scalar subquery: for a join the planner would read
+// that table whole.)
 func (q *Queries) PickReservations(ctx context.Context, db DBTX, arg PickReservationsParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, pickReservations,
 		arg.FromPage,

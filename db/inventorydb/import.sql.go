@@ -43,7 +43,8 @@ type SettleImportRowsParams struct {
 	SettledRows []int32
 }
 
-// Two runs of one import at once add to the same row. No row is touched where the import is of another file.
+// Two runs of one import at the same time add to the same row. If the import id stands for another file, no row
+// changes.
 func (q *Queries) SettleImportRows(ctx context.Context, db DBTX, arg SettleImportRowsParams) (int64, error) {
 	result, err := db.Exec(ctx, settleImportRows, arg.ImportID, arg.ContentHash, arg.SettledRows)
 	if err != nil {

@@ -26,9 +26,9 @@ type EnsureItemsParams struct {
 	Locations  []string
 }
 
-// Creates the missing items of product and location pairs, empty and deleted: whether one comes to be
-// is decided by the request, and a refused one leaves nothing that anybody sees. Sorted, so that two
-// writers meet in the same order; an unknown location creates nothing.
+// Creates the missing items of product and location pairs, empty and marked as deleted. A request that succeeds then
+// removes the mark; after a refused request the item stays invisible. The rows are sorted, so that two transactions
+// insert in the same order and cannot deadlock. An unknown location creates no item.
 func (q *Queries) EnsureItems(ctx context.Context, db DBTX, arg EnsureItemsParams) error {
 	_, err := db.Exec(ctx, ensureItems, arg.ProductIds, arg.Locations)
 	return err
@@ -68,11 +68,11 @@ type LockItemsRow struct {
 }
 
 // An item is the stock of one product at one location; available = quantity - reserved.
-// Locks the items of the given products and of the given reservations' lines, in id order, so that
-// two transactions never wait for each other; returns them as they are once locked. The order is made
-// below the locking, which is what makes the order hold. FOR NO KEY UPDATE lets the foreign keys of
-// lines and ledger entries be checked meanwhile. The ids are an array and not a joined set, so that every
-// item is looked up by its key: a join may read all items instead, and a plan that was right for few stays.
+// Locks the items of the given products and of the given reservations' lines in the order of their ids, so that two
+// transactions cannot deadlock, and returns the items as they are under the lock. PostgreSQL sorts below the node that
+// locks, so it locks in that order. FOR NO KEY UPDATE lets other transactions check foreign keys meanwhile. The ids are
+// an array and not a joined set, so that PostgreSQL looks up every item by its key: for a join it may read all items,
+// and a prepared plan that was right for few items stays when there are many.
 func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) ([]LockItemsRow, error) {
 	rows, err := db.Query(ctx, lockItems, arg.ProductIds, arg.ReservationIds)
 	if err != nil {
@@ -109,8 +109,9 @@ SELECT pg_advisory_xact_lock(hashtextextended(p.product_id::text, 0))
 FROM (SELECT DISTINCT unnest($1::uuid[]) AS product_id ORDER BY 1) p
 `
 
-// One transaction at a time adds items to a product, until its end: two that make the first items of a
-// product meet on no row. Before everything else, in order.
+// Only one transaction at a time adds items to a product; it holds this lock until it ends. A row lock is not enough:
+// two transactions that make the first items of a product have no row in common. The transaction takes these locks
+// before all others, in the order of the products.
 func (q *Queries) LockProducts(ctx context.Context, db DBTX, productIds []uuid.UUID) error {
 	_, err := db.Exec(ctx, lockProducts, productIds)
 	return err
@@ -135,8 +136,8 @@ type StockOfProductsRow struct {
 	Sellable  bool
 }
 
-// One statement, so that the locations of a product are of one moment. Deleted items are there for
-// their versions, which the product's version goes on counting.
+// It is one statement, so that it returns all locations of a product as of one moment. It returns deleted items too,
+// because the product's version includes their versions.
 func (q *Queries) StockOfProducts(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]StockOfProductsRow, error) {
 	rows, err := db.Query(ctx, stockOfProducts, productIds)
 	if err != nil {
@@ -186,7 +187,7 @@ type UpdateItemsParams struct {
 	Deleteds   []bool
 }
 
-// The version check: a row that moved since it was read is not updated, and the count tells.
+// The version check: it does not update a row that has changed since it was read; the count of rows shows that.
 func (q *Queries) UpdateItems(ctx context.Context, db DBTX, arg UpdateItemsParams) (int64, error) {
 	result, err := db.Exec(ctx, updateItems,
 		arg.ItemIds,

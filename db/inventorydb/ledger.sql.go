@@ -22,10 +22,10 @@ type ClockRow struct {
 	ItemIds []int64
 }
 
-// The database's clock decides every deadline. Asked after the locks are held: a time read before
-// would be stale by as long as the lock was waited for, and now() is the transaction's start. For the same
-// reason it tells which items the products have now: the statement that locked them saw those that there
-// were when it began to wait.
+// The database's clock decides every deadline. The transaction reads it after it has its locks: a time that it reads
+// before would be stale by as long as it waits for them, and now() is the transaction's start. For the same reason this
+// query returns the items that the products have now: the statement that locked them saw only the items that existed
+// when it began to wait.
 func (q *Queries) Clock(ctx context.Context, db DBTX, productIds []uuid.UUID) (ClockRow, error) {
 	row := db.QueryRow(ctx, clock, productIds)
 	var i ClockRow
@@ -60,10 +60,10 @@ type EntriesOfOperationsRow struct {
 	Reason        string
 }
 
-// The stock ledger holds every change of an item's counters, append-only; one operation has one
-// entry per item and line.
-// In one statement, so that an entry on its way to the archive is seen once. What had no reservation may
-// be repeated at any time, and finds there what it did.
+// The stock ledger holds every change of an item's counters. It is append-only. An operation has one entry per item
+// and line.
+// It is one statement, so that it returns an entry once that is being moved to the archive. A caller may repeat an
+// operation without a reservation at any time; its first entries may be in the archive by then.
 func (q *Queries) EntriesOfOperations(ctx context.Context, db DBTX, operationIds []uuid.UUID) ([]EntriesOfOperationsRow, error) {
 	rows, err := db.Query(ctx, entriesOfOperations, operationIds)
 	if err != nil {

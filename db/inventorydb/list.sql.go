@@ -66,9 +66,9 @@ type HoldPageRow struct {
 	Overdue       bool
 }
 
-// Who holds a product's stock, by deadline. The open lines of its items are read through their
-// partial index, so finished reservations cost nothing; LIMIT 1 keeps each reservation a look-up by
-// its key, however many are open and whatever the planner thinks of a hash join over all of them.
+// Returns the reservation lines that hold a product's stock, by deadline. It reads the open lines of the product's
+// items through their partial index, so finished reservations cost nothing. LIMIT 1 makes the planner look up each
+// reservation by its key; without it the planner may choose a hash join over all reservations.
 func (q *Queries) HoldPage(ctx context.Context, db DBTX, arg HoldPageParams) ([]HoldPageRow, error) {
 	rows, err := db.Query(ctx, holdPage,
 		arg.ProductID,
@@ -152,8 +152,8 @@ type LedgerPageRow struct {
 	Location      string
 }
 
-// A product's history, newest first. Each of its items contributes one page at most, read backwards
-// from its index, so that what is merged is a few pages and never the whole history.
+// A product's history, newest first. It reads one page at most of each item, backwards through the index, so that it
+// merges a few pages and never the whole history.
 func (q *Queries) LedgerPage(ctx context.Context, db DBTX, arg LedgerPageParams) ([]LedgerPageRow, error) {
 	rows, err := db.Query(ctx, ledgerPage,
 		arg.BeforeEntry,
@@ -225,10 +225,10 @@ type LowStockPageRow struct {
 	LowStockThreshold int64
 }
 
-// The items whose available stock has come down to their threshold, location by location. One
-// location is the range from it to itself, all of them the range without an end. Left out are products that the
-// catalogue does not sell, and a location that is empty of a product of which there is stock elsewhere: it is not low
-// on what was moved away. A product that there is none of anywhere is listed wherever it is kept.
+// Returns the items whose available stock is at or below their threshold, location by location. For one location the
+// range begins and ends with it; for all locations the range has no end. It leaves out products that the catalogue does
+// not sell. It also leaves out an empty location of a product that has stock at another location. A product that has no
+// stock at any location is listed for each location at which it is kept.
 func (q *Queries) LowStockPage(ctx context.Context, db DBTX, arg LowStockPageParams) ([]LowStockPageRow, error) {
 	rows, err := db.Query(ctx, lowStockPage,
 		arg.AfterLocation,
@@ -266,8 +266,8 @@ const productHasItems = `-- name: ProductHasItems :one
 SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = $1::uuid AND (i.deleted_at IS NULL OR i.version > 0))
 `
 
-// Also of a product that is no longer kept: its history stays readable. An item that was never shown
-// has none.
+// It is true also for a product of which no stock is kept any more, so that its history stays readable. An item that
+// was never visible has no history and does not count.
 func (q *Queries) ProductHasItems(ctx context.Context, db DBTX, productID uuid.UUID) (bool, error) {
 	row := db.QueryRow(ctx, productHasItems, productID)
 	var exists bool
@@ -289,9 +289,9 @@ type ProductPageParams struct {
 	PageSize     int32
 }
 
-// Lists of stock in pages. Each goes on after the position of the last row of the page before, and
-// reads an index from there, so that a late page costs what the first one does.
-// The products that follow one, by id. The index of products and locations has them in order.
+// Lists of stock in pages. Each list goes on after the last row of the previous page and reads an index from there, so
+// that a late page costs the same as the first.
+// Returns the products after the given one, by id. The index of products and locations has them in this order.
 func (q *Queries) ProductPage(ctx context.Context, db DBTX, arg ProductPageParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, productPage, arg.AfterProduct, arg.PageSize)
 	if err != nil {

@@ -20,8 +20,8 @@ type LocationsRow struct {
 	Priority int32
 }
 
-// A location is a place that stock lies in; allocation prefers a lower priority number.
-// All of them: there are as many as a company has warehouses.
+// A location is a place that keeps stock. Allocation prefers a lower priority number.
+// It returns all locations: a company has few.
 func (q *Queries) Locations(ctx context.Context, db DBTX) ([]LocationsRow, error) {
 	rows, err := db.Query(ctx, locations)
 	if err != nil {

@@ -23,7 +23,8 @@ type ClaimOperationParams struct {
 	Answer      []byte
 }
 
-// For a change outside of a batch. Two of the same name meet at the key: the second waits, and inserts nothing.
+// It is for a change outside of a batch. A second transaction with the same id waits at the key and then inserts
+// nothing.
 func (q *Queries) ClaimOperation(ctx context.Context, db DBTX, arg ClaimOperationParams) (int64, error) {
 	result, err := db.Exec(ctx, claimOperation, arg.OperationID, arg.RequestHash, arg.Answer)
 	if err != nil {
@@ -92,7 +93,7 @@ type OperationsRow struct {
 	Answer      []byte
 }
 
-// What is remembered of changes that their callers named.
+// Requests and answers of changes to which their callers gave an operation id or a key.
 func (q *Queries) Operations(ctx context.Context, db DBTX, operationIds []uuid.UUID) ([]OperationsRow, error) {
 	rows, err := db.Query(ctx, operations, operationIds)
 	if err != nil {

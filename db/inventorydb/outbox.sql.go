@@ -38,7 +38,7 @@ type InsertEventsParams struct {
 	Headers           []string
 }
 
-// The outbox holds events that committed with the change they tell of, until they are published.
+// The outbox holds events until they are published. An event commits together with the change that it announces.
 func (q *Queries) InsertEvents(ctx context.Context, db DBTX, arg InsertEventsParams) (int64, error) {
 	result, err := db.Exec(ctx, insertEvents,
 		arg.SchemaVersion,

@@ -16,7 +16,7 @@ const products = `-- name: Products :many
 SELECT product_id, low_stock_threshold, sellable, catalogue_version FROM products WHERE product_id = ANY ($1::uuid[])
 `
 
-// What is known of products as a whole. It is read and written under LockProducts.
+// Settings that hold for a whole product. Transactions read and write them under LockProducts.
 func (q *Queries) Products(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]Product, error) {
 	rows, err := db.Query(ctx, products, productIds)
 	if err != nil {
@@ -56,7 +56,7 @@ type UpsertProductsParams struct {
 	CatalogueVersions []int64
 }
 
-// A threshold of -1 stands for none.
+// A threshold of -1 stands for no threshold.
 func (q *Queries) UpsertProducts(ctx context.Context, db DBTX, arg UpsertProductsParams) (int64, error) {
 	result, err := db.Exec(ctx, upsertProducts,
 		arg.ProductIds,

@@ -18,9 +18,9 @@ SET open = false
 WHERE rl.reservation_id = ANY ($1::uuid[]) AND coalesce(rl.open, false)
 `
 
-// Closes every line of reservations that have just ended; the count tells whether all were open.
-// It is written so that the partial index of the open lines cannot serve it: that index begins with the item,
-// and a plan made while few lines were open would read all of it for each reservation when many are.
+// Closes every line of reservations that have just ended. The count of rows shows whether all lines were open. The
+// condition is written so that PostgreSQL cannot use the partial index of the open lines: that index begins with the
+// item, and a plan made while few lines were open would read the whole index for each reservation when many are open.
 func (q *Queries) CloseReservationLines(ctx context.Context, db DBTX, reservationIds []uuid.UUID) (int64, error) {
 	result, err := db.Exec(ctx, closeReservationLines, reservationIds)
 	if err != nil {
@@ -219,9 +219,9 @@ type LockReservationsParams struct {
 	Numbers        []int32
 }
 
-// A reservation claims stock for its owner until its deadline; its lines say which items and how much.
-// Locks reservations by id, and those that already hold one of the given owner keys under another
-// id. Always after the items: one order for every transaction.
+// A reservation claims stock for its owner until its deadline. Its lines name the items and the quantities.
+// Locks reservations by id, and reservations that already have one of the given owner keys under another id. Every
+// transaction locks its reservations after its items, so that all transactions have the same order.
 func (q *Queries) LockReservations(ctx context.Context, db DBTX, arg LockReservationsParams) ([]Reservation, error) {
 	rows, err := db.Query(ctx, lockReservations,
 		arg.ReservationIds,
@@ -329,7 +329,7 @@ type UpdateReservationLinesParams struct {
 	Returneds      []int64
 }
 
-// Only what came back ever changes; the reservation's lock and version guard it.
+// Only the returned quantity of a line ever changes. The reservation's lock and version guard it.
 func (q *Queries) UpdateReservationLines(ctx context.Context, db DBTX, arg UpdateReservationLinesParams) (int64, error) {
 	result, err := db.Exec(ctx, updateReservationLines,
 		arg.ReservationIds,

@@ -16,8 +16,8 @@ const allowReset = `-- name: AllowReset :exec
 SELECT set_config('holdfast.reset', 'on', true)
 `
 
-// The reset of example data: the one way to empty an append-only ledger, and only as a whole.
-// Until the end of this transaction.
+// The reset of example data. It is the only way to empty the append-only ledger, and it empties the ledger as a whole.
+// Allows the reset until this transaction ends.
 func (q *Queries) AllowReset(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, allowReset)
 	return err
@@ -38,8 +38,8 @@ type CountBesideRow struct {
 	Items int64
 }
 
-// Reservations that hold stock, and items that have some, beside those of the given reservations and products. It
-// reads them all; nobody but the reset asks.
+// Counts the reservations that hold stock and the items that have stock, except those of the given reservations and
+// products. It reads both tables whole; only the reset calls it.
 func (q *Queries) CountBeside(ctx context.Context, db DBTX, arg CountBesideParams) (CountBesideRow, error) {
 	row := db.QueryRow(ctx, countBeside, arg.Reservations, arg.Products)
 	var i CountBesideRow
@@ -63,7 +63,7 @@ TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_
     ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE
 `
 
-// CASCADE takes along whatever else refers to an item or a reservation.
+// CASCADE also truncates every other table that refers to an item or a reservation.
 func (q *Queries) WipeInventory(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, wipeInventory)
 	return err

@@ -18,9 +18,9 @@ SELECT set_config('statement_timeout', $1::text, true), set_config('enable_seqsc
     set_config('max_parallel_workers_per_gather', '0', true)
 `
 
-// Figures over all stock. Each of these is a scan, so none of them runs on a request path: the
-// service computes a snapshot aside and answers from it.
-// For this transaction: the scan itself, which requests are kept from, time enough for it, and one core.
+// Figures over all stock. Each query scans a table, so no request runs one: the service computes a snapshot in the
+// background and answers from it.
+// Sets for this transaction: a scan is allowed (requests may not scan), it has enough time, and it uses one core.
 func (q *Queries) BoundStatistics(ctx context.Context, db DBTX, milliseconds string) error {
 	_, err := db.Exec(ctx, boundStatistics, milliseconds)
 	return err
@@ -93,7 +93,8 @@ type StockTotalsRow struct {
 	Pending    int64
 }
 
-// Grouped by product first: counting distinct products would sort them all. What is low is what LowStockPage lists.
+// It groups by product first, because counting distinct products would sort all of them. It counts as low the items
+// that LowStockPage lists.
 func (q *Queries) StockTotals(ctx context.Context, db DBTX) (StockTotalsRow, error) {
 	row := db.QueryRow(ctx, stockTotals)
 	var i StockTotalsRow

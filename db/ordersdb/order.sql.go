@@ -38,8 +38,8 @@ type AdvanceOrderParams struct {
 	Settled         []string
 }
 
-// Only the run that wrote the row advances it, or a run that has taken over from that one and names the seq that it
-// found (after). A settled row moves on only from the state that it is in: no run takes a settled order back.
+// Only two runs may advance the row: the run that wrote it, and a run that takes over and names the seq that it found
+// (after). A settled row moves on only from the state that it is in, so no run takes a settled order back.
 func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderParams) (int64, error) {
 	result, err := db.Exec(ctx, advanceOrder,
 		arg.Seq,
@@ -81,7 +81,7 @@ type FindRecordedOrderRow struct {
 	Declines        int32
 }
 
-// How far an order is recorded, and by which run of its workflow.
+// Returns the last record of an order, and the run of its workflow that wrote it.
 func (q *Queries) FindRecordedOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (FindRecordedOrderRow, error) {
 	row := db.QueryRow(ctx, findRecordedOrder, orderID)
 	var i FindRecordedOrderRow
@@ -109,7 +109,7 @@ type ForgetLostTimelineParams struct {
 	At      time.Time
 }
 
-// Entries that come after the given one by number and lie before it in time are of a lost execution.
+// Deletes the entries that have a higher number than the given entry but an earlier time: a lost execution wrote them.
 func (q *Queries) ForgetLostTimeline(ctx context.Context, db DBTX, arg ForgetLostTimelineParams) error {
 	_, err := db.Exec(ctx, forgetLostTimeline, arg.OrderID, arg.Seq, arg.At)
 	return err
@@ -219,10 +219,10 @@ type InsertOrderParams struct {
 	RefusalCode     string
 }
 
-// The projection of an order. seq is the number of its last recorded transition and updated_at its
-// moment, by the workflow's clock. A repeated or late write changes nothing. Where a workflow task was lost and
-// executed again with another outcome, the later execution's moments are later, and it overwrites what
-// the lost one told.
+// The projection of an order. seq is the number of its last recorded transition; updated_at is that transition's
+// time, by the workflow's clock. A repeated or late write changes nothing. If a workflow task was lost and its second
+// execution had another outcome, the second execution has the later times, so its record overwrites the record of the
+// lost execution.
 func (q *Queries) InsertOrder(ctx context.Context, db DBTX, arg InsertOrderParams) (int64, error) {
 	result, err := db.Exec(ctx, insertOrder,
 		arg.OrderID,
@@ -448,7 +448,7 @@ type ListOrdersParams struct {
 	PageSize        int32
 }
 
-// The lists are newest first; the cursor is the last row of the page before.
+// The lists are newest first. The cursor is the last row of the previous page.
 func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams) ([]Order, error) {
 	rows, err := db.Query(ctx, listOrders,
 		arg.BeforeCreatedAt,
@@ -518,7 +518,7 @@ type ListOrdersInStatesParams struct {
 	PageSize        int32
 }
 
-// One walk along the index per state, so that a rare state costs no walk along all orders.
+// It reads the index once per state, so that a list of a rare state does not read all orders.
 func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrdersInStatesParams) ([]Order, error) {
 	rows, err := db.Query(ctx, listOrdersInStates,
 		arg.States,
@@ -588,7 +588,7 @@ type ListOrdersOfCustomerParams struct {
 	PageSize        int32
 }
 
-// A customer's own orders; no states means all of them, and an operator may leave the issuer open.
+// A customer's own orders. An empty list of states means all states. An operator may ask for any issuer.
 func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrdersOfCustomerParams) ([]Order, error) {
 	rows, err := db.Query(ctx, listOrdersOfCustomer,
 		arg.CustomerID,

@@ -72,7 +72,7 @@ type ListAllProductsParams struct {
 	PageSize        int32
 }
 
-// The same for operators, of the products that are as they say: active, inactive or either.
+// The same for operators, who choose active products, inactive products or both.
 func (q *Queries) ListAllProducts(ctx context.Context, db DBTX, arg ListAllProductsParams) ([]Product, error) {
 	rows, err := db.Query(ctx, listAllProducts,
 		arg.Actives,
@@ -146,7 +146,7 @@ type ListProductsParams struct {
 	PageSize        int32
 }
 
-// One page, newest first; the cursor is the last row of the page before.
+// One page, newest first. The cursor is the last row of the previous page.
 func (q *Queries) ListProducts(ctx context.Context, db DBTX, arg ListProductsParams) ([]Product, error) {
 	rows, err := db.Query(ctx, listProducts, arg.BeforeCreatedAt, arg.BeforeID, arg.PageSize)
 	if err != nil {
@@ -187,7 +187,7 @@ type MarkProductToldParams struct {
 	Version   int64
 }
 
-// Of that version: one that changed since stays untold.
+// Removes the mark only if the product still has that version. A product that has changed since keeps it.
 func (q *Queries) MarkProductTold(ctx context.Context, db DBTX, arg MarkProductToldParams) error {
 	_, err := db.Exec(ctx, markProductTold, arg.ProductID, arg.Version)
 	return err
@@ -213,8 +213,8 @@ type PriceProductsRow struct {
 	AmountMinor int64
 }
 
-// The catalogue: what can be ordered, and for how much in each currency.
-// The active ones of the given products that have a price in the currency.
+// The catalogue: the products that can be ordered, and their prices in each currency.
+// Returns those of the given products that are active and have a price in the currency.
 func (q *Queries) PriceProducts(ctx context.Context, db DBTX, arg PriceProductsParams) ([]PriceProductsRow, error) {
 	rows, err := db.Query(ctx, priceProducts, arg.Currency, arg.ProductIds)
 	if err != nil {
@@ -249,7 +249,7 @@ type ProductStatesRow struct {
 	Active    bool
 }
 
-// Which of the given products the catalogue has, and whether it sells them.
+// Returns those of the given products that the catalogue has, and whether it sells them.
 func (q *Queries) ProductStates(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]ProductStatesRow, error) {
 	rows, err := db.Query(ctx, productStates, productIds)
 	if err != nil {
@@ -291,7 +291,7 @@ type SeedProductsParams struct {
 	Actives      []bool
 }
 
-// Returns those that were new. What is there already, by id or by SKU, stays as it is.
+// Returns the products that were new. A product whose id or SKU exists already stays as it is.
 func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, seedProducts,
 		arg.CreatedAt,

@@ -66,7 +66,7 @@ type DeactivateProductParams struct {
 	Version   int64
 }
 
-// One that is inactive already stays as it is.
+// A product that is inactive already stays as it is.
 func (q *Queries) DeactivateProduct(ctx context.Context, db DBTX, arg DeactivateProductParams) (int64, error) {
 	result, err := db.Exec(ctx, deactivateProduct, arg.At, arg.ProductID, arg.Version)
 	if err != nil {
@@ -90,8 +90,8 @@ SELECT product_id, sku, name, description, category, active, created_at, updated
 `
 
 // Product administration: operators create, replace, deactivate and import products. The row of a product
-// guards its prices too: whoever changes them has updated or locked the row first.
-// Also an inactive one, for operators.
+// guards its prices too: a transaction that changes prices updates or locks the row first.
+// Returns inactive products too; it is for operators.
 func (q *Queries) FindProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
 	row := db.QueryRow(ctx, findProduct, productID)
 	var i Product
@@ -163,8 +163,8 @@ type InsertProductsParams struct {
 	Actives      []bool
 }
 
-// Sorted, so that two imports of the same new SKUs meet in the same order; one that somebody else has
-// made meanwhile is left out, and the count tells.
+// It inserts in the order of the SKUs, so that two imports of the same new SKUs cannot deadlock. It leaves out a SKU
+// that another transaction has inserted meanwhile; the count of rows shows that.
 func (q *Queries) InsertProducts(ctx context.Context, db DBTX, arg InsertProductsParams) (int64, error) {
 	result, err := db.Exec(ctx, insertProducts,
 		arg.At,
@@ -207,8 +207,8 @@ const lockProductsBySKU = `-- name: LockProductsBySKU :many
 SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE sku = ANY ($1::text[]) ORDER BY sku FOR NO KEY UPDATE
 `
 
-// In the order of the SKUs, so that two imports never wait for each other. The lock lets foreign keys of prices
-// be checked meanwhile.
+// It locks in the order of the SKUs, so that two imports cannot deadlock. Under this lock PostgreSQL can still check
+// the foreign keys of prices.
 func (q *Queries) LockProductsBySKU(ctx context.Context, db DBTX, skus []string) ([]Product, error) {
 	rows, err := db.Query(ctx, lockProductsBySKU, skus)
 	if err != nil {
@@ -259,7 +259,7 @@ type ReplaceProductParams struct {
 	Version     int64
 }
 
-// The version check: a product that moved since it was read is not updated. Version 0 stands for whichever there is.
+// The version check: it updates no product that has changed since it was read. Version 0 stands for any version.
 func (q *Queries) ReplaceProduct(ctx context.Context, db DBTX, arg ReplaceProductParams) (Product, error) {
 	row := db.QueryRow(ctx, replaceProduct,
 		arg.Sku,

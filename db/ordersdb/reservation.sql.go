@@ -44,7 +44,7 @@ type RegisterReservationParams struct {
 	TheirOrderID  string
 }
 
-// A reservation from outside, and who asked for it.
+// A reservation from outside, and the customer who asked for it.
 func (q *Queries) RegisterReservation(ctx context.Context, db DBTX, arg RegisterReservationParams) error {
 	_, err := db.Exec(ctx, registerReservation,
 		arg.ReservationID,

@@ -46,7 +46,7 @@ const lockForReset = `-- name: LockForReset :exec
 LOCK TABLE orders, customer_reservations, products IN ACCESS EXCLUSIVE MODE
 `
 
-// From here on nobody places an order or a reservation that the count above did not see.
+// While the lock is held, no other transaction places an order or a reservation that the count above did not see.
 func (q *Queries) LockForReset(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, lockForReset)
 	return err
@@ -57,8 +57,8 @@ const lockSeeding = `-- name: LockSeeding :exec
 SELECT pg_advisory_lock($1::bigint)
 `
 
-// Seeding and its reset, which wipes the catalogue and every order.
-// One seeder at a time on a database; held by the session until it is given back or the connection ends.
+// Seeding, and its reset, which deletes the catalogue and every order.
+// One seeder at a time works on a database. The session holds the lock until it unlocks or its connection ends.
 func (q *Queries) LockSeeding(ctx context.Context, db DBTX, key int64) error {
 	_, err := db.Exec(ctx, lockSeeding, key)
 	return err
@@ -103,7 +103,7 @@ type PageProductsRow struct {
 	Active    bool
 }
 
-// Every product, active or not, in the order of the primary key: for copying, not for showing.
+// Every product, active or not, in the order of the primary key. It is for copying, not for lists that clients read.
 func (q *Queries) PageProducts(ctx context.Context, db DBTX, arg PageProductsParams) ([]PageProductsRow, error) {
 	rows, err := db.Query(ctx, pageProducts, arg.After, arg.PageSize)
 	if err != nil {
@@ -128,7 +128,7 @@ const reservationsOfIssuer = `-- name: ReservationsOfIssuer :many
 SELECT reservation_id FROM customer_reservations WHERE $1::text = '' OR issuer = $1 ORDER BY reservation_id
 `
 
-// Every reservation from outside, or with an issuer only that one's.
+// Returns every reservation from outside, or, if an issuer is given, only the reservations of that issuer.
 func (q *Queries) ReservationsOfIssuer(ctx context.Context, db DBTX, issuer string) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, reservationsOfIssuer, issuer)
 	if err != nil {
@@ -162,7 +162,7 @@ const wipeOrders = `-- name: WipeOrders :exec
 TRUNCATE products, product_prices, orders, order_lines, order_timeline, payments, customer_reservations, outbox, processed_events CASCADE
 `
 
-// CASCADE takes along whatever else refers to an order or a product.
+// CASCADE also truncates every other table that refers to an order or a product.
 func (q *Queries) WipeOrders(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, wipeOrders)
 	return err

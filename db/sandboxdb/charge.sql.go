@@ -78,7 +78,7 @@ type InsertChargeParams struct {
 	AuthoriseRequests int32
 }
 
-// A charge is one payment at the sandbox provider, named by the caller's key.
+// A charge is one payment at the sandbox provider. The caller's key names it.
 func (q *Queries) InsertCharge(ctx context.Context, db DBTX, arg InsertChargeParams) (int64, error) {
 	result, err := db.Exec(ctx, insertCharge,
 		arg.PaymentKey,

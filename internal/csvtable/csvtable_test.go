@@ -166,7 +166,7 @@ func TestFiles(t *testing.T) {
 		"tabs":           {"id\tname\n1\ta\n", "", "separate the columns by commas", 1},
 		"gzip":           {"\x1f\x8b\x08\x00", "", "the file is compressed with gzip; send it uncompressed", 0},
 		"a spreadsheet":  {"PK\x03\x04", "", "the file is a ZIP archive, as spreadsheets are; save it as CSV in UTF-8", 0},
-		"UTF-16":         {"\xff\xfei\x00d\x00", "", "the file is not UTF-8; save it as such", 1},
+		"UTF-16":         {"\xff\xfei\x00d\x00", "", "the file is not UTF-8; save it as UTF-8", 1},
 		"quote in header": {
 			"i\"d,name\n",
 			"", `the header is not valid CSV: line 1, column 2: bare " in non-quoted-field`, 1,

@@ -15,7 +15,7 @@ func (f Format) header(line int, names []string) ([]string, error) {
 	for _, name := range names {
 		switch {
 		case !utf8.ValidString(name):
-			return nil, whole("the file is not UTF-8; save it as such")
+			return nil, whole("the file is not UTF-8; save it as UTF-8")
 		case strings.Contains(strings.TrimSpace(name), "\r"):
 			return nil, whole("end lines with LF or CRLF, not with CR alone")
 		case len(names) == 1 && strings.ContainsAny(name, ";\t"):

@@ -14,7 +14,7 @@ func Page() string {
 		"One table (`internal/order/transition.go`) says what each input does to an order in each state. " +
 		"The workflow moves by\n" +
 		"it, the orders database refuses to record a transition that is not in it, " +
-		"and this page is written from it.\n\n")
+		"and `make generate` writes this page from it.\n\n")
 
 	b.WriteString("```mermaid\nstateDiagram-v2\n")
 	for _, t := range Transitions() {
@@ -31,9 +31,9 @@ func Page() string {
 	}
 	b.WriteString("```\n\n" +
 		"The diagram shows changes of state only. `confirmed` goes on to `fulfilling`, which is not built yet.\n\n" +
-		"A cell names the state that follows, or in *italics* the code under which a request is refused; " +
-		"= means that the\n" +
-		"order is already where the request wants it; an empty cell cannot happen. Columns are the states.\n\n")
+		"A column is a state. A cell names the state that follows, or in *italics* the code under which a request is " +
+		"refused;\n" +
+		"= means that the order already has the requested state; an empty cell means that the input cannot come.\n\n")
 
 	states := append([]State{New}, reached()...)
 	b.WriteString("| input |")
@@ -59,7 +59,7 @@ func Page() string {
 			later = append(later, "`"+string(s)+"`")
 		}
 	}
-	fmt.Fprintf(&b, "\nNot reached by any input yet, and known to the database and to clients all the same: %s.\n",
+	fmt.Fprintf(&b, "\nNo input leads to these states yet, but the database and the clients know them: %s.\n",
 		strings.Join(later, ", "))
 	return b.String()
 }

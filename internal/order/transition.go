@@ -29,19 +29,19 @@ const (
 
 // meanings describe each input for the page in docs.
 var meanings = map[Input]string{
-	Pay: "somebody wants to pay",
-	Cancel: "the customer or an operator calls it off; " +
-		"while paying it takes effect once the authorisation's outcome is known, " +
-		"and no longer when the capture has begun",
-	Extend:           "somebody wants the stock held for longer",
-	DeadlinePassed:   "the timer, and inventory says that the time has come or does not answer",
+	Pay: "a client asks to pay the order",
+	Cancel: "the customer or an operator cancels the order; " +
+		"while it is being paid, the cancel takes effect once the authorisation's outcome is known, " +
+		"and it has no effect once the capture has begun",
+	Extend:           "a client asks to hold the stock for longer",
+	DeadlinePassed:   "the timer has fired, and inventory says that the deadline has passed or does not answer",
 	StockDelayed:     "inventory has not answered in time; the reserve goes on",
-	StockHeld:        "every line is reserved",
+	StockHeld:        "inventory has reserved every line",
 	StockRefused:     "a line falls short, or inventory finds the request wrong",
-	PaymentCaptured:  "the money is taken",
-	PaymentDeclined:  "the provider refused, and may be asked again with another method",
-	PaymentAbandoned: "the provider gave no answer in time; the payment is voided",
-	GaveUp: "a step ended so that the order cannot go on: " +
+	PaymentCaptured:  "the provider has captured the payment",
+	PaymentDeclined:  "the provider has declined the payment; the client may pay again with another method",
+	PaymentAbandoned: "the provider gave no answer in time; the workflow voids the payment",
+	GaveUp: "the result of a step means that the order cannot go on: " +
 		"the third decline, the tenth payment, a reservation that is gone, a capture that is refused",
 }
 

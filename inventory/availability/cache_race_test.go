@@ -31,10 +31,10 @@ func (c *slowCache) Set(ctx context.Context, epoch string, values []inventoryapi
 	c.Cache.Set(ctx, epoch, values)
 }
 
-// TestReadUnderWayIsNotForWhoComesAfterACommit: a reader has read the database and not stored the value yet when
+// TestReadInFlightIsNotSharedAfterACommit: a reader has read the database and not stored the value yet when
 // another replica commits and answers. A later reader must not get the first reader's value, neither by sharing
 // the read nor from the cache.
-func TestReadUnderWayIsNotForWhoComesAfterACommit(t *testing.T) {
+func TestReadInFlightIsNotSharedAfterACommit(t *testing.T) {
 	t.Parallel()
 	_, pool := inventorytest.NewDatabase(t)
 	prefix := inventorytest.NewCachePrefix()

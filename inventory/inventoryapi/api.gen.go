@@ -101,22 +101,22 @@ func (e Strategy) Valid() bool {
 	}
 }
 
-// AdjustRequest Exactly one of `delta` and `quantity`.
+// AdjustRequest Send exactly one of `delta` and `quantity`.
 type AdjustRequest struct {
-	// Actor Who acts, where no X-Actor says it.
+	// Actor The actor, if the request has no X-Actor.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// Delta By how much.
+	// Delta The difference.
 	Delta *int64 `json:"delta,omitempty"`
 
-	// ExpectedVersion The product's version that this was decided on.
+	// ExpectedVersion The version of the product on which the caller decided.
 	ExpectedVersion *int64 `json:"expected_version,omitempty"`
 	Location        string `json:"location"`
 
-	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	// OperationID Names this change in the ledger; the same on every retry. If it is absent, the server makes one.
 	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
 
-	// Quantity How many were counted, reserved ones included.
+	// Quantity The count, including reserved units.
 	Quantity *int64 `json:"quantity,omitempty"`
 	Reason   string `json:"reason"`
 }
@@ -125,14 +125,14 @@ type AdjustRequest struct {
 type Availability struct {
 	AvailableQuantity int64 `json:"available_quantity"`
 
-	// IsAvailable The catalogue sells it and there is as much as is wanted.
+	// IsAvailable The catalogue sells the product, and the requested quantity is available.
 	IsAvailable       bool               `json:"is_available"`
 	Locations         []LocationStock    `json:"locations"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	RequestedQuantity int64              `json:"requested_quantity"`
 	ReservedQuantity  int64              `json:"reserved_quantity"`
 
-	// Sellable Whether the catalogue sells it, as far as inventory was told.
+	// Sellable Whether the catalogue sells the product, according to the last message from the api.
 	Sellable   bool  `json:"sellable"`
 	TotalStock int64 `json:"total_stock"`
 
@@ -148,7 +148,7 @@ type AvailabilityList struct {
 
 // ConfirmResult defines model for ConfirmResult.
 type ConfirmResult struct {
-	// FinalStock Stock of the items concerned, after.
+	// FinalStock Stock of the items concerned, after the change.
 	FinalStock        int64              `json:"final_stock"`
 	Lines             []StockLine        `json:"lines"`
 	QuantityConfirmed int64              `json:"quantity_confirmed"`
@@ -159,22 +159,22 @@ type ConfirmResult struct {
 
 // CreateItemRequest defines model for CreateItemRequest.
 type CreateItemRequest struct {
-	// Actor Who acts, where no X-Actor says it.
+	// Actor The actor, if the request has no X-Actor.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// ExpectedVersion The product's version that this was decided on.
+	// ExpectedVersion The version of the product on which the caller decided.
 	ExpectedVersion *int64 `json:"expected_version,omitempty"`
 }
 
 // DeleteItemRequest defines model for DeleteItemRequest.
 type DeleteItemRequest struct {
-	// Actor Who acts, where no X-Actor says it.
+	// Actor The actor, if the request has no X-Actor.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// ExpectedVersion The product's version that this was decided on.
+	// ExpectedVersion The version of the product on which the caller decided.
 	ExpectedVersion *int64 `json:"expected_version,omitempty"`
 
-	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	// OperationID Names this change in the ledger; the same on every retry. If it is absent, the server makes one.
 	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
 	Reason      string             `json:"reason"`
 }
@@ -195,7 +195,7 @@ type ExtendResult struct {
 	Status        Status             `json:"status"`
 }
 
-// Hold What one line of a pending reservation holds of the product at one location.
+// Hold The quantity of the product that one line of a pending reservation holds at one location.
 type Hold struct {
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
@@ -220,12 +220,12 @@ type HoldList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// ImportOutcome `replayed`: an earlier run under the same key had done it.
+// ImportOutcome `replayed`: an earlier run under the same key has applied the row.
 type ImportOutcome string
 
 // ImportReport defines model for ImportReport.
 type ImportReport struct {
-	// DryRun Nothing was changed.
+	// DryRun Whether this was a dry run (it changes nothing).
 	DryRun bool         `json:"dry_run"`
 	Rows   []ImportRow  `json:"rows"`
 	Totals ImportTotals `json:"totals"`
@@ -233,20 +233,20 @@ type ImportReport struct {
 
 // ImportRow defines model for ImportRow.
 type ImportRow struct {
-	// Code Why it failed.
+	// Code The reason of the failure.
 	Code   string `json:"code,omitempty,omitzero"`
 	Detail string `json:"detail,omitempty,omitzero"`
 
-	// Location As the file has it, cut after 64 bytes.
+	// Location The text of the file, cut after 64 bytes.
 	Location string `json:"location"`
 
-	// Outcome `replayed`: an earlier run under the same key had done it.
+	// Outcome `replayed`: an earlier run under the same key has applied the row.
 	Outcome ImportOutcome `json:"outcome"`
 
-	// ProductID As the file has it, cut after 64 bytes.
+	// ProductID The text of the file, cut after 64 bytes.
 	ProductID string `json:"product_id"`
 
-	// Row The line of the file at which the row begins; the header is 1.
+	// Row The line of the file on which the row begins; the header is line 1.
 	Row int `json:"row"`
 }
 
@@ -256,11 +256,11 @@ type ImportTotals struct {
 	Created  int `json:"created"`
 	Failed   int `json:"failed"`
 
-	// Replayed Done by an earlier run under the same key.
+	// Replayed An earlier run under the same key has applied the row.
 	Replayed int `json:"replayed"`
 	Rows     int `json:"rows"`
 
-	// Unchanged The count was right already.
+	// Unchanged The count equalled the stock.
 	Unchanged int `json:"unchanged"`
 }
 
@@ -268,30 +268,30 @@ type ImportTotals struct {
 type Item struct {
 	Available int64 `json:"available"`
 
-	// Created By this request.
+	// Created Whether this request created the item.
 	Created           bool               `json:"created"`
 	Location          string             `json:"location"`
 	LowStockThreshold int64              `json:"low_stock_threshold"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	Quantity          int64              `json:"quantity"`
 
-	// Replayed This operation had been done before; the item is as it was then.
+	// Replayed An earlier request did this operation; the item is of that time.
 	Replayed bool  `json:"replayed,omitempty,omitzero"`
 	Reserved int64 `json:"reserved"`
 
-	// Version The product's; absent from a repeated answer.
+	// Version The product's version; absent from the answer to a repeat.
 	Version int64 `json:"version,omitempty,omitzero"`
 }
 
 // Ledger defines model for Ledger.
 type Ledger struct {
-	// ArchivedEntries How many entries, older than all of these, are in the archive and not listed here; absent where none is.
+	// ArchivedEntries The number of older entries that are in the archive and not in this list; absent if there are none.
 	ArchivedEntries int64         `json:"archived_entries,omitempty,omitzero"`
 	Items           []LedgerEntry `json:"items"`
 	NextCursor      string        `json:"next_cursor,omitempty,omitzero"`
 }
 
-// LedgerEntry One change of an item's counters; append-only.
+// LedgerEntry One change of an item's counters. The ledger is append-only.
 type LedgerEntry struct {
 	Actor     string    `json:"actor"`
 	CreatedAt time.Time `json:"created_at"`
@@ -299,10 +299,10 @@ type LedgerEntry struct {
 	// Kind reserved, confirmed, released, expired, returned, received, adjusted, transferred
 	Kind string `json:"kind"`
 
-	// LedgerID Grows with time, per item without exception.
+	// LedgerID Grows with time; for one item strictly.
 	LedgerID int64 `json:"ledger_id"`
 
-	// Line Of the operation; of the reservation where one is concerned.
+	// Line The line of the operation, or of the reservation if the entry belongs to one.
 	Line          int                `json:"line"`
 	Location      string             `json:"location"`
 	OperationID   openapi_types.UUID `json:"operation_id"`
@@ -313,7 +313,7 @@ type LedgerEntry struct {
 	ReservedAfter int64              `json:"reserved_after"`
 	ReservedDelta int64              `json:"reserved_delta"`
 
-	// VersionAfter Of the item; several entries of one commit share it.
+	// VersionAfter The item's version; several entries of one commit share it.
 	VersionAfter int64 `json:"version_after"`
 }
 
@@ -322,10 +322,10 @@ type Location struct {
 	Code string `json:"code"`
 	Name string `json:"name"`
 
-	// Priority Lower is picked first.
+	// Priority Allocation prefers a lower number.
 	Priority int `json:"priority"`
 
-	// Replayed This operation had been done before; the location is as it was then.
+	// Replayed An earlier request did this operation; the location is of that time.
 	Replayed bool `json:"replayed,omitempty,omitzero"`
 }
 
@@ -336,11 +336,11 @@ type LocationList struct {
 
 // LocationRequest defines model for LocationRequest.
 type LocationRequest struct {
-	// Actor Who acts, where no X-Actor says it.
+	// Actor The actor, if the request has no X-Actor.
 	Actor string `json:"actor,omitempty,omitzero"`
 	Name  string `json:"name"`
 
-	// Priority Lower is picked first.
+	// Priority Allocation prefers a lower number.
 	Priority *int `json:"priority"`
 }
 
@@ -358,7 +358,7 @@ type LowStockItem struct {
 	Available int64  `json:"available"`
 	Location  string `json:"location"`
 
-	// LowStockThreshold Low means available at or below this.
+	// LowStockThreshold Stock is low if the available quantity is at or below this.
 	LowStockThreshold int64              `json:"low_stock_threshold"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	Quantity          int64              `json:"quantity"`
@@ -385,14 +385,14 @@ type Problem = problem.Problem
 
 // ReceiveRequest defines model for ReceiveRequest.
 type ReceiveRequest struct {
-	// Actor Who acts, where no X-Actor says it.
+	// Actor The actor, if the request has no X-Actor.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// ExpectedVersion The product's version that this was decided on.
+	// ExpectedVersion The version of the product on which the caller decided.
 	ExpectedVersion *int64 `json:"expected_version,omitempty"`
 	Location        string `json:"location"`
 
-	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	// OperationID Names this change in the ledger; the same on every retry. If it is absent, the server makes one.
 	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
 	Quantity    int64              `json:"quantity"`
 	Reason      string             `json:"reason,omitempty,omitzero"`
@@ -411,7 +411,7 @@ type ReleaseRequest struct {
 
 // ReleaseResult defines model for ReleaseResult.
 type ReleaseResult struct {
-	// AvailableStock Available of the items concerned, after.
+	// AvailableStock Available stock of the items concerned, after the change.
 	AvailableStock   int64              `json:"available_stock"`
 	Lines            []StockLine        `json:"lines"`
 	QuantityReleased int64              `json:"quantity_released"`
@@ -422,7 +422,7 @@ type ReleaseResult struct {
 
 // Reservation defines model for Reservation.
 type Reservation struct {
-	// Actor Who caused the latest change.
+	// Actor The actor of the latest change.
 	Actor     string             `json:"actor"`
 	CreatedAt time.Time          `json:"created_at"`
 	ExpiresAt time.Time          `json:"expires_at"`
@@ -432,7 +432,7 @@ type Reservation struct {
 	OwnerKind OwnerKind          `json:"owner_kind"`
 	Reason    string             `json:"reason,omitempty,omitzero"`
 
-	// Replayed This reserve had been made before; the stock in lines is as it was then.
+	// Replayed The reservation was made by an earlier request; the stock in lines is of that time.
 	Replayed      bool               `json:"replayed,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id"`
 	ResolvedAt    time.Time          `json:"resolved_at,omitempty,omitzero"`
@@ -441,26 +441,26 @@ type Reservation struct {
 	WorkflowID    string             `json:"workflow_id,omitempty,omitzero"`
 }
 
-// ReservationLine What a line holds at one location; a line that is split over locations is listed once for each.
+// ReservationLine The quantity that a line holds at one location. A line that is split over locations has an entry for each.
 type ReservationLine struct {
 	LineNo    int                `json:"line_no"`
 	Location  string             `json:"location"`
 	ProductID openapi_types.UUID `json:"product_id"`
 	Quantity  int64              `json:"quantity"`
 
-	// RemainingStock Available at the location afterwards.
+	// RemainingStock Available at the location after the reserve.
 	RemainingStock int64 `json:"remaining_stock"`
 
-	// ReservedQuantity Reserved at the location afterwards, by anybody.
+	// ReservedQuantity Reserved at the location after the reserve, by all reservations.
 	ReservedQuantity int64 `json:"reserved_quantity"`
 
-	// Returned Confirmed stock that came back.
+	// Returned The part of the confirmed quantity that was returned.
 	Returned int64 `json:"returned"`
 }
 
 // ReserveLine defines model for ReserveLine.
 type ReserveLine struct {
-	// LineNo On every line or on none; the position, from 1, where absent or 0.
+	// LineNo On all lines or on none. If absent or 0, the line's position, from 1.
 	LineNo    int                `json:"line_no,omitempty,omitzero"`
 	ProductID openapi_types.UUID `json:"product_id"`
 	Quantity  int64              `json:"quantity"`
@@ -468,11 +468,11 @@ type ReserveLine struct {
 
 // ReserveRequest defines model for ReserveRequest.
 type ReserveRequest struct {
-	// Actor Who asks.
+	// Actor The actor.
 	Actor string        `json:"actor"`
 	Lines []ReserveLine `json:"lines"`
 
-	// Number Which reservation of this owner; 1 for the first.
+	// Number The number of this reservation among those of its owner; 1 is the first.
 	Number int `json:"number"`
 
 	// OperationID Names this change in the ledger; the same on every retry.
@@ -480,16 +480,17 @@ type ReserveRequest struct {
 	OwnerID     openapi_types.UUID `json:"owner_id"`
 	OwnerKind   OwnerKind          `json:"owner_kind"`
 
-	// ReservationID Made by the caller from owner and number, so that a repeated call finds the first.
+	// ReservationID The caller derives it from owner and number, so that a repeated call finds the first reservation.
 	ReservationID openapi_types.UUID `json:"reservation_id"`
 
-	// Strategy How locations are chosen where several have stock: by their `priority`; the one with the `most_stock`
-	// first; or the `fewest_locations` over all lines (exact for up to 12 locations). Lines of one product
-	// are one demand, taken from one location where one has enough, else split. The service's default
-	// (`priority`, unless configured) where absent.
+	// Strategy How the service chooses among several locations with stock: `priority` takes the location with the lowest
+	// priority number first, `most_stock` the location with the most stock first, and `fewest_locations` uses the
+	// fewest locations over all lines (exact for up to 12 locations). The lines of one product are one demand: it is
+	// taken from one location if one has enough, and otherwise split. The default is the service's setting, which is
+	// `priority` unless configured otherwise.
 	Strategy Strategy `json:"strategy,omitempty,omitzero"`
 
-	// TTLSeconds Time to live in seconds; the service's default (15 minutes) where absent or 0.
+	// TTLSeconds Time to live in seconds; if absent or 0, the service's default (15 minutes).
 	TTLSeconds int64 `json:"ttl_seconds,omitempty,omitzero"`
 
 	// WorkflowID The workflow that owns the timer.
@@ -521,7 +522,7 @@ type ReturnLine struct {
 type ReturnRequest struct {
 	Actor string `json:"actor"`
 
-	// Lines Everything that was confirmed and has not come back, where absent.
+	// Lines By default everything that was confirmed and not yet returned.
 	Lines       []ReturnLine       `json:"lines,omitempty,omitzero"`
 	OperationID openapi_types.UUID `json:"operation_id"`
 	Reason      string             `json:"reason,omitempty,omitzero"`
@@ -529,7 +530,7 @@ type ReturnRequest struct {
 
 // ReturnResult defines model for ReturnResult.
 type ReturnResult struct {
-	// AvailableStock Available of the items concerned, after.
+	// AvailableStock Available stock of the items concerned, after the change.
 	AvailableStock   int64              `json:"available_stock"`
 	Lines            []StockLine        `json:"lines"`
 	QuantityReturned int64              `json:"quantity_returned"`
@@ -539,7 +540,7 @@ type ReturnResult struct {
 
 // Sellable defines model for Sellable.
 type Sellable struct {
-	// CatalogueVersion Of the newest message.
+	// CatalogueVersion The version of the newest message.
 	CatalogueVersion int64              `json:"catalogue_version"`
 	ProductID        openapi_types.UUID `json:"product_id"`
 	Sellable         bool               `json:"sellable"`
@@ -547,12 +548,12 @@ type Sellable struct {
 
 // SellableRequest defines model for SellableRequest.
 type SellableRequest struct {
-	// CatalogueVersion Of the product in the catalogue, as it says this.
+	// CatalogueVersion The version of the product in the catalogue.
 	CatalogueVersion int64 `json:"catalogue_version"`
 	Sellable         *bool `json:"sellable"`
 }
 
-// ShortLine A product that falls short; its lines are summed.
+// ShortLine A product with too little stock; the quantities of its lines are summed.
 type ShortLine struct {
 	Available int64              `json:"available"`
 	ProductID openapi_types.UUID `json:"product_id"`
@@ -573,20 +574,20 @@ type Statistics struct {
 	// Items A product at a location is one item.
 	Items int64 `json:"items"`
 
-	// Locations Known, with stock or without.
+	// Locations All locations, with or without stock.
 	Locations int64 `json:"locations"`
 
-	// LowStockCount Items whose available stock is at or below their threshold, empty ones included.
+	// LowStockCount The items of the low-stock list: available stock at or below the threshold, including empty items.
 	LowStockCount int64 `json:"low_stock_count"`
 
-	// OutOfStockCount Items of which nothing is available.
+	// OutOfStockCount Items without available stock.
 	OutOfStockCount int64 `json:"out_of_stock_count"`
 
 	// PendingReservations Reservations that hold stock.
 	PendingReservations int64 `json:"pending_reservations"`
 	Products            int64 `json:"products"`
 
-	// Quantity Units in stock, reserved ones included.
+	// Quantity Units in stock, including reserved units.
 	Quantity int64 `json:"quantity"`
 
 	// ReservationRate reserved / quantity, between 0 and 1; 0 without stock.
@@ -597,26 +598,26 @@ type Statistics struct {
 // Status defines model for Status.
 type Status string
 
-// StockChange What happened to the stock of an item, and what it was afterwards.
+// StockChange The change of an item's stock, and the stock after the change.
 type StockChange struct {
 	AvailableStock int64              `json:"available_stock"`
 	Location       string             `json:"location"`
 	OperationID    openapi_types.UUID `json:"operation_id"`
 	ProductID      openapi_types.UUID `json:"product_id"`
 
-	// Quantity By how much the stock changed; negative where it fell.
+	// Quantity The difference; negative if the stock fell.
 	Quantity int64 `json:"quantity"`
 
-	// Replayed This operation had been done before; the stock is as it was then.
+	// Replayed An earlier request did this operation; the stock is of that time.
 	Replayed      bool  `json:"replayed,omitempty,omitzero"`
 	ReservedStock int64 `json:"reserved_stock"`
 	Stock         int64 `json:"stock"`
 
-	// Version The product's version after this change; absent from a repeated answer, because the product may have changed since.
+	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since.
 	Version int64 `json:"version,omitempty,omitzero"`
 }
 
-// StockLine What happened to one line at one location, and the stock there afterwards.
+// StockLine The change of one line at one location, and the stock there after the change.
 type StockLine struct {
 	AvailableStock int64              `json:"available_stock"`
 	LineNo         int                `json:"line_no"`
@@ -627,51 +628,52 @@ type StockLine struct {
 	Stock          int64              `json:"stock"`
 }
 
-// Strategy How locations are chosen where several have stock: by their `priority`; the one with the `most_stock`
-// first; or the `fewest_locations` over all lines (exact for up to 12 locations). Lines of one product
-// are one demand, taken from one location where one has enough, else split. The service's default
-// (`priority`, unless configured) where absent.
+// Strategy How the service chooses among several locations with stock: `priority` takes the location with the lowest
+// priority number first, `most_stock` the location with the most stock first, and `fewest_locations` uses the
+// fewest locations over all lines (exact for up to 12 locations). The lines of one product are one demand: it is
+// taken from one location if one has enough, and otherwise split. The default is the service's setting, which is
+// `priority` unless configured otherwise.
 type Strategy string
 
 // ThresholdRequest defines model for ThresholdRequest.
 type ThresholdRequest struct {
-	// Actor Who acts, where no X-Actor says it.
+	// Actor The actor, if the request has no X-Actor.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// ExpectedVersion The product's version that this was decided on.
+	// ExpectedVersion The version of the product on which the caller decided.
 	ExpectedVersion *int64 `json:"expected_version,omitempty"`
 
-	// Location All locations of the product where absent.
+	// Location All locations of the product by default.
 	Location string `json:"location,omitempty,omitzero"`
 
-	// LowStockThreshold At or below it, what is available is low.
+	// LowStockThreshold Stock is low if the available quantity is at or below this.
 	LowStockThreshold *int64 `json:"low_stock_threshold"`
 }
 
 // ThresholdResult defines model for ThresholdResult.
 type ThresholdResult struct {
-	// Locations Where it applies.
+	// Locations The locations for which it holds.
 	Locations         []string           `json:"locations"`
 	LowStockThreshold int64              `json:"low_stock_threshold"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 
-	// Replayed This operation had been done before.
+	// Replayed An earlier request did this operation.
 	Replayed bool `json:"replayed,omitempty,omitzero"`
 
-	// Version The product's version after this change; absent from a repeated answer, because the product may have changed since.
+	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since.
 	Version int64 `json:"version,omitempty,omitzero"`
 }
 
 // TransferRequest defines model for TransferRequest.
 type TransferRequest struct {
-	// Actor Who acts, where no X-Actor says it.
+	// Actor The actor, if the request has no X-Actor.
 	Actor string `json:"actor,omitempty,omitzero"`
 
-	// ExpectedVersion The product's version that this was decided on.
+	// ExpectedVersion The version of the product on which the caller decided.
 	ExpectedVersion *int64 `json:"expected_version,omitempty"`
 	From            string `json:"from"`
 
-	// OperationID Names this change in the ledger; the same on every retry. Made by the server where absent.
+	// OperationID Names this change in the ledger; the same on every retry. If it is absent, the server makes one.
 	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
 	Quantity    int64              `json:"quantity"`
 	Reason      string             `json:"reason"`
@@ -682,17 +684,17 @@ type TransferRequest struct {
 type TransferResult struct {
 	From string `json:"from"`
 
-	// Lines Out of the one location, into the other.
+	// Lines First the location that the stock leaves, then the location that it enters.
 	Lines       []StockLine        `json:"lines"`
 	OperationID openapi_types.UUID `json:"operation_id"`
 	ProductID   openapi_types.UUID `json:"product_id"`
 	Quantity    int64              `json:"quantity"`
 
-	// Replayed This operation had been done before; the stock is as it was then.
+	// Replayed An earlier request did this operation; the stock is of that time.
 	Replayed bool   `json:"replayed,omitempty,omitzero"`
 	To       string `json:"to"`
 
-	// Version The product's version after this change; absent from a repeated answer, because the product may have changed since.
+	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since.
 	Version int64 `json:"version,omitempty,omitzero"`
 }
 
@@ -731,175 +733,183 @@ type Refusal = Problem
 
 // ListAvailabilityParams defines parameters for ListAvailability.
 type ListAvailabilityParams struct {
-	// ProductIds The products; all of them where absent.
+	// ProductIds The products; all products by default.
 	ProductIds []openapi_types.UUID `form:"product_ids,omitempty" json:"product_ids,omitempty,omitzero"`
 
-	// Cursor The next_cursor of the page before; the first page where absent.
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
-	// Limit The size of a page; 50 where absent.
+	// Limit The size of a page; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ImportStockParams defines parameters for ImportStock.
 type ImportStockParams struct {
-	// DryRun Report what would happen and change nothing.
+	// DryRun Report what the import would do and change nothing.
 	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
 
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // PutLocationParams defines parameters for PutLocation.
 type PutLocationParams struct {
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ListLowStockParams defines parameters for ListLowStock.
 type ListLowStockParams struct {
-	// Location The code of a location; all of them where absent.
+	// Location The code of a location; all locations by default.
 	Location LocationFilter `form:"location,omitempty" json:"location,omitempty,omitzero"`
 
-	// Cursor The next_cursor of the page before; the first page where absent.
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
-	// Limit The size of a page; 50 where absent.
+	// Limit The size of a page; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListMostReservedParams defines parameters for ListMostReserved.
 type ListMostReservedParams struct {
-	// Limit How many products; 10 where absent.
+	// Limit The number of products; 10 by default.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // GetAvailabilityParams defines parameters for GetAvailability.
 type GetAvailabilityParams struct {
-	// Quantity How many are wanted; 1 where absent.
+	// Quantity The wanted quantity; 1 by default.
 	Quantity *int64 `form:"quantity,omitempty" json:"quantity,omitempty"`
 }
 
 // AdjustStockParams defines parameters for AdjustStock.
 type AdjustStockParams struct {
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
-	// IfMatch Entity tags of the product that was read, or `*` for any.
+	// IfMatch Entity tags of the product that the caller read, or `*` for any version.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 
 // ListHoldsParams defines parameters for ListHolds.
 type ListHoldsParams struct {
-	// Cursor The next_cursor of the page before; the first page where absent.
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
-	// Limit The size of a page; 50 where absent.
+	// Limit The size of a page; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListLedgerParams defines parameters for ListLedger.
 type ListLedgerParams struct {
-	// Location The code of a location; all of them where absent.
+	// Location The code of a location; all locations by default.
 	Location LocationFilter `form:"location,omitempty" json:"location,omitempty,omitzero"`
 
-	// Cursor The next_cursor of the page before; the first page where absent.
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
-	// Limit The size of a page; 50 where absent.
+	// Limit The size of a page; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // DeleteItemParams defines parameters for DeleteItem.
 type DeleteItemParams struct {
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
-	// IfMatch Entity tags of the product that was read, or `*` for any.
+	// IfMatch Entity tags of the product that the caller read, or `*` for any version.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 
 // CreateItemParams defines parameters for CreateItem.
 type CreateItemParams struct {
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
-	// IfMatch Entity tags of the product that was read, or `*` for any.
+	// IfMatch Entity tags of the product that the caller read, or `*` for any version.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 
 // ReceiveStockParams defines parameters for ReceiveStock.
 type ReceiveStockParams struct {
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
-	// IfMatch Entity tags of the product that was read, or `*` for any.
+	// IfMatch Entity tags of the product that the caller read, or `*` for any version.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 
 // SetThresholdParams defines parameters for SetThreshold.
 type SetThresholdParams struct {
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
-	// IfMatch Entity tags of the product that was read, or `*` for any.
+	// IfMatch Entity tags of the product that the caller read, or `*` for any version.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 
 // TransferStockParams defines parameters for TransferStock.
 type TransferStockParams struct {
-	// XActor Who acts; goes before the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
-	// IdempotencyKey Names this change, 1 to 255 printable ASCII characters without spaces; the same on every retry. It is the actor's
-	// own: another actor's key of the same text names another change. Sent again it gets the first answer, marked
-	// `replayed`, whatever has changed since; another request under it is `idempotency_key_reused`. A refusal is not
-	// remembered. Where the body has an `operation_id`, that is the name: send one of them.
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
 	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 
-	// IfMatch Entity tags of the product that was read, or `*` for any.
+	// IfMatch Entity tags of the product that the caller read, or `*` for any version.
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 

@@ -93,23 +93,24 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ListAvailability The stock of several products, as of one moment, or of all of them in pages.
+	// ListAvailability The stock of several products as of one moment, or of all products in pages.
 	//
-	// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
-	// their id; `next_cursor` leads to the next and is absent on the last.
-	// Through the gateway: everybody with a token, who names products; without, operators and admins.
+	// With `product_ids` it answers the products of the list that inventory knows, in the order of the list, each
+	// once. Without `product_ids` it answers one page of all products by id; `next_cursor` leads to the next page and
+	// is absent on the last.
+	// Through the gateway: everybody with a token, if `product_ids` is present; operators and admins, if it is absent.
 	//
 	// Corresponds with GET /api/inventory (the `ListAvailability` operationId).
 	ListAvailability(ctx context.Context, params *ListAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ConfirmWithBody Take the reserved stock out for good; refused past the deadline.
+	// ConfirmWithBody Take the reserved stock out of the inventory for good; refused after the deadline.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/confirm/{reservation_id} (the `Confirm` operationId).
 	ConfirmWithBody(ctx context.Context, reservationID ReservationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Confirm Take the reserved stock out for good; refused past the deadline.
+	// Confirm Take the reserved stock out of the inventory for good; refused after the deadline.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -118,15 +119,18 @@ type ClientInterface interface {
 
 	// ImportStockWithBody Set the counts of many items from a CSV file.
 	//
-	// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
-	// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
-	// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
-	// is a refusal, and nothing is changed. Rows that are missing are not touched.
-	// A count is compared with what is there now: the same file sets the same counts again, however often and after
-	// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
-	// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
-	// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
-	// Counts are plain digits, as in 12.
+	// The file is UTF-8. The first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
+	// and optionally `low_stock_threshold` and `reason`. It has at most 10,000 rows of at most 256 KiB. Counts are
+	// plain digits, as in 12. A field has no line breaks: a row that spans several lines is refused, because a quote
+	// is probably not closed.
+	//
+	// Each row succeeds or fails alone. An error of the whole file (its header, its size, its encoding) refuses the
+	// request, and nothing changes. Items that the file does not have stay as they are.
+	//
+	// The server compares each count with the present stock: the same file sets the same counts again, also after
+	// another file. With an `Idempotency-Key` a repeat does not change rows that succeeded before (they are
+	// `replayed`) and tries only the failed rows again. Another file under a known key is refused.
+	//
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
@@ -159,34 +163,34 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/inventory/locations/{code} (the `PutLocation` operationId).
 	PutLocation(ctx context.Context, code CodeOfLocation, params *PutLocationParams, body PutLocationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListLowStock Items whose available stock has come down to their threshold, by location.
+	// ListLowStock Items whose available stock is at or below their threshold, by location.
 	//
-	// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
+	// The list leaves out products that the catalogue does not sell. It also leaves out an empty location of a product that has stock at another location. Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 	ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListMostReserved The products of which most is reserved, most first.
+	// ListMostReserved The products with the largest reserved quantity, largest first.
 	//
-	// Of the same moment as the statistics. Products of which nothing is reserved are left out. Through the gateway: operators and admins.
+	// The figures are of the same moment as the statistics. Products without reserved stock are left out. Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
 	ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReserveWithBody Reserve all lines, or none.
+	// ReserveWithBody Reserve all lines or none.
 	//
-	// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
-	// one answers `reservation_not_found`, and the detail says that it is archived.
+	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
+	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/reserve (the `Reserve` operationId).
 	ReserveWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Reserve Reserve all lines, or none.
+	// Reserve Reserve all lines or none.
 	//
-	// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
-	// one answers `reservation_not_found`, and the detail says that it is archived.
+	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
+	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -195,9 +199,9 @@ type ClientInterface interface {
 
 	// ReleaseWithBody Give the stock back.
 	//
-	// With the owner named in the body, a release of a reservation that was never seen leaves a
-	// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
-	// Without a body the operation id is derived from the reservation's and the actor is `service`.
+	// If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
+	// which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
+	// body the server derives the operation id from the reservation id, and the actor is `service`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -206,9 +210,9 @@ type ClientInterface interface {
 
 	// Release Give the stock back.
 	//
-	// With the owner named in the body, a release of a reservation that was never seen leaves a
-	// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
-	// Without a body the operation id is derived from the reservation's and the actor is `service`.
+	// If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
+	// which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
+	// body the server derives the operation id from the reservation id, and the actor is `service`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -220,60 +224,61 @@ type ClientInterface interface {
 	// Corresponds with GET /api/inventory/reserve/{reservation_id} (the `GetReservation` operationId).
 	GetReservation(ctx context.Context, reservationID ReservationID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ExpireWithBody Give the stock back because the deadline passed; `not_due` with the deadline before.
+	// ExpireWithBody Give the stock back because the deadline has passed; before that the answer is `not_due` with the deadline.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/expire (the `Expire` operationId).
 	ExpireWithBody(ctx context.Context, reservationID ReservationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Expire Give the stock back because the deadline passed; `not_due` with the deadline before.
+	// Expire Give the stock back because the deadline has passed; before that the answer is `not_due` with the deadline.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/expire (the `Expire` operationId).
 	Expire(ctx context.Context, reservationID ReservationID, body ExpireJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ExtendWithBody Move the deadline to a later moment; an earlier one changes nothing.
+	// ExtendWithBody Move the deadline to a later time; an earlier time changes nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/extend (the `Extend` operationId).
 	ExtendWithBody(ctx context.Context, reservationID ReservationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Extend Move the deadline to a later moment; an earlier one changes nothing.
+	// Extend Move the deadline to a later time; an earlier time changes nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/extend (the `Extend` operationId).
 	Extend(ctx context.Context, reservationID ReservationID, body ExtendJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReturnWithBody Put confirmed stock back, never more than was confirmed; once per operation id.
+	// ReturnWithBody Put confirmed stock back, at most as much as was confirmed; acts once per operation id.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/return (the `Return` operationId).
 	ReturnWithBody(ctx context.Context, reservationID ReservationID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Return Put confirmed stock back, never more than was confirmed; once per operation id.
+	// Return Put confirmed stock back, at most as much as was confirmed; acts once per operation id.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api/inventory/reserve/{reservation_id}/return (the `Return` operationId).
 	Return(ctx context.Context, reservationID ReservationID, body ReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetStatistics Figures over all stock, as of a moment.
+	// GetStatistics Figures over all stock, as of one moment.
 	//
-	// Computed aside from requests and remembered: renewed when they are asked for and older than 50 times what the
-	// computation takes, a second in a small inventory; `as_of` says of when they are. The first call waits for them.
+	// The service computes the figures in the background and remembers them; `as_of` is their time. A request renews
+	// them if they are older than 50 times the duration of the computation (in a small inventory, older than a
+	// second). The first request waits for them.
 	// Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
 	GetStatistics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetAvailability Whether a quantity of a product is available, and where.
+	// GetAvailability Whether a quantity of a product is available, and at which locations.
 	//
-	// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
+	// Send your last `ETag` in `If-None-Match` to get 304 while the stock has not changed.
 	// Through the gateway: everybody with a token.
 	//
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
@@ -281,8 +286,8 @@ type ClientInterface interface {
 
 	// AdjustStockWithBody Correct the stock of an item, by a difference or to a count.
 	//
-	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
-	// names what is available.
+	// An adjustment below 0 is refused as `negative_quantity`. An adjustment below the reserved quantity is refused as
+	// `insufficient_stock`, and the answer has the available quantity.
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
@@ -292,8 +297,8 @@ type ClientInterface interface {
 
 	// AdjustStock Correct the stock of an item, by a difference or to a count.
 	//
-	// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
-	// names what is available.
+	// An adjustment below 0 is refused as `negative_quantity`. An adjustment below the reserved quantity is refused as
+	// `insufficient_stock`, and the answer has the available quantity.
 	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
@@ -301,7 +306,7 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
 	AdjustStock(ctx context.Context, productID ProductID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
+	// ListHolds The reservations that hold this product's stock, and their deadlines; earliest deadline first.
 	//
 	// Through the gateway: operators and admins.
 	//
@@ -310,16 +315,16 @@ type ClientInterface interface {
 
 	// ListLedger Every change of this product's stock, newest first.
 	//
-	// The oldest entries may have been moved to the archive (`holdfast archive`); `archived_entries` counts them.
+	// The archive (`holdfast archive`) may have taken the oldest entries; `archived_entries` is their number.
 	// Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
 	ListLedger(ctx context.Context, productID openapi_types.UUID, params *ListLedgerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteItemWithBody End the stock-keeping of a product at a location; what is left is written off.
+	// DeleteItemWithBody Delete the item of a product at a location; the remaining stock is written off.
 	//
-	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
-	// readable, and stock that is received or returned there brings the item back.
+	// The request is refused as `insufficient_stock` while a part of the stock is reserved. The ledger and the lines
+	// of reservations stay readable. A receipt or a return at the location creates the item again.
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
@@ -327,10 +332,10 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
 	DeleteItemWithBody(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteItem End the stock-keeping of a product at a location; what is left is written off.
+	// DeleteItem Delete the item of a product at a location; the remaining stock is written off.
 	//
-	// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
-	// readable, and stock that is received or returned there brings the item back.
+	// The request is refused as `insufficient_stock` while a part of the stock is reserved. The ledger and the lines
+	// of reservations stay readable. A receipt or a return at the location creates the item again.
 	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
@@ -338,7 +343,7 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api/inventory/{product_id}/locations/{location} (the `DeleteItem` operationId).
 	DeleteItem(ctx context.Context, productID ProductID, location LocationCode, params *DeleteItemParams, body DeleteItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateItemWithBody Begin the stock-keeping of a product at a location, empty.
+	// CreateItemWithBody Create an empty item of a product at a location.
 	//
 	// Through the gateway: operators and admins.
 	//
@@ -347,7 +352,7 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
 	CreateItemWithBody(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateItem Begin the stock-keeping of a product at a location, empty.
+	// CreateItem Create an empty item of a product at a location.
 	//
 	// Through the gateway: operators and admins.
 	//
@@ -356,7 +361,7 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/inventory/{product_id}/locations/{location} (the `CreateItem` operationId).
 	CreateItem(ctx context.Context, productID ProductID, location LocationCode, params *CreateItemParams, body CreateItemJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReceiveStockWithBody Add stock that arrived; creates the item where it is missing.
+	// ReceiveStockWithBody Add stock that arrived; creates a missing item.
 	//
 	// Through the gateway: operators and admins.
 	//
@@ -365,7 +370,7 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStockWithBody(ctx context.Context, productID ProductID, params *ReceiveStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReceiveStock Add stock that arrived; creates the item where it is missing.
+	// ReceiveStock Add stock that arrived; creates a missing item.
 	//
 	// Through the gateway: operators and admins.
 	//
@@ -374,32 +379,32 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/receive (the `ReceiveStock` operationId).
 	ReceiveStock(ctx context.Context, productID ProductID, params *ReceiveStockParams, body ReceiveStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SetSellableWithBody Say whether the catalogue sells a product; from the order side.
+	// SetSellableWithBody Record whether the catalogue sells a product; the api calls it.
 	//
-	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
-	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
-	// sent again at any time. The product need not be known here.
+	// A product that the catalogue does not sell is never `is_available` and never in the list of low stock; held
+	// stock stays held. The catalogue's version of the product orders the messages: an older message changes nothing,
+	// so the api may send each message again at any time. Inventory need not know the product.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
 	SetSellableWithBody(ctx context.Context, productID ProductID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SetSellable Say whether the catalogue sells a product; from the order side.
+	// SetSellable Record whether the catalogue sells a product; the api calls it.
 	//
-	// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
-	// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
-	// sent again at any time. The product need not be known here.
+	// A product that the catalogue does not sell is never `is_available` and never in the list of low stock; held
+	// stock stays held. The catalogue's version of the product orders the messages: an older message changes nothing,
+	// so the api may send each message again at any time. Inventory need not know the product.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /api/inventory/{product_id}/sellable (the `SetSellable` operationId).
 	SetSellable(ctx context.Context, productID ProductID, body SetSellableJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
+	// SetThresholdWithBody Set the low-stock threshold, for one location of the product or for all.
 	//
-	// What is set for all of the product holds for locations that it comes to later, too.
-	// Asking for what is the case already is a success, whatever the version.
+	// A threshold for all locations also holds for locations that the product gets later.
+	// A request for the threshold that is set already succeeds with any version.
 	// Through the gateway: operators and admins.
 	//
 	// Takes any type of body and a specified content type.
@@ -407,10 +412,10 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
 	SetThresholdWithBody(ctx context.Context, productID ProductID, params *SetThresholdParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SetThreshold Say from which level on stock is low, for one location or for all of the product.
+	// SetThreshold Set the low-stock threshold, for one location of the product or for all.
 	//
-	// What is set for all of the product holds for locations that it comes to later, too.
-	// Asking for what is the case already is a success, whatever the version.
+	// A threshold for all locations also holds for locations that the product gets later.
+	// A request for the threshold that is set already succeeds with any version.
 	// Through the gateway: operators and admins.
 	//
 	// Takes a body of the `application/json` content type.
@@ -418,7 +423,7 @@ type ClientInterface interface {
 	// Corresponds with PUT /api/inventory/{product_id}/threshold (the `SetThreshold` operationId).
 	SetThreshold(ctx context.Context, productID ProductID, params *SetThresholdParams, body SetThresholdJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// TransferStockWithBody Move available stock to another location, both sides at once.
+	// TransferStockWithBody Move available stock to another location; both locations change together.
 	//
 	// Through the gateway: operators and admins.
 	//
@@ -427,7 +432,7 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/transfer (the `TransferStock` operationId).
 	TransferStockWithBody(ctx context.Context, productID ProductID, params *TransferStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// TransferStock Move available stock to another location, both sides at once.
+	// TransferStock Move available stock to another location; both locations change together.
 	//
 	// Through the gateway: operators and admins.
 	//
@@ -437,11 +442,12 @@ type ClientInterface interface {
 	TransferStock(ctx context.Context, productID ProductID, params *TransferStockParams, body TransferStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ListAvailability The stock of several products, as of one moment, or of all of them in pages.
+// ListAvailability The stock of several products as of one moment, or of all products in pages.
 //
-// With `product_ids` the known ones of these, in the order asked, each once. Without, one page of all products by
-// their id; `next_cursor` leads to the next and is absent on the last.
-// Through the gateway: everybody with a token, who names products; without, operators and admins.
+// With `product_ids` it answers the products of the list that inventory knows, in the order of the list, each
+// once. Without `product_ids` it answers one page of all products by id; `next_cursor` leads to the next page and
+// is absent on the last.
+// Through the gateway: everybody with a token, if `product_ids` is present; operators and admins, if it is absent.
 //
 // Corresponds with GET /api/inventory (the `ListAvailability` operationId).
 func (c *restClient) ListAvailability(ctx context.Context, params *ListAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -456,7 +462,7 @@ func (c *restClient) ListAvailability(ctx context.Context, params *ListAvailabil
 	return c.Client.Do(req)
 }
 
-// ConfirmWithBody Take the reserved stock out for good; refused past the deadline.
+// ConfirmWithBody Take the reserved stock out of the inventory for good; refused after the deadline.
 //
 // Takes any type of body and a specified content type.
 //
@@ -473,7 +479,7 @@ func (c *restClient) ConfirmWithBody(ctx context.Context, reservationID Reservat
 	return c.Client.Do(req)
 }
 
-// Confirm Take the reserved stock out for good; refused past the deadline.
+// Confirm Take the reserved stock out of the inventory for good; refused after the deadline.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -492,15 +498,18 @@ func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, b
 
 // ImportStockWithBody Set the counts of many items from a CSV file.
 //
-// UTF-8, the first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
-// and optionally `low_stock_threshold` and `reason`. At most 10,000 rows of at most 256 KiB. Each
-// row succeeds or fails for itself; an error of the whole file (its header, its size, its encoding)
-// is a refusal, and nothing is changed. Rows that are missing are not touched.
-// A count is compared with what is there now: the same file sets the same counts again, however often and after
-// whichever other file it comes. With an `Idempotency-Key` a repeat changes nothing that was done: its rows are
-// `replayed`, and only those that failed are tried again. Another file under a known key is refused.
-// A field has no line breaks: a row that goes on over lines is refused, since a quote is then most likely not closed.
-// Counts are plain digits, as in 12.
+// The file is UTF-8. The first line names the columns: `product_id`, `location`, `quantity` (the count on hand),
+// and optionally `low_stock_threshold` and `reason`. It has at most 10,000 rows of at most 256 KiB. Counts are
+// plain digits, as in 12. A field has no line breaks: a row that spans several lines is refused, because a quote
+// is probably not closed.
+//
+// Each row succeeds or fails alone. An error of the whole file (its header, its size, its encoding) refuses the
+// request, and nothing changes. Items that the file does not have stay as they are.
+//
+// The server compares each count with the present stock: the same file sets the same counts again, also after
+// another file. With an `Idempotency-Key` a repeat does not change rows that succeeded before (they are
+// `replayed`) and tries only the failed rows again. Another file under a known key is refused.
+//
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
@@ -573,9 +582,9 @@ func (c *restClient) PutLocation(ctx context.Context, code CodeOfLocation, param
 	return c.Client.Do(req)
 }
 
-// ListLowStock Items whose available stock has come down to their threshold, by location.
+// ListLowStock Items whose available stock is at or below their threshold, by location.
 //
-// Left out are products that the catalogue does not sell, and locations that are empty of a product of which there is stock elsewhere. Through the gateway: operators and admins.
+// The list leaves out products that the catalogue does not sell. It also leaves out an empty location of a product that has stock at another location. Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/low-stock (the `ListLowStock` operationId).
 func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -590,9 +599,9 @@ func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParam
 	return c.Client.Do(req)
 }
 
-// ListMostReserved The products of which most is reserved, most first.
+// ListMostReserved The products with the largest reserved quantity, largest first.
 //
-// Of the same moment as the statistics. Products of which nothing is reserved are left out. Through the gateway: operators and admins.
+// The figures are of the same moment as the statistics. Products without reserved stock are left out. Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
 func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -607,10 +616,10 @@ func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReser
 	return c.Client.Do(req)
 }
 
-// ReserveWithBody Reserve all lines, or none.
+// ReserveWithBody Reserve all lines or none.
 //
-// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
-// one answers `reservation_not_found`, and the detail says that it is archived.
+// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
+// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 //
 // Takes any type of body and a specified content type.
 //
@@ -627,10 +636,10 @@ func (c *restClient) ReserveWithBody(ctx context.Context, contentType string, bo
 	return c.Client.Do(req)
 }
 
-// Reserve Reserve all lines, or none.
+// Reserve Reserve all lines or none.
 //
-// The id of a reservation that ended and was archived is `already_resolved` for ever. Everything else that names
-// one answers `reservation_not_found`, and the detail says that it is archived.
+// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
+// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -649,9 +658,9 @@ func (c *restClient) Reserve(ctx context.Context, body ReserveJSONRequestBody, r
 
 // ReleaseWithBody Give the stock back.
 //
-// With the owner named in the body, a release of a reservation that was never seen leaves a
-// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
-// Without a body the operation id is derived from the reservation's and the actor is `service`.
+// If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
+// which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
+// body the server derives the operation id from the reservation id, and the actor is `service`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -670,9 +679,9 @@ func (c *restClient) ReleaseWithBody(ctx context.Context, reservationID Reservat
 
 // Release Give the stock back.
 //
-// With the owner named in the body, a release of a reservation that was never seen leaves a
-// tombstone, so that a reserve that arrives late is refused. Without, it is `reservation_not_found`.
-// Without a body the operation id is derived from the reservation's and the actor is `service`.
+// If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
+// which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
+// body the server derives the operation id from the reservation id, and the actor is `service`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -704,7 +713,7 @@ func (c *restClient) GetReservation(ctx context.Context, reservationID Reservati
 	return c.Client.Do(req)
 }
 
-// ExpireWithBody Give the stock back because the deadline passed; `not_due` with the deadline before.
+// ExpireWithBody Give the stock back because the deadline has passed; before that the answer is `not_due` with the deadline.
 //
 // Takes any type of body and a specified content type.
 //
@@ -721,7 +730,7 @@ func (c *restClient) ExpireWithBody(ctx context.Context, reservationID Reservati
 	return c.Client.Do(req)
 }
 
-// Expire Give the stock back because the deadline passed; `not_due` with the deadline before.
+// Expire Give the stock back because the deadline has passed; before that the answer is `not_due` with the deadline.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -738,7 +747,7 @@ func (c *restClient) Expire(ctx context.Context, reservationID ReservationID, bo
 	return c.Client.Do(req)
 }
 
-// ExtendWithBody Move the deadline to a later moment; an earlier one changes nothing.
+// ExtendWithBody Move the deadline to a later time; an earlier time changes nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -755,7 +764,7 @@ func (c *restClient) ExtendWithBody(ctx context.Context, reservationID Reservati
 	return c.Client.Do(req)
 }
 
-// Extend Move the deadline to a later moment; an earlier one changes nothing.
+// Extend Move the deadline to a later time; an earlier time changes nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -772,7 +781,7 @@ func (c *restClient) Extend(ctx context.Context, reservationID ReservationID, bo
 	return c.Client.Do(req)
 }
 
-// ReturnWithBody Put confirmed stock back, never more than was confirmed; once per operation id.
+// ReturnWithBody Put confirmed stock back, at most as much as was confirmed; acts once per operation id.
 //
 // Takes any type of body and a specified content type.
 //
@@ -789,7 +798,7 @@ func (c *restClient) ReturnWithBody(ctx context.Context, reservationID Reservati
 	return c.Client.Do(req)
 }
 
-// Return Put confirmed stock back, never more than was confirmed; once per operation id.
+// Return Put confirmed stock back, at most as much as was confirmed; acts once per operation id.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -806,10 +815,11 @@ func (c *restClient) Return(ctx context.Context, reservationID ReservationID, bo
 	return c.Client.Do(req)
 }
 
-// GetStatistics Figures over all stock, as of a moment.
+// GetStatistics Figures over all stock, as of one moment.
 //
-// Computed aside from requests and remembered: renewed when they are asked for and older than 50 times what the
-// computation takes, a second in a small inventory; `as_of` says of when they are. The first call waits for them.
+// The service computes the figures in the background and remembers them; `as_of` is their time. A request renews
+// them if they are older than 50 times the duration of the computation (in a small inventory, older than a
+// second). The first request waits for them.
 // Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/stats (the `GetStatistics` operationId).
@@ -825,9 +835,9 @@ func (c *restClient) GetStatistics(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
-// GetAvailability Whether a quantity of a product is available, and where.
+// GetAvailability Whether a quantity of a product is available, and at which locations.
 //
-// With the `ETag` that you have in `If-None-Match`, 304 while nothing has changed.
+// Send your last `ETag` in `If-None-Match` to get 304 while the stock has not changed.
 // Through the gateway: everybody with a token.
 //
 // Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
@@ -845,8 +855,8 @@ func (c *restClient) GetAvailability(ctx context.Context, productID openapi_type
 
 // AdjustStockWithBody Correct the stock of an item, by a difference or to a count.
 //
-// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
-// names what is available.
+// An adjustment below 0 is refused as `negative_quantity`. An adjustment below the reserved quantity is refused as
+// `insufficient_stock`, and the answer has the available quantity.
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
@@ -866,8 +876,8 @@ func (c *restClient) AdjustStockWithBody(ctx context.Context, productID ProductI
 
 // AdjustStock Correct the stock of an item, by a difference or to a count.
 //
-// Below 0 it is refused as `negative_quantity`, below what is reserved as `insufficient_stock`, which
-// names what is available.
+// An adjustment below 0 is refused as `negative_quantity`. An adjustment below the reserved quantity is refused as
+// `insufficient_stock`, and the answer has the available quantity.
 // Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
@@ -885,7 +895,7 @@ func (c *restClient) AdjustStock(ctx context.Context, productID ProductID, param
 	return c.Client.Do(req)
 }
 
-// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
+// ListHolds The reservations that hold this product's stock, and their deadlines; earliest deadline first.
 //
 // Through the gateway: operators and admins.
 //
@@ -904,7 +914,7 @@ func (c *restClient) ListHolds(ctx context.Context, productID openapi_types.UUID
 
 // ListLedger Every change of this product's stock, newest first.
 //
-// The oldest entries may have been moved to the archive (`holdfast archive`); `archived_entries` counts them.
+// The archive (`holdfast archive`) may have taken the oldest entries; `archived_entries` is their number.
 // Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/{product_id}/ledger (the `ListLedger` operationId).
@@ -920,10 +930,10 @@ func (c *restClient) ListLedger(ctx context.Context, productID openapi_types.UUI
 	return c.Client.Do(req)
 }
 
-// DeleteItemWithBody End the stock-keeping of a product at a location; what is left is written off.
+// DeleteItemWithBody Delete the item of a product at a location; the remaining stock is written off.
 //
-// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
-// readable, and stock that is received or returned there brings the item back.
+// The request is refused as `insufficient_stock` while a part of the stock is reserved. The ledger and the lines
+// of reservations stay readable. A receipt or a return at the location creates the item again.
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
@@ -941,10 +951,10 @@ func (c *restClient) DeleteItemWithBody(ctx context.Context, productID ProductID
 	return c.Client.Do(req)
 }
 
-// DeleteItem End the stock-keeping of a product at a location; what is left is written off.
+// DeleteItem Delete the item of a product at a location; the remaining stock is written off.
 //
-// Refused as `insufficient_stock` while any of it is reserved. The ledger stays, reservations' lines stay
-// readable, and stock that is received or returned there brings the item back.
+// The request is refused as `insufficient_stock` while a part of the stock is reserved. The ledger and the lines
+// of reservations stay readable. A receipt or a return at the location creates the item again.
 // Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
@@ -962,7 +972,7 @@ func (c *restClient) DeleteItem(ctx context.Context, productID ProductID, locati
 	return c.Client.Do(req)
 }
 
-// CreateItemWithBody Begin the stock-keeping of a product at a location, empty.
+// CreateItemWithBody Create an empty item of a product at a location.
 //
 // Through the gateway: operators and admins.
 //
@@ -981,7 +991,7 @@ func (c *restClient) CreateItemWithBody(ctx context.Context, productID ProductID
 	return c.Client.Do(req)
 }
 
-// CreateItem Begin the stock-keeping of a product at a location, empty.
+// CreateItem Create an empty item of a product at a location.
 //
 // Through the gateway: operators and admins.
 //
@@ -1000,7 +1010,7 @@ func (c *restClient) CreateItem(ctx context.Context, productID ProductID, locati
 	return c.Client.Do(req)
 }
 
-// ReceiveStockWithBody Add stock that arrived; creates the item where it is missing.
+// ReceiveStockWithBody Add stock that arrived; creates a missing item.
 //
 // Through the gateway: operators and admins.
 //
@@ -1019,7 +1029,7 @@ func (c *restClient) ReceiveStockWithBody(ctx context.Context, productID Product
 	return c.Client.Do(req)
 }
 
-// ReceiveStock Add stock that arrived; creates the item where it is missing.
+// ReceiveStock Add stock that arrived; creates a missing item.
 //
 // Through the gateway: operators and admins.
 //
@@ -1038,11 +1048,11 @@ func (c *restClient) ReceiveStock(ctx context.Context, productID ProductID, para
 	return c.Client.Do(req)
 }
 
-// SetSellableWithBody Say whether the catalogue sells a product; from the order side.
+// SetSellableWithBody Record whether the catalogue sells a product; the api calls it.
 //
-// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
-// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
-// sent again at any time. The product need not be known here.
+// A product that the catalogue does not sell is never `is_available` and never in the list of low stock; held
+// stock stays held. The catalogue's version of the product orders the messages: an older message changes nothing,
+// so the api may send each message again at any time. Inventory need not know the product.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1059,11 +1069,11 @@ func (c *restClient) SetSellableWithBody(ctx context.Context, productID ProductI
 	return c.Client.Do(req)
 }
 
-// SetSellable Say whether the catalogue sells a product; from the order side.
+// SetSellable Record whether the catalogue sells a product; the api calls it.
 //
-// What it does not sell is never `is_available` and never in the list of low stock; what is held of it stays held.
-// Messages are ordered by the catalogue's version of the product: an older one changes nothing, so that each may be
-// sent again at any time. The product need not be known here.
+// A product that the catalogue does not sell is never `is_available` and never in the list of low stock; held
+// stock stays held. The catalogue's version of the product orders the messages: an older message changes nothing,
+// so the api may send each message again at any time. Inventory need not know the product.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1080,10 +1090,10 @@ func (c *restClient) SetSellable(ctx context.Context, productID ProductID, body 
 	return c.Client.Do(req)
 }
 
-// SetThresholdWithBody Say from which level on stock is low, for one location or for all of the product.
+// SetThresholdWithBody Set the low-stock threshold, for one location of the product or for all.
 //
-// What is set for all of the product holds for locations that it comes to later, too.
-// Asking for what is the case already is a success, whatever the version.
+// A threshold for all locations also holds for locations that the product gets later.
+// A request for the threshold that is set already succeeds with any version.
 // Through the gateway: operators and admins.
 //
 // Takes any type of body and a specified content type.
@@ -1101,10 +1111,10 @@ func (c *restClient) SetThresholdWithBody(ctx context.Context, productID Product
 	return c.Client.Do(req)
 }
 
-// SetThreshold Say from which level on stock is low, for one location or for all of the product.
+// SetThreshold Set the low-stock threshold, for one location of the product or for all.
 //
-// What is set for all of the product holds for locations that it comes to later, too.
-// Asking for what is the case already is a success, whatever the version.
+// A threshold for all locations also holds for locations that the product gets later.
+// A request for the threshold that is set already succeeds with any version.
 // Through the gateway: operators and admins.
 //
 // Takes a body of the `application/json` content type.
@@ -1122,7 +1132,7 @@ func (c *restClient) SetThreshold(ctx context.Context, productID ProductID, para
 	return c.Client.Do(req)
 }
 
-// TransferStockWithBody Move available stock to another location, both sides at once.
+// TransferStockWithBody Move available stock to another location; both locations change together.
 //
 // Through the gateway: operators and admins.
 //
@@ -1141,7 +1151,7 @@ func (c *restClient) TransferStockWithBody(ctx context.Context, productID Produc
 	return c.Client.Do(req)
 }
 
-// TransferStock Move available stock to another location, both sides at once.
+// TransferStock Move available stock to another location; both locations change together.
 //
 // Through the gateway: operators and admins.
 //

@@ -16,10 +16,10 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListAvailability The stock of several products, as of one moment, or of all of them in pages.
+	// ListAvailability The stock of several products as of one moment, or of all products in pages.
 	// (GET /api/inventory)
 	ListAvailability(c *gin.Context, params ListAvailabilityParams)
-	// Confirm Take the reserved stock out for good; refused past the deadline.
+	// Confirm Take the reserved stock out of the inventory for good; refused after the deadline.
 	// (POST /api/inventory/confirm/{reservation_id})
 	Confirm(c *gin.Context, reservationID ReservationID)
 	// ImportStock Set the counts of many items from a CSV file.
@@ -31,13 +31,13 @@ type ServerInterface interface {
 	// PutLocation Create a location, or change its name and priority.
 	// (PUT /api/inventory/locations/{code})
 	PutLocation(c *gin.Context, code CodeOfLocation, params PutLocationParams)
-	// ListLowStock Items whose available stock has come down to their threshold, by location.
+	// ListLowStock Items whose available stock is at or below their threshold, by location.
 	// (GET /api/inventory/low-stock)
 	ListLowStock(c *gin.Context, params ListLowStockParams)
-	// ListMostReserved The products of which most is reserved, most first.
+	// ListMostReserved The products with the largest reserved quantity, largest first.
 	// (GET /api/inventory/most-reserved)
 	ListMostReserved(c *gin.Context, params ListMostReservedParams)
-	// Reserve Reserve all lines, or none.
+	// Reserve Reserve all lines or none.
 	// (POST /api/inventory/reserve)
 	Reserve(c *gin.Context)
 	// Release Give the stock back.
@@ -46,46 +46,46 @@ type ServerInterface interface {
 	// GetReservation A reservation with its lines and their items' present stock.
 	// (GET /api/inventory/reserve/{reservation_id})
 	GetReservation(c *gin.Context, reservationID ReservationID)
-	// Expire Give the stock back because the deadline passed; `not_due` with the deadline before.
+	// Expire Give the stock back because the deadline has passed; before that the answer is `not_due` with the deadline.
 	// (POST /api/inventory/reserve/{reservation_id}/expire)
 	Expire(c *gin.Context, reservationID ReservationID)
-	// Extend Move the deadline to a later moment; an earlier one changes nothing.
+	// Extend Move the deadline to a later time; an earlier time changes nothing.
 	// (POST /api/inventory/reserve/{reservation_id}/extend)
 	Extend(c *gin.Context, reservationID ReservationID)
-	// Return Put confirmed stock back, never more than was confirmed; once per operation id.
+	// Return Put confirmed stock back, at most as much as was confirmed; acts once per operation id.
 	// (POST /api/inventory/reserve/{reservation_id}/return)
 	Return(c *gin.Context, reservationID ReservationID)
-	// GetStatistics Figures over all stock, as of a moment.
+	// GetStatistics Figures over all stock, as of one moment.
 	// (GET /api/inventory/stats)
 	GetStatistics(c *gin.Context)
-	// GetAvailability Whether a quantity of a product is available, and where.
+	// GetAvailability Whether a quantity of a product is available, and at which locations.
 	// (GET /api/inventory/{product_id})
 	GetAvailability(c *gin.Context, productID openapi_types.UUID, params GetAvailabilityParams)
 	// AdjustStock Correct the stock of an item, by a difference or to a count.
 	// (POST /api/inventory/{product_id}/adjust)
 	AdjustStock(c *gin.Context, productID ProductID, params AdjustStockParams)
-	// ListHolds Who holds this product's stock, and until when; the earliest deadline first.
+	// ListHolds The reservations that hold this product's stock, and their deadlines; earliest deadline first.
 	// (GET /api/inventory/{product_id}/holds)
 	ListHolds(c *gin.Context, productID openapi_types.UUID, params ListHoldsParams)
 	// ListLedger Every change of this product's stock, newest first.
 	// (GET /api/inventory/{product_id}/ledger)
 	ListLedger(c *gin.Context, productID openapi_types.UUID, params ListLedgerParams)
-	// DeleteItem End the stock-keeping of a product at a location; what is left is written off.
+	// DeleteItem Delete the item of a product at a location; the remaining stock is written off.
 	// (DELETE /api/inventory/{product_id}/locations/{location})
 	DeleteItem(c *gin.Context, productID ProductID, location LocationCode, params DeleteItemParams)
-	// CreateItem Begin the stock-keeping of a product at a location, empty.
+	// CreateItem Create an empty item of a product at a location.
 	// (PUT /api/inventory/{product_id}/locations/{location})
 	CreateItem(c *gin.Context, productID ProductID, location LocationCode, params CreateItemParams)
-	// ReceiveStock Add stock that arrived; creates the item where it is missing.
+	// ReceiveStock Add stock that arrived; creates a missing item.
 	// (POST /api/inventory/{product_id}/receive)
 	ReceiveStock(c *gin.Context, productID ProductID, params ReceiveStockParams)
-	// SetSellable Say whether the catalogue sells a product; from the order side.
+	// SetSellable Record whether the catalogue sells a product; the api calls it.
 	// (PUT /api/inventory/{product_id}/sellable)
 	SetSellable(c *gin.Context, productID ProductID)
-	// SetThreshold Say from which level on stock is low, for one location or for all of the product.
+	// SetThreshold Set the low-stock threshold, for one location of the product or for all.
 	// (PUT /api/inventory/{product_id}/threshold)
 	SetThreshold(c *gin.Context, productID ProductID, params SetThresholdParams)
-	// TransferStock Move available stock to another location, both sides at once.
+	// TransferStock Move available stock to another location; both locations change together.
 	// (POST /api/inventory/{product_id}/transfer)
 	TransferStock(c *gin.Context, productID ProductID, params TransferStockParams)
 }

@@ -36,10 +36,10 @@ func (x Expectation) check(b *Book, product uuid.UUID) error {
 	switch {
 	case x.Match.Given && (!b.stocked(product) || !x.Match.Any && !slices.Contains(x.Match.Versions, at)):
 		return inventoryapi.Errorf(inventoryapi.PreconditionFailed, "If-Match",
-			"product %s is at version %d; read it again and decide anew", product, at)
+			"product %s is at version %d; read it again and repeat the change on the current version", product, at)
 	case x.Version != nil && *x.Version != at:
 		return inventoryapi.Errorf(inventoryapi.VersionConflict, "expected_version",
-			"product %s is at version %d, not %d; read it again and decide anew", product, at, *x.Version)
+			"product %s is at version %d, not %d; read it again and repeat the change on the current version", product, at, *x.Version)
 	}
 	return nil
 }

@@ -35,9 +35,9 @@ func inTurn(t *testing.T, pool *pgxpool.Pool, product uuid.UUID, first, second f
 	return <-answers[0], <-answers[1]
 }
 
-// TestItemThatComesToBeMeanwhile: two replicas wait for a product's stock. The first adds stock at a new location. The
+// TestItemCreatedMeanwhile: two replicas wait for a product's stock. The first adds stock at a new location. The
 // second decides on all items of that moment, not on the items that existed when it began to wait.
-func TestItemThatComesToBeMeanwhile(t *testing.T) {
+func TestItemCreatedMeanwhile(t *testing.T) {
 	t.Parallel()
 	services, _, s := inventorytest.NewReplicas(t)
 	ctx := context.WithoutCancel(t.Context())

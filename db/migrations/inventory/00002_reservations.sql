@@ -1,9 +1,9 @@
 -- +goose Up
 
--- A claim on stock until expires_at, by the database's clock. Exactly one terminal status is ever
--- reached. A row that was released before it was seen (a tombstone) has no request_hash and no lines.
+-- A reservation claims stock until expires_at, by the database's clock. It reaches at most one terminal status. A
+-- reservation whose release arrived before its reserve is a tombstone: it has no request_hash and no lines.
 CREATE TABLE reservations (
-    reservation_id    uuid PRIMARY KEY, -- made by the owner, so that a repeated reserve finds the first
+    reservation_id    uuid PRIMARY KEY, -- the owner makes it, so that a repeated reserve finds the first
     owner_kind        text        NOT NULL,
     owner_id          uuid        NOT NULL,
     number            integer     NOT NULL,
@@ -11,14 +11,14 @@ CREATE TABLE reservations (
     status            text        NOT NULL,
     expires_at        timestamptz NOT NULL,
     workflow_id       text        NOT NULL DEFAULT '', -- the workflow that owns the timer
-    version           bigint      NOT NULL DEFAULT 1,  -- of the aggregate: guards updates, orders its events
-    actor             text        NOT NULL, -- who caused the latest change
+    version           bigint      NOT NULL DEFAULT 1,  -- of the aggregate: updates check it, and it orders the events
+    actor             text        NOT NULL, -- the author of the latest change
     reason            text        NOT NULL DEFAULT '',
-    reserve_operation uuid        NOT NULL, -- the ledger entries of these two operations hold
-    resolve_operation uuid,                 -- the answers that a repeated call is given again
+    reserve_operation uuid        NOT NULL, -- a repeated call gets its answer again from
+    resolve_operation uuid,                 -- the ledger entries of these two operations
     created_at        timestamptz NOT NULL,
     resolved_at       timestamptz,
-    -- An owner's second reservation has number 2: a different id for the same number is refused.
+    -- An owner's second reservation has number 2. The key refuses another id for the same number.
     CONSTRAINT reservations_owner_key UNIQUE (owner_kind, owner_id, number),
     CONSTRAINT reservations_owner_kind_known CHECK (owner_kind IN ('order', 'customer')),
     CONSTRAINT reservations_number_positive CHECK (number >= 1),
@@ -29,14 +29,14 @@ CREATE TABLE reservations (
     CONSTRAINT reservations_hash_length CHECK (length(request_hash) = 32)
 ) WITH (fillfactor = 80); -- a reservation is updated once or twice in its life
 
--- What a reservation holds, per line and item: a line that no single location can fill has several
--- rows. The primary key starts with the reservation, by which lines are always read.
+-- The quantities that a reservation holds, per line and item. A line that no single location can fill has several rows.
+-- The primary key starts with the reservation, because every read of lines is by reservation.
 CREATE TABLE reservation_lines (
     reservation_id uuid    NOT NULL,
     line_no        integer NOT NULL,
     item_id        bigint  NOT NULL,
     quantity       bigint  NOT NULL,
-    returned       bigint  NOT NULL DEFAULT 0, -- confirmed stock that came back
+    returned       bigint  NOT NULL DEFAULT 0, -- the part of the confirmed quantity that was returned
     PRIMARY KEY (reservation_id, line_no, item_id),
     CONSTRAINT reservation_lines_reservation_fkey FOREIGN KEY (reservation_id) REFERENCES reservations (reservation_id),
     CONSTRAINT reservation_lines_item_fkey FOREIGN KEY (item_id) REFERENCES items (item_id),
@@ -46,7 +46,7 @@ CREATE TABLE reservation_lines (
 );
 
 -- +goose StatementBegin
--- A terminal status is final, whatever the code above the database believes.
+-- A terminal status is final, also if the service has a fault.
 CREATE FUNCTION reservations_keep_terminal() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'reservation % is %, which is final', OLD.reservation_id, OLD.status

@@ -1,7 +1,7 @@
 -- +goose Up
 
--- Every change of quantity or reserved, who made it and why. Append-only: the counters of an item
--- equal the sums of its entries at all times.
+-- The ledger has every change of quantity or reserved, with its actor and its reason. It is append-only: at all times
+-- the counters of an item equal the sums of its entries.
 CREATE TABLE stock_ledger (
     ledger_id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- the order of writing, for paging
     operation_id   uuid        NOT NULL,
@@ -17,8 +17,8 @@ CREATE TABLE stock_ledger (
     actor          text        NOT NULL,
     reason         text        NOT NULL DEFAULT '',
     created_at     timestamptz NOT NULL,
-    -- An operation acts once. Its index starts with the operation, by which a repeated call finds
-    -- what it did the first time.
+    -- An operation acts once. The index starts with the operation, so that a repeated call finds the entries of
+    -- the first call.
     CONSTRAINT stock_ledger_operation_key UNIQUE (operation_id, item_id, line),
     CONSTRAINT stock_ledger_item_fkey FOREIGN KEY (item_id) REFERENCES items (item_id),
     CONSTRAINT stock_ledger_kind_known CHECK (kind IN

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- Events that commit with the change they tell of; a relay leases, publishes and marks them.
+-- An event commits together with the change that it announces. A relay leases, publishes and marks events.
 CREATE TABLE outbox (
     event_id          uuid PRIMARY KEY, -- UUIDv7, so that the index grows at its end
     aggregate_type    text        NOT NULL,
@@ -11,20 +11,20 @@ CREATE TABLE outbox (
     payload           jsonb       NOT NULL, -- the whole envelope
     headers           jsonb       NOT NULL DEFAULT '{}',
     created_at        timestamptz NOT NULL,
-    available_at      timestamptz NOT NULL, -- not published before; moved on after a failure
+    available_at      timestamptz NOT NULL, -- the relay does not publish it earlier; a failure makes this later
     published_at      timestamptz,
     attempts          integer     NOT NULL DEFAULT 0,
     lease_until       timestamptz,
     last_error        text        NOT NULL DEFAULT '',
-    -- The same change is announced once, whoever retries.
+    -- A change is announced once, also when the request is repeated.
     CONSTRAINT outbox_aggregate_version_key UNIQUE (aggregate_id, aggregate_version, event_type),
     CONSTRAINT outbox_attempts_not_negative CHECK (attempts >= 0)
 );
--- The relay's question: what is due and unpublished, oldest first. Partial, so that it stays as small
--- as the backlog while published rows await archiving.
+-- For the relay, which reads unpublished events that are due, oldest first. The index is partial, so that it stays as
+-- small as the backlog while published rows wait for the archive.
 CREATE INDEX outbox_unpublished_idx ON outbox (available_at, event_id) WHERE published_at IS NULL;
 
--- The inbox: an event's effect on this database commits with its row here, so it happens once.
+-- The inbox: a row commits together with the effect of its event on this database, so the effect happens once.
 CREATE TABLE processed_events (
     consumer     text        NOT NULL,
     event_id     uuid        NOT NULL,

@@ -1,18 +1,17 @@
 -- +goose Up
 
--- An outbox row keeps an event's data and its headers; the envelope is composed of the row's columns
--- when it is published. Storing it whole held ids, type, version and time twice, half of all bytes.
--- json instead of jsonb: a payload is written once and read whole.
+-- An outbox row holds an event's data and headers. The publisher composes the envelope from the row's columns. A stored
+-- envelope held ids, type, version and time twice, which was half of all bytes. The column is json and not jsonb,
+-- because a payload is written once and read whole.
 UPDATE outbox SET headers = CASE WHEN payload->'metadata' ? 'correlationId'
         THEN jsonb_build_object('correlationId', payload->'metadata'->'correlationId') ELSE '{}' END,
     payload = payload->'data';
 ALTER TABLE outbox ALTER COLUMN payload TYPE json, ALTER COLUMN headers DROP DEFAULT, ALTER COLUMN headers TYPE json;
 
--- Foreign keys are checked row by row: three index lookups and row locks per reserved line, a sixth of
--- all the work of a flash sale. What they would prevent is prevented where it would have to begin: lines
--- and entries are written in the transaction that found and updated their items by version, and the
--- rows they name are never deleted under them (the triggers below, and the archive moves lines with
--- their reservation).
+-- PostgreSQL checks foreign keys row by row: three index look-ups and row locks per reserved line, a sixth of all the
+-- work of a flash sale. Lines and entries cannot name a missing row without foreign keys either: the transaction that
+-- writes them has found and updated their items by version, the triggers below refuse to delete items, and the
+-- archive moves lines together with their reservation.
 ALTER TABLE reservation_lines DROP CONSTRAINT reservation_lines_item_fkey, DROP CONSTRAINT reservation_lines_reservation_fkey;
 ALTER TABLE stock_ledger DROP CONSTRAINT stock_ledger_item_fkey;
 

@@ -1,29 +1,29 @@
 -- +goose Up
 
--- Whether an item that is kept has come down to its threshold. Generated, so that it cannot
--- differ from the counters it is about, whoever writes them.
+-- low_stock says that the available stock of an item that is not deleted is at or below its threshold. The column is
+-- generated, so that it always agrees with the counters.
 ALTER TABLE items ADD COLUMN low_stock boolean NOT NULL
     GENERATED ALWAYS AS (deleted_at IS NULL AND quantity - reserved <= low_stock_threshold) STORED;
--- The list of low items, for one location or for all, in pages. The index says nothing of the
--- counters, only of the boolean: PostgreSQL compares the values of indexed and predicate columns, so
--- an update that leaves the boolean as it was stays heap-only, which is what a hot row lives by.
+-- For the list of low items, for one location or for all, in pages. The index contains the boolean and not the
+-- counters: PostgreSQL compares the values of indexed and predicate columns, so an update that does not change the
+-- boolean stays heap-only. A hot row needs heap-only updates to be fast.
 CREATE INDEX items_low_stock_idx ON items (location_id, item_id) WHERE low_stock;
 
--- Whether the reservation of a line is still pending. The writer that ends a reservation closes its
--- lines in the same transaction, and counts them. Lines that exist already begin as closed, which
--- rewrites none of the many that are finished, and then the few that are open are opened.
+-- open says that the reservation of a line is pending. The transaction that ends a reservation closes its lines and
+-- counts them. This migration first adds the column as closed, which rewrites no row, and then opens the lines of
+-- pending reservations, which are few.
 ALTER TABLE reservation_lines ADD COLUMN open boolean NOT NULL DEFAULT false;
 UPDATE reservation_lines l SET open = true
 FROM reservations r WHERE r.reservation_id = l.reservation_id AND r.status = 'pending';
 ALTER TABLE reservation_lines ALTER COLUMN open SET DEFAULT true;
--- Who holds an item's stock. Partial, because the finished reservations of a hot product run into the
--- millions and those that hold something do not; its size is also what counting them costs. The item
--- alone: equal keys are kept in the order of the rows, so that a hot item's grow at one end.
+-- For the lines that hold an item's stock. The index is partial, because a hot product has millions of finished
+-- reservations and few that hold stock; a count of the open lines reads this index whole. Its key is the item alone:
+-- PostgreSQL keeps equal keys in the order of the rows, so that the entries of a hot item grow at one end.
 CREATE INDEX reservation_lines_open_idx ON reservation_lines (item_id) WHERE open;
 
--- A reservation that ended is never revived, so a closed line is never opened. That the lines of one
--- that ends are closed is the writer's to count: a trigger that looked would add two thirds to the
--- cost of ending a reservation. This one costs a comparison.
+-- An ended reservation is never revived, so a closed line is never opened again. This trigger checks that at the cost
+-- of a comparison. It does not check that a reservation that ends closes all its lines: that would add two thirds to
+-- the cost of ending a reservation, so the transaction that ends it counts the lines.
 -- +goose StatementBegin
 CREATE FUNCTION reservation_lines_keep_closed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -36,13 +36,14 @@ CREATE TRIGGER reservation_lines_closed_is_final BEFORE UPDATE ON reservation_li
     FOR EACH ROW WHEN (NEW.open AND NOT OLD.open)
     EXECUTE FUNCTION reservation_lines_keep_closed();
 
--- An item's history, newest first and in pages; without it each page would read the whole ledger. It
--- takes the primary key's place: the ledger is written far more often than it is read, and no entry is
--- ever looked up by its number alone. Numbers are unique as the column is always generated.
+-- For an item's history, newest first and in pages; without this index each page would read the whole ledger. It
+-- replaces the old primary key and is not a further index, because requests write the ledger far more often than they
+-- read it, and no query looks up an entry by its number alone. Numbers are unique, because the column is always
+-- generated.
 ALTER TABLE stock_ledger DROP CONSTRAINT stock_ledger_pkey, ADD PRIMARY KEY (item_id, ledger_id);
--- The planner knows no item but the average one, whose few entries are best read at once and sorted;
--- for a hot item that means its whole history for every page. Told that there are few items (as many
--- as it assumes before the first ANALYZE), it reads the index backwards and stops after a page.
+-- The planner plans for an average item, whose few entries it reads at once and sorts. For a hot item that plan reads
+-- the whole history for every page. This setting says that there are few items, as many as the planner assumes before
+-- the first ANALYZE; so the planner reads the index backwards and stops after a page.
 ALTER TABLE stock_ledger ALTER COLUMN item_id SET (n_distinct = 200);
 
 -- +goose Down

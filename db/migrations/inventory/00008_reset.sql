@@ -1,8 +1,7 @@
 -- +goose Up
 
--- The ledger stays append-only: no entry is ever changed or taken out. Only a wipe of all of it is let through, for
--- example data that is seeded anew, and only in a transaction that says so with
--- SET LOCAL holdfast.reset = 'on'. A session that does not know this cannot even do that.
+-- The ledger stays append-only: the trigger refuses to change or delete an entry. It allows only to truncate the whole
+-- ledger, for a new seed of example data, and only in a transaction that has run SET LOCAL holdfast.reset = 'on'.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION stock_ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,11 +1,11 @@
 -- +goose Up
 
--- Where finished reservations and old entries of the ledger go, so that the tables that requests work on
--- stay as large as the business of the last months and not of all years. Same columns, in the same order:
--- a migration that adds one adds it here too, and a test compares.
+-- The archive takes finished reservations and old entries of the ledger, so that the tables that requests use hold the
+-- last months and not all years. Its tables have the same columns in the same order: a migration that adds a column to
+-- one of those tables adds it here too, and a test compares them.
 CREATE SCHEMA archive;
 
--- Its key is what a late repeat of a reserve is recognised by, and what one row is read by.
+-- The key serves two look-ups: the service recognises a late repeat of a reserve, and an operator reads one row.
 CREATE TABLE archive.reservations (LIKE public.reservations,
     CONSTRAINT archived_reservations_pkey PRIMARY KEY (reservation_id),
     CONSTRAINT archived_reservations_finished CHECK (status <> 'pending'));
@@ -14,38 +14,38 @@ CREATE TABLE archive.reservation_lines (LIKE public.reservation_lines,
     CONSTRAINT archived_reservation_lines_pkey PRIMARY KEY (reservation_id, line_no, item_id),
     CONSTRAINT archived_reservation_lines_closed CHECK (NOT open));
 
--- The key reads the history of an item. That an operation acts once holds for ever: a receipt, an
--- adjustment, a transfer or a return that is repeated after years finds here what it did.
+-- The key serves reads of an item's history. An operation acts once for ever: a receipt, an adjustment, a transfer or a
+-- return that is repeated after years finds its first entries here.
 CREATE TABLE archive.stock_ledger (LIKE public.stock_ledger,
     CONSTRAINT archived_stock_ledger_pkey PRIMARY KEY (item_id, ledger_id),
     CONSTRAINT archived_stock_ledger_operation_key UNIQUE (operation_id, item_id, line));
--- For the reason that the live ledger has the same: a page of a hot item's history is read from its index.
+-- The live ledger has the same setting for the same reason: a page of a hot item's history is read from the index.
 ALTER TABLE archive.stock_ledger ALTER COLUMN item_id SET (n_distinct = 200);
 
--- The sums of the entries of an item that were archived, which are the oldest ones without a gap: the
--- counters of an item equal its balance and its live entries. Written by the trigger below alone.
+-- The sums of an item's archived entries, which are its oldest entries without a gap. The counters of an item equal its
+-- balance plus its live entries. Only the trigger below writes this table.
 CREATE TABLE ledger_balances (
     item_id           bigint PRIMARY KEY,
-    entries           bigint NOT NULL, -- how many
+    entries           bigint NOT NULL, -- the number of archived entries
     quantity          bigint NOT NULL,
     reserved          bigint NOT NULL,
-    through_ledger_id bigint NOT NULL, -- of the last of them
-    through_version   bigint NOT NULL, -- of the item, after the last of them
+    through_ledger_id bigint NOT NULL, -- of the last archived entry
+    through_version   bigint NOT NULL, -- of the item, after the last archived entry
     CONSTRAINT ledger_balances_entries_positive CHECK (entries > 0),
     CONSTRAINT ledger_balances_valid CHECK (quantity >= 0 AND reserved >= 0 AND reserved <= quantity)
 );
 
--- Rows that are deleted, not archived, for nobody asks for them again: how far that went. What must be
--- there since is told from what may be gone by it.
+-- Some rows are deleted and not archived, because no caller needs them again. A horizon says up to which time they may
+-- be deleted: an older row may be missing, a younger row must exist.
 CREATE TABLE archive.horizons (
     name           text PRIMARY KEY,
     deleted_before timestamptz NOT NULL
 );
 
 -- +goose StatementBegin
--- The ledger is append-only. A wipe of all of it is let through (holdfast.reset, as before), and so are
--- deletions by the archive, which says so with SET LOCAL holdfast.archive = 'on'; what it may delete, the
--- trigger after it decides. Nothing is ever taken out of the archived ledger, nor changed in either.
+-- The ledger is append-only. This trigger allows a truncation of the whole ledger (holdfast.reset, as before) and
+-- deletions by the archive, which runs SET LOCAL holdfast.archive = 'on'. The next trigger decides which entries the
+-- archive may delete. The archived ledger allows no deletion, and neither ledger allows a change.
 CREATE OR REPLACE FUNCTION stock_ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' AND current_setting('holdfast.reset', true) = 'on' THEN
@@ -62,11 +62,11 @@ CREATE TRIGGER archived_stock_ledger_append_only BEFORE UPDATE OR DELETE OR TRUN
     FOR EACH STATEMENT EXECUTE FUNCTION stock_ledger_refuse_change();
 
 -- +goose StatementBegin
--- Entries may leave the ledger only for the archive, in the order of their item's history, once their
--- reservation has left, and with their sums added to the balance. All of it is checked here, for whole
--- statements at once, so that no code and no person can break it; inserts do not pay for it.
--- What is asked of a table row by row is a subquery with a LIMIT, so that it stays a look-up by key
--- whatever the tables were like when the session planned it.
+-- An entry may leave the ledger only if its copy is in the archive, in the order of its item's history, after its
+-- reservation has left, and with its sums added to the balance. This trigger checks all of that, once per statement, so
+-- that neither code nor an operator can break it. Inserts do not pay for it. The look-ups in other tables are
+-- subqueries with a LIMIT, so that they stay look-ups by key, however large the tables were when the session planned
+-- them.
 CREATE FUNCTION stock_ledger_leave() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     bad text;
@@ -132,7 +132,7 @@ CREATE TRIGGER stock_ledger_leaves_for_archive AFTER DELETE ON stock_ledger
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION stock_ledger_leave();
 
 -- +goose StatementBegin
--- Reservations and their lines are never deleted either, unless they are in the archive as they are.
+-- Reservations and their lines may be deleted only if an exact copy is in the archive.
 CREATE FUNCTION reservations_leave() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     bad uuid;
@@ -166,8 +166,8 @@ CREATE TRIGGER reservation_lines_leave_for_archive AFTER DELETE ON reservation_l
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION reservations_leave();
 
 -- +goose StatementBegin
--- What is archived never comes to be a second time. Asked once the rows are in: whoever inserts an id that
--- is just being archived waits for that at the key, and finds it here.
+-- An archived reservation is never made again. The trigger looks after the rows are inserted: a transaction that
+-- inserts an id which is just being archived first waits for the archive at the key, and then finds the id here.
 CREATE FUNCTION reservations_refuse_archived() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM archive.reservations a WHERE a.reservation_id = ANY (ARRAY(SELECT m.reservation_id FROM made m))) THEN
@@ -199,7 +199,7 @@ CREATE TRIGGER ledger_balances_follow BEFORE INSERT OR UPDATE OR DELETE OR TRUNC
 
 -- +goose Down
 
--- What was archived comes back, so that nothing is lost and the sums hold without balances.
+-- The archived rows move back, so that no row is lost and the sums are right without balances.
 DROP TRIGGER stock_ledger_leaves_for_archive ON stock_ledger;
 DROP TRIGGER reservations_leave_for_archive ON reservations;
 DROP TRIGGER reservations_not_archived ON reservations;

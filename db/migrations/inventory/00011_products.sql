@@ -1,8 +1,8 @@
 -- +goose Up
 
--- What is known of a product as a whole, beside its items: the low-stock threshold that a location gets which the
--- product is new at, and whether the catalogue sells it. A product without a row has the defaults. The catalogue's
--- version orders what the order side tells of it: an older message never undoes a newer one.
+-- Settings that hold for a whole product: the low-stock threshold that its new items get, and whether the catalogue
+-- sells it. A product without a row has the defaults. catalogue_version orders the messages of the api: an older
+-- message never undoes a newer message.
 CREATE TABLE products (
     product_id          uuid PRIMARY KEY,
     low_stock_threshold bigint,
@@ -11,7 +11,7 @@ CREATE TABLE products (
     CONSTRAINT products_threshold_not_negative CHECK (low_stock_threshold >= 0)
 );
 
--- A threshold that all of a product's items agree on was set for the product.
+-- If all items of a product have the same threshold, it was set for the product.
 INSERT INTO products (product_id, low_stock_threshold)
 SELECT product_id, min(low_stock_threshold) FROM items WHERE deleted_at IS NULL
 GROUP BY product_id

@@ -9,10 +9,10 @@ CREATE TABLE products (
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now()
 );
--- The catalogue is listed newest first by cursor over (created_at, product_id), active products only.
+-- For the list of active products, newest first, by cursor over (created_at, product_id).
 CREATE INDEX products_listing_idx ON products (created_at DESC, product_id DESC) WHERE active;
 
--- A product has a price in each currency it is sold in; without one it cannot be ordered in it.
+-- A product can be ordered only in the currencies in which it has a price.
 CREATE TABLE product_prices (
     product_id   uuid NOT NULL REFERENCES products ON DELETE CASCADE,
     currency     char(3) NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
@@ -20,8 +20,8 @@ CREATE TABLE product_prices (
     PRIMARY KEY (product_id, currency)
 );
 
--- The orders table is a projection: the order's workflow is its only writer, and seq is the number
--- of its last recorded transition, so that a late or repeated write changes nothing.
+-- The orders table is a projection. The order's workflow is its only writer. seq is the number of the last recorded
+-- transition; it prevents that a late or repeated write changes the row.
 CREATE TABLE orders (
     order_id         uuid PRIMARY KEY,
     seq              bigint NOT NULL CHECK (seq > 0),
@@ -29,7 +29,7 @@ CREATE TABLE orders (
         'pending', 'reserved', 'paying', 'confirmed', 'fulfilling', 'completed', 'rejected', 'expired',
         'cancelled', 'failed', 'backordered', 'in_review', 'refunded')),
     reason           text NOT NULL DEFAULT '',
-    refusal          jsonb, -- for a rejected order: what each short line asked for and found
+    refusal          jsonb, -- for a rejected order: the requested and the available quantity of each short line
     request_hash     bytea NOT NULL CHECK (length(request_hash) = 32),
     customer_id      text NOT NULL,
     issuer           text NOT NULL DEFAULT '',
@@ -47,16 +47,16 @@ CREATE TABLE orders (
     created_at       timestamptz NOT NULL,
     updated_at       timestamptz NOT NULL
 );
--- A customer's own orders, newest first by cursor over (created_at, order_id).
+-- For the list of a customer's own orders, newest first, by cursor over (created_at, order_id).
 CREATE INDEX orders_customer_idx ON orders (customer_id, created_at DESC, order_id DESC);
--- An operator's list by state, newest first by the same cursor.
+-- For an operator's list by state, newest first, by the same cursor.
 CREATE INDEX orders_state_idx ON orders (state, created_at DESC, order_id DESC);
 
 -- Lines are a snapshot of the catalogue at the time of ordering and never change.
 CREATE TABLE order_lines (
     order_id         uuid NOT NULL REFERENCES orders ON DELETE CASCADE,
     line_no          integer NOT NULL CHECK (line_no > 0),
-    product_id       uuid NOT NULL, -- no foreign key: a product may be deleted, its orders stay
+    product_id       uuid NOT NULL, -- no foreign key: if a product is deleted, its orders stay
     sku              text NOT NULL,
     name             text NOT NULL,
     quantity         bigint NOT NULL CHECK (quantity > 0),
@@ -81,7 +81,7 @@ CREATE TABLE order_timeline (
     PRIMARY KEY (order_id, seq)
 );
 
--- One row per step of a payment and attempt; a step's row is replaced only by a later outcome.
+-- One row per step and attempt of a payment. Only a later outcome of a step replaces its row.
 CREATE TABLE payments (
     order_id         uuid NOT NULL REFERENCES orders ON DELETE CASCADE,
     step             text NOT NULL CHECK (step IN ('authorise', 'capture', 'void', 'refund')),
@@ -114,10 +114,10 @@ CREATE TABLE outbox (
     last_error        text,
     CONSTRAINT outbox_aggregate_key UNIQUE (aggregate_id, aggregate_version, event_type)
 );
--- The relay leases what is unpublished, oldest first; published rows leave this index.
+-- The relay leases unpublished rows, oldest first. Published rows leave this index.
 CREATE INDEX outbox_unpublished_idx ON outbox (available_at, event_id) WHERE published_at IS NULL;
 
--- The inbox: an event is processed once per consumer, in the transaction of its effect.
+-- The inbox: a consumer processes an event once. Its row commits together with the effect of the event.
 CREATE TABLE processed_events (
     consumer     text NOT NULL,
     event_id     uuid NOT NULL,

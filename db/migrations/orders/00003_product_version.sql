@@ -1,7 +1,7 @@
 -- +goose Up
 
--- The version moves with every change of a product or its prices and guards each update, so that of two
--- people who read the same version only one overwrites it.
+-- Every change of a product or its prices increases the version, and every update checks it: if two operators have read
+-- the same version, only the first of them can overwrite it.
 ALTER TABLE products
     ADD COLUMN version bigint NOT NULL DEFAULT 1,
     ADD CONSTRAINT products_version_positive CHECK (version >= 1),

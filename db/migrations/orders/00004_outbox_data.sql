@@ -1,7 +1,7 @@
 -- +goose Up
--- An outbox row keeps an event's data and its headers; the envelope is composed of the row's columns
--- when it is published. Storing it whole held ids, type, version and time twice, half of all bytes.
--- json instead of jsonb: a payload is written once and read whole.
+-- An outbox row holds an event's data and headers. The publisher composes the envelope from the row's columns. A stored
+-- envelope held ids, type, version and time twice, which was half of all bytes. The column is json and not jsonb,
+-- because a payload is written once and read whole.
 UPDATE outbox SET headers = CASE WHEN payload->'metadata' ? 'correlationId'
         THEN jsonb_build_object('correlationId', payload->'metadata'->'correlationId') ELSE '{}' END,
     payload = payload->'data';

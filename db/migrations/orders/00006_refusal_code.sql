@@ -1,5 +1,6 @@
 -- +goose Up
--- Why a rejected order was refused, for programs: orderflow's error type, as in out_of_stock. reason is for people.
+-- refusal_code says for programs why an order was rejected: the error type of orderflow, as in out_of_stock. reason
+-- says it for people.
 ALTER TABLE orders ADD COLUMN refusal_code text NOT NULL DEFAULT '';
 UPDATE orders SET refusal_code = 'out_of_stock' WHERE state = 'rejected' AND reason = 'out_of_stock';
 

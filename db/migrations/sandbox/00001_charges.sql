@@ -1,6 +1,6 @@
 -- +goose Up
--- The payment sandbox stands in for a provider that keeps its own books: they outlive its process,
--- so that a crash test can ask what was really taken.
+-- The payment sandbox stands in for a provider that keeps its own books. The books outlive its process, so that a crash
+-- test can check which payments were captured.
 CREATE TABLE charges (
     payment_key        text PRIMARY KEY, -- chosen by the caller; the same key is the same payment
     provider_ref       text NOT NULL CONSTRAINT charges_provider_ref_key UNIQUE,

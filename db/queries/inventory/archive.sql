@@ -1,24 +1,24 @@
--- The archive keeps finished reservations and old entries of the ledger, away from what requests work
--- on. Its own reads go through the tables in their physical order, some pages at a time: no index of the
--- tables that requests write says how old a row is, and none has to be kept for a command that runs once a day.
+-- The archive keeps finished reservations and old entries of the ledger apart from the tables that requests use. The
+-- archive command reads those tables in their physical order, some pages at a time. They have no index by age: each
+-- request would pay for an index that only a command needs which runs once a day.
 
 -- name: BeginArchiving :exec
--- Until the end of this transaction: entries may be deleted, if they are archived. One batch at a
--- time, whoever runs it; the lock's key is nobody else's.
+-- Until this transaction ends, it may delete entries that are archived. The lock lets one batch at a time run, also
+-- when several archive commands run. No other lock uses its key.
 SELECT set_config('holdfast.archive', 'on', true), pg_advisory_xact_lock(7207416502318821187);
 
 -- name: Pages :one
--- How many pages the tables have that are read page by page, and the last item.
+-- Returns the number of pages of each table that is read page by page, and the id of the last item.
 SELECT pg_relation_size('reservations') / b.size AS reservations, pg_relation_size('outbox') / b.size AS outbox,
        pg_relation_size('processed_events') / b.size AS processed_events,
        coalesce((SELECT max(item_id) FROM items), 0)::bigint AS last_item
 FROM (SELECT current_setting('block_size')::bigint AS size) b;
 
 -- name: PickReservations :many
--- Finished ones that lie on some pages. What a request is just looking at is left for the next time. One
--- that something was announced of lately is left too: it was extended or partly returned long after it
--- was made, and may be asked for again. (What is asked of another table row by row is a scalar subquery: as a
--- join the planner would read that table whole.)
+-- Returns finished reservations that lie on some pages. It skips a reservation that a request has locked; the next run
+-- finds it. It also skips a reservation with a recent event, which was extended or partly returned long after it was
+-- made: a caller may ask for it again. (The look-up in outbox is a scalar subquery: for a join the planner would read
+-- that table whole.)
 SELECT r.reservation_id
 FROM reservations r
 WHERE r.ctid >= format('(%s,0)', @from_page::bigint)::tid AND r.ctid < format('(%s,0)', @to_page::bigint)::tid
@@ -42,9 +42,9 @@ DELETE FROM reservation_lines WHERE reservation_id = ANY (@reservation_ids::uuid
 DELETE FROM reservations WHERE reservation_id = ANY (@reservation_ids::uuid[]);
 
 -- name: CopyEntries :many
--- Of each item in a range the oldest entries, up to the first that is young or that belongs to a reservation
--- which is not archived. An item whose very first entry stays costs two look-ups; the sort is
--- by what the items are read in, so that no more is read than is taken.
+-- Copies the oldest entries of each item in a range, up to the first entry that is young or that belongs to a
+-- reservation which is not archived. An item whose first entry stays costs two look-ups. The query sorts in the order
+-- in which it reads the items, so that it reads no more rows than it takes.
 INSERT INTO archive.stock_ledger
 SELECT e.*
 FROM (
@@ -103,7 +103,7 @@ WHERE p.ctid = ANY (ARRAY(
     FOR UPDATE SKIP LOCKED));
 
 -- name: DeleteImports :execrows
--- There are as many as files were imported.
+-- The table has one row per imported file, so it is small.
 DELETE FROM stock_imports s
 WHERE s.import_id IN (
     SELECT v.import_id FROM stock_imports v WHERE v.updated_at < @before::timestamptz LIMIT @most::integer FOR UPDATE SKIP LOCKED);
@@ -113,7 +113,7 @@ INSERT INTO archive.horizons AS h (name, deleted_before) VALUES (@name, @deleted
 ON CONFLICT (name) DO UPDATE SET deleted_before = greatest(h.deleted_before, excluded.deleted_before);
 
 -- name: CountFinished :one
--- What PickReservations would find, and their lines.
+-- Counts the reservations that PickReservations would find, and their lines.
 SELECT count(*) FILTER (WHERE r.status = 'confirmed') AS confirmed,
        count(*) FILTER (WHERE r.status = 'released' AND r.request_hash IS NOT NULL) AS released,
        count(*) FILTER (WHERE r.status = 'expired') AS expired,
@@ -126,7 +126,7 @@ WHERE r.ctid >= format('(%s,0)', @from_page::bigint)::tid AND r.ctid < format('(
   AND coalesce((SELECT max(o.created_at) FROM outbox o WHERE o.aggregate_id = r.reservation_id), '-infinity') < @finished_before::timestamptz;
 
 -- name: CountEntries :one
--- What CopyEntries would find once the finished reservations are archived.
+-- Counts the entries that CopyEntries would find once the finished reservations are archived.
 SELECT count(*)
 FROM (
     SELECT bool_or(s.created_at >= @finished_before::timestamptz OR (
@@ -155,12 +155,12 @@ WHERE v.ctid >= format('(%s,0)', @from_page::bigint)::tid AND v.ctid < format('(
 SELECT count(*) FROM stock_imports WHERE updated_at < @before::timestamptz;
 
 -- name: ArchivedReservations :many
--- Which of these were archived, and as what. For those that were asked for and are not here, and for
--- reserves that are looked up because one was sent again.
+-- Returns those of the given reservations that are archived, with their status. It is asked for reservations that the
+-- live table does not have, and for reserves that are looked up because one of them was sent again.
 SELECT reservation_id, status, resolved_at FROM archive.reservations WHERE reservation_id = ANY (@reservation_ids::uuid[]);
 
 -- name: ArchivedEntriesOfProduct :one
--- How many entries of a product at some locations went to the archive.
+-- Counts the archived entries of a product at some locations.
 SELECT coalesce(sum((SELECT b.entries FROM ledger_balances b WHERE b.item_id = i.item_id)), 0)::bigint
 FROM items i
 WHERE i.product_id = @product_id::uuid

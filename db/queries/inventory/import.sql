@@ -4,7 +4,8 @@
 SELECT content_hash, settled_rows FROM stock_imports WHERE import_id = @import_id;
 
 -- name: SettleImportRows :execrows
--- Two runs of one import at once add to the same row. No row is touched where the import is of another file.
+-- Two runs of one import at the same time add to the same row. If the import id stands for another file, no row
+-- changes.
 INSERT INTO stock_imports (import_id, content_hash, settled_rows)
 VALUES (@import_id, @content_hash, @settled_rows::integer[])
 ON CONFLICT (import_id) DO UPDATE

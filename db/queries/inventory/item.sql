@@ -1,11 +1,11 @@
 -- An item is the stock of one product at one location; available = quantity - reserved.
 
 -- name: LockItems :many
--- Locks the items of the given products and of the given reservations' lines, in id order, so that
--- two transactions never wait for each other; returns them as they are once locked. The order is made
--- below the locking, which is what makes the order hold. FOR NO KEY UPDATE lets the foreign keys of
--- lines and ledger entries be checked meanwhile. The ids are an array and not a joined set, so that every
--- item is looked up by its key: a join may read all items instead, and a plan that was right for few stays.
+-- Locks the items of the given products and of the given reservations' lines in the order of their ids, so that two
+-- transactions cannot deadlock, and returns the items as they are under the lock. PostgreSQL sorts below the node that
+-- locks, so it locks in that order. FOR NO KEY UPDATE lets other transactions check foreign keys meanwhile. The ids are
+-- an array and not a joined set, so that PostgreSQL looks up every item by its key: for a join it may read all items,
+-- and a prepared plan that was right for few items stays when there are many.
 SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version,
        i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted
 FROM items i
@@ -19,7 +19,7 @@ ORDER BY i.item_id
 FOR NO KEY UPDATE OF i;
 
 -- name: UpdateItems :execrows
--- The version check: a row that moved since it was read is not updated, and the count tells.
+-- The version check: it does not update a row that has changed since it was read; the count of rows shows that.
 UPDATE items i
 SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now(),
     low_stock_threshold = u.threshold, deleted_at = CASE WHEN u.deleted THEN coalesce(i.deleted_at, now()) END
@@ -31,15 +31,16 @@ FROM (
 WHERE i.item_id = u.item_id AND i.version = u.version;
 
 -- name: LockProducts :exec
--- One transaction at a time adds items to a product, until its end: two that make the first items of a
--- product meet on no row. Before everything else, in order.
+-- Only one transaction at a time adds items to a product; it holds this lock until it ends. A row lock is not enough:
+-- two transactions that make the first items of a product have no row in common. The transaction takes these locks
+-- before all others, in the order of the products.
 SELECT pg_advisory_xact_lock(hashtextextended(p.product_id::text, 0))
 FROM (SELECT DISTINCT unnest(@product_ids::uuid[]) AS product_id ORDER BY 1) p;
 
 -- name: EnsureItems :exec
--- Creates the missing items of product and location pairs, empty and deleted: whether one comes to be
--- is decided by the request, and a refused one leaves nothing that anybody sees. Sorted, so that two
--- writers meet in the same order; an unknown location creates nothing.
+-- Creates the missing items of product and location pairs, empty and marked as deleted. A request that succeeds then
+-- removes the mark; after a refused request the item stays invisible. The rows are sorted, so that two transactions
+-- insert in the same order and cannot deadlock. An unknown location creates no item.
 INSERT INTO items (product_id, location_id, deleted_at)
 SELECT DISTINCT u.product_id, l.location_id, now()
 FROM (SELECT unnest(@product_ids::uuid[]) AS product_id, unnest(@locations::text[]) AS location) u
@@ -49,8 +50,8 @@ ORDER BY 1, 2
 ON CONFLICT ON CONSTRAINT items_product_location_key DO NOTHING;
 
 -- name: StockOfProducts :many
--- One statement, so that the locations of a product are of one moment. Deleted items are there for
--- their versions, which the product's version goes on counting.
+-- It is one statement, so that it returns all locations of a product as of one moment. It returns deleted items too,
+-- because the product's version includes their versions.
 SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted,
        coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)::boolean AS sellable
 FROM items i

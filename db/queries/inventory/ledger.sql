@@ -1,9 +1,9 @@
--- The stock ledger holds every change of an item's counters, append-only; one operation has one
--- entry per item and line.
+-- The stock ledger holds every change of an item's counters. It is append-only. An operation has one entry per item
+-- and line.
 
 -- name: EntriesOfOperations :many
--- In one statement, so that an entry on its way to the archive is seen once. What had no reservation may
--- be repeated at any time, and finds there what it did.
+-- It is one statement, so that it returns an entry once that is being moved to the archive. A caller may repeat an
+-- operation without a reservation at any time; its first entries may be in the archive by then.
 SELECT e.operation_id, e.item_id, e.line, e.kind, e.quantity_delta, e.reserved_delta, e.quantity_after, e.reserved_after,
        e.version_after, e.reservation_id, e.actor, e.reason
 FROM (
@@ -29,9 +29,9 @@ FROM (
 ) u;
 
 -- name: Clock :one
--- The database's clock decides every deadline. Asked after the locks are held: a time read before
--- would be stale by as long as the lock was waited for, and now() is the transaction's start. For the same
--- reason it tells which items the products have now: the statement that locked them saw those that there
--- were when it began to wait.
+-- The database's clock decides every deadline. The transaction reads it after it has its locks: a time that it reads
+-- before would be stale by as long as it waits for them, and now() is the transaction's start. For the same reason this
+-- query returns the items that the products have now: the statement that locked them saw only the items that existed
+-- when it began to wait.
 SELECT clock_timestamp()::timestamptz AS at,
        ARRAY(SELECT i.item_id FROM items i WHERE i.product_id = ANY (@product_ids::uuid[]))::bigint[] AS item_ids;

@@ -1,8 +1,8 @@
--- Lists of stock in pages. Each goes on after the position of the last row of the page before, and
--- reads an index from there, so that a late page costs what the first one does.
+-- Lists of stock in pages. Each list goes on after the last row of the previous page and reads an index from there, so
+-- that a late page costs the same as the first.
 
 -- name: ProductPage :many
--- The products that follow one, by id. The index of products and locations has them in order.
+-- Returns the products after the given one, by id. The index of products and locations has them in this order.
 SELECT DISTINCT i.product_id
 FROM items i
 WHERE i.product_id > @after_product::uuid AND i.deleted_at IS NULL
@@ -10,18 +10,18 @@ ORDER BY i.product_id
 LIMIT @page_size::integer;
 
 -- name: ProductHasItems :one
--- Also of a product that is no longer kept: its history stays readable. An item that was never shown
--- has none.
+-- It is true also for a product of which no stock is kept any more, so that its history stays readable. An item that
+-- was never visible has no history and does not count.
 SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = @product_id::uuid AND (i.deleted_at IS NULL OR i.version > 0));
 
 -- name: FindLocation :one
 SELECT location_id FROM locations WHERE code = @code::text;
 
 -- name: LowStockPage :many
--- The items whose available stock has come down to their threshold, location by location. One
--- location is the range from it to itself, all of them the range without an end. Left out are products that the
--- catalogue does not sell, and a location that is empty of a product of which there is stock elsewhere: it is not low
--- on what was moved away. A product that there is none of anywhere is listed wherever it is kept.
+-- Returns the items whose available stock is at or below their threshold, location by location. For one location the
+-- range begins and ends with it; for all locations the range has no end. It leaves out products that the catalogue does
+-- not sell. It also leaves out an empty location of a product that has stock at another location. A product that has no
+-- stock at any location is listed for each location at which it is kept.
 SELECT i.item_id, i.location_id, i.product_id, l.code AS location, i.quantity, i.reserved, i.low_stock_threshold
 FROM items i
 JOIN locations l USING (location_id)
@@ -34,9 +34,9 @@ ORDER BY i.location_id, i.item_id
 LIMIT @page_size::integer;
 
 -- name: HoldPage :many
--- Who holds a product's stock, by deadline. The open lines of its items are read through their
--- partial index, so finished reservations cost nothing; LIMIT 1 keeps each reservation a look-up by
--- its key, however many are open and whatever the planner thinks of a hash join over all of them.
+-- Returns the reservation lines that hold a product's stock, by deadline. It reads the open lines of the product's
+-- items through their partial index, so finished reservations cost nothing. LIMIT 1 makes the planner look up each
+-- reservation by its key; without it the planner may choose a hash join over all reservations.
 SELECT rl.reservation_id, rl.line_no, rl.item_id, l.code AS location, rl.quantity, r.owner_kind, r.owner_id, r.number,
        r.workflow_id, r.expires_at, r.created_at, (r.expires_at <= statement_timestamp())::boolean AS overdue
 FROM items i
@@ -55,8 +55,8 @@ ORDER BY r.expires_at, rl.reservation_id, rl.line_no, rl.item_id
 LIMIT @page_size::integer;
 
 -- name: LedgerPage :many
--- A product's history, newest first. Each of its items contributes one page at most, read backwards
--- from its index, so that what is merged is a few pages and never the whole history.
+-- A product's history, newest first. It reads one page at most of each item, backwards through the index, so that it
+-- merges a few pages and never the whole history.
 SELECT e.*, l.code AS location
 FROM items i
 JOIN locations l USING (location_id)

@@ -1,5 +1,5 @@
--- A location is a place that stock lies in; allocation prefers a lower priority number.
+-- A location is a place that keeps stock. Allocation prefers a lower priority number.
 
 -- name: Locations :many
--- All of them: there are as many as a company has warehouses.
+-- It returns all locations: a company has few.
 SELECT code, name, priority FROM locations ORDER BY priority, code;

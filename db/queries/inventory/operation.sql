@@ -1,4 +1,4 @@
--- What is remembered of changes that their callers named.
+-- Requests and answers of changes to which their callers gave an operation id or a key.
 
 -- name: Operations :many
 SELECT operation_id, request_hash, answer FROM stock_operations WHERE operation_id = ANY (@operation_ids::uuid[]);
@@ -8,7 +8,8 @@ INSERT INTO stock_operations (operation_id, request_hash, answer)
 SELECT unnest(@operation_ids::uuid[]), unnest(@request_hashes::bytea[]), unnest(@answers::text[])::json;
 
 -- name: ClaimOperation :execrows
--- For a change outside of a batch. Two of the same name meet at the key: the second waits, and inserts nothing.
+-- It is for a change outside of a batch. A second transaction with the same id waits at the key and then inserts
+-- nothing.
 INSERT INTO stock_operations (operation_id, request_hash, answer) VALUES (@operation_id, @request_hash, @answer)
 ON CONFLICT (operation_id) DO NOTHING;
 

@@ -1,4 +1,4 @@
--- The outbox holds events that committed with the change they tell of, until they are published.
+-- The outbox holds events until they are published. An event commits together with the change that it announces.
 
 -- name: InsertEvents :execrows
 INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version,

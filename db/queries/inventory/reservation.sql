@@ -1,8 +1,8 @@
--- A reservation claims stock for its owner until its deadline; its lines say which items and how much.
+-- A reservation claims stock for its owner until its deadline. Its lines name the items and the quantities.
 
 -- name: LockReservations :many
--- Locks reservations by id, and those that already hold one of the given owner keys under another
--- id. Always after the items: one order for every transaction.
+-- Locks reservations by id, and reservations that already have one of the given owner keys under another id. Every
+-- transaction locks its reservations after its items, so that all transactions have the same order.
 SELECT r.* FROM reservations r
 WHERE r.reservation_id = ANY (@reservation_ids::uuid[] || ARRAY(
     SELECT o.reservation_id
@@ -75,15 +75,15 @@ SELECT unnest(@reservation_ids::uuid[]), unnest(@line_nos::integer[]), unnest(@i
        unnest(@quantities::bigint[]), unnest(@returneds::bigint[]), unnest(@opens::boolean[]);
 
 -- name: CloseReservationLines :execrows
--- Closes every line of reservations that have just ended; the count tells whether all were open.
--- It is written so that the partial index of the open lines cannot serve it: that index begins with the item,
--- and a plan made while few lines were open would read all of it for each reservation when many are.
+-- Closes every line of reservations that have just ended. The count of rows shows whether all lines were open. The
+-- condition is written so that PostgreSQL cannot use the partial index of the open lines: that index begins with the
+-- item, and a plan made while few lines were open would read the whole index for each reservation when many are open.
 UPDATE reservation_lines rl
 SET open = false
 WHERE rl.reservation_id = ANY (@reservation_ids::uuid[]) AND coalesce(rl.open, false);
 
 -- name: UpdateReservationLines :execrows
--- Only what came back ever changes; the reservation's lock and version guard it.
+-- Only the returned quantity of a line ever changes. The reservation's lock and version guard it.
 UPDATE reservation_lines rl
 SET returned = u.returned
 FROM (

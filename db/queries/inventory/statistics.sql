@@ -1,13 +1,14 @@
--- Figures over all stock. Each of these is a scan, so none of them runs on a request path: the
--- service computes a snapshot aside and answers from it.
+-- Figures over all stock. Each query scans a table, so no request runs one: the service computes a snapshot in the
+-- background and answers from it.
 
 -- name: BoundStatistics :exec
--- For this transaction: the scan itself, which requests are kept from, time enough for it, and one core.
+-- Sets for this transaction: a scan is allowed (requests may not scan), it has enough time, and it uses one core.
 SELECT set_config('statement_timeout', @milliseconds::text, true), set_config('enable_seqscan', 'on', true),
     set_config('max_parallel_workers_per_gather', '0', true);
 
 -- name: StockTotals :one
--- Grouped by product first: counting distinct products would sort them all. What is low is what LowStockPage lists.
+-- It groups by product first, because counting distinct products would sort all of them. It counts as low the items
+-- that LowStockPage lists.
 SELECT transaction_timestamp()::timestamptz AS as_of,
        coalesce(sum(p.items), 0)::bigint AS items, count(*) AS products,
        (SELECT count(*) FROM locations) AS locations,

@@ -1,7 +1,7 @@
--- The projection of an order. seq is the number of its last recorded transition and updated_at its
--- moment, by the workflow's clock. A repeated or late write changes nothing. Where a workflow task was lost and
--- executed again with another outcome, the later execution's moments are later, and it overwrites what
--- the lost one told.
+-- The projection of an order. seq is the number of its last recorded transition; updated_at is that transition's
+-- time, by the workflow's clock. A repeated or late write changes nothing. If a workflow task was lost and its second
+-- execution had another outcome, the second execution has the later times, so its record overwrites the record of the
+-- lost execution.
 
 -- name: InsertOrder :execrows
 INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
@@ -18,8 +18,8 @@ SELECT @order_id, unnest(@line_nos::int[]), unnest(@product_ids::uuid[]), unnest
        unnest(@quantities::bigint[]), unnest(@unit_prices::bigint[]), unnest(@line_totals::bigint[]), @currency;
 
 -- name: AdvanceOrder :execrows
--- Only the run that wrote the row advances it, or a run that has taken over from that one and names the seq that it
--- found (after). A settled row moves on only from the state that it is in: no run takes a settled order back.
+-- Only two runs may advance the row: the run that wrote it, and a run that takes over and names the seq that it found
+-- (after). A settled row moves on only from the state that it is in, so no run takes a settled order back.
 UPDATE orders
 SET seq = @seq, state = @state, reason = @reason, refusal_code = @refusal_code, refusal = @refusal, reservation_id = @reservation_id,
     expires_at = @expires_at, payment_attempts = @payment_attempts, updated_at = @updated_at, run_id = @run_id
@@ -28,7 +28,7 @@ WHERE order_id = @order_id AND (updated_at, seq) < (@updated_at, @seq::bigint)
   AND (state = @from_state OR state <> ALL (@settled::text[]));
 
 -- name: FindRecordedOrder :one
--- How far an order is recorded, and by which run of its workflow.
+-- Returns the last record of an order, and the run of its workflow that wrote it.
 SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash,
        (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
 FROM orders o WHERE o.order_id = $1;
@@ -39,7 +39,7 @@ SELECT * FROM orders WHERE order_id = $1;
 -- name: GetOrderOfReservation :one
 SELECT * FROM orders WHERE reservation_id = @reservation_id::uuid;
 
--- The lists are newest first; the cursor is the last row of the page before.
+-- The lists are newest first. The cursor is the last row of the previous page.
 
 -- name: ListOrders :many
 SELECT * FROM orders
@@ -48,7 +48,7 @@ ORDER BY created_at DESC, order_id DESC
 LIMIT @page_size;
 
 -- name: ListOrdersInStates :many
--- One walk along the index per state, so that a rare state costs no walk along all orders.
+-- It reads the index once per state, so that a list of a rare state does not read all orders.
 SELECT o.* FROM unnest(@states::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
     SELECT * FROM orders
@@ -61,7 +61,7 @@ ORDER BY o.created_at DESC, o.order_id DESC
 LIMIT @page_size;
 
 -- name: ListOrdersOfCustomer :many
--- A customer's own orders; no states means all of them, and an operator may leave the issuer open.
+-- A customer's own orders. An empty list of states means all states. An operator may ask for any issuer.
 SELECT * FROM orders
 WHERE customer_id = @customer_id AND (@any_issuer::boolean OR issuer = @issuer)
   AND (cardinality(@states::text[]) = 0 OR state = ANY (@states::text[]))
@@ -81,7 +81,7 @@ SET event = excluded.event, from_state = excluded.from_state, state = excluded.s
 WHERE order_timeline.at < excluded.at;
 
 -- name: ForgetLostTimeline :exec
--- Entries that come after the given one by number and lie before it in time are of a lost execution.
+-- Deletes the entries that have a higher number than the given entry but an earlier time: a lost execution wrote them.
 DELETE FROM order_timeline WHERE order_id = @order_id AND seq > @seq AND at < @at;
 
 -- name: ListTimeline :many

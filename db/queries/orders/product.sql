@@ -1,7 +1,7 @@
--- The catalogue: what can be ordered, and for how much in each currency.
+-- The catalogue: the products that can be ordered, and their prices in each currency.
 
 -- name: PriceProducts :many
--- The active ones of the given products that have a price in the currency.
+-- Returns those of the given products that are active and have a price in the currency.
 SELECT p.product_id, p.sku, p.name, pp.amount_minor
 FROM products p
 JOIN product_prices pp ON pp.product_id = p.product_id AND pp.currency = @currency
@@ -14,35 +14,35 @@ SELECT product_id FROM products WHERE product_id = ANY (@product_ids::uuid[]) AN
 SELECT * FROM products WHERE product_id = $1 AND active;
 
 -- name: ListProducts :many
--- One page, newest first; the cursor is the last row of the page before.
+-- One page, newest first. The cursor is the last row of the previous page.
 SELECT * FROM products
 WHERE active AND (created_at, product_id) < (@before_created_at::timestamptz, @before_id::uuid)
 ORDER BY created_at DESC, product_id DESC
 LIMIT @page_size;
 
 -- name: ListAllProducts :many
--- The same for operators, of the products that are as they say: active, inactive or either.
+-- The same for operators, who choose active products, inactive products or both.
 SELECT * FROM products
 WHERE active = ANY (@actives::boolean[]) AND (created_at, product_id) < (@before_created_at::timestamptz, @before_id::uuid)
 ORDER BY created_at DESC, product_id DESC
 LIMIT @page_size;
 
 -- name: ProductStates :many
--- Which of the given products the catalogue has, and whether it sells them.
+-- Returns those of the given products that the catalogue has, and whether it sells them.
 SELECT product_id, active FROM products WHERE product_id = ANY (@product_ids::uuid[]);
 
 -- name: UntoldProducts :many
 SELECT product_id, active, version FROM products WHERE untold AND product_id > @after ORDER BY product_id LIMIT @page_size;
 
 -- name: MarkProductTold :exec
--- Of that version: one that changed since stays untold.
+-- Removes the mark only if the product still has that version. A product that has changed since keeps it.
 UPDATE products SET untold = false WHERE product_id = @product_id AND version = @version;
 
 -- name: ListPrices :many
 SELECT * FROM product_prices WHERE product_id = ANY (@product_ids::uuid[]) ORDER BY product_id, currency;
 
 -- name: SeedProducts :many
--- Returns those that were new. What is there already, by id or by SKU, stays as it is.
+-- Returns the products that were new. A product whose id or SKU exists already stays as it is.
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
 SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, @created_at, @created_at
 FROM (

@@ -1,8 +1,8 @@
 -- Product administration: operators create, replace, deactivate and import products. The row of a product
--- guards its prices too: whoever changes them has updated or locked the row first.
+-- guards its prices too: a transaction that changes prices updates or locks the row first.
 
 -- name: FindProduct :one
--- Also an inactive one, for operators.
+-- Returns inactive products too; it is for operators.
 SELECT * FROM products WHERE product_id = $1;
 
 -- name: CreateProduct :one
@@ -11,7 +11,7 @@ VALUES (@product_id, @sku, @name, @description, @category, @active, NOT @active,
 RETURNING *;
 
 -- name: ReplaceProduct :one
--- The version check: a product that moved since it was read is not updated. Version 0 stands for whichever there is.
+-- The version check: it updates no product that has changed since it was read. Version 0 stands for any version.
 UPDATE products
 SET sku = @sku, name = @name, description = @description, category = @category, active = @active, untold = untold OR active <> @active,
     version = version + 1, updated_at = @at
@@ -25,19 +25,19 @@ SELECT * FROM products WHERE product_id = $1 FOR NO KEY UPDATE;
 SELECT product_id, active FROM products WHERE sku = $1;
 
 -- name: DeactivateProduct :execrows
--- One that is inactive already stays as it is.
+-- A product that is inactive already stays as it is.
 UPDATE products
 SET active = false, untold = true, version = version + 1, updated_at = @at
 WHERE product_id = @product_id AND active AND (@version::bigint = 0 OR version = @version);
 
 -- name: LockProductsBySKU :many
--- In the order of the SKUs, so that two imports never wait for each other. The lock lets foreign keys of prices
--- be checked meanwhile.
+-- It locks in the order of the SKUs, so that two imports cannot deadlock. Under this lock PostgreSQL can still check
+-- the foreign keys of prices.
 SELECT * FROM products WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR NO KEY UPDATE;
 
 -- name: InsertProducts :execrows
--- Sorted, so that two imports of the same new SKUs meet in the same order; one that somebody else has
--- made meanwhile is left out, and the count tells.
+-- It inserts in the order of the SKUs, so that two imports of the same new SKUs cannot deadlock. It leaves out a SKU
+-- that another transaction has inserted meanwhile; the count of rows shows that.
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
 SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, @at::timestamptz, @at::timestamptz
 FROM (

@@ -1,7 +1,7 @@
--- Seeding and its reset, which wipes the catalogue and every order.
+-- Seeding, and its reset, which deletes the catalogue and every order.
 
 -- name: LockSeeding :exec
--- One seeder at a time on a database; held by the session until it is given back or the connection ends.
+-- One seeder at a time works on a database. The session holds the lock until it unlocks or its connection ends.
 SELECT pg_advisory_lock(@key::bigint);
 
 -- name: UnlockSeeding :exec
@@ -14,20 +14,20 @@ SELECT (SELECT count(*) FROM products) AS products,
        (SELECT count(*) FROM products WHERE NOT (product_id = ANY (@examples::uuid[]))) AS foreign_products;
 
 -- name: ReservationsOfIssuer :many
--- Every reservation from outside, or with an issuer only that one's.
+-- Returns every reservation from outside, or, if an issuer is given, only the reservations of that issuer.
 SELECT reservation_id FROM customer_reservations WHERE @issuer::text = '' OR issuer = @issuer ORDER BY reservation_id;
 
 -- name: OpenOrderWorkflows :many
 SELECT workflow_id FROM orders WHERE state = ANY (@open_states::text[]) ORDER BY workflow_id;
 
 -- name: LockForReset :exec
--- From here on nobody places an order or a reservation that the count above did not see.
+-- While the lock is held, no other transaction places an order or a reservation that the count above did not see.
 LOCK TABLE orders, customer_reservations, products IN ACCESS EXCLUSIVE MODE;
 
 -- name: WipeOrders :exec
--- CASCADE takes along whatever else refers to an order or a product.
+-- CASCADE also truncates every other table that refers to an order or a product.
 TRUNCATE products, product_prices, orders, order_lines, order_timeline, payments, customer_reservations, outbox, processed_events CASCADE;
 
 -- name: PageProducts :many
--- Every product, active or not, in the order of the primary key: for copying, not for showing.
+-- Every product, active or not, in the order of the primary key. It is for copying, not for lists that clients read.
 SELECT product_id, sku, active FROM products WHERE product_id > @after ORDER BY product_id LIMIT @page_size;

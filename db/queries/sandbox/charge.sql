@@ -1,4 +1,4 @@
--- A charge is one payment at the sandbox provider, named by the caller's key.
+-- A charge is one payment at the sandbox provider. The caller's key names it.
 
 -- name: InsertCharge :execrows
 INSERT INTO charges (payment_key, provider_ref, method, amount_minor, currency, state, decline_reason, authorised_until, authorise_requests)
