@@ -37,8 +37,9 @@ func Encode[T any](list string, position T) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// Cut cuts the rows of a list down to one page of at most limit rows, and returns the cursor of the page behind it: empty
-// if there is none. The caller asks its store for limit+1 rows, and the row too many shows that there is another page.
+// Cut cuts the rows of a list down to one page of at most limit rows, and returns the cursor of the page behind it:
+// empty if there is none. The caller asks its store for limit+1 rows, and the row too many shows that there is another
+// page.
 func Cut[T, P any](list string, rows []T, limit int, position func(T) P) ([]T, string) {
 	if len(rows) <= limit {
 		return rows, ""
