@@ -9,17 +9,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"holdfast/bench/load"
 )
 
 type options struct {
@@ -51,15 +51,9 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&o.callers, "callers", 200, "concurrent callers")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the last in-process run to this file")
 	flag.Parse()
-	if only != "" {
-		o.only = strings.Split(only, ",")
-		for _, name := range o.only {
-			if !slices.Contains(names(), name) {
-				return fmt.Errorf("there is no scenario %q; choose from: %s", name, strings.Join(names(), ", "))
-			}
-		}
+	if o.only, err = load.Select(only, names()); err != nil {
+		return err
 	}
-
 	env, err := start(ctx, o)
 	if err != nil {
 		return err
@@ -85,23 +79,5 @@ func run(ctx context.Context) (err error) {
 	}
 	report.judge()
 	report.print(os.Stdout)
-	return report.write(o.out)
-}
-
-func (r *report) write(path string) error {
-	if path == "" {
-		return nil
-	}
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the results: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("write the results: %w", err)
-	}
-	if err := os.WriteFile(path, append(raw, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write the results: %w", err)
-	}
-	fmt.Fprintf(os.Stderr, "results are in %s\n", path)
-	return nil
+	return load.WriteJSON(o.out, report)
 }

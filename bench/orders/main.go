@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"holdfast/bench/load"
 )
 
 type options struct {
@@ -50,13 +52,8 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&o.pairs, "pairs", 5, "how many pairs of orders and bare workflows are compared")
 	flag.StringVar(&o.settings, "set", "", "further environment of the platform's processes: NAME=VALUE,NAME=VALUE")
 	flag.Parse()
-	if only != "" {
-		o.only = strings.Split(only, ",")
-	}
-	for _, name := range o.only {
-		if !slices.Contains(names(), name) {
-			return fmt.Errorf("there is no scenario %q; choose from: %s", name, strings.Join(names(), ", "))
-		}
+	if o.only, err = load.Select(only, names()); err != nil {
+		return err
 	}
 	p, err := start(ctx, o)
 	if err != nil {
@@ -80,5 +77,5 @@ func run(ctx context.Context) (err error) {
 	}
 	report.judge()
 	report.print(os.Stdout)
-	return report.write(o.out)
+	return load.WriteJSON(o.out, report)
 }
