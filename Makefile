@@ -9,7 +9,7 @@ export GOTOOLCHAIN
 TOOLS := $(CURDIR)/bin/tools
 
 # Go decides what is stale, so the binaries are built each time; an unchanged one costs a second.
-.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-inventory plans-inventory ci clean
+.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory plans-inventory ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ vet: ## Run go vet on both modules
 
 workflowcheck: $(TOOLS)/workflowcheck ## Check that workflows are deterministic
 	$(TOOLS)/workflowcheck ./workflows/...
+
+bench-orders: build ## Measure orders per second; results in bench/results/orders.json (ARGS='-only pairs -pairs 5')
+	go run ./bench/orders -out bench/results/orders.json $(ARGS)
 
 bench-inventory: build ## Measure the inventory service; results in bench/results/inventory.json (ARGS=-only hot)
 	go run ./bench/inventory -out bench/results/inventory.json $(ARGS)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/internal/correlation"
@@ -12,22 +13,42 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
+// Intents remembers which payments have begun.
+type Intents interface {
+	// BeginPayment remembers that the order's payment with this number may be made at the provider from now on. It is
+	// idempotent. ErrOrderClosed: the order has ended, and no payment may begin. ErrNoRow: the order is not recorded.
+	BeginPayment(ctx context.Context, order uuid.UUID, attempt int) error
+}
+
 // PaymentActivities are the steps that move money.
 type PaymentActivities struct {
 	provider payment.Provider
+	intents  Intents
 }
 
 // NewPayment returns the activities on the given provider.
-func NewPayment(provider payment.Provider) *PaymentActivities {
-	return &PaymentActivities{provider: provider}
+func NewPayment(provider payment.Provider, intents Intents) *PaymentActivities {
+	return &PaymentActivities{provider: provider, intents: intents}
 }
 
 // AuthorisePayment sets an order's total aside. Temporal repeats it under the same key until the outcome is known; the
 // provider answers a repeated key with the outcome of the first call.
+//
+// It may run in a workflow task that is lost afterwards, so that no history tells of it. Therefore it writes an intent
+// into the orders database first: if the order ends otherwise, the record of that end returns the intent, and the
+// workflow voids the payment. It refuses an order that has ended: ErrPaymentRefused.
 func (a *PaymentActivities) AuthorisePayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
+	err := a.intents.BeginPayment(ctx, in.OrderID, in.Attempt)
+	switch {
+	case errors.Is(err, orderflow.ErrOrderClosed):
+		return orderflow.PaymentResult{}, temporal.NewNonRetryableApplicationError(
+			err.Error(), orderflow.ErrPaymentRefused, err, err.Error())
+	case err != nil:
+		return orderflow.PaymentResult{}, fmt.Errorf("begin payment %d of order %s: %w", in.Attempt, in.OrderID, err)
+	}
 	p, err := a.provider.Authorise(ctx, payment.Authorisation{
 		Key: in.PaymentKey, Method: in.Method, Amount: in.Amount, Reference: in.OrderID.String(),
 	})

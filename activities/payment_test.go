@@ -15,6 +15,11 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
+// intents remembers nothing, or refuses.
+type intents struct{ err error }
+
+func (i intents) BeginPayment(context.Context, uuid.UUID, int) error { return i.err }
+
 // provider answers every call with one error.
 type provider struct{ err error }
 
@@ -89,7 +94,7 @@ func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/%v", c.name, says.err), func(t *testing.T) {
 				t.Parallel()
-				err := c.call(NewPayment(provider{says.err}))
+				err := c.call(NewPayment(provider{says.err}, intents{}))
 				if says.err == nil {
 					require.NoError(t, err)
 					return

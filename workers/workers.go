@@ -39,6 +39,45 @@ type Config struct {
 	BuildID  string `env:"TEMPORAL_WORKER_BUILD_ID,required,notEmpty"`
 	Temporal temporalclient.Config
 	Pool     database.Pool
+	Polling  Polling
+}
+
+// Polling says how many tasks the worker asks for and carries out at once.
+type Polling struct {
+	// Pollers for workflow tasks, and as many for activities: the SDK adapts between these bounds to the tasks that
+	// wait.
+	MinPollers int `env:"WORKER_MIN_POLLERS" envDefault:"5"`
+	MaxPollers int `env:"WORKER_MAX_POLLERS" envDefault:"50"`
+	// WorkflowTasks and Activities are how many are carried out at once, regular and local activities counted apart.
+	WorkflowTasks int `env:"WORKER_WORKFLOW_TASKS" envDefault:"200"`
+	Activities    int `env:"WORKER_ACTIVITIES" envDefault:"200"`
+	// CachedWorkflows is how many open orders the process keeps in memory. Any other is replayed from its history when
+	// it has something to do.
+	CachedWorkflows int `env:"WORKER_CACHED_WORKFLOWS" envDefault:"10000"`
+}
+
+// Validate refuses bounds that the SDK cannot work within.
+func (p Polling) Validate() error {
+	switch {
+	case p.MinPollers < 1 || p.MaxPollers < p.MinPollers:
+		return fmt.Errorf("WORKER_MIN_POLLERS is %d and WORKER_MAX_POLLERS %d: at least 1, and not above the maximum",
+			p.MinPollers, p.MaxPollers)
+	case p.WorkflowTasks < 2:
+		return fmt.Errorf("WORKER_WORKFLOW_TASKS is %d: at least 2", p.WorkflowTasks)
+	case p.Activities < 1:
+		return fmt.Errorf("WORKER_ACTIVITIES is %d: at least 1", p.Activities)
+	case p.CachedWorkflows < 0:
+		return fmt.Errorf("WORKER_CACHED_WORKFLOWS is %d: at least 0", p.CachedWorkflows)
+	}
+	return nil
+}
+
+func (p Polling) behavior() worker.PollerBehavior {
+	return worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
+		InitialNumberOfPollers: p.MinPollers,
+		MinimumNumberOfPollers: p.MinPollers,
+		MaximumNumberOfPollers: p.MaxPollers,
+	})
 }
 
 // stopTimeout is how long a stopping worker waits for activities that are under way. Another worker retries the
@@ -111,7 +150,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 
 	g := Registrations{
 		Inventory: activities.NewInventory(inventory),
-		Payment:   activities.NewPayment(sandbox.New(cfg.SandboxURL, cfg.ServiceKeys[0], httpClient)),
+		Payment:   activities.NewPayment(sandbox.New(cfg.SandboxURL, cfg.ServiceKeys[0], httpClient), orderstore.New(pool)),
 		Record:    activities.NewRecord(orderstore.New(pool)),
 	}
 
@@ -144,10 +183,18 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 // poll starts on the payments queue before the orders queue, so that a version that gets orders can already take their
 // payments.
 func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) error {
+	worker.SetStickyWorkflowCacheSize(cfg.Polling.CachedWorkflows)
 	fatal := make(chan error, 2)
 	options := worker.Options{
 		WorkerStopTimeout: stopTimeout,
 		OnFatalError:      func(err error) { fatal <- err },
+
+		WorkflowTaskPollerBehavior:              cfg.Polling.behavior(),
+		ActivityTaskPollerBehavior:              cfg.Polling.behavior(),
+		MaxConcurrentWorkflowTaskExecutionSize:  cfg.Polling.WorkflowTasks,
+		MaxConcurrentActivityExecutionSize:      cfg.Polling.Activities,
+		MaxConcurrentLocalActivityExecutionSize: cfg.Polling.Activities,
+
 		DeploymentOptions: worker.DeploymentOptions{
 			UseVersioning:             true,
 			Version:                   worker.WorkerDeploymentVersion{DeploymentName: cfg.DeploymentName, BuildID: cfg.BuildID},
@@ -164,6 +211,7 @@ func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) err
 	orders := worker.New(c, orderflow.OrdersQueue, options)
 	RegisterWorkflows(orders)
 	g.RegisterOrderActivities(orders)
+	g.RegisterPaymentActivities(orders) // a payment's steps are local activities first
 	if err := orders.Start(); err != nil {
 		payments.Stop()
 		return fmt.Errorf("poll the %s queue: %w", orderflow.OrdersQueue, err)

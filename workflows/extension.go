@@ -36,7 +36,7 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	to := o.reservationInput("extended on request")
 	to.ExpiresAt = &until
 
-	held, err := extendReservation(ctx, to, min(max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
+	held, err := extendReservation(ctx, to, min(max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget), nil)
 	switch {
 	case err == nil:
 		o.expiresAt, o.early = held.ExpiresAt, 0

@@ -240,6 +240,7 @@ func (h *harness) run(ttl int, change ...func(*orderflow.OrderInput)) orderflow.
 		Total:       price,
 		TTLSeconds:  ttl,
 		PlacedAt:    h.env.Now(),
+		Revision:    orderflow.CurrentRevision,
 		Lines: []orderflow.Line{{
 			LineNo:    1,
 			ProductID: uuid.New(),

@@ -70,11 +70,16 @@ type orderRun struct {
 	short      []orderflow.ShortLine
 	refused    string // why inventory did not reserve, as a code
 	attempts   int    // payments tried; each has a key of its own
+	asked      int    // the last payment that this execution has asked the provider about, by attempt
 	declines   int
 	extensions int
 	tookStock  bool // this run has confirmed the reservation, or knows that an earlier run has
 	adopted    bool // an earlier run had settled the order
-	unrecorded bool // the order cannot be recorded and is undone
+	tookOver   bool // this run goes on from a row that an earlier run had left open
+	// takenBefore says that inventory found the stock taken by an execution that this one does not know.
+	takenBefore bool
+	unrecorded  bool  // the order cannot be recorded and is undone
+	lost        []int // payments that a lost task of this run has begun
 	// leftovers are payments of earlier runs whose outcome this run does not know. finish voids them.
 	leftovers []int
 	paidBy    int // the attempt that captured the money; 0: none
@@ -93,7 +98,7 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 		WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
 		Number:     1, // editing lines will make another reservation; until then an order has one
 	}}
-	o.recorder = &recorder{input: &o.in, view: o.view}
+	o.recorder = &recorder{input: &o.in, view: o.view, local: o.local()}
 	o.mailbox.urgent = o.recorder.troubled
 	return o
 }
@@ -137,6 +142,12 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 		o.cancel(ctx)
 	case err == nil && held.Status == orderflow.ReservationConfirmed:
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
+		if o.local() && o.in.PaymentMethod != "" && o.ownRow(ctx) {
+			// A lost task has taken the stock for the payment that came with the order. The payment goes on.
+			o.tookStock = true
+			o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
+			return
+		}
 		o.continueEarlier(ctx)
 	case err == nil:
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
@@ -180,7 +191,7 @@ func (o *orderRun) expire(ctx workflow.Context) {
 	defer cancel()
 	const reason = "not paid before the deadline"
 	in := o.reservationInput("the deadline has passed")
-	res, err := expireReservation(ctx, in, true)
+	res, err := expireReservation(ctx, in, true, o.local())
 	switch {
 	case refusal(err) == orderflow.ErrNotDue:
 		o.expiresAt = details[time.Time](err)
@@ -191,6 +202,7 @@ func (o *orderRun) expire(ctx workflow.Context) {
 		return
 	case err == nil:
 		o.undo.forget()
+		o.recorder.expiryKnown = true
 		o.noteReleased(ctx)
 	default: // no answer
 		o.undo.replace("let the reservation expire", o.letExpire)
@@ -201,7 +213,7 @@ func (o *orderRun) expire(ctx workflow.Context) {
 // letExpire is the undo of a reservation whose order has expired while inventory did not answer.
 func (o *orderRun) letExpire(ctx workflow.Context, brief bool) error {
 	in := o.reservationInput("the deadline has passed")
-	res, err := expireReservation(ctx, in, brief)
+	res, err := expireReservation(ctx, in, brief, false)
 	switch {
 	case err == nil && res.Status != orderflow.ReservationConfirmed:
 		o.noteReleased(ctx)
@@ -251,6 +263,13 @@ func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason st
 	if o.undo.attempt(ctx, o.compensationFailed(ctx)); o.state.CarriedOut() {
 		return
 	}
+	if o.takenBefore && o.local() {
+		// A lost task has taken the stock, and may have taken the money. If it has, the order is paid.
+		o.takenBefore = false
+		if o.continueEarlier(ctx); o.state.Settled() {
+			return
+		}
+	}
 	o.apply(ctx, input, actor, reason)
 }
 
@@ -264,6 +283,7 @@ func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput,
 	res, err := releaseStock(ctx, in, brief)
 	if err == nil && res.Status == orderflow.ReservationConfirmed {
 		if !o.tookStock && brief {
+			o.takenBefore = true
 			return errTakenBefore
 		}
 		if !o.tookStock {
@@ -317,6 +337,9 @@ func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	for {
 		o.undo.finish(ctx, o.compensationFailed(ctx))
 		o.voidLeftovers(ctx)
+		if o.findBegun(ctx) {
+			continue
+		}
 		if o.recorder.drain(ctx); o.recorder.troubled() && !o.unrecorded {
 			o.lookAfterRecord(ctx)
 			continue

@@ -37,8 +37,9 @@ const (
 // customer decides whether to try another card.
 func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool) orderflow.PayResult {
 	o.attempts++
+	o.recorder.slowPayment = false
 	o.apply(ctx, order.Pay, in.Actor, "")
-	if err := o.extendForPayment(ctx); err != nil {
+	if err := o.extendForPayment(ctx); err != nil && !o.takenByLostTask(ctx, err) {
 		return o.lostStock(ctx, err)
 	}
 	if o.awaitRow(ctx); o.state != order.Paying {
@@ -66,14 +67,24 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	for {
 		payment = o.payment(o.attempts)
 		payment.Method, payment.CorrelationID = in.Method, in.CorrelationID
-		left := min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)
-		auth, err = authorisePayment(ctx, payment, max(left-confirmMargin, minAuthorise))
+		o.asked = o.attempts
+		within := max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise)
+		auth, err = authorisePayment(ctx, payment, within, o.local(), o.recorder.paymentIsSlow)
 		if refusal(err) != orderflow.ErrPaymentKeyUsed || o.attempts >= maxAttempts {
 			break
 		}
-		// An earlier run of the workflow has used this key. When the order ends, the workflow asks the
-		// provider what it captured under it.
-		o.leftovers = append(o.leftovers, o.attempts)
+		// An earlier run of the workflow, or a lost task of this one, has used this key.
+		if o.local() {
+			if err := o.void(ctx, payment, within); err != nil {
+				return o.abandon(ctx, payment)
+			}
+			if o.state != order.Paying { // it was captured, and the order is paid by it
+				return o.endedOtherwise()
+			}
+		} else {
+			// When the order ends, the workflow asks the provider what it captured under it.
+			o.leftovers = append(o.leftovers, o.attempts)
+		}
 		o.attempts++
 	}
 	switch {
@@ -90,7 +101,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		return o.cancelPayment(ctx)
 	}
 
-	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
+	if _, err := confirmReservation(ctx, o.reservationInput("paid"), o.recorder.paymentIsSlow); err != nil {
 		return o.lostStock(ctx, err)
 	}
 	o.tookStock = true
@@ -98,7 +109,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		return o.cancelPayment(ctx)
 	}
 
-	captured, err := capturePayment(ctx, payment)
+	captured, err := capturePayment(ctx, payment, o.local(), o.recorder.paymentIsSlow)
 	if err != nil {
 		o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentFailed, auth, err.Error())
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment could not be captured: "+declineReason(err))
@@ -107,6 +118,11 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	o.complete(ctx, payment, captured, in.Actor)
 	return orderflow.PayResult{Outcome: orderflow.PayCaptured}
 }
+
+// local reports whether the steps of a payment are local activities first, so that a payment costs one workflow task.
+// Such a task may be lost after money has moved, and its successor may decide otherwise. What protects the customer is
+// in takeover.go.
+func (o *orderRun) local() bool { return o.in.Revision >= orderflow.RevisionLocalSteps }
 
 // payment names one attempt to pay the order.
 func (o *orderRun) payment(attempt int) orderflow.PaymentInput {
@@ -173,10 +189,13 @@ func (o *orderRun) endedOtherwise() orderflow.PayResult {
 // inventory says that the deadline has passed, or does not answer before the deadline. Then pay authorises
 // nothing.
 func (o *orderRun) extendForPayment(ctx workflow.Context) error {
+	if o.local() && !o.tookOver && o.expiresAt.Sub(workflow.Now(ctx)) >= payingTime {
+		return nil // confirming the stock finds out whether it is still held
+	}
 	in := o.reservationInput("a payment has begun")
 	until := workflow.Now(ctx).Add(payingTime)
 	in.ExpiresAt = &until
-	held, err := extendReservation(ctx, in, max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second))
+	held, err := extendReservation(ctx, in, max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), o.recorder.paymentIsSlow)
 	if err == nil {
 		o.expiresAt, o.early = held.ExpiresAt, 0
 	}
@@ -286,13 +305,13 @@ func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput, wi
 // completeCaptured confirms an order whose money an earlier run or a lost execution has captured. Stock is taken
 // before money, so the stock is taken too, and a second confirmation of the reservation succeeds.
 func (o *orderRun) completeCaptured(ctx workflow.Context, payment orderflow.PaymentInput) error {
-	if _, err := confirmReservation(ctx, o.reservationInput("paid")); err != nil {
+	if _, err := confirmReservation(ctx, o.reservationInput("paid"), nil); err != nil {
 		workflow.GetLogger(ctx).Error("the stock of a captured payment is gone; the money is refunded", "error", err)
 		o.refund(ctx, payment)
 		return nil
 	}
 	o.tookStock = true
-	captured, err := capturePayment(ctx, payment)
+	captured, err := capturePayment(ctx, payment, o.local(), nil)
 	if err != nil {
 		return err
 	}

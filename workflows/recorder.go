@@ -25,9 +25,15 @@ type recorder struct {
 	// recorder writes nothing more until the order has taken over from that run, which sets earlier to nil.
 	earlier *orderflow.RecordedOrder
 	failed  error // a refusal that a retry cannot change
-	slow    bool  // the database did not answer at once
-	closing bool
-	stopped bool
+	begun   []int // payments that have begun, of a settled order, and whose outcome is not recorded
+	// slowPayment says that a step of the payment did not succeed at once.
+	slowPayment bool
+	// expiryKnown says that inventory's clock has expired the reservation.
+	expiryKnown bool
+	local       bool // the steps of a payment are local activities first
+	slow        bool // the database did not answer at once
+	closing     bool
+	stopped     bool
 }
 
 // paymentStartDelay is how long the beginning of a payment may go unrecorded.
@@ -56,7 +62,7 @@ func (r *recorder) start(ctx workflow.Context) {
 				RunID:         info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
 			}
-			fast := !r.holds(func(e order.Event) bool { return !repeatable[e] })
+			fast := !r.holds(func(e order.Event) bool { return !r.repeats(e) })
 			r.entries, r.payments = nil, nil
 
 			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
@@ -69,7 +75,7 @@ func (r *recorder) start(ctx workflow.Context) {
 				r.earlier, r.input = res.Earlier, nil
 				r.entries, r.payments = append(in.Entries, r.entries...), append(in.Payments, r.payments...)
 			default:
-				r.written, r.input, r.after = r.written+len(in.Entries), nil, 0
+				r.written, r.input, r.after, r.begun = r.written+len(in.Entries), nil, 0, res.Begun
 			}
 		}
 	})
@@ -104,14 +110,37 @@ var repeatable = map[order.Event]bool{
 	order.EventTakenUp:            false,
 }
 
+// paymentIsSlow lets the recorder write the beginning of a payment before its outcome.
+func (r *recorder) paymentIsSlow() { r.slowPayment = true }
+
+// repeats reports whether an event comes out the same when the task that decided it is executed again. A payment whose
+// steps are local activities does when it took the money, because then every end of the order finds that
+// (takeover.go). A payment that took nothing does not: a cancellation may come first the next time. An expiry does when
+// inventory has said so: the next execution finds the order's row expired, and adopts that.
+func (r *recorder) repeats(e order.Event) bool {
+	switch {
+	case !r.local:
+	case e == order.EventPaymentDeclined, e == order.EventPaymentAbandoned:
+		return false
+	case e == order.EventExpired, e == order.EventStockReleased:
+		return r.expiryKnown
+	}
+	return repeatable[e]
+}
+
 // awaitPaymentOutcome waits while the beginning of a payment is all there is to record: most payments end in a moment,
-// and their beginning and end are then recorded together. When the timer fires or the payment ends, the history keeps
-// which of the two came first.
+// and their beginning and end are then recorded together. It waits until a step of the payment becomes slow. Orders of
+// revision 0 wait for a timer instead; when the timer fires or the payment ends, the history keeps which of the two
+// came first.
 func (r *recorder) awaitPaymentOutcome(ctx workflow.Context) {
 	wanted := func() bool {
 		return r.closing || r.holds(func(e order.Event) bool { return e != order.EventPaymentStarted })
 	}
 	if wanted() {
+		return
+	}
+	if r.local {
+		_ = workflow.Await(ctx, func() bool { return wanted() || r.slowPayment })
 		return
 	}
 	ctx, cancel := workflow.WithCancel(ctx)
@@ -158,6 +187,7 @@ func (r *recorder) wait(ctx workflow.Context, n int) error {
 // settle waits until everything that happened so far is recorded, or the order has to look after its record.
 func (r *recorder) settle(ctx workflow.Context) {
 	n := r.entered
+	r.slowPayment = true // the beginning of a payment waits no longer
 	_ = workflow.Await(ctx, func() bool { return r.written >= n || r.troubled() })
 }
 

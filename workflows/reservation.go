@@ -107,9 +107,9 @@ func (r *reservationRun) expire(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 
-	res, err := expireReservation(ctx, in, true)
+	res, err := expireReservation(ctx, in, true, r.in.Revision >= orderflow.RevisionLocalSteps)
 	if err != nil && !isFinal(err) {
-		res, err = expireReservation(ctx, in, false)
+		res, err = expireReservation(ctx, in, false, false)
 	}
 	switch {
 	case refusal(err) == orderflow.ErrNotDue:
@@ -171,7 +171,7 @@ func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) 
 	to := r.resolveInput(in.Actor, "extended on request", in.CorrelationID)
 	to.ExpiresAt = &until
 
-	held, err := extendReservation(ctx, to, min(max(r.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget))
+	held, err := extendReservation(ctx, to, min(max(r.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget), nil)
 	switch {
 	case err == nil:
 		r.expiresAt, r.early = held.ExpiresAt, 0

@@ -31,7 +31,7 @@ func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 		in orderflow.ReservationInput,
 		_ bool,
 	) (orderflow.ReservationResult, error) {
-		return confirmReservation(ctx, in)
+		return confirmReservation(ctx, in, nil)
 	}
 	if err := r.handleResolve(ctx, orderflow.UpdateConfirm, confirm); err != nil {
 		return err

@@ -34,11 +34,13 @@ func extendReservation(
 	ctx workflow.Context,
 	in orderflow.ReservationInput,
 	within time.Duration,
+	onSlow func(),
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ExtendReservation,
 		summary:  "keep the stock held",
 		within:   within,
+		onSlow:   onSlow,
 	}, in)
 }
 
@@ -47,16 +49,19 @@ func extendReservation(
 func confirmReservation(
 	ctx workflow.Context,
 	in orderflow.ReservationInput,
+	onSlow func(),
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ConfirmReservation,
 		summary:  "take the stock",
+		onSlow:   onSlow,
 	}, in)
 }
 
 // A step that ends a reservation is a regular activity from the start. A local activity could act on a decision of a
 // workflow task that is then lost and decided differently: it would release stock for a cancellation, and the payment
-// that arrived together with the cancellation would then come first and find the stock gone.
+// that arrived together with the cancellation would then come first and find the stock gone. The expiry at the deadline
+// is the exception: inventory's clock decides it, not the order of what the workflow learns.
 
 // releaseStock gives held stock back. Inventory refuses a reservation that it has never seen from then on; for a
 // reservation that is closed already it answers the status.
@@ -73,18 +78,19 @@ func releaseStock(
 	}, in)
 }
 
-// expireReservation asks for the expiry of a reservation that is due. With brief set it gives up soon.
-// Refusal: ErrNotDue with the deadline. Any other error means that the answer is not known.
+// expireReservation asks for the expiry of a reservation that is due. With brief set it gives up soon. Only an expiry
+// at the deadline may be fast: inventory's clock decides it the same way whenever the question comes again. Refusal:
+// ErrNotDue with the deadline. Any other error means that the answer is not known.
 func expireReservation(
 	ctx workflow.Context,
 	in orderflow.ReservationInput,
-	brief bool,
+	brief, fast bool,
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ExpireReservation,
 		summary:  "let the reservation expire",
 		brief:    brief,
-		noFast:   true,
+		noFast:   !fast,
 	}, in)
 }
 
@@ -136,13 +142,16 @@ func authorisePayment(
 	ctx workflow.Context,
 	in orderflow.PaymentInput,
 	within time.Duration,
+	fast bool,
+	onSlow func(),
 ) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.AuthorisePayment,
 		summary:  "authorise the payment",
 		queue:    orderflow.PaymentsQueue,
-		noFast:   true,
+		noFast:   !fast,
 		within:   within,
+		onSlow:   onSlow,
 	}, in)
 }
 
@@ -150,12 +159,15 @@ func authorisePayment(
 func capturePayment(
 	ctx workflow.Context,
 	in orderflow.PaymentInput,
+	fast bool,
+	onSlow func(),
 ) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.CapturePayment,
 		summary:  "capture the payment",
 		queue:    orderflow.PaymentsQueue,
-		noFast:   true,
+		noFast:   !fast,
+		onSlow:   onSlow,
 	}, in)
 }
 

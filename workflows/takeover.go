@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/internal/order"
@@ -40,6 +42,7 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 		o.adopt(ctx, row)
 		return
 	}
+	o.tookOver = true
 	o.leaveOver(row.PaymentAttempts)
 	if o.state == order.Paying { // this run has not asked the provider for this payment yet
 		o.attempts = row.PaymentAttempts + 1
@@ -160,6 +163,7 @@ func (o *orderRun) continueEarlier(ctx workflow.Context) {
 		o.attempts = max(o.attempts, 1)
 		o.apply(ctx, order.Pay, orderflow.ActorSystem, "")
 	}
+	o.asked = max(o.asked, o.attempts+1)
 	for attempt := o.attempts + 1; attempt > 0; attempt-- {
 		if err := o.void(ctx, o.payment(attempt), 0); err != nil {
 			o.compensationFailed(ctx)("void the payment", err)
@@ -172,17 +176,35 @@ func (o *orderRun) continueEarlier(ctx workflow.Context) {
 		o.cancel(ctx)
 		return
 	}
-	o.end(ctx, order.GaveUp, orderflow.ActorSystem,
-		"the workflow was reset while the order was being paid, and nothing was captured")
+	reason := "the workflow was reset while the order was being paid, and nothing was captured"
+	if o.local() {
+		reason = "the payment was interrupted, and nothing was captured"
+	}
+	o.end(ctx, order.GaveUp, orderflow.ActorSystem, reason)
 }
 
-// earlierRow is the order's row if an earlier run has written it, else nil. It waits for the orders database.
+// takenByLostTask reports whether the reservation is confirmed because a workflow task of this run, which was lost, has
+// confirmed it for a payment. The payment then goes on: its steps find what the lost task has done.
+func (o *orderRun) takenByLostTask(ctx workflow.Context, err error) bool {
+	confirmed := refusal(err) == orderflow.ErrReservationClosed && details[string](err) == orderflow.ReservationConfirmed
+	return confirmed && o.local() && !o.tookOver && o.ownRow(ctx)
+}
+
+// ownRow reports whether no other run of the workflow has written the order's row, and the row is still open. It waits
+// for the orders database.
+func (o *orderRun) ownRow(ctx workflow.Context) bool {
+	found, err := o.findRow(ctx)
+	return err == nil && (found.Order == nil || found.Own && !found.Order.State.Settled())
+}
+
+// earlierRow is the order's row if an earlier run has written it, or a lost task of this run has settled the order;
+// else nil. It waits for the orders database.
 func (o *orderRun) earlierRow(ctx workflow.Context) *orderflow.RecordedOrder {
 	if o.recorder.settle(ctx); o.recorder.earlier != nil {
 		return o.recorder.earlier
 	}
 	found, err := o.findRow(ctx)
-	if err != nil || found.Own {
+	if err != nil || found.Order == nil || found.Own && (!o.local() || !found.Order.State.CarriedOut()) {
 		return nil
 	}
 	return found.Order
@@ -204,6 +226,24 @@ func (o *orderRun) findRow(ctx workflow.Context) (orderflow.FindOrderResult, err
 	})
 }
 
+// findBegun waits until the order is recorded, and reports whether the record found payments that this run does not
+// know: a lost task has begun them. They are left for voidLeftovers.
+func (o *orderRun) findBegun(ctx workflow.Context) bool {
+	if !o.local() {
+		return false
+	}
+	o.recorder.settle(ctx)
+	found := false
+	for _, attempt := range o.recorder.begun {
+		if attempt > o.asked && !slices.Contains(o.lost, attempt) {
+			o.lost, o.leftovers = append(o.lost, attempt), append(o.leftovers, attempt)
+			found = true
+		}
+	}
+	o.recorder.begun = nil
+	return found
+}
+
 // voidLeftovers sets the money of earlier runs' payments free, and refunds what they took. If the order is
 // confirmed, the captured payment belongs to it and stays.
 func (o *orderRun) voidLeftovers(ctx workflow.Context) {
@@ -215,8 +255,10 @@ func (o *orderRun) voidLeftovers(ctx workflow.Context) {
 		}
 		payment := o.payment(attempt)
 		payment.Reason = "the order was not carried out"
-		_, err := voidPayment(ctx, payment, 0)
+		voided, err := voidPayment(ctx, payment, 0)
 		switch {
+		case err == nil && slices.Contains(o.lost, attempt):
+			o.noteVoided(ctx, payment, voided)
 		case refusal(err) == orderflow.ErrPaymentCaptured:
 			o.refundUnlessConfirmed(ctx, payment)
 		case err != nil:

@@ -103,6 +103,12 @@ type Payment struct {
 	CreatedAt       time.Time
 }
 
+type PaymentIntent struct {
+	OrderID uuid.UUID
+	Attempt int32
+	BegunAt time.Time
+}
+
 type ProcessedEvent struct {
 	Consumer    string
 	EventID     uuid.UUID

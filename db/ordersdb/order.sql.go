@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-const advanceOrder = `-- name: AdvanceOrder :execrows
+const AdvanceOrder = `-- name: AdvanceOrder :execrows
 UPDATE orders
 SET seq = $1, state = $2, reason = $3, refusal_code = $4, refusal = $5, reservation_id = $6,
     expires_at = $7, payment_attempts = $8, updated_at = $9, run_id = $10
@@ -41,7 +41,7 @@ type AdvanceOrderParams struct {
 // Only two runs may advance the row: the run that wrote it, and a run that takes over and names the seq that it found
 // (after). A settled row moves on only from the state that it is in, so no run takes a settled order back.
 func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderParams) (int64, error) {
-	result, err := db.Exec(ctx, advanceOrder,
+	result, err := db.Exec(ctx, AdvanceOrder,
 		arg.Seq,
 		arg.State,
 		arg.Reason,
@@ -63,8 +63,34 @@ func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderPar
 	return result.RowsAffected(), nil
 }
 
-const findRecordedOrder = `-- name: FindRecordedOrder :one
-SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash,
+const BeginPayment = `-- name: BeginPayment :one
+WITH found AS (
+    SELECT orders.order_id, orders.state <> ALL ($1::text[]) AS open FROM orders
+    WHERE orders.order_id = $2 FOR NO KEY UPDATE
+), begun AS (
+    INSERT INTO payment_intents (order_id, attempt) SELECT found.order_id, $3 FROM found WHERE found.open
+    ON CONFLICT (order_id, attempt) DO NOTHING
+)
+SELECT found.open FROM found
+`
+
+type BeginPaymentParams struct {
+	Closed  []string
+	OrderID uuid.UUID
+	Attempt int32
+}
+
+// The lock makes this and the record of the order's end follow one another: either the end finds the intent, or the
+// intent finds the order ended.
+func (q *Queries) BeginPayment(ctx context.Context, db DBTX, arg BeginPaymentParams) (bool, error) {
+	row := db.QueryRow(ctx, BeginPayment, arg.Closed, arg.OrderID, arg.Attempt)
+	var open bool
+	err := row.Scan(&open)
+	return open, err
+}
+
+const FindRecordedOrder = `-- name: FindRecordedOrder :one
+SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
        (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
 FROM orders o WHERE o.order_id = $1
 `
@@ -78,12 +104,13 @@ type FindRecordedOrderRow struct {
 	ExpiresAt       *time.Time
 	PaymentAttempts int32
 	RequestHash     []byte
+	UpdatedAt       time.Time
 	Declines        int32
 }
 
 // Returns the last record of an order, and the run of its workflow that wrote it.
 func (q *Queries) FindRecordedOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (FindRecordedOrderRow, error) {
-	row := db.QueryRow(ctx, findRecordedOrder, orderID)
+	row := db.QueryRow(ctx, FindRecordedOrder, orderID)
 	var i FindRecordedOrderRow
 	err := row.Scan(
 		&i.RunID,
@@ -94,12 +121,28 @@ func (q *Queries) FindRecordedOrder(ctx context.Context, db DBTX, orderID uuid.U
 		&i.ExpiresAt,
 		&i.PaymentAttempts,
 		&i.RequestHash,
+		&i.UpdatedAt,
 		&i.Declines,
 	)
 	return i, err
 }
 
-const forgetLostTimeline = `-- name: ForgetLostTimeline :exec
+const ForgetIntents = `-- name: ForgetIntents :exec
+DELETE FROM payment_intents WHERE order_id = $1 AND attempt = ANY ($2::int[])
+`
+
+type ForgetIntentsParams struct {
+	OrderID  uuid.UUID
+	Attempts []int32
+}
+
+// What became of these payments is recorded.
+func (q *Queries) ForgetIntents(ctx context.Context, db DBTX, arg ForgetIntentsParams) error {
+	_, err := db.Exec(ctx, ForgetIntents, arg.OrderID, arg.Attempts)
+	return err
+}
+
+const ForgetLostTimeline = `-- name: ForgetLostTimeline :exec
 DELETE FROM order_timeline WHERE order_id = $1 AND seq > $2 AND at < $3
 `
 
@@ -111,16 +154,16 @@ type ForgetLostTimelineParams struct {
 
 // Deletes the entries that have a higher number than the given entry but an earlier time: a lost execution wrote them.
 func (q *Queries) ForgetLostTimeline(ctx context.Context, db DBTX, arg ForgetLostTimelineParams) error {
-	_, err := db.Exec(ctx, forgetLostTimeline, arg.OrderID, arg.Seq, arg.At)
+	_, err := db.Exec(ctx, ForgetLostTimeline, arg.OrderID, arg.Seq, arg.At)
 	return err
 }
 
-const getOrder = `-- name: GetOrder :one
+const GetOrder = `-- name: GetOrder :one
 SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
-	row := db.QueryRow(ctx, getOrder, orderID)
+	row := db.QueryRow(ctx, GetOrder, orderID)
 	var i Order
 	err := row.Scan(
 		&i.OrderID,
@@ -149,12 +192,12 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 	return i, err
 }
 
-const getOrderOfReservation = `-- name: GetOrderOfReservation :one
+const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
 SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
-	row := db.QueryRow(ctx, getOrderOfReservation, reservationID)
+	row := db.QueryRow(ctx, GetOrderOfReservation, reservationID)
 	var i Order
 	err := row.Scan(
 		&i.OrderID,
@@ -183,7 +226,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 	return i, err
 }
 
-const insertOrder = `-- name: InsertOrder :execrows
+const InsertOrder = `-- name: InsertOrder :execrows
 
 INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
                     reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id,
@@ -224,7 +267,7 @@ type InsertOrderParams struct {
 // execution had another outcome, the second execution has the later times, so its record overwrites the record of the
 // lost execution.
 func (q *Queries) InsertOrder(ctx context.Context, db DBTX, arg InsertOrderParams) (int64, error) {
-	result, err := db.Exec(ctx, insertOrder,
+	result, err := db.Exec(ctx, InsertOrder,
 		arg.OrderID,
 		arg.Seq,
 		arg.State,
@@ -254,7 +297,7 @@ func (q *Queries) InsertOrder(ctx context.Context, db DBTX, arg InsertOrderParam
 	return result.RowsAffected(), nil
 }
 
-const insertOrderLines = `-- name: InsertOrderLines :exec
+const InsertOrderLines = `-- name: InsertOrderLines :exec
 INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
 SELECT $1, unnest($2::int[]), unnest($3::uuid[]), unnest($4::text[]), unnest($5::text[]),
        unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]), $9
@@ -273,7 +316,7 @@ type InsertOrderLinesParams struct {
 }
 
 func (q *Queries) InsertOrderLines(ctx context.Context, db DBTX, arg InsertOrderLinesParams) error {
-	_, err := db.Exec(ctx, insertOrderLines,
+	_, err := db.Exec(ctx, InsertOrderLines,
 		arg.OrderID,
 		arg.LineNos,
 		arg.ProductIds,
@@ -287,7 +330,7 @@ func (q *Queries) InsertOrderLines(ctx context.Context, db DBTX, arg InsertOrder
 	return err
 }
 
-const insertOutbox = `-- name: InsertOutbox :exec
+const InsertOutbox = `-- name: InsertOutbox :exec
 INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers,
     created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
@@ -308,7 +351,7 @@ type InsertOutboxParams struct {
 }
 
 func (q *Queries) InsertOutbox(ctx context.Context, db DBTX, arg InsertOutboxParams) error {
-	_, err := db.Exec(ctx, insertOutbox,
+	_, err := db.Exec(ctx, InsertOutbox,
 		arg.EventID,
 		arg.AggregateType,
 		arg.AggregateID,
@@ -322,7 +365,7 @@ func (q *Queries) InsertOutbox(ctx context.Context, db DBTX, arg InsertOutboxPar
 	return err
 }
 
-const insertPayment = `-- name: InsertPayment :exec
+const InsertPayment = `-- name: InsertPayment :exec
 INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
@@ -343,7 +386,7 @@ type InsertPaymentParams struct {
 }
 
 func (q *Queries) InsertPayment(ctx context.Context, db DBTX, arg InsertPaymentParams) error {
-	_, err := db.Exec(ctx, insertPayment,
+	_, err := db.Exec(ctx, InsertPayment,
 		arg.OrderID,
 		arg.Step,
 		arg.Attempt,
@@ -359,7 +402,7 @@ func (q *Queries) InsertPayment(ctx context.Context, db DBTX, arg InsertPaymentP
 	return err
 }
 
-const insertTimeline = `-- name: InsertTimeline :exec
+const InsertTimeline = `-- name: InsertTimeline :exec
 INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (order_id, seq) DO UPDATE
@@ -382,7 +425,7 @@ type InsertTimelineParams struct {
 }
 
 func (q *Queries) InsertTimeline(ctx context.Context, db DBTX, arg InsertTimelineParams) error {
-	_, err := db.Exec(ctx, insertTimeline,
+	_, err := db.Exec(ctx, InsertTimeline,
 		arg.OrderID,
 		arg.Seq,
 		arg.Event,
@@ -397,12 +440,36 @@ func (q *Queries) InsertTimeline(ctx context.Context, db DBTX, arg InsertTimelin
 	return err
 }
 
-const linesOfOrders = `-- name: LinesOfOrders :many
+const IntentsOfOrder = `-- name: IntentsOfOrder :many
+SELECT attempt FROM payment_intents WHERE order_id = $1 ORDER BY attempt
+`
+
+func (q *Queries) IntentsOfOrder(ctx context.Context, db DBTX, orderID uuid.UUID) ([]int32, error) {
+	rows, err := db.Query(ctx, IntentsOfOrder, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []int32{}
+	for rows.Next() {
+		var attempt int32
+		if err := rows.Scan(&attempt); err != nil {
+			return nil, err
+		}
+		items = append(items, attempt)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const LinesOfOrders = `-- name: LinesOfOrders :many
 SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, line_no
 `
 
 func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]OrderLine, error) {
-	rows, err := db.Query(ctx, linesOfOrders, orderIds)
+	rows, err := db.Query(ctx, LinesOfOrders, orderIds)
 	if err != nil {
 		return nil, err
 	}
@@ -433,7 +500,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 	return items, nil
 }
 
-const listOrders = `-- name: ListOrders :many
+const ListOrders = `-- name: ListOrders :many
 
 SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
@@ -450,7 +517,7 @@ type ListOrdersParams struct {
 
 // The lists are newest first. The cursor is the last row of the previous page.
 func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams) ([]Order, error) {
-	rows, err := db.Query(ctx, listOrders,
+	rows, err := db.Query(ctx, ListOrders,
 		arg.BeforeCreatedAt,
 		arg.BeforeID,
 		arg.Since,
@@ -497,7 +564,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 	return items, nil
 }
 
-const listOrdersInStates = `-- name: ListOrdersInStates :many
+const ListOrdersInStates = `-- name: ListOrdersInStates :many
 SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
     SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
@@ -520,7 +587,7 @@ type ListOrdersInStatesParams struct {
 
 // It reads the index once per state, so that a list of a rare state does not read all orders.
 func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrdersInStatesParams) ([]Order, error) {
-	rows, err := db.Query(ctx, listOrdersInStates,
+	rows, err := db.Query(ctx, ListOrdersInStates,
 		arg.States,
 		arg.BeforeCreatedAt,
 		arg.BeforeID,
@@ -568,7 +635,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 	return items, nil
 }
 
-const listOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
+const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
 SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (cardinality($4::text[]) = 0 OR state = ANY ($4::text[]))
@@ -590,7 +657,7 @@ type ListOrdersOfCustomerParams struct {
 
 // A customer's own orders. An empty list of states means all states. An operator may ask for any issuer.
 func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrdersOfCustomerParams) ([]Order, error) {
-	rows, err := db.Query(ctx, listOrdersOfCustomer,
+	rows, err := db.Query(ctx, ListOrdersOfCustomer,
 		arg.CustomerID,
 		arg.AnyIssuer,
 		arg.Issuer,
@@ -641,12 +708,12 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 	return items, nil
 }
 
-const listTimeline = `-- name: ListTimeline :many
+const ListTimeline = `-- name: ListTimeline :many
 SELECT order_id, seq, event, state, at, actor, reason, attempt, next_deadline, from_state FROM order_timeline WHERE order_id = $1 ORDER BY seq
 `
 
 func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) ([]OrderTimeline, error) {
-	rows, err := db.Query(ctx, listTimeline, orderID)
+	rows, err := db.Query(ctx, ListTimeline, orderID)
 	if err != nil {
 		return nil, err
 	}
@@ -676,12 +743,12 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 	return items, nil
 }
 
-const paymentsOfOrders = `-- name: PaymentsOfOrders :many
+const PaymentsOfOrders = `-- name: PaymentsOfOrders :many
 SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at FROM payments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, attempt, created_at, step
 `
 
 func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]Payment, error) {
-	rows, err := db.Query(ctx, paymentsOfOrders, orderIds)
+	rows, err := db.Query(ctx, PaymentsOfOrders, orderIds)
 	if err != nil {
 		return nil, err
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/google/uuid"
 )
 
-const existingProducts = `-- name: ExistingProducts :many
+const ExistingProducts = `-- name: ExistingProducts :many
 SELECT product_id FROM products WHERE product_id = ANY ($1::uuid[]) AND active
 `
 
 func (q *Queries) ExistingProducts(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := db.Query(ctx, existingProducts, productIds)
+	rows, err := db.Query(ctx, ExistingProducts, productIds)
 	if err != nil {
 		return nil, err
 	}
@@ -36,12 +36,12 @@ func (q *Queries) ExistingProducts(ctx context.Context, db DBTX, productIds []uu
 	return items, nil
 }
 
-const getProduct = `-- name: GetProduct :one
+const GetProduct = `-- name: GetProduct :one
 SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1 AND active
 `
 
 func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
-	row := db.QueryRow(ctx, getProduct, productID)
+	row := db.QueryRow(ctx, GetProduct, productID)
 	var i Product
 	err := row.Scan(
 		&i.ProductID,
@@ -58,7 +58,7 @@ func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) 
 	return i, err
 }
 
-const listAllProducts = `-- name: ListAllProducts :many
+const ListAllProducts = `-- name: ListAllProducts :many
 SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products
 WHERE active = ANY ($1::boolean[]) AND (created_at, product_id) < ($2::timestamptz, $3::uuid)
 ORDER BY created_at DESC, product_id DESC
@@ -74,7 +74,7 @@ type ListAllProductsParams struct {
 
 // The same for operators, who choose active products, inactive products or both.
 func (q *Queries) ListAllProducts(ctx context.Context, db DBTX, arg ListAllProductsParams) ([]Product, error) {
-	rows, err := db.Query(ctx, listAllProducts,
+	rows, err := db.Query(ctx, ListAllProducts,
 		arg.Actives,
 		arg.BeforeCreatedAt,
 		arg.BeforeID,
@@ -109,12 +109,12 @@ func (q *Queries) ListAllProducts(ctx context.Context, db DBTX, arg ListAllProdu
 	return items, nil
 }
 
-const listPrices = `-- name: ListPrices :many
+const ListPrices = `-- name: ListPrices :many
 SELECT product_id, currency, amount_minor FROM product_prices WHERE product_id = ANY ($1::uuid[]) ORDER BY product_id, currency
 `
 
 func (q *Queries) ListPrices(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]ProductPrice, error) {
-	rows, err := db.Query(ctx, listPrices, productIds)
+	rows, err := db.Query(ctx, ListPrices, productIds)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (q *Queries) ListPrices(ctx context.Context, db DBTX, productIds []uuid.UUI
 	return items, nil
 }
 
-const listProducts = `-- name: ListProducts :many
+const ListProducts = `-- name: ListProducts :many
 SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products
 WHERE active AND (created_at, product_id) < ($1::timestamptz, $2::uuid)
 ORDER BY created_at DESC, product_id DESC
@@ -148,7 +148,7 @@ type ListProductsParams struct {
 
 // One page, newest first. The cursor is the last row of the previous page.
 func (q *Queries) ListProducts(ctx context.Context, db DBTX, arg ListProductsParams) ([]Product, error) {
-	rows, err := db.Query(ctx, listProducts, arg.BeforeCreatedAt, arg.BeforeID, arg.PageSize)
+	rows, err := db.Query(ctx, ListProducts, arg.BeforeCreatedAt, arg.BeforeID, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (q *Queries) ListProducts(ctx context.Context, db DBTX, arg ListProductsPar
 	return items, nil
 }
 
-const markProductTold = `-- name: MarkProductTold :exec
+const MarkProductTold = `-- name: MarkProductTold :exec
 UPDATE products SET untold = false WHERE product_id = $1 AND version = $2
 `
 
@@ -189,11 +189,11 @@ type MarkProductToldParams struct {
 
 // Removes the mark only if the product still has that version. A product that has changed since keeps it.
 func (q *Queries) MarkProductTold(ctx context.Context, db DBTX, arg MarkProductToldParams) error {
-	_, err := db.Exec(ctx, markProductTold, arg.ProductID, arg.Version)
+	_, err := db.Exec(ctx, MarkProductTold, arg.ProductID, arg.Version)
 	return err
 }
 
-const priceProducts = `-- name: PriceProducts :many
+const PriceProducts = `-- name: PriceProducts :many
 
 SELECT p.product_id, p.sku, p.name, pp.amount_minor
 FROM products p
@@ -216,7 +216,7 @@ type PriceProductsRow struct {
 // The catalogue: the products that can be ordered, and their prices in each currency.
 // Returns those of the given products that are active and have a price in the currency.
 func (q *Queries) PriceProducts(ctx context.Context, db DBTX, arg PriceProductsParams) ([]PriceProductsRow, error) {
-	rows, err := db.Query(ctx, priceProducts, arg.Currency, arg.ProductIds)
+	rows, err := db.Query(ctx, PriceProducts, arg.Currency, arg.ProductIds)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +240,7 @@ func (q *Queries) PriceProducts(ctx context.Context, db DBTX, arg PriceProductsP
 	return items, nil
 }
 
-const productStates = `-- name: ProductStates :many
+const ProductStates = `-- name: ProductStates :many
 SELECT product_id, active FROM products WHERE product_id = ANY ($1::uuid[])
 `
 
@@ -251,7 +251,7 @@ type ProductStatesRow struct {
 
 // Returns those of the given products that the catalogue has, and whether it sells them.
 func (q *Queries) ProductStates(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]ProductStatesRow, error) {
-	rows, err := db.Query(ctx, productStates, productIds)
+	rows, err := db.Query(ctx, ProductStates, productIds)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +270,7 @@ func (q *Queries) ProductStates(ctx context.Context, db DBTX, productIds []uuid.
 	return items, nil
 }
 
-const seedProducts = `-- name: SeedProducts :many
+const SeedProducts = `-- name: SeedProducts :many
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
 SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, $1, $1
 FROM (
@@ -293,7 +293,7 @@ type SeedProductsParams struct {
 
 // Returns the products that were new. A product whose id or SKU exists already stays as it is.
 func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsParams) ([]uuid.UUID, error) {
-	rows, err := db.Query(ctx, seedProducts,
+	rows, err := db.Query(ctx, SeedProducts,
 		arg.CreatedAt,
 		arg.ProductIds,
 		arg.Skus,
@@ -320,7 +320,7 @@ func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsPar
 	return items, nil
 }
 
-const untoldProducts = `-- name: UntoldProducts :many
+const UntoldProducts = `-- name: UntoldProducts :many
 SELECT product_id, active, version FROM products WHERE untold AND product_id > $1 ORDER BY product_id LIMIT $2
 `
 
@@ -336,7 +336,7 @@ type UntoldProductsRow struct {
 }
 
 func (q *Queries) UntoldProducts(ctx context.Context, db DBTX, arg UntoldProductsParams) ([]UntoldProductsRow, error) {
-	rows, err := db.Query(ctx, untoldProducts, arg.After, arg.PageSize)
+	rows, err := db.Query(ctx, UntoldProducts, arg.After, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-const createProduct = `-- name: CreateProduct :one
+const CreateProduct = `-- name: CreateProduct :one
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, NOT $6, $7, $7)
 RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version, untold
@@ -29,7 +29,7 @@ type CreateProductParams struct {
 }
 
 func (q *Queries) CreateProduct(ctx context.Context, db DBTX, arg CreateProductParams) (Product, error) {
-	row := db.QueryRow(ctx, createProduct,
+	row := db.QueryRow(ctx, CreateProduct,
 		arg.ProductID,
 		arg.Sku,
 		arg.Name,
@@ -54,7 +54,7 @@ func (q *Queries) CreateProduct(ctx context.Context, db DBTX, arg CreateProductP
 	return i, err
 }
 
-const deactivateProduct = `-- name: DeactivateProduct :execrows
+const DeactivateProduct = `-- name: DeactivateProduct :execrows
 UPDATE products
 SET active = false, untold = true, version = version + 1, updated_at = $1
 WHERE product_id = $2 AND active AND ($3::bigint = 0 OR version = $3)
@@ -68,23 +68,23 @@ type DeactivateProductParams struct {
 
 // A product that is inactive already stays as it is.
 func (q *Queries) DeactivateProduct(ctx context.Context, db DBTX, arg DeactivateProductParams) (int64, error) {
-	result, err := db.Exec(ctx, deactivateProduct, arg.At, arg.ProductID, arg.Version)
+	result, err := db.Exec(ctx, DeactivateProduct, arg.At, arg.ProductID, arg.Version)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const deletePrices = `-- name: DeletePrices :exec
+const DeletePrices = `-- name: DeletePrices :exec
 DELETE FROM product_prices WHERE product_id = ANY ($1::uuid[])
 `
 
 func (q *Queries) DeletePrices(ctx context.Context, db DBTX, productIds []uuid.UUID) error {
-	_, err := db.Exec(ctx, deletePrices, productIds)
+	_, err := db.Exec(ctx, DeletePrices, productIds)
 	return err
 }
 
-const findProduct = `-- name: FindProduct :one
+const FindProduct = `-- name: FindProduct :one
 
 SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1
 `
@@ -93,7 +93,7 @@ SELECT product_id, sku, name, description, category, active, created_at, updated
 // guards its prices too: a transaction that changes prices updates or locks the row first.
 // Returns inactive products too; it is for operators.
 func (q *Queries) FindProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
-	row := db.QueryRow(ctx, findProduct, productID)
+	row := db.QueryRow(ctx, FindProduct, productID)
 	var i Product
 	err := row.Scan(
 		&i.ProductID,
@@ -110,7 +110,7 @@ func (q *Queries) FindProduct(ctx context.Context, db DBTX, productID uuid.UUID)
 	return i, err
 }
 
-const findProductBySKU = `-- name: FindProductBySKU :one
+const FindProductBySKU = `-- name: FindProductBySKU :one
 SELECT product_id, active FROM products WHERE sku = $1
 `
 
@@ -120,13 +120,13 @@ type FindProductBySKURow struct {
 }
 
 func (q *Queries) FindProductBySKU(ctx context.Context, db DBTX, sku string) (FindProductBySKURow, error) {
-	row := db.QueryRow(ctx, findProductBySKU, sku)
+	row := db.QueryRow(ctx, FindProductBySKU, sku)
 	var i FindProductBySKURow
 	err := row.Scan(&i.ProductID, &i.Active)
 	return i, err
 }
 
-const insertPrices = `-- name: InsertPrices :exec
+const InsertPrices = `-- name: InsertPrices :exec
 INSERT INTO product_prices (product_id, currency, amount_minor)
 SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::bigint[])
 `
@@ -138,11 +138,11 @@ type InsertPricesParams struct {
 }
 
 func (q *Queries) InsertPrices(ctx context.Context, db DBTX, arg InsertPricesParams) error {
-	_, err := db.Exec(ctx, insertPrices, arg.ProductIds, arg.Currencies, arg.Amounts)
+	_, err := db.Exec(ctx, InsertPrices, arg.ProductIds, arg.Currencies, arg.Amounts)
 	return err
 }
 
-const insertProducts = `-- name: InsertProducts :execrows
+const InsertProducts = `-- name: InsertProducts :execrows
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
 SELECT u.product_id, u.sku, u.name, u.description, u.category, u.active, NOT u.active, $1::timestamptz, $1::timestamptz
 FROM (
@@ -166,7 +166,7 @@ type InsertProductsParams struct {
 // It inserts in the order of the SKUs, so that two imports of the same new SKUs cannot deadlock. It leaves out a SKU
 // that another transaction has inserted meanwhile; the count of rows shows that.
 func (q *Queries) InsertProducts(ctx context.Context, db DBTX, arg InsertProductsParams) (int64, error) {
-	result, err := db.Exec(ctx, insertProducts,
+	result, err := db.Exec(ctx, InsertProducts,
 		arg.At,
 		arg.ProductIds,
 		arg.Skus,
@@ -181,12 +181,12 @@ func (q *Queries) InsertProducts(ctx context.Context, db DBTX, arg InsertProduct
 	return result.RowsAffected(), nil
 }
 
-const lockProduct = `-- name: LockProduct :one
+const LockProduct = `-- name: LockProduct :one
 SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1 FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
-	row := db.QueryRow(ctx, lockProduct, productID)
+	row := db.QueryRow(ctx, LockProduct, productID)
 	var i Product
 	err := row.Scan(
 		&i.ProductID,
@@ -203,14 +203,14 @@ func (q *Queries) LockProduct(ctx context.Context, db DBTX, productID uuid.UUID)
 	return i, err
 }
 
-const lockProductsBySKU = `-- name: LockProductsBySKU :many
+const LockProductsBySKU = `-- name: LockProductsBySKU :many
 SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE sku = ANY ($1::text[]) ORDER BY sku FOR NO KEY UPDATE
 `
 
 // It locks in the order of the SKUs, so that two imports cannot deadlock. Under this lock PostgreSQL can still check
 // the foreign keys of prices.
 func (q *Queries) LockProductsBySKU(ctx context.Context, db DBTX, skus []string) ([]Product, error) {
-	rows, err := db.Query(ctx, lockProductsBySKU, skus)
+	rows, err := db.Query(ctx, LockProductsBySKU, skus)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +240,7 @@ func (q *Queries) LockProductsBySKU(ctx context.Context, db DBTX, skus []string)
 	return items, nil
 }
 
-const replaceProduct = `-- name: ReplaceProduct :one
+const ReplaceProduct = `-- name: ReplaceProduct :one
 UPDATE products
 SET sku = $1, name = $2, description = $3, category = $4, active = $5, untold = untold OR active <> $5,
     version = version + 1, updated_at = $6
@@ -261,7 +261,7 @@ type ReplaceProductParams struct {
 
 // The version check: it updates no product that has changed since it was read. Version 0 stands for any version.
 func (q *Queries) ReplaceProduct(ctx context.Context, db DBTX, arg ReplaceProductParams) (Product, error) {
-	row := db.QueryRow(ctx, replaceProduct,
+	row := db.QueryRow(ctx, ReplaceProduct,
 		arg.Sku,
 		arg.Name,
 		arg.Description,
@@ -287,7 +287,7 @@ func (q *Queries) ReplaceProduct(ctx context.Context, db DBTX, arg ReplaceProduc
 	return i, err
 }
 
-const updateProducts = `-- name: UpdateProducts :execrows
+const UpdateProducts = `-- name: UpdateProducts :execrows
 UPDATE products p
 SET name = u.name, description = u.description, category = u.category, active = u.active, untold = p.untold OR p.active <> u.active,
     version = p.version + 1, updated_at = $1::timestamptz
@@ -308,7 +308,7 @@ type UpdateProductsParams struct {
 }
 
 func (q *Queries) UpdateProducts(ctx context.Context, db DBTX, arg UpdateProductsParams) (int64, error) {
-	result, err := db.Exec(ctx, updateProducts,
+	result, err := db.Exec(ctx, UpdateProducts,
 		arg.At,
 		arg.ProductIds,
 		arg.Names,

@@ -11,12 +11,12 @@ import (
 	"github.com/google/uuid"
 )
 
-const getReservation = `-- name: GetReservation :one
+const GetReservation = `-- name: GetReservation :one
 SELECT reservation_id, owner_id, issuer, customer_id, their_order_id, created_at FROM customer_reservations WHERE reservation_id = $1
 `
 
 func (q *Queries) GetReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (CustomerReservation, error) {
-	row := db.QueryRow(ctx, getReservation, reservationID)
+	row := db.QueryRow(ctx, GetReservation, reservationID)
 	var i CustomerReservation
 	err := row.Scan(
 		&i.ReservationID,
@@ -29,7 +29,7 @@ func (q *Queries) GetReservation(ctx context.Context, db DBTX, reservationID uui
 	return i, err
 }
 
-const registerReservation = `-- name: RegisterReservation :exec
+const RegisterReservation = `-- name: RegisterReservation :exec
 
 INSERT INTO customer_reservations (reservation_id, owner_id, issuer, customer_id, their_order_id)
 VALUES ($1, $2, $3, $4, $5)
@@ -46,7 +46,7 @@ type RegisterReservationParams struct {
 
 // A reservation from outside, and the customer who asked for it.
 func (q *Queries) RegisterReservation(ctx context.Context, db DBTX, arg RegisterReservationParams) error {
-	_, err := db.Exec(ctx, registerReservation,
+	_, err := db.Exec(ctx, RegisterReservation,
 		arg.ReservationID,
 		arg.OwnerID,
 		arg.Issuer,

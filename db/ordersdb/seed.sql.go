@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-const countCatalogue = `-- name: CountCatalogue :one
+const CountCatalogue = `-- name: CountCatalogue :one
 SELECT (SELECT count(*) FROM products) AS products,
        (SELECT count(*) FROM orders) AS orders,
        (SELECT count(*) FROM customer_reservations WHERE issuer <> $1::text) AS foreign_reservations,
@@ -31,7 +31,7 @@ type CountCatalogueRow struct {
 }
 
 func (q *Queries) CountCatalogue(ctx context.Context, db DBTX, arg CountCatalogueParams) (CountCatalogueRow, error) {
-	row := db.QueryRow(ctx, countCatalogue, arg.SeedIssuer, arg.Examples)
+	row := db.QueryRow(ctx, CountCatalogue, arg.SeedIssuer, arg.Examples)
 	var i CountCatalogueRow
 	err := row.Scan(
 		&i.Products,
@@ -42,17 +42,17 @@ func (q *Queries) CountCatalogue(ctx context.Context, db DBTX, arg CountCatalogu
 	return i, err
 }
 
-const lockForReset = `-- name: LockForReset :exec
+const LockForReset = `-- name: LockForReset :exec
 LOCK TABLE orders, customer_reservations, products IN ACCESS EXCLUSIVE MODE
 `
 
 // While the lock is held, no other transaction places an order or a reservation that the count above did not see.
 func (q *Queries) LockForReset(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, lockForReset)
+	_, err := db.Exec(ctx, LockForReset)
 	return err
 }
 
-const lockSeeding = `-- name: LockSeeding :exec
+const LockSeeding = `-- name: LockSeeding :exec
 
 SELECT pg_advisory_lock($1::bigint)
 `
@@ -60,16 +60,16 @@ SELECT pg_advisory_lock($1::bigint)
 // Seeding, and its reset, which deletes the catalogue and every order.
 // One seeder at a time works on a database. The session holds the lock until it unlocks or its connection ends.
 func (q *Queries) LockSeeding(ctx context.Context, db DBTX, key int64) error {
-	_, err := db.Exec(ctx, lockSeeding, key)
+	_, err := db.Exec(ctx, LockSeeding, key)
 	return err
 }
 
-const openOrderWorkflows = `-- name: OpenOrderWorkflows :many
+const OpenOrderWorkflows = `-- name: OpenOrderWorkflows :many
 SELECT workflow_id FROM orders WHERE state = ANY ($1::text[]) ORDER BY workflow_id
 `
 
 func (q *Queries) OpenOrderWorkflows(ctx context.Context, db DBTX, openStates []string) ([]string, error) {
-	rows, err := db.Query(ctx, openOrderWorkflows, openStates)
+	rows, err := db.Query(ctx, OpenOrderWorkflows, openStates)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (q *Queries) OpenOrderWorkflows(ctx context.Context, db DBTX, openStates []
 	return items, nil
 }
 
-const pageProducts = `-- name: PageProducts :many
+const PageProducts = `-- name: PageProducts :many
 SELECT product_id, sku, active FROM products WHERE product_id > $1 ORDER BY product_id LIMIT $2
 `
 
@@ -105,7 +105,7 @@ type PageProductsRow struct {
 
 // Every product, active or not, in the order of the primary key. It is for copying, not for lists that clients read.
 func (q *Queries) PageProducts(ctx context.Context, db DBTX, arg PageProductsParams) ([]PageProductsRow, error) {
-	rows, err := db.Query(ctx, pageProducts, arg.After, arg.PageSize)
+	rows, err := db.Query(ctx, PageProducts, arg.After, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +124,13 @@ func (q *Queries) PageProducts(ctx context.Context, db DBTX, arg PageProductsPar
 	return items, nil
 }
 
-const reservationsOfIssuer = `-- name: ReservationsOfIssuer :many
+const ReservationsOfIssuer = `-- name: ReservationsOfIssuer :many
 SELECT reservation_id FROM customer_reservations WHERE $1::text = '' OR issuer = $1 ORDER BY reservation_id
 `
 
 // Returns every reservation from outside, or, if an issuer is given, only the reservations of that issuer.
 func (q *Queries) ReservationsOfIssuer(ctx context.Context, db DBTX, issuer string) ([]uuid.UUID, error) {
-	rows, err := db.Query(ctx, reservationsOfIssuer, issuer)
+	rows, err := db.Query(ctx, ReservationsOfIssuer, issuer)
 	if err != nil {
 		return nil, err
 	}
@@ -149,21 +149,21 @@ func (q *Queries) ReservationsOfIssuer(ctx context.Context, db DBTX, issuer stri
 	return items, nil
 }
 
-const unlockSeeding = `-- name: UnlockSeeding :exec
+const UnlockSeeding = `-- name: UnlockSeeding :exec
 SELECT pg_advisory_unlock($1::bigint)
 `
 
 func (q *Queries) UnlockSeeding(ctx context.Context, db DBTX, key int64) error {
-	_, err := db.Exec(ctx, unlockSeeding, key)
+	_, err := db.Exec(ctx, UnlockSeeding, key)
 	return err
 }
 
-const wipeOrders = `-- name: WipeOrders :exec
+const WipeOrders = `-- name: WipeOrders :exec
 TRUNCATE products, product_prices, orders, order_lines, order_timeline, payments, customer_reservations, outbox, processed_events CASCADE
 `
 
 // CASCADE also truncates every other table that refers to an order or a product.
 func (q *Queries) WipeOrders(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, wipeOrders)
+	_, err := db.Exec(ctx, WipeOrders)
 	return err
 }

@@ -6,18 +6,29 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/ordersdb"
 	"holdfast/internal/order"
 )
 
-// Get returns an order, or ErrNotFound.
+// Get returns an order, or ErrNotFound. It asks the database once.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
-	row, err := s.q.GetOrder(ctx, s.pool, id)
-	if err != nil {
-		return Order{}, fmt.Errorf("read order %s: %w", id, notFound(err))
+	var batch pgx.Batch
+	var found []ordersdb.Order
+	collect(&batch, &found, ordersdb.GetOrder, id)
+	parts := queueParts(&batch, []uuid.UUID{id})
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return Order{}, fmt.Errorf("read order %s: %w", id, err)
 	}
-	return s.whole(ctx, row)
+	if len(found) == 0 {
+		return Order{}, fmt.Errorf("read order %s: %w", id, ErrNotFound)
+	}
+	list, err := parts.assemble(found)
+	if err != nil {
+		return Order{}, err
+	}
+	return list[0], nil
 }
 
 // OfReservation returns the order that has the given reservation, or ErrNotFound.
@@ -95,35 +106,62 @@ func (s *Store) whole(ctx context.Context, row ordersdb.Order) (Order, error) {
 	return list[0], nil
 }
 
-// assemble decodes rows into orders with their lines and payments.
+// assemble decodes rows into orders, and reads their lines and payments.
 func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, error) {
+	if len(rows) == 0 {
+		return []Order{}, nil
+	}
+	ids := make([]uuid.UUID, len(rows))
+	for i, r := range rows {
+		ids[i] = r.OrderID
+	}
+	var batch pgx.Batch
+	parts := queueParts(&batch, ids)
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, fmt.Errorf("read the lines and payments of orders: %w", err)
+	}
+	return parts.assemble(rows)
+}
+
+// parts are the rows of orders in other tables.
+type parts struct {
+	lines    []ordersdb.OrderLine
+	payments []ordersdb.Payment
+}
+
+// queueParts puts the queries for the lines and payments of orders into a batch.
+func queueParts(batch *pgx.Batch, ids []uuid.UUID) *parts {
+	var p parts
+	collect(batch, &p.lines, ordersdb.LinesOfOrders, ids)
+	collect(batch, &p.payments, ordersdb.PaymentsOfOrders, ids)
+	return &p
+}
+
+// collect puts a query into a batch, and its rows into the slice once the batch is sent. The query selects the columns
+// of T in their order.
+func collect[T any](batch *pgx.Batch, into *[]T, query string, args ...any) {
+	batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+		return err
+	})
+}
+
+// assemble decodes rows into orders with their parts.
+func (p *parts) assemble(rows []ordersdb.Order) ([]Order, error) {
 	out := make([]Order, len(rows))
 	at := make(map[uuid.UUID]*Order, len(rows))
-	ids := make([]uuid.UUID, len(rows))
 	for i, r := range rows {
 		var err error
 		if out[i], err = orderOf(r); err != nil {
 			return nil, err
 		}
-		at[r.OrderID], ids[i] = &out[i], r.OrderID
+		at[r.OrderID] = &out[i]
 	}
-	if len(rows) == 0 {
-		return out, nil
-	}
-
-	lines, err := s.q.LinesOfOrders(ctx, s.pool, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read the lines of orders: %w", err)
-	}
-	for _, l := range lines {
+	for _, l := range p.lines {
 		at[l.OrderID].Lines = append(at[l.OrderID].Lines, lineOf(l))
 	}
-	payments, err := s.q.PaymentsOfOrders(ctx, s.pool, ids)
-	if err != nil {
-		return nil, fmt.Errorf("read the payments of orders: %w", err)
-	}
-	for _, p := range payments {
-		at[p.OrderID].Payments = append(at[p.OrderID].Payments, paymentOf(p))
+	for _, payment := range p.payments {
+		at[payment.OrderID].Payments = append(at[payment.OrderID].Payments, paymentOf(payment))
 	}
 	return out, nil
 }

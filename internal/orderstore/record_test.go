@@ -72,7 +72,10 @@ func TestSettledRowStays(t *testing.T) {
 			note := record(id, 3, state, order.EventStockReleased)
 			note.Entries[0].From = state
 
-			recordAll(t, s, first(id, strings.Repeat("ab", 32)), end, back)
+			recordAll(t, s, first(id, strings.Repeat("ab", 32)), end)
+			out, err := s.Record(t.Context(), back)
+			require.NoError(t, err)
+			require.NotNil(t, out.Earlier, "an execution that did not know is told how the order ended")
 			got, err := s.Get(t.Context(), id)
 			require.NoError(t, err)
 			require.Equal(t, state, got.State)
@@ -186,4 +189,40 @@ func TestInputOfAnotherOrderIsRefused(t *testing.T) {
 			require.ErrorIs(t, err, orderflow.ErrRowTaken)
 		})
 	}
+}
+
+// TestPaymentIntents: the record of an order's end finds the payments that have begun and whose outcome is not
+// recorded, and no payment begins after it.
+func TestPaymentIntents(t *testing.T) {
+	t.Parallel()
+	s, id := orderstore.New(open(t)), uuid.New()
+	require.ErrorIs(t, s.BeginPayment(t.Context(), id, 1), orderflow.ErrNoRow)
+	recordAll(t, s, first(id, strings.Repeat("ab", 32)))
+	for range 2 {
+		require.NoError(t, s.BeginPayment(t.Context(), id, 1))
+	}
+	require.NoError(t, s.BeginPayment(t.Context(), id, 2))
+
+	declined := record(id, 2, order.Reserved, order.EventPaymentDeclined)
+	declined.Entries[0].From = order.Reserved
+	declined.Payments = []orderflow.PaymentRecord{{
+		Step:     orderflow.StepAuthorise,
+		Attempt:  2,
+		Provider: "sandbox",
+		Amount:   money.Amount{Minor: 500, Currency: "EUR"},
+		State:    orderflow.PaymentDeclined,
+		At:       time.Now(),
+	}}
+	out, err := s.Record(t.Context(), declined)
+	require.NoError(t, err)
+	require.Empty(t, out.Begun, "the order is not settled")
+
+	cancelled := record(id, 3, order.Cancelled, order.EventCancelled)
+	cancelled.Entries[0].From = order.Reserved
+	for range 2 { // also the answer to a record that is repeated
+		out, err = s.Record(t.Context(), cancelled)
+		require.NoError(t, err)
+		require.Equal(t, []int{1}, out.Begun)
+	}
+	require.ErrorIs(t, s.BeginPayment(t.Context(), id, 3), orderflow.ErrOrderClosed)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -64,7 +65,10 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow
 			if advanced, err := s.advance(ctx, tx, in); err != nil {
 				return err
 			} else if !advanced {
-				out.Earlier, err = s.writtenByAnother(ctx, tx, in)
+				if out.Earlier, err = s.writtenOtherwise(ctx, tx, in); err != nil || out.Earlier != nil {
+					return err
+				}
+				out.Begun, err = s.begun(ctx, tx, in.View)
 				return err
 			}
 		}
@@ -75,7 +79,12 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow
 		if err := s.insertPayments(ctx, tx, in); err != nil {
 			return err
 		}
-		return s.publish(ctx, tx, in)
+		if err := s.publish(ctx, tx, in); err != nil {
+			return err
+		}
+		var err error
+		out.Begun, err = s.begun(ctx, tx, in.View)
+		return err
 	})
 	if database.Refuses(err) {
 		err = fmt.Errorf("%w: %w", orderflow.ErrUnrecordable, err)
@@ -83,9 +92,45 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow
 	return out, err
 }
 
-// writtenByAnother returns the order's row if another run of the workflow has written it, and nil if the run of the
-// record has.
-func (s *Store) writtenByAnother(
+// BeginPayment remembers that a payment of an order may be made at the provider from now on. It is idempotent.
+// orderflow.ErrOrderClosed: the order has ended without being carried out; orderflow.ErrNoRow: it is not recorded.
+func (s *Store) BeginPayment(ctx context.Context, id uuid.UUID, attempt int) error {
+	open, err := s.q.BeginPayment(ctx, s.pool, ordersdb.BeginPaymentParams{
+		OrderID: id,
+		Attempt: int32(attempt), //nolint:gosec // attempts are few
+		Closed:  closed,
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return orderflow.ErrNoRow
+	case err != nil:
+		return fmt.Errorf("remember the payment: %w", err)
+	case !open:
+		return orderflow.ErrOrderClosed
+	}
+	return nil
+}
+
+// begun returns the payments of a settled order whose outcome is not recorded.
+func (s *Store) begun(ctx context.Context, tx pgx.Tx, view orderflow.View) ([]int, error) {
+	if !view.State.Settled() {
+		return nil, nil
+	}
+	attempts, err := s.q.IntentsOfOrder(ctx, tx, view.OrderID)
+	if err != nil {
+		return nil, fmt.Errorf("find the payments that have begun: %w", err)
+	}
+	var out []int
+	for _, attempt := range attempts {
+		out = append(out, int(attempt))
+	}
+	return out, nil
+}
+
+// writtenOtherwise returns the order's row if this record does not lead to it: another run of the workflow has written
+// the row, or a lost execution of this run has settled the order. It returns nil if the row is what this record
+// makes of it, or what a later record did.
+func (s *Store) writtenOtherwise(
 	ctx context.Context,
 	tx pgx.Tx,
 	in orderflow.RecordInput,
@@ -96,10 +141,17 @@ func (s *Store) writtenByAnother(
 		return nil, fmt.Errorf("%w: the order has no row to advance", orderflow.ErrUnrecordable)
 	case err != nil:
 		return nil, err
-	case row.RunID == in.RunID:
+	case row.RunID == in.RunID && !lostOtherwise(row, in):
 		return nil, nil
 	}
 	return &row.RecordedOrder, nil
+}
+
+// lostOtherwise reports whether a lost execution of the run has settled the order, and the record is of a later
+// execution that leads elsewhere.
+func lostOtherwise(row recorded, in orderflow.RecordInput) bool {
+	last := in.Entries[len(in.Entries)-1]
+	return row.State.Settled() && row.State != in.View.State && last.At.After(row.updatedAt)
 }
 
 // sameOrder refuses a workflow's input that differs from the order's row: another request, or the same request with
@@ -139,6 +191,7 @@ func (s *Store) Find(ctx context.Context, id uuid.UUID) (orderflow.RecordedOrder
 type recorded struct {
 	orderflow.RecordedOrder
 	requestHash string
+	updatedAt   time.Time
 }
 
 func (s *Store) find(ctx context.Context, db ordersdb.DBTX, id uuid.UUID) (recorded, error) {
@@ -155,7 +208,7 @@ func (s *Store) find(ctx context.Context, db ordersdb.DBTX, id uuid.UUID) (recor
 		ExpiresAt:       row.ExpiresAt,
 		PaymentAttempts: int(row.PaymentAttempts),
 		Declines:        int(row.Declines),
-	}, hex.EncodeToString(row.RequestHash)}, nil
+	}, hex.EncodeToString(row.RequestHash), row.UpdatedAt}, nil
 }
 
 func (s *Store) insertTimeline(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
@@ -200,6 +253,24 @@ func (s *Store) insertPayments(ctx context.Context, tx pgx.Tx, in orderflow.Reco
 		}); err != nil {
 			return fmt.Errorf("insert payment %s %d: %w", p.Step, p.Attempt, err)
 		}
+	}
+	return s.forgetIntents(ctx, tx, in)
+}
+
+// forgetIntents drops the intents of payments whose last step is recorded.
+func (s *Store) forgetIntents(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+	var ended []int32
+	for _, p := range in.Payments {
+		if p.State != orderflow.PaymentAuthorised {
+			ended = append(ended, int32(p.Attempt)) //nolint:gosec // attempts are few
+		}
+	}
+	if len(ended) == 0 {
+		return nil
+	}
+	err := s.q.ForgetIntents(ctx, tx, ordersdb.ForgetIntentsParams{OrderID: in.View.OrderID, Attempts: ended})
+	if err != nil {
+		return fmt.Errorf("forget the intents: %w", err)
 	}
 	return nil
 }
@@ -274,16 +345,22 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	return true, nil
 }
 
-// settled are the states in which a row changes only by an entry that starts from the row's state.
-var settled = func() []string {
+var (
+	// settled are the states in which a row changes only by an entry that starts from the row's state.
+	settled = statesThat(order.State.Settled)
+	// closed are the states of an order that cannot be paid any more.
+	closed = statesThat(order.State.Closed)
+)
+
+func statesThat(are func(order.State) bool) []string {
 	var out []string
 	for _, state := range order.States() {
-		if state.Settled() {
+		if are(state) {
 			out = append(out, string(state))
 		}
 	}
 	return out
-}()
+}
 
 // advance moves the row forward and reports whether it did. It does not change a row that has this record's seq or a
 // later one.

@@ -79,7 +79,7 @@ func (s shop) work(c client.Client) {
 	workers.RegisterWorkflows(w)
 	workers.Registrations{
 		Inventory: activities.NewInventory(s.stock),
-		Payment:   activities.NewPayment(nil),
+		Payment:   activities.NewPayment(nil, s.orders),
 		Record:    activities.NewRecord(s.orders),
 	}.RegisterOrderActivities(w)
 	require.NoError(s.t, w.Start())

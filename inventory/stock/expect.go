@@ -39,7 +39,8 @@ func (x Expectation) check(b *Book, product uuid.UUID) error {
 			"product %s is at version %d; read it again and repeat the change on the current version", product, at)
 	case x.Version != nil && *x.Version != at:
 		return inventoryapi.Errorf(inventoryapi.VersionConflict, "expected_version",
-			"product %s is at version %d, not %d; read it again and repeat the change on the current version", product, at, *x.Version)
+			"product %s is at version %d, not %d; read it again and repeat the change on the current version",
+			product, at, *x.Version)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func boundaries() []boundary {
 	var all []boundary
 	for _, b := range [][]boundary{
 		inventory("reserve", http.MethodPost, "inventory/reserve", "paid", "cancelled", "expired"),
-		inventory("extend", http.MethodPost, "reserve/*/extend", "paid"),
+		inventory("extend", http.MethodPost, "reserve/*/extend", "paid late"),
 		inventory("confirm", http.MethodPost, "confirm/*", "paid"),
 		inventory("release", http.MethodDelete, "reserve/*", "cancelled", "declined"),
 		inventory("expire", http.MethodPost, "reserve/*/expire", "expired"),
@@ -97,7 +97,7 @@ func boundaries() []boundary {
 		temporal("ExecuteMultiOperation", "paid"),
 		temporal("UpdateWorkflowExecution", "paid", "cancelled"),
 		temporal("RespondWorkflowTaskCompleted", "paid"),
-		temporal("RespondActivityTaskCompleted", "paid"),
+		temporal("RespondActivityTaskCompleted", "cancelled", "declined"),
 		{{"orders database: commit", func(p *platform.Platform, times int) *fault.Rule {
 			return p.Faults.OrdersDB.LoseCommits(times)
 		}, []string{"paid", "cancelled", "expired", "rejected"}}},
@@ -117,6 +117,12 @@ var ways = map[string]struct {
 }{
 	"paid": {order.Confirmed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
 		id := placed(t, p, deadline, 5)
+		require.NoError(t, pay("pm_ok")(&life{id: id}, p, deadline))
+		return id
+	}},
+	// Its reservation ends so soon that the payment extends it.
+	"paid late": {order.Confirmed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
+		id := placed(t, p, deadline, 5, "ttl_seconds", 60)
 		require.NoError(t, pay("pm_ok")(&life{id: id}, p, deadline))
 		return id
 	}},

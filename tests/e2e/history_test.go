@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -126,7 +127,7 @@ func TestHistoriesReplay(t *testing.T) {
 	} {
 		id := c.run().Str("order_id")
 		s.Await("alice", id, c.ends, 30*time.Second)
-		replay(s, c.name, orderflow.OrderWorkflowID(uuid.MustParse(id)))
+		replay(s, fmt.Sprintf("%s-r%d", c.name, orderflow.CurrentRevision), orderflow.OrderWorkflowID(uuid.MustParse(id)))
 	}
 
 	for _, c := range []struct {

@@ -24,6 +24,7 @@ const (
 // order is recorded for the first time, or ctx ends. The recorded row then decides what the customer is told.
 // ErrEnded: the order's workflow has ended already, or an operator has stopped it.
 func (c *Client) Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
+	in.Revision = orderflow.CurrentRevision
 	skus := make([]string, 0, len(in.Lines))
 	for _, l := range in.Lines[:min(len(in.Lines), maxSKUs)] {
 		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])

@@ -33,6 +33,7 @@ func (c *Client) reserve(
 	in orderflow.ReservationStart,
 	updateID string,
 ) (orderflow.ReservationView, error) {
+	in.Revision = orderflow.CurrentRevision
 	return startAndPlace[orderflow.ReservationView](ctx, c, client.StartWorkflowOptions{
 		ID:                       orderflow.ReservationWorkflowID(in.ReservationID),
 		TaskQueue:                orderflow.OrdersQueue,

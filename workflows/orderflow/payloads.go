@@ -44,7 +44,19 @@ type OrderInput struct {
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	CorrelationID string            `json:"correlation_id,omitempty"`
 	PlacedAt      time.Time         `json:"placed_at"`
+	// Revision is the revision of the workflow's story that the order follows from its start to its end: orders of an
+	// older revision, which are open while a new one is rolled out, replay as they began.
+	Revision int `json:"revision,omitempty"`
 }
+
+// Revisions of the order's story.
+const (
+	// RevisionLocalSteps carries out a payment, and the expiry at the deadline, in the workflow task that learns of it:
+	// the steps are local activities first (ADR 11). Before it, each of these steps was a regular activity.
+	RevisionLocalSteps = 1
+	// CurrentRevision is what new orders follow.
+	CurrentRevision = RevisionLocalSteps
+)
 
 // OrderResult is what an order's workflow ends with.
 type OrderResult struct {
@@ -235,6 +247,8 @@ var (
 	ErrNoRow = errors.New("the order is not recorded")
 	// ErrRowTaken says that the order's row was made by another request.
 	ErrRowTaken = errors.New("the order id belongs to another request")
+	// ErrOrderClosed says that an order has ended, so that no payment may begin.
+	ErrOrderClosed = errors.New("the order has ended")
 	// ErrUnrecordable says that the orders database refuses the record, on every attempt.
 	ErrUnrecordable = errors.New("the orders database refuses the record for good")
 )
@@ -245,6 +259,9 @@ type RecordResult struct {
 	// Earlier is set if the recorder wrote nothing, because an earlier run of the order's workflow has written the
 	// row and this run does not know how far.
 	Earlier *RecordedOrder `json:"earlier,omitempty"`
+	// Begun are the payments of a settled order that have begun and whose outcome is not recorded: a lost execution of
+	// the workflow may have made them.
+	Begun []int `json:"begun,omitempty"`
 }
 
 // RecordedOrder is an order as a run of its workflow has recorded it.

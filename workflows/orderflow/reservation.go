@@ -16,6 +16,7 @@ type ReservationStart struct {
 	Lines         []ReserveLine `json:"lines"`
 	CorrelationID string        `json:"correlation_id,omitempty"`
 	PlacedAt      time.Time     `json:"placed_at"`
+	Revision      int           `json:"revision,omitempty"` // see OrderInput.Revision
 }
 
 // ReservationView is a reservation from outside as its workflow knows it. An empty status means that

@@ -29,7 +29,7 @@ WHERE order_id = @order_id AND (updated_at, seq) < (@updated_at, @seq::bigint)
 
 -- name: FindRecordedOrder :one
 -- Returns the last record of an order, and the run of its workflow that wrote it.
-SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash,
+SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
        (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
 FROM orders o WHERE o.order_id = $1;
 
@@ -91,6 +91,25 @@ SELECT * FROM order_timeline WHERE order_id = $1 ORDER BY seq;
 INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at)
 VALUES (@order_id, @step, @attempt, @provider, @provider_ref, @amount_minor, @currency, @state, @reason, @authorised_until, @created_at)
 ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING;
+
+-- name: BeginPayment :one
+-- The lock makes this and the record of the order's end follow one another: either the end finds the intent, or the
+-- intent finds the order ended.
+WITH found AS (
+    SELECT orders.order_id, orders.state <> ALL (@closed::text[]) AS open FROM orders
+    WHERE orders.order_id = @order_id FOR NO KEY UPDATE
+), begun AS (
+    INSERT INTO payment_intents (order_id, attempt) SELECT found.order_id, @attempt FROM found WHERE found.open
+    ON CONFLICT (order_id, attempt) DO NOTHING
+)
+SELECT found.open FROM found;
+
+-- name: ForgetIntents :exec
+-- What became of these payments is recorded.
+DELETE FROM payment_intents WHERE order_id = @order_id AND attempt = ANY (@attempts::int[]);
+
+-- name: IntentsOfOrder :many
+SELECT attempt FROM payment_intents WHERE order_id = @order_id ORDER BY attempt;
 
 -- name: PaymentsOfOrders :many
 SELECT * FROM payments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, attempt, created_at, step;
