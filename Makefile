@@ -1,4 +1,4 @@
-# Holdfast. `make` lists what there is; the two that matter are `make up` and `make test`.
+# Holdfast. `make` lists the commands; the most important are `make up` and `make test`.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ GOTOOLCHAIN ?= local
 export GOTOOLCHAIN
 TOOLS := $(CURDIR)/bin/tools
 
-# Go decides what is stale, so the binaries are built each time; an unchanged one costs a second.
+# make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
 .PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory plans-inventory ci clean
 
 help: ## List the commands
@@ -31,11 +31,11 @@ cover: build $(TOOLS)/temporal ## Run the tests and report the coverage
 
 build: bin/holdfast bin/holdfast-dev ## Build both binaries into bin/
 
-# What `sudo make` built belongs to root.
+# Files that `sudo make` built belong to root, so another user cannot overwrite them.
 writable:
 	@{ mkdir -p bin && test -w bin; } 2>/dev/null || { echo "$$(id -un) may not write $(CURDIR)/bin, which belongs to $$(stat -c %U bin 2>/dev/null || stat -c %U .): work in a clone of your own, or run: sudo chown -R $$(id -un) $(CURDIR)" >&2; exit 1; }
 
-# The version is given below. Git's own stamp would fail the build where root builds a user's clone.
+# -ldflags sets the version. Without -buildvcs=false the build fails when root builds a user's clone.
 bin/holdfast: writable
 	@echo "building bin/holdfast"
 	@go build -buildvcs=false -ldflags "-X main.buildVersion=$(VERSION)" -o $@ ./cmd/holdfast
@@ -44,7 +44,7 @@ bin/holdfast-dev: writable
 	@echo "building bin/holdfast-dev (the first time it compiles a Temporal server: a few minutes)"
 	@cd dev && go build -buildvcs=false -o ../$@ .
 
-# Each tool is a module of its own below tools/, built on first use.
+# Each tool is a separate module below tools/ and is built on first use.
 bin/tools/temporal: $(TOOLS)/temporal
 
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
