@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,53 @@ func TestRulesAreInWords(t *testing.T) {
 		}
 	}
 	require.Positive(t, patterns)
+}
+
+// TestEveryValueIsBounded: the contract bounds every value that a client sends: a text by its length, its format or a
+// list of values, a number from both sides, and a list and an object by the number of their members.
+func TestEveryValueIsBounded(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	require.NoError(t, err)
+	checked := 0
+	var check func(where string, s *openapi3.Schema)
+	check = func(where string, s *openapi3.Schema) {
+		checked++
+		switch {
+		case s.Type.Is(openapi3.TypeString):
+			fixed := strings.HasPrefix(s.Pattern, "^") && strings.HasSuffix(s.Pattern, "$") &&
+				!strings.ContainsAny(s.Pattern, "*+")
+			require.True(t, s.MaxLength != nil || s.Format != "" || len(s.Enum) > 0 || fixed, "%s has no maxLength", where)
+		case s.Type.Is(openapi3.TypeInteger):
+			require.True(t, s.Min != nil && s.Max != nil, "%s has no minimum or no maximum", where)
+		case s.Type.Is(openapi3.TypeArray):
+			require.NotNil(t, s.MaxItems, "%s has no maxItems", where)
+			check(where+"[]", s.Items.Value)
+		case s.Type.Is(openapi3.TypeObject):
+			for name, property := range s.Properties {
+				check(where+"."+name, property.Value)
+			}
+			if free := s.AdditionalProperties.Schema; free != nil {
+				require.NotNil(t, s.MaxProps, "%s has no maxProperties", where)
+				check(where+".*", free.Value)
+			}
+		}
+	}
+
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+				check(method+" "+path+" "+p.Value.Name, p.Value.Schema.Value)
+			}
+			if op.RequestBody == nil {
+				continue
+			}
+			if body := op.RequestBody.Value.Content["application/json"]; body != nil {
+				check(method+" "+path, body.Schema.Value)
+			}
+		}
+	}
+	require.Greater(t, checked, 50)
 }
 
 // TestThePlatformsActorsAreReserved: a token cannot have the name of an actor that the workflows record for themselves.

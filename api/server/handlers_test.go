@@ -8,10 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/api"
+	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/httpx/httpxtest"
 	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
@@ -369,4 +373,35 @@ func TestRowThatCannotBeReadIsAFaultOfOurs(t *testing.T) {
 	require.NoError(t, err)
 	s.expect(auth.Customer, http.MethodGet, path, "",
 		answer{http.StatusInternalServerError, problem.Internal, "correlation_id"})
+}
+
+// TestOrdersOfOthersAreNotFound sends each operation on an order, as the contract has it, as another customer than the
+// order's. The answer must be the same as for an order that does not exist.
+func TestOrdersOfOthersAreNotFound(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	id := uuid.New()
+	in := recordOf(id, "mallory", strings.Repeat("ab", 32), order.Reserved, nil)
+	_, err := orderstore.New(s.pool).Record(t.Context(), in)
+	require.NoError(t, err)
+
+	bodies := map[string]string{}
+	for _, o := range httpxtest.Operations(t, api.Spec) {
+		bodies[o.Method+" "+o.Route] = httpxtest.Write(t, o.Body)
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	require.NoError(t, err)
+	tested := 0
+	for path, item := range doc.Paths.Map() {
+		if !strings.Contains(path, "{order_id}") {
+			continue
+		}
+		for method := range item.Operations() {
+			at := strings.NewReplacer("{order_id}", id.String()).Replace(path)
+			s.expect(auth.Customer, method, at, bodies[method+" "+path],
+				answer{http.StatusNotFound, orderapi.OrderNotFound, "there is no order"})
+			tested++
+		}
+	}
+	require.GreaterOrEqual(t, tested, 5)
 }

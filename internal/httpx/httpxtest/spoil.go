@@ -19,7 +19,8 @@ import (
 // Operation is an operation that takes a JSON body.
 type Operation struct {
 	Method, Path string
-	Body         any // valid, with every member that the schema has
+	Route        string // the path as the document has it
+	Body         any    // valid, with every member that the schema has
 }
 
 // Operations returns the operations of an OpenAPI document that take a JSON body, in a fixed order.
@@ -39,6 +40,7 @@ func Operations(t testing.TB, spec []byte) []Operation {
 			}
 			out = append(out, Operation{
 				Method: method,
+				Route:  path,
 				Path:   others.ReplaceAllString(ids.ReplaceAllString(path, uuid.NewString()), "main"),
 				Body:   valid(body.Value.Content["application/json"].Schema.Value),
 			})
