@@ -56,7 +56,12 @@ func (r *recorder) start(ctx workflow.Context) {
 				RunID:         info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
 			}
-			fast := !r.holds(func(e order.Event) bool { return !repeatable[e] })
+			// Repeatable events are recorded fast, from a local activity. Any other event is recorded by a regular
+			// activity, which begins only when the task is in the history. So no reader sees the event before that.
+			//
+			// A repeatable event may still differ if a dependency fails at that very moment; the record of the later
+			// execution then overwrites the record of the lost execution (see orderstore).
+			fast := !r.holds(func(e order.Event) bool { return !e.Repeatable() })
 			r.entries, r.payments = nil, nil
 
 			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
@@ -73,35 +78,6 @@ func (r *recorder) start(ctx workflow.Context) {
 			}
 		}
 	})
-}
-
-// repeatable are the events that come out the same when the workflow task that decided them is lost and executed
-// again: a step's success or a regular activity's answer has decided them. They are recorded fast, from
-// a local activity. Any other event (a step that failed and might now succeed, an update that might now come
-// second) is recorded by a regular activity, which begins only when the task is in the history. So no reader
-// sees the event before that.
-//
-// A repeatable event may still differ if a dependency fails at that very moment; the record of the later
-// execution then overwrites the record of the lost execution (see orderstore).
-var repeatable = map[order.Event]bool{
-	order.EventReserved:         true,
-	order.EventPaymentStarted:   true,
-	order.EventPaymentDeclined:  true,
-	order.EventPaymentAbandoned: true,
-	order.EventPaid:             true,
-	order.EventConfirmed:        true,
-
-	order.EventPending:            false,
-	order.EventRejected:           false,
-	order.EventExtended:           false,
-	order.EventExpired:            false,
-	order.EventCancelled:          false,
-	order.EventFailed:             false,
-	order.EventPaymentVoided:      false,
-	order.EventPaymentRefunded:    false,
-	order.EventStockReleased:      false,
-	order.EventCompensationFailed: false,
-	order.EventTakenUp:            false,
 }
 
 // awaitPaymentOutcome waits while the beginning of a payment is all there is to record: most payments end in a moment,
