@@ -1,6 +1,8 @@
 package stock
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 
 	"holdfast/inventory/inventoryapi"
@@ -11,6 +13,16 @@ type CreateItem struct {
 	Place  Place
 	Actor  string
 	Expect Expectation
+}
+
+// NewCreateItem makes the request from the contract's, and checks it.
+func NewCreateItem(p Place, in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions) (CreateItem, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	if err != nil {
+		return CreateItem{}, err
+	}
+	c := CreateItem{Place: p, Actor: cmp.Or(o.Actor, in.Actor), Expect: expect}
+	return c, c.Check()
 }
 
 // Check refuses a request that is invalid for any stock.
@@ -68,6 +80,25 @@ type DeleteItem struct {
 	Reason        string
 	Expect        Expectation
 	CorrelationID string
+}
+
+// NewDeleteItem makes the request from the contract's, and checks it. The caller has set the operation id.
+func NewDeleteItem(
+	p Place, in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions, correlationID string,
+) (DeleteItem, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	if err != nil {
+		return DeleteItem{}, err
+	}
+	d := DeleteItem{
+		OperationID:   in.OperationID,
+		Place:         p,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
+	}
+	return d, d.Check()
 }
 
 // Check refuses a request that is invalid for any stock.
