@@ -94,6 +94,9 @@ func checkAdministration(op, product uuid.UUID, actor, reason string) error {
 // Kind names the operation.
 func (Adjust) Kind() string { return "adjust" }
 
+// TellsVersion reports that the answer contains the product's version.
+func (Adjust) TellsVersion() bool { return true }
+
 // Reads adds the product's items and the entries that the operation wrote before.
 func (a Adjust) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, a.Place.ProductID)

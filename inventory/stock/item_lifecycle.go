@@ -39,6 +39,9 @@ func (c CreateItem) Check() error {
 // Kind names the operation.
 func (CreateItem) Kind() string { return "create_item" }
 
+// TellsVersion reports that the answer contains the product's version.
+func (CreateItem) TellsVersion() bool { return true }
+
 // Reads adds the product's items and the item to create.
 func (c CreateItem) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, c.Place.ProductID)
@@ -111,6 +114,9 @@ func (d DeleteItem) Check() error {
 
 // Kind names the operation.
 func (DeleteItem) Kind() string { return "delete_item" }
+
+// TellsVersion reports that the answer contains the product's version.
+func (DeleteItem) TellsVersion() bool { return true }
 
 // Reads adds the product's items and the entries that the operation wrote before.
 func (d DeleteItem) Reads(reads *Reads) {

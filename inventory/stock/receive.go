@@ -82,6 +82,9 @@ func (r Receive) Check() error {
 // Kind names the operation.
 func (Receive) Kind() string { return "receive" }
 
+// TellsVersion reports that the answer contains the product's version.
+func (Receive) TellsVersion() bool { return true }
+
 // Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (r Receive) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, r.ProductID)

@@ -59,6 +59,9 @@ func (t SetThreshold) Check() error {
 // Kind names the operation.
 func (SetThreshold) Kind() string { return "set_threshold" }
 
+// TellsVersion reports that the answer contains the product's version.
+func (SetThreshold) TellsVersion() bool { return true }
+
 // Reads adds the product's items, and the product's facts if the request is for all items.
 func (t SetThreshold) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, t.ProductID)

@@ -73,6 +73,9 @@ func (t Transfer) Check() error {
 // Kind names the operation.
 func (Transfer) Kind() string { return "transfer" }
 
+// TellsVersion reports that the answer contains the product's version.
+func (Transfer) TellsVersion() bool { return true }
+
 // Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (t Transfer) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, t.ProductID)
