@@ -62,6 +62,11 @@ func (r *recorder) start(ctx workflow.Context) {
 				RunID:         info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
 			}
+			// Repeatable events are recorded fast, from a local activity. Any other event is recorded by a regular
+			// activity, which begins only when the task is in the history. So no reader sees the event before that.
+			//
+			// A repeatable event may still differ if a dependency fails at that very moment; the record of the later
+			// execution then overwrites the record of the lost execution (see orderstore).
 			fast := !r.holds(func(e order.Event) bool { return !r.repeats(e) })
 			r.entries, r.payments = nil, nil
 
@@ -81,35 +86,6 @@ func (r *recorder) start(ctx workflow.Context) {
 	})
 }
 
-// repeatable are the events that come out the same when the workflow task that decided them is lost and executed
-// again: a step's success or a regular activity's answer has decided them. They are recorded fast, from
-// a local activity. Any other event (a step that failed and might now succeed, an update that might now come
-// second) is recorded by a regular activity, which begins only when the task is in the history. So no reader
-// sees the event before that.
-//
-// A repeatable event may still differ if a dependency fails at that very moment; the record of the later
-// execution then overwrites the record of the lost execution (see orderstore).
-var repeatable = map[order.Event]bool{
-	order.EventReserved:         true,
-	order.EventPaymentStarted:   true,
-	order.EventPaymentDeclined:  true,
-	order.EventPaymentAbandoned: true,
-	order.EventPaid:             true,
-	order.EventConfirmed:        true,
-
-	order.EventPending:            false,
-	order.EventRejected:           false,
-	order.EventExtended:           false,
-	order.EventExpired:            false,
-	order.EventCancelled:          false,
-	order.EventFailed:             false,
-	order.EventPaymentVoided:      false,
-	order.EventPaymentRefunded:    false,
-	order.EventStockReleased:      false,
-	order.EventCompensationFailed: false,
-	order.EventTakenUp:            false,
-}
-
 // paymentIsSlow lets the recorder write the beginning of a payment before its outcome.
 func (r *recorder) paymentIsSlow() { r.slowPayment = true }
 
@@ -125,7 +101,7 @@ func (r *recorder) repeats(e order.Event) bool {
 	case e == order.EventExpired, e == order.EventStockReleased:
 		return r.expiryKnown
 	}
-	return repeatable[e]
+	return e.Repeatable()
 }
 
 // awaitPaymentOutcome waits while the beginning of a payment is all there is to record: most payments end in a moment,

@@ -13,7 +13,8 @@ import (
 )
 
 // TestContractKnowsEveryState: the contract lists each state of an order, each step of a payment and each state of a
-// step, and no other. A test of orderstore compares the database's constraints with the same lists.
+// step, and no other, and a client may ask for orders in all states at once. A test of orderstore compares the
+// database's constraints with the same lists.
 func TestContractKnowsEveryState(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
@@ -40,6 +41,8 @@ func TestContractKnowsEveryState(t *testing.T) {
 
 	schemas := doc.Components.Schemas
 	require.ElementsMatch(t, states, enum(schemas["OrderStatus"].Value))
+	filter := doc.Paths.Value("/api/orders").Get.Parameters.GetByInAndName(openapi3.ParameterInQuery, "status")
+	require.EqualValues(t, len(states), *filter.Schema.Value.MaxItems, "a client may ask for all states at once")
 	require.ElementsMatch(t, steps, enum(schemas["Payment"].Value.Properties["step"].Value))
 	require.ElementsMatch(t, ends, enum(schemas["Payment"].Value.Properties["state"].Value))
 }

@@ -1,11 +1,15 @@
 package database_test
 
 import (
+	"database/sql"
+	"errors"
 	"io/fs"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/db/migrations"
@@ -61,6 +65,84 @@ func TestUpDownUp(t *testing.T) {
 			require.Empty(t, none)
 		})
 	}
+}
+
+// TestEveryMigrationGoesBack migrates each database one version up, back and up again: the way down of a migration
+// leaves the schema that was there before it.
+func TestEveryMigrationGoesBack(t *testing.T) {
+	t.Parallel()
+	for _, name := range database.Names() {
+		t.Run(string(name), func(t *testing.T) {
+			t.Parallel()
+			url := testenv.Database(t)
+			files, err := fs.Sub(migrations.FS, string(name))
+			require.NoError(t, err)
+			db, err := sql.Open("pgx", url)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, db.Close()) })
+			p, err := goose.NewProvider(goose.DialectPostgres, db, files)
+			require.NoError(t, err)
+
+			for {
+				before := schemaOf(t, db)
+				up, err := p.UpByOne(t.Context())
+				if errors.Is(err, goose.ErrNoNextVersion) {
+					return
+				}
+				require.NoError(t, err)
+				after := schemaOf(t, db)
+
+				_, err = p.Down(t.Context())
+				require.NoError(t, err)
+				if up.Source.Version > 1 { // goose makes its own table with the first
+					requireSame(t, before, schemaOf(t, db), "the way down of "+up.Source.Path)
+				}
+				_, err = p.UpByOne(t.Context())
+				require.NoError(t, err)
+				requireSame(t, after, schemaOf(t, db), "the way up again of "+up.Source.Path)
+			}
+		})
+	}
+}
+
+// requireSame compares two schemas and shows only where they differ.
+func requireSame(t *testing.T, want, got []string, where string) {
+	t.Helper()
+	without := func(a, b []string) []string {
+		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+	}
+	require.Empty(t, without(want, got), "%s lacks these", where)
+	require.Empty(t, without(got, want), "%s leaves these", where)
+}
+
+// schemaOf describes the columns, constraints, indexes and triggers of a database. A constraint that is not checked for
+// rows that were there before it (NOT VALID) counts as the same constraint.
+func schemaOf(t *testing.T, db *sql.DB) (out []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `
+		SELECT concat_ws(' ', 'column', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
+			pg_get_expr(adbin, adrelid))
+		FROM pg_attribute
+		JOIN pg_class c ON c.oid = attrelid AND relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
+		LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+		WHERE attnum > 0 AND NOT attisdropped
+		UNION ALL
+		SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, replace(pg_get_constraintdef(oid), ' NOT VALID', ''))
+		FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+		UNION ALL
+		SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+		UNION ALL
+		SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+		ORDER BY 1`)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	for rows.Next() {
+		var one string
+		require.NoError(t, rows.Scan(&one))
+		out = append(out, one)
+	}
+	require.NoError(t, rows.Err())
+	return out
 }
 
 // TestMigratorsAtOnce lets eight goroutines migrate one database: one of them applies each migration.

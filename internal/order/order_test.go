@@ -96,17 +96,65 @@ func TestPageIsCurrent(t *testing.T) {
 	require.Equal(t, order.Page(), string(raw), "run make generate")
 }
 
-// TestEventsAreComplete: Events and States list every constant in the source. Other tests use these lists and would not
-// notice a missing constant.
-func TestEventsAreComplete(t *testing.T) {
+var constant = regexp.MustCompile(`(?m)^\t\w+ +(?:Event|State|Input) += "(\w*)"`)
+
+// TestListsAreComplete: Events, States and Inputs list every constant in the source once. Other tests use these lists
+// and would not notice a missing constant.
+func TestListsAreComplete(t *testing.T) {
 	t.Parallel()
-	for file, want := range map[string]int{
-		"transition.go": len(order.Events()),
-		"state.go":      len(order.States()) + 1, // States does not list New
+	for file, list := range map[string][]string{
+		"event.go":      texts(order.Events()),
+		"state.go":      texts(append(order.States(), order.New)), // States does not list New
+		"transition.go": texts(order.Inputs()),
 	} {
 		raw, err := os.ReadFile(file)
 		require.NoError(t, err)
-		declared := regexp.MustCompile(`(?m)^\t\w+ +(Event|State) += "`).FindAllString(string(raw), -1)
-		require.Len(t, declared, want, file)
+		var declared []string
+		for _, m := range constant.FindAllStringSubmatch(string(raw), -1) {
+			declared = append(declared, m[1])
+		}
+		require.NotEmpty(t, declared, file)
+		require.ElementsMatch(t, declared, list, file)
 	}
+	require.NotContains(t, order.Page(), "`: .\n", "an input has no meaning")
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, one := range list {
+		out[i] = string(one)
+	}
+	return out
+}
+
+// TestEventsKeepTheirDecisions names the events that other services receive, and the events that the workflow records
+// before its task is in the history. Consumers and the histories of open orders rely on both.
+func TestEventsKeepTheirDecisions(t *testing.T) {
+	t.Parallel()
+	var published, repeatable []order.Event
+	for _, e := range order.Events() {
+		if e.Published() {
+			published = append(published, e)
+		}
+		if e.Repeatable() {
+			repeatable = append(repeatable, e)
+		}
+	}
+	require.ElementsMatch(t, []order.Event{
+		order.EventReserved,
+		order.EventRejected,
+		order.EventPaid,
+		order.EventConfirmed,
+		order.EventExpired,
+		order.EventCancelled,
+		order.EventFailed,
+	}, published)
+	require.ElementsMatch(t, []order.Event{
+		order.EventReserved,
+		order.EventPaymentStarted,
+		order.EventPaymentDeclined,
+		order.EventPaymentAbandoned,
+		order.EventPaid,
+		order.EventConfirmed,
+	}, repeatable)
 }

@@ -73,4 +73,13 @@ func (s State) Settled() bool {
 }
 
 // Holding reports whether stock is held until a deadline.
-func (s State) Holding() bool { return s == Reserved || s == Paying }
+func (s State) Holding() bool {
+	switch s {
+	case Reserved, Paying:
+		return true
+	case New, Pending, Confirmed, Fulfilling, Completed, Rejected, Expired, Cancelled, Failed, Backordered, InReview,
+		Refunded:
+		return false
+	}
+	return false
+}

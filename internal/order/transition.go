@@ -65,59 +65,6 @@ func Inputs() []Input {
 // IsRequest reports whether the input is a request, whose client waits for an answer.
 func (i Input) IsRequest() bool { return i == Pay || i == Cancel || i == Extend }
 
-// Event names an entry of an order's timeline. Events that other services receive are also published, as "order." + the
-// name.
-type Event string
-
-// The events of an order.
-const (
-	EventPending          Event = "pending"
-	EventReserved         Event = "reserved"
-	EventRejected         Event = "rejected"
-	EventExtended         Event = "extended"
-	EventPaymentStarted   Event = "payment_started"
-	EventPaymentDeclined  Event = "payment_declined"
-	EventPaymentAbandoned Event = "payment_abandoned"
-	EventConfirmed        Event = "confirmed"
-	EventExpired          Event = "expired"
-	EventCancelled        Event = "cancelled"
-	EventFailed           Event = "failed"
-
-	// These events do not change the state.
-	EventPaid               Event = "paid"
-	EventPaymentVoided      Event = "payment_voided"
-	EventStockReleased      Event = "stock_released"
-	EventPaymentRefunded    Event = "payment_refunded"
-	EventCompensationFailed Event = "compensation_failed"
-
-	// EventTakenUp leads from the state in which an earlier run of the workflow left the order to the state from which
-	// a later run continues it. An operator starts the later run by a reset.
-	EventTakenUp Event = "taken_up"
-)
-
-// Events lists every event.
-func Events() []Event {
-	return []Event{
-		EventPending,
-		EventReserved,
-		EventRejected,
-		EventExtended,
-		EventPaymentStarted,
-		EventPaymentDeclined,
-		EventPaymentAbandoned,
-		EventConfirmed,
-		EventExpired,
-		EventCancelled,
-		EventFailed,
-		EventPaid,
-		EventPaymentVoided,
-		EventStockReleased,
-		EventPaymentRefunded,
-		EventCompensationFailed,
-		EventTakenUp,
-	}
-}
-
 // Refusal is the code under which a request is refused because of the order's state.
 type Refusal string
 

@@ -394,7 +394,7 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 // publish writes an event into the outbox for each entry that other services receive.
 func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
 	for _, e := range in.Entries {
-		if !events.Published(e.Event) {
+		if !e.Event.Published() {
 			continue
 		}
 		data := events.OrderChanged{

@@ -22,6 +22,8 @@ type panicking struct {
 
 func (panicking) Kind() string { return "panicking" }
 
+func (panicking) TellsVersion() bool { return false }
+
 func (p panicking) Reads(reads *stock.Reads) { reads.Products = append(reads.Products, p.product) }
 
 // If one request of a batch is at fault, and the database or a panic shows this only after the committer has decided it

@@ -46,7 +46,7 @@ func (t *TypedTask[T]) Answer() Answer[T] { return t.answer }
 
 func (t *TypedTask[T]) reads() *stock.Reads { return &t.needs }
 
-func (t *TypedTask[T]) tellsVersion() bool { return stock.TellsVersion(t.request) }
+func (t *TypedTask[T]) tellsVersion() bool { return t.request.TellsVersion() }
 
 func (t *TypedTask[T]) decide(book *stock.Book) error {
 	value, err := stock.Decide(book, t.request)

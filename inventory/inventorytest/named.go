@@ -2,6 +2,7 @@ package inventorytest
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -79,14 +80,32 @@ func (a administered) namedWrites(t *testing.T, p uuid.UUID) map[string]named {
 	}
 
 	return map[string]named{
-		"receive":   {receive(5), only(receive(6))},
-		"adjust":    {adjust("broken"), only(adjust("lost"))},
-		"transfer":  {transfer(2), only(transfer(3))},
-		"threshold": {threshold(3), only(threshold(4))},
-		"create":    {create("far"), only(create("near"))},
-		"delete":    {drop("closed"), only(drop("burnt"))},
-		"location":  {location("Cellar"), only(location("Basement"))},
+		"ReceiveStock":  {receive(5), only(receive(6))},
+		"AdjustStock":   {adjust("broken"), only(adjust("lost"))},
+		"TransferStock": {transfer(2), only(transfer(3))},
+		"SetThreshold":  {threshold(3), only(threshold(4))},
+		"CreateItem":    {create("far"), only(create("near"))},
+		"DeleteItem":    {drop("closed"), only(drop("burnt"))},
+		"PutLocation":   {location("Cellar"), only(location("Basement"))},
 	}
+}
+
+// writeMethods returns the names of the contract's methods with WriteOptions; with versioned, only of those whose
+// request may have an expected version.
+func writeMethods(versioned bool) []string {
+	var out []string
+	contract := reflect.TypeFor[inventoryapi.Administration]()
+	for i := range contract.NumMethod() {
+		method := contract.Method(i)
+		last := method.Type.NumIn() - 1
+		if method.Type.In(last) != reflect.TypeFor[inventoryapi.WriteOptions]() {
+			continue
+		}
+		if _, has := method.Type.In(last - 1).FieldByName("ExpectedVersion"); has || !versioned {
+			out = append(out, method.Name)
+		}
+	}
+	return out
 }
 
 // testKeys sends every write twice under one key. The service performs it once and gives the second request the first
@@ -98,7 +117,11 @@ func testKeys(t *testing.T, a administered) {
 	key := func(name string) inventoryapi.WriteOptions {
 		return inventoryapi.WriteOptions{Actor: Actor, Key: name + "-" + p.String()}
 	}
-	for _, name := range []string{"receive", "adjust", "transfer", "threshold", "delete", "create", "location"} {
+	order := []string{
+		"ReceiveStock", "AdjustStock", "TransferStock", "SetThreshold", "DeleteItem", "CreateItem", "PutLocation",
+	}
+	require.ElementsMatch(t, writeMethods(false), order, "each write that has options is named here")
+	for _, name := range order {
 		w := writes[name]
 		replayed, _, err := w.write(key(name))
 		require.NoError(t, err, name)
@@ -121,27 +144,27 @@ func testKeys(t *testing.T, a administered) {
 		require.Equal(t, before, a.version(t, p), name)
 	}
 
-	theirs := key("receive")
+	theirs := key("ReceiveStock")
 	theirs.Actor = "another"
-	replayed, _, err := writes["receive"].write(theirs)
+	replayed, _, err := writes["ReceiveStock"].write(theirs)
 	require.NoError(t, err)
 	require.False(t, replayed, "each actor has keys of its own")
 
 	// The operation id in the answer belongs to the key, so both together name one operation. Any other id is refused,
 	// because it is a second name.
 	again := inventoryapi.ReceiveRequest{Location: "near", Quantity: 5}
-	got, err := a.admin.ReceiveStock(t.Context(), p, again, key("receive"))
+	got, err := a.admin.ReceiveStock(t.Context(), p, again, key("ReceiveStock"))
 	require.NoError(t, err)
 	again.OperationID = got.OperationID
-	got, err = a.admin.ReceiveStock(t.Context(), p, again, key("receive"))
+	got, err = a.admin.ReceiveStock(t.Context(), p, again, key("ReceiveStock"))
 	require.NoError(t, err)
 	require.True(t, got.Replayed)
 	again.OperationID = uuid.New()
-	_, err = a.admin.ReceiveStock(t.Context(), p, again, key("receive"))
+	_, err = a.admin.ReceiveStock(t.Context(), p, again, key("ReceiveStock"))
 	fails(t, err, inventoryapi.InvalidInput, "Idempotency-Key")
 
 	for _, malformed := range []string{"two words", "schlüssel", strings.Repeat("k", 256), "n\x00"} {
-		_, _, err := writes["adjust"].write(inventoryapi.WriteOptions{Actor: Actor, Key: malformed})
+		_, _, err := writes["AdjustStock"].write(inventoryapi.WriteOptions{Actor: Actor, Key: malformed})
 		require.Error(t, err) // Go's HTTP client itself refuses some of these
 	}
 

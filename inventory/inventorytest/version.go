@@ -20,31 +20,31 @@ func testVersions(t *testing.T, a administered) {
 	require.Equal(t, read+1, out.Version)
 
 	writes := map[string]func(expected *int64, o inventoryapi.WriteOptions) error{
-		"receive": func(v *int64, o inventoryapi.WriteOptions) error {
+		"ReceiveStock": func(v *int64, o inventoryapi.WriteOptions) error {
 			_, err := a.admin.ReceiveStock(t.Context(), p, inventoryapi.ReceiveRequest{
 				Location: "near", Quantity: 1, ExpectedVersion: v,
 			}, o)
 			return err
 		},
-		"adjust": func(v *int64, o inventoryapi.WriteOptions) error {
+		"AdjustStock": func(v *int64, o inventoryapi.WriteOptions) error {
 			_, err := a.admin.AdjustStock(t.Context(), p, inventoryapi.AdjustRequest{
 				Location: "near", Delta: ptr(int64(1)), Reason: "r", ExpectedVersion: v,
 			}, o)
 			return err
 		},
-		"transfer": func(v *int64, o inventoryapi.WriteOptions) error {
+		"TransferStock": func(v *int64, o inventoryapi.WriteOptions) error {
 			_, err := a.admin.TransferStock(t.Context(), p, inventoryapi.TransferRequest{
 				From: "near", To: "far", Quantity: 1, Reason: "r", ExpectedVersion: v,
 			}, o)
 			return err
 		},
-		"threshold": func(v *int64, o inventoryapi.WriteOptions) error {
+		"SetThreshold": func(v *int64, o inventoryapi.WriteOptions) error {
 			_, err := a.admin.SetThreshold(t.Context(), p, inventoryapi.ThresholdRequest{
 				LowStockThreshold: ptr(a.version(t, p)), ExpectedVersion: v,
 			}, o)
 			return err
 		},
-		"create": func(v *int64, o inventoryapi.WriteOptions) error {
+		"CreateItem": func(v *int64, o inventoryapi.WriteOptions) error {
 			_, err := a.admin.DeleteItem(t.Context(), p, "far", inventoryapi.DeleteItemRequest{Reason: "r"}, By)
 			require.NoError(t, err)
 			if v != nil && *v == a.version(t, p)-1 {
@@ -53,7 +53,7 @@ func testVersions(t *testing.T, a administered) {
 			_, err = a.admin.CreateItem(t.Context(), p, "far", inventoryapi.CreateItemRequest{ExpectedVersion: v}, o)
 			return err
 		},
-		"delete": func(v *int64, o inventoryapi.WriteOptions) error {
+		"DeleteItem": func(v *int64, o inventoryapi.WriteOptions) error {
 			in := inventoryapi.DeleteItemRequest{Reason: "r", ExpectedVersion: v}
 			_, err := a.admin.DeleteItem(t.Context(), p, "near", in, o)
 			return err
@@ -63,7 +63,9 @@ func testVersions(t *testing.T, a administered) {
 		return inventoryapi.WriteOptions{Actor: Actor, IfMatch: header}
 	}
 
-	for _, name := range []string{"receive", "adjust", "transfer", "threshold", "create", "delete"} {
+	order := []string{"ReceiveStock", "AdjustStock", "TransferStock", "SetThreshold", "CreateItem", "DeleteItem"}
+	require.ElementsMatch(t, writeMethods(true), order, "each write with an expected version is named here")
+	for _, name := range order {
 		write := writes[name]
 		fails(t, write(&read, By), inventoryapi.VersionConflict, "expected_version")
 		fails(t, write(nil, ifMatch(inventoryapi.ETag(read))), inventoryapi.PreconditionFailed, "If-Match")
@@ -72,7 +74,7 @@ func testVersions(t *testing.T, a administered) {
 		for _, malformed := range []string{"7", `"7`, `"7" "8"`, "*,*", `"7",`, "W/7"} {
 			fails(t, write(nil, ifMatch(malformed)), inventoryapi.InvalidInput, "If-Match")
 		}
-		if name != "delete" && name != "create" {
+		if name != "DeleteItem" && name != "CreateItem" {
 			require.NoError(t, write(nil, ifMatch("*")), name)
 			require.NoError(t, write(nil, ifMatch(`"x", `+inventoryapi.ETag(a.version(t, p)))), name)
 		}

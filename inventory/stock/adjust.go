@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -19,6 +20,27 @@ type Adjust struct {
 	Reason        string
 	Expect        Expectation
 	CorrelationID string
+}
+
+// NewAdjust makes the request from the contract's, and checks it. The caller has set the operation id.
+func NewAdjust(
+	product uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions, correlationID string,
+) (Adjust, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	if err != nil {
+		return Adjust{}, err
+	}
+	a := Adjust{
+		OperationID:   in.OperationID,
+		Place:         Place{product, in.Location},
+		Delta:         in.Delta,
+		Quantity:      in.Quantity,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
+	}
+	return a, a.Check()
 }
 
 // Check refuses a request that is invalid for any stock.
@@ -71,6 +93,9 @@ func checkAdministration(op, product uuid.UUID, actor, reason string) error {
 
 // Kind names the operation.
 func (Adjust) Kind() string { return "adjust" }
+
+// TellsVersion reports that the answer contains the product's version.
+func (Adjust) TellsVersion() bool { return true }
 
 // Reads adds the product's items and the entries that the operation wrote before.
 func (a Adjust) Reads(reads *Reads) {

@@ -18,6 +18,9 @@ func NewConfirm(id uuid.UUID, in inventoryapi.ResolveRequest, correlationID stri
 // Kind names the operation.
 func (Confirm) Kind() string { return "confirm" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Confirm) TellsVersion() bool { return false }
+
 func (c Confirm) decide(b *Book) (out inventoryapi.ConfirmResult, err error) {
 	held, err := c.find(b)
 	if err != nil {

@@ -28,6 +28,9 @@ func (c Count) Check() error {
 // Kind names the operation.
 func (Count) Kind() string { return "count" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Count) TellsVersion() bool { return false }
+
 // Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (c Count) Reads(reads *Reads) {
 	c.Adjust.Reads(reads)

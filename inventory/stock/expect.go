@@ -44,17 +44,3 @@ func (x Expectation) check(b *Book, product uuid.UUID) error {
 	}
 	return nil
 }
-
-// TellsVersion reports whether the answer to a request contains its product's version, which the caller may send
-// with its next write. A batch moves the version once, so no later request of the same batch may change the
-// product: the version would stand for two states.
-func TellsVersion[T any](r Request[T]) bool {
-	if n, ok := r.(Named[T]); ok {
-		r = n.Request
-	}
-	switch any(r).(type) {
-	case Receive, Adjust, Transfer, SetThreshold, CreateItem, DeleteItem:
-		return true
-	}
-	return false
-}

@@ -18,6 +18,9 @@ func NewExpire(id uuid.UUID, in inventoryapi.ResolveRequest, correlationID strin
 // Kind names the operation.
 func (Expire) Kind() string { return "expire" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Expire) TellsVersion() bool { return false }
+
 func (x Expire) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	held, err := x.find(b)
 	if err != nil {

@@ -30,6 +30,9 @@ func NewExtend(id uuid.UUID, in inventoryapi.ExtendRequest, correlationID string
 // Kind names the operation.
 func (Extend) Kind() string { return "extend" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Extend) TellsVersion() bool { return false }
+
 func (x Extend) decide(b *Book) (out inventoryapi.ExtendResult, err error) {
 	held, err := x.find(b)
 	switch {

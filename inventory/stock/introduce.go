@@ -9,6 +9,9 @@ type Introduce struct{ Receive }
 // Kind names the operation.
 func (Introduce) Kind() string { return "introduce" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Introduce) TellsVersion() bool { return false }
+
 func (i Introduce) decide(b *Book) (out Receipt, err error) {
 	if len(b.entries[i.OperationID]) == 0 {
 		for _, it := range b.products[i.ProductID] {

@@ -1,6 +1,8 @@
 package stock
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 
 	"holdfast/inventory/inventoryapi"
@@ -11,6 +13,16 @@ type CreateItem struct {
 	Place  Place
 	Actor  string
 	Expect Expectation
+}
+
+// NewCreateItem makes the request from the contract's, and checks it.
+func NewCreateItem(p Place, in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions) (CreateItem, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	if err != nil {
+		return CreateItem{}, err
+	}
+	c := CreateItem{Place: p, Actor: cmp.Or(o.Actor, in.Actor), Expect: expect}
+	return c, c.Check()
 }
 
 // Check refuses a request that is invalid for any stock.
@@ -26,6 +38,9 @@ func (c CreateItem) Check() error {
 
 // Kind names the operation.
 func (CreateItem) Kind() string { return "create_item" }
+
+// TellsVersion reports that the answer contains the product's version.
+func (CreateItem) TellsVersion() bool { return true }
 
 // Reads adds the product's items and the item to create.
 func (c CreateItem) Reads(reads *Reads) {
@@ -70,6 +85,25 @@ type DeleteItem struct {
 	CorrelationID string
 }
 
+// NewDeleteItem makes the request from the contract's, and checks it. The caller has set the operation id.
+func NewDeleteItem(
+	p Place, in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions, correlationID string,
+) (DeleteItem, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	if err != nil {
+		return DeleteItem{}, err
+	}
+	d := DeleteItem{
+		OperationID:   in.OperationID,
+		Place:         p,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
+	}
+	return d, d.Check()
+}
+
 // Check refuses a request that is invalid for any stock.
 func (d DeleteItem) Check() error {
 	if err := checkAdministration(d.OperationID, d.Place.ProductID, d.Actor, d.Reason); err != nil {
@@ -80,6 +114,9 @@ func (d DeleteItem) Check() error {
 
 // Kind names the operation.
 func (DeleteItem) Kind() string { return "delete_item" }
+
+// TellsVersion reports that the answer contains the product's version.
+func (DeleteItem) TellsVersion() bool { return true }
 
 // Reads adds the product's items and the entries that the operation wrote before.
 func (d DeleteItem) Reads(reads *Reads) {

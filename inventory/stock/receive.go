@@ -1,6 +1,8 @@
 package stock
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 
 	"holdfast/inventory/inventoryapi"
@@ -36,6 +38,32 @@ func (r Receipt) WasReplayed() bool { return r.Replayed }
 // MaxStock bounds an item's quantity, far from any overflow of sums.
 const MaxStock = 1_000_000_000_000
 
+// NewReceive makes the request from the contract's, and checks it. The caller has set the operation id. The contract
+// requires at least one unit, although Receive itself accepts 0.
+func NewReceive(
+	product uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions, correlationID string,
+) (Receive, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	if err != nil {
+		return Receive{}, err
+	}
+	r := Receive{
+		OperationID:   in.OperationID,
+		ProductID:     product,
+		Location:      in.Location,
+		Quantity:      in.Quantity,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
+	}
+	if r.Quantity < 1 || r.Quantity > MaxStock {
+		return Receive{}, inventoryapi.Errorf(inventoryapi.InvalidQuantity, "quantity",
+			"a received quantity lies between 1 and %d", int64(MaxStock))
+	}
+	return r, r.Check()
+}
+
 // Check refuses a request that is invalid for any stock.
 func (r Receive) Check() error {
 	if err := checkChange(r.OperationID, r.Actor, r.Reason); err != nil {
@@ -53,6 +81,9 @@ func (r Receive) Check() error {
 
 // Kind names the operation.
 func (Receive) Kind() string { return "receive" }
+
+// TellsVersion reports that the answer contains the product's version.
+func (Receive) TellsVersion() bool { return true }
 
 // Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (r Receive) Reads(reads *Reads) {

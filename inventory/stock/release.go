@@ -32,6 +32,9 @@ func NewRelease(id uuid.UUID, in inventoryapi.ReleaseRequest, correlationID stri
 // Kind names the operation.
 func (Release) Kind() string { return "release" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Release) TellsVersion() bool { return false }
+
 // Reads adds the reservation, and any reservation with the owner's number.
 func (r Release) Reads(reads *Reads) {
 	r.resolution.Reads(reads)

@@ -12,6 +12,10 @@ type Request[T any] interface {
 	Kind() string
 	// Reads adds the keys of the rows that must be read to decide the request.
 	Reads(*Reads)
+	// TellsVersion reports whether the answer contains its product's version, which the caller may send with its next
+	// write. A batch moves the version once, so no later request of the same batch may change the product: the version
+	// would stand for two states.
+	TellsVersion() bool
 	// decide answers the request. It changes the book only when it returns no error.
 	decide(*Book) (T, error)
 }

@@ -68,6 +68,9 @@ func requestHash(in inventoryapi.ReserveRequest) []byte {
 // Kind names the operation.
 func (Reserve) Kind() string { return "reserve" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Reserve) TellsVersion() bool { return false }
+
 // Reads adds the products' items, and any reservation that already has the id or the owner's number.
 func (r Reserve) Reads(reads *Reads) {
 	for _, l := range r.in.Lines {

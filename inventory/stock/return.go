@@ -26,6 +26,9 @@ func NewReturn(id uuid.UUID, in inventoryapi.ReturnRequest, correlationID string
 // Kind names the operation.
 func (Return) Kind() string { return "return" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (Return) TellsVersion() bool { return false }
+
 // Reads adds the reservation and the entries that the operation wrote before.
 func (r Return) Reads(reads *Reads) {
 	r.resolution.Reads(reads)

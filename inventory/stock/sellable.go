@@ -33,6 +33,9 @@ func NewSetSellable(product uuid.UUID, in inventoryapi.SellableRequest) (SetSell
 // Kind names the operation.
 func (SetSellable) Kind() string { return "set_sellable" }
 
+// TellsVersion reports that the answer does not contain the product's version.
+func (SetSellable) TellsVersion() bool { return false }
+
 // Reads adds the product and its items.
 func (s SetSellable) Reads(reads *Reads) {
 	reads.Products = append(reads.Products, s.ProductID)

@@ -1,6 +1,8 @@
 package stock
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 
 	"holdfast/inventory/inventoryapi"
@@ -15,6 +17,27 @@ type SetThreshold struct {
 	Threshold int64
 	Actor     string
 	Expect    Expectation
+}
+
+// NewSetThreshold makes the request from the contract's, and checks it.
+func NewSetThreshold(
+	product uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions,
+) (SetThreshold, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	switch {
+	case err != nil:
+		return SetThreshold{}, err
+	case in.LowStockThreshold == nil:
+		return SetThreshold{}, required("low_stock_threshold")
+	}
+	t := SetThreshold{
+		ProductID: product,
+		Location:  in.Location,
+		Threshold: *in.LowStockThreshold,
+		Actor:     cmp.Or(o.Actor, in.Actor),
+		Expect:    expect,
+	}
+	return t, t.Check()
 }
 
 // Check refuses a request that is invalid for any stock.
@@ -35,6 +58,9 @@ func (t SetThreshold) Check() error {
 
 // Kind names the operation.
 func (SetThreshold) Kind() string { return "set_threshold" }
+
+// TellsVersion reports that the answer contains the product's version.
+func (SetThreshold) TellsVersion() bool { return true }
 
 // Reads adds the product's items, and the product's facts if the request is for all items.
 func (t SetThreshold) Reads(reads *Reads) {

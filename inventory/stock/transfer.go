@@ -1,6 +1,8 @@
 package stock
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 
 	"holdfast/inventory/inventoryapi"
@@ -25,6 +27,28 @@ const (
 	lineIn  = 2
 )
 
+// NewTransfer makes the request from the contract's, and checks it. The caller has set the operation id.
+func NewTransfer(
+	product uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions, correlationID string,
+) (Transfer, error) {
+	expect, err := NewExpectation(in.ExpectedVersion, o.IfMatch)
+	if err != nil {
+		return Transfer{}, err
+	}
+	t := Transfer{
+		OperationID:   in.OperationID,
+		ProductID:     product,
+		From:          in.From,
+		To:            in.To,
+		Quantity:      in.Quantity,
+		Actor:         cmp.Or(o.Actor, in.Actor),
+		Reason:        in.Reason,
+		Expect:        expect,
+		CorrelationID: correlationID,
+	}
+	return t, t.Check()
+}
+
 // Check refuses a request that is invalid for any stock.
 func (t Transfer) Check() error {
 	if err := checkAdministration(t.OperationID, t.ProductID, t.Actor, t.Reason); err != nil {
@@ -48,6 +72,9 @@ func (t Transfer) Check() error {
 
 // Kind names the operation.
 func (Transfer) Kind() string { return "transfer" }
+
+// TellsVersion reports that the answer contains the product's version.
+func (Transfer) TellsVersion() bool { return true }
 
 // Reads adds the product's items, the item to create and the entries that the operation wrote before.
 func (t Transfer) Reads(reads *Reads) {

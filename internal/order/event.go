@@ -1,0 +1,94 @@
+package order
+
+// Event names an entry of an order's timeline. Events that other services receive are also published, as "order." + the
+// name.
+type Event string
+
+// The events of an order.
+const (
+	EventPending          Event = "pending"
+	EventReserved         Event = "reserved"
+	EventRejected         Event = "rejected"
+	EventExtended         Event = "extended"
+	EventPaymentStarted   Event = "payment_started"
+	EventPaymentDeclined  Event = "payment_declined"
+	EventPaymentAbandoned Event = "payment_abandoned"
+	EventConfirmed        Event = "confirmed"
+	EventExpired          Event = "expired"
+	EventCancelled        Event = "cancelled"
+	EventFailed           Event = "failed"
+
+	// These events do not change the state.
+	EventPaid               Event = "paid"
+	EventPaymentVoided      Event = "payment_voided"
+	EventStockReleased      Event = "stock_released"
+	EventPaymentRefunded    Event = "payment_refunded"
+	EventCompensationFailed Event = "compensation_failed"
+
+	// EventTakenUp leads from the state in which an earlier run of the workflow left the order to the state from which
+	// a later run continues it. An operator starts the later run by a reset.
+	EventTakenUp Event = "taken_up"
+)
+
+// The two decisions about each event: whether other services receive it, and whether it is repeatable.
+const (
+	published  = true
+	internal   = false
+	repeatable = true
+	tentative  = false
+)
+
+type eventRow struct {
+	event                 Event
+	published, repeatable bool
+}
+
+// events has one row for each event. The compiler refuses a row that lacks a decision.
+var events = []eventRow{
+	{EventPending, internal, tentative},
+	{EventReserved, published, repeatable},
+	{EventRejected, published, tentative},
+	{EventExtended, internal, tentative},
+	{EventPaymentStarted, internal, repeatable},
+	{EventPaymentDeclined, internal, repeatable},
+	{EventPaymentAbandoned, internal, repeatable},
+	{EventConfirmed, published, repeatable},
+	{EventExpired, published, tentative},
+	{EventCancelled, published, tentative},
+	{EventFailed, published, tentative},
+	{EventPaid, published, repeatable},
+	{EventPaymentVoided, internal, tentative},
+	{EventStockReleased, internal, tentative},
+	{EventPaymentRefunded, internal, tentative},
+	{EventCompensationFailed, internal, tentative},
+	{EventTakenUp, internal, tentative},
+}
+
+// Events lists every event.
+func Events() []Event {
+	out := make([]Event, len(events))
+	for i, row := range events {
+		out[i] = row.event
+	}
+	return out
+}
+
+// Published reports whether other services receive the event.
+func (e Event) Published() bool { return e.row().published }
+
+// Repeatable reports whether the event comes out the same when the workflow task that decided it is lost and executed
+// again: a step's success or a regular activity's answer has decided it. A tentative event may come out differently: a
+// step that failed might now succeed, an update might now come second.
+//
+// The workflow chooses by this how it records the event: changing it for an event breaks the replay of open orders.
+// Add a workflow.GetVersion branch and a new history first.
+func (e Event) Repeatable() bool { return e.row().repeatable }
+
+func (e Event) row() eventRow {
+	for _, row := range events {
+		if row.event == e {
+			return row
+		}
+	}
+	return eventRow{}
+}
