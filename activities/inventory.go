@@ -1,6 +1,6 @@
-// Package activities does what the workflows ask for: it calls inventory, the payment provider and the orders database.
-// Every activity may run twice and its answer may be lost once, so each derives its keys from the order and the step,
-// never from chance.
+// Package activities holds the activities of our workflows: they call inventory, the payment provider and the orders
+// database. Temporal may run an activity twice, or lose its answer and run it again. So each activity derives its
+// idempotency keys from the order and the step, and never from random values.
 package activities
 
 import (
@@ -61,13 +61,14 @@ func (a *InventoryActivities) ReserveStock(
 
 	held, err := a.inventory.Reserve(ctx, req)
 	if err != nil {
-		return orderflow.ReservationResult{}, reserveRefusal(err, id)
+		return orderflow.ReservationResult{}, reserveError(err, id)
 	}
 	return orderflow.ReservationResult{ReservationID: id, Status: string(held.Status), ExpiresAt: held.ExpiresAt}, nil
 }
 
-// reserveRefusal sorts a failed reserve into business refusals and failures that may pass.
-func reserveRefusal(err error, id uuid.UUID) error {
+// reserveError turns an error of Reserve into a business refusal, which is final, or into an error that Temporal
+// retries.
+func reserveError(err error, id uuid.UUID) error {
 	var short *inventoryapi.InsufficientStockError
 	var status *inventoryapi.StatusError
 	var other *inventoryapi.Error
@@ -81,8 +82,8 @@ func reserveRefusal(err error, id uuid.UUID) error {
 	case inventoryapi.Retryable(err):
 		return fmt.Errorf("reserve stock as %s: %w", id, err)
 	case errors.As(err, &status):
-		closed := string(status.Status)
-		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, closed)
+		current := string(status.Status)
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, current)
 	}
 
 	why := orderflow.Refusal{Code: string(inventoryapi.CodeOf(err)), Detail: err.Error()}
@@ -102,12 +103,12 @@ func (a *InventoryActivities) ExtendReservation(
 		ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: recordable(in.Reason),
 	})
 	if err != nil {
-		return orderflow.ReservationResult{}, refused("extend", id, err)
+		return orderflow.ReservationResult{}, writeError("extend", id, err)
 	}
 	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status), ExpiresAt: res.ExpiresAt}, nil
 }
 
-// ConfirmReservation takes the held stock out for good.
+// ConfirmReservation confirms a reservation: its stock leaves the inventory. Only ReturnStock brings it back.
 func (a *InventoryActivities) ConfirmReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
@@ -117,13 +118,14 @@ func (a *InventoryActivities) ConfirmReservation(
 		OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: recordable(in.Reason),
 	})
 	if err != nil {
-		return orderflow.ReservationResult{}, refused("confirm", id, err)
+		return orderflow.ReservationResult{}, writeError("confirm", id, err)
 	}
 	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status)}, nil
 }
 
-// ReleaseStock gives held stock back. For a reservation that inventory has never seen it leaves a tombstone, so that
-// inventory refuses a reserve that is still on its way. If the reservation has ended already, it returns the status.
+// ReleaseStock releases a reservation and makes its stock available again. If inventory has never seen the reservation,
+// it stores the release, and refuses a reserve that arrives later. If the reservation has already ended, ReleaseStock
+// succeeds and returns the status in which it ended.
 func (a *InventoryActivities) ReleaseStock(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
@@ -138,11 +140,12 @@ func (a *InventoryActivities) ReleaseStock(
 		Number:      ref.Number,
 		WorkflowID:  ref.WorkflowID,
 	})
-	return ended(id, string(res.Status), "release", err)
+	return endResult(id, string(res.Status), "release", err)
 }
 
-// ExpireReservation gives held stock back because its deadline has passed. Before the deadline it fails with ErrNotDue
-// and the deadline. If the reservation has ended already, it returns the status.
+// ExpireReservation ends a reservation whose deadline has passed and makes its stock available again. Before the
+// deadline it fails with ErrNotDue and the deadline. If the reservation has already ended, ExpireReservation succeeds
+// and returns the status in which it ended.
 func (a *InventoryActivities) ExpireReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
@@ -151,10 +154,10 @@ func (a *InventoryActivities) ExpireReservation(
 	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{
 		OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: recordable(in.Reason),
 	})
-	return ended(id, string(res.Status), "expire", err)
+	return endResult(id, string(res.Status), "expire", err)
 }
 
-// ReturnStock puts confirmed stock back on the shelf, all of it and once.
+// ReturnStock puts the stock of a confirmed reservation back into the inventory: all lines, at most once.
 func (a *InventoryActivities) ReturnStock(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
@@ -164,7 +167,7 @@ func (a *InventoryActivities) ReturnStock(
 		OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: recordable(in.Reason),
 	})
 	if err != nil {
-		return orderflow.ReservationResult{}, refused("return", id, err)
+		return orderflow.ReservationResult{}, writeError("return", id, err)
 	}
 	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status)}, nil
 }
@@ -178,22 +181,22 @@ func operation(reservation uuid.UUID, step string) uuid.UUID {
 	return orderflow.OperationID(reservation, step, 1)
 }
 
-// ended returns the result of a release or an expiry. A reservation that had ended another way before is a success: its
-// status is the result.
-func ended(id uuid.UUID, status, action string, err error) (orderflow.ReservationResult, error) {
+// endResult returns the result of a release or an expiry. If the reservation had already ended in another way, the call
+// has succeeded too, and the result has that status.
+func endResult(id uuid.UUID, status, action string, err error) (orderflow.ReservationResult, error) {
 	var other *inventoryapi.StatusError
 	if errors.As(err, &other) {
 		status, err = string(other.Status), nil
 	}
 	if err != nil {
-		return orderflow.ReservationResult{}, refused(action, id, err)
+		return orderflow.ReservationResult{}, writeError(action, id, err)
 	}
 	return orderflow.ReservationResult{ReservationID: id, Status: status}, nil
 }
 
-// refused sorts a failed write to a reservation into business refusals, which are final, and failures that may pass,
-// which Temporal retries.
-func refused(action string, id uuid.UUID, err error) error {
+// writeError turns an error of a write to a reservation into a business refusal, which is final, or into an error that
+// Temporal retries.
+func writeError(action string, id uuid.UUID, err error) error {
 	var deadline *inventoryapi.DeadlineError
 	var status *inventoryapi.StatusError
 	switch {
@@ -202,8 +205,8 @@ func refused(action string, id uuid.UUID, err error) error {
 	case errors.As(err, &deadline), errors.Is(err, inventoryapi.ReservationExpired):
 		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationExpired, err)
 	case errors.As(err, &status):
-		closed := string(status.Status)
-		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, closed)
+		current := string(status.Status)
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrReservationClosed, err, current)
 	case inventoryapi.Retryable(err):
 		return fmt.Errorf("%s reservation %s: %w", action, id, err)
 	}

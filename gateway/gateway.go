@@ -1,5 +1,5 @@
-// Package gateway is the one entrance for clients. It verifies tokens, drops the headers that clients must not set, and
-// forwards each request to the service that it belongs to.
+// Package gateway is the only entry point for clients. It verifies tokens, drops the headers that clients must not set,
+// and forwards each request to the service that it belongs to.
 package gateway
 
 import (
@@ -131,7 +131,7 @@ func newRouter(
 	return router, health, nil
 }
 
-// largeBodies are the limits of both contracts.
+// largeBodies returns the body limits of the routes in both contracts whose bodies may be larger than others.
 func largeBodies(contracts Contracts) (map[string]int64, error) {
 	out := map[string]int64{}
 	for _, spec := range [][]byte{contracts.API, contracts.Inventory} {
@@ -144,13 +144,16 @@ func largeBodies(contracts Contracts) (map[string]int64, error) {
 	return out, nil
 }
 
-// identityHeaders are the headers that only our own services may set. The gateway drops a client's.
+// identityHeaders are the headers that only our own services may set. The gateway removes them from clients' requests.
 var identityHeaders = []string{
 	servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role", "X-Forwarded-User", "X-Internal", actorHeader,
 }
 
-// proxy forwards to one service. ReverseProxy.Rewrite runs after the hop-by-hop headers are gone, so a client cannot
-// have one of our headers removed on the way by naming it in Connection.
+// proxy returns a proxy for one service. credentials sets the headers by which the service knows the gateway; nil
+// leaves the client's own token.
+//
+// Headers are set in Rewrite, because ReverseProxy removes the headers that a client lists in Connection before it
+// calls Rewrite. So a client cannot remove one of our headers.
 func proxy(
 	target *url.URL, transport http.RoundTripper, log *slog.Logger, credentials func(*httputil.ProxyRequest),
 ) *httputil.ReverseProxy {
@@ -167,7 +170,7 @@ func proxy(
 				credentials(r)
 			}
 		},
-		// The gateway has already set this header, with the same value.
+		// The gateway has already set this header on the response. Without this, the client would get it twice.
 		ModifyResponse: func(res *http.Response) error {
 			res.Header.Del(correlation.Header)
 			return nil
@@ -176,8 +179,8 @@ func proxy(
 	}
 }
 
-// forward sends the request on and waits at most for the given time. It reads the whole body first: a bad or slow body
-// is the client's fault, and the service's time does not run meanwhile.
+// forward sends the request to the service and waits for the answer until timeout. It reads the whole body first, so
+// that a client that sends slowly does not use up the service's time.
 func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		body, err := httpx.ReadBody(c)
@@ -188,17 +191,20 @@ func forward(p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
 
 		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 		defer cancel()
+
 		out := c.Request.WithContext(ctx)
-		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(body)), nil
+		out.Body = http.NoBody
 		if len(body) > 0 {
 			out.Body = io.NopCloser(bytes.NewReader(body))
 		}
+		out.ContentLength = int64(len(body))
+		out.TransferEncoding = nil
 
-		one := *p
-		one.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) {
+		requestProxy := *p // a copy, because the error handler needs this request's c
+		requestProxy.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) {
 			httpx.Fail(c, upstreamProblem(ctx, err, timeout))
 		}
-		one.ServeHTTP(c.Writer, out)
+		requestProxy.ServeHTTP(c.Writer, out)
 	}
 }
 

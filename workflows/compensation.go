@@ -41,17 +41,21 @@ func (c *compensation) empty() bool { return len(c.undos) == 0 }
 // attempt undoes, last first, what can be undone at once. An undo without an answer stays on the list, so
 // that an order can end while inventory or the payment provider is down. It calls failed for each undo
 // that is refused.
-func (c *compensation) attempt(ctx workflow.Context, failed func(name string, err error)) {
+func (c *compensation) attempt(ctx workflow.Context, failed func(ctx workflow.Context, name string, err error)) {
 	c.each(ctx, true, failed)
 }
 
 // finish undoes the rest, last first, each for as long as it takes.
-func (c *compensation) finish(ctx workflow.Context, failed func(name string, err error)) {
+func (c *compensation) finish(ctx workflow.Context, failed func(ctx workflow.Context, name string, err error)) {
 	c.each(ctx, false, failed)
 }
 
 // each runs on a context that a cancellation of the workflow does not reach.
-func (c *compensation) each(ctx workflow.Context, brief bool, failed func(name string, err error)) {
+func (c *compensation) each(
+	ctx workflow.Context,
+	brief bool,
+	failed func(ctx workflow.Context, name string, err error),
+) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 
@@ -66,7 +70,7 @@ func (c *compensation) each(ctx workflow.Context, brief bool, failed func(name s
 		if brief && err != nil && !isFinal(err) {
 			left = append([]undo{u}, left...)
 		} else if err != nil {
-			failed(u.name, err)
+			failed(ctx, u.name, err)
 		}
 	}
 	c.undos = left

@@ -39,7 +39,7 @@ func (o *orderRun) extend(ctx workflow.Context, in orderflow.ExtendInput) (order
 	held, err := extendReservation(ctx, to, min(max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget), nil)
 	switch {
 	case err == nil:
-		o.expiresAt, o.early = held.ExpiresAt, 0
+		o.expiresAt, o.earlyExpiries = held.ExpiresAt, 0
 		o.apply(ctx, order.Extend, in.Actor, "")
 		return orderflow.Extended, nil
 	case refusal(err) == orderflow.ErrReservationExpired:

@@ -6,29 +6,29 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// mailbox is the input of a workflow's one loop: update handlers put commands in and wait, the loop
-// takes them out one at a time, and the timer is one more of its inputs. I is the type that names a
-// command's kind.
+// mailbox queues the commands for a workflow's loop. An update handler puts a command in and waits for its result. The
+// loop runs the commands one at a time; next also wakes the loop for its deadline. I names the kind of a command.
 type mailbox[I comparable] struct {
 	commands []*command[I]
-	// urgent reports whether the loop has to look after something before it takes the next command; nil: never.
+	// urgent reports whether the loop must do something else before the next command. nil means never.
 	urgent func() bool
 }
 
 // command is one request, on its way from an update handler to the loop and back.
 type command[I comparable] struct {
-	input         I
+	input         I // the kind of the command
 	actor, reason string
-	run           func(workflow.Context) error // carries it out; runs in the loop
+	run           func(workflow.Context) error // the loop calls it
 	done          bool
-	err           error
+	err           error // of run, once done
 }
 
-// ask puts a command in and returns once the loop has carried it out, with the command's error. The
-// handler outlives a cancellation of the workflow, because the caller waits for an answer.
+// ask puts a command in, waits until the loop has run it, and returns the command's error. It keeps waiting when the
+// workflow is cancelled, because the client still needs an answer.
 func (m *mailbox[I]) ask(ctx workflow.Context, c *command[I]) error {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+
 	m.put(c)
 	if err := workflow.Await(ctx, func() bool { return c.done }); err != nil {
 		return err
@@ -40,8 +40,8 @@ func (m *mailbox[I]) put(c *command[I]) { m.commands = append(m.commands, c) }
 
 func (m *mailbox[I]) empty() bool { return len(m.commands) == 0 }
 
-// waiting returns the first command of the kind that is not finished, also the one under way.
-func (m *mailbox[I]) waiting(input I) *command[I] {
+// unfinished returns the first command of a kind that is queued or running, or nil.
+func (m *mailbox[I]) unfinished(input I) *command[I] {
 	for _, c := range m.commands {
 		if c.input == input {
 			return c
@@ -50,25 +50,27 @@ func (m *mailbox[I]) waiting(input I) *command[I] {
 	return nil
 }
 
-// take carries out the first command, to its end even when the workflow is cancelled meanwhile: money
-// or stock whose fate is not known cannot be left alone.
-func (m *mailbox[I]) take(ctx workflow.Context) {
+// runFirst runs the first command to its end, even if the workflow is cancelled meanwhile. Otherwise the command could
+// stop after a step that moves stock or money and before the workflow knows the outcome of that step.
+func (m *mailbox[I]) runFirst(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+
 	c := m.commands[0]
 	c.err = c.run(ctx)
-	m.commands, c.done = m.commands[1:], true
+	c.done = true
+	m.commands = m.commands[1:]
 }
 
-// answerRest ends every command that the loop will not carry out with the answer that settle returns for it.
-func (m *mailbox[I]) answerRest(settle func(*command[I]) error) {
+// answerRest finishes every queued command without running it. answer returns the command's error.
+func (m *mailbox[I]) answerRest(answer func(*command[I]) error) {
 	for _, c := range m.commands {
-		c.err, c.done = settle(c), true
+		c.err, c.done = answer(c), true
 	}
 	m.commands = nil
 }
 
-// What a loop woke up for.
+// wake is what the loop woke up for.
 type wake int
 
 const (
@@ -78,19 +80,19 @@ const (
 	wakeCancelled // the workflow itself was cancelled
 )
 
-// next waits for the input that comes first. When several are there at once a command goes before the
-// deadline, because inventory's clock, not ours, decides whether it comes too late.
+// next waits until the loop has something to do. If both a command and the deadline are there, the command comes first:
+// inventory's clock decides whether a command is too late, and the workflow's clock does not.
 //
-// The timer is armed from the absolute deadline, never from a duration that was sent, and is cancelled when
-// another input came first. A timer that starts and is cancelled in one workflow task leaves no event.
+// next computes the timer's duration from the absolute deadline each time. When another input comes first, next cancels
+// the timer. A timer that is started and cancelled in one workflow task leaves no event in the history.
 func (m *mailbox[I]) next(ctx workflow.Context, deadline time.Time, summary string) wake {
 	timerCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
 	untilDeadline := deadline.Sub(workflow.Now(ctx))
 	timer := workflow.NewTimerWithOptions(timerCtx, untilDeadline, workflow.TimerOptions{Summary: summary})
-	due := func() bool { return timer.IsReady() && ctx.Err() == nil }
-	urgent := func() bool { return m.urgent != nil && m.urgent() }
 
+	due := func() bool { return timer.IsReady() && ctx.Err() == nil } // a cancelled timer is ready too
+	urgent := func() bool { return m.urgent != nil && m.urgent() }
 	err := workflow.Await(ctx, func() bool { return urgent() || !m.empty() || due() })
 	switch {
 	case urgent():
@@ -103,20 +105,21 @@ func (m *mailbox[I]) next(ctx workflow.Context, deadline time.Time, summary stri
 	return wakeDeadline
 }
 
-// Inventory's clock can be behind ours: then it answers that a reservation is not due yet. These are the
-// shortest and the longest pause before the workflow asks again.
+// Inventory's clock can be behind the workflow's clock. Inventory then answers ErrNotDue, and the workflow asks again
+// after a pause. The pause doubles from firstEarlyPause to maxEarlyPause.
 const (
 	firstEarlyPause = 100 * time.Millisecond
 	maxEarlyPause   = 5 * time.Second
 )
 
-// wakeAt is the deadline, or a little later if inventory has called the last expiries early. early is how
-// many there were in a row.
+// wakeAt returns when the workflow asks inventory to expire a reservation: at the deadline, or after a pause if
+// inventory has answered ErrNotDue. early is how many times in a row it has.
 func wakeAt(ctx workflow.Context, deadline time.Time, early int) time.Time {
 	if early == 0 {
 		return deadline
 	}
-	soonest := workflow.Now(ctx).Add(min(firstEarlyPause<<min(early-1, 10), maxEarlyPause))
+	pause := min(firstEarlyPause<<min(early-1, 10), maxEarlyPause)
+	soonest := workflow.Now(ctx).Add(pause)
 	if soonest.After(deadline) {
 		return soonest
 	}

@@ -1,5 +1,6 @@
-// Package workflows tells the story of an order. It is deterministic: every effect is an activity,
-// called by the names in orderflow, and every clock is the workflow's.
+// Package workflows holds our two workflows: Order, and Reservation for stock that a customer reserves without an
+// order. Workflow code is deterministic. It does all input and output in activities, which it calls by their names in
+// orderflow, and it takes the time from workflow.Now and from workflow timers.
 package workflows
 
 import (
@@ -15,27 +16,17 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// refuseOtherID refuses a workflow that was started under an id that is not its own, for example a copy that an
-// operator starts in the Web UI. The order or reservation has its workflow already, and a second one would act on the
-// same stock and money.
-func refuseOtherID(ctx workflow.Context, want string) error {
-	if id := workflow.GetInfo(ctx).WorkflowExecution.ID; id != want {
-		return temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("this workflow runs only under the id %q; it was started as %q and has done nothing", want, id),
-			orderflow.ErrNotThisOrder, nil)
-	}
-	return nil
-}
-
-// Order holds stock for an order, waits for its payment until the reservation's deadline, and ends
-// confirmed, or with everything undone. One loop owns the state: updates only put a command into its
-// mailbox and wait, and the deadline is one more of its inputs. What an input does in which state is
-// the table in internal/order.
+// Order reserves the stock of an order and waits for the payment until the reservation's deadline. It ends with the
+// order confirmed, or with every step undone.
 //
-// A run may be the second one of its order, because an operator has reset the workflow. Such a run learns from the
-// reservation and the order's row what has happened (takeover.go). The first run of an order pays nothing for that.
+// One loop changes the state. Update handlers only put a command into the loop's mailbox and wait for its result. The
+// table in internal/order says what each input does in each state.
+//
+// An operator can reset the workflow, so a run may not be the first run of its order. A later run reads from the
+// reservation and from the order's row what the earlier run did (takeover.go). The first run makes no extra call for
+// this.
 func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult, error) {
-	if err := refuseOtherID(ctx, orderflow.OrderWorkflowID(in.OrderID)); err != nil {
+	if err := checkWorkflowID(ctx, orderflow.OrderWorkflowID(in.OrderID)); err != nil {
 		return orderflow.OrderResult{}, err
 	}
 	o := newOrderRun(ctx, in)
@@ -54,41 +45,56 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	return o.finish(ctx)
 }
 
-// orderRun is the whole state of one order's workflow.
+// checkWorkflowID returns an error if the workflow's id is not want. That happens when an operator starts a copy of a
+// workflow in the Web UI under another id. The order or reservation already has a workflow, and the copy would act on
+// the same stock and money.
+func checkWorkflowID(ctx workflow.Context, want string) error {
+	if id := workflow.GetInfo(ctx).WorkflowExecution.ID; id != want {
+		return temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("this input belongs to workflow %q, but the workflow was started as %q; nothing was done", want, id),
+			orderflow.ErrNotThisOrder, nil)
+	}
+	return nil
+}
+
+// orderRun is the whole state of one run of an order's workflow.
 type orderRun struct {
 	in          orderflow.OrderInput
 	root        workflow.Context // the workflow's own context; cancelled when an operator cancels the workflow
 	ref         orderflow.ReservationRef
-	reservation *uuid.UUID // once inventory has told it
+	reservation *uuid.UUID // nil until inventory has answered the reserve
 
-	state      order.State
-	seq        int64
-	reason     string
-	by         string // the actor who gave the reason
-	expiresAt  time.Time
-	early      int // expiries in a row that inventory called early
-	short      []orderflow.ShortLine
-	refused    string // why inventory did not reserve, as a code
-	attempts   int    // payments tried; each has a key of its own
-	asked      int    // the last payment that this execution has asked the provider about, by attempt
-	declines   int
-	extensions int
-	tookStock  bool // this run has confirmed the reservation, or knows that an earlier run has
-	adopted    bool // an earlier run had settled the order
-	tookOver   bool // this run goes on from a row that an earlier run had left open
-	// takenBefore says that inventory found the stock taken by an execution that this one does not know.
-	takenBefore bool
-	unrecorded  bool  // the order cannot be recorded and is undone
-	lost        []int // payments that a lost task of this run has begun
-	// leftovers are payments of earlier runs whose outcome this run does not know. finish voids them.
-	leftovers []int
-	paidBy    int // the attempt that captured the money; 0: none
+	state       order.State
+	seq         int64  // of the last timeline entry
+	reason      string // why the order is in this state
+	by          string // the actor who gave the reason
+	expiresAt   time.Time
+	short       []orderflow.ShortLine // the lines for which inventory has not enough stock
+	refusalCode string                // why inventory refused the reserve
+	extensions  int
+	// earlyExpiries is how many times in a row inventory has answered ErrNotDue.
+	earlyExpiries int
 
-	placed   *orderflow.View // as of the first transition: what the place update answers
-	shown    shown
-	undo     compensation
-	recorder *recorder
-	mailbox  mailbox[order.Input]
+	// Payments, by the number of the attempt. Each attempt has its own payment key.
+	attempts        int   // how many were tried
+	declines        int   // how many were declined
+	lastAsked       int   // the last attempt about which this execution has asked the provider
+	capturedAttempt int   // the attempt that captured the money; 0: none
+	unresolved      []int // attempts whose outcome this execution does not know; finish voids them
+	lostAttempts    []int // the unresolved attempts that a lost workflow task of this run has begun
+
+	// What this execution knows of an earlier run or of a lost workflow task (takeover.go).
+	stockConfirmed bool // the reservation is confirmed, by this execution or by an earlier one that it knows of
+	foundConfirmed bool // a release found the reservation confirmed while stockConfirmed was false
+	tookOver       bool // this run continues from the open row of an earlier run
+	adopted        bool // this run has copied its final state from the row
+	unrecordable   bool // the orders database refuses the order, so the order is undone
+
+	placedView *orderflow.View // the answer to the place update: the view after the first transition
+	shown      shown           // the search attributes as last set
+	undo       compensation
+	recorder   *recorder
+	mailbox    mailbox[order.Input]
 }
 
 func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
@@ -98,16 +104,50 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 		WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
 		Number:     1, // editing lines will make another reservation; until then an order has one
 	}}
-	o.recorder = &recorder{input: &o.in, view: o.view, local: o.local()}
-	o.mailbox.urgent = o.recorder.troubled
+	o.recorder = &recorder{input: &o.in, view: o.view, localSteps: o.localSteps()}
+	o.mailbox.urgent = o.recorder.blocked
 	return o
 }
 
-// reserve holds the stock, or records why it cannot be held. A cancellation waits only for the first quick
-// answer, not for an inventory that is down: it releases the reservation, and inventory then refuses a
-// reserve that arrives after the release.
+// reserve reserves the stock, or records why inventory refuses it.
 func (o *orderRun) reserve(ctx workflow.Context) {
-	o.undo.add("give the stock back", o.giveStockBack)
+	o.undo.add("give the stock back", o.undoReserve)
+	held, decided, err := o.awaitReserve(ctx)
+
+	switch {
+	case !decided:
+		o.cancel(ctx)
+	case err == nil:
+		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
+		switch {
+		case held.Status != orderflow.ReservationConfirmed:
+			o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
+		case o.localSteps() && o.in.PaymentMethod != "" && o.ownOpenRow(ctx):
+			// A lost task has confirmed the reservation for the payment that came with the order. The payment continues.
+			o.stockConfirmed = true
+			o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
+		default:
+			o.handleEarlierConfirm(ctx)
+		}
+	case refusal(err) == orderflow.ErrOutOfStock:
+		o.undo.forget() // inventory reserves all lines or none
+		o.short, o.refusalCode = details[[]orderflow.ShortLine](err), orderflow.ErrOutOfStock
+		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, orderflow.ErrOutOfStock)
+	case refusal(err) == orderflow.ErrReservationRefused:
+		o.undo.forget()
+		why := details[orderflow.Refusal](err)
+		o.refusalCode = why.Code
+		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, why.Detail)
+	default:
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the stock could not be reserved: "+reservationEnd(err))
+	}
+}
+
+// awaitReserve calls inventory and waits for its answer. decided is false if the order was cancelled first.
+//
+// If inventory does not answer the first attempt, a cancellation does not wait for inventory. The caller then releases
+// the reservation, and inventory refuses a reserve that arrives after the release.
+func (o *orderRun) awaitReserve(ctx workflow.Context) (held orderflow.ReservationResult, decided bool, err error) {
 	in := orderflow.ReserveInput{
 		Reservation:   o.ref,
 		Actor:         orderflow.ActorSystem,
@@ -119,51 +159,21 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 		in.Lines[i] = orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity}
 	}
 
-	var held orderflow.ReservationResult
-	var err error
-	decided, slow := false, false
-	waitCtx, cancel := workflow.NewDisconnectedContext(ctx)
-	defer cancel()
-	// A cancellation of the order that comes first calls abandon; the coroutine then ends by itself.
-	stepCtx, abandon := workflow.WithCancel(waitCtx)
-	workflow.Go(stepCtx, func(ctx workflow.Context) {
-		held, err = reserveStock(ctx, in, 0, func() {
-			if slow = true; o.cancellation() == nil {
-				o.apply(ctx, order.StockDelayed, orderflow.ActorSystem, "waiting for inventory")
-			}
-		})
+	ctx, stop := workflow.NewDisconnectedContext(ctx)
+	defer stop() // stops the reserve if the order was cancelled first
+	slow := false
+	onSlow := func() {
+		slow = true
+		if o.cancellation() == nil {
+			o.apply(ctx, order.StockDelayed, orderflow.ActorSystem, "waiting for inventory")
+		}
+	}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		held, err = reserveStock(ctx, in, 0, onSlow)
 		decided = true
 	})
-	_ = workflow.Await(waitCtx, func() bool { return decided || (slow && o.cancellation() != nil) })
-
-	switch {
-	case !decided:
-		abandon()
-		o.cancel(ctx)
-	case err == nil && held.Status == orderflow.ReservationConfirmed:
-		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
-		if o.local() && o.in.PaymentMethod != "" && o.ownRow(ctx) {
-			// A lost task has taken the stock for the payment that came with the order. The payment goes on.
-			o.tookStock = true
-			o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
-			return
-		}
-		o.continueEarlier(ctx)
-	case err == nil:
-		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
-		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
-	case refusal(err) == orderflow.ErrOutOfStock:
-		o.undo.forget() // inventory holds all lines or none: here none
-		o.short, o.refused = details[[]orderflow.ShortLine](err), orderflow.ErrOutOfStock
-		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, orderflow.ErrOutOfStock)
-	case refusal(err) == orderflow.ErrReservationRefused:
-		o.undo.forget()
-		why := details[orderflow.Refusal](err)
-		o.refused = why.Code
-		o.apply(ctx, order.StockRefused, orderflow.ActorSystem, why.Detail)
-	default:
-		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the stock could not be reserved: "+reservationEnd(err))
-	}
+	_ = workflow.Await(ctx, func() bool { return decided || (slow && o.cancellation() != nil) })
+	return held, decided, err
 }
 
 // next waits for the one input that comes first and carries it out.
@@ -171,11 +181,11 @@ func (o *orderRun) next(ctx workflow.Context) {
 	if o.mailbox.empty() {
 		o.show(ctx)
 	}
-	switch o.mailbox.next(ctx, wakeAt(ctx, o.expiresAt, o.early), "the reservation expires") {
+	switch o.mailbox.next(ctx, wakeAt(ctx, o.expiresAt, o.earlyExpiries), "the reservation expires") {
 	case wakeUrgent:
-		o.lookAfterRecord(ctx)
+		o.handleBlockedRecorder(ctx)
 	case wakeCommand:
-		o.mailbox.take(ctx)
+		o.mailbox.runFirst(ctx)
 	case wakeDeadline:
 		o.expire(ctx)
 	case wakeCancelled:
@@ -191,14 +201,14 @@ func (o *orderRun) expire(ctx workflow.Context) {
 	defer cancel()
 	const reason = "not paid before the deadline"
 	in := o.reservationInput("the deadline has passed")
-	res, err := expireReservation(ctx, in, true, o.local())
+	res, err := expireReservation(ctx, in, true, o.localSteps())
 	switch {
 	case refusal(err) == orderflow.ErrNotDue:
 		o.expiresAt = details[time.Time](err)
-		o.early++
+		o.earlyExpiries++
 		return
 	case err == nil && res.Status == orderflow.ReservationConfirmed:
-		o.continueEarlier(ctx)
+		o.handleEarlierConfirm(ctx)
 		return
 	case err == nil:
 		o.undo.forget()
@@ -221,15 +231,15 @@ func (o *orderRun) letExpire(ctx workflow.Context, brief bool) error {
 	case err != nil && !isFinal(err):
 		return err
 	}
-	// Not due after all, because an extension whose answer was lost has moved the deadline, or confirmed by an
-	// earlier run. The order has ended, so its stock goes back now.
-	return o.giveBack(ctx, in, brief)
+	// Inventory did not expire the reservation: an extension whose answer was lost has moved the deadline, or an earlier
+	// run has confirmed the reservation. The order has ended, so releaseOrReturn gives the stock back now.
+	return o.releaseOrReturn(ctx, in, brief)
 }
 
-// cancellation is the command to cancel the order, from an update or from an operator who cancelled the
-// workflow itself, or nil.
+// cancellation returns the command to cancel the order, or nil. The command comes from an update, or from an operator
+// who cancelled the workflow itself.
 func (o *orderRun) cancellation() *command[order.Input] {
-	if c := o.mailbox.waiting(order.Cancel); c != nil {
+	if c := o.mailbox.unfinished(order.Cancel); c != nil {
 		return c
 	}
 	if o.root.Err() != nil {
@@ -242,65 +252,81 @@ func (o *orderRun) cancellation() *command[order.Input] {
 	return nil
 }
 
-// cancel calls the order off in the name of the actor of the cancellation.
+// cancel cancels the order for the actor who asked for it.
 func (o *orderRun) cancel(ctx workflow.Context) {
-	by := o.cancellation()
-	if by == nil { // a context of the workflow was cancelled before the workflow itself shows it
-		by = &command[order.Input]{actor: orderflow.ActorTemporal, reason: "the workflow was cancelled"}
+	c := o.cancellation()
+	if c == nil { // Await reported a cancellation of the workflow that o.root does not report yet
+		c = &command[order.Input]{actor: orderflow.ActorTemporal, reason: "the workflow was cancelled"}
 	}
-	o.end(ctx, order.Cancel, by.actor, by.reason)
+	o.end(ctx, order.Cancel, c.actor, c.reason)
 }
 
-// end ends an order and undoes its steps. It first undoes what can be undone at once, so that an order that
-// says cancelled has given everything back. An inventory or a provider that is down does not delay the end:
-// finish undoes the rest as soon as they answer.
+// end undoes the steps of the order and then applies input, which closes the order.
 //
-// If the provider says that another run or a lost execution has captured the money, the order is paid: end undoes
-// nothing more, and the order is confirmed instead.
+// It undoes only what it can undo at once. Usually that is everything, so an order in a closed state has given its
+// stock and money back. If inventory or the payment provider does not answer, end does not wait: finish undoes the rest
+// as soon as they answer.
+//
+// If the provider answers that another run or a lost execution has captured the money, the order is paid. The order is
+// then confirmed, and end does not apply input.
 func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason string) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	if o.undo.attempt(ctx, o.compensationFailed(ctx)); o.state.CarriedOut() {
+
+	o.undo.attempt(ctx, o.recordFailedUndo)
+	if o.state.CarriedOut() {
 		return
 	}
-	if o.takenBefore && o.local() {
-		// A lost task has taken the stock, and may have taken the money. If it has, the order is paid.
-		o.takenBefore = false
-		if o.continueEarlier(ctx); o.state.Settled() {
+	if o.foundConfirmed && o.localSteps() {
+		// A lost task has confirmed the reservation and may have captured the money. If it has, the order is paid.
+		o.foundConfirmed = false
+		o.handleEarlierConfirm(ctx)
+		if o.state.Settled() {
 			return
 		}
 	}
 	o.apply(ctx, input, actor, reason)
 }
 
-// giveStockBack is the undo of reserve and confirm together: after a release inventory refuses a confirm
-// that arrives late, so a lost answer cannot leave stock taken.
-func (o *orderRun) giveStockBack(ctx workflow.Context, brief bool) error {
-	return o.giveBack(ctx, o.reservationInput("the order was not carried out"), brief)
+// undoReserve is the undo of both the reserve and the confirm. After a release, inventory refuses a confirm that
+// arrives late, so a confirm whose answer was lost cannot take stock.
+func (o *orderRun) undoReserve(ctx workflow.Context, brief bool) error {
+	return o.releaseOrReturn(ctx, o.reservationInput("the order was not carried out"), brief)
 }
 
-func (o *orderRun) giveBack(ctx workflow.Context, in orderflow.ReservationInput, brief bool) error {
+// releaseOrReturn gives the stock back. It releases a pending reservation, and returns the stock of a confirmed one.
+//
+// If an earlier execution confirmed the reservation, it may have completed the order. Only the orders database and the
+// payment provider know. So with brief set, releaseOrReturn fails with errConfirmedEarlier, and finish calls it again.
+func (o *orderRun) releaseOrReturn(ctx workflow.Context, in orderflow.ReservationInput, brief bool) error {
 	res, err := releaseStock(ctx, in, brief)
-	if err == nil && res.Status == orderflow.ReservationConfirmed {
-		if !o.tookStock && brief {
-			o.takenBefore = true
-			return errTakenBefore
-		}
-		if !o.tookStock {
-			if o.continueEarlier(ctx); o.state.CarriedOut() {
-				return nil
-			}
-		}
-		_, err = returnStock(ctx, in, brief)
+	if err != nil {
+		return err
 	}
-	if err == nil {
+	if res.Status != orderflow.ReservationConfirmed {
 		o.noteReleased(ctx)
+		return nil
 	}
-	return err
+
+	if !o.stockConfirmed {
+		if brief {
+			o.foundConfirmed = true
+			return errConfirmedEarlier
+		}
+		o.handleEarlierConfirm(ctx)
+		if o.state.CarriedOut() {
+			return nil
+		}
+	}
+	if _, err := returnStock(ctx, in, brief); err != nil {
+		return err
+	}
+	o.noteReleased(ctx)
+	return nil
 }
 
-// errTakenBefore says that an earlier run has taken the stock. finish finds out whether the stock goes back.
-var errTakenBefore = errors.New("an earlier run of the workflow has taken the stock")
+// errConfirmedEarlier says that an earlier execution has confirmed the reservation.
+var errConfirmedEarlier = errors.New("an earlier execution of the workflow has confirmed the reservation")
 
 // noteReleased adds to the timeline that the stock went back, if this run knows that stock was held.
 func (o *orderRun) noteReleased(ctx workflow.Context) {
@@ -309,13 +335,11 @@ func (o *orderRun) noteReleased(ctx workflow.Context) {
 	}
 }
 
-// compensationFailed records an undo that was refused, and leaves the order marked for operators.
-func (o *orderRun) compensationFailed(ctx workflow.Context) func(string, error) {
-	return func(name string, err error) {
-		workflow.GetLogger(ctx).Error("an undo was refused", "undo", name, "error", err)
-		o.note(ctx, order.EventCompensationFailed, orderflow.ActorSystem, fmt.Sprintf("%s: %v", name, err))
-		markNeedsOperator(ctx, true)
-	}
+// recordFailedUndo records that an undo was refused, and marks the order for operators.
+func (o *orderRun) recordFailedUndo(ctx workflow.Context, name string, err error) {
+	workflow.GetLogger(ctx).Error("an undo was refused", "undo", name, "error", err)
+	o.note(ctx, order.EventCompensationFailed, orderflow.ActorSystem, fmt.Sprintf("%s: %v", name, err))
+	markNeedsOperator(ctx, true)
 }
 
 func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
@@ -334,22 +358,24 @@ func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 	o.mailbox.answerRest(func(c *command[order.Input]) error { return o.refuse(c.input) })
 	o.show(ctx)
 
+	// Each of these steps can add undos, payments or timeline entries, so they repeat until nothing is left.
 	for {
-		o.undo.finish(ctx, o.compensationFailed(ctx))
-		o.voidLeftovers(ctx)
-		if o.findBegun(ctx) {
+		o.undo.finish(ctx, o.recordFailedUndo)
+		o.voidUnresolved(ctx)
+		if o.findLostPayments(ctx) {
 			continue
 		}
-		if o.recorder.drain(ctx); o.recorder.troubled() && !o.unrecorded {
-			o.lookAfterRecord(ctx)
+		o.recorder.drain(ctx)
+		if o.recorder.blocked() && !o.unrecordable {
+			o.handleBlockedRecorder(ctx)
 			continue
 		}
-		if o.undo.empty() && len(o.leftovers) == 0 {
+		if o.undo.empty() && len(o.unresolved) == 0 {
 			break
 		}
 	}
-	if o.unrecorded {
-		o.tellFailure(ctx)
+	if o.unrecordable {
+		o.recordFailure(ctx)
 	}
 
 	o.show(ctx)

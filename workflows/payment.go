@@ -39,7 +39,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	o.attempts++
 	o.recorder.slowPayment = false
 	o.apply(ctx, order.Pay, in.Actor, "")
-	if err := o.extendForPayment(ctx); err != nil && !o.takenByLostTask(ctx, err) {
+	if err := o.extendForPayment(ctx); err != nil && !o.confirmedByLostTask(ctx, err) {
 		return o.lostStock(ctx, err)
 	}
 	if o.awaitRow(ctx); o.state != order.Paying {
@@ -67,14 +67,14 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	for {
 		payment = o.payment(o.attempts)
 		payment.Method, payment.CorrelationID = in.Method, in.CorrelationID
-		o.asked = o.attempts
+		o.lastAsked = o.attempts
 		within := max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise)
-		auth, err = authorisePayment(ctx, payment, within, o.local(), o.recorder.paymentIsSlow)
+		auth, err = authorisePayment(ctx, payment, within, o.localSteps(), o.recorder.paymentIsSlow)
 		if refusal(err) != orderflow.ErrPaymentKeyUsed || o.attempts >= maxAttempts {
 			break
 		}
 		// An earlier run of the workflow, or a lost task of this one, has used this key.
-		if o.local() {
+		if o.localSteps() {
 			if err := o.void(ctx, payment, within); err != nil {
 				return o.abandon(ctx, payment)
 			}
@@ -83,7 +83,7 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 			}
 		} else {
 			// When the order ends, the workflow asks the provider what it captured under it.
-			o.leftovers = append(o.leftovers, o.attempts)
+			o.unresolved = append(o.unresolved, o.attempts)
 		}
 		o.attempts++
 	}
@@ -104,12 +104,12 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	if _, err := confirmReservation(ctx, o.reservationInput("paid"), o.recorder.paymentIsSlow); err != nil {
 		return o.lostStock(ctx, err)
 	}
-	o.tookStock = true
+	o.stockConfirmed = true
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
 	}
 
-	captured, err := capturePayment(ctx, payment, o.local(), o.recorder.paymentIsSlow)
+	captured, err := capturePayment(ctx, payment, o.localSteps(), o.recorder.paymentIsSlow)
 	if err != nil {
 		o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentFailed, auth, err.Error())
 		o.end(ctx, order.GaveUp, orderflow.ActorSystem, "the payment could not be captured: "+declineReason(err))
@@ -119,10 +119,10 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	return orderflow.PayResult{Outcome: orderflow.PayCaptured}
 }
 
-// local reports whether the steps of a payment are local activities first, so that a payment costs one workflow task.
-// Such a task may be lost after money has moved, and its successor may decide otherwise. What protects the customer is
-// in takeover.go.
-func (o *orderRun) local() bool { return o.in.Revision >= orderflow.RevisionLocalSteps }
+// localSteps reports whether the steps of a payment are local activities first, so that a payment costs one workflow
+// task. Such a task may be lost after money has moved, and its successor may decide otherwise. What protects the
+// customer is in takeover.go.
+func (o *orderRun) localSteps() bool { return o.in.Revision >= orderflow.RevisionLocalSteps }
 
 // payment names one attempt to pay the order.
 func (o *orderRun) payment(attempt int) orderflow.PaymentInput {
@@ -143,7 +143,7 @@ func (o *orderRun) complete(
 	actor string,
 ) {
 	o.undo.reset()
-	o.paidBy = payment.Attempt
+	o.capturedAttempt = payment.Attempt
 	o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentCaptured, captured, "")
 	o.note(ctx, order.EventPaid, actor, "")
 	o.apply(ctx, order.PaymentCaptured, orderflow.ActorSystem, "")
@@ -152,7 +152,7 @@ func (o *orderRun) complete(
 // awaitRow waits until the order's row is known to exist, or a cancellation comes. If the database does not answer
 // until the payment would come too late, the order expires.
 func (o *orderRun) awaitRow(ctx workflow.Context) {
-	known := func() bool { return o.recorder.hasRow() || o.recorder.troubled() || o.cancellation() != nil }
+	known := func() bool { return o.recorder.hasRow() || o.recorder.blocked() || o.cancellation() != nil }
 	_ = workflow.Await(ctx, func() bool { return known() || o.recorder.slow })
 	if !known() {
 		timerCtx, stop := workflow.WithCancel(ctx)
@@ -162,8 +162,8 @@ func (o *orderRun) awaitRow(ctx workflow.Context) {
 		_ = workflow.Await(ctx, func() bool { return known() || timer.IsReady() })
 	}
 	switch {
-	case o.recorder.troubled():
-		o.lookAfterRecord(ctx)
+	case o.recorder.blocked():
+		o.handleBlockedRecorder(ctx)
 	case !known():
 		o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem,
 			"the order could not be recorded before its deadline, so nothing was charged")
@@ -189,7 +189,7 @@ func (o *orderRun) endedOtherwise() orderflow.PayResult {
 // inventory says that the deadline has passed, or does not answer before the deadline. Then pay authorises
 // nothing.
 func (o *orderRun) extendForPayment(ctx workflow.Context) error {
-	if o.local() && !o.tookOver && o.expiresAt.Sub(workflow.Now(ctx)) >= payingTime {
+	if o.localSteps() && !o.tookOver && o.expiresAt.Sub(workflow.Now(ctx)) >= payingTime {
 		return nil // confirming the stock finds out whether it is still held
 	}
 	in := o.reservationInput("a payment has begun")
@@ -197,7 +197,7 @@ func (o *orderRun) extendForPayment(ctx workflow.Context) error {
 	in.ExpiresAt = &until
 	held, err := extendReservation(ctx, in, max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), o.recorder.paymentIsSlow)
 	if err == nil {
-		o.expiresAt, o.early = held.ExpiresAt, 0
+		o.expiresAt, o.earlyExpiries = held.ExpiresAt, 0
 	}
 	return err
 }
@@ -207,7 +207,7 @@ func (o *orderRun) lostStock(ctx workflow.Context, err error) orderflow.PayResul
 	why := refusal(err)
 	switch {
 	case why == orderflow.ErrReservationClosed && details[string](err) == orderflow.ReservationConfirmed:
-		o.continueEarlier(ctx)
+		o.handleEarlierConfirm(ctx)
 	case o.cancellation() != nil:
 		o.cancel(ctx)
 	case why != "" && why != orderflow.ErrReservationExpired:
@@ -310,8 +310,8 @@ func (o *orderRun) completeCaptured(ctx workflow.Context, payment orderflow.Paym
 		o.refund(ctx, payment)
 		return nil
 	}
-	o.tookStock = true
-	captured, err := capturePayment(ctx, payment, o.local(), nil)
+	o.stockConfirmed = true
+	captured, err := capturePayment(ctx, payment, o.localSteps(), nil)
 	if err != nil {
 		return err
 	}

@@ -10,36 +10,37 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// recorder writes what happens to an order into the orders database, in order, from a coroutine of
-// its own: a database that is down delays the answer to a caller who waits for the record, and never a
-// release of stock or money. Entries that pile up meanwhile are written together afterwards.
+// recorder writes an order's timeline and payments into the orders database, one record after the other, from a
+// coroutine of its own. If the database is down, a caller who waits for the record waits longer, but the workflow
+// releases stock and money without delay. The recorder later writes the entries of that time in one record.
 type recorder struct {
-	input    *orderflow.OrderInput // sent until the first record has succeeded
+	input    *orderflow.OrderInput // sent with the first record; nil once the row exists
 	view     func() orderflow.View
-	entries  []orderflow.TimelineEntry
-	payments []orderflow.PaymentRecord
-	after    int64 // seq of the row that this run has taken over from an earlier run; 0: none
-	entered  int   // how many entries were ever added
-	written  int   // how many of them are recorded, or need no record any more
-	// earlier is the order's row if the database says that an earlier run of the workflow has written it. The
-	// recorder writes nothing more until the order has taken over from that run, which sets earlier to nil.
+	entries  []orderflow.TimelineEntry // not sent yet
+	payments []orderflow.PaymentRecord // not sent yet
+	after    int64                     // seq of the row of an earlier run that the next record follows; 0: none
+
+	added   int // how many entries were ever added
+	written int // how many of them are recorded, or were replaced (replace)
+
+	// earlier is the order's row if the database has answered that an earlier run wrote it, or that a lost execution of
+	// this run settled it. The recorder writes nothing until the order has taken over from the row (replace).
 	earlier *orderflow.RecordedOrder
-	failed  error // a refusal that a retry cannot change
-	begun   []int // payments that have begun, of a settled order, and whose outcome is not recorded
-	// slowPayment says that a step of the payment did not succeed at once.
-	slowPayment bool
-	// expiryKnown says that inventory's clock has expired the reservation.
-	expiryKnown bool
-	local       bool // the steps of a payment are local activities first
-	slow        bool // the database did not answer at once
-	closing     bool
-	stopped     bool
+	failed  error // the database's final refusal; the recorder writes nothing more
+	intents []int // payments of a settled order that were begun and have no recorded outcome
+
+	localSteps  bool // the steps of a payment are local activities first
+	slowPayment bool // a step of the payment did not succeed at the first attempt
+	expiryKnown bool // inventory has answered that the reservation is expired
+	slow        bool // a regular activity writes the current record
+	closing     bool // drain was called
+	stopped     bool // the coroutine has ended
 }
 
-// paymentStartDelay is how long the beginning of a payment may go unrecorded.
+// paymentStartDelay is how long the recorder waits for the outcome of a payment before it records the payment's start.
 const paymentStartDelay = 100 * time.Millisecond
 
-// start runs the recorder until drain.
+// start starts the recorder's coroutine. It ends once everything is recorded after drain, or at a final refusal.
 func (r *recorder) start(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	info, correlationID := workflow.GetInfo(ctx), r.input.CorrelationID
@@ -62,97 +63,116 @@ func (r *recorder) start(ctx workflow.Context) {
 				RunID:         info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
 			}
-			// Repeatable events are recorded fast, from a local activity. Any other event is recorded by a regular
-			// activity, which begins only when the task is in the history. So no reader sees the event before that.
-			//
-			// A repeatable event may still differ if a dependency fails at that very moment; the record of the later
-			// execution then overwrites the record of the lost execution (see orderstore).
-			fast := !r.holds(func(e order.Event) bool { return !r.repeats(e) })
+			fast := r.allRepeatable()
 			r.entries, r.payments = nil, nil
-
 			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
 			r.slow = false
+
 			switch {
 			case err != nil:
 				r.failed = err
 				return
-			case res.Earlier != nil:
-				r.earlier, r.input = res.Earlier, nil
-				r.entries, r.payments = append(in.Entries, r.entries...), append(in.Payments, r.payments...)
+			case res.Earlier != nil: // nothing was written
+				r.earlier = res.Earlier
+				r.input = nil
+				r.entries = append(in.Entries, r.entries...)
+				r.payments = append(in.Payments, r.payments...)
 			default:
-				r.written, r.input, r.after, r.begun = r.written+len(in.Entries), nil, 0, res.Begun
+				r.written += len(in.Entries)
+				r.input = nil
+				r.after = 0
+				r.intents = res.Begun
 			}
 		}
 	})
 }
 
-// paymentIsSlow lets the recorder write the beginning of a payment before its outcome.
+// paymentIsSlow makes the recorder write the start of a payment before its outcome.
 func (r *recorder) paymentIsSlow() { r.slowPayment = true }
 
-// repeats reports whether an event comes out the same when the task that decided it is executed again. A payment whose
-// steps are local activities does when it took the money, because then every end of the order finds that
-// (takeover.go). A payment that took nothing does not: a cancellation may come first the next time. An expiry does when
-// inventory has said so: the next execution finds the order's row expired, and adopts that.
-func (r *recorder) repeats(e order.Event) bool {
-	switch {
-	case !r.local:
-	case e == order.EventPaymentDeclined, e == order.EventPaymentAbandoned:
-		return false
-	case e == order.EventExpired, e == order.EventStockReleased:
-		return r.expiryKnown
+// isRepeatable is Event.Repeatable, with the exceptions for an order whose payment steps are local activities.
+//
+//   - A payment that captured the money is repeatable: however the second execution ends the order, it finds the
+//     captured payment (takeover.go).
+//   - A payment that captured nothing is not: a cancellation may come first in the second execution.
+//   - An expiry is repeatable if inventory has answered it: the second execution finds the order's row expired and
+//     adopts it.
+func (r *recorder) isRepeatable(e order.Event) bool {
+	if r.localSteps {
+		switch e {
+		case order.EventPaymentDeclined, order.EventPaymentAbandoned:
+			return false
+		case order.EventExpired, order.EventStockReleased:
+			return r.expiryKnown
+		default: // as for every order
+		}
 	}
 	return e.Repeatable()
 }
 
-// awaitPaymentOutcome waits while the beginning of a payment is all there is to record: most payments end in a moment,
-// and their beginning and end are then recorded together. It waits until a step of the payment becomes slow. Orders of
-// revision 0 wait for a timer instead; when the timer fires or the payment ends, the history keeps which of the two
-// came first.
+// allRepeatable reports whether every unrecorded entry has a repeatable event. The recorder then records them fast, from a
+// local activity. It records a tentative event from a regular activity: Temporal starts that only after the workflow task
+// is in the history, so no reader sees an event that the workflow may still change.
+func (r *recorder) allRepeatable() bool {
+	return !r.has(func(e order.Event) bool { return !r.isRepeatable(e) })
+}
+
+// awaitPaymentOutcome delays a record that would only say that a payment has started, until the payment ends or one of
+// its steps is slow. Most payments end at once, and then one record has both the start and the outcome. An order of
+// revision 0 waits for a timer in place of a slow step.
 func (r *recorder) awaitPaymentOutcome(ctx workflow.Context) {
-	wanted := func() bool {
-		return r.closing || r.holds(func(e order.Event) bool { return e != order.EventPaymentStarted })
+	ready := func() bool {
+		return r.closing || r.has(func(e order.Event) bool { return e != order.EventPaymentStarted })
 	}
-	if wanted() {
+	if ready() {
 		return
 	}
-	if r.local {
-		_ = workflow.Await(ctx, func() bool { return wanted() || r.slowPayment })
+
+	if r.localSteps {
+		_ = workflow.Await(ctx, func() bool { return ready() || r.slowPayment })
 		return
 	}
+
 	ctx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
 	timer := workflow.NewTimerWithOptions(ctx, paymentStartDelay,
 		workflow.TimerOptions{Summary: "record the payment's beginning"})
-	_ = workflow.Await(ctx, func() bool { return wanted() || timer.IsReady() })
+	_ = workflow.Await(ctx, func() bool { return ready() || timer.IsReady() })
 }
 
-// holds reports whether an entry whose event matches waits to be recorded.
-func (r *recorder) holds(matches func(order.Event) bool) bool {
+// has reports whether the event of an unrecorded entry matches.
+func (r *recorder) has(matches func(order.Event) bool) bool {
 	return slices.ContainsFunc(r.entries, func(e orderflow.TimelineEntry) bool { return matches(e.Event) })
 }
 
 // add puts an entry in the queue.
 func (r *recorder) add(e orderflow.TimelineEntry) {
 	r.entries = append(r.entries, e)
-	r.entered++
+	r.added++
 }
 
-// replace replaces the entries that wait, when this run takes over from an earlier run. after is the seq of the row
+// replace replaces the unrecorded entries when this run takes over from an earlier run. after is the seq of the row
 // that the new entries follow. A caller who waits for an entry that was replaced waits for the new entries instead.
 func (r *recorder) replace(entries []orderflow.TimelineEntry, after int64) {
-	r.entries, r.after, r.earlier, r.closing = entries, after, nil, false
-	r.entered = max(r.entered, r.written+len(entries))
-	r.written = r.entered - len(entries)
+	r.entries = entries
+	r.after = after
+	r.earlier = nil
+	r.closing = false
+
+	// Callers wait until written reaches a number of entries. Neither count may go down, and exactly the new entries are
+	// unwritten afterwards.
+	r.added = max(r.added, r.written+len(entries))
+	r.written = r.added - len(entries)
 }
 
 // hasRow reports whether the order's row is known to exist.
 func (r *recorder) hasRow() bool { return r.written > 0 || r.input == nil }
 
-// troubled reports whether the order has to look after its record: an earlier run has written the row, or nothing
-// can be recorded.
-func (r *recorder) troubled() bool { return r.earlier != nil || r.failed != nil }
+// blocked reports whether the recorder cannot write until the order has handled the cause: an earlier run has written
+// the row, or the database refuses the record for good.
+func (r *recorder) blocked() bool { return r.earlier != nil || r.failed != nil }
 
-// wait returns once the first n entries are recorded, or the refusal.
+// wait waits until the first n entries are recorded, and returns the error if the database refuses them.
 func (r *recorder) wait(ctx workflow.Context, n int) error {
 	if err := workflow.Await(ctx, func() bool { return r.written >= n || r.failed != nil }); err != nil {
 		return err
@@ -160,15 +180,15 @@ func (r *recorder) wait(ctx workflow.Context, n int) error {
 	return r.failed
 }
 
-// settle waits until everything that happened so far is recorded, or the order has to look after its record.
-func (r *recorder) settle(ctx workflow.Context) {
-	n := r.entered
-	r.slowPayment = true // the beginning of a payment waits no longer
-	_ = workflow.Await(ctx, func() bool { return r.written >= n || r.troubled() })
+// waitAll waits until all entries added so far are recorded, or the recorder is blocked.
+func (r *recorder) waitAll(ctx workflow.Context) {
+	n := r.added
+	r.slowPayment = true // do not wait for the payment's outcome
+	_ = workflow.Await(ctx, func() bool { return r.written >= n || r.blocked() })
 }
 
-// drain waits until everything is recorded and the coroutine has ended.
+// drain waits until everything is recorded and the coroutine has ended, or the recorder is blocked.
 func (r *recorder) drain(ctx workflow.Context) {
 	r.closing = true
-	_ = workflow.Await(ctx, func() bool { return r.stopped || r.troubled() })
+	_ = workflow.Await(ctx, func() bool { return r.stopped || r.blocked() })
 }

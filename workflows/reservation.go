@@ -12,7 +12,7 @@ import (
 // Reservation holds stock for a customer who has no order with us, and owns the timer that gives the stock
 // back: every reservation has such a timer. It ends confirmed, released, expired or refused.
 func Reservation(ctx workflow.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
-	if err := refuseOtherID(ctx, orderflow.ReservationWorkflowID(in.ReservationID)); err != nil {
+	if err := checkWorkflowID(ctx, orderflow.ReservationWorkflowID(in.ReservationID)); err != nil {
 		return orderflow.ReservationView{}, err
 	}
 	r := &reservationRun{in: in, root: ctx, ref: orderflow.ReservationRef{
@@ -33,18 +33,18 @@ func Reservation(ctx workflow.Context, in orderflow.ReservationStart) (orderflow
 
 // reservationRun is the whole state of one reservation's workflow.
 type reservationRun struct {
-	in         orderflow.ReservationStart
-	root       workflow.Context
-	ref        orderflow.ReservationRef
-	decided    bool
-	status     string // as inventory names it; empty until it holds the stock
-	expiresAt  time.Time
-	early      int
-	extensions int
-	refusal    *orderflow.Refusal
-	short      []orderflow.ShortLine
-	shown      time.Time
-	mailbox    mailbox[string] // inputs are the names of the updates
+	in            orderflow.ReservationStart
+	root          workflow.Context
+	ref           orderflow.ReservationRef
+	decided       bool
+	status        string // as inventory names it; empty until it holds the stock
+	expiresAt     time.Time
+	earlyExpiries int
+	extensions    int
+	refusal       *orderflow.Refusal
+	short         []orderflow.ShortLine
+	shown         time.Time
+	mailbox       mailbox[string] // inputs are the names of the updates
 }
 
 // reserve holds the stock, or keeps why it cannot be held. While inventory is down, reserve waits for as long as
@@ -89,9 +89,9 @@ const defaultPatience = 15 * time.Minute
 // next waits for the one input that comes first and carries it out.
 func (r *reservationRun) next(ctx workflow.Context) {
 	r.show(ctx)
-	switch r.mailbox.next(ctx, wakeAt(ctx, r.expiresAt, r.early), "the reservation expires") {
+	switch r.mailbox.next(ctx, wakeAt(ctx, r.expiresAt, r.earlyExpiries), "the reservation expires") {
 	case wakeCommand:
-		r.mailbox.take(ctx)
+		r.mailbox.runFirst(ctx)
 	case wakeDeadline:
 		r.expire(ctx)
 	case wakeCancelled:
@@ -114,7 +114,7 @@ func (r *reservationRun) expire(ctx workflow.Context) {
 	switch {
 	case refusal(err) == orderflow.ErrNotDue:
 		r.expiresAt = details[time.Time](err)
-		r.early++
+		r.earlyExpiries++
 	case err == nil:
 		r.status = res.Status
 	default:
@@ -174,7 +174,7 @@ func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) 
 	held, err := extendReservation(ctx, to, min(max(r.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget), nil)
 	switch {
 	case err == nil:
-		r.expiresAt, r.early = held.ExpiresAt, 0
+		r.expiresAt, r.earlyExpiries = held.ExpiresAt, 0
 		return nil
 	case refusal(err) != "":
 		r.lost(ctx, err)

@@ -9,63 +9,76 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// This file is about the second run of an order. Temporal lets an operator reset a workflow to any point of its
-// history: a new run begins there, and knows nothing of what the first run did after that point. An operator can also
-// start an order again whose workflow has ended. Then only other systems know what the first run did:
+// This file handles an order of which an earlier execution of the workflow has done more than this one knows. That
+// happens in three cases:
 //
-//   - inventory answers a reserve, an extension, an expiry or a release with `confirmed`: an earlier run has taken the
-//     stock (continueEarlier);
-//   - the orders database refuses to write over a row that an earlier run has written, and returns that row
-//     (lookAfterRecord). The order authorises no payment before the first record is answered (pay);
-//   - the payment provider answers a void with `captured`: the order is paid (end).
+//   - An operator resets the workflow. Temporal starts a new run at an earlier point of the history, and the new run
+//     does not know what the earlier run did after that point.
+//   - An operator starts the workflow of an order again after it has ended.
+//   - Temporal loses a workflow task whose local activities have moved stock or money, and executes the task again (ADR
+//     11). The second execution may decide otherwise, for example if a cancellation comes first.
 //
-// From there on the row decides. If the earlier run has settled the order, this run adopts that end and undoes only
-// what that end should have undone. If the order is still open, this run goes on from the row: it continues the row's
-// numbers, its timeline (with a `taken_up` entry) and its count of payments, so that every payment has its own key.
-// An order that was never reset needs no answer of these steps.
+// This execution learns from other systems what the earlier one did:
+//
+//   - Inventory answers a reserve, an extension, an expiry or a release with "confirmed": an earlier execution has
+//     confirmed the reservation (handleEarlierConfirm).
+//   - The orders database refuses to overwrite a row that an earlier execution has written, and returns the row
+//     (handleBlockedRecorder). No payment is authorised before the database has answered the first record (pay).
+//   - The payment provider answers a void with "captured": the order is paid (end).
+//   - The record of the order's end returns the payments that were begun and have no outcome (findLostPayments).
+//
+// If the order in the row is settled, this execution takes that state (adopt) and repeats only the undos that the state
+// calls for. If the order is still open, a later run continues from the row (takeOver): with the row's sequence
+// numbers, a taken_up entry in the timeline, and the row's count of payments, so that every payment has its own key.
+// Without an earlier execution, no system gives any of these answers.
 
-// lookAfterRecord does what the recorder cannot do by itself: it takes over from an earlier run, or gives up an order
-// that cannot be recorded.
-func (o *orderRun) lookAfterRecord(ctx workflow.Context) {
+// handleBlockedRecorder unblocks the recorder: it takes over from an earlier run, or undoes an order that the database
+// refuses.
+func (o *orderRun) handleBlockedRecorder(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	if earlier := o.recorder.earlier; earlier != nil {
 		o.takeOver(ctx, *earlier)
 		return
 	}
-	o.giveUpRecording(ctx)
+	o.undoUnrecordable(ctx)
 }
 
-// takeOver goes on from the row that an earlier run has written.
+// takeOver continues from the row that an earlier run has written.
 func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 	if row.State.Settled() {
 		o.adopt(ctx, row)
 		return
 	}
+
 	o.tookOver = true
-	o.leaveOver(row.PaymentAttempts)
-	if o.state == order.Paying { // this run has not asked the provider for this payment yet
+	o.addUnresolved(row.PaymentAttempts)
+	if o.state == order.Paying {
+		// This run has not sent its payment to the provider yet, so the payment can still get the next number.
 		o.attempts = row.PaymentAttempts + 1
 	} else {
 		o.attempts = max(o.attempts, row.PaymentAttempts)
-		o.leftovers = append(o.leftovers, o.attempts+1) // the earlier run may have begun one payment more than it recorded
+		// The earlier run may have begun one payment more than it recorded.
+		o.unresolved = append(o.unresolved, o.attempts+1)
 	}
 	o.declines = max(o.declines, row.Declines)
+
 	entries := o.entriesAfter(ctx, row)
 	o.recorder.replace(entries, row.Seq)
 	o.seq = row.Seq + int64(len(entries))
 }
 
-// entriesAfter returns the entries that this run has not recorded yet, numbered so that they follow the row. It leaves
-// out the entries that led to the row's state, and begins with an entry that leads from that state to the rest.
+// entriesAfter returns this run's unrecorded timeline entries, renumbered to follow the row. It drops the entries that
+// led to the reserved stock. A taken_up entry replaces them: it leads from the row's state to the state in which the
+// other entries begin.
 func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrder) []orderflow.TimelineEntry {
 	rest := o.recorder.entries
 	for len(rest) > 0 && !rest[0].From.Holding() && !rest[0].State.Settled() {
 		rest = rest[1:]
 	}
-	state := o.state
+	start := o.state // the state in which rest begins
 	if len(rest) > 0 {
-		state = rest[0].From
+		start = rest[0].From
 	}
 
 	var out []orderflow.TimelineEntry
@@ -73,26 +86,29 @@ func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrde
 		e.Seq = row.Seq + int64(len(out)) + 1
 		out = append(out, e)
 	}
-	if state.Holding() {
+
+	if start.Holding() {
 		from := row.State
-		if from == order.Pending && state == order.Paying { // the table has no transition from pending to paying
-			add(o.takenUp(ctx, from, order.Reserved))
+		if from == order.Pending && start == order.Paying { // the table has no transition from pending to paying
+			add(o.takenUpEntry(ctx, from, order.Reserved))
 			from = order.Reserved
 		}
-		add(o.takenUp(ctx, from, state))
-	} else if len(rest) > 0 { // the order ended before it held anything
+		add(o.takenUpEntry(ctx, from, start))
+	} else if len(rest) > 0 { // the order ended without reserved stock
 		rest[0].From = row.State
 	}
+
 	for _, e := range rest {
 		if e.Attempt > 0 {
-			e.Attempt = o.attempts
+			e.Attempt = o.attempts // takeOver has renumbered the payment
 		}
 		add(e)
 	}
 	return out
 }
 
-func (o *orderRun) takenUp(ctx workflow.Context, from, to order.State) orderflow.TimelineEntry {
+// takenUpEntry returns the entry that leads from the state in the row to the state of this run.
+func (o *orderRun) takenUpEntry(ctx workflow.Context, from, to order.State) orderflow.TimelineEntry {
 	return orderflow.TimelineEntry{
 		Event:        order.EventTakenUp,
 		From:         from,
@@ -105,22 +121,23 @@ func (o *orderRun) takenUp(ctx workflow.Context, from, to order.State) orderflow
 	}
 }
 
-// adopt ends this run as an earlier run has ended the order, and drops what this run would have recorded. If the order
-// was not carried out, its stock and money go back now: the earlier run may have been interrupted before it did that.
+// adopt gives this run the settled state in which an earlier run has left the order, and drops what this run has not
+// recorded. If the order was not carried out, its stock and money go back now: the earlier run may have been
+// interrupted before it gave them back.
 func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
-	o.leaveOver(max(row.PaymentAttempts, o.attempts) + 1)
+	o.addUnresolved(max(row.PaymentAttempts, o.attempts) + 1)
 	o.adopted = true
-	o.goTo(row)
+	o.load(row)
 	o.undo.reset()
 	if !o.state.CarriedOut() {
-		o.tookStock = true // the stock goes back, also if an earlier run took it
-		o.undo.add("give the stock back", o.giveStockBack)
+		o.stockConfirmed = true // so that releaseOrReturn returns confirmed stock without asking the database again
+		o.undo.add("give the stock back", o.undoReserve)
 	}
 	workflow.SetCurrentDetails(ctx, o.describe())
 }
 
-// goTo gives this run the state of the row, and drops what this run has not recorded.
-func (o *orderRun) goTo(row orderflow.RecordedOrder) {
+// load copies the row into the state of this run, and drops what this run has not recorded.
+func (o *orderRun) load(row orderflow.RecordedOrder) {
 	o.state, o.seq, o.reason, o.by = row.State, row.Seq, row.Reason, orderflow.ActorSystem
 	o.attempts, o.declines = row.PaymentAttempts, row.Declines
 	if row.ReservationID != nil {
@@ -129,32 +146,38 @@ func (o *orderRun) goTo(row orderflow.RecordedOrder) {
 	if row.ExpiresAt != nil {
 		o.expiresAt = *row.ExpiresAt
 	}
-	if o.placed == nil {
+	if o.placedView == nil {
 		v := o.view()
-		o.placed = &v
+		o.placedView = &v
 	}
 	o.recorder.payments = nil
 	o.recorder.replace(nil, row.Seq)
 }
 
-// continueEarlier goes on if an earlier run has taken the stock. If that run has settled the order, this run adopts
-// its end. Else the earlier run was interrupted between taking the stock and recording the order as paid, and the
-// provider decides: if a payment is captured the order is paid, else the order has failed, and the stock goes back.
-func (o *orderRun) continueEarlier(ctx workflow.Context) {
+// handleEarlierConfirm continues after inventory has answered that an earlier execution confirmed the reservation.
+//
+// If the order in the row is settled, this run adopts that state. Otherwise the earlier execution was interrupted after
+// it confirmed the reservation and before it recorded the order as paid. This run then asks the provider: if a payment
+// was captured, the order is paid. If none was captured, the order fails and its stock goes back.
+func (o *orderRun) handleEarlierConfirm(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+
 	row := o.earlierRow(ctx)
 	if row != nil && row.State.Settled() {
 		o.adopt(ctx, *row)
 		return
 	}
-	o.tookStock = true
-	if o.state.Closed() { // the stock goes back, and so does the money (voidLeftovers)
-		o.leaveOver(o.attempts + 1)
+
+	o.stockConfirmed = true
+	if o.state.Closed() { // this run has ended the order already: the stock goes back, and so does the money
+		o.addUnresolved(o.attempts + 1)
 		return
 	}
+
+	// Only an order in the state paying can be confirmed.
 	if row != nil {
-		o.goTo(*row)
+		o.load(*row)
 	}
 	if o.state == order.New || o.state == order.Pending {
 		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
@@ -163,57 +186,69 @@ func (o *orderRun) continueEarlier(ctx workflow.Context) {
 		o.attempts = max(o.attempts, 1)
 		o.apply(ctx, order.Pay, orderflow.ActorSystem, "")
 	}
-	o.asked = max(o.asked, o.attempts+1)
+
+	o.voidAttempts(ctx)
+	switch {
+	case o.state == order.Confirmed:
+	case o.cancellation() != nil:
+		o.cancel(ctx)
+	default:
+		reason := "the workflow was reset while the order was being paid, and nothing was captured"
+		if o.localSteps() {
+			reason = "the payment was interrupted, and nothing was captured"
+		}
+		o.end(ctx, order.GaveUp, orderflow.ActorSystem, reason)
+	}
+}
+
+// voidAttempts voids the payments of an earlier execution, last first, until the provider answers that one was
+// captured. That payment confirms the order (void). The earlier execution may have begun one payment more than it
+// recorded.
+func (o *orderRun) voidAttempts(ctx workflow.Context) {
+	o.lastAsked = max(o.lastAsked, o.attempts+1)
 	for attempt := o.attempts + 1; attempt > 0; attempt-- {
 		if err := o.void(ctx, o.payment(attempt), 0); err != nil {
-			o.compensationFailed(ctx)("void the payment", err)
+			o.recordFailedUndo(ctx, "void the payment", err)
 		}
 		if o.state == order.Confirmed {
 			return
 		}
 	}
-	if o.cancellation() != nil {
-		o.cancel(ctx)
-		return
-	}
-	reason := "the workflow was reset while the order was being paid, and nothing was captured"
-	if o.local() {
-		reason = "the payment was interrupted, and nothing was captured"
-	}
-	o.end(ctx, order.GaveUp, orderflow.ActorSystem, reason)
 }
 
-// takenByLostTask reports whether the reservation is confirmed because a workflow task of this run, which was lost, has
-// confirmed it for a payment. The payment then goes on: its steps find what the lost task has done.
-func (o *orderRun) takenByLostTask(ctx workflow.Context, err error) bool {
+// confirmedByLostTask reports whether err says that the reservation is confirmed, and a lost task of this run confirmed
+// it. The payment can then continue: its steps find what the lost task has done.
+func (o *orderRun) confirmedByLostTask(ctx workflow.Context, err error) bool {
 	confirmed := refusal(err) == orderflow.ErrReservationClosed && details[string](err) == orderflow.ReservationConfirmed
-	return confirmed && o.local() && !o.tookOver && o.ownRow(ctx)
+	return confirmed && o.localSteps() && !o.tookOver && o.ownOpenRow(ctx)
 }
 
-// ownRow reports whether no other run of the workflow has written the order's row, and the row is still open. It waits
-// for the orders database.
-func (o *orderRun) ownRow(ctx workflow.Context) bool {
+// ownOpenRow reports whether the order has no row, or an open row that this run has written. It waits for the orders
+// database.
+func (o *orderRun) ownOpenRow(ctx workflow.Context) bool {
 	found, err := o.findRow(ctx)
 	return err == nil && (found.Order == nil || found.Own && !found.Order.State.Settled())
 }
 
-// earlierRow is the order's row if an earlier run has written it, or a lost task of this run has settled the order;
-// else nil. It waits for the orders database.
+// earlierRow returns the order's row if an earlier run has written it, or if a lost task of this run has settled it.
+// Otherwise it returns nil. It waits for the orders database.
 func (o *orderRun) earlierRow(ctx workflow.Context) *orderflow.RecordedOrder {
-	if o.recorder.settle(ctx); o.recorder.earlier != nil {
+	o.recorder.waitAll(ctx)
+	if o.recorder.earlier != nil {
 		return o.recorder.earlier
 	}
+
 	found, err := o.findRow(ctx)
-	if err != nil || found.Order == nil || found.Own && (!o.local() || !found.Order.State.CarriedOut()) {
+	if err != nil || found.Order == nil || found.Own && (!o.localSteps() || !found.Order.State.CarriedOut()) {
 		return nil
 	}
 	return found.Order
 }
 
-// leaveOver leaves the first n payments for finish to resolve: this run does not know their outcomes.
-func (o *orderRun) leaveOver(n int) {
+// addUnresolved marks the payment attempts 1 to n as unresolved, so that finish voids or refunds them.
+func (o *orderRun) addUnresolved(n int) {
 	for attempt := range n {
-		o.leftovers = append(o.leftovers, attempt+1)
+		o.unresolved = append(o.unresolved, attempt+1)
 	}
 }
 
@@ -226,104 +261,110 @@ func (o *orderRun) findRow(ctx workflow.Context) (orderflow.FindOrderResult, err
 	})
 }
 
-// findBegun waits until the order is recorded, and reports whether the record found payments that this run does not
-// know: a lost task has begun them. They are left for voidLeftovers.
-func (o *orderRun) findBegun(ctx workflow.Context) bool {
-	if !o.local() {
+// findLostPayments waits until the order is recorded. It marks the payments that a lost task has begun as unresolved,
+// and reports whether there are any.
+func (o *orderRun) findLostPayments(ctx workflow.Context) bool {
+	if !o.localSteps() {
 		return false
 	}
-	o.recorder.settle(ctx)
+	o.recorder.waitAll(ctx)
+
 	found := false
-	for _, attempt := range o.recorder.begun {
-		if attempt > o.asked && !slices.Contains(o.lost, attempt) {
-			o.lost, o.leftovers = append(o.lost, attempt), append(o.leftovers, attempt)
+	for _, attempt := range o.recorder.intents {
+		if attempt > o.lastAsked && !slices.Contains(o.lostAttempts, attempt) {
+			o.lostAttempts = append(o.lostAttempts, attempt)
+			o.unresolved = append(o.unresolved, attempt)
 			found = true
 		}
 	}
-	o.recorder.begun = nil
+	o.recorder.intents = nil
 	return found
 }
 
-// voidLeftovers sets the money of earlier runs' payments free, and refunds what they took. If the order is
-// confirmed, the captured payment belongs to it and stays.
-func (o *orderRun) voidLeftovers(ctx workflow.Context) {
-	attempts := o.leftovers
-	o.leftovers = nil
+// voidUnresolved voids the unresolved payments, and refunds a payment that was captured. It leaves the payment that
+// paid for a confirmed order.
+func (o *orderRun) voidUnresolved(ctx workflow.Context) {
+	attempts := o.unresolved
+	o.unresolved = nil
 	for _, attempt := range attempts {
-		if attempt == o.paidBy {
+		if attempt == o.capturedAttempt {
 			continue
 		}
 		payment := o.payment(attempt)
 		payment.Reason = "the order was not carried out"
 		voided, err := voidPayment(ctx, payment, 0)
 		switch {
-		case err == nil && slices.Contains(o.lost, attempt):
+		case err == nil && slices.Contains(o.lostAttempts, attempt):
 			o.noteVoided(ctx, payment, voided)
 		case refusal(err) == orderflow.ErrPaymentCaptured:
 			o.refundUnlessConfirmed(ctx, payment)
 		case err != nil:
-			o.compensationFailed(ctx)("void the payment", err)
+			o.recordFailedUndo(ctx, "void the payment", err)
 		}
 	}
 }
 
-// refundUnlessConfirmed gives back what a payment took, unless the order's row says that an earlier run has confirmed
-// the order with this payment.
+// refundUnlessConfirmed refunds a captured payment, unless the order's row says that an earlier run has confirmed the
+// order. Then this is the payment that paid for it.
 func (o *orderRun) refundUnlessConfirmed(ctx workflow.Context, payment orderflow.PaymentInput) {
-	if o.recorder.settle(ctx); o.recorder.earlier != nil {
+	o.recorder.waitAll(ctx)
+	if o.recorder.earlier != nil {
 		o.takeOver(ctx, *o.recorder.earlier)
 	}
-	if o.state.CarriedOut() && o.paidBy == 0 {
-		o.paidBy = payment.Attempt
+
+	if o.state.CarriedOut() && o.capturedAttempt == 0 {
+		o.capturedAttempt = payment.Attempt
 		return
 	}
 	o.refund(ctx, payment)
 }
 
-// refund gives back what a payment took from a customer whose order was not carried out.
+// refund refunds a captured payment of an order that was not carried out.
 func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) {
 	payment.RefundKey = orderflow.RefundKey(payment.OrderID, payment.Attempt)
 	res, err := refundPayment(ctx, payment)
 	if err != nil {
-		o.compensationFailed(ctx)("refund the payment", err)
+		o.recordFailedUndo(ctx, "refund the payment", err)
 		return
 	}
 	o.recordPaymentStep(ctx, payment, orderflow.StepRefund, orderflow.PaymentRefunded, res, "")
 	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
 }
 
-// giveUpRecording undoes an order that cannot be recorded: the database refuses it for good, or the row belongs to
-// another request. It marks the order for operators.
+// undoUnrecordable undoes an order that cannot be recorded, because the database refuses it for good or the row belongs
+// to another request. It marks the order for operators.
 //
-// If the row belongs to another request, an operator has started this run with an input of their own. Then the stock
-// may belong to the row's order, and this run undoes its steps only if that order has no stock.
-func (o *orderRun) giveUpRecording(ctx workflow.Context) {
+// A row belongs to another request if an operator started this run with another input. The reserved stock may then
+// belong to the order in the row. So this run undoes its steps only if the order in the row has no stock.
+func (o *orderRun) undoUnrecordable(ctx workflow.Context) {
 	workflow.GetLogger(ctx).Error("the order cannot be recorded and is undone", "error", o.recorder.failed)
-	o.unrecorded = true
+	o.unrecordable = true
 	markNeedsOperator(ctx, true)
 
 	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict && o.rowHoldsStock(ctx) {
 		o.undo.reset()
 	}
 	if o.state == order.Confirmed {
-		o.leftovers, o.paidBy = append(o.leftovers, o.paidBy), 0
-		o.undo.add("give the stock back", o.giveStockBack)
+		o.unresolved = append(o.unresolved, o.capturedAttempt)
+		o.capturedAttempt = 0
+		o.undo.add("give the stock back", o.undoReserve)
 	}
 	if !o.state.Closed() {
 		o.state, o.reason, o.by = order.Failed, "the order could not be recorded", orderflow.ActorSystem
-		o.undo.attempt(ctx, o.compensationFailed(ctx))
+		o.undo.attempt(ctx, o.recordFailedUndo)
 	}
 }
 
-// rowHoldsStock reports whether the order in the row has its stock, held or taken. It waits for the orders database.
+// rowHoldsStock reports whether the order in the row has stock, reserved or confirmed. If the row cannot be read, it
+// reports true, so that nothing is undone. It waits for the orders database.
 func (o *orderRun) rowHoldsStock(ctx workflow.Context) bool {
 	found, err := o.findRow(ctx)
 	return err != nil || found.Order != nil && (found.Order.State.Holding() || found.Order.State.CarriedOut())
 }
 
-// tellFailure records the failure of an order that has a row and whose last record was refused. The record holds
-// as little as possible; if the database refuses it too, only the workflow shows the failure.
-func (o *orderRun) tellFailure(ctx workflow.Context) {
+// recordFailure writes the state failed into the row of an order whose last record the database refused. This record
+// has only the fields that it must have. If the database refuses it too, only the workflow shows the failure.
+func (o *orderRun) recordFailure(ctx workflow.Context) {
 	found, err := o.findRow(ctx)
 	if err != nil || found.Order == nil || found.Order.State.Settled() {
 		return

@@ -43,16 +43,16 @@ func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Eve
 		Attempt:      o.attempts,
 		NextDeadline: o.deadline(),
 	})
-	if o.placed == nil && o.state != order.New {
+	if o.placedView == nil && o.state != order.New {
 		v := o.view()
-		o.placed = &v
+		o.placedView = &v
 	}
 }
 
 // refuse returns why a request cannot be taken in the order's present state, or nil.
 func (o *orderRun) refuse(input order.Input) error {
 	why := order.Decide(o.state, input).Refusal
-	if why == "" && input != order.Cancel && o.mailbox.waiting(order.Pay) != nil {
+	if why == "" && input != order.Cancel && o.mailbox.unfinished(order.Pay) != nil {
 		why = order.PaymentInProgress // the payment is accepted and waits for the loop
 	}
 	if why == "" {
@@ -88,7 +88,7 @@ func (o *orderRun) view() orderflow.View {
 		ReservationID:   o.reservation,
 		PaymentAttempts: o.attempts,
 		Short:           o.short,
-		RefusalCode:     o.refused,
+		RefusalCode:     o.refusalCode,
 	}
 	if !o.expiresAt.IsZero() {
 		t := o.expiresAt

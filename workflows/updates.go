@@ -44,13 +44,13 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 func (o *orderRun) onPlace(ctx workflow.Context, _ orderflow.PlaceInput) (orderflow.PlaceResult, error) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	if err := workflow.Await(ctx, func() bool { return o.placed != nil }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return o.placedView != nil }); err != nil {
 		return orderflow.PlaceResult{}, err
 	}
-	if err := o.recorder.wait(ctx, min(1, o.recorder.entered)); err != nil {
+	if err := o.recorder.wait(ctx, min(1, o.recorder.added)); err != nil {
 		return orderflow.PlaceResult{}, err
 	}
-	return orderflow.PlaceResult{View: *o.placed}, nil
+	return orderflow.PlaceResult{View: *o.placedView}, nil
 }
 
 func (o *orderRun) mayPay(in orderflow.PayInput) error {
@@ -133,5 +133,5 @@ func (o *orderRun) request(ctx workflow.Context, c *command[order.Input]) error 
 			return err
 		}
 	}
-	return o.recorder.wait(ctx, o.recorder.entered)
+	return o.recorder.wait(ctx, o.recorder.added)
 }

@@ -25,11 +25,11 @@ import (
 )
 
 const (
-	// createBudget is how long a caller waits until a new order is recorded. After it the caller hears that the outcome
-	// is unknown, so that create never hangs.
-	createBudget = 4 * time.Second
-	// lookBudget bounds one read from the orders database or from inventory.
-	lookBudget = 2 * time.Second
+	// createTimeout limits how long CreateOrder and CreateReservation wait for the workflow. If the outcome is still
+	// unknown then, they answer 503, and the caller sends the same request again.
+	createTimeout = 4 * time.Second
+	// readTimeout limits one read from the orders database or from inventory.
+	readTimeout = 2 * time.Second
 	// maxMetadataKey is the greatest length of a metadata key, in bytes.
 	maxMetadataKey = 100
 	// defaultCurrency is the currency of an order that names none.
@@ -44,7 +44,7 @@ type handlers struct {
 	teller    *teller
 }
 
-// Workflows are the calls of the handlers to the workflows (orderclient).
+// Workflows is what the handlers need of orderclient.Client.
 type Workflows interface {
 	Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error)
 	Pay(ctx context.Context, order uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error)
@@ -52,8 +52,8 @@ type Workflows interface {
 	Extend(ctx context.Context, order uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
 
 	Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
-	ReserveAnew(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
-	Runs(ctx context.Context, reservation uuid.UUID) (bool, error)
+	ReserveAgain(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
+	IsRunning(ctx context.Context, reservation uuid.UUID) (bool, error)
 	Confirm(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error
 	Release(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error
 	ExtendReservation(ctx context.Context, reservation uuid.UUID, key string, in orderflow.ExtendInput) error
@@ -61,15 +61,15 @@ type Workflows interface {
 
 var _ ServerInterface = (*handlers)(nil)
 
-// CreateOrder starts the order's workflow and waits until the order is recorded. The row decides the answer: the server
-// confirms an order only when its row exists, and an existing row decides about a repeat.
+// CreateOrder starts the order's workflow, waits until the order is recorded, and answers with the order's row. It
+// never answers 201 or 202 without a row. If the row exists already, the request is a repeat and starts nothing.
 func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams) {
 	in, err := h.newOrder(c, params)
 	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
-	if done := h.answerKnown(c, in); done {
+	if answered := h.answerRepeat(c, in); answered {
 		return
 	}
 	if err := h.price(c, in); err != nil {
@@ -77,38 +77,45 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		return
 	}
 
-	ctx, cancel := context.WithTimeout(c.Request.Context(), createBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), createTimeout)
 	defer cancel()
-	placed, err := h.workflows.Place(ctx, *in)
-	if err == nil && placed.View.RequestHash != in.RequestHash {
+	placed, placeErr := h.workflows.Place(ctx, *in)
+	if placeErr == nil && placed.View.RequestHash != in.RequestHash {
 		httpx.Fail(c, keyReused(in.OrderID))
 		return
 	}
-	if err != nil {
-		h.log.WarnContext(c.Request.Context(), "an order was not placed at once", "order_id", in.OrderID, "error", err)
+	if placeErr != nil {
+		// The order may be recorded all the same, so the handler reads the row.
+		h.log.WarnContext(c.Request.Context(), "the workflow did not answer that the order is recorded",
+			"order_id", in.OrderID, "error", placeErr)
 	}
 
-	row, rerr := h.row(c, in.OrderID)
-	if rerr != nil {
-		if !errors.Is(rerr, orderstore.ErrNotFound) {
-			h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed",
-				"order_id", in.OrderID, "error", rerr)
-		}
-		if errors.Is(rerr, orderstore.ErrNotFound) && errors.Is(err, orderclient.ErrEnded) {
-			httpx.Fail(c, stopped(in.OrderID))
-			return
-		}
-		if errors.Is(rerr, orderstore.ErrNotFound) && orderclient.RefusedAs(err) != "" {
-			p := orderapi.Table.New(orderapi.OrderRejected, cannotRecord)
-			p.OrderID = in.OrderID.String()
-			httpx.Fail(c, p)
-			return
-		}
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
-			"the order is not recorded yet; send it again with the same Idempotency-Key"))
+	row, err := h.row(c, in.OrderID)
+	if err != nil {
+		h.failUnrecorded(c, in.OrderID, placeErr, err)
 		return
 	}
 	answerCreated(c, in, row)
+}
+
+// failUnrecorded answers for an order whose row could not be read (rowErr) after the attempt to place it (placeErr).
+func (h *handlers) failUnrecorded(c *gin.Context, id uuid.UUID, placeErr, rowErr error) {
+	missing := errors.Is(rowErr, orderstore.ErrNotFound)
+	switch {
+	case missing && errors.Is(placeErr, orderclient.ErrEnded):
+		httpx.Fail(c, stopped(id))
+		return
+	case missing && orderclient.RefusalKind(placeErr) != "":
+		p := orderapi.Table.New(orderapi.OrderRejected, cannotRecord)
+		p.OrderID = id.String()
+		httpx.Fail(c, p)
+		return
+	case !missing:
+		h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed",
+			"order_id", id, "error", rowErr)
+	}
+	httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+		"the order is not recorded yet; send it again with the same Idempotency-Key"))
 }
 
 // newOrder reads the request into the workflow's input, still without prices.
@@ -163,13 +170,15 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	return in, nil
 }
 
-// defaultTTL is how long stock is held if a request does not say, in seconds, as in the contract.
+// defaultTTL is how many seconds stock is reserved for if the request does not say. The value is also in the contract.
 const defaultTTL = 900
 
-// orderHash returns the hash of an order's request. It tells a repeat under the same key from another request. Equal
-// requests have equal hashes, however they are written: the hashed form has ids in small letters, no empty parts,
-// sorted names of metadata, the currency always and the default time to live never. Hashes in the database were made
-// that way, so the hash of a request without defaults must not change.
+// orderHash returns the hash of an order's request. The server compares it to tell a repeat from a different request
+// under the same key.
+//
+// Two requests that mean the same have the same hash. So before hashing, ids are in lower case, metadata is sorted by
+// name, empty fields are left out, a missing currency becomes the default currency, and the default time to live is
+// left out. The orders database stores these hashes, so the hash of a request must never change.
 func orderHash(body orderapi.CreateOrder) (string, error) {
 	if body.Currency == "" {
 		body.Currency = defaultCurrency
@@ -180,8 +189,8 @@ func orderHash(body orderapi.CreateOrder) (string, error) {
 	return orderflow.RequestHash(body)
 }
 
-// reservationHash returns the hash of a request for a reservation from outside, by the same rules. The short form must
-// have become its line before.
+// reservationHash returns the hash of a request for a reservation without an order, by the rules of orderHash. The
+// caller must have replaced the short form by its line (reservationBody).
 func reservationHash(body orderapi.CreateReservation) (string, error) {
 	if body.TTLSeconds == defaultTTL {
 		body.TTLSeconds = 0
@@ -189,8 +198,8 @@ func reservationHash(body orderapi.CreateReservation) (string, error) {
 	return orderflow.RequestHash(body)
 }
 
-// answerKnown answers from the order's row, if it exists. It reports whether it has answered.
-func (h *handlers) answerKnown(c *gin.Context, in *orderflow.OrderInput) bool {
+// answerRepeat answers a request whose order has a row already. It reports whether it has answered.
+func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput) bool {
 	row, err := h.row(c, in.OrderID)
 	switch {
 	case errors.Is(err, orderstore.ErrNotFound):
@@ -215,7 +224,7 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 		}
 	}
 
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	priced, known, err := h.store.PriceProducts(ctx, ids, in.Total.Currency)
 	if err != nil {
@@ -224,7 +233,7 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 
 	for i := range in.Lines {
 		l := &in.Lines[i]
-		p, ok := priced[l.ProductID]
+		product, ok := priced[l.ProductID]
 		field := fmt.Sprintf("lines[%d].product_id", i)
 		switch {
 		case !known[l.ProductID]:
@@ -233,8 +242,9 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 			return orderapi.Table.New(orderapi.NoPrice, "product %s is not sold in %s", l.ProductID, in.Total.Currency).At(field)
 		}
 
-		l.SKU, l.Name, l.UnitPrice = p.SKU, p.Name, p.Price
-		if l.Total, err = p.Price.Times(l.Quantity); err == nil {
+		l.SKU, l.Name, l.UnitPrice = product.SKU, product.Name, product.Price
+		l.Total, err = product.Price.Times(l.Quantity)
+		if err == nil {
 			in.Total, err = in.Total.Add(l.Total)
 		}
 		if err != nil {
@@ -245,20 +255,22 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 	return nil
 }
 
-// answerCreated answers by the order's row. A refused order stays refused under its key.
+// answerCreated answers with the order's row. A repeat of a refused order is refused again: it needs a new key.
 func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Order) {
 	switch {
 	case row.RequestHash != in.RequestHash:
 		httpx.Fail(c, keyReused(row.OrderID))
 	case row.State == order.Rejected && row.RefusalCode == orderflow.ErrOutOfStock:
-		p := orderapi.Table.New(orderapi.OutOfStock, "nothing is held; order less, or order again later with a new key")
+		p := orderapi.Table.New(orderapi.OutOfStock, "there is not enough stock, and nothing is reserved; "+
+			"order less, or order again later, with a new Idempotency-Key")
 		p = p.WithLines(row.Short)
 		p.OrderID = row.OrderID.String()
 		httpx.Fail(c, p)
-	case row.State == order.Rejected, row.ReservationID == nil && row.State.Closed():
+	case row.State == order.Rejected,
+		row.State.Closed() && row.ReservationID == nil: // it ended before inventory reserved anything
 		detail := row.Reason
 		if detail == "" {
-			detail = "the order is " + string(row.State) + "; use a new key for another one"
+			detail = "the order is " + string(row.State) + "; use a new Idempotency-Key for another order"
 		}
 		p := orderapi.Table.New(orderapi.OrderRejected, "%s", detail)
 		p.OrderID, p.CurrentStatus = row.OrderID.String(), string(row.State)
@@ -274,7 +286,7 @@ func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Orde
 
 func keyReused(id uuid.UUID) error {
 	p := orderapi.Table.New(orderapi.IdempotencyKeyReused,
-		"this key was used with another body; use a new key for another request").At("Idempotency-Key")
+		"this Idempotency-Key was already used for a different request; send a new Idempotency-Key").At("Idempotency-Key")
 	p.OrderID = id.String()
 	return p
 }

@@ -27,7 +27,7 @@ func (h *handlers) CreateProduct(c *gin.Context) {
 		httpx.Fail(c, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	p, err := h.store.CreateProduct(ctx, uuid.New(), fields, time.Now().UTC())
 	if err != nil {
@@ -52,7 +52,7 @@ func (h *handlers) ReplaceProduct(c *gin.Context, id uuid.UUID, params orderapi.
 		return
 	}
 
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	version, err := h.expected(ctx, id, params.IfMatch)
 	var p orderstore.Product
@@ -76,7 +76,7 @@ func (h *handlers) DeactivateProduct(c *gin.Context, id uuid.UUID, params ordera
 		httpx.Fail(c, errNotOperator())
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	version, err := h.expected(ctx, id, params.IfMatch)
 	if err == nil {

@@ -173,9 +173,9 @@ func (h *handlers) GetProduct(c *gin.Context, id uuid.UUID) {
 	}
 }
 
-// row reads an order within lookBudget, so that the caller gets an answer also when the database hangs.
+// row reads an order within readTimeout, so that the caller gets an answer also when the database hangs.
 func (h *handlers) row(c *gin.Context, id uuid.UUID) (orderstore.Order, error) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	return h.store.Get(ctx, id)
 }

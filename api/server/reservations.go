@@ -124,15 +124,15 @@ func (h *handlers) resolve(
 	var refused *orderclient.RefusedError
 	errors.As(err, &refused)
 	switch {
-	case orderclient.RefusedAs(err) == orderflow.ErrTooManyExtensions:
+	case orderclient.RefusalKind(err) == orderflow.ErrTooManyExtensions:
 		httpx.Fail(c, orderapi.Table.New(orderapi.TooManyExtensions, "%s", refused.Detail))
 		return held, row, false
-	case orderclient.RefusedAs(err) == orderflow.ErrInvalidDuration:
+	case orderclient.RefusalKind(err) == orderflow.ErrInvalidDuration:
 		httpx.Fail(c, orderapi.Table.New(orderapi.InvalidDuration, "%s", refused.Detail).At("ttl_seconds"))
 		return held, row, false
 	case errors.Is(err, orderclient.ErrUnderWay),
-		orderclient.Open(err),
-		orderclient.RefusedAs(err) == orderflow.ErrUnavailable:
+		orderclient.OutcomeUnknown(err),
+		orderclient.RefusalKind(err) == orderflow.ErrUnavailable:
 		h.log.WarnContext(c.Request.Context(), "a reservation was not resolved at once",
 			"reservation_id", id, "wanted", want, "error", err)
 		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable,
@@ -152,7 +152,7 @@ func (h *handlers) resolve(
 		p.CurrentStatus = string(row.Status)
 		httpx.Fail(c, p)
 	default:
-		httpx.Fail(c, resolvedOtherwise(string(row.Status)))
+		httpx.Fail(c, reservationEnded(string(row.Status)))
 	}
 	return held, row, false
 }
@@ -160,7 +160,7 @@ func (h *handlers) resolve(
 // ownedReservation returns a reservation from outside that the caller may change. It answers 409 if the reservation
 // belongs to an order of the caller, which can cancel or extend that order instead, and 404 otherwise.
 func (h *handlers) ownedReservation(c *gin.Context, id uuid.UUID) (orderstore.Reservation, bool) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	held, err := h.store.GetReservation(ctx, id)
 	if err == nil && auth.From(c).MaySee(held.Issuer, held.CustomerID) {
@@ -193,7 +193,7 @@ func noReservation(id uuid.UUID) error {
 
 // read returns a reservation as inventory has it, or answers the request if inventory does not return it.
 func (h *handlers) read(c *gin.Context, id uuid.UUID) (inventoryapi.Reservation, bool) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	row, err := h.inventory.GetReservation(ctx, id)
 	switch {

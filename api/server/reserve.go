@@ -23,44 +23,43 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// CreateReservation starts the workflow that holds the stock and owns its timer, or attaches to it. It answers with the
-// reservation as inventory has it afterwards.
+// CreateReservation starts the workflow that reserves the stock and owns the reservation's timer. If the workflow runs
+// already, it attaches to the workflow. It then answers with the reservation as inventory has it.
 func (h *handlers) CreateReservation(c *gin.Context) {
-	body, short, err := reservationBody(c)
+	body, shortForm, err := reservationBody(c)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	hash, err := reservationHash(body)
 	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
 
 	who := auth.From(c)
-	hash, err := reservationHash(body)
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
 	owner := orderflow.CustomerReservationOwner(who.Issuer, who.Subject, body.OrderID.String())
-	held := orderstore.Reservation{
+	registered := orderstore.Reservation{
 		ID:           inventoryapi.NewReservationID(inventoryapi.OwnerCustomer, owner, 1),
 		OwnerID:      owner,
 		Issuer:       who.Issuer,
 		CustomerID:   who.Subject,
 		TheirOrderID: body.OrderID.String(),
 	}
-	ask := asked{lines: body.Lines, short: short}
-	if ask.states, err = h.sold(c.Request.Context(), held.ID, body.Lines, short); err != nil {
+	active, err := h.checkSold(c.Request.Context(), registered.ID, body.Lines, shortForm)
+	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
-
-	register, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	registerCtx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
-	if err := h.store.RegisterReservation(register, held); err != nil {
+	if err := h.store.RegisterReservation(registerCtx, registered); err != nil {
 		h.fail(c, err)
 		return
 	}
 
 	in := orderflow.ReservationStart{
-		ReservationID: held.ID,
+		ReservationID: registered.ID,
 		OwnerID:       owner,
 		RequestHash:   hash,
 		Actor:         who.Subject,
@@ -75,196 +74,208 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 	view, err := h.reserve(c.Request.Context(), in, h.workflows.Reserve)
 	repeated := err == nil && !view.PlacedAt.Equal(in.PlacedAt)
 	if errors.Is(err, orderclient.ErrEnded) || repeated && view.Refusal != nil {
-		// The answer is of an earlier run, which was refused or terminated before it held stock. This request tries anew.
-		view, err = h.reserve(c.Request.Context(), in, h.workflows.ReserveAnew)
+		// The answer comes from an earlier run, which ended without reserving stock. This request tries again.
+		view, err = h.reserve(c.Request.Context(), in, h.workflows.ReserveAgain)
 		repeated = false
 	}
 
-	row, ok := h.held(c, in, view, err, ask)
+	req := reserveRequest{start: in, shortForm: shortForm, active: active}
+	row, ok := h.currentReservation(c, req, view, err)
 	if ok && repeated && row.Status == inventoryapi.StatusPending {
-		row, ok = h.ensureWorkflow(c, row, in, ask)
+		row, ok = h.ensureWorkflow(c, req, row)
 	}
-	if ok {
-		c.Header("Location", "/api/inventory/reserve/"+held.ID.String())
-		c.JSON(http.StatusCreated, wireReservation(held, row))
+	if !ok {
+		return
 	}
+	c.Header("Location", "/api/inventory/reserve/"+registered.ID.String())
+	c.JSON(http.StatusCreated, wireReservation(registered, row))
 }
 
-// asked is what a caller asks to reserve.
-type asked struct {
-	lines  []orderapi.CreateOrderLine
-	short  bool               // the request has the short form: one product and its quantity
-	states map[uuid.UUID]bool // whether each product that the catalogue knows is sold
+// reserveRequest is a caller's request to reserve stock.
+type reserveRequest struct {
+	start     orderflow.ReservationStart
+	shortForm bool               // the request names one product and its quantity in place of lines
+	active    map[uuid.UUID]bool // whether the catalogue sells a product; unknown products are absent
 }
 
-// held returns the reservation as inventory has it, if the workflow's view says that it is held. Otherwise it answers
-// the request and reports false.
-func (h *handlers) held(
-	c *gin.Context, in orderflow.ReservationStart, view orderflow.ReservationView, err error, ask asked,
+// currentReservation returns the reservation as inventory has it. view and err are the workflow's answer. If the
+// reservation is neither pending nor confirmed, currentReservation answers the request with the reason and reports
+// false.
+func (h *handlers) currentReservation(
+	c *gin.Context, req reserveRequest, view orderflow.ReservationView, err error,
 ) (inventoryapi.Reservation, bool) {
+	id := req.start.ReservationID
 	if err != nil {
-		h.log.WarnContext(c.Request.Context(), "a reservation was not decided at once",
-			"reservation_id", in.ReservationID, "error", err)
+		h.log.WarnContext(c.Request.Context(), "the workflow did not answer whether the stock is reserved",
+			"reservation_id", id, "error", err)
 		httpx.Fail(c, orderapi.Table.New(orderapi.InventoryUnavailable,
 			"inventory has not decided yet; send the same request again"))
 		return inventoryapi.Reservation{}, false
 	}
-	if err := notHeld(view, in.RequestHash, ask.short); err != nil {
-		if view.RequestHash == in.RequestHash {
-			err = h.orUnknown(c.Request.Context(), err, view.Short, ask)
+
+	if err := reservationProblem(view, req.start.RequestHash, req.shortForm); err != nil {
+		if view.RequestHash == req.start.RequestHash {
+			err = h.refineOutOfStock(c.Request.Context(), err, view.Short, req)
 		}
 		httpx.Fail(c, err)
 		return inventoryapi.Reservation{}, false
 	}
 
-	row, ok := h.read(c, in.ReservationID)
+	row, ok := h.read(c, id)
 	if ok && row.Status != inventoryapi.StatusPending && row.Status != inventoryapi.StatusConfirmed {
-		httpx.Fail(c, resolvedOtherwise(string(row.Status))) // it has ended since the workflow answered
+		httpx.Fail(c, reservationEnded(string(row.Status))) // it has ended since the workflow answered
 		return row, false
 	}
 	return row, ok
 }
 
-// ensureWorkflow makes sure that a workflow runs for a reservation that an earlier request made and that is still
-// pending. If an operator terminated or deleted the workflow, it starts another. The new workflow's reserve finds the
-// same reservation, and the new workflow owns the timer from then on. ensureWorkflow returns the reservation; if it has
-// answered the request, it reports false.
+// ensureWorkflow starts a new workflow for a pending reservation of an earlier request if no workflow runs, because an
+// operator terminated or deleted it. The new workflow's reserve finds the same reservation, and the new workflow owns
+// the timer from then on. ensureWorkflow returns the reservation, or answers the request with an error and reports
+// false.
 func (h *handlers) ensureWorkflow(
-	c *gin.Context, row inventoryapi.Reservation, in orderflow.ReservationStart, ask asked,
+	c *gin.Context, req reserveRequest, row inventoryapi.Reservation,
 ) (inventoryapi.Reservation, bool) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), lookBudget)
+	id := req.start.ReservationID
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
-	runs, err := h.workflows.Runs(ctx, in.ReservationID)
+	running, err := h.workflows.IsRunning(ctx, id)
 	if err != nil {
-		h.log.WarnContext(ctx, "cannot see whether a reservation's workflow runs",
-			"reservation_id", in.ReservationID, "error", err)
+		h.log.WarnContext(ctx, "cannot see whether a reservation's workflow runs", "reservation_id", id, "error", err)
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
-			"it is not known whether the reservation's workflow still runs; send the same request again"))
+			"the state of the reservation cannot be checked now; send the same request again"))
 		return row, false
 	}
-	if runs {
+	if running {
 		return row, true
 	}
 
-	h.log.WarnContext(ctx, "a reservation has no running workflow and gets a new one",
-		"reservation_id", in.ReservationID)
-	view, err := h.reserve(c.Request.Context(), in, h.workflows.ReserveAnew)
-	row, ok := h.held(c, in, view, err, ask)
+	h.log.WarnContext(ctx, "a reservation has no running workflow and gets a new one", "reservation_id", id)
+	view, err := h.reserve(c.Request.Context(), req.start, h.workflows.ReserveAgain)
+	row, ok := h.currentReservation(c, req, view, err)
 	if ok && row.Status == inventoryapi.StatusPending && !row.ExpiresAt.After(time.Now()) {
-		httpx.Fail(c, resolvedOtherwise(orderflow.ReservationExpired)) // the new workflow's timer is already due
+		httpx.Fail(c, reservationEnded(orderflow.ReservationExpired)) // the new workflow's timer is already due
 		return row, false
 	}
 	return row, ok
 }
 
-// reservationBody reads the request. It turns the short form, one product and its quantity, into the line that it
-// stands for, so that both forms are the same request.
-func reservationBody(c *gin.Context) (body orderapi.CreateReservation, short bool, err error) {
+// reservationBody reads the request. If it has the short form, one product and its quantity, reservationBody replaces
+// that by one line, so that both forms of a request have the same hash.
+func reservationBody(c *gin.Context) (body orderapi.CreateReservation, shortForm bool, err error) {
 	if err := httpx.DecodeJSON(c, &body); err != nil {
 		return body, false, err
 	}
-	short = len(body.Lines) == 0
+	shortForm = len(body.Lines) == 0
 	switch {
-	case !short && (body.ProductID != uuid.Nil || body.Quantity != 0):
-		return body, short, problem.Invalid("lines", "give lines, or product_id and quantity, not both")
-	case short && body.ProductID == uuid.Nil:
-		return body, short, problem.Invalid("product_id", "product_id is required if there are no lines")
-	case short && body.Quantity == 0:
-		return body, short, problem.Invalid("quantity", "quantity is required if there are no lines")
-	case short:
+	case !shortForm && (body.ProductID != uuid.Nil || body.Quantity != 0):
+		return body, shortForm, problem.Invalid("lines", "give lines, or product_id and quantity, not both")
+	case shortForm && body.ProductID == uuid.Nil:
+		return body, shortForm, problem.Invalid("product_id", "product_id is required if there are no lines")
+	case shortForm && body.Quantity == 0:
+		return body, shortForm, problem.Invalid("quantity", "quantity is required if there are no lines")
+	case shortForm:
 		body.Lines = []orderapi.CreateOrderLine{{ProductID: body.ProductID, Quantity: body.Quantity}}
 		body.ProductID, body.Quantity = uuid.Nil, 0
 	}
-	return body, short, nil
+	return body, shortForm, nil
 }
 
-// sold refuses products that the catalogue has and does not sell. If the reservation exists already, the request is a
-// repeat, which gets the same answer as the first. sold returns whether each product that the catalogue knows is sold.
-// Inventory may keep stock of a product that the catalogue does not know, for a shop that has its catalogue elsewhere.
-func (h *handlers) sold(
-	ctx context.Context, id uuid.UUID, lines []orderapi.CreateOrderLine, short bool,
+// checkSold returns an error if the catalogue has one of the products and does not sell it. If the reservation exists
+// already, the request is a repeat, and checkSold allows it. It also allows a product that the catalogue does not have:
+// inventory can hold stock for a shop whose catalogue is elsewhere.
+//
+// It returns whether the catalogue sells each product that it has.
+func (h *handlers) checkSold(
+	ctx context.Context, id uuid.UUID, lines []orderapi.CreateOrderLine, shortForm bool,
 ) (map[uuid.UUID]bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookBudget)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ids := make([]uuid.UUID, len(lines))
 	for i, l := range lines {
 		ids[i] = l.ProductID
 	}
-	states, err := h.store.ProductStates(ctx, ids)
+	active, err := h.store.ProductStates(ctx, ids)
 	if err != nil {
 		h.log.ErrorContext(ctx, "the orders database did not answer", "error", err)
 		return nil, orderapi.Table.New(problem.Unavailable,
 			"the orders database did not answer; send the same request again")
 	}
 
-	for i, l := range lines {
-		if active, known := states[l.ProductID]; !known || active {
-			continue
-		}
-		_, err := h.inventory.GetReservation(ctx, id)
-		switch {
-		case err == nil:
-			return states, nil
-		case errors.Is(err, inventoryapi.ReservationNotFound):
-			p := orderapi.Table.New(orderapi.UnknownProduct, "product %s is not sold any more", l.ProductID)
-			return nil, p.At(lineField(i, short))
-		}
-		h.log.WarnContext(ctx, "inventory did not answer", "reservation_id", id, "error", err)
-		return nil, orderapi.Table.New(orderapi.InventoryUnavailable,
-			"inventory does not answer; send the same request again")
+	unsold := slices.IndexFunc(ids, func(product uuid.UUID) bool {
+		isActive, known := active[product]
+		return known && !isActive
+	})
+	if unsold < 0 {
+		return active, nil
 	}
-	return states, nil
+
+	_, err = h.inventory.GetReservation(ctx, id)
+	switch {
+	case err == nil:
+		return active, nil
+	case errors.Is(err, inventoryapi.ReservationNotFound):
+		p := orderapi.Table.New(orderapi.UnknownProduct, "product %s is not sold any more", ids[unsold])
+		return nil, p.At(lineField(unsold, shortForm))
+	}
+	h.log.WarnContext(ctx, "inventory did not answer", "reservation_id", id, "error", err)
+	return nil, orderapi.Table.New(orderapi.InventoryUnavailable,
+		"inventory does not answer; send the same request again")
 }
 
-// orUnknown replaces a refusal for lack of stock by one that says that the product does not exist, if neither the
-// catalogue nor inventory knows the product.
-func (h *handlers) orUnknown(ctx context.Context, refusal error, missing []orderflow.ShortLine, ask asked) error {
-	var ids []uuid.UUID
-	for _, l := range missing {
-		if _, known := ask.states[l.ProductID]; !known && l.Available == 0 {
-			ids = append(ids, l.ProductID)
+// refineOutOfStock turns an out_of_stock refusal into unknown_product if neither the catalogue nor inventory knows a
+// product that is short. It returns any other refusal unchanged.
+func (h *handlers) refineOutOfStock(
+	ctx context.Context, refusal error, short []orderflow.ShortLine, req reserveRequest,
+) error {
+	var unknown []uuid.UUID
+	for _, l := range short {
+		if _, known := req.active[l.ProductID]; !known && l.Available == 0 {
+			unknown = append(unknown, l.ProductID)
 		}
 	}
-	if len(ids) == 0 {
+	if len(unknown) == 0 {
 		return refusal
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, lookBudget)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	kept, err := h.inventory.Availabilities(ctx, ids)
+	stocked, err := h.inventory.Availabilities(ctx, unknown)
 	if err != nil {
 		return refusal // also a correct answer
 	}
-	for i, l := range ask.lines {
-		isKept := slices.ContainsFunc(kept, func(a inventoryapi.Availability) bool { return a.ProductID == l.ProductID })
-		if slices.Contains(ids, l.ProductID) && !isKept {
+	for i, l := range req.start.Lines {
+		isStocked := slices.ContainsFunc(stocked, func(a inventoryapi.Availability) bool {
+			return a.ProductID == l.ProductID
+		})
+		if slices.Contains(unknown, l.ProductID) && !isStocked {
 			p := orderapi.Table.New(orderapi.UnknownProduct, "there is no product %s", l.ProductID)
-			return p.At(lineField(i, ask.short))
+			return p.At(lineField(i, req.shortForm))
 		}
 	}
 	return refusal
 }
 
-// lineField is the field of a line's product in the request.
-func lineField(i int, short bool) string {
-	if short {
+// lineField names the product of line i as a field of the request.
+func lineField(i int, shortForm bool) string {
+	if shortForm {
 		return "product_id"
 	}
 	return fmt.Sprintf("lines[%d].product_id", i)
 }
 
-// reserve asks the workflow within the time that a caller waits.
+// reserve sends the request to the workflow by place, within createTimeout.
 func (h *handlers) reserve(
 	ctx context.Context, in orderflow.ReservationStart,
-	ask func(context.Context, orderflow.ReservationStart) (orderflow.ReservationView, error),
+	place func(context.Context, orderflow.ReservationStart) (orderflow.ReservationView, error),
 ) (orderflow.ReservationView, error) {
-	ctx, cancel := context.WithTimeout(ctx, createBudget)
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
-	return ask(ctx, in)
+	return place(ctx, in)
 }
 
-// notHeld turns the view of a reservation that does not hold its stock into a problem.
-func notHeld(view orderflow.ReservationView, hash string, short bool) error {
+// reservationProblem returns the answer for a reservation that is neither pending nor confirmed, or nil.
+func reservationProblem(view orderflow.ReservationView, hash string, shortForm bool) error {
 	switch {
 	case view.RequestHash != hash:
 		return orderIDReused()
@@ -272,20 +283,21 @@ func notHeld(view orderflow.ReservationView, hash string, short bool) error {
 		(view.Status == orderflow.ReservationPending || view.Status == orderflow.ReservationConfirmed):
 		return nil
 	case view.Refusal == nil:
-		return resolvedOtherwise(view.Status)
+		return reservationEnded(view.Status)
 	}
 
 	why := *view.Refusal
 	field := why.Field
-	if short {
+	if shortForm {
 		field = strings.TrimPrefix(field, "lines[0].")
 	}
 	switch {
 	case why.Code == orderflow.ErrOutOfStock:
-		p := orderapi.Table.New(orderapi.OutOfStock, "nothing is held; ask for less, or ask again later")
+		p := orderapi.Table.New(orderapi.OutOfStock, "there is not enough stock, and nothing is reserved; "+
+			"reserve less, or send the same request again later")
 		return p.WithLines(view.Short)
 	case why.Code == orderflow.ErrReservationClosed:
-		return resolvedOtherwise(why.Detail)
+		return reservationEnded(why.Detail)
 	case why.Code == string(inventoryapi.ProductNotFound):
 		return orderapi.Table.New(orderapi.UnknownProduct, "%s", why.Detail).At(field)
 	case why.Code == string(inventoryapi.AlreadyExists):
@@ -296,10 +308,12 @@ func notHeld(view orderflow.ReservationView, hash string, short bool) error {
 
 func orderIDReused() error {
 	return orderapi.Table.New(orderapi.IdempotencyKeyReused,
-		"this order_id was used with another body; use a new order_id for another reservation").At("order_id")
+		"this order_id was already used for a different request; send a new order_id").At("order_id")
 }
 
-func resolvedOtherwise(status string) error {
+// reservationEnded returns the answer for a reservation that has already ended with another status than the request
+// wants.
+func reservationEnded(status string) error {
 	if status == orderflow.ReservationExpired {
 		p := orderapi.Table.New(orderapi.ReservationExpired,
 			"the reservation has expired; use a new order_id for another reservation")

@@ -38,7 +38,7 @@ func (h *handlers) begin(c *gin.Context, id uuid.UUID, body any, given string) (
 func (h *handlers) answerOrder(
 	c *gin.Context, id uuid.UUID, input order.Input, err error, result func(orderstore.Order) error,
 ) {
-	if orderclient.Open(err) {
+	if orderclient.OutcomeUnknown(err) {
 		h.log.WarnContext(c.Request.Context(), "an update was not accepted",
 			"order_id", id, "input", input, "error", err)
 		again := "send it again"

@@ -39,51 +39,36 @@ type Store struct {
 // New returns a store on pool.
 func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: ordersdb.New()} }
 
-// Record brings an order up to in.View.Seq in one transaction: row, lines, timeline, payments and outbox. The first
-// record of an order must carry in.Order.
+// Record writes an order up to in.View.Seq in one transaction: row, lines, timeline, payments and outbox. The first
+// record of an order must have in.Order.
 //
-// It is idempotent by seq and time: a repeated or late record changes nothing, and a record of a workflow task that was
-// executed again overwrites the record of the lost execution. A row never goes back: a settled row
-// (order.State.Settled) changes only by an entry that starts from its state. If another run of the workflow has written
-// the row, Record writes nothing and returns the row as the result's Earlier, until the run names the row's seq in
-// in.After.
+// Record is idempotent:
 //
-// A retry does not help against orderflow.ErrRowTaken and orderflow.ErrUnrecordable.
+//   - A repeated or late record changes nothing.
+//   - If Temporal executes a workflow task again, the record of the later execution overwrites the record of the lost
+//     one. The later execution is the one with the later time.
+//   - A settled row (order.State.Settled) changes only by an entry that starts from the row's state.
+//   - If an earlier run of the workflow has written the row, or a lost execution of this run has settled the order in
+//     another state, Record writes nothing and returns the row in the result's Earlier. A run that has taken over from
+//     that run sets in.After to the row's seq, and Record then writes.
+//
+// ErrRowTaken and ErrUnrecordable of orderflow are final: a retry returns the same error.
 func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
 	out := orderflow.RecordResult{Seq: in.View.Seq}
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		added := false
-		if in.Order != nil {
-			var err error
-			if added, err = s.insert(ctx, tx, in); err != nil {
-				return err
-			}
-		}
-		if !added {
-			// A run writes its records one after the other. So if the row has this record's seq or a later one, the
-			// whole record has been written, or a later execution has overwritten it.
-			if advanced, err := s.advance(ctx, tx, in); err != nil {
-				return err
-			} else if !advanced {
-				if out.Earlier, err = s.writtenOtherwise(ctx, tx, in); err != nil || out.Earlier != nil {
-					return err
-				}
-				out.Begun, err = s.begun(ctx, tx, in.View)
-				return err
-			}
-		}
-
-		if err := s.insertTimeline(ctx, tx, in); err != nil {
+		changed, err := s.writeRow(ctx, tx, in)
+		if err != nil {
 			return err
 		}
-		if err := s.insertPayments(ctx, tx, in); err != nil {
+		if changed {
+			err = s.insertDetails(ctx, tx, in)
+		} else {
+			out.Earlier, err = s.rowToTakeOver(ctx, tx, in)
+		}
+		if err != nil || out.Earlier != nil {
 			return err
 		}
-		if err := s.publish(ctx, tx, in); err != nil {
-			return err
-		}
-		var err error
-		out.Begun, err = s.begun(ctx, tx, in.View)
+		out.Begun, err = s.intents(ctx, tx, in.View)
 		return err
 	})
 	if database.Refuses(err) {
@@ -92,8 +77,34 @@ func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow
 	return out, err
 }
 
-// BeginPayment remembers that a payment of an order may be made at the provider from now on. It is idempotent.
-// orderflow.ErrOrderClosed: the order has ended without being carried out; orderflow.ErrNoRow: it is not recorded.
+// insertDetails writes what belongs to a changed row: timeline, payments and outbox.
+func (s *Store) insertDetails(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+	if err := s.insertTimeline(ctx, tx, in); err != nil {
+		return err
+	}
+	if err := s.insertPayments(ctx, tx, in); err != nil {
+		return err
+	}
+	return s.publish(ctx, tx, in)
+}
+
+// writeRow inserts or advances the order's row, and reports whether the row changed.
+//
+// A run writes its records one after the other. So if the row of this run has this record's seq or a later one, the
+// database has the whole record already, or a later execution has overwritten it.
+func (s *Store) writeRow(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
+	if in.Order != nil {
+		inserted, err := s.insertOrder(ctx, tx, in)
+		if err != nil || inserted {
+			return inserted, err
+		}
+	}
+	return s.advanceOrder(ctx, tx, in)
+}
+
+// BeginPayment stores the intent of a payment, before the provider is asked for it. It is idempotent. It returns
+// orderflow.ErrOrderClosed if the order has ended without being carried out, and orderflow.ErrNoRow if the order is not
+// recorded.
 func (s *Store) BeginPayment(ctx context.Context, id uuid.UUID, attempt int) error {
 	open, err := s.q.BeginPayment(ctx, s.pool, ordersdb.BeginPaymentParams{
 		OrderID: id,
@@ -104,21 +115,21 @@ func (s *Store) BeginPayment(ctx context.Context, id uuid.UUID, attempt int) err
 	case errors.Is(err, pgx.ErrNoRows):
 		return orderflow.ErrNoRow
 	case err != nil:
-		return fmt.Errorf("remember the payment: %w", err)
+		return fmt.Errorf("store the intent of the payment: %w", err)
 	case !open:
 		return orderflow.ErrOrderClosed
 	}
 	return nil
 }
 
-// begun returns the payments of a settled order whose outcome is not recorded.
-func (s *Store) begun(ctx context.Context, tx pgx.Tx, view orderflow.View) ([]int, error) {
+// intents returns the payments of a settled order that were begun and have no recorded outcome.
+func (s *Store) intents(ctx context.Context, tx pgx.Tx, view orderflow.View) ([]int, error) {
 	if !view.State.Settled() {
 		return nil, nil
 	}
 	attempts, err := s.q.IntentsOfOrder(ctx, tx, view.OrderID)
 	if err != nil {
-		return nil, fmt.Errorf("find the payments that have begun: %w", err)
+		return nil, fmt.Errorf("read the intents of payments: %w", err)
 	}
 	var out []int
 	for _, attempt := range attempts {
@@ -127,10 +138,10 @@ func (s *Store) begun(ctx context.Context, tx pgx.Tx, view orderflow.View) ([]in
 	return out, nil
 }
 
-// writtenOtherwise returns the order's row if this record does not lead to it: another run of the workflow has written
-// the row, or a lost execution of this run has settled the order. It returns nil if the row is what this record
-// makes of it, or what a later record did.
-func (s *Store) writtenOtherwise(
+// rowToTakeOver returns the order's row if the run must take over from it: another run has written the row, or a lost
+// execution of this run has settled the order in another state. It returns nil if this record or a later one of this
+// run is in the row.
+func (s *Store) rowToTakeOver(
 	ctx context.Context,
 	tx pgx.Tx,
 	in orderflow.RecordInput,
@@ -141,33 +152,35 @@ func (s *Store) writtenOtherwise(
 		return nil, fmt.Errorf("%w: the order has no row to advance", orderflow.ErrUnrecordable)
 	case err != nil:
 		return nil, err
-	case row.RunID == in.RunID && !lostOtherwise(row, in):
+	case row.RunID == in.RunID && !settledByLostExecution(row, in):
 		return nil, nil
 	}
 	return &row.RecordedOrder, nil
 }
 
-// lostOtherwise reports whether a lost execution of the run has settled the order, and the record is of a later
-// execution that leads elsewhere.
-func lostOtherwise(row recorded, in orderflow.RecordInput) bool {
+// settledByLostExecution reports whether a lost execution of the run has settled the order, and the record comes from a
+// later execution that leads to another state.
+func settledByLostExecution(row recordedRow, in orderflow.RecordInput) bool {
 	last := in.Entries[len(in.Entries)-1]
 	return row.State.Settled() && row.State != in.View.State && last.At.After(row.updatedAt)
 }
 
-// sameOrder refuses a workflow's input that differs from the order's row: another request, or the same request with
-// another customer, other lines or other prices. An operator who starts a workflow by hand may give such an input.
-func (s *Store) sameOrder(ctx context.Context, tx pgx.Tx, row recorded, in *orderflow.OrderInput) error {
+// checkSameOrder returns ErrRowTaken if the input differs from the order's row in its request, customer, total, lines
+// or prices. An operator who starts a workflow by hand can give it such an input.
+func (s *Store) checkSameOrder(ctx context.Context, tx pgx.Tx, in *orderflow.OrderInput) error {
 	stored, err := s.q.GetOrder(ctx, tx, in.OrderID)
 	if err != nil {
-		return fmt.Errorf("read the order that is there: %w", err)
+		return fmt.Errorf("read the recorded order: %w", err)
 	}
 	lines, err := s.q.LinesOfOrders(ctx, tx, []uuid.UUID{in.OrderID})
 	if err != nil {
-		return fmt.Errorf("read the lines that are there: %w", err)
+		return fmt.Errorf("read the recorded lines: %w", err)
 	}
 
-	same := row.requestHash == in.RequestHash && stored.CustomerID == in.CustomerID && stored.Issuer == in.Issuer &&
-		stored.TotalMinor == in.Total.Minor && stored.Currency == in.Total.Currency && len(lines) == len(in.Lines)
+	same := hex.EncodeToString(stored.RequestHash) == in.RequestHash &&
+		stored.CustomerID == in.CustomerID && stored.Issuer == in.Issuer &&
+		stored.TotalMinor == in.Total.Minor && stored.Currency == in.Total.Currency &&
+		len(lines) == len(in.Lines)
 	for i := 0; same && i < len(lines); i++ {
 		stored, given := lines[i], in.Lines[i]
 		same = stored.ProductID == given.ProductID && stored.Quantity == given.Quantity &&
@@ -188,18 +201,18 @@ func (s *Store) Find(ctx context.Context, id uuid.UUID) (orderflow.RecordedOrder
 	return row.RecordedOrder, err
 }
 
-type recorded struct {
+// recordedRow is an order's row, with what only this package needs of it.
+type recordedRow struct {
 	orderflow.RecordedOrder
-	requestHash string
-	updatedAt   time.Time
+	updatedAt time.Time // the time of its last entry, by the workflow's clock
 }
 
-func (s *Store) find(ctx context.Context, db ordersdb.DBTX, id uuid.UUID) (recorded, error) {
+func (s *Store) find(ctx context.Context, db ordersdb.DBTX, id uuid.UUID) (recordedRow, error) {
 	row, err := s.q.FindRecordedOrder(ctx, db, id)
 	if err != nil {
-		return recorded{}, fmt.Errorf("find order %s: %w", id, notFound(err))
+		return recordedRow{}, fmt.Errorf("find order %s: %w", id, notFound(err))
 	}
-	return recorded{orderflow.RecordedOrder{
+	return recordedRow{orderflow.RecordedOrder{
 		RunID:           row.RunID,
 		Seq:             row.Seq,
 		State:           order.State(row.State),
@@ -208,7 +221,7 @@ func (s *Store) find(ctx context.Context, db ordersdb.DBTX, id uuid.UUID) (recor
 		ExpiresAt:       row.ExpiresAt,
 		PaymentAttempts: int(row.PaymentAttempts),
 		Declines:        int(row.Declines),
-	}, hex.EncodeToString(row.RequestHash), row.UpdatedAt}, nil
+	}, row.UpdatedAt}, nil
 }
 
 func (s *Store) insertTimeline(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
@@ -228,10 +241,12 @@ func (s *Store) insertTimeline(ctx context.Context, tx pgx.Tx, in orderflow.Reco
 			return fmt.Errorf("insert timeline entry %d: %w", e.Seq, err)
 		}
 	}
+
+	// A lost execution may have written entries after the last one of this record.
 	last := in.Entries[len(in.Entries)-1]
 	lost := ordersdb.ForgetLostTimelineParams{OrderID: in.View.OrderID, Seq: last.Seq, At: last.At}
 	if err := s.q.ForgetLostTimeline(ctx, tx, lost); err != nil {
-		return fmt.Errorf("forget what a lost task told: %w", err)
+		return fmt.Errorf("delete the timeline of a lost execution: %w", err)
 	}
 	return nil
 }
@@ -254,11 +269,11 @@ func (s *Store) insertPayments(ctx context.Context, tx pgx.Tx, in orderflow.Reco
 			return fmt.Errorf("insert payment %s %d: %w", p.Step, p.Attempt, err)
 		}
 	}
-	return s.forgetIntents(ctx, tx, in)
+	return s.deleteIntents(ctx, tx, in)
 }
 
-// forgetIntents drops the intents of payments whose last step is recorded.
-func (s *Store) forgetIntents(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
+// deleteIntents deletes the intents of payments whose outcome this record has.
+func (s *Store) deleteIntents(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
 	var ended []int32
 	for _, p := range in.Payments {
 		if p.State != orderflow.PaymentAuthorised {
@@ -270,13 +285,14 @@ func (s *Store) forgetIntents(ctx context.Context, tx pgx.Tx, in orderflow.Recor
 	}
 	err := s.q.ForgetIntents(ctx, tx, ordersdb.ForgetIntentsParams{OrderID: in.View.OrderID, Attempts: ended})
 	if err != nil {
-		return fmt.Errorf("forget the intents: %w", err)
+		return fmt.Errorf("delete the intents of payments: %w", err)
 	}
 	return nil
 }
 
-// insert inserts the order's row and lines if there is no row, and reports whether it did.
-func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
+// insertOrder inserts the order's row and lines if the order has no row, and reports whether it did. If the order has a
+// row, insertOrder checks that the row belongs to the same request.
+func (s *Store) insertOrder(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
 	hash, err := hex.DecodeString(in.Order.RequestHash)
 	if err != nil {
 		return false, fmt.Errorf("%w: decode the request hash: %w", orderflow.ErrUnrecordable, err)
@@ -293,8 +309,9 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	if err != nil {
 		return false, fmt.Errorf("encode the refusal: %w", err)
 	}
+
 	o, last := in.Order, in.Entries[len(in.Entries)-1]
-	added, err := s.q.InsertOrder(ctx, tx, ordersdb.InsertOrderParams{
+	inserted, err := s.q.InsertOrder(ctx, tx, ordersdb.InsertOrderParams{
 		OrderID:         o.OrderID,
 		Seq:             in.View.Seq,
 		State:           string(in.View.State),
@@ -321,12 +338,8 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput)
 	if err != nil {
 		return false, fmt.Errorf("insert order: %w", err)
 	}
-	if added == 0 {
-		row, err := s.find(ctx, tx, o.OrderID)
-		if err != nil {
-			return false, err
-		}
-		return false, s.sameOrder(ctx, tx, row, o)
+	if inserted == 0 {
+		return false, s.checkSameOrder(ctx, tx, o)
 	}
 
 	lines := ordersdb.InsertOrderLinesParams{OrderID: o.OrderID, Currency: o.Total.Currency}
@@ -362,9 +375,9 @@ func statesThat(are func(order.State) bool) []string {
 	return out
 }
 
-// advance moves the row forward and reports whether it did. It does not change a row that has this record's seq or a
-// later one.
-func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
+// advanceOrder updates the order's row and reports whether it did. It leaves a row that has this record's seq or a
+// later one, and a row that an earlier run wrote and that this run has not taken over.
+func (s *Store) advanceOrder(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) (bool, error) {
 	refusal, err := nullable(in.View.Short)
 	if err != nil {
 		return false, fmt.Errorf("encode the refusal: %w", err)
@@ -391,7 +404,7 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput
 	return advanced > 0, nil
 }
 
-// publish writes an event into the outbox for each entry that other services receive.
+// publish writes one outbox event for each timeline entry that other services receive.
 func (s *Store) publish(ctx context.Context, tx pgx.Tx, in orderflow.RecordInput) error {
 	for _, e := range in.Entries {
 		if !e.Event.Published() {
@@ -441,7 +454,7 @@ func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
 }
 
-// nullable encodes v, or nil for a nil pointer or empty slice.
+// nullable returns v as JSON, or nil if v is a nil pointer or a nil slice.
 func nullable[T any](v T) ([]byte, error) {
 	raw, err := json.Marshal(v)
 	if err != nil || string(raw) == "null" {
@@ -464,8 +477,8 @@ func notFound(err error) error {
 	return err
 }
 
-// refusalCode returns why an order was rejected. A workflow that is older than refusal codes records only the short
-// lines.
+// refusalCode returns the code for why an order was rejected. A workflow that started before View had RefusalCode sets
+// only Short.
 func refusalCode(v orderflow.View) string {
 	if v.RefusalCode == "" && v.State == order.Rejected && len(v.Short) > 0 {
 		return orderflow.ErrOutOfStock

@@ -197,11 +197,11 @@ func (h Holder) place(ctx context.Context, want hold) (outcome, error) {
 		return outcome{}, err
 	}
 
-	// ReserveAnew uses a new update id: Temporal would answer the old id with the update of a run that a reset has
+	// ReserveAgain uses a new update id: Temporal would answer the old id with the update of a run that a reset has
 	// ended.
 	brief, cancel := context.WithTimeout(ctx, placeBudget)
 	defer cancel()
-	view, err := orderclient.New(h.Temporal).ReserveAnew(brief, in)
+	view, err := orderclient.New(h.Temporal).ReserveAgain(brief, in)
 	switch {
 	case err != nil && ctx.Err() == nil && brief.Err() != nil:
 		return outcome{}, fmt.Errorf("%w: the reservation is not made within %s; "+

@@ -1,8 +1,8 @@
-// Package orderclient is the one client of our workflows: it starts them, sends them updates and returns the outcome
-// in our own terms. The api and the seeder use it; no other package starts or updates a workflow.
+// Package orderclient is the only client of our workflows: it starts workflows, sends updates to them, and turns
+// Temporal's errors into its own. The api and the seeder use it; no other package starts or updates a workflow.
 //
-// Every call is idempotent under the update id that it names. After an error that leaves the outcome open, the caller
-// can repeat the call: it takes effect once.
+// Every call is idempotent by its update id. If the outcome of a call is unknown (OutcomeUnknown), the caller can
+// repeat the call, and it takes effect once.
 package orderclient
 
 import (
@@ -19,30 +19,31 @@ import (
 )
 
 const (
-	// updateBudget is how long a call waits for the outcome of an update before it returns ErrUnderWay.
-	updateBudget = 8 * time.Second
-	// acceptBudget bounds the question whether the update is durable, once updateBudget is over.
-	acceptBudget = time.Second
+	// updateTimeout limits how long update waits for the outcome of an update.
+	updateTimeout = 8 * time.Second
+	// acceptTimeout limits how long update then waits to learn whether the workflow has accepted the update.
+	acceptTimeout = time.Second
 )
 
-// Outcomes of a call that has no result. After any other error the outcome is open.
+// Errors of a call besides RefusedError. After any other error the outcome is unknown.
 var (
-	// ErrUnderWay says that the update is accepted, and so durable, and has no outcome yet.
+	// ErrUnderWay says that the workflow has accepted the update and has not finished it. The update is not lost.
 	ErrUnderWay = errors.New("the update is under way")
-	// ErrEnded says that no workflow will answer: it ended before it gave the update an outcome, or there is none.
+	// ErrEnded says that the update will get no answer: the workflow ended before it finished the update, or there is no
+	// such workflow.
 	ErrEnded = errors.New("the workflow has ended")
 )
 
-// RefusedError is a workflow's own answer that it refuses the request.
+// RefusedError says that the workflow refused the request.
 type RefusedError struct {
 	Kind   string // an order.Refusal or one of orderflow's error types
-	Detail string // in words for people
+	Detail string // a sentence that the client may read
 }
 
 func (e *RefusedError) Error() string { return e.Kind + ": " + e.Detail }
 
-// RefusedAs returns the kind of the refusal in err's chain, or "" where there is none.
-func RefusedAs(err error) string {
+// RefusalKind returns the kind of the RefusedError in err's chain, or "".
+func RefusalKind(err error) string {
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		return refused.Kind
@@ -50,9 +51,9 @@ func RefusedAs(err error) string {
 	return ""
 }
 
-// Open reports whether err leaves the outcome of a call open.
-func Open(err error) bool {
-	return err != nil && !errors.Is(err, ErrUnderWay) && !errors.Is(err, ErrEnded) && RefusedAs(err) == ""
+// OutcomeUnknown reports whether err says nothing about whether the call took effect.
+func OutcomeUnknown(err error) bool {
+	return err != nil && !errors.Is(err, ErrUnderWay) && !errors.Is(err, ErrEnded) && RefusalKind(err) == ""
 }
 
 // Client starts and updates workflows.
@@ -61,8 +62,8 @@ type Client struct{ temporal client.Client }
 // New returns a client on a connection to Temporal, which the caller closes.
 func New(temporal client.Client) *Client { return &Client{temporal} }
 
-// startAndPlace starts a workflow, or attaches to a workflow that runs under this id, and waits for the outcome of its
-// place update until ctx ends.
+// startAndPlace starts a workflow, or attaches to the workflow that runs under start.ID, and sends it the place update.
+// It waits for the update's outcome until ctx ends.
 func startAndPlace[Out any](
 	ctx context.Context,
 	c *Client,
@@ -86,39 +87,47 @@ func startAndPlace[Out any](
 		err = handle.Get(ctx, &out)
 	}
 	if err != nil {
-		return out, fmt.Errorf("place %s: %w", start.ID, outcome(err))
+		return out, fmt.Errorf("place %s: %w", start.ID, classify(err))
 	}
 	return out, nil
 }
 
-// update sends an update to a workflow and waits for its outcome.
-func update[Out any](ctx context.Context, c *Client, workflowID, name, updateID string, in any) (Out, error) {
-	wait, cancel := context.WithTimeout(ctx, updateBudget)
+// update sends an update to a workflow and waits for its outcome. in is the update's argument.
+func update[Out any](ctx context.Context, c *Client, id updateID, in any) (Out, error) {
+	updateCtx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
 	var out Out
 	options := client.UpdateWorkflowOptions{
-		WorkflowID:   workflowID,
-		UpdateID:     updateID,
-		UpdateName:   name,
+		WorkflowID:   id.workflow,
+		UpdateName:   id.name,
+		UpdateID:     id.update,
 		Args:         []any{in},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	}
-	handle, err := c.temporal.UpdateWorkflow(wait, options)
+	handle, err := c.temporal.UpdateWorkflow(updateCtx, options)
 	if err == nil {
-		err = handle.Get(wait, &out)
+		err = handle.Get(updateCtx, &out)
 	}
 	if err == nil || !timedOut(err) {
-		return out, outcome(err)
+		return out, classify(err)
 	}
 
-	// Only an accepted update is in the history.
-	ask, cancelAsk := context.WithTimeout(ctx, acceptBudget)
-	defer cancelAsk()
+	// The workflow may have accepted the update without finishing it. Sending the update again under the same id changes
+	// nothing, and returns at once if the update is accepted. An accepted update is in the history and cannot be lost.
+	acceptCtx, cancelAccept := context.WithTimeout(ctx, acceptTimeout)
+	defer cancelAccept()
 	options.WaitForStage = client.WorkflowUpdateStageAccepted
-	if _, aerr := c.temporal.UpdateWorkflow(ask, options); aerr == nil {
+	if _, acceptErr := c.temporal.UpdateWorkflow(acceptCtx, options); acceptErr == nil {
 		return out, ErrUnderWay
 	}
 	return out, err
+}
+
+// updateID names one update of one workflow.
+type updateID struct {
+	workflow string // the workflow id
+	name     string // the update's name, as in orderflow.UpdatePay
+	update   string // the id by which Temporal recognises a repeated update
 }
 
 func timedOut(err error) bool {
@@ -131,9 +140,9 @@ func timedOut(err error) bool {
 // accepted before it was closed from outside, by a termination for example.
 const acceptedThenClosed = "AcceptedUpdateCompletedWorkflow"
 
-// outcome sorts the error of a call into refusals, ErrEnded, and other errors, which leave the outcome open. Only
-// refusals carry words that a client may read.
-func outcome(err error) error {
+// classify turns an error of a call into a RefusedError or ErrEnded, or returns it unchanged: the outcome is then
+// unknown. Only a RefusedError has text that a client may read.
+func classify(err error) error {
 	var failed *temporal.ApplicationError
 	var gone *serviceerror.NotFound
 	var started *serviceerror.WorkflowExecutionAlreadyStarted

@@ -42,10 +42,10 @@ func TestOutcome(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			err := outcome(test.err)
-			require.Equal(t, test.refused, RefusedAs(err))
+			err := classify(test.err)
+			require.Equal(t, test.refused, RefusalKind(err))
 			require.Equal(t, test.ended, errors.Is(err, ErrEnded))
-			require.Equal(t, test.unknown, Open(err))
+			require.Equal(t, test.unknown, OutcomeUnknown(err))
 			if test.refused == "" {
 				require.ErrorIs(t, err, test.err, "the cause is kept for the log")
 			}

@@ -51,14 +51,15 @@ func (c *Client) Pay(
 	key string,
 	in orderflow.PayInput,
 ) (orderflow.PayResult, error) {
-	workflow, name := orderflow.OrderWorkflowID(id), orderflow.UpdatePay
-	return update[orderflow.PayResult](ctx, c, workflow, name, "pay-"+key, in)
+	target := updateID{workflow: orderflow.OrderWorkflowID(id), name: orderflow.UpdatePay, update: "pay-" + key}
+	return update[orderflow.PayResult](ctx, c, target, in)
 }
 
 // Cancel calls an order off. An order is cancelled once: the first request decides.
 func (c *Client) Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error) {
-	workflow, name := orderflow.OrderWorkflowID(id), orderflow.UpdateCancel
-	return update[orderflow.CancelResult](ctx, c, workflow, name, name, in)
+	name := orderflow.UpdateCancel
+	target := updateID{workflow: orderflow.OrderWorkflowID(id), name: name, update: name}
+	return update[orderflow.CancelResult](ctx, c, target, in)
 }
 
 // Extend holds an order's stock for longer, once per key.
@@ -68,6 +69,6 @@ func (c *Client) Extend(
 	key string,
 	in orderflow.ExtendInput,
 ) (orderflow.ExtendResult, error) {
-	workflow, name := orderflow.OrderWorkflowID(id), orderflow.UpdateExtend
-	return update[orderflow.ExtendResult](ctx, c, workflow, name, "extend-"+key, in)
+	target := updateID{workflow: orderflow.OrderWorkflowID(id), name: orderflow.UpdateExtend, update: "extend-" + key}
+	return update[orderflow.ExtendResult](ctx, c, target, in)
 }

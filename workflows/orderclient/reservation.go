@@ -22,9 +22,9 @@ func (c *Client) Reserve(ctx context.Context, in orderflow.ReservationStart) (or
 	return c.reserve(ctx, in, orderflow.UpdatePlace)
 }
 
-// ReserveAnew is Reserve, but starts another run if none is running. After a refusal the new run tries again; after a
+// ReserveAgain is Reserve, but starts another run if none is running. After a refusal the new run tries again; after a
 // termination it takes up the reservation that inventory still holds.
-func (c *Client) ReserveAnew(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
+func (c *Client) ReserveAgain(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error) {
 	return c.reserve(ctx, in, uuid.NewString())
 }
 
@@ -44,8 +44,8 @@ func (c *Client) reserve(
 	}, orderflow.ReservationWorkflow, in, updateID)
 }
 
-// Runs reports whether a workflow runs for the reservation. It is false also if the workflow was deleted.
-func (c *Client) Runs(ctx context.Context, reservation uuid.UUID) (bool, error) {
+// IsRunning reports whether a workflow runs for the reservation. It is false also if the workflow was deleted.
+func (c *Client) IsRunning(ctx context.Context, reservation uuid.UUID) (bool, error) {
 	id := orderflow.ReservationWorkflowID(reservation)
 	described, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
 	var gone *serviceerror.NotFound
@@ -69,7 +69,8 @@ func (c *Client) Release(ctx context.Context, reservation uuid.UUID, in orderflo
 }
 
 func (c *Client) resolve(ctx context.Context, reservation uuid.UUID, name string, in orderflow.ResolveInput) error {
-	_, err := update[orderflow.ReservationView](ctx, c, orderflow.ReservationWorkflowID(reservation), name, name, in)
+	target := updateID{workflow: orderflow.ReservationWorkflowID(reservation), name: name, update: name}
+	_, err := update[orderflow.ReservationView](ctx, c, target, in)
 	return err
 }
 
@@ -81,6 +82,7 @@ func (c *Client) ExtendReservation(
 	in orderflow.ExtendInput,
 ) error {
 	workflow, name := orderflow.ReservationWorkflowID(reservation), orderflow.UpdateExtend
-	_, err := update[orderflow.ReservationView](ctx, c, workflow, name, "extend-"+key, in)
+	target := updateID{workflow: workflow, name: name, update: "extend-" + key}
+	_, err := update[orderflow.ReservationView](ctx, c, target, in)
 	return err
 }
