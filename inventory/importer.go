@@ -176,7 +176,7 @@ func (r *importRun) decide(
 	ctx context.Context, batch []stock.Request[stock.Counted],
 ) ([]groupcommit.Answer[stock.Counted], error) {
 	if r.options.DryRun {
-		return groupcommit.Rehearse(ctx, r.service.writer, batch...)
+		return groupcommit.DryRun(ctx, r.service.writer, batch...)
 	}
 	answers := apply(ctx, r.service, batch...)
 	if len(batch) > 1 && allConflict(answers) {

@@ -16,10 +16,10 @@ func (s *Service) Introduce(ctx context.Context, in ...stock.Receive) ([]stock.R
 	})
 }
 
-// RehearseIntroduce returns what Introduce would return, and writes nothing.
-func (s *Service) RehearseIntroduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error) {
+// DryRunIntroduce returns what Introduce would return, and writes nothing.
+func (s *Service) DryRunIntroduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error) {
 	return introduce(in, func(batch []stock.Request[stock.Receipt]) ([]groupcommit.Answer[stock.Receipt], error) {
-		return groupcommit.Rehearse(ctx, s.writer, batch...)
+		return groupcommit.DryRun(ctx, s.writer, batch...)
 	})
 }
 

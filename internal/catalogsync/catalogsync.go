@@ -38,8 +38,8 @@ type Stock interface {
 	HasLocation(ctx context.Context, code string) (bool, error)
 	Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error)
 	Introduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error)
-	// RehearseIntroduce says what Introduce would do, and writes nothing.
-	RehearseIntroduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error)
+	// DryRunIntroduce says what Introduce would do, and writes nothing.
+	DryRunIntroduce(ctx context.Context, in ...stock.Receive) ([]stock.Receipt, []error)
 }
 
 // Options says how to copy.
@@ -173,7 +173,7 @@ func introduce(ctx context.Context, warehouse Stock, o Options, products []order
 
 	introduce := warehouse.Introduce
 	if o.DryRun {
-		introduce = warehouse.RehearseIntroduce // the same rules apply: a product that ever had stock is not new
+		introduce = warehouse.DryRunIntroduce // the same rules apply: a product that ever had stock is not new
 	}
 	_, errs := introduce(ctx, receipts...)
 	return sum.count(unknown, errs)

@@ -21,25 +21,30 @@ import (
 // Contract checks requests against an OpenAPI document. It accepts all requests to routes that are not in the document.
 type Contract struct {
 	operations  map[string]*operation // by method and route, as in "GET /api/orders/:order_id"
-	largeBodies map[string]int64      // by route
+	largeBodies map[string]int64      // by route: the limit of the body, in bytes
 }
 
-// maxBody is the extension of an OpenAPI document that gives an operation its own limit of the body, in bytes.
-const maxBody = "x-max-body"
+// Extensions of an OpenAPI document, each of an operation.
+const (
+	extMaxBody  = "x-max-body"  // the operation's own limit of the body, in bytes
+	extActsOnce = "x-acts-once" // the operation is idempotent: a repeat changes nothing, with or without a key
+)
+
+// keyHeader is the header with which a client identifies a write, so that a repeat of the write acts once.
+const keyHeader = "Idempotency-Key"
+
+// notInContract is the answer to a value for whose fault this package has no words of its own.
+const notInContract = "the value does not match the API's contract; see /docs"
 
 type operation struct {
 	parameters []parameter
 	query      []string // the names of the parameters in the query
 	body       *requestBody
-	takesKey   bool // a request may have an Idempotency-Key: the operation uses it, or a repeat changes nothing anyway
+
+	// acceptsKey means that a request may have an Idempotency-Key, because the operation uses the key or is idempotent
+	// without it. A key on any other operation is refused.
+	acceptsKey bool
 }
-
-// keyHeader is the header with which a client identifies a write, so that a repeat of the write acts once.
-const keyHeader = "Idempotency-Key"
-
-// actsOnce is the extension of an OpenAPI document that marks an operation whose repeat changes nothing, with a key or
-// without.
-const actsOnce = "x-acts-once"
 
 type requestBody struct {
 	mediaType string // the only one that the operation accepts
@@ -53,51 +58,61 @@ type parameter struct {
 	schema   *openapi3.Schema
 }
 
-var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
-
 // ReadContract reads an OpenAPI document.
 func ReadContract(spec []byte) (*Contract, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
 	}
-	out := &Contract{operations: map[string]*operation{}, largeBodies: map[string]int64{}}
+
+	contract := &Contract{operations: map[string]*operation{}, largeBodies: map[string]int64{}}
 	for path, item := range doc.Paths.Map() {
+		route := Route(path)
 		for method, op := range item.Operations() {
-			_, once := op.Extensions[actsOnce]
-			o := &operation{takesKey: once || method == http.MethodGet || method == http.MethodHead}
-			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
-				o.parameters = append(o.parameters, parameter{
-					name:     p.Value.Name,
-					in:       p.Value.In,
-					required: p.Value.Required,
-					schema:   p.Value.Schema.Value,
-				})
-				switch {
-				case p.Value.In == openapi3.ParameterInQuery:
-					o.query = append(o.query, p.Value.Name)
-				case p.Value.In == openapi3.ParameterInHeader && http.CanonicalHeaderKey(p.Value.Name) == keyHeader:
-					o.takesKey = true
-				}
+			contract.operations[method+" "+route] = newOperation(method, item, op)
+
+			limit, given := op.Extensions[extMaxBody]
+			if !given {
+				continue
 			}
-			if op.RequestBody != nil {
-				for mediaType, content := range op.RequestBody.Value.Content {
-					o.body = &requestBody{mediaType, op.RequestBody.Value.Required, content.Schema.Value}
-				}
+			size, ok := limit.(float64)
+			if !ok || size < 1 {
+				return nil, fmt.Errorf("%s %s: %s must be a number of bytes, not %v", method, path, extMaxBody, limit)
 			}
-			route := Route(path)
-			out.operations[method+" "+route] = o
-			if limit, given := op.Extensions[maxBody]; given {
-				bytes, ok := limit.(float64)
-				if !ok || bytes < 1 {
-					return nil, fmt.Errorf("%s %s: %s is %v; it is a number of bytes", method, path, maxBody, limit)
-				}
-				out.largeBodies[route] = int64(bytes)
-			}
+			contract.largeBodies[route] = int64(size)
 		}
 	}
-	return out, nil
+	return contract, nil
 }
+
+func newOperation(method string, item *openapi3.PathItem, op *openapi3.Operation) *operation {
+	_, actsOnce := op.Extensions[extActsOnce]
+	o := &operation{acceptsKey: actsOnce || method == http.MethodGet || method == http.MethodHead}
+
+	for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+		o.parameters = append(o.parameters, parameter{
+			name:     p.Value.Name,
+			in:       p.Value.In,
+			required: p.Value.Required,
+			schema:   p.Value.Schema.Value,
+		})
+		switch {
+		case p.Value.In == openapi3.ParameterInQuery:
+			o.query = append(o.query, p.Value.Name)
+		case p.Value.In == openapi3.ParameterInHeader && http.CanonicalHeaderKey(p.Value.Name) == keyHeader:
+			o.acceptsKey = true
+		}
+	}
+
+	if op.RequestBody != nil {
+		for mediaType, content := range op.RequestBody.Value.Content { // the contracts have one each
+			o.body = &requestBody{mediaType, op.RequestBody.Value.Required, content.Schema.Value}
+		}
+	}
+	return o
+}
+
+var pathParameter = regexp.MustCompile(`\{(\w+)\}`)
 
 // Route returns gin's form of a path in an OpenAPI document: /api/orders/:order_id for /api/orders/{order_id}.
 func Route(path string) string { return pathParameter.ReplaceAllString(path, ":$1") }
@@ -110,12 +125,13 @@ func (c *Contract) operation(g *gin.Context) *operation {
 	return c.operations[g.Request.Method+" "+g.FullPath()]
 }
 
-// Parameters is a middleware that refuses query parameters that the operation does not have, and values that are not
-// in the form of their type: an id, an integer and a boolean have one form each. It also refuses an Idempotency-Key on
-// a write that does not use it: a client that relies on the key would repeat the write and act twice.
+// Parameters is a middleware that refuses a query parameter that the operation does not have, and a value that does not
+// have its type. An id, an integer and a boolean can each be written in one way only. Parameters also refuses an
+// Idempotency-Key on a write that does not use it: a client that relies on the key would repeat the write and act
+// twice.
 func (c *Contract) Parameters(g *gin.Context) {
 	if op := c.operation(g); op != nil {
-		if err := op.read(g, false); err != nil {
+		if err := op.checkParameters(g, false); err != nil {
 			Fail(g, err)
 			return
 		}
@@ -127,7 +143,7 @@ func (c *Contract) Parameters(g *gin.Context) {
 // schemas. It leaves bodies of other types to the handler, which reads them as a stream.
 func (c *Contract) Validate(g *gin.Context) {
 	if op := c.operation(g); op != nil {
-		err := op.read(g, true)
+		err := op.checkParameters(g, true)
 		if err == nil && op.body != nil {
 			err = op.body.check(g)
 		}
@@ -139,31 +155,36 @@ func (c *Contract) Validate(g *gin.Context) {
 	g.Next()
 }
 
-func (o *operation) read(g *gin.Context, bounds bool) error {
-	if _, given := g.Request.Header[keyHeader]; given && !o.takesKey {
-		return problem.Invalid(keyHeader, "this operation takes no Idempotency-Key; send the request without one")
+// checkParameters checks the request's parameters and key. With againstSchema it also checks each value against the
+// parameter's schema, as Validate does.
+func (o *operation) checkParameters(g *gin.Context, againstSchema bool) error {
+	if _, given := g.Request.Header[keyHeader]; given && !o.acceptsKey {
+		return problem.Invalid(keyHeader, "this operation does not accept an Idempotency-Key; send the request without one")
 	}
+
 	var query url.Values
 	if g.Request.URL.RawQuery != "" {
-		query = g.Request.URL.Query() // it has no errors: oneMeaning has checked the query
+		query = g.Request.URL.Query() // ignores errors; the middleware oneMeaning has refused a query with errors
 		if err := unknownParameter(query, o.query); err != nil {
 			return err
 		}
 	}
+
 	for _, p := range o.parameters {
-		text, given := p.given(g, query)
+		text, given := p.text(g, query)
 		if !given {
 			if p.required {
 				return problem.Invalid(p.name, "%s is required", p.name)
 			}
 			continue
 		}
+
 		value, wanted := parse(text, p.schema)
 		if wanted != "" {
 			return problem.Invalid(p.name, "%s: expected %s", p.name, wanted)
 		}
-		if bounds {
-			if err := check(value, p.schema, p.name); err != nil {
+		if againstSchema {
+			if err := violation(value, p.schema, p.name); err != nil {
 				return err
 			}
 		}
@@ -171,7 +192,8 @@ func (o *operation) read(g *gin.Context, bounds bool) error {
 	return nil
 }
 
-func (p parameter) given(g *gin.Context, query url.Values) (string, bool) {
+// text returns the parameter's text in a request, and whether the request has the parameter.
+func (p parameter) text(g *gin.Context, query url.Values) (string, bool) {
 	switch p.in {
 	case openapi3.ParameterInPath:
 		return g.Param(p.name), true
@@ -205,7 +227,7 @@ func parse(text string, schema *openapi3.Schema) (value any, wanted string) {
 		for element := range strings.SplitSeq(text, ",") {
 			value, wanted := parse(element, schema.Items.Value)
 			if wanted != "" {
-				return nil, wanted + ", and several of them separated by commas"
+				return nil, "a list separated by commas, each element " + wanted
 			}
 			list = append(list, value)
 		}
@@ -218,7 +240,7 @@ func parse(text string, schema *openapi3.Schema) (value any, wanted string) {
 	return text, ""
 }
 
-// check checks the request's body against its schema. DecodeJSON later uses the bytes that it has read.
+// check reads the request's body and checks it against the schema. DecodeJSON later uses the same bytes.
 func (b *requestBody) check(g *gin.Context) error {
 	if b.mediaType != jsonType {
 		return wantType(g, b.mediaType)
@@ -244,19 +266,19 @@ func (b *requestBody) validate(raw []byte) error {
 	if err := json.Unmarshal(raw, &value); err != nil {
 		return syntaxProblem(err, false) // this cannot happen: ParseJSON has accepted raw
 	}
-	return check(value, b.schema, "")
+	return violation(value, b.schema, "")
 }
 
-// check returns the first violation of a schema in a value, as a problem. field is the parameter's name, and empty for
-// a body; a parameter is a plain value or a list of plain values.
-func check(value any, schema *openapi3.Schema, field string) error {
+// violation checks a value against a schema and returns the first violation as a problem, or nil. field is the name of
+// a parameter, or empty for a body: then the problem names the field of the body.
+func violation(value any, schema *openapi3.Schema, field string) error {
 	err := schema.VisitJSON(value, openapi3.EnableFormatValidation())
 	var wrong *openapi3.SchemaError
 	switch {
 	case err == nil:
 		return nil
 	case !errors.As(err, &wrong):
-		return problem.Invalid(field, "the value is not what the contract says; see /docs")
+		return problem.Invalid(field, notInContract)
 	}
 
 	pointer := wrong.JSONPointer()
@@ -266,16 +288,17 @@ func check(value any, schema *openapi3.Schema, field string) error {
 	if field == "" {
 		field = fieldPath(pointer)
 	}
-	return problem.Invalid(field, "%s", rule(wrong, pointer))
+	return problem.Invalid(field, "%s", requirement(wrong, pointer))
 }
 
-// unsupported finds the name of a property that the schema does not have; only the text of the library's error has it.
+// unsupported finds the name of a property that the schema does not have. The library gives the name only in the text
+// of its error.
 var unsupported = regexp.MustCompile(`^property "(.*)" is unsupported$`)
 
-// rule says what the violated rule of a schema requires, in this package's own words. For a range with two bounds it
-// names both, so that a value below and a value above get the same answer. The words for a pattern are in the schema's
-// extension x-rule.
-func rule(wrong *openapi3.SchemaError, pointer []string) string {
+// requirement says what the violated part of a schema requires, in this package's own words, because the library's are
+// not for clients. For a range with two bounds it names both, so that a value below and a value above get the same
+// answer. A schema with a pattern has the words in its extension x-rule.
+func requirement(wrong *openapi3.SchemaError, pointer []string) string {
 	s := wrong.Schema
 	switch wrong.SchemaField {
 	case "required":
@@ -285,13 +308,13 @@ func rule(wrong *openapi3.SchemaError, pointer []string) string {
 	case "type", "nullable":
 		return "expected " + typeWords(s)
 	case "minimum", "maximum":
-		return "it lies " + span(s.Min, s.Max)
+		return "it must be " + inRange(s.Min, s.Max)
 	case "minLength", "maxLength":
-		return "its length in characters lies " + spanOf(s.MinLength, s.MaxLength)
+		return "its length in characters must be " + inCountRange(s.MinLength, s.MaxLength)
 	case "minItems", "maxItems":
-		return "the number of elements lies " + spanOf(s.MinItems, s.MaxItems)
+		return "the number of elements must be " + inCountRange(s.MinItems, s.MaxItems)
 	case "minProperties", "maxProperties":
-		return "the number of names lies " + spanOf(s.MinProps, s.MaxProps)
+		return "the number of fields must be " + inCountRange(s.MinProps, s.MaxProps)
 	case "enum":
 		values := make([]string, len(s.Enum))
 		for i, v := range s.Enum {
@@ -311,7 +334,7 @@ func rule(wrong *openapi3.SchemaError, pointer []string) string {
 			return "expected " + words
 		}
 	}
-	return "the value is not what the contract says; see /docs"
+	return notInContract
 }
 
 func typeWords(s *openapi3.Schema) string {
@@ -332,22 +355,23 @@ func typeWords(s *openapi3.Schema) string {
 	return "a string"
 }
 
-func span(low, high *float64) string {
-	write := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
+// inRange describes a range with one or two bounds, as the end of "it must be".
+func inRange(low, high *float64) string {
+	format := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 	switch {
 	case low == nil:
-		return "at " + write(*high) + " or below"
+		return "at most " + format(*high)
 	case high == nil:
-		return "at " + write(*low) + " or above"
+		return "at least " + format(*low)
 	}
-	return "between " + write(*low) + " and " + write(*high)
+	return "between " + format(*low) + " and " + format(*high)
 }
 
-func spanOf(low uint64, high *uint64) string {
+func inCountRange(low uint64, high *uint64) string {
 	from := float64(low)
 	if high == nil {
-		return span(&from, nil)
+		return inRange(&from, nil)
 	}
 	to := float64(*high)
-	return span(&from, &to)
+	return inRange(&from, &to)
 }

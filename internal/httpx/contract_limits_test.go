@@ -19,6 +19,6 @@ func TestLargeBodies(t *testing.T) {
 
 	for _, limit := range []string{`"8 MB"`, "0", "[]"} {
 		_, err := ReadContract([]byte(strings.Replace(document, "LIMIT", `"x-max-body":`+limit+`,`, 1)))
-		require.ErrorContains(t, err, "it is a number of bytes")
+		require.ErrorContains(t, err, "must be a number of bytes")
 	}
 }

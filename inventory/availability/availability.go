@@ -41,26 +41,28 @@ func New(s Store, c Cache) *Reader {
 	return &Reader{store: s, cache: c, loads: newLoads(s.Availabilities)}
 }
 
-// Close ends shared reads under way, waits for them, and refuses more.
+// Close cancels the shared reads under way, waits until they have ended, and refuses new ones.
 func (r *Reader) Close() { r.loads.close() }
 
-// Read returns the stock of the given products, each once, in the order given, without products that have no stock
-// record. These are not cached: they are rare, the database answers from an index, and the first receipt of such a
-// product would have to invalidate them.
+// Read returns the stock of the given products in the given order, each product once. It leaves out products that have
+// no stock record. The cache does not store that a product has none: such requests are rare, the database answers them
+// from an index, and the first receipt of the product would have to invalidate the entry.
 func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
 	if r.cache == nil {
 		return r.store.Availabilities(ctx, products)
 	}
+
 	products = store.Distinct(products)
 	cached, ok := r.cache.Get(ctx, products)
 	if !ok {
 		return r.store.Availabilities(ctx, products)
 	}
+
 	if len(cached.Missing) > 0 {
-		storeLoaded := func(ctx context.Context, values []inventoryapi.Availability) {
+		fillCache := func(ctx context.Context, values []inventoryapi.Availability) {
 			r.cache.Set(ctx, cached.Epoch, values)
 		}
-		loaded, err := r.loads.load(ctx, cached.Missing, storeLoaded)
+		loaded, err := r.loads.load(ctx, cached.Missing, fillCache)
 		if err != nil {
 			return nil, err
 		}
@@ -78,19 +80,23 @@ func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi
 	return out, nil
 }
 
-// Invalidate tells the cache the items that a transaction read, with the versions that it gave them. The group commit
-// calls it after the commit and before any caller has its answer, so that no caller with an answer reads older stock.
-// It also names items that the transaction did not change: another process may have changed them and died before it
-// could tell the cache. A transaction whose outcome is unknown counts as committed; if it was not, the cache refuses
-// the product's values until it has forgotten the version.
+// Invalidate tells the cache the version after the commit of each item that a transaction read. The cache then drops
+// the values that are older. The group commit calls Invalidate after the commit and before it answers any caller, so
+// that a caller with an answer never reads older stock.
 //
-// It takes a round trip to Redis, at most 100 ms if Redis hangs, and no time while Redis is known to be away. Values
-// that are up to date stay. Several goroutines may call it at once, for the same items in any order. The book is nil if
-// the transaction read nothing.
+// The items include those that the transaction read but did not change. Another process may have changed such an item
+// and died before it could invalidate the value.
+//
+// If the outcome of a transaction is unknown, the group commit also calls Invalidate. If the transaction was in fact
+// not committed, the versions are too high, and the cache refuses values of these products until the versions expire.
+//
+// A call takes one round trip to Redis: at most 100 ms if Redis hangs, and none if Redis is known to be down. Several
+// goroutines may call it at once, for the same items in any order. The book is nil if the transaction read nothing.
 func (r *Reader) Invalidate(book *stock.Book) {
 	if r.cache == nil || book == nil {
 		return
 	}
+
 	var changes []cache.Change
 	for it := range book.Items() {
 		changes = append(changes, cache.Change{

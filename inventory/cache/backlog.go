@@ -1,6 +1,6 @@
 package cache
 
-// maxBacklog bounds the invalidations that the cache remembers while Redis is away: some megabytes.
+// maxBacklog bounds the invalidations that the cache remembers while Redis is down: some megabytes.
 const maxBacklog = 10_000
 
 // backlog holds the invalidations that Redis has not taken.

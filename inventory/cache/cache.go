@@ -1,32 +1,36 @@
-// Package cache keeps the availability of products in Redis, beside the database: a reader asks it first and fills it
-// after a miss, and each commit invalidates it. The service decides nothing by it: a reserve reads the stock under
-// lock, or checks its version, in the database. So the cache can never cause overselling.
+// Package cache keeps the availability of products in Redis. A reader asks the cache before the database and fills it
+// after a miss; each commit invalidates what it changed. The service decides nothing from the cache: a reserve reads
+// the stock in the database, under lock. So a wrong value in the cache cannot cause overselling.
 //
-// # What keeps it right
+// # How the cache refuses stale values
 //
-//   - Every value has the version of each of its locations. A commit raises the known versions and drops the value. If
-//     a reader comes late and stores what it read before the commit, a script that compares and stores in one step
-//     refuses the value. The versions outlive the value: Redis keeps them for five minutes after a commit, while no
-//     reader holds a value for more than seconds.
-//   - A reader can store a value only in the epoch in which it looked the value up. If Redis loses its data, it loses
-//     the epoch's name too. So no old value gets in after FLUSHALL or the restart of an empty server, which both forget
-//     the versions.
-//   - If Redis fails, or does not answer in time, this process stops using it at once, remembers the invalidations that
-//     Redis has not taken, and asks again in the background. It reads from the cache again when Redis has taken all of
-//     them. If there are too many to remember, a new epoch makes all stored values unusable.
+//   - Versions. For each product Redis keeps a value and the version of the product at each location. A commit raises
+//     the versions and drops the value. A slow reader may have read the database before the commit and store its value
+//     afterwards: a script compares the versions and refuses the value. Redis keeps the versions for five minutes after
+//     a commit, and a reader stores its value within seconds.
+//   - Epoch. The epoch is a random name in Redis. A reader can store a value only in the epoch in which it looked the
+//     value up. If Redis loses its data (by FLUSHALL, or by a restart without persistence), the versions are lost, and
+//     the epoch with them. The next look-up begins a new epoch, so a value that was read before the loss is refused.
+//   - Failure of Redis. If Redis fails or does not answer in time, this process stops using it immediately, keeps the
+//     invalidations that Redis has not accepted, and delivers them in the background. It reads from the cache again
+//     after Redis has accepted all of them. If there are too many to keep, it begins a new epoch instead, which makes
+//     all stored values unusable.
 //
 // # What a reader may see
 //
-// After a commit's answer this process never returns older stock, whether Redis answers or not. Another replica returns
-// no older stock either while the process that committed reaches Redis. The same holds after the answer of any
-// operation that found the commit, such as a refusal or a repeated request: the process that answers invalidates the
-// items that it found. (The service reads a single reservation from the database, so a reservation may show a commit
-// before the commit has an answer, and before availability shows it.)
+// Suppose that process A commits a change and answers its caller. After that answer:
+//   - A returns no older stock, even if Redis fails.
+//   - Another process returns no older stock either, provided that A could reach Redis.
+//   - If A could not reach Redis, another process that can may return older stock, until A has delivered the
+//     invalidation or the value has expired, which takes at most 5.5 minutes.
+//   - Redis itself may bring old values back, by a fail-over to a replica that was behind or by a restart from a file
+//     that misses the last second. They also expire within 5.5 minutes. Run the cache without persistence.
 //
-// While a process does not reach Redis, another replica that reaches it may return values from before the commit, until
-// the invalidation is delivered or, at the latest, until the value's time to live is over: 5.5 minutes. The same bound
-// holds for values that Redis itself brings back, by a fail-over to a replica that was behind or by a restart from a
-// file that misses the last second. Run the cache without persistence.
+// The same holds after any other answer that shows the change, such as a refusal or the answer to a repeated request:
+// the process that gives it invalidates the items that it has read.
+//
+// A single reservation is read from the database. So a client may see a change in a reservation before A has answered,
+// and before the availability shows it.
 package cache
 
 import (
@@ -46,9 +50,9 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// prefix begins every key. Its number is the version of the value's form. A change of the form raises it, so that the
+// keyNamespace is part of every key. If you change the encoding of the values, increase its version number: then the
 // two releases of a rolling update do not read each other's values.
-const prefix = "holdfast:inventory:v2:availability:"
+const keyNamespace = "holdfast:inventory:v2:availability:"
 
 // DefaultTimeout bounds each call of Redis. A slower read is better served by the database.
 const DefaultTimeout = 100 * time.Millisecond
@@ -65,23 +69,25 @@ var (
 // Cache is a cache of availability. Its methods do not fail: if Redis fails, they do nothing. It is safe for concurrent
 // use.
 type Cache struct {
-	client  *redis.Client
-	log     *slog.Logger
-	keys    string // the prefix of all keys
-	timeout time.Duration
-	metrics *metrics
+	client    *redis.Client
+	log       *slog.Logger
+	keyPrefix string // of every key: Options.Prefix and keyNamespace
+	timeout   time.Duration
+	metrics   *metrics
 
-	get, set, invalidate *redis.Script // sent by their hash, and in full to a server that has not seen it
+	// The client sends the hash of a script, and its text only to a server that does not know the hash.
+	getScript, setScript, invalidateScript *redis.Script
 
-	state atomic.Int32 // away, catchingUp or inUse; changed under mu
+	state atomic.Int32 // down, catchingUp or inUse; changed under mu
 
-	mu          sync.Mutex
-	undelivered backlog
-	redelivers  bool // whether the background goroutine runs
-	closed      bool
-	running     sync.WaitGroup
-	life        context.Context
-	end         context.CancelFunc
+	mu           sync.Mutex
+	undelivered  backlog
+	redelivering bool // the background goroutine runs
+	closed       bool
+
+	running sync.WaitGroup // the background goroutine
+	stopCtx context.Context
+	stop    context.CancelFunc
 }
 
 // Options configures a cache. Only Client is required.
@@ -106,33 +112,36 @@ func New(o Options) *Cache {
 	}
 
 	c := &Cache{
-		client:      o.Client,
-		log:         o.Log,
-		keys:        o.Prefix + prefix,
-		timeout:     o.Timeout,
-		get:         redis.NewScript(getSource),
-		set:         redis.NewScript(setSource),
-		invalidate:  redis.NewScript(invalidateSource),
-		undelivered: newBacklog(),
+		client:           o.Client,
+		log:              o.Log,
+		keyPrefix:        o.Prefix + keyNamespace,
+		timeout:          o.Timeout,
+		getScript:        redis.NewScript(getSource),
+		setScript:        redis.NewScript(setSource),
+		invalidateScript: redis.NewScript(invalidateSource),
+		undelivered:      newBacklog(),
 	}
 	c.metrics = newMetrics(o.Registry, c)
-	c.life, c.end = context.WithCancel(context.Background())
+	c.stopCtx, c.stop = context.WithCancel(context.Background())
 	c.state.Store(inUse)
 	return c
 }
 
 // Close stops the background goroutine. If some changes are still undelivered, it invalidates all stored values. If
-// Redis does not take that either, the values stay until their time to live ends.
+// that fails too, the values stay until they expire.
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
-	c.state.Store(away)
+	c.state.Store(down)
 	c.mu.Unlock()
-	c.end()
+
+	c.stop()
 	c.running.Wait()
+
 	c.mu.Lock()
 	undelivered := !c.undelivered.empty()
 	c.mu.Unlock()
+
 	if undelivered {
 		if err := c.renewEpoch(context.Background()); err != nil {
 			c.log.Warn("for some minutes, readers of other replicas may see stock from before the last changes",
@@ -144,7 +153,7 @@ func (c *Cache) Close() {
 // Ping reports whether the cache is in use and answers.
 func (c *Cache) Ping(ctx context.Context) error {
 	if c.state.Load() != inUse {
-		return fmt.Errorf("the cache is not used since it failed; %d invalidations are to be delivered", c.backlogSize())
+		return fmt.Errorf("the cache has failed and is not in use; %d invalidations wait for delivery", c.backlogSize())
 	}
 	return c.call(ctx, "ping", func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
 }
@@ -154,8 +163,8 @@ type Answer struct {
 	// Epoch must be passed to Set with the values that the caller reads from the database after this answer.
 	Epoch  string
 	Values map[uuid.UUID]inventoryapi.Availability
-	// Missing has, for each product without a value, what Redis knows of its versions, as an opaque text. If the text is
-	// the same in two answers, no change of the product was committed and invalidated between them.
+	// Missing has the products without a value. The text is opaque and describes the versions that Redis knows of the
+	// product. If two answers have the same text, no change of the product was committed and invalidated between them.
 	Missing map[uuid.UUID]string
 }
 
@@ -166,9 +175,11 @@ func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 		c.metrics.requests.WithLabelValues("bypassed").Add(float64(len(products)))
 		return Answer{}, false
 	}
+
+	newEpoch := uuid.NewString() // the script uses it if Redis has no epoch
 	var replies []any
 	err := c.call(ctx, "get", func(ctx context.Context) (err error) {
-		replies, err = c.get.Run(ctx, c.client, c.keysOf(products), uuid.NewString()).Slice()
+		replies, err = c.getScript.Run(ctx, c.client, c.keysOf(products), newEpoch).Slice()
 		if err == nil && len(replies) != len(products)+1 {
 			err = fmt.Errorf("%d replies about %d products", len(replies), len(products))
 		}
@@ -176,7 +187,7 @@ func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 	})
 	if err != nil {
 		c.metrics.requests.WithLabelValues("error").Add(float64(len(products)))
-		c.fail(err, nil)
+		c.stopUsing(err, nil)
 		return Answer{}, false
 	}
 
@@ -191,18 +202,22 @@ func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 		}
 		a.Missing[id] = fmt.Sprint(a.Epoch, replies[i+1])
 	}
+
 	c.metrics.requests.WithLabelValues("hit").Add(float64(len(a.Values)))
 	c.metrics.requests.WithLabelValues("miss").Add(float64(len(a.Missing)))
 	return a, true
 }
 
-// Set stores values that the caller read from the database after Get had answered with the given epoch. It refuses
-// values that are older than the versions known by now.
+// Set stores values that the caller read from the database after Get had answered with the given epoch. Redis refuses a
+// value that is older than the versions it knows by now.
 func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Availability) {
 	if len(values) == 0 || c.state.Load() != inUse {
 		return
 	}
-	products, args := make([]uuid.UUID, 0, len(values)), []any{epoch}
+
+	// set.lua describes the arguments.
+	products := make([]uuid.UUID, 0, len(values))
+	args := []any{epoch}
 	for _, v := range values {
 		products = append(products, v.ProductID)
 		args = append(args, ttl(v).Milliseconds(), encode(v), v.Version, len(v.Locations))
@@ -210,13 +225,14 @@ func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Ava
 			args = append(args, l.Location, l.Version)
 		}
 	}
+
 	err := c.call(ctx, "set", func(ctx context.Context) error {
-		refused, err := c.set.Run(ctx, c.client, c.keysOf(products), args...).Int()
+		refused, err := c.setScript.Run(ctx, c.client, c.keysOf(products), args...).Int()
 		c.metrics.refused.Add(float64(refused))
 		return err
 	})
 	if err != nil {
-		c.fail(err, nil)
+		c.stopUsing(err, nil)
 	}
 }
 
@@ -229,29 +245,30 @@ type Change struct {
 }
 
 // Invalidate removes the values that changes made stale. The caller calls it after the commit and before it answers its
-// clients. The order of calls does not matter. If Redis does not take the changes, the cache remembers them, and this
-// process reads nothing from the cache until Redis has them.
+// clients. The order of calls does not matter. If Redis is down, Invalidate defers the changes, and this process reads
+// nothing from the cache until Redis has accepted them.
 func (c *Cache) Invalidate(ctx context.Context, changes []Change) {
 	if len(changes) == 0 {
 		return
 	}
-	if c.remember(changes) {
+	if c.deferIfDown(changes) {
 		return
 	}
-	if err := c.send(ctx, changes); err != nil {
-		c.fail(err, changes)
+
+	if err := c.sendChanges(ctx, changes); err != nil {
+		c.stopUsing(err, changes)
 		return
 	}
 	c.metrics.invalidations.WithLabelValues("delivered").Add(float64(len(changes)))
 }
 
-// InvalidateAll removes all values. If Redis does not take that, the cache remembers it like any other change.
+// InvalidateAll makes all values unusable. If Redis is down, the background goroutine does it later.
 func (c *Cache) InvalidateAll(ctx context.Context) {
 	if err := c.renewEpoch(ctx); err != nil {
 		c.mu.Lock()
 		c.undelivered.everything = true
 		c.mu.Unlock()
-		c.fail(err, nil)
+		c.stopUsing(err, nil)
 	}
 }
 
@@ -262,11 +279,11 @@ func (c *Cache) renewEpoch(ctx context.Context) error {
 	})
 }
 
-// maxKeys bounds the products of one script: Redis does nothing else while a script runs.
-const maxKeys = 256
+// maxProducts bounds the products of one script: Redis does nothing else while a script runs.
+const maxProducts = 256
 
-// send invalidates the values of the changed products. All changes of a product go in one step.
-func (c *Cache) send(ctx context.Context, changes []Change) error {
+// sendChanges invalidates the values of the changed products. One run of the script gets all changes of a product.
+func (c *Cache) sendChanges(ctx context.Context, changes []Change) error {
 	byProduct := make(map[uuid.UUID][]Change, len(changes))
 	products := make([]uuid.UUID, 0, len(changes))
 	for _, ch := range changes {
@@ -275,18 +292,21 @@ func (c *Cache) send(ctx context.Context, changes []Change) error {
 		}
 		byProduct[ch.Product] = append(byProduct[ch.Product], ch)
 	}
+
 	for len(products) > 0 {
-		part := products[:min(maxKeys, len(products))]
+		part := products[:min(maxProducts, len(products))]
 		products = products[len(part):]
-		args := []any{remembered.Milliseconds()}
+
+		args := []any{versionTTL.Milliseconds()} // invalidate.lua describes the arguments
 		for _, p := range part {
 			args = append(args, len(byProduct[p]))
 			for _, ch := range byProduct[p] {
 				args = append(args, ch.field(), ch.Version)
 			}
 		}
+
 		err := c.call(ctx, "invalidate", func(ctx context.Context) error {
-			return c.invalidate.Run(ctx, c.client, c.keysOf(part), args...).Err()
+			return c.invalidateScript.Run(ctx, c.client, c.keysOf(part), args...).Err()
 		})
 		if err != nil {
 			return err
@@ -295,6 +315,7 @@ func (c *Cache) send(ctx context.Context, changes []Change) error {
 	return nil
 }
 
+// field returns the name under which Redis keeps the version of the change's location; set.lua explains the two names.
 func (ch Change) field() string {
 	if ch.Deleted {
 		return "gone:" + ch.Location
@@ -302,8 +323,8 @@ func (ch Change) field() string {
 	return "at:" + ch.Location
 }
 
-// call runs one command with a deadline of its own, which is short. The caller's deadline does not apply, because its
-// end would look like a failure of Redis.
+// call runs one command within the cache's timeout. It ignores the caller's deadline: a command that ends because the
+// caller left would look like a failure of Redis.
 func (c *Cache) call(ctx context.Context, operation string, command func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	defer cancel()
@@ -313,7 +334,7 @@ func (c *Cache) call(ctx context.Context, operation string, command func(context
 	return err
 }
 
-func (c *Cache) epochKey() string { return c.keys + "epoch" }
+func (c *Cache) epochKey() string { return c.keyPrefix + "epoch" }
 
 // keysOf returns the keys for a script: the key of the epoch, then those of the products.
 func (c *Cache) keysOf(products []uuid.UUID) []string {
@@ -322,7 +343,7 @@ func (c *Cache) keysOf(products []uuid.UUID) []string {
 	var key strings.Builder
 	for _, p := range products {
 		key.Reset()
-		key.WriteString(c.keys)
+		key.WriteString(c.keyPrefix)
 		key.WriteString(p.String())
 		keys = append(keys, key.String())
 	}

@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, c *Cache) *metrics {
 		}),
 		invalidations: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "inventory_cache_invalidations_total",
-			Help: "Changed items by result: delivered at once, deferred while Redis was away, or redelivered afterwards.",
+			Help: "Changed items by result: delivered at once, deferred while Redis was down, or redelivered afterwards.",
 		}, []string{"result"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "inventory_cache_duration_seconds",

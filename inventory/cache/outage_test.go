@@ -55,7 +55,7 @@ func (r *rig) awaitRetry() {
 	require.Eventually(r.t, func() bool { return tries() >= from+2 }, 20*time.Second, 5*time.Millisecond)
 }
 
-// outages runs a test for each way in which Redis can be away.
+// outages runs a test for each way in which Redis can be down.
 func outages(t *testing.T, test func(t *testing.T, begin func(*fault.TCP))) {
 	t.Helper()
 	for _, c := range []struct {
@@ -172,7 +172,7 @@ func TestFailedReadTakesTheCacheOutOfUse(t *testing.T) {
 	})
 }
 
-// TestCloseDuringAnOutage: Close does not wait for a Redis that is away.
+// TestCloseDuringAnOutage: Close does not wait for a Redis that is down.
 func TestCloseDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	outages(t, func(t *testing.T, begin func(*fault.TCP)) {

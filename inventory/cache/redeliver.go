@@ -11,41 +11,41 @@ const retryPause = 250 * time.Millisecond
 
 // The states of a cache.
 const (
-	away       int32 = iota // Redis failed: only the background goroutine calls it
+	down       int32 = iota // Redis failed: only the background goroutine calls it
 	catchingUp              // Redis answers again: it gets changes; reads go to the database until it has all changes
 	inUse
 )
 
-// fail takes the cache out of use because of err, and remembers the changes that Redis must get before the cache is
-// used again. It does not wait.
-func (c *Cache) fail(err error, changes []Change) {
+// stopUsing takes the cache out of use because of err, and remembers the changes that Redis must get before the cache
+// is used again. It does not wait.
+func (c *Cache) stopUsing(err error, changes []Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deferred(changes)
-	c.state.Store(away)
-	if c.redelivers || c.closed {
+	c.deferChanges(changes)
+	c.state.Store(down)
+	if c.redelivering || c.closed {
 		return
 	}
-	c.redelivers = true
+	c.redelivering = true
 	c.log.Warn("the cache does not answer; availability is read from the database until it does", "error", err)
 	c.running.Go(c.redeliver)
 }
 
-// remember keeps changes for later and reports true if Redis is away.
-func (c *Cache) remember(changes []Change) bool {
-	if c.state.Load() != away {
+// deferIfDown keeps changes for later and reports true if Redis is down.
+func (c *Cache) deferIfDown(changes []Change) bool {
+	if c.state.Load() != down {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state.Load() != away {
+	if c.state.Load() != down {
 		return false
 	}
-	c.deferred(changes)
+	c.deferChanges(changes)
 	return true
 }
 
-func (c *Cache) deferred(changes []Change) {
+func (c *Cache) deferChanges(changes []Change) {
 	c.undelivered.add(changes...)
 	c.metrics.invalidations.WithLabelValues("deferred").Add(float64(len(changes)))
 }
@@ -57,7 +57,7 @@ func (c *Cache) redeliver() {
 	defer pause.Stop()
 	for {
 		select {
-		case <-c.life.Done():
+		case <-c.stopCtx.Done():
 			return
 		case <-pause.C:
 		}
@@ -81,17 +81,17 @@ func (c *Cache) deliver() error {
 	var err error
 	switch changes := batch.changes(); {
 	case batch.everything:
-		err = c.renewEpoch(c.life)
+		err = c.renewEpoch(c.stopCtx)
 	case len(changes) > 0:
-		if err = c.send(c.life, changes); err == nil {
+		if err = c.sendChanges(c.stopCtx, changes); err == nil {
 			c.metrics.invalidations.WithLabelValues("redelivered").Add(float64(len(changes)))
 		}
 	default:
-		err = c.call(c.life, "ping", func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
+		err = c.call(c.stopCtx, "ping", func(ctx context.Context) error { return c.client.Ping(ctx).Err() })
 	}
 	if err == nil && !batch.everything {
 		// Other processes may have lost Redis too, and a process that has ended cannot deliver its changes any more.
-		err = c.renewEpoch(c.life)
+		err = c.renewEpoch(c.stopCtx)
 	}
 	if err != nil {
 		c.mu.Lock()
@@ -113,7 +113,7 @@ func (c *Cache) resume() bool {
 		c.state.Store(catchingUp)
 		return false
 	}
-	c.redelivers = false
+	c.redelivering = false
 	c.state.Store(inUse)
 	return true
 }

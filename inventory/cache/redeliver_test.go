@@ -20,7 +20,7 @@ func TestCatchingUp(t *testing.T) {
 	require.NoError(t, err)
 	client := redis.NewClient(o)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
-	c := New(Options{Client: client, Prefix: "test-" + rand.Text() + ":", Timeout: remembered})
+	c := New(Options{Client: client, Prefix: "test-" + rand.Text() + ":", Timeout: versionTTL})
 	t.Cleanup(c.Close)
 
 	p := uuid.New()
@@ -33,7 +33,7 @@ func TestCatchingUp(t *testing.T) {
 	}
 	c.Set(t.Context(), a.Epoch, []inventoryapi.Availability{value})
 
-	c.state.Store(away) // without the background goroutine: the test takes its steps one by one
+	c.state.Store(down) // without the background goroutine: the test takes its steps one by one
 	c.Invalidate(t.Context(), []Change{{Product: p, Location: "near", Version: 2}})
 	require.False(t, c.resume())
 	require.Equal(t, catchingUp, c.state.Load())

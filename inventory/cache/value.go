@@ -21,9 +21,9 @@ const (
 	// jitter is the share by which a time to live varies either way, so that values that were stored together do not
 	// expire together.
 	jitter = 0.1
-	// remembered is how long versions outlive the value that a change dropped. It must be longer than the time from a
+	// versionTTL is how long versions outlive the value that a change dropped. It must be longer than the time from a
 	// reader's read of the database to its Set.
-	remembered = 5 * time.Minute
+	versionTTL = 5 * time.Minute
 	// lowStock is the available quantity at or below which a location is low on stock: the database's default threshold.
 	lowStock = 10
 )

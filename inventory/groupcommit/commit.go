@@ -20,7 +20,8 @@ const applyTimeout = 10 * time.Second
 type lockPolicy int
 
 const (
-	// regroupOnLock waits for the lock once and then leaves the batch undecided.
+	// regroupOnLock waits for the lock once. Then the batch stays undecided, and the queue forms new batches of its
+	// submissions.
 	regroupOnLock lockPolicy = iota
 	// refuseOnLock waits for the lock twice and then refuses the requests.
 	refuseOnLock
@@ -40,11 +41,11 @@ const (
 
 // committer decides batches and commits what they change.
 type committer struct {
-	store     Store
-	log       *slog.Logger
-	metrics   *metrics
-	committed func(*stock.Book)
-	repeats   repeats
+	store    Store
+	log      *slog.Logger
+	metrics  *metrics
+	onCommit func(*stock.Book) // Options.Committed
+	repeats  repeats
 }
 
 // commit decides a batch and commits its changes. No caller's context ends it, because a batch has several callers.
@@ -52,29 +53,32 @@ func (c *committer) commit(tasks []Task, onLock lockPolicy) outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), applyTimeout)
 	defer cancel()
 	c.metrics.batch.Observe(float64(len(tasks)))
+
 	err := c.attempt(ctx, tasks, onLock)
-	switch {
-	case err == nil:
+	if err == nil {
 		return decided
-	case store.Classify(err) != store.Blocked:
-		c.bisect(ctx, tasks, err)
-		return decided
-	case onLock == regroupOnLock:
-		return undecided
-	default:
+	}
+
+	if store.Classify(err) == store.Blocked {
+		if onLock == regroupOnLock {
+			return undecided
+		}
 		c.fail(ctx, tasks, err)
 		return refusedByLock
 	}
+
+	c.bisect(ctx, tasks, err)
+	return decided
 }
 
-// bisect answers the tasks of a batch that failed with err. If one task may be at fault, it decides each half again,
-// and so on until that task is alone.
+// bisect answers the tasks of a batch that failed with err. If one task may be at fault, bisect decides each half of
+// the batch again, until that task fails alone. Otherwise all tasks fail.
 func (c *committer) bisect(ctx context.Context, tasks []Task, err error) {
-	class := store.Classify(err)
-	if len(tasks) == 1 || class != store.Other && class != store.OperationTaken {
+	if len(tasks) == 1 || !oneTaskAtFault(err) {
 		c.fail(ctx, tasks, err)
 		return
 	}
+
 	middle := len(tasks) / 2
 	for _, half := range [][]Task{tasks[:middle], tasks[middle:]} {
 		if err := c.attempt(ctx, half, refuseOnLock); err != nil {
@@ -83,7 +87,14 @@ func (c *committer) bisect(ctx context.Context, tasks []Task, err error) {
 	}
 }
 
-// fail answers every task with what err means for its caller.
+// oneTaskAtFault reports whether one task of a batch may have caused err, so that the other tasks can succeed without
+// it.
+func oneTaskAtFault(err error) bool {
+	class := store.Classify(err)
+	return class == store.Other || class == store.OperationTaken
+}
+
+// fail refuses every task with the error that err means for its caller.
 func (c *committer) fail(ctx context.Context, tasks []Task, err error) {
 	err = c.explain(ctx, err)
 	for _, t := range tasks {
@@ -91,61 +102,73 @@ func (c *committer) fail(ctx context.Context, tasks []Task, err error) {
 	}
 }
 
-// attempt decides and commits the batch, and does so again after a lost race or connection, within bounds.
+// attempt decides and commits the batch. After a conflict or a lost connection it tries again, and after a lock of
+// another transaction if onLock is refuseOnLock. It makes at most maxAttempts attempts.
 func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy) error {
-	thorough := *mergeReads(tasks)
-	// The first attempt skips two look-ups: of new reservations, unless a reserve was repeated lately, and of their
-	// owners' numbers. If a reserve is a repeat, a unique key refuses it, and the next attempt reads what exists.
-	reads := thorough
-	reads.Owners = nil
-	if !c.repeats.recent() {
-		reads.Reserves = nil
-	}
+	allReads := *mergeReads(tasks)
+	reads := c.firstReads(allReads)
 	reconnects := 0
+
 	for n := 1; ; n++ {
 		err := c.transact(ctx, tasks, reads)
-		class := store.Classify(err)
-		switch {
-		case err == nil:
+		if err == nil {
 			return nil
-		case errors.Is(err, errNotLookedUp):
+		}
+		reads = allReads
+
+		if errors.Is(err, errNotLookedUp) { // before Classify, which takes an unknown error for a lost connection
 			c.repeats.note()
-			reads = thorough
 			continue
-		case class == store.Conflict:
+		}
+
+		switch store.Classify(err) {
+		case store.Conflict:
 			if store.ReservationExists(err) {
 				c.repeats.note()
 			}
-			c.metrics.retries.WithLabelValues("conflict").Inc()
-		case class == store.OperationTaken:
-			// Another call of the same operation may have committed first: then a fresh read shows it. The second time,
-			// the id belongs to a different operation.
+			c.countRetry("conflict")
+		case store.OperationTaken:
+			// Another call of the same operation may have committed first. Then the next attempt reads its entries and
+			// answers as it did. If the id is still taken, it belongs to a different operation.
 			if n > 1 {
 				return err
 			}
-			c.metrics.retries.WithLabelValues("conflict").Inc()
-		case class == store.Disconnected:
+			c.countRetry("conflict")
+		case store.Disconnected:
 			if reconnects++; reconnects > maxReconnects {
 				return err
 			}
-			c.metrics.retries.WithLabelValues("disconnected").Inc()
-		case class == store.Blocked:
-			c.metrics.retries.WithLabelValues("blocked").Inc()
+			c.countRetry("disconnected")
+		case store.Blocked:
+			c.countRetry("blocked")
 			if onLock == regroupOnLock || n > 1 {
 				return err
 			}
 		default:
 			return err
 		}
-		reads = thorough
+
 		if n == maxAttempts || !pause(ctx, n) {
 			return err
 		}
 	}
 }
 
-// errNotLookedUp means that the batch refuses a reserve whose reservation may exist, because the attempt did not look
-// it up. The batch must be decided again with a look-up.
+// firstReads returns what the first attempt reads. Most reserves are new, so the first attempt looks up neither their
+// reservations nor their owners' numbers: a unique key refuses a repeated reserve, and the next attempt reads all. For
+// a while after a repeated reserve, the first attempt looks up the reservations too.
+func (c *committer) firstReads(all stock.Reads) stock.Reads {
+	all.Owners = nil
+	if !c.repeats.recent() {
+		all.Reserves = nil
+	}
+	return all
+}
+
+func (c *committer) countRetry(cause string) { c.metrics.retries.WithLabelValues(cause).Inc() }
+
+// errNotLookedUp means that a reserve would be refused although the attempt did not look for its reservation. The batch
+// must be decided again with the look-up, because a repeated reserve must get its first answer.
 var errNotLookedUp = errors.New("a reserve would be refused without a look-up of its reservation")
 
 // transact decides the tasks in one transaction and commits their changes.
@@ -161,9 +184,13 @@ func (c *committer) transact(ctx context.Context, tasks []Task, reads stock.Read
 		}
 		return book.Changes(), nil
 	})
-	// After a lost connection, the transaction may have been committed.
-	if err == nil || store.Classify(err) == store.Disconnected && !errors.Is(err, errNotLookedUp) {
-		c.committed(read)
+	if errors.Is(err, errNotLookedUp) {
+		return err // the transaction was rolled back
+	}
+
+	// If the connection was lost, the transaction may have been committed.
+	if err == nil || store.Classify(err) == store.Disconnected {
+		c.onCommit(read)
 	}
 	return err
 }
@@ -204,15 +231,36 @@ func anyReserveRefused(tasks []Task) bool {
 	return false
 }
 
-// errDryRun ends the transaction of a rehearsal.
+// errDryRun makes the store roll back a dry run.
 var errDryRun = errors.New("dry run")
 
-// rehearse decides tasks as commit would and writes nothing. A task that is at fault, or whose stock another
-// transaction has locked, fails alone. The error means that the database does not answer.
-func (c *committer) rehearse(ctx context.Context, tasks []Task) error {
+// dryRun decides tasks as commit would and writes nothing. A task that is at fault, or whose stock another transaction
+// has locked, fails alone. The error means that the database does not answer.
+func (c *committer) dryRun(ctx context.Context, tasks []Task) error {
 	if len(tasks) == 0 {
 		return nil
 	}
+
+	err := c.attemptDryRun(ctx, tasks)
+	switch {
+	case err == nil:
+		return nil
+	case store.Classify(err) == store.Disconnected:
+		return &inventoryapi.UnavailableError{Cause: err}
+	case len(tasks) == 1:
+		tasks[0].fail(c.explain(ctx, err))
+		return nil
+	}
+
+	middle := len(tasks) / 2
+	if err := c.dryRun(ctx, tasks[:middle]); err != nil {
+		return err
+	}
+	return c.dryRun(ctx, tasks[middle:])
+}
+
+// attemptDryRun decides the tasks in one transaction and rolls it back. After a conflict it tries again.
+func (c *committer) attemptDryRun(ctx context.Context, tasks []Task) error {
 	reads := *mergeReads(tasks)
 	for n := 1; ; n++ {
 		err := c.store.Decide(ctx, reads, func(book *stock.Book) (stock.Changes, error) {
@@ -224,26 +272,13 @@ func (c *committer) rehearse(ctx context.Context, tasks []Task) error {
 		if errors.Is(err, errDryRun) {
 			return nil
 		}
-
-		switch class := store.Classify(err); {
-		case class == store.Conflict && n < maxAttempts && pause(ctx, n):
-			continue
-		case class == store.Disconnected:
-			return &inventoryapi.UnavailableError{Cause: err}
-		case len(tasks) == 1:
-			tasks[0].fail(c.explain(ctx, err))
-			return nil
-		}
-
-		middle := len(tasks) / 2
-		if err := c.rehearse(ctx, tasks[:middle]); err != nil {
+		if store.Classify(err) != store.Conflict || n == maxAttempts || !pause(ctx, n) {
 			return err
 		}
-		return c.rehearse(ctx, tasks[middle:])
 	}
 }
 
-// explain turns the failure of a batch that cannot be bisected further into the caller's error.
+// explain returns the error that the caller of a failed task gets.
 func (c *committer) explain(ctx context.Context, err error) error {
 	switch store.Classify(err) {
 	case store.Blocked:
@@ -256,7 +291,7 @@ func (c *committer) explain(ctx context.Context, err error) error {
 		return inventoryapi.Errorf(inventoryapi.AlreadyExists, "operation_id",
 			"the operation_id was already used for a different request; send a new operation_id")
 	case store.Disconnected:
-		if ctx.Err() == nil {
+		if ctx.Err() == nil { // otherwise time was up or the caller left
 			c.log.WarnContext(ctx, "the database does not answer", "error", err)
 		}
 		return &inventoryapi.UnavailableError{Cause: err}

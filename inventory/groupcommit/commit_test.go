@@ -97,8 +97,8 @@ func TestOneFaultInABatchFailsAlone(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// A rehearsal answers each request as Apply would, a fault included, and writes nothing.
-func TestRehearse(t *testing.T) {
+// A dry run answers each request as Apply would, a fault included, and writes nothing.
+func TestDryRun(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	w := groupcommit.New(groupcommit.Options{Store: store.New(s.Pool)})
@@ -107,7 +107,7 @@ func TestRehearse(t *testing.T) {
 	_, requests := inventorytest.NewReserves(t, product, 3)
 	requests = append([]stock.Request[inventoryapi.Reservation]{panicking{product: product}}, requests...)
 
-	answers, err := groupcommit.Rehearse(t.Context(), w, requests...)
+	answers, err := groupcommit.DryRun(t.Context(), w, requests...)
 
 	require.NoError(t, err)
 	require.Len(t, answers, 4)

@@ -30,9 +30,9 @@ func (q *queue) runLane() {
 		}
 		q.mu.Unlock()
 		result := q.decide(batch, isolated)
-		var found located
+		var found foundProducts
 		if result != decided {
-			found = q.locate(context.Background(), batch)
+			found = q.lookUpProducts(context.Background(), batch)
 		}
 		q.mu.Lock()
 		if isolated {
@@ -141,7 +141,7 @@ func tasksOf(batch []*submission) []Task {
 
 // finish releases the keys of a batch that ended. An undecided batch goes back to the front of the queue, its
 // submissions isolated.
-func (q *queue) finish(batch []*submission, result outcome, found located) {
+func (q *queue) finish(batch []*submission, result outcome, found foundProducts) {
 	for _, s := range batch {
 		for _, k := range s.keys {
 			add(q.inFlightByKey, k, -1)

@@ -10,8 +10,8 @@ import (
 const (
 	// lockMemory is how long a product is expected to stay locked after a batch found it locked.
 	lockMemory = 10 * time.Second
-	// locateTimeout bounds the look-up of the products of reservations.
-	locateTimeout = time.Second
+	// lookUpTimeout bounds the look-up of the products of reservations.
+	lookUpTimeout = time.Second
 )
 
 // anyLocked reports whether some product is expected to be locked by another transaction.
@@ -36,39 +36,39 @@ func (q *queue) isLocked(product uuid.UUID) bool {
 	return found
 }
 
-// located is the products of reservations, for the submissions whose products were looked up.
-type located map[*submission][]uuid.UUID
+// foundProducts has the products of the reservations that a submission names, for each submission that was looked up.
+type foundProducts map[*submission][]uuid.UUID
 
 // apply sets the products of a submission if they were looked up.
-func (l located) apply(s *submission) {
+func (l foundProducts) apply(s *submission) {
 	if products, found := l[s]; found {
 		s.setProducts(products)
 	}
 }
 
-// locate looks up the products of the submissions that name only reservations. If the database does not answer, the
-// products stay unknown, and these submissions still share a lane.
-func (q *queue) locate(ctx context.Context, submissions []*submission) located {
+// lookUpProducts looks up the products of the submissions that name only reservations. If the database does not answer,
+// the products stay unknown, and these submissions still share a lane.
+func (q *queue) lookUpProducts(ctx context.Context, submissions []*submission) foundProducts {
 	var reservations []uuid.UUID
 	for _, s := range submissions {
-		reservations = append(reservations, s.unlocated...)
+		reservations = append(reservations, s.toLookUp...)
 	}
 	if len(reservations) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
 	defer cancel()
-	products, err := q.products(ctx, reservations)
+	products, err := q.productsOf(ctx, reservations)
 	if err != nil {
 		return nil
 	}
-	found := located{}
+	found := foundProducts{}
 	for _, s := range submissions {
-		if len(s.unlocated) == 0 {
+		if len(s.toLookUp) == 0 {
 			continue
 		}
 		var list []uuid.UUID // empty for reservations that do not exist
-		for _, r := range s.unlocated {
+		for _, r := range s.toLookUp {
 			list = append(list, products[r]...)
 		}
 		found[s] = list

@@ -72,7 +72,7 @@ func TestLockedStockIsRemembered(t *testing.T) {
 func TestProductsOfConfirmationsAreLookedUpWhileStockIsLocked(t *testing.T) {
 	t.Parallel()
 	b := newBench(100)
-	b.products = func(_ context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) {
+	b.productsOf = func(_ context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error) {
 		found := map[uuid.UUID][]uuid.UUID{}
 		for _, r := range reservations {
 			found[r] = []uuid.UUID{r} // a product of its own for each

@@ -33,32 +33,39 @@ var (
 
 // queue holds submissions and runs the lanes that commit them. The package comment explains the order.
 type queue struct {
-	limit    int
-	commit   func(tasks []Task, onLock lockPolicy) outcome
-	products func(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error)
+	limit  int
+	commit func(tasks []Task, onLock lockPolicy) outcome
+	// productsOf looks up the products of reservations.
+	productsOf func(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error)
 
-	mu            sync.Mutex
-	waiting       []*submission
-	queued        int                     // requests of waiting
-	queuedByKey   map[key]int             // requests of waiting, by the keys whose share they take
-	pendingByKey  map[key]int             // submissions that wait or are in flight
-	inFlightByKey map[key]int             // submissions in flight
-	lockedAt      map[uuid.UUID]time.Time // when a batch found a product locked by another transaction
-	lanes         int                     // lanes that run
-	isolatedLanes int                     // lanes that run an isolated batch
+	mu      sync.Mutex
+	waiting []*submission // in order of arrival
+
+	// The number of requests in waiting: in total, and for each product (or anyProduct), whose share of the queue is
+	// bounded.
+	queued      int
+	queuedByKey map[key]int
+
+	// The number of submissions that have a key: all of them, and those in flight.
+	pendingByKey  map[key]int
+	inFlightByKey map[key]int
+
+	lockedAt      map[uuid.UUID]time.Time // when a batch last found the product locked by another transaction
+	lanes         int                     // how many run
+	isolatedLanes int                     // how many of them commit an isolated batch
 	closed        bool
-	idle          *sync.Cond // lanes became 0
+	idle          *sync.Cond // signals that lanes has become 0
 }
 
 func newQueue(
 	limit int,
 	commit func([]Task, lockPolicy) outcome,
-	products func(context.Context, []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error),
+	productsOf func(context.Context, []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error),
 ) *queue {
 	q := &queue{
 		limit:         limit,
 		commit:        commit,
-		products:      products,
+		productsOf:    productsOf,
 		queuedByKey:   map[key]int{},
 		pendingByKey:  map[key]int{},
 		inFlightByKey: map[key]int{},
@@ -73,10 +80,12 @@ func (q *queue) submit(ctx context.Context, tasks []Task) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+
 	s := newSubmission(tasks, ctx.Done())
-	if len(s.unlocated) > 0 && q.anyLocked() {
-		q.locate(ctx, []*submission{s}).apply(s)
+	if len(s.toLookUp) > 0 && q.anyLocked() {
+		q.lookUpProducts(ctx, []*submission{s}).apply(s)
 	}
+
 	if err := q.enqueue(s); err != nil {
 		return err
 	}
@@ -99,12 +108,16 @@ func (q *queue) enqueue(s *submission) error {
 	case q.full(s):
 		return errQueueFull
 	}
-	isPending := func(k key) bool { return q.pendingByKey[k] > 0 }
-	blocked := slices.ContainsFunc(s.keys, isPending)
+
+	// A submission that shares a key with an earlier one must wait for it. The lane that commits the earlier one then
+	// takes this one, so it needs no lane of its own.
+	mustWait := slices.ContainsFunc(s.keys, func(k key) bool { return q.pendingByKey[k] > 0 })
+
 	q.waiting = append(q.waiting, s)
 	q.addPending(s)
 	q.addQueued(s, len(s.tasks))
-	if !blocked { // otherwise the lane that finishes the batch with that key takes it
+
+	if !mustWait {
 		q.startLane()
 	}
 	return nil
@@ -115,8 +128,10 @@ func (q *queue) full(s *submission) bool {
 	if q.queued == 0 {
 		return false
 	}
-	exhausted := func(k key) bool { return q.queuedByKey[k] >= queueShare*(q.limit-q.queued) }
-	return q.queued+len(s.tasks) > q.limit || slices.ContainsFunc(s.queueKeys(), exhausted)
+
+	free := q.limit - q.queued
+	shareTaken := func(k key) bool { return q.queuedByKey[k] >= queueShare*free }
+	return len(s.tasks) > free || slices.ContainsFunc(s.shareKeys(), shareTaken)
 }
 
 // abandon removes a submission whose caller has left, unless its batch has begun.
@@ -132,17 +147,17 @@ func (q *queue) abandon(s *submission) {
 	}
 }
 
-// drop forgets a submission that left the queue undecided.
+// drop updates the counts when a submission leaves the queue because its caller has left.
 func (q *queue) drop(s *submission) {
 	s.taken = true
 	q.addQueued(s, -len(s.tasks))
 	q.removePending(s)
 }
 
-// addQueued adds n requests to those that wait.
+// addQueued changes the counts of waiting requests by n, which is negative when a submission leaves the queue.
 func (q *queue) addQueued(s *submission, n int) {
 	q.queued += n
-	for _, k := range s.queueKeys() {
+	for _, k := range s.shareKeys() {
 		add(q.queuedByKey, k, n)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"holdfast/inventory/store"
 )
 
-// subject is the kind of a key. The order matters: see queueKeys.
+// subject is the kind of a key. The order matters: see shareKeys.
 type subject byte
 
 const (
@@ -70,8 +70,8 @@ type submission struct {
 	gone     <-chan struct{} // closed when the caller has left
 	keys     []key
 	products []uuid.UUID // each once
-	// unlocated are the reservations whose products are unknown. If there are any, anyProduct is one of the keys.
-	unlocated []uuid.UUID
+	// toLookUp are the reservations whose products are unknown. If there are any, anyProduct is one of the keys.
+	toLookUp []uuid.UUID
 	// closesBatch means that no later submission of the same batch may concern the same products.
 	closesBatch bool
 	// isolated means that a batch takes the submission only with submissions on the same stock.
@@ -88,7 +88,7 @@ func newSubmission(tasks []Task, gone <-chan struct{}) *submission {
 		gone:        gone,
 		keys:        keysOf(reads),
 		products:    store.Distinct(reads.Products),
-		unlocated:   reads.Reservations,
+		toLookUp:    reads.Reservations,
 		closesBatch: slices.ContainsFunc(tasks, Task.tellsVersion),
 	}
 }
@@ -116,7 +116,7 @@ func (s *submission) callerLeft() bool {
 
 // setProducts adds the products of the submission's reservations.
 func (s *submission) setProducts(products []uuid.UUID) {
-	s.unlocated = nil
+	s.toLookUp = nil
 	s.products = store.Distinct(slices.Concat(s.products, products))
 	keys := slices.DeleteFunc(slices.Clone(s.keys), func(k key) bool { return k == anyProduct })
 	for _, p := range products {
@@ -125,10 +125,10 @@ func (s *submission) setProducts(products []uuid.UUID) {
 	s.keys = distinct(keys)
 }
 
-// queueKeys returns the keys whose share of the queue the submission takes: those of its products, which come first
+// shareKeys returns the keys whose share of the queue the submission takes: those of its products, which come first
 // among its keys, or anyProduct, which comes last.
-func (s *submission) queueKeys() []key {
-	if len(s.unlocated) > 0 {
+func (s *submission) shareKeys() []key {
+	if len(s.toLookUp) > 0 {
 		return s.keys[len(s.keys)-1:]
 	}
 	return s.keys[:len(s.products)]

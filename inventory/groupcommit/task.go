@@ -91,10 +91,10 @@ func ApplyOne[T any](ctx context.Context, w *Writer, request stock.Request[T]) *
 	return &t.answer
 }
 
-// Rehearse decides the requests as Apply would and writes nothing. The error means that the database does not answer.
-func Rehearse[T any](ctx context.Context, w *Writer, requests ...stock.Request[T]) ([]Answer[T], error) {
+// DryRun decides the requests as Apply would and writes nothing. The error means that the database does not answer.
+func DryRun[T any](ctx context.Context, w *Writer, requests ...stock.Request[T]) ([]Answer[T], error) {
 	typed, tasks := newTasks(requests)
-	if err := w.committer.rehearse(ctx, tasks); err != nil {
+	if err := w.committer.dryRun(ctx, tasks); err != nil {
 		return nil, err
 	}
 	return answersOf(typed), nil

@@ -51,7 +51,7 @@ func New(o Options) *Writer {
 	if o.Committed == nil {
 		o.Committed = func(*stock.Book) {}
 	}
-	c := &committer{store: o.Store, log: o.Log, committed: o.Committed}
+	c := &committer{store: o.Store, log: o.Log, onCommit: o.Committed}
 	w := &Writer{committer: c, queue: newQueue(o.QueueLimit, c.commit, o.Store.ProductsOfReservations)}
 	c.metrics = newMetrics(o.Registry, w.Waiting)
 	return w

@@ -114,7 +114,7 @@ func (a Adjust) decide(b *Book) (out inventoryapi.StockChange, err error) {
 		return b.stockChange(*done, true), nil
 	}
 
-	it, err := b.find(a.Place, "location")
+	it, err := b.visibleItemAt(a.Place, "location")
 	if err != nil {
 		return out, err
 	}
@@ -208,7 +208,7 @@ func (b *Book) repeated(op uuid.UUID, kind Kind, p Place) (*Entry, error) {
 	if len(done) == 0 {
 		return nil, nil //nolint:nilnil // not done before
 	}
-	it := b.at(p)
+	it := b.itemAt(p)
 	if len(done) != 1 || it == nil ||
 		done[0].ItemID != it.ID || done[0].Kind != kind || done[0].ReservationID != uuid.Nil {
 		return nil, operationUsed(op)

@@ -37,7 +37,7 @@ func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.
 
 	var short []inventoryapi.ShortLine
 	for _, p := range want.products {
-		if available := sumAvailable(b.products[p]); available < want.quantity[p] {
+		if available := sumAvailable(b.itemsByProduct[p]); available < want.quantity[p] {
 			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: want.quantity[p], Available: available})
 		}
 	}
@@ -51,7 +51,7 @@ func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.
 		allowed = b.fewestLocations(want)
 	}
 	for _, p := range want.products {
-		items := b.products[p]
+		items := b.itemsByProduct[p]
 		if strategy == inventoryapi.StrategyMostStock {
 			items = mostFirst(items)
 		}

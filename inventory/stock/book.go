@@ -17,76 +17,88 @@ import (
 // items were read. The caller must read and decide again.
 var ErrStale = errors.New("the stock was read before the reservation was written")
 
-// Book contains the rows that were read, and the changes that requests have made to them since.
+// Book contains the rows that were read, and the changes that the requests of the batch have made to them since.
 type Book struct {
-	now          time.Time
-	items        map[int64]*Item
-	products     map[uuid.UUID][]*Item // in allocation order
-	reservations map[uuid.UUID]*Reservation
-	owners       map[Owner]uuid.UUID
-	entries      map[uuid.UUID][]Entry // by operation
-	written      []Entry
-	events       []Event
-	itemChanges  map[itemChangeKey]*itemChange
-	archived     map[uuid.UUID]Archived
-	facts        map[uuid.UUID]Product
-	factsChanged map[uuid.UUID]bool
-	operations   map[uuid.UUID]Operation
-	remembered   []Operation // those of operations that this batch added
+	now time.Time // by the database's clock
+
+	// The rows that were read, as the requests so far have changed them.
+	items          map[int64]*Item
+	itemsByProduct map[uuid.UUID][]*Item // in allocation order
+	reservations   map[uuid.UUID]*Reservation
+	owners         map[Owner]uuid.UUID     // the id of the owner's reservation
+	entries        map[uuid.UUID][]Entry   // by operation; the new entries included
+	archived       map[uuid.UUID]Archived  // by reservation
+	facts          map[uuid.UUID]Product   // by product: its default threshold, and whether it is sold
+	operations     map[uuid.UUID]Operation // by operation id; the new operations included
+
+	// What the batch must write besides changed items and reservations.
+	newEntries    []Entry
+	newOperations []Operation
+	events        []Event // of reservations; Changes adds those of items
+	itemChanges   map[itemChangeKey]*itemChange
+	factsChanged  map[uuid.UUID]bool
 }
 
 // NewBook returns a book of the rows that were read, and owns them. The time must be the database's, read after every
 // lock was held: it decides the deadlines.
 func NewBook(now time.Time, items []Item, reservations []Reservation, entries []Entry) *Book {
 	b := &Book{
-		now:          now,
-		items:        make(map[int64]*Item, len(items)),
-		products:     map[uuid.UUID][]*Item{},
-		reservations: make(map[uuid.UUID]*Reservation, len(reservations)),
-		owners:       make(map[Owner]uuid.UUID, len(reservations)),
-		entries:      map[uuid.UUID][]Entry{},
-		itemChanges:  map[itemChangeKey]*itemChange{},
+		now:            now,
+		items:          make(map[int64]*Item, len(items)),
+		itemsByProduct: map[uuid.UUID][]*Item{},
+		reservations:   make(map[uuid.UUID]*Reservation, len(reservations)),
+		owners:         make(map[Owner]uuid.UUID, len(reservations)),
+		entries:        map[uuid.UUID][]Entry{},
+		itemChanges:    map[itemChangeKey]*itemChange{},
 	}
 
 	for i := range items {
 		it := &items[i]
 		it.read = level{it.Available(), it.Threshold}
 		b.items[it.ID] = it
-		b.products[it.ProductID] = append(b.products[it.ProductID], it)
+		b.itemsByProduct[it.ProductID] = append(b.itemsByProduct[it.ProductID], it)
 	}
-	for _, its := range b.products {
+	for _, its := range b.itemsByProduct {
 		slices.SortFunc(its, inAllocationOrder)
 	}
 
 	for i := range reservations {
 		r := &reservations[i]
-		r.readVersion, r.wasPending = r.Version, r.Status == inventoryapi.StatusPending
+		r.readVersion = r.Version
+		r.wasPending = r.Status == inventoryapi.StatusPending
 		b.reservations[r.ID] = r
 		b.owners[r.Owner] = r.ID
 	}
+
 	for _, e := range entries {
 		b.entries[e.OperationID] = append(b.entries[e.OperationID], e)
 	}
 	return b
 }
 
-// record changes an item and writes the entry of the change. The caller has checked that the result is valid, so that a
-// refused request changes nothing.
+// record changes an item by an entry, and adds the entry to those that the batch must write. The caller has checked
+// that the result is valid: a refused request must change nothing.
 func (b *Book) record(it *Item, e Entry) Entry {
 	it.Quantity += e.QuantityDelta
 	it.Reserved += e.ReservedDelta
 	it.changed = true
-	if it.Deleted && e.QuantityDelta > 0 { // stock that arrives brings a deleted item back
+	if it.Deleted && e.QuantityDelta > 0 { // clients see a deleted item again when stock arrives there
 		b.show(it)
 	}
-	e.ItemID, e.QuantityAfter, e.ReservedAfter, e.VersionAfter = it.ID, it.Quantity, it.Reserved, it.Version+1
+
+	e.ItemID = it.ID
+	e.QuantityAfter = it.Quantity
+	e.ReservedAfter = it.Reserved
+	e.VersionAfter = it.Version + 1 // a batch increases the version once
+
 	b.entries[e.OperationID] = append(b.entries[e.OperationID], e)
-	b.written = append(b.written, e)
+	b.newEntries = append(b.newEntries, e)
 	return e
 }
 
-// announce writes a reservation's event.
-func (b *Book) announce(eventType string, r *Reservation, op uuid.UUID, entries []Entry, correlationID string) {
+// addEvent adds an event of a reservation to those that the batch must write. The entries are those that the operation
+// has recorded.
+func (b *Book) addEvent(eventType string, r *Reservation, op uuid.UUID, entries []Entry, correlationID string) {
 	lines := make([]inventoryapi.EventLine, len(entries))
 	for i, e := range entries {
 		it := b.items[e.ItemID]
@@ -132,7 +144,7 @@ func stockAfter(e Entry) inventoryapi.Stock {
 // versions of its items, deleted items included. The book must contain all items of the product.
 func (b *Book) version(product uuid.UUID) int64 {
 	var v int64
-	for _, it := range b.products[product] {
+	for _, it := range b.itemsByProduct[product] {
 		v += it.Version
 		if it.changed {
 			v++
@@ -141,15 +153,16 @@ func (b *Book) version(product uuid.UUID) int64 {
 	return v
 }
 
-// stocked reports whether the product has an item that is not deleted, with or without stock.
-func (b *Book) stocked(product uuid.UUID) bool {
-	return slices.ContainsFunc(b.products[product], func(it *Item) bool { return !it.Deleted })
+// hasItem reports whether the product has an item that is not deleted. The item may be empty.
+func (b *Book) hasItem(product uuid.UUID) bool {
+	return slices.ContainsFunc(b.itemsByProduct[product], func(it *Item) bool { return !it.Deleted })
 }
 
-// at returns the item at a place, also a deleted item. If the request ensures the place (Reads.Ensure), nil means that
-// the location does not exist; otherwise nil means that the item never existed.
-func (b *Book) at(p Place) *Item {
-	for _, it := range b.products[p.ProductID] {
+// itemAt returns the item at a place, deleted or not, or nil. If the request has the place in Reads.Ensure, the store
+// has created a missing item, so nil means that the location does not exist. Otherwise nil means that no such item was
+// ever created.
+func (b *Book) itemAt(p Place) *Item {
+	for _, it := range b.itemsByProduct[p.ProductID] {
 		if it.Location == p.Location {
 			return it
 		}
@@ -157,13 +170,14 @@ func (b *Book) at(p Place) *Item {
 	return nil
 }
 
-// find returns the item at a place, or an error that says what is missing; field names the location in the request.
-func (b *Book) find(p Place, field string) (*Item, error) {
-	it := b.at(p)
+// visibleItemAt returns the item at a place. If there is none or it is deleted, the error names what is missing. field
+// is the name of the location in the request.
+func (b *Book) visibleItemAt(p Place, field string) (*Item, error) {
+	it := b.itemAt(p)
 	switch {
 	case it != nil && !it.Deleted:
 		return it, nil
-	case !b.stocked(p.ProductID):
+	case !b.hasItem(p.ProductID):
 		return nil, ProductNotFound(p.ProductID)
 	}
 	return nil, inventoryapi.Errorf(inventoryapi.ItemNotFound, field,

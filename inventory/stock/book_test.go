@@ -245,11 +245,11 @@ func TestRules(t *testing.T) {
 			b := w.book()
 			for range rapid.IntRange(1, 6).Draw(rt, "size") {
 				r := draw()
-				entries, events := len(b.written), len(b.events)
+				entries, events := len(b.newEntries), len(b.events)
 				answer, err := r(b)
 				require.NotErrorIs(rt, err, ErrStale)
 				if err != nil {
-					require.Len(rt, b.written, entries, "a refused request wrote an entry")
+					require.Len(rt, b.newEntries, entries, "a refused request wrote an entry")
 					require.Len(rt, b.events, events, "a refused request announced something")
 					require.NotEmpty(rt, inventoryapi.CodeOf(err))
 					continue

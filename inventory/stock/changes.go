@@ -43,9 +43,9 @@ func (c Changes) Empty() bool {
 func (b *Book) Changes() Changes {
 	c := Changes{
 		At:       b.now,
-		Entries:  b.written,
+		Entries:  b.newEntries,
 		Events:   b.events,
-		Named:    b.remembered,
+		Named:    b.newOperations,
 		Products: b.changedFacts(),
 	}
 

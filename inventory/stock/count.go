@@ -38,7 +38,7 @@ func (c Count) Reads(reads *Reads) {
 }
 
 func (c Count) decide(b *Book) (out Counted, err error) {
-	it := b.at(c.Place)
+	it := b.itemAt(c.Place)
 	if it == nil {
 		return out, noLocation("location", c.Place.Location)
 	}

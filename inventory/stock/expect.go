@@ -34,7 +34,7 @@ func (x Expectation) check(b *Book, product uuid.UUID) error {
 	}
 	at := b.version(product)
 	switch {
-	case x.Match.Given && (!b.stocked(product) || !x.Match.Any && !slices.Contains(x.Match.Versions, at)):
+	case x.Match.Given && (!b.hasItem(product) || !x.Match.Any && !slices.Contains(x.Match.Versions, at)):
 		return inventoryapi.Errorf(inventoryapi.PreconditionFailed, "If-Match",
 			"product %s is at version %d; read it again and repeat the change on the current version", product, at)
 	case x.Version != nil && *x.Version != at:

@@ -50,7 +50,7 @@ func (b *Book) fewestLocations(want demands) func(*Item) bool {
 func (b *Book) sites(products []uuid.UUID) []site {
 	byCode := map[string]*site{}
 	for i, p := range products {
-		for _, it := range b.products[p] {
+		for _, it := range b.itemsByProduct[p] {
 			if it.Available() <= 0 {
 				continue
 			}

@@ -14,7 +14,7 @@ func (Introduce) TellsVersion() bool { return false }
 
 func (i Introduce) decide(b *Book) (out Receipt, err error) {
 	if len(b.entries[i.OperationID]) == 0 {
-		for _, it := range b.products[i.ProductID] {
+		for _, it := range b.itemsByProduct[i.ProductID] {
 			// Ensure has created the item at the location by now. It is deleted until a request shows it.
 			if !it.Deleted || it.Version > 0 || it.changed {
 				return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "product_id",

@@ -49,7 +49,7 @@ func (c CreateItem) Reads(reads *Reads) {
 }
 
 func (c CreateItem) decide(b *Book) (out inventoryapi.Item, err error) {
-	it := b.at(c.Place)
+	it := b.itemAt(c.Place)
 	if it == nil {
 		return out, noLocation("location", c.Place.Location)
 	}
@@ -135,11 +135,11 @@ func (d DeleteItem) decide(b *Book) (out inventoryapi.StockChange, err error) {
 		return b.stockChange(*done, true), nil
 	}
 
-	it := b.at(d.Place)
+	it := b.itemAt(d.Place)
 	switch {
 	case it == nil, it.Version == 0 && it.Deleted && !it.changed:
 		// The second case is an item that Ensure created for a request that was then refused.
-		_, err := b.find(d.Place, "location")
+		_, err := b.visibleItemAt(d.Place, "location")
 		return out, err
 	case it.Deleted:
 		return b.stockChange(unchanged(it, d.entry(0)), false), nil

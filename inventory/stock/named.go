@@ -86,7 +86,7 @@ func (n Named[T]) decide(b *Book) (out T, err error) {
 	}
 	done := Operation{n.ID, n.Hash, raw}
 	b.NoteOperations([]Operation{done})
-	b.remembered = append(b.remembered, done)
+	b.newOperations = append(b.newOperations, done)
 	return answer, nil
 }
 

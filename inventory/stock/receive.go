@@ -93,7 +93,7 @@ func (r Receive) Reads(reads *Reads) {
 }
 
 func (r Receive) decide(b *Book) (out Receipt, err error) {
-	it := b.at(Place{r.ProductID, r.Location})
+	it := b.itemAt(Place{r.ProductID, r.Location})
 	if it == nil {
 		return out, noLocation("location", r.Location)
 	}

@@ -13,12 +13,12 @@ import (
 
 // Reserve reserves stock for every line, or for none.
 type Reserve struct {
-	in            inventoryapi.ReserveRequest // line numbers set
+	in            inventoryapi.ReserveRequest // every line has its number
 	ttl           time.Duration
-	hash          []byte
+	hash          []byte // of the request, see requestHash
 	correlationID string
 
-	defaultStrategy inventoryapi.Strategy // if the request names none; not part of the hash
+	defaultStrategy inventoryapi.Strategy // applies if the request names no strategy
 }
 
 // NewReserve checks a request; defaultTTL applies if the request has no time to live.
@@ -33,19 +33,23 @@ func NewReserve(in inventoryapi.ReserveRequest, defaultTTL time.Duration, correl
 	return Reserve{in: in, ttl: ttl, hash: requestHash(in), correlationID: correlationID}, nil
 }
 
-// WithDefaultStrategy returns the request with the strategy that applies if the request names none.
+// WithDefaultStrategy returns a copy of r with the strategy that applies if the request names none.
 func (r Reserve) WithDefaultStrategy(strategy inventoryapi.Strategy) Reserve {
 	r.defaultStrategy = strategy
 	return r
 }
 
-// requestHash distinguishes a repeated request from a different request with the same id. It covers the fields that
-// decide the reservation, and the time to live and the strategy as they were given: with a changed default the request
-// stays the same. A given strategy follows the lines, after a 0, with which no line begins. Without a strategy the hash
-// is what it was before strategies existed.
+// requestHash tells a repeated request from a different request with the same reservation id. It covers the owner, the
+// lines, the time to live and the strategy. It takes the time to live and the strategy as the client sent them, so that
+// a new default does not make a repeated request look different.
+//
+// The database keeps the hashes, so the encoding must not change. A strategy comes last, after a 0 byte; a line cannot
+// begin with 0, because its number is at least 1. A request without a strategy has no such part, and so the same hash
+// as before strategies existed.
 func requestHash(in inventoryapi.ReserveRequest) []byte {
 	var buf []byte
-	buf = append(append(buf, in.OwnerKind...), 0)
+	buf = append(buf, in.OwnerKind...)
+	buf = append(buf, 0)
 	buf = append(buf, in.OwnerID[:]...)
 	buf = binary.AppendVarint(buf, int64(in.Number))
 	buf = binary.AppendVarint(buf, in.TTLSeconds)
@@ -59,8 +63,10 @@ func requestHash(in inventoryapi.ReserveRequest) []byte {
 	}
 
 	if in.Strategy != "" {
-		buf = append(append(buf, 0), in.Strategy...)
+		buf = append(buf, 0)
+		buf = append(buf, in.Strategy...)
 	}
+
 	sum := sha256.Sum256(buf)
 	return sum[:]
 }
@@ -86,14 +92,15 @@ func (r Reserve) owner() Owner {
 
 func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 	if held := b.reservations[r.in.ReservationID]; held != nil {
-		return r.again(b, held)
+		return r.answerRepeat(b, held)
 	}
 	if a, ok := b.archived[r.in.ReservationID]; ok {
 		return out, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: a.ID, Status: a.Status}
 	}
 	if other, ok := b.owners[r.owner()]; ok {
 		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
-			"%s %s has reservation %s under number %d", r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)
+			"%s %s already has reservation %s with number %d; send another number",
+			r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)
 	}
 
 	picks, err := b.allocate(r.in.Lines, cmp.Or(r.in.Strategy, r.defaultStrategy))
@@ -113,6 +120,7 @@ func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 		ReserveOp:   r.in.OperationID,
 		CreatedAt:   b.now,
 	}
+
 	entries := make([]Entry, len(picks))
 	for i, p := range picks {
 		held.Lines = append(held.Lines, Line{No: p.line, ItemID: p.item.ID, Quantity: p.quantity})
@@ -128,21 +136,21 @@ func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 
 	b.reservations[held.ID] = held
 	b.owners[held.Owner] = held.ID
-	b.announce(inventoryapi.EventReserved, held, r.in.OperationID, entries, r.correlationID)
+	b.addEvent(inventoryapi.EventReserved, held, r.in.OperationID, entries, r.correlationID)
 	return b.reservationAnswer(held, false)
 }
 
-// again answers a reserve whose id exists. The same request gets the same reservation, unless the reservation was
-// released or expired; a different request is refused.
-func (r Reserve) again(b *Book, held *Reservation) (out inventoryapi.Reservation, err error) {
-	over := held.Status == inventoryapi.StatusReleased || held.Status == inventoryapi.StatusExpired
-	switch {
-	case held.RequestHash != nil && !bytes.Equal(held.RequestHash, r.hash):
+// answerRepeat answers a reserve whose reservation exists. A repeat of the same request gets the same reservation,
+// unless it was released or has expired. A different request is refused.
+func (r Reserve) answerRepeat(b *Book, held *Reservation) (out inventoryapi.Reservation, err error) {
+	tombstone := held.RequestHash == nil // the release came before the reserve; see Release
+	if !tombstone && !bytes.Equal(held.RequestHash, r.hash) {
 		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "reservation_id",
-			"reservation %s exists with another owner, other lines or another time to live", held.ID)
-	case over:
-		return out, resolvedOtherwise(held)
-	default:
-		return b.reservationAnswer(held, true)
+			"reservation %s was made by a different request (owner, lines, time to live or strategy differ); "+
+				"send a new reservation_id", held.ID)
 	}
+	if held.Status == inventoryapi.StatusReleased || held.Status == inventoryapi.StatusExpired {
+		return out, resolvedOtherwise(held)
+	}
+	return b.reservationAnswer(held, true)
 }

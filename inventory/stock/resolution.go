@@ -75,7 +75,7 @@ func (r resolution) end(
 		}
 		entries[i] = b.record(b.items[l.ItemID], e)
 	}
-	b.announce(event, held, r.operationID, entries, r.correlationID)
+	b.addEvent(event, held, r.operationID, entries, r.correlationID)
 	return nil
 }
 

@@ -82,7 +82,7 @@ func (r Return) decide(b *Book) (out inventoryapi.ReturnResult, err error) {
 			Reason:        r.reason,
 		}))
 	}
-	b.announce(inventoryapi.EventReturned, held, r.operationID, entries, r.correlationID)
+	b.addEvent(inventoryapi.EventReturned, held, r.operationID, entries, r.correlationID)
 	return r.answer(b, held)
 }
 

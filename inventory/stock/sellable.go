@@ -47,7 +47,7 @@ func (s SetSellable) decide(b *Book) (inventoryapi.Sellable, error) { //nolint:u
 	if s.CatalogueVersion > p.CatalogueVersion {
 		if p.Unsellable == s.Sellable {
 			// The answer to readers changes, so the version does: it is the entity tag, and caches compare it.
-			for _, it := range b.products[s.ProductID] {
+			for _, it := range b.itemsByProduct[s.ProductID] {
 				it.changed = it.changed || !it.Deleted
 			}
 		}

@@ -71,9 +71,9 @@ func (t SetThreshold) Reads(reads *Reads) {
 }
 
 func (t SetThreshold) decide(b *Book) (out inventoryapi.ThresholdResult, err error) {
-	items := b.products[t.ProductID]
-	if t.Location != "" || !b.stocked(t.ProductID) {
-		it, err := b.find(Place{t.ProductID, t.Location}, "location")
+	items := b.itemsByProduct[t.ProductID]
+	if t.Location != "" || !b.hasItem(t.ProductID) {
+		it, err := b.visibleItemAt(Place{t.ProductID, t.Location}, "location")
 		if err != nil {
 			return out, err
 		}

@@ -91,11 +91,11 @@ func (t Transfer) decide(b *Book) (out inventoryapi.TransferResult, err error) {
 		return t.answer(b, true)
 	}
 
-	from, err := b.find(Place{t.ProductID, t.From}, "from")
+	from, err := b.visibleItemAt(Place{t.ProductID, t.From}, "from")
 	if err != nil {
 		return out, err
 	}
-	to := b.at(Place{t.ProductID, t.To})
+	to := b.itemAt(Place{t.ProductID, t.To})
 	if to == nil {
 		return out, noLocation("to", t.To)
 	}
@@ -134,7 +134,7 @@ func (t Transfer) decide(b *Book) (out inventoryapi.TransferResult, err error) {
 
 // wrote reports whether this request wrote the entries.
 func (t Transfer) wrote(b *Book, done []Entry) bool {
-	from, to := b.at(Place{t.ProductID, t.From}), b.at(Place{t.ProductID, t.To})
+	from, to := b.itemAt(Place{t.ProductID, t.From}), b.itemAt(Place{t.ProductID, t.To})
 	if len(done) != 2 || from == nil || to == nil {
 		return false
 	}

@@ -77,16 +77,20 @@ func (t *transaction) send(steps ...step) {
 	}
 }
 
-// flush sends the queued statements, so that the server can begin. If answers is true, the server sends its answers so
-// far without waiting for the end of the phase.
-func (t *transaction) flush(answers bool) {
-	if t.failed != nil {
-		return
+// flush sends the queued statements, so that the server can begin.
+func (t *transaction) flush() {
+	if t.failed == nil {
+		t.failed = t.pipe.Flush()
 	}
-	if answers {
+}
+
+// flushForAnswers sends the queued statements and asks the server to answer them now. Without this, the server answers
+// at the end of the phase.
+func (t *transaction) flushForAnswers() {
+	if t.failed == nil {
 		t.pipe.SendFlushRequest()
 	}
-	t.failed = t.pipe.Flush()
+	t.flush()
 }
 
 // receive reads the answers to all statements that were sent and flushed, and stops at the first failure.

@@ -12,40 +12,55 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// streamed is the number of entries from which on write sends the first statements before it encodes the last ones.
-const streamed = 16
+// largeWrite is the number of ledger entries from which on a batch counts as large. PostgreSQL then works on the first
+// statements of the batch while write still encodes the last ones.
+const largeWrite = 16
 
-// write sends all statements. Of a large batch it sends each group of statements as soon as it is encoded. The version
-// check comes first, and write returns only after it has read the answer to it. So COMMIT is not sent to a transaction
-// that lost the race.
+// write queues all statements of a batch and sends all but the events, which go with COMMIT. If the batch is large,
+// write sends each group of statements as soon as it is encoded.
+//
+// The update of the items is the first statement, because it checks their versions. write waits for the answer to this
+// one statement. So a transaction that lost a race fails here, and COMMIT is never sent for it.
 func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) error {
+	large := len(c.Entries) >= largeWrite
+
 	s.writeItems(ctx, t, c.Items)
-	large := len(c.Entries) >= streamed
 	if large {
-		t.flush(true)
+		t.flushForAnswers()
 	}
 
-	s.writeReservations(ctx, t, c)
-	s.writeLines(ctx, t, c)
+	s.insertReservations(ctx, t, c.Inserts)
+	s.updateReservations(ctx, t, c.Updates)
+	s.closeLines(ctx, t, c.Resolved)
+	s.insertLines(ctx, t, c.Inserts)
+	s.updateLines(ctx, t, c.Returned)
 	if large {
-		t.flush(false)
+		t.flush()
 	}
 
 	s.writeEntries(ctx, t, c)
 	s.writeOperations(ctx, t, c.Named)
 	s.writeProducts(ctx, t, c.Products)
-	t.flush(!large)
+	if large {
+		t.flush()
+	} else {
+		t.flushForAnswers()
+	}
+
+	// PostgreSQL executes the statements above while the events are encoded.
 	if err := s.writeEvents(ctx, t, c); err != nil {
 		return err
 	}
+
 	if len(c.Items) == 0 {
-		return nil
+		return nil // no version was checked, so there is no answer to wait for
 	}
 	return t.receiveFirst()
 }
 
-// expect returns the step of a statement that must change the given number of rows. If it changes fewer, another
-// transaction has changed one of them since they were read.
+// expect returns the step of a statement that must change the given number of rows. If the statement changes fewer,
+// another transaction has changed one of the rows since they were read. The transaction calls query twice: once to send
+// the statement, and once to read its answer.
 func expect(what string, rows int, query func(inventorydb.DBTX) (int64, error)) step {
 	return step{what, func(db inventorydb.DBTX) error {
 		got, err := query(db)
@@ -74,95 +89,107 @@ func (s *Store) writeItems(ctx context.Context, t *transaction, items []*stock.I
 	}))
 }
 
-func (s *Store) writeReservations(ctx context.Context, t *transaction, c stock.Changes) {
-	if len(c.Inserts) > 0 {
-		var arg inventorydb.InsertReservationsParams
-		for _, r := range c.Inserts {
-			arg.ReservationIds = append(arg.ReservationIds, r.ID)
-			arg.OwnerKinds = append(arg.OwnerKinds, string(r.Owner.Kind))
-			arg.OwnerIds = append(arg.OwnerIds, r.Owner.ID)
-			arg.Numbers = append(arg.Numbers, int32(r.Owner.Number)) //nolint:gosec // checked to be at most a million
-			hash := r.RequestHash
-			if hash == nil {
-				hash = []byte{} // the statement stores it as null
-			}
-			arg.RequestHashes = append(arg.RequestHashes, hash)
-			arg.Statuses = append(arg.Statuses, string(r.Status))
-			arg.ExpiresAts = append(arg.ExpiresAts, r.ExpiresAt)
-			arg.WorkflowIds = append(arg.WorkflowIds, r.WorkflowID)
-			arg.Versions = append(arg.Versions, r.Version)
-			arg.Actors = append(arg.Actors, r.Actor)
-			arg.Reasons = append(arg.Reasons, r.Reason)
-			arg.ReserveOperations = append(arg.ReserveOperations, r.ReserveOp)
-			arg.ResolveOperations = append(arg.ResolveOperations, r.ResolveOp)
-			arg.CreatedAts = append(arg.CreatedAts, r.CreatedAt)
-			arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
-		}
-		t.send(expect("insert reservations", len(c.Inserts), func(db inventorydb.DBTX) (int64, error) {
-			return s.q.InsertReservations(ctx, db, arg)
-		}))
+func (s *Store) insertReservations(ctx context.Context, t *transaction, inserts []*stock.Reservation) {
+	if len(inserts) == 0 {
+		return
 	}
-
-	if len(c.Updates) > 0 {
-		var arg inventorydb.UpdateReservationsParams
-		for _, r := range c.Updates {
-			arg.ReservationIds = append(arg.ReservationIds, r.ID)
-			arg.Versions = append(arg.Versions, r.ReadVersion())
-			arg.VersionsAfter = append(arg.VersionsAfter, r.Version)
-			arg.Statuses = append(arg.Statuses, string(r.Status))
-			arg.ExpiresAts = append(arg.ExpiresAts, r.ExpiresAt)
-			arg.Actors = append(arg.Actors, r.Actor)
-			arg.Reasons = append(arg.Reasons, r.Reason)
-			arg.ResolveOperations = append(arg.ResolveOperations, r.ResolveOp)
-			arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
+	var arg inventorydb.InsertReservationsParams
+	for _, r := range inserts {
+		hash := r.RequestHash
+		if hash == nil {
+			hash = []byte{} // the statement stores it as null
 		}
-		t.send(expect("update reservations", len(c.Updates), func(db inventorydb.DBTX) (int64, error) {
-			return s.q.UpdateReservations(ctx, db, arg)
-		}))
+		arg.ReservationIds = append(arg.ReservationIds, r.ID)
+		arg.OwnerKinds = append(arg.OwnerKinds, string(r.Owner.Kind))
+		arg.OwnerIds = append(arg.OwnerIds, r.Owner.ID)
+		arg.Numbers = append(arg.Numbers, int32(r.Owner.Number)) //nolint:gosec // checked to be at most a million
+		arg.RequestHashes = append(arg.RequestHashes, hash)
+		arg.Statuses = append(arg.Statuses, string(r.Status))
+		arg.ExpiresAts = append(arg.ExpiresAts, r.ExpiresAt)
+		arg.WorkflowIds = append(arg.WorkflowIds, r.WorkflowID)
+		arg.Versions = append(arg.Versions, r.Version)
+		arg.Actors = append(arg.Actors, r.Actor)
+		arg.Reasons = append(arg.Reasons, r.Reason)
+		arg.ReserveOperations = append(arg.ReserveOperations, r.ReserveOp)
+		arg.ResolveOperations = append(arg.ResolveOperations, r.ResolveOp)
+		arg.CreatedAts = append(arg.CreatedAts, r.CreatedAt)
+		arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
 	}
+	t.send(expect("insert reservations", len(inserts), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.InsertReservations(ctx, db, arg)
+	}))
+}
 
-	if len(c.Resolved) > 0 {
-		lines, ids := 0, make([]uuid.UUID, len(c.Resolved))
-		for i, r := range c.Resolved {
-			ids[i] = r.ID
-			lines += len(r.Lines)
+func (s *Store) updateReservations(ctx context.Context, t *transaction, updates []*stock.Reservation) {
+	if len(updates) == 0 {
+		return
+	}
+	var arg inventorydb.UpdateReservationsParams
+	for _, r := range updates {
+		arg.ReservationIds = append(arg.ReservationIds, r.ID)
+		arg.Versions = append(arg.Versions, r.ReadVersion())
+		arg.VersionsAfter = append(arg.VersionsAfter, r.Version)
+		arg.Statuses = append(arg.Statuses, string(r.Status))
+		arg.ExpiresAts = append(arg.ExpiresAts, r.ExpiresAt)
+		arg.Actors = append(arg.Actors, r.Actor)
+		arg.Reasons = append(arg.Reasons, r.Reason)
+		arg.ResolveOperations = append(arg.ResolveOperations, r.ResolveOp)
+		arg.ResolvedAts = append(arg.ResolvedAts, r.ResolvedAt)
+	}
+	t.send(expect("update reservations", len(updates), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.UpdateReservations(ctx, db, arg)
+	}))
+}
+
+// closeLines marks the lines of reservations that are no longer pending as closed.
+func (s *Store) closeLines(ctx context.Context, t *transaction, resolved []*stock.Reservation) {
+	if len(resolved) == 0 {
+		return
+	}
+	ids, lines := make([]uuid.UUID, len(resolved)), 0
+	for i, r := range resolved {
+		ids[i] = r.ID
+		lines += len(r.Lines)
+	}
+	t.send(expect("close lines", lines, func(db inventorydb.DBTX) (int64, error) {
+		return s.q.CloseReservationLines(ctx, db, ids)
+	}))
+}
+
+func (s *Store) insertLines(ctx context.Context, t *transaction, inserts []*stock.Reservation) {
+	var arg inventorydb.InsertReservationLinesParams
+	for _, r := range inserts {
+		pending := r.Status == inventoryapi.StatusPending // false if a later request of the same batch resolved it
+		for _, l := range r.Lines {
+			arg.ReservationIds = append(arg.ReservationIds, r.ID)
+			arg.LineNos = append(arg.LineNos, int32(l.No)) //nolint:gosec // checked to be at most a million
+			arg.ItemIds = append(arg.ItemIds, l.ItemID)
+			arg.Quantities = append(arg.Quantities, l.Quantity)
+			arg.Returneds = append(arg.Returneds, l.Returned)
+			arg.Opens = append(arg.Opens, pending)
 		}
-		t.send(expect("close lines", lines, func(db inventorydb.DBTX) (int64, error) {
-			return s.q.CloseReservationLines(ctx, db, ids)
+	}
+	if n := len(arg.ItemIds); n > 0 { // a tombstone has no lines
+		t.send(expect("insert lines", n, func(db inventorydb.DBTX) (int64, error) {
+			return s.q.InsertReservationLines(ctx, db, arg)
 		}))
 	}
 }
 
-func (s *Store) writeLines(ctx context.Context, t *transaction, c stock.Changes) {
-	var in inventorydb.InsertReservationLinesParams
-	for _, r := range c.Inserts {
-		for _, l := range r.Lines {
-			in.ReservationIds = append(in.ReservationIds, r.ID)
-			in.LineNos = append(in.LineNos, int32(l.No)) //nolint:gosec // checked to be at most a million
-			in.ItemIds = append(in.ItemIds, l.ItemID)
-			in.Quantities = append(in.Quantities, l.Quantity)
-			in.Returneds = append(in.Returneds, l.Returned)
-			in.Opens = append(in.Opens, r.Status == inventoryapi.StatusPending) // the same batch may have ended it
-		}
+func (s *Store) updateLines(ctx context.Context, t *transaction, returned []stock.ReturnedLine) {
+	if len(returned) == 0 {
+		return
 	}
-	if n := len(in.ItemIds); n > 0 {
-		t.send(expect("insert lines", n, func(db inventorydb.DBTX) (int64, error) {
-			return s.q.InsertReservationLines(ctx, db, in)
-		}))
+	var arg inventorydb.UpdateReservationLinesParams
+	for _, l := range returned {
+		arg.ReservationIds = append(arg.ReservationIds, l.ReservationID)
+		arg.LineNos = append(arg.LineNos, int32(l.No)) //nolint:gosec // read from an integer column
+		arg.ItemIds = append(arg.ItemIds, l.ItemID)
+		arg.Returneds = append(arg.Returneds, l.Returned)
 	}
-
-	var up inventorydb.UpdateReservationLinesParams
-	for _, l := range c.Returned {
-		up.ReservationIds = append(up.ReservationIds, l.ReservationID)
-		up.LineNos = append(up.LineNos, int32(l.No)) //nolint:gosec // read from an integer column
-		up.ItemIds = append(up.ItemIds, l.ItemID)
-		up.Returneds = append(up.Returneds, l.Returned)
-	}
-	if n := len(up.ItemIds); n > 0 {
-		t.send(expect("update lines", n, func(db inventorydb.DBTX) (int64, error) {
-			return s.q.UpdateReservationLines(ctx, db, up)
-		}))
-	}
+	t.send(expect("update lines", len(returned), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.UpdateReservationLines(ctx, db, arg)
+	}))
 }
 
 func (s *Store) writeEntries(ctx context.Context, t *transaction, c stock.Changes) {
@@ -199,7 +226,7 @@ func (s *Store) writeOperations(ctx context.Context, t *transaction, named []sto
 		arg.RequestHashes = append(arg.RequestHashes, o.Hash)
 		arg.Answers = append(arg.Answers, string(o.Answer))
 	}
-	t.send(expect("remember named operations", len(named), func(db inventorydb.DBTX) (int64, error) {
+	t.send(expect("insert operations", len(named), func(db inventorydb.DBTX) (int64, error) {
 		return s.q.InsertOperations(ctx, db, arg)
 	}))
 }
@@ -210,7 +237,7 @@ func (s *Store) writeProducts(ctx context.Context, t *transaction, products []st
 	}
 	var arg inventorydb.UpsertProductsParams
 	for _, p := range products {
-		threshold := int64(-1)
+		threshold := int64(-1) // the statement stores it as null
 		if p.Threshold != nil {
 			threshold = *p.Threshold
 		}
@@ -219,7 +246,7 @@ func (s *Store) writeProducts(ctx context.Context, t *transaction, products []st
 		arg.Sellables = append(arg.Sellables, !p.Unsellable)
 		arg.CatalogueVersions = append(arg.CatalogueVersions, p.CatalogueVersion)
 	}
-	t.send(expect("write products", len(products), func(db inventorydb.DBTX) (int64, error) {
+	t.send(expect("upsert products", len(products), func(db inventorydb.DBTX) (int64, error) {
 		return s.q.UpsertProducts(ctx, db, arg)
 	}))
 }

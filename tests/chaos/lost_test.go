@@ -117,18 +117,18 @@ var ways = map[string]struct {
 }{
 	"paid": {order.Confirmed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
 		id := placed(t, p, deadline, 5)
-		require.NoError(t, pay("pm_ok")(&life{id: id}, p, deadline))
+		require.NoError(t, pay("pm_ok")(&orderRun{id: id}, p, deadline))
 		return id
 	}},
 	// Its reservation ends so soon that the payment extends it.
 	"paid late": {order.Confirmed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
 		id := placed(t, p, deadline, 5, "ttl_seconds", 60)
-		require.NoError(t, pay("pm_ok")(&life{id: id}, p, deadline))
+		require.NoError(t, pay("pm_ok")(&orderRun{id: id}, p, deadline))
 		return id
 	}},
 	"cancelled": {order.Cancelled, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
 		id := placed(t, p, deadline, 5)
-		require.NoError(t, cancel(&life{id: id}, p, deadline))
+		require.NoError(t, cancel(&orderRun{id: id}, p, deadline))
 		return id
 	}},
 	"expired": {order.Expired, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
@@ -137,7 +137,7 @@ var ways = map[string]struct {
 	"declined": {order.Failed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
 		id := placed(t, p, deadline, 5)
 		for range 3 {
-			require.NoError(t, pay("pm_declined")(&life{id: id}, p, deadline))
+			require.NoError(t, pay("pm_declined")(&orderRun{id: id}, p, deadline))
 		}
 		return id
 	}},
@@ -154,7 +154,7 @@ var ways = map[string]struct {
 		confirming := p.Faults.Inventory.Hold(path(http.MethodPost, "confirm/*"), 1)
 		defer confirming.Release()
 		paid := make(chan error, 1)
-		go func() { paid <- pay("pm_ok")(&life{id: id}, p, deadline) }()
+		go func() { paid <- pay("pm_ok")(&orderRun{id: id}, p, deadline) }()
 		<-confirming.Reached()
 		_, err := p.Provider.Void(t.Context(), id+"-1", "let go by the provider")
 		require.NoError(t, err)

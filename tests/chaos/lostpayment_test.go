@@ -21,18 +21,18 @@ import (
 type next struct {
 	name string
 	ttl  int
-	act  func(*life, *platform.Platform, time.Time) error
+	act  func(*orderRun, *platform.Platform, time.Time) error
 }
 
 var nexts = []next{
-	{"the same payment", 600, wait},
+	{"the same payment", 600, nothing},
 	{"a cancellation", 600, cancel},
 	{"another card", 600, pay("pm_insufficient_funds")},
-	{"an extension", 600, func(l *life, p *platform.Platform, deadline time.Time) error {
+	{"an extension", 600, func(l *orderRun, p *platform.Platform, deadline time.Time) error {
 		_, err := act(p, deadline, l.id, "extend", map[string]int{"ttl_seconds": 900})
 		return err
 	}},
-	{"the deadline", 8, wait},
+	{"the deadline", 8, nothing},
 }
 
 // TestWorkerKilledWhilePaying kills the worker after each step of a payment was performed and before any of it is in
@@ -63,12 +63,12 @@ func TestWorkerKilledWhilePaying(t *testing.T) {
 		{"record", true, nil},
 	} {
 		var rules []*fault.Rule
-		var lives []*life
+		var lives []*orderRun
 		var kinds []string
 		for _, n := range nexts {
 			placed, err := place(p, deadline, platform.OneLine(p.Product(5), 1, "ttl_seconds", n.ttl))
 			require.NoError(t, err)
-			l := &life{id: placed.Str("order_id")}
+			l := &orderRun{id: placed.Str("order_id")}
 			lives, kinds = append(lives, l), append(kinds, n.name)
 			if step.withhold != nil {
 				rules = append(rules, step.withhold(uuid.MustParse(l.id)))

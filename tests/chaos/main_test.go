@@ -17,9 +17,9 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// stubborn sends a request until it gets a final answer: with the same key, again after every 5xx, 429 and
-// broken connection. It gives up at the deadline with the last answer.
-func stubborn(
+// untilAnswered sends a request until it gets a final answer. After a 5xx, a 429 or a broken connection it sends the
+// same request again, with the same key. At the deadline it gives up and returns the last error.
+func untilAnswered(
 	p *platform.Platform,
 	deadline time.Time,
 	subject, method, path string,
@@ -45,15 +45,15 @@ func stubborn(
 	return platform.Answer{}, last
 }
 
-// place places an order stubbornly and returns the final answer.
+// place places an order, repeats the request until it is answered, and returns the final answer.
 func place(p *platform.Platform, deadline time.Time, body map[string]any) (platform.Answer, error) {
-	return stubborn(p, deadline, "alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", uuid.NewString())
+	return untilAnswered(p, deadline, "alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", uuid.NewString())
 }
 
-// act requests an action on an order stubbornly.
+// act requests an action on an order and repeats the request until it is answered.
 func act(p *platform.Platform, deadline time.Time, id, action string, body any) (platform.Answer, error) {
 	path := "/api/orders/" + id + "/" + action
-	return stubborn(p, deadline, "alice", http.MethodPost, path, body, "Idempotency-Key", uuid.NewString())
+	return untilAnswered(p, deadline, "alice", http.MethodPost, path, body, "Idempotency-Key", uuid.NewString())
 }
 
 func method(name string) map[string]string { return map[string]string{"payment_method": name} }

@@ -51,9 +51,9 @@ func TestOperatorsAtRandom(t *testing.T) {
 		var clients errgroup.Group
 		clients.SetLimit(8)
 		for i := range orders {
-			l := life{kind: kinds[i%len(kinds)]}
+			l := orderRun{scenario: scenarios[i%len(scenarios)]}
 			clients.Go(func() error {
-				body := platform.OneLine(product, 1, append(l.kind.body, "ttl_seconds", 5)...)
+				body := platform.OneLine(product, 1, append(l.scenario.extra, "ttl_seconds", 5)...)
 				placed, err := place(p, deadline, body)
 				if err != nil {
 					return fmt.Errorf("place: %w", err)
@@ -62,7 +62,7 @@ func TestOperatorsAtRandom(t *testing.T) {
 					return nil // an operator ended the order before it was answered
 				}
 				l.id = placed.Str("order_id")
-				return l.kind.act(&l, p, deadline)
+				return l.scenario.do(&l, p, deadline)
 			})
 		}
 		require.NoError(t, clients.Wait())

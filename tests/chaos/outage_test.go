@@ -189,7 +189,7 @@ func TestWorkerStopped(t *testing.T) {
 
 	until(t, back)
 	p.Start("worker")
-	again, err := stubborn(p, time.Now().Add(30*time.Second),
+	again, err := untilAnswered(p, time.Now().Add(30*time.Second),
 		"alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusCreated, again.Status, again.Raw)

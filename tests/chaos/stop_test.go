@@ -24,7 +24,7 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	p := platform.StartWithFaults(t)
 	product := p.Product(500)
 	deadline := time.Now().Add(4 * time.Minute)
-	lives := make([]life, 60)
+	runs := make([]orderRun, 60)
 	var clients errgroup.Group
 	clients.SetLimit(8)
 	stopping := make(chan struct{})
@@ -53,9 +53,9 @@ func TestStoppedInTheMiddle(t *testing.T) {
 			p.Start(name)
 		}
 	})
-	for i := range lives {
-		lives[i].kind = kinds[i%len(kinds)]
-		clients.Go(func() error { return lives[i].live(p, deadline, product) })
+	for i := range runs {
+		runs[i].scenario = scenarios[i%len(scenarios)]
+		clients.Go(func() error { return runs[i].run(p, deadline, product) })
 	}
 	require.NoError(t, clients.Wait())
 	stopper.Wait()
@@ -65,5 +65,5 @@ func TestStoppedInTheMiddle(t *testing.T) {
 	for _, n := range p.Audit() {
 		total += n
 	}
-	require.Equal(t, len(lives), total)
+	require.Equal(t, len(runs), total)
 }
