@@ -110,9 +110,9 @@ func (r *recorder) isRepeatable(e order.Event) bool {
 	return e.Repeatable()
 }
 
-// allRepeatable reports whether every unrecorded entry has a repeatable event. The recorder then records them fast, from a
-// local activity. It records a tentative event from a regular activity: Temporal starts that only after the workflow task
-// is in the history, so no reader sees an event that the workflow may still change.
+// allRepeatable reports whether every unrecorded entry has a repeatable event. The recorder then records them fast,
+// from a local activity. It records a tentative event from a regular activity: Temporal starts that only after the
+// workflow task is in the history, so no reader sees an event that the workflow may still change.
 func (r *recorder) allRepeatable() bool {
 	return !r.has(func(e order.Event) bool { return !r.isRepeatable(e) })
 }

@@ -76,15 +76,15 @@ func Events() []Event {
 // Published reports whether other services receive the event.
 func (e Event) Published() bool { return e.row().published }
 
-// Repeatable reports whether the event comes out the same if Temporal loses the workflow task that decided it and executes
-// the task again.
+// Repeatable reports whether the event comes out the same if Temporal loses the workflow task that decided it and
+// executes the task again.
 //
 // An event that is repeatable follows from a step that succeeded or from the answer of a regular activity. The second
-// execution gets the same answer. An event that is tentative may come out differently: a step that failed may now succeed,
-// or another update may now come first.
+// execution gets the same answer. An event that is tentative may come out differently: a step that failed may now
+// succeed, or another update may now come first.
 //
-// A repeatable event can still change if a dependency fails between the two executions. The record of the second execution
-// then overwrites the record of the first (see orderstore).
+// A repeatable event can still change if a dependency fails between the two executions. The record of the second
+// execution then overwrites the record of the first (see orderstore).
 //
 // The workflow chooses by this how it records the event: changing it for an event breaks the replay of open orders.
 // Add a workflow.GetVersion branch and a new history first.
