@@ -31,6 +31,11 @@ type scripted struct {
 	pay    func(key string, in orderflow.PayInput) (orderflow.PayResult, error)
 	cancel func(orderflow.CancelInput) (orderflow.CancelResult, error)
 	extend func(key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
+
+	reserve      func(in orderflow.ReservationStart) (orderflow.ReservationView, error)
+	reserveAgain func(in orderflow.ReservationStart) (orderflow.ReservationView, error)
+	running      bool
+	resolve      func(id uuid.UUID, name string) error
 }
 
 func (s *scripted) Place(_ context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
@@ -49,6 +54,32 @@ func (s *scripted) Extend(
 	_ context.Context, _ uuid.UUID, key string, in orderflow.ExtendInput,
 ) (orderflow.ExtendResult, error) {
 	return s.extend(key, in)
+}
+
+func (s *scripted) Reserve(
+	_ context.Context, in orderflow.ReservationStart,
+) (orderflow.ReservationView, error) {
+	return s.reserve(in)
+}
+
+func (s *scripted) ReserveAgain(
+	_ context.Context, in orderflow.ReservationStart,
+) (orderflow.ReservationView, error) {
+	return s.reserveAgain(in)
+}
+
+func (s *scripted) IsRunning(context.Context, uuid.UUID) (bool, error) { return s.running, nil }
+
+func (s *scripted) Confirm(_ context.Context, id uuid.UUID, _ orderflow.ResolveInput) error {
+	return s.resolve(id, orderflow.UpdateConfirm)
+}
+
+func (s *scripted) Release(_ context.Context, id uuid.UUID, _ orderflow.ResolveInput) error {
+	return s.resolve(id, orderflow.UpdateRelease)
+}
+
+func (s *scripted) ExtendReservation(_ context.Context, id uuid.UUID, _ string, _ orderflow.ExtendInput) error {
+	return s.resolve(id, orderflow.UpdateExtend)
 }
 
 var price = money.Amount{Minor: 1490, Currency: "EUR"}

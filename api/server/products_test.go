@@ -56,6 +56,34 @@ type toldInventory struct {
 	mu   sync.Mutex
 	down bool
 	sold map[uuid.UUID]inventoryapi.Sellable
+	held map[uuid.UUID]inventoryapi.Reservation
+}
+
+func (i *toldInventory) GetReservation(_ context.Context, id uuid.UUID) (inventoryapi.Reservation, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	row, ok := i.held[id]
+	switch {
+	case i.down:
+		return row, &inventoryapi.UnavailableError{Cause: errors.New("down")}
+	case !ok:
+		return row, inventoryapi.ReservationNotFound
+	}
+	return row, nil
+}
+
+// hold makes inventory hold a reservation of two units in a status, for a minute.
+func (i *toldInventory) hold(id uuid.UUID, status inventoryapi.Status) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.held[id] = inventoryapi.Reservation{
+		ReservationID: id,
+		Status:        status,
+		ExpiresAt:     time.Now().Add(time.Minute),
+		Lines: []inventoryapi.ReservationLine{
+			{LineNo: 1, ProductID: uuid.New(), Location: "MAIN", Quantity: 2, RemainingStock: 5, ReservedQuantity: 3},
+		},
+	}
 }
 
 func (i *toldInventory) SetSellable(
@@ -104,7 +132,10 @@ func startCatalogue(t testing.TB) catalogueServer {
 		Log: log, Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(), LargeBodies: contract.LargeBodies(),
 	})
 
-	store, stock := orderstore.New(pool), &toldInventory{sold: map[uuid.UUID]inventoryapi.Sellable{}}
+	store, stock := orderstore.New(pool), &toldInventory{
+		sold: map[uuid.UUID]inventoryapi.Sellable{},
+		held: map[uuid.UUID]inventoryapi.Reservation{},
+	}
 	workflows := &scripted{}
 	h := &handlers{
 		store:     store,
