@@ -253,7 +253,7 @@ func (h *harness) run(ttl int, change ...func(*orderflow.OrderInput)) orderflow.
 	for _, c := range change {
 		c(&in)
 	}
-	from := orderflow.RecordedOrder{}
+	from := orderflow.RecordedOrder{State: order.Pending} // as the api inserts it
 	if h.earlier != nil {
 		from = *h.earlier
 	}

@@ -35,7 +35,11 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	}
 
 	o.recorder.start(ctx)
-	o.reserve(ctx)
+	if by := in.StartBy; by != nil && workflow.Now(ctx).After(*by) {
+		o.startedTooLate(ctx)
+	} else {
+		o.reserve(ctx)
+	}
 	if in.PaymentMethod != "" && o.state == order.Reserved {
 		o.payAtOnce()
 	}
@@ -65,9 +69,10 @@ type orderRun struct {
 	reservation *uuid.UUID // nil until inventory has answered the reserve
 
 	state       order.State
-	seq         int64  // of the last timeline entry
-	reason      string // why the order is in this state
-	by          string // the actor who gave the reason
+	seq         int64     // of the last timeline entry
+	changedAt   time.Time // the time of the last timeline entry
+	reason      string    // why the order is in this state
+	by          string    // the actor who gave the reason
 	expiresAt   time.Time
 	short       []orderflow.ShortLine // the lines for which inventory has not enough stock
 	refusalCode string                // why inventory refused the reserve
@@ -98,15 +103,27 @@ type orderRun struct {
 }
 
 func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
-	o := &orderRun{in: in, root: ctx, ref: orderflow.ReservationRef{
-		OwnerKind:  orderflow.OwnerOrder,
-		OwnerID:    in.OrderID,
-		WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
-		Number:     1, // editing lines will make another reservation; until then an order has one
-	}}
+	o := &orderRun{
+		in:    in,
+		root:  ctx,
+		state: order.Pending, // the api has inserted the row
+		ref: orderflow.ReservationRef{
+			OwnerKind:  orderflow.OwnerOrder,
+			OwnerID:    in.OrderID,
+			WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
+			Number:     1, // editing lines will make another reservation; until then an order has one
+		},
+	}
 	o.recorder = &recorder{input: &o.in, view: o.view, localSteps: o.localSteps()}
 	o.mailbox.urgent = o.recorder.blocked
 	return o
+}
+
+// startedTooLate expires an order that waited for its workflow for longer than the customer wanted the stock to be held:
+// the customer has gone. It gives back what an earlier run may have reserved.
+func (o *orderRun) startedTooLate(ctx workflow.Context) {
+	o.undo.add("give the stock back", o.undoReserve)
+	o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the shop could not begin the order in time")
 }
 
 // reserve reserves the stock, or records why inventory refuses it.

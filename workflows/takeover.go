@@ -179,7 +179,7 @@ func (o *orderRun) handleEarlierConfirm(ctx workflow.Context) {
 	if row != nil {
 		o.load(*row)
 	}
-	if o.state == order.New || o.state == order.Pending {
+	if o.state == order.Pending {
 		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
 	}
 	if o.state == order.Reserved {
@@ -366,17 +366,24 @@ func (o *orderRun) rowHoldsStock(ctx workflow.Context) bool {
 // has only the fields that it must have. If the database refuses it too, only the workflow shows the failure.
 func (o *orderRun) recordFailure(ctx workflow.Context) {
 	found, err := o.findRow(ctx)
-	if err != nil || found.Order == nil || found.Order.State.Settled() {
+	if err != nil || refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
 		return
 	}
-	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict {
+	row := orderflow.RecordedOrder{State: order.Pending} // as the api inserted it
+	var first *orderflow.OrderInput
+	if found.Order != nil {
+		row = *found.Order
+	} else {
+		first = &o.in
+	}
+	if row.State.Settled() {
 		return
 	}
 
-	row := found.Order
 	o.state, o.seq = order.Failed, row.Seq+1
 	execution := workflow.GetInfo(ctx).WorkflowExecution
 	if _, err := recordOrder(ctx, orderflow.RecordInput{
+		Order: first,
 		View:  o.view(),
 		After: row.Seq,
 		Entries: []orderflow.TimelineEntry{{

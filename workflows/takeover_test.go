@@ -294,12 +294,24 @@ func TestOrderThatCannotBeRecorded(t *testing.T) {
 		require.Equal(t, 1, h.counts[release])
 		require.Equal(t, []bool{true}, *marked)
 	})
+	t.Run("from the first record, but its failure can be recorded", func(t *testing.T) {
+		t.Parallel()
+		h := newHarness(t)
+		h.script[record] = func(n int) error {
+			if n == 1 {
+				return impossible
+			}
+			return nil
+		}
+		require.Equal(t, order.Failed, h.runUnrecorded())
+		require.Equal(t, []order.Event{order.EventFailed}, h.events())
+	})
 	t.Run("once it is paid", func(t *testing.T) {
 		t.Parallel()
 		h := newHarness(t)
 		h.status = orderflow.ReservationConfirmed
 		h.script[record] = func(n int) error {
-			if n == 2 { // paid and confirmed
+			if n >= 2 { // paid and confirmed
 				return impossible
 			}
 			return nil

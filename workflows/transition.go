@@ -43,7 +43,8 @@ func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Eve
 		Attempt:      o.attempts,
 		NextDeadline: o.deadline(),
 	})
-	if o.placedView == nil && o.state != order.New {
+	o.changedAt = workflow.Now(ctx)
+	if o.placedView == nil {
 		v := o.view()
 		o.placedView = &v
 	}
@@ -89,6 +90,7 @@ func (o *orderRun) view() orderflow.View {
 		PaymentAttempts: o.attempts,
 		Short:           o.short,
 		RefusalCode:     o.refusalCode,
+		ChangedAt:       o.changedAt,
 	}
 	if !o.expiresAt.IsZero() {
 		t := o.expiresAt

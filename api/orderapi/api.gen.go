@@ -330,6 +330,9 @@ type Order struct {
 	PaymentAttempts int                `json:"payment_attempts"`
 	Payments        []Payment          `json:"payments"`
 
+	// PositionInLine How many orders are processed until this one is, itself included; present while it waits for that.
+	PositionInLine int `json:"position_in_line,omitempty,omitzero"`
+
 	// Reason The reason for the status; empty if there is none to give.
 	Reason        string             `json:"reason,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
@@ -546,6 +549,10 @@ type ListOrdersParams struct {
 type CreateOrderParams struct {
 	// IdempotencyKey Names this order; 1 to 255 printable ASCII characters. If it is absent, the server makes a key.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
+
+	// Prefer How long to wait for the stock to be decided (RFC 7240): `wait=5` waits up to 5 seconds, at most 10;
+	// `respond-async` does not wait. The default is 2 seconds. If many orders wait, the answer is 202 at once.
+	Prefer string `json:"Prefer,omitempty,omitzero"`
 }
 
 // ExtendOrderParams defines parameters for ExtendOrder.

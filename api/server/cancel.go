@@ -1,6 +1,9 @@
 package server
 
 import (
+	"context"
+	"errors"
+
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
@@ -21,9 +24,18 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 		httpx.Fail(c, err)
 		return
 	}
-	if _, ok := h.owned(c, id); !ok {
+	row, ok := h.owned(c, id)
+	if !ok {
 		return
 	}
+	if row.Waits() { // the workflow must run to cancel the order
+		ctx, cancel := context.WithTimeout(c.Request.Context(), createTimeout)
+		defer cancel()
+		if err := h.starter.Hurry(ctx, id); err != nil && !errors.Is(err, orderstore.ErrNotFound) {
+			h.log.WarnContext(ctx, "cannot start an order to cancel it", "order_id", id, "error", err)
+		}
+	}
+
 	_, err := h.workflows.Cancel(c.Request.Context(), id, orderflow.CancelInput{
 		Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
 	})

@@ -1,17 +1,21 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
 	"holdfast/api/orderapi"
+	"holdfast/api/starter"
 	"holdfast/internal/address"
 	"holdfast/internal/auth"
 	"holdfast/internal/correlation"
@@ -25,8 +29,8 @@ import (
 )
 
 const (
-	// createTimeout limits how long CreateOrder and CreateReservation wait for the workflow. If the outcome is still
-	// unknown then, they answer 503, and the caller sends the same request again.
+	// createTimeout limits how long CreateReservation waits for the workflow. If the outcome is still unknown then, it
+	// answers 503, and the caller sends the same request again.
 	createTimeout = 4 * time.Second
 	// readTimeout limits one read from the orders database or from inventory.
 	readTimeout = 2 * time.Second
@@ -42,11 +46,12 @@ type handlers struct {
 	inventory Inventory
 	log       *slog.Logger
 	teller    *teller
+	starter   *starter.Starter
 }
 
 // Workflows is what the handlers need of orderclient.Client.
 type Workflows interface {
-	Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error)
+	starter.Workflows
 	Pay(ctx context.Context, order uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error)
 	Cancel(ctx context.Context, order uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
 	Extend(ctx context.Context, order uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
@@ -61,61 +66,91 @@ type Workflows interface {
 
 var _ ServerInterface = (*handlers)(nil)
 
-// CreateOrder starts the order's workflow, waits until the order is recorded, and answers with the order's row. It
-// never answers 201 or 202 without a row. If the row exists already, the request is a repeat and starts nothing.
+// CreateOrder inserts the order and then starts its workflow (package starter). It waits until the workflow has recorded
+// whether the stock is held, and answers 201 then, or 202 if that takes longer than the client waits. A request whose
+// order has a row already is a repeat and starts nothing.
 func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams) {
 	in, err := h.newOrder(c, params)
 	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
-	if answered := h.answerRepeat(c, in); answered {
-		return
-	}
+	wait := preferredWait(c, params.Prefer)
 	if err := h.price(c, in); err != nil {
-		httpx.Fail(c, err)
+		if answered := h.answerRepeat(c, in, 0); !answered { // a repeat is answered whatever the catalogue says by now
+			httpx.Fail(c, err)
+		}
 		return
 	}
 
-	ctx, cancel := context.WithTimeout(c.Request.Context(), createTimeout)
-	defer cancel()
-	placed, placeErr := h.workflows.Place(ctx, *in)
-	if placeErr == nil && placed.View.RequestHash != in.RequestHash {
-		httpx.Fail(c, keyReused(in.OrderID))
-		return
+	placed, err := h.starter.Place(c.Request.Context(), *in, wait)
+	switch {
+	case errors.Is(err, starter.ErrFull):
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"too many orders wait to be processed; nothing was ordered; send the order again in a minute"))
+	case err != nil:
+		h.log.ErrorContext(c.Request.Context(), "cannot insert an order", "order_id", in.OrderID, "error", err)
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"it is not known whether the order was accepted; send it again with the same Idempotency-Key"))
+	case !placed.New:
+		if answered := h.answerRepeat(c, in, wait); !answered {
+			h.fail(c, fmt.Errorf("order %s is in the database and cannot be read", in.OrderID))
+		}
+	case errors.Is(placed.Err, orderclient.ErrEnded):
+		httpx.Fail(c, stopped(in.OrderID))
+	case placed.Err != nil:
+		p := orderapi.Table.New(orderapi.OrderRejected, cannotRecord)
+		p.OrderID = in.OrderID.String()
+		httpx.Fail(c, p)
+	default:
+		h.answerCreated(c, in, asRecorded(*in, placed.View))
 	}
-	if placeErr != nil {
-		// The order may be recorded all the same, so the handler reads the row.
-		h.log.WarnContext(c.Request.Context(), "the workflow did not answer that the order is recorded",
-			"order_id", in.OrderID, "error", placeErr)
-	}
-
-	row, err := h.row(c, in.OrderID)
-	if err != nil {
-		h.failUnrecorded(c, in.OrderID, placeErr, err)
-		return
-	}
-	answerCreated(c, in, row)
 }
 
-// failUnrecorded answers for an order whose row could not be read (rowErr) after the attempt to place it (placeErr).
-func (h *handlers) failUnrecorded(c *gin.Context, id uuid.UUID, placeErr, rowErr error) {
-	missing := errors.Is(rowErr, orderstore.ErrNotFound)
-	switch {
-	case missing && errors.Is(placeErr, orderclient.ErrEnded):
-		httpx.Fail(c, stopped(id))
-		return
-	case missing && orderclient.RefusalKind(placeErr) != "":
-		p := orderapi.Table.New(orderapi.OrderRejected, cannotRecord)
-		p.OrderID = id.String()
-		httpx.Fail(c, p)
-		return
-	case !missing:
-		h.log.ErrorContext(c.Request.Context(), "cannot read an order that was just placed",
-			"order_id", id, "error", rowErr)
+// asRecorded returns the order's row as the workflow has recorded it. view is nil if the workflow has recorded nothing.
+func asRecorded(in orderflow.OrderInput, view *orderflow.View) orderstore.Order {
+	row := orderstore.Placed(in)
+	if view == nil {
+		return row
 	}
-	httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
-		"the order is not recorded yet; send it again with the same Idempotency-Key"))
+	row.Seq, row.State, row.Reason = view.Seq, view.State, view.Reason
+	row.RefusalCode, row.Short = view.RefusalCode, view.Short
+	row.ReservationID, row.ExpiresAt = view.ReservationID, view.ExpiresAt
+	row.PaymentAttempts = view.PaymentAttempts
+	row.UpdatedAt = view.ChangedAt.Truncate(time.Microsecond) // as exact as the database is
+	return row
+}
+
+const (
+	// defaultWait is how long CreateOrder waits for the stock to be decided if the client does not say. The value is also
+	// in the contract.
+	defaultWait = 2 * time.Second
+	// maxWait is the longest wait that a client gets. It is also in the contract.
+	maxWait = 10 * time.Second
+)
+
+// preferredWait reads the Prefer header (RFC 7240) and names the preference that it applies in the answer. As the RFC
+// says, it ignores a preference that it does not know or cannot read.
+func preferredWait(c *gin.Context, prefer string) time.Duration {
+	wait, applied := defaultWait, ""
+	for _, preference := range strings.Split(prefer, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(preference), "=")
+		switch strings.ToLower(name) {
+		case "respond-async":
+			if applied == "" {
+				wait, applied = 0, "respond-async"
+			}
+		case "wait":
+			if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
+				seconds = min(seconds, int(maxWait/time.Second))
+				wait, applied = time.Duration(seconds)*time.Second, fmt.Sprintf("wait=%d", seconds)
+			}
+		}
+	}
+	if applied != "" {
+		c.Header("Preference-Applied", applied)
+	}
+	return wait
 }
 
 // newOrder reads the request into the workflow's input, still without prices.
@@ -155,6 +190,9 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 		CorrelationID: correlation.From(c.Request.Context()),
 		PlacedAt:      time.Now().UTC().Truncate(time.Microsecond),
 	}
+	ttl := time.Duration(cmp.Or(body.TTLSeconds, defaultTTL)) * time.Second
+	startBy := in.PlacedAt.Add(ttl)
+	in.StartBy = &startBy
 
 	for name := range body.Metadata {
 		if len(name) > maxMetadataKey {
@@ -198,9 +236,22 @@ func reservationHash(body orderapi.CreateReservation) (string, error) {
 	return orderflow.RequestHash(body)
 }
 
-// answerRepeat answers a request whose order has a row already. It reports whether it has answered.
-func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput) bool {
+// answerRepeat answers a request whose order has a row already. It reports whether it has answered. If the order still
+// waits for its workflow, answerRepeat waits for the given time.
+func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput, wait time.Duration) bool {
+	deadline := time.Now().Add(wait)
+	pause := 50 * time.Millisecond
 	row, err := h.row(c, in.OrderID)
+	for err == nil && row.Waits() && row.RequestHash == in.RequestHash && time.Now().Add(pause).Before(deadline) {
+		select {
+		case <-time.After(pause):
+		case <-c.Request.Context().Done():
+			return true // nobody reads an answer
+		}
+		pause *= 2
+		row, err = h.row(c, in.OrderID)
+	}
+
 	switch {
 	case errors.Is(err, orderstore.ErrNotFound):
 		return false
@@ -208,7 +259,7 @@ func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput) bool {
 		h.fail(c, err)
 	default:
 		c.Header("Idempotency-Replayed", "true")
-		answerCreated(c, in, row)
+		h.answerCreated(c, in, row)
 	}
 	return true
 }
@@ -256,7 +307,7 @@ func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
 }
 
 // answerCreated answers with the order's row. A repeat of a refused order is refused again: it needs a new key.
-func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Order) {
+func (h *handlers) answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Order) {
 	switch {
 	case row.RequestHash != in.RequestHash:
 		httpx.Fail(c, keyReused(row.OrderID))
@@ -277,7 +328,7 @@ func answerCreated(c *gin.Context, in *orderflow.OrderInput, row orderstore.Orde
 		httpx.Fail(c, p)
 	case row.State == order.Pending:
 		c.Header("Location", orderLocation(row.OrderID))
-		c.JSON(http.StatusAccepted, wireOrder(row))
+		c.JSON(http.StatusAccepted, h.wireWithPosition(c, row))
 	default:
 		c.Header("Location", orderLocation(row.OrderID))
 		c.JSON(http.StatusCreated, wireOrder(row))

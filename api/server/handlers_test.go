@@ -354,7 +354,7 @@ func TestExtendOrder(t *testing.T) {
 	}
 }
 
-// TestCreateOrder: the row decides the answer, whatever the workflow's client returns.
+// TestCreateOrder checks the answer to each outcome of an order's first step.
 func TestCreateOrder(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -363,33 +363,37 @@ func TestCreateOrder(t *testing.T) {
 
 	for _, c := range []struct {
 		name  string
-		row   order.State // "" means that no order is recorded
+		state order.State // as the workflow has recorded it
 		err   error
 		wants answer
 	}{
 		{"reserved", order.Reserved, nil, answer{201, "", `"status":"reserved"`}},
 		{"pending", order.Pending, nil, answer{202, "", `"status":"pending"`}},
-		{"recorded although the answer was lost", order.Reserved, errOpen, answer{201, "", `"status":"reserved"`}},
-		{"not known", "", errOpen, answer{503, problem.Unavailable, "same Idempotency-Key"}},
+		{"out of stock", order.Rejected, nil, answer{409, "out_of_stock", "nothing is reserved"}},
 		{"stopped before it had a row", "", orderclient.ErrEnded, answer{409, "order_stopped", "ask the shop"}},
 		{
 			"cannot be recorded", "", refusedAs(orderflow.ErrRecordImpossible),
 			answer{409, "order_rejected", "under another key"},
 		},
+		{"not known; from now on orders wait", "", errOpen, answer{202, "", `"position_in_line":`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.with(t)
 			s.workflows.place = func(in orderflow.OrderInput) (orderflow.PlaceResult, error) {
 				require.EqualValues(t, 2980, in.Total.Minor, "prices come from the catalogue")
-				if c.row != "" {
-					deadline := time.Now().Add(time.Minute)
-					record := recordOf(in.OrderID, in.CustomerID, in.RequestHash, c.row, &deadline)
-					_, err := orderstore.New(s.pool).Record(t.Context(), record)
-					require.NoError(t, err)
+				row, err := orderstore.New(s.pool).Get(t.Context(), in.OrderID)
+				require.NoError(t, err, "the row comes before the workflow")
+				require.True(t, row.Waits())
+
+				deadline := time.Now().Add(time.Minute)
+				view := orderflow.View{RequestHash: in.RequestHash, Seq: 1, State: c.state, ExpiresAt: &deadline}
+				if c.state == order.Rejected {
+					view.RefusalCode = orderflow.ErrOutOfStock
 				}
-				return orderflow.PlaceResult{View: orderflow.View{RequestHash: in.RequestHash}}, c.err
+				return orderflow.PlaceResult{View: view}, c.err
 			}
-			s.expect(auth.Customer, http.MethodPost, "/api/orders", body, c.wants, "Idempotency-Key", uuid.NewString())
+			s.expect(auth.Customer, http.MethodPost, "/api/orders", body, c.wants,
+				"Idempotency-Key", uuid.NewString(), "Prefer", "wait=1")
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"holdfast/api"
+	"holdfast/api/starter"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
@@ -34,6 +35,7 @@ type Config struct {
 	Auth         auth.Config
 	Temporal     temporalclient.Config
 	Pool         database.Pool
+	Starts       starter.Config
 }
 
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
@@ -81,11 +83,14 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		log:       env.Log,
 		teller:    newTeller(store, inventory, env.Log),
 	}
-	telling, stopTelling := context.WithCancel(ctx)
-	var told sync.WaitGroup
-	told.Go(func() { h.teller.run(telling) })
-	defer told.Wait()
-	defer stopTelling()
+	h.starter = starter.New(cfg.Starts, store, h.workflows, env.Log)
+	// Both run until the last request is answered, not only until ctx ends.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { h.teller.run(background) })
+	running.Go(func() { h.starter.Run(background) })
+	defer running.Wait()
+	defer stop()
 
 	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 
 	"holdfast/api"
 	"holdfast/api/orderapi"
+	"holdfast/api/starter"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
@@ -144,6 +145,7 @@ func startCatalogue(t testing.TB) catalogueServer {
 		inventory: stock,
 		teller:    newTeller(store, stock, log),
 	}
+	h.starter = starter.New(starter.Config{MaxConcurrent: 20, MaxWaiting: 10}, store, workflows, log)
 	require.NoError(t, Register(router, h, auth.NewVerifier(testAuth)))
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)

@@ -26,7 +26,7 @@ import (
 // GetOrder answers an order as the orders database has it.
 func (h *handlers) GetOrder(c *gin.Context, id uuid.UUID) {
 	if row, ok := h.owned(c, id); ok {
-		c.JSON(http.StatusOK, wireOrder(row))
+		c.JSON(http.StatusOK, h.wireWithPosition(c, row))
 	}
 }
 
@@ -198,6 +198,21 @@ func (h *handlers) unavailable(c *gin.Context, err error) error {
 
 	h.log.ErrorContext(c.Request.Context(), "the orders database did not answer", "error", err)
 	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; send the same request again")
+}
+
+// wireWithPosition is wireOrder, with the order's place in the line if it waits for its workflow.
+func (h *handlers) wireWithPosition(c *gin.Context, o orderstore.Order) orderapi.Order {
+	out := wireOrder(o)
+	if !o.Waits() {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
+	defer cancel()
+	var err error
+	if out.PositionInLine, err = h.store.PositionInLine(ctx, o.OrderID); err != nil {
+		h.log.WarnContext(ctx, "cannot tell the place of an order in the line", "order_id", o.OrderID, "error", err)
+	}
+	return out
 }
 
 func wireOrder(o orderstore.Order) orderapi.Order {

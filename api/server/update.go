@@ -18,8 +18,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// begin reads the body and the key of a request to change an order, and checks that the caller may see the order. It
-// reports false if it has answered the request.
+// begin reads the body and the key of a request to change an order, and checks that the caller may see the order and
+// that the order does not wait for its workflow. It reports false if it has answered the request.
 func (h *handlers) begin(c *gin.Context, id uuid.UUID, body any, given string) (key string, ok bool) {
 	err := httpx.DecodeJSON(c, body)
 	if err == nil {
@@ -29,7 +29,11 @@ func (h *handlers) begin(c *gin.Context, id uuid.UUID, body any, given string) (
 		httpx.Fail(c, err)
 		return "", false
 	}
-	_, ok = h.owned(c, id)
+	row, ok := h.owned(c, id)
+	if ok && row.Waits() {
+		httpx.Fail(c, forOrder(problem.Code(order.NotReady), "the stock is not decided yet; try again shortly", row))
+		return "", false
+	}
 	return key, ok
 }
 

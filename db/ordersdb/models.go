@@ -59,6 +59,14 @@ type OrderLine struct {
 	Currency       string
 }
 
+type OrderStart struct {
+	OrderID     uuid.UUID
+	Position    int64
+	Input       []byte
+	Attempts    int32
+	AvailableAt time.Time
+}
+
 type OrderTimeline struct {
 	OrderID      uuid.UUID
 	Seq          int64

@@ -12,61 +12,10 @@ import (
 	"github.com/google/uuid"
 )
 
-const AdvanceOrder = `-- name: AdvanceOrder :execrows
-UPDATE orders
-SET seq = $1, state = $2, reason = $3, refusal_code = $4, refusal = $5, reservation_id = $6,
-    expires_at = $7, payment_attempts = $8, updated_at = $9, run_id = $10
-WHERE order_id = $11 AND (updated_at, seq) < ($9, $1::bigint)
-  AND CASE $12::bigint WHEN 0 THEN run_id = $10 ELSE seq = $12::bigint END
-  AND (state = $13 OR state <> ALL ($14::text[]))
-`
-
-type AdvanceOrderParams struct {
-	Seq             int64
-	State           string
-	Reason          string
-	RefusalCode     string
-	Refusal         []byte
-	ReservationID   *uuid.UUID
-	ExpiresAt       *time.Time
-	PaymentAttempts int32
-	UpdatedAt       time.Time
-	RunID           string
-	OrderID         uuid.UUID
-	After           int64
-	FromState       string
-	Settled         []string
-}
-
-// Only two runs may advance the row: the run that wrote it, and a run that takes over and names the seq that it found
-// (after). A settled row moves on only from the state that it is in, so no run takes a settled order back.
-func (q *Queries) AdvanceOrder(ctx context.Context, db DBTX, arg AdvanceOrderParams) (int64, error) {
-	result, err := db.Exec(ctx, AdvanceOrder,
-		arg.Seq,
-		arg.State,
-		arg.Reason,
-		arg.RefusalCode,
-		arg.Refusal,
-		arg.ReservationID,
-		arg.ExpiresAt,
-		arg.PaymentAttempts,
-		arg.UpdatedAt,
-		arg.RunID,
-		arg.OrderID,
-		arg.After,
-		arg.FromState,
-		arg.Settled,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const BeginPayment = `-- name: BeginPayment :one
 WITH found AS (
     SELECT orders.order_id, orders.state <> ALL ($1::text[]) AS open FROM orders
-    WHERE orders.order_id = $2 FOR NO KEY UPDATE
+    WHERE orders.order_id = $2 AND orders.run_id <> '' FOR NO KEY UPDATE
 ), begun AS (
     INSERT INTO payment_intents (order_id, attempt) SELECT found.order_id, $3 FROM found WHERE found.open
     ON CONFLICT (order_id, attempt) DO NOTHING
@@ -87,6 +36,31 @@ func (q *Queries) BeginPayment(ctx context.Context, db DBTX, arg BeginPaymentPar
 	var open bool
 	err := row.Scan(&open)
 	return open, err
+}
+
+const CountStarts = `-- name: CountStarts :one
+SELECT count(*) FROM order_starts
+`
+
+func (q *Queries) CountStarts(ctx context.Context, db DBTX) (int64, error) {
+	row := db.QueryRow(ctx, CountStarts)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const DeferStart = `-- name: DeferStart :exec
+UPDATE order_starts SET available_at = now() + make_interval(secs => $1::float8) WHERE order_id = $2
+`
+
+type DeferStartParams struct {
+	DelaySeconds float64
+	OrderID      uuid.UUID
+}
+
+func (q *Queries) DeferStart(ctx context.Context, db DBTX, arg DeferStartParams) error {
+	_, err := db.Exec(ctx, DeferStart, arg.DelaySeconds, arg.OrderID)
+	return err
 }
 
 const FindRecordedOrder = `-- name: FindRecordedOrder :one
@@ -127,34 +101,12 @@ func (q *Queries) FindRecordedOrder(ctx context.Context, db DBTX, orderID uuid.U
 	return i, err
 }
 
-const ForgetIntents = `-- name: ForgetIntents :exec
-DELETE FROM payment_intents WHERE order_id = $1 AND attempt = ANY ($2::int[])
+const ForgetStart = `-- name: ForgetStart :exec
+DELETE FROM order_starts WHERE order_id = $1
 `
 
-type ForgetIntentsParams struct {
-	OrderID  uuid.UUID
-	Attempts []int32
-}
-
-// What became of these payments is recorded.
-func (q *Queries) ForgetIntents(ctx context.Context, db DBTX, arg ForgetIntentsParams) error {
-	_, err := db.Exec(ctx, ForgetIntents, arg.OrderID, arg.Attempts)
-	return err
-}
-
-const ForgetLostTimeline = `-- name: ForgetLostTimeline :exec
-DELETE FROM order_timeline WHERE order_id = $1 AND seq > $2 AND at < $3
-`
-
-type ForgetLostTimelineParams struct {
-	OrderID uuid.UUID
-	Seq     int64
-	At      time.Time
-}
-
-// Deletes the entries that have a higher number than the given entry but an earlier time: a lost execution wrote them.
-func (q *Queries) ForgetLostTimeline(ctx context.Context, db DBTX, arg ForgetLostTimelineParams) error {
-	_, err := db.Exec(ctx, ForgetLostTimeline, arg.OrderID, arg.Seq, arg.At)
+func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) error {
+	_, err := db.Exec(ctx, ForgetStart, orderID)
 	return err
 }
 
@@ -226,220 +178,6 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 	return i, err
 }
 
-const InsertOrder = `-- name: InsertOrder :execrows
-
-INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
-                    reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id,
-                    correlation_id, created_at, updated_at, refusal_code)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-        $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22)
-ON CONFLICT (order_id) DO NOTHING
-`
-
-type InsertOrderParams struct {
-	OrderID         uuid.UUID
-	Seq             int64
-	State           string
-	Reason          string
-	Refusal         []byte
-	RequestHash     []byte
-	CustomerID      string
-	Issuer          string
-	TotalMinor      int64
-	Currency        string
-	ReservationID   *uuid.UUID
-	ExpiresAt       *time.Time
-	PaymentAttempts int32
-	ShipTo          []byte
-	Email           string
-	Metadata        []byte
-	WorkflowID      string
-	RunID           string
-	CorrelationID   string
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
-	RefusalCode     string
-}
-
-// The projection of an order. seq is the number of its last recorded transition; updated_at is that transition's
-// time, by the workflow's clock. A repeated or late write changes nothing. If a workflow task was lost and its second
-// execution had another outcome, the second execution has the later times, so its record overwrites the record of the
-// lost execution.
-func (q *Queries) InsertOrder(ctx context.Context, db DBTX, arg InsertOrderParams) (int64, error) {
-	result, err := db.Exec(ctx, InsertOrder,
-		arg.OrderID,
-		arg.Seq,
-		arg.State,
-		arg.Reason,
-		arg.Refusal,
-		arg.RequestHash,
-		arg.CustomerID,
-		arg.Issuer,
-		arg.TotalMinor,
-		arg.Currency,
-		arg.ReservationID,
-		arg.ExpiresAt,
-		arg.PaymentAttempts,
-		arg.ShipTo,
-		arg.Email,
-		arg.Metadata,
-		arg.WorkflowID,
-		arg.RunID,
-		arg.CorrelationID,
-		arg.CreatedAt,
-		arg.UpdatedAt,
-		arg.RefusalCode,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const InsertOrderLines = `-- name: InsertOrderLines :exec
-INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
-SELECT $1, unnest($2::int[]), unnest($3::uuid[]), unnest($4::text[]), unnest($5::text[]),
-       unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[]), $9
-`
-
-type InsertOrderLinesParams struct {
-	OrderID    uuid.UUID
-	LineNos    []int32
-	ProductIds []uuid.UUID
-	Skus       []string
-	Names      []string
-	Quantities []int64
-	UnitPrices []int64
-	LineTotals []int64
-	Currency   string
-}
-
-func (q *Queries) InsertOrderLines(ctx context.Context, db DBTX, arg InsertOrderLinesParams) error {
-	_, err := db.Exec(ctx, InsertOrderLines,
-		arg.OrderID,
-		arg.LineNos,
-		arg.ProductIds,
-		arg.Skus,
-		arg.Names,
-		arg.Quantities,
-		arg.UnitPrices,
-		arg.LineTotals,
-		arg.Currency,
-	)
-	return err
-}
-
-const InsertOutbox = `-- name: InsertOutbox :exec
-INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers,
-    created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-    $9)
-ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
-`
-
-type InsertOutboxParams struct {
-	EventID          uuid.UUID
-	AggregateType    string
-	AggregateID      uuid.UUID
-	AggregateVersion int64
-	EventType        string
-	SchemaVersion    int32
-	Payload          []byte
-	Headers          []byte
-	CreatedAt        time.Time
-}
-
-func (q *Queries) InsertOutbox(ctx context.Context, db DBTX, arg InsertOutboxParams) error {
-	_, err := db.Exec(ctx, InsertOutbox,
-		arg.EventID,
-		arg.AggregateType,
-		arg.AggregateID,
-		arg.AggregateVersion,
-		arg.EventType,
-		arg.SchemaVersion,
-		arg.Payload,
-		arg.Headers,
-		arg.CreatedAt,
-	)
-	return err
-}
-
-const InsertPayment = `-- name: InsertPayment :exec
-INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
-`
-
-type InsertPaymentParams struct {
-	OrderID         uuid.UUID
-	Step            string
-	Attempt         int32
-	Provider        string
-	ProviderRef     string
-	AmountMinor     int64
-	Currency        string
-	State           string
-	Reason          string
-	AuthorisedUntil *time.Time
-	CreatedAt       time.Time
-}
-
-func (q *Queries) InsertPayment(ctx context.Context, db DBTX, arg InsertPaymentParams) error {
-	_, err := db.Exec(ctx, InsertPayment,
-		arg.OrderID,
-		arg.Step,
-		arg.Attempt,
-		arg.Provider,
-		arg.ProviderRef,
-		arg.AmountMinor,
-		arg.Currency,
-		arg.State,
-		arg.Reason,
-		arg.AuthorisedUntil,
-		arg.CreatedAt,
-	)
-	return err
-}
-
-const InsertTimeline = `-- name: InsertTimeline :exec
-INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (order_id, seq) DO UPDATE
-SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at, actor = excluded.actor,
-    reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
-WHERE order_timeline.at < excluded.at
-`
-
-type InsertTimelineParams struct {
-	OrderID      uuid.UUID
-	Seq          int64
-	Event        string
-	FromState    string
-	State        string
-	At           time.Time
-	Actor        string
-	Reason       string
-	Attempt      int32
-	NextDeadline *time.Time
-}
-
-func (q *Queries) InsertTimeline(ctx context.Context, db DBTX, arg InsertTimelineParams) error {
-	_, err := db.Exec(ctx, InsertTimeline,
-		arg.OrderID,
-		arg.Seq,
-		arg.Event,
-		arg.FromState,
-		arg.State,
-		arg.At,
-		arg.Actor,
-		arg.Reason,
-		arg.Attempt,
-		arg.NextDeadline,
-	)
-	return err
-}
-
 const IntentsOfOrder = `-- name: IntentsOfOrder :many
 SELECT attempt FROM payment_intents WHERE order_id = $1 ORDER BY attempt
 `
@@ -457,6 +195,73 @@ func (q *Queries) IntentsOfOrder(ctx context.Context, db DBTX, orderID uuid.UUID
 			return nil, err
 		}
 		items = append(items, attempt)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const LeaseStart = `-- name: LeaseStart :one
+UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => $1::float8)
+WHERE order_id = $2
+RETURNING position, input, attempts
+`
+
+type LeaseStartParams struct {
+	LeaseSeconds float64
+	OrderID      uuid.UUID
+}
+
+type LeaseStartRow struct {
+	Position int64
+	Input    []byte
+	Attempts int32
+}
+
+// Takes one order, whether somebody else starts it or not.
+func (q *Queries) LeaseStart(ctx context.Context, db DBTX, arg LeaseStartParams) (LeaseStartRow, error) {
+	row := db.QueryRow(ctx, LeaseStart, arg.LeaseSeconds, arg.OrderID)
+	var i LeaseStartRow
+	err := row.Scan(&i.Position, &i.Input, &i.Attempts)
+	return i, err
+}
+
+const LeaseStarts = `-- name: LeaseStarts :many
+
+UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => $1::float8)
+WHERE order_starts.order_id IN (
+    SELECT waiting.order_id FROM order_starts waiting WHERE waiting.available_at <= now()
+    ORDER BY waiting.position LIMIT $2 FOR UPDATE SKIP LOCKED)
+RETURNING position, input, attempts
+`
+
+type LeaseStartsParams struct {
+	LeaseSeconds float64
+	Size         int32
+}
+
+type LeaseStartsRow struct {
+	Position int64
+	Input    []byte
+	Attempts int32
+}
+
+// The orders that wait for their workflow.
+// Takes the orders that have waited longest and that nobody else starts now.
+func (q *Queries) LeaseStarts(ctx context.Context, db DBTX, arg LeaseStartsParams) ([]LeaseStartsRow, error) {
+	rows, err := db.Query(ctx, LeaseStarts, arg.LeaseSeconds, arg.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LeaseStartsRow{}
+	for rows.Next() {
+		var i LeaseStartsRow
+		if err := rows.Scan(&i.Position, &i.Input, &i.Attempts); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -777,4 +582,302 @@ func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid
 		return nil, err
 	}
 	return items, nil
+}
+
+const PlaceOrder = `-- name: PlaceOrder :one
+
+WITH placed AS (
+    INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
+                        metadata, workflow_id, run_id, correlation_id, created_at, updated_at)
+    VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9,
+            $10, $11, '', $12, $13, $13)
+    ON CONFLICT (order_id) DO NOTHING
+    RETURNING order_id
+), lines AS (
+    INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
+    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, $7
+    FROM placed CROSS JOIN (
+        SELECT unnest($14::int[]) AS line_no, unnest($15::uuid[]) AS product_id, unnest($16::text[]) AS sku,
+               unnest($17::text[]) AS name, unnest($18::bigint[]) AS quantity,
+               unnest($19::bigint[]) AS unit_price, unnest($20::bigint[]) AS line_total
+    ) l
+), entry AS (
+    INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
+    SELECT placed.order_id, 0, $21, '', $2, $13, $4 FROM placed
+), waiting AS (
+    INSERT INTO order_starts (order_id, input, available_at)
+    SELECT placed.order_id, $22, now() + make_interval(secs => $23::float8) FROM placed
+)
+SELECT count(*) > 0 AS inserted FROM placed
+`
+
+type PlaceOrderParams struct {
+	OrderID       uuid.UUID
+	State         string
+	RequestHash   []byte
+	CustomerID    string
+	Issuer        string
+	TotalMinor    int64
+	Currency      string
+	ShipTo        []byte
+	Email         string
+	Metadata      []byte
+	WorkflowID    string
+	CorrelationID string
+	PlacedAt      time.Time
+	LineNos       []int32
+	ProductIds    []uuid.UUID
+	Skus          []string
+	Names         []string
+	Quantities    []int64
+	UnitPrices    []int64
+	LineTotals    []int64
+	Event         string
+	Input         []byte
+	LeaseSeconds  float64
+}
+
+// The projection of an order. seq is the number of its last recorded transition; updated_at is that transition's
+// time, by the workflow's clock. A repeated or late write changes nothing. If a workflow task was lost and its second
+// execution had another outcome, the second execution has the later times, so its record overwrites the record of the
+// lost execution.
+// Inserts an order with everything that belongs to it, if the order has no row yet, and returns whether it did.
+func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams) (bool, error) {
+	row := db.QueryRow(ctx, PlaceOrder,
+		arg.OrderID,
+		arg.State,
+		arg.RequestHash,
+		arg.CustomerID,
+		arg.Issuer,
+		arg.TotalMinor,
+		arg.Currency,
+		arg.ShipTo,
+		arg.Email,
+		arg.Metadata,
+		arg.WorkflowID,
+		arg.CorrelationID,
+		arg.PlacedAt,
+		arg.LineNos,
+		arg.ProductIds,
+		arg.Skus,
+		arg.Names,
+		arg.Quantities,
+		arg.UnitPrices,
+		arg.LineTotals,
+		arg.Event,
+		arg.Input,
+		arg.LeaseSeconds,
+	)
+	var inserted bool
+	err := row.Scan(&inserted)
+	return inserted, err
+}
+
+const PositionInLine = `-- name: PositionInLine :one
+SELECT count(*) FROM order_starts
+WHERE position <= (SELECT waiting.position FROM order_starts waiting WHERE waiting.order_id = $1)
+`
+
+// Returns how many orders must start until this order has started, itself included; 0 if it does not wait.
+func (q *Queries) PositionInLine(ctx context.Context, db DBTX, orderID uuid.UUID) (int64, error) {
+	row := db.QueryRow(ctx, PositionInLine, orderID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const RecordOrder = `-- name: RecordOrder :one
+WITH advanced AS (
+    UPDATE orders
+    SET seq = $1, state = $2, reason = $3, refusal_code = $4, refusal = $5,
+        reservation_id = $6, expires_at = $7, payment_attempts = $8,
+        updated_at = $9, run_id = $10
+    WHERE orders.order_id = $11
+      AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < ($9, $1::bigint))
+      AND CASE WHEN $12::bigint > 0 THEN orders.seq = $12::bigint
+               WHEN orders.run_id = '' THEN $13::boolean
+               ELSE orders.run_id = $10 END
+      AND (orders.state = $14 OR orders.state <> ALL ($15::text[]))
+      AND (NOT $13::boolean OR orders.request_hash = $16 AND orders.customer_id = $17
+           AND orders.issuer = $18 AND orders.total_minor = $19 AND orders.currency = $20
+           AND NOT EXISTS (
+               SELECT FROM (SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_lines.order_id = $11) stored
+               FULL JOIN (
+                   SELECT unnest($21::int[]) AS line_no, unnest($22::uuid[]) AS product_id,
+                          unnest($23::bigint[]) AS quantity, unnest($24::bigint[]) AS unit_price
+               ) given ON stored.line_no = given.line_no AND stored.product_id = given.product_id
+                      AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
+               WHERE stored.line_no IS NULL OR given.line_no IS NULL))
+    RETURNING orders.order_id
+), started AS (
+    DELETE FROM order_starts USING advanced WHERE $13::boolean AND order_starts.order_id = advanced.order_id
+), entries AS (
+    -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
+    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
+    SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt,
+           nullif(e.next_deadline, $25::timestamptz)
+    FROM advanced CROSS JOIN (
+        SELECT unnest($26::bigint[]) AS seq, unnest($27::text[]) AS event,
+               unnest($28::text[]) AS from_state, unnest($29::text[]) AS state,
+               unnest($30::timestamptz[]) AS at, unnest($31::text[]) AS actor,
+               unnest($32::text[]) AS reason, unnest($33::int[]) AS attempt,
+               unnest($34::timestamptz[]) AS next_deadline
+    ) e
+    ON CONFLICT (order_id, seq) DO UPDATE
+    SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
+        actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
+    WHERE t.at < excluded.at
+), lost AS (
+    -- Entries with a higher number than this record's last but an earlier time: a lost execution wrote them.
+    DELETE FROM order_timeline USING advanced
+    WHERE order_timeline.order_id = advanced.order_id AND order_timeline.seq > $1::bigint AND order_timeline.at < $9
+), paid AS (
+    INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason,
+                          authorised_until, created_at)
+    SELECT advanced.order_id, p.step, p.attempt, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state, p.reason,
+           nullif(p.authorised_until, $25::timestamptz), p.created_at
+    FROM advanced CROSS JOIN (
+        SELECT unnest($35::text[]) AS step, unnest($36::int[]) AS attempt,
+               unnest($37::text[]) AS provider, unnest($38::text[]) AS provider_ref,
+               unnest($39::bigint[]) AS amount_minor, unnest($40::text[]) AS currency,
+               unnest($41::text[]) AS state, unnest($42::text[]) AS reason,
+               unnest($43::timestamptz[]) AS authorised_until, unnest($44::timestamptz[]) AS created_at
+    ) p
+    ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
+), resolved AS (
+    -- What became of these payments is recorded.
+    DELETE FROM payment_intents USING advanced
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($45::int[])
+), published AS (
+    INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+                        headers, created_at)
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $46, e.payload, e.headers, e.created_at
+    FROM advanced CROSS JOIN (
+        SELECT unnest($47::uuid[]) AS event_id, unnest($48::bigint[]) AS version,
+               unnest($49::text[]) AS event_type, unnest($50::jsonb[]) AS payload,
+               unnest($51::jsonb[]) AS headers, unnest($52::timestamptz[]) AS created_at
+    ) e
+    ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
+)
+SELECT count(*) > 0 AS advanced FROM advanced
+`
+
+type RecordOrderParams struct {
+	Seq               int64
+	State             string
+	Reason            string
+	RefusalCode       string
+	Refusal           []byte
+	ReservationID     *uuid.UUID
+	ExpiresAt         *time.Time
+	PaymentAttempts   int32
+	UpdatedAt         time.Time
+	RunID             string
+	OrderID           uuid.UUID
+	After             int64
+	First             bool
+	FromState         string
+	Settled           []string
+	RequestHash       []byte
+	CustomerID        string
+	Issuer            string
+	TotalMinor        int64
+	Currency          string
+	LineNos           []int32
+	ProductIds        []uuid.UUID
+	Quantities        []int64
+	UnitPrices        []int64
+	NoTime            time.Time
+	EntrySeqs         []int64
+	EntryEvents       []string
+	EntryFromStates   []string
+	EntryStates       []string
+	EntryTimes        []time.Time
+	EntryActors       []string
+	EntryReasons      []string
+	EntryAttempts     []int32
+	EntryDeadlines    []time.Time
+	PaymentSteps      []string
+	PaymentNumbers    []int32
+	PaymentProviders  []string
+	PaymentRefs       []string
+	PaymentAmounts    []int64
+	PaymentCurrencies []string
+	PaymentStates     []string
+	PaymentReasons    []string
+	PaymentDeadlines  []time.Time
+	PaymentTimes      []time.Time
+	EndedAttempts     []int32
+	SchemaVersion     int32
+	EventIds          []uuid.UUID
+	EventVersions     []int64
+	EventTypes        []string
+	EventPayloads     [][]byte
+	EventHeaders      [][]byte
+	EventTimes        []time.Time
+}
+
+// Advances an order's row and writes what belongs to the change, and returns whether the row changed.
+//
+// Only two runs may advance a row that a run has written: that run, and a run that takes over and names the seq that it
+// found (after). A settled row moves on only from the state that it is in, so no run takes a settled order back. A row
+// that no run has written belongs to the first record (first), if that record has the row's order.
+func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParams) (bool, error) {
+	row := db.QueryRow(ctx, RecordOrder,
+		arg.Seq,
+		arg.State,
+		arg.Reason,
+		arg.RefusalCode,
+		arg.Refusal,
+		arg.ReservationID,
+		arg.ExpiresAt,
+		arg.PaymentAttempts,
+		arg.UpdatedAt,
+		arg.RunID,
+		arg.OrderID,
+		arg.After,
+		arg.First,
+		arg.FromState,
+		arg.Settled,
+		arg.RequestHash,
+		arg.CustomerID,
+		arg.Issuer,
+		arg.TotalMinor,
+		arg.Currency,
+		arg.LineNos,
+		arg.ProductIds,
+		arg.Quantities,
+		arg.UnitPrices,
+		arg.NoTime,
+		arg.EntrySeqs,
+		arg.EntryEvents,
+		arg.EntryFromStates,
+		arg.EntryStates,
+		arg.EntryTimes,
+		arg.EntryActors,
+		arg.EntryReasons,
+		arg.EntryAttempts,
+		arg.EntryDeadlines,
+		arg.PaymentSteps,
+		arg.PaymentNumbers,
+		arg.PaymentProviders,
+		arg.PaymentRefs,
+		arg.PaymentAmounts,
+		arg.PaymentCurrencies,
+		arg.PaymentStates,
+		arg.PaymentReasons,
+		arg.PaymentDeadlines,
+		arg.PaymentTimes,
+		arg.EndedAttempts,
+		arg.SchemaVersion,
+		arg.EventIds,
+		arg.EventVersions,
+		arg.EventTypes,
+		arg.EventPayloads,
+		arg.EventHeaders,
+		arg.EventTimes,
+	)
+	var advanced bool
+	err := row.Scan(&advanced)
+	return advanced, err
 }

@@ -6,6 +6,7 @@ type Event string
 
 // The events of an order.
 const (
+	EventCreated          Event = "created" // by the api; every other event is the workflow's
 	EventPending          Event = "pending"
 	EventReserved         Event = "reserved"
 	EventRejected         Event = "rejected"
@@ -45,6 +46,7 @@ type eventRow struct {
 
 // events has one row for each event. The compiler refuses a row that lacks a decision.
 var events = []eventRow{
+	{EventCreated, internal, tentative},
 	{EventPending, internal, tentative},
 	{EventReserved, published, repeatable},
 	{EventRejected, published, tentative},

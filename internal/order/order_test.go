@@ -14,6 +14,7 @@ import (
 // the default; the test checks them too.
 var cells = map[order.State]map[order.Input]string{
 	order.New: {
+		order.Create:       "→ pending",
 		order.Pay:          "order_not_ready",
 		order.Cancel:       "→ cancelled",
 		order.Extend:       "order_not_ready",
@@ -23,12 +24,14 @@ var cells = map[order.State]map[order.Input]string{
 		order.GaveUp:       "→ failed",
 	},
 	order.Pending: {
-		order.Pay:          "order_not_ready",
-		order.Cancel:       "→ cancelled",
-		order.Extend:       "order_not_ready",
-		order.StockHeld:    "→ reserved",
-		order.StockRefused: "→ rejected",
-		order.GaveUp:       "→ failed",
+		order.Pay:            "order_not_ready",
+		order.Cancel:         "→ cancelled",
+		order.Extend:         "order_not_ready",
+		order.DeadlinePassed: "→ expired",
+		order.StockDelayed:   "→ pending",
+		order.StockHeld:      "→ reserved",
+		order.StockRefused:   "→ rejected",
+		order.GaveUp:         "→ failed",
 	},
 	order.Reserved: {
 		order.Pay:            "→ paying",
@@ -77,7 +80,7 @@ func TestEveryCell(t *testing.T) {
 			tested++
 		}
 	}
-	require.Equal(t, 14*11, tested)
+	require.Equal(t, 14*12, tested)
 }
 
 // TestClosedStatesAreLeftByNothing: the table has no transition from a closed state.

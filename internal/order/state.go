@@ -9,8 +9,8 @@ type State string
 // The states of an order. They include states that no input reaches yet, because the database's CHECK and the enum of
 // every client have them.
 const (
-	New         State = ""            // started; nothing recorded yet
-	Pending     State = "pending"     // accepted and recorded; stock not yet decided
+	New         State = ""            // not created yet; workflows of older versions also begin here
+	Pending     State = "pending"     // created; stock not yet decided
 	Reserved    State = "reserved"    // stock held until expires_at; waits for payment
 	Paying      State = "paying"      // a payment is under way
 	Confirmed   State = "confirmed"   // paid, and the stock has left the shelf count

@@ -16,6 +16,7 @@ const (
 	Cancel Input = "cancel" // by the customer, an operator, or Temporal's own cancellation
 	Extend Input = "extend"
 
+	Create         Input = "create"          // the api inserts the order
 	DeadlinePassed Input = "deadline_passed" // inventory confirms it or does not answer
 
 	StockDelayed     Input = "stock_delayed" // inventory has not answered in time; the reserve goes on
@@ -33,8 +34,10 @@ var meanings = map[Input]string{
 	Cancel: "the customer or an operator cancels the order; " +
 		"while it is being paid, the cancel takes effect once the authorisation's outcome is known, " +
 		"and it has no effect once the capture has begun",
-	Extend:           "a client asks to hold the stock for longer",
-	DeadlinePassed:   "the timer has fired, and inventory says that the deadline has passed or does not answer",
+	Extend: "a client asks to hold the stock for longer",
+	Create: "the api inserts the order's row, before the workflow starts",
+	DeadlinePassed: "the timer has fired, and inventory says that the deadline has passed or does not answer; " +
+		"or the stock was not decided within the order's time to live",
 	StockDelayed:     "inventory has not answered in time; the reserve goes on",
 	StockHeld:        "inventory has reserved every line",
 	StockRefused:     "a line falls short, or inventory finds the request wrong",
@@ -51,6 +54,7 @@ func Inputs() []Input {
 		Pay,
 		Cancel,
 		Extend,
+		Create,
 		DeadlinePassed,
 		StockDelayed,
 		StockHeld,
@@ -97,6 +101,7 @@ func refused(why Refusal) Rule         { return Rule{Refusal: why} }
 // effect once the capture has begun.
 var table = map[State]map[Input]Rule{
 	New: {
+		Create:       moves(Pending, EventCreated),
 		Pay:          refused(NotReady),
 		Cancel:       moves(Cancelled, EventCancelled),
 		Extend:       refused(NotReady),
@@ -106,12 +111,14 @@ var table = map[State]map[Input]Rule{
 		GaveUp:       moves(Failed, EventFailed),
 	},
 	Pending: {
-		Pay:          refused(NotReady),
-		Cancel:       moves(Cancelled, EventCancelled),
-		Extend:       refused(NotReady),
-		StockHeld:    moves(Reserved, EventReserved),
-		StockRefused: moves(Rejected, EventRejected),
-		GaveUp:       moves(Failed, EventFailed),
+		Pay:            refused(NotReady),
+		Cancel:         moves(Cancelled, EventCancelled),
+		Extend:         refused(NotReady),
+		DeadlinePassed: moves(Expired, EventExpired),
+		StockDelayed:   moves(Pending, EventPending),
+		StockHeld:      moves(Reserved, EventReserved),
+		StockRefused:   moves(Rejected, EventRejected),
+		GaveUp:         moves(Failed, EventFailed),
 	},
 	Reserved: {
 		Pay:            moves(Paying, EventPaymentStarted),

@@ -42,6 +42,9 @@ type Order struct {
 	Payments        []Payment
 }
 
+// Waits reports whether the order waits for its workflow, which has recorded nothing yet.
+func (o Order) Waits() bool { return o.State == order.Pending && o.RunID == "" }
+
 // Line is one line of an order: a snapshot of the catalogue at the time of ordering.
 type Line struct {
 	LineNo    int

@@ -53,7 +53,7 @@ func TestRecordNeverGoesBack(t *testing.T) {
 
 		timeline, err := s.Timeline(t.Context(), id)
 		require.NoError(t, err)
-		require.Len(t, timeline, 1, "%s", state)
+		require.Len(t, timeline, 2, "%s", state)
 	}
 }
 

@@ -175,7 +175,7 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	require.Len(t, got.Payments, 1)
 	timeline, err := s.Timeline(t.Context(), id)
 	require.NoError(t, err)
-	require.Len(t, timeline, 2)
+	require.Len(t, timeline, 3)
 	var published int
 	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM outbox").Scan(&published))
 	require.Equal(t, 2, published)
@@ -224,6 +224,6 @@ func TestLostExecutionIsOverwritten(t *testing.T) {
 	require.EqualValues(t, 2, got.Seq)
 	timeline, err := s.Timeline(t.Context(), id)
 	require.NoError(t, err)
-	require.Len(t, timeline, 2, "only the entry of the lost execution is deleted")
-	require.Equal(t, order.EventPaymentStarted, timeline[1].Event)
+	require.Len(t, timeline, 3, "only the entry of the lost execution is deleted")
+	require.Equal(t, order.EventPaymentStarted, timeline[2].Event)
 }

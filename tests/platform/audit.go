@@ -162,7 +162,7 @@ func (p *Platform) auditTimeline(o *audited) {
 	p.T.Helper()
 	state := order.New
 	for i, e := range o.timeline {
-		require.EqualValues(p.T, i+1, e.Seq, "order %s: entries are numbered without a gap", o.ID)
+		require.EqualValues(p.T, i, e.Seq, "order %s: entries are numbered without a gap", o.ID)
 		require.Equal(p.T, string(state), e.From, "order %s, entry %d", o.ID, e.Seq)
 		require.True(p.T, e.HasActor && e.HasMoment, "order %s, entry %d", o.ID, e.Seq)
 		require.Equal(p.T, order.State(e.To).Holding(), e.NextIsThere,
@@ -170,7 +170,7 @@ func (p *Platform) auditTimeline(o *audited) {
 		state = order.State(e.To)
 	}
 	require.Equal(p.T, o.State, string(state), "order %s: the timeline explains the state", o.ID)
-	require.Len(p.T, o.timeline, int(o.Seq), "order %s", o.ID)
+	require.Len(p.T, o.timeline, int(o.Seq)+1, "order %s", o.ID)
 }
 
 func (p *Platform) auditBooks(o *audited) {

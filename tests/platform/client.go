@@ -202,7 +202,7 @@ func (p *Platform) Timeline(subject, id string) []map[string]any {
 	for i, raw := range a.Body["items"].([]any) {
 		e := raw.(map[string]any)
 		out = append(out, e)
-		require.EqualValues(p.T, i+1, e["seq"], a.Raw)
+		require.EqualValues(p.T, i, e["seq"], a.Raw)
 		from, _ := e["from_status"].(string)
 		require.Equal(p.T, string(state), from, a.Raw)
 		to := order.State(e["status"].(string))

@@ -47,6 +47,9 @@ type OrderInput struct {
 	// Revision is the revision of the workflow's story that the order follows from its start to its end: orders of an
 	// older revision, which are open while a new one is rolled out, replay as they began.
 	Revision int `json:"revision,omitempty"`
+	// StartBy is the time by which the workflow must start. If it starts later, the order expires. nil for orders of older
+	// versions.
+	StartBy *time.Time `json:"start_by,omitempty"`
 }
 
 // Revisions of the order's story.
@@ -77,6 +80,8 @@ type View struct {
 	Short           []ShortLine `json:"short,omitempty"`
 	// RefusalCode says why a rejected order was refused: ErrOutOfStock, or a code of inventory's contract.
 	RefusalCode string `json:"refusal_code,omitempty"`
+	// ChangedAt is the time of the last timeline entry, by the workflow's clock.
+	ChangedAt time.Time `json:"changed_at,omitzero"`
 }
 
 // PlaceInput is the argument of the place update.

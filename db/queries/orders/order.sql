@@ -3,29 +3,141 @@
 -- execution had another outcome, the second execution has the later times, so its record overwrites the record of the
 -- lost execution.
 
--- name: InsertOrder :execrows
-INSERT INTO orders (order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency,
-                    reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id,
-                    correlation_id, created_at, updated_at, refusal_code)
-VALUES (@order_id, @seq, @state, @reason, @refusal, @request_hash, @customer_id, @issuer, @total_minor, @currency,
-        @reservation_id, @expires_at, @payment_attempts, @ship_to, @email, @metadata, @workflow_id, @run_id,
-        @correlation_id, @created_at, @updated_at, @refusal_code)
-ON CONFLICT (order_id) DO NOTHING;
+-- name: PlaceOrder :one
+-- Inserts an order with everything that belongs to it, if the order has no row yet, and returns whether it did.
+WITH placed AS (
+    INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
+                        metadata, workflow_id, run_id, correlation_id, created_at, updated_at)
+    VALUES (@order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @currency, @ship_to, @email,
+            @metadata, @workflow_id, '', @correlation_id, @placed_at, @placed_at)
+    ON CONFLICT (order_id) DO NOTHING
+    RETURNING order_id
+), lines AS (
+    INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
+    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, @currency
+    FROM placed CROSS JOIN (
+        SELECT unnest(@line_nos::int[]) AS line_no, unnest(@product_ids::uuid[]) AS product_id, unnest(@skus::text[]) AS sku,
+               unnest(@names::text[]) AS name, unnest(@quantities::bigint[]) AS quantity,
+               unnest(@unit_prices::bigint[]) AS unit_price, unnest(@line_totals::bigint[]) AS line_total
+    ) l
+), entry AS (
+    INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
+    SELECT placed.order_id, 0, @event, '', @state, @placed_at, @customer_id FROM placed
+), waiting AS (
+    INSERT INTO order_starts (order_id, input, available_at)
+    SELECT placed.order_id, @input, now() + make_interval(secs => @lease_seconds::float8) FROM placed
+)
+SELECT count(*) > 0 AS inserted FROM placed;
 
--- name: InsertOrderLines :exec
-INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
-SELECT @order_id, unnest(@line_nos::int[]), unnest(@product_ids::uuid[]), unnest(@skus::text[]), unnest(@names::text[]),
-       unnest(@quantities::bigint[]), unnest(@unit_prices::bigint[]), unnest(@line_totals::bigint[]), @currency;
+-- name: RecordOrder :one
+-- Advances an order's row and writes what belongs to the change, and returns whether the row changed.
+--
+-- Only two runs may advance a row that a run has written: that run, and a run that takes over and names the seq that it
+-- found (after). A settled row moves on only from the state that it is in, so no run takes a settled order back. A row
+-- that no run has written belongs to the first record (first), if that record has the row's order.
+WITH advanced AS (
+    UPDATE orders
+    SET seq = @seq, state = @state, reason = @reason, refusal_code = @refusal_code, refusal = @refusal,
+        reservation_id = @reservation_id, expires_at = @expires_at, payment_attempts = @payment_attempts,
+        updated_at = @updated_at, run_id = @run_id
+    WHERE orders.order_id = @order_id
+      AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < (@updated_at, @seq::bigint))
+      AND CASE WHEN @after::bigint > 0 THEN orders.seq = @after::bigint
+               WHEN orders.run_id = '' THEN @first::boolean
+               ELSE orders.run_id = @run_id END
+      AND (orders.state = @from_state OR orders.state <> ALL (@settled::text[]))
+      AND (NOT @first::boolean OR orders.request_hash = @request_hash AND orders.customer_id = @customer_id
+           AND orders.issuer = @issuer AND orders.total_minor = @total_minor AND orders.currency = @currency
+           AND NOT EXISTS (
+               SELECT FROM (SELECT * FROM order_lines WHERE order_lines.order_id = @order_id) stored
+               FULL JOIN (
+                   SELECT unnest(@line_nos::int[]) AS line_no, unnest(@product_ids::uuid[]) AS product_id,
+                          unnest(@quantities::bigint[]) AS quantity, unnest(@unit_prices::bigint[]) AS unit_price
+               ) given ON stored.line_no = given.line_no AND stored.product_id = given.product_id
+                      AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
+               WHERE stored.line_no IS NULL OR given.line_no IS NULL))
+    RETURNING orders.order_id
+), started AS (
+    DELETE FROM order_starts USING advanced WHERE @first::boolean AND order_starts.order_id = advanced.order_id
+), entries AS (
+    -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
+    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
+    SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt,
+           nullif(e.next_deadline, @no_time::timestamptz)
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@entry_seqs::bigint[]) AS seq, unnest(@entry_events::text[]) AS event,
+               unnest(@entry_from_states::text[]) AS from_state, unnest(@entry_states::text[]) AS state,
+               unnest(@entry_times::timestamptz[]) AS at, unnest(@entry_actors::text[]) AS actor,
+               unnest(@entry_reasons::text[]) AS reason, unnest(@entry_attempts::int[]) AS attempt,
+               unnest(@entry_deadlines::timestamptz[]) AS next_deadline
+    ) e
+    ON CONFLICT (order_id, seq) DO UPDATE
+    SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
+        actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
+    WHERE t.at < excluded.at
+), lost AS (
+    -- Entries with a higher number than this record's last but an earlier time: a lost execution wrote them.
+    DELETE FROM order_timeline USING advanced
+    WHERE order_timeline.order_id = advanced.order_id AND order_timeline.seq > @seq::bigint AND order_timeline.at < @updated_at
+), paid AS (
+    INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason,
+                          authorised_until, created_at)
+    SELECT advanced.order_id, p.step, p.attempt, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state, p.reason,
+           nullif(p.authorised_until, @no_time::timestamptz), p.created_at
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@payment_steps::text[]) AS step, unnest(@payment_numbers::int[]) AS attempt,
+               unnest(@payment_providers::text[]) AS provider, unnest(@payment_refs::text[]) AS provider_ref,
+               unnest(@payment_amounts::bigint[]) AS amount_minor, unnest(@payment_currencies::text[]) AS currency,
+               unnest(@payment_states::text[]) AS state, unnest(@payment_reasons::text[]) AS reason,
+               unnest(@payment_deadlines::timestamptz[]) AS authorised_until, unnest(@payment_times::timestamptz[]) AS created_at
+    ) p
+    ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
+), resolved AS (
+    -- What became of these payments is recorded.
+    DELETE FROM payment_intents USING advanced
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY (@ended_attempts::int[])
+), published AS (
+    INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+                        headers, created_at)
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, @schema_version, e.payload, e.headers, e.created_at
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@event_ids::uuid[]) AS event_id, unnest(@event_versions::bigint[]) AS version,
+               unnest(@event_types::text[]) AS event_type, unnest(@event_payloads::jsonb[]) AS payload,
+               unnest(@event_headers::jsonb[]) AS headers, unnest(@event_times::timestamptz[]) AS created_at
+    ) e
+    ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
+)
+SELECT count(*) > 0 AS advanced FROM advanced;
 
--- name: AdvanceOrder :execrows
--- Only two runs may advance the row: the run that wrote it, and a run that takes over and names the seq that it found
--- (after). A settled row moves on only from the state that it is in, so no run takes a settled order back.
-UPDATE orders
-SET seq = @seq, state = @state, reason = @reason, refusal_code = @refusal_code, refusal = @refusal, reservation_id = @reservation_id,
-    expires_at = @expires_at, payment_attempts = @payment_attempts, updated_at = @updated_at, run_id = @run_id
-WHERE order_id = @order_id AND (updated_at, seq) < (@updated_at, @seq::bigint)
-  AND CASE @after::bigint WHEN 0 THEN run_id = @run_id ELSE seq = @after::bigint END
-  AND (state = @from_state OR state <> ALL (@settled::text[]));
+-- The orders that wait for their workflow.
+
+-- name: LeaseStarts :many
+-- Takes the orders that have waited longest and that nobody else starts now.
+UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
+WHERE order_starts.order_id IN (
+    SELECT waiting.order_id FROM order_starts waiting WHERE waiting.available_at <= now()
+    ORDER BY waiting.position LIMIT @size FOR UPDATE SKIP LOCKED)
+RETURNING position, input, attempts;
+
+-- name: LeaseStart :one
+-- Takes one order, whether somebody else starts it or not.
+UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
+WHERE order_id = @order_id
+RETURNING position, input, attempts;
+
+-- name: DeferStart :exec
+UPDATE order_starts SET available_at = now() + make_interval(secs => @delay_seconds::float8) WHERE order_id = @order_id;
+
+-- name: ForgetStart :exec
+DELETE FROM order_starts WHERE order_id = @order_id;
+
+-- name: CountStarts :one
+SELECT count(*) FROM order_starts;
+
+-- name: PositionInLine :one
+-- Returns how many orders must start until this order has started, itself included; 0 if it does not wait.
+SELECT count(*) FROM order_starts
+WHERE position <= (SELECT waiting.position FROM order_starts waiting WHERE waiting.order_id = @order_id);
 
 -- name: FindRecordedOrder :one
 -- Returns the last record of an order, and the run of its workflow that wrote it.
@@ -72,41 +184,20 @@ LIMIT @page_size;
 -- name: LinesOfOrders :many
 SELECT * FROM order_lines WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, line_no;
 
--- name: InsertTimeline :exec
-INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
-VALUES (@order_id, @seq, @event, @from_state, @state, @at, @actor, @reason, @attempt, @next_deadline)
-ON CONFLICT (order_id, seq) DO UPDATE
-SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at, actor = excluded.actor,
-    reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
-WHERE order_timeline.at < excluded.at;
-
--- name: ForgetLostTimeline :exec
--- Deletes the entries that have a higher number than the given entry but an earlier time: a lost execution wrote them.
-DELETE FROM order_timeline WHERE order_id = @order_id AND seq > @seq AND at < @at;
-
 -- name: ListTimeline :many
 SELECT * FROM order_timeline WHERE order_id = $1 ORDER BY seq;
-
--- name: InsertPayment :exec
-INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at)
-VALUES (@order_id, @step, @attempt, @provider, @provider_ref, @amount_minor, @currency, @state, @reason, @authorised_until, @created_at)
-ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING;
 
 -- name: BeginPayment :one
 -- The lock makes this and the record of the order's end follow one another: either the end finds the intent, or the
 -- intent finds the order ended.
 WITH found AS (
     SELECT orders.order_id, orders.state <> ALL (@closed::text[]) AS open FROM orders
-    WHERE orders.order_id = @order_id FOR NO KEY UPDATE
+    WHERE orders.order_id = @order_id AND orders.run_id <> '' FOR NO KEY UPDATE
 ), begun AS (
     INSERT INTO payment_intents (order_id, attempt) SELECT found.order_id, @attempt FROM found WHERE found.open
     ON CONFLICT (order_id, attempt) DO NOTHING
 )
 SELECT found.open FROM found;
-
--- name: ForgetIntents :exec
--- What became of these payments is recorded.
-DELETE FROM payment_intents WHERE order_id = @order_id AND attempt = ANY (@attempts::int[]);
 
 -- name: IntentsOfOrder :many
 SELECT attempt FROM payment_intents WHERE order_id = @order_id ORDER BY attempt;
@@ -114,9 +205,3 @@ SELECT attempt FROM payment_intents WHERE order_id = @order_id ORDER BY attempt;
 -- name: PaymentsOfOrders :many
 SELECT * FROM payments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, attempt, created_at, step;
 
--- name: InsertOutbox :exec
-INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload, headers,
-    created_at)
-VALUES (@event_id, @aggregate_type, @aggregate_id, @aggregate_version, @event_type, @schema_version, @payload, @headers,
-    @created_at)
-ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING;

@@ -1,0 +1,193 @@
+package orderstore
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/ordersdb"
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+// Lease is how long an order that waits for its workflow belongs to the process that starts it. If the process has not
+// succeeded then, or has died, another process starts the order.
+const Lease = 15 * time.Second
+
+// Start is an order that waits for its workflow.
+type Start struct {
+	Input    orderflow.OrderInput
+	Attempts int // how many times a start was tried, this time included
+}
+
+// Place inserts an order in state pending, with its lines and the first entry of its timeline, in one statement. It
+// reports false and changes nothing if the order has a row. The order then waits for its workflow: until the workflow
+// records the order for the first time, LeaseStarts returns it. If leased is true, that happens only after Lease, because
+// the caller starts the workflow now.
+func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool) (bool, error) {
+	hash, err := requestHash(in)
+	if err != nil {
+		return false, err
+	}
+	shipTo, err := nullable(in.ShipTo)
+	if err != nil {
+		return false, fmt.Errorf("encode the address: %w", err)
+	}
+	meta, err := json.Marshal(orEmpty(in.Metadata))
+	if err != nil {
+		return false, fmt.Errorf("encode the metadata: %w", err)
+	}
+	input, err := json.Marshal(in)
+	if err != nil {
+		return false, fmt.Errorf("encode the order: %w", err)
+	}
+
+	params := ordersdb.PlaceOrderParams{
+		OrderID:       in.OrderID,
+		State:         string(order.Pending),
+		Event:         string(order.EventCreated),
+		RequestHash:   hash,
+		CustomerID:    in.CustomerID,
+		Issuer:        in.Issuer,
+		TotalMinor:    in.Total.Minor,
+		Currency:      in.Total.Currency,
+		ShipTo:        shipTo,
+		Email:         in.Email,
+		Metadata:      meta,
+		WorkflowID:    orderflow.OrderWorkflowID(in.OrderID),
+		CorrelationID: in.CorrelationID,
+		PlacedAt:      in.PlacedAt,
+		Input:         input,
+	}
+	if leased {
+		params.LeaseSeconds = Lease.Seconds()
+	}
+	for _, l := range in.Lines {
+		params.LineNos = append(params.LineNos, int32(l.LineNo)) //nolint:gosec // at most 100 lines
+		params.ProductIds = append(params.ProductIds, l.ProductID)
+		params.Skus = append(params.Skus, l.SKU)
+		params.Names = append(params.Names, l.Name)
+		params.Quantities = append(params.Quantities, l.Quantity)
+		params.UnitPrices = append(params.UnitPrices, l.UnitPrice.Minor)
+		params.LineTotals = append(params.LineTotals, l.Total.Minor)
+	}
+	inserted, err := s.q.PlaceOrder(ctx, s.pool, params)
+	if err != nil {
+		return false, fmt.Errorf("insert order %s: %w", in.OrderID, err)
+	}
+	return inserted, nil
+}
+
+// Placed returns the order as Place inserts it.
+func Placed(in orderflow.OrderInput) Order {
+	o := Order{
+		OrderID:       in.OrderID,
+		State:         order.Pending,
+		RequestHash:   in.RequestHash,
+		CustomerID:    in.CustomerID,
+		Issuer:        in.Issuer,
+		Total:         in.Total,
+		ShipTo:        in.ShipTo,
+		Email:         in.Email,
+		Metadata:      orEmpty(in.Metadata),
+		WorkflowID:    orderflow.OrderWorkflowID(in.OrderID),
+		CorrelationID: in.CorrelationID,
+		CreatedAt:     in.PlacedAt,
+		UpdatedAt:     in.PlacedAt,
+		Lines:         make([]Line, len(in.Lines)),
+	}
+	for i, l := range in.Lines {
+		o.Lines[i] = Line(l)
+	}
+	return o
+}
+
+// LeaseStarts takes up to size orders that wait for their workflow, the longest waiting first, for Lease. It passes over
+// the orders that another process has taken.
+func (s *Store) LeaseStarts(ctx context.Context, size int) ([]Start, error) {
+	rows, err := s.q.LeaseStarts(ctx, s.pool, ordersdb.LeaseStartsParams{
+		LeaseSeconds: Lease.Seconds(),
+		Size:         int32(size), //nolint:gosec // bounded by the limit of concurrent starts
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take orders that wait: %w", err)
+	}
+	slices.SortFunc(rows, func(a, b ordersdb.LeaseStartsRow) int { return cmp.Compare(a.Position, b.Position) })
+	out := make([]Start, len(rows))
+	for i, r := range rows {
+		if out[i], err = startOf(r.Input, r.Attempts); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// LeaseStart takes one order that waits for its workflow, also if another process has taken it: two processes may start
+// the same workflow. It returns ErrNotFound if the order does not wait.
+func (s *Store) LeaseStart(ctx context.Context, id uuid.UUID) (Start, error) {
+	row, err := s.q.LeaseStart(ctx, s.pool, ordersdb.LeaseStartParams{OrderID: id, LeaseSeconds: Lease.Seconds()})
+	if err != nil {
+		return Start{}, fmt.Errorf("take order %s: %w", id, notFound(err))
+	}
+	return startOf(row.Input, row.Attempts)
+}
+
+// DeferStart lets other processes start the order after the delay.
+func (s *Store) DeferStart(ctx context.Context, id uuid.UUID, delay time.Duration) error {
+	in := ordersdb.DeferStartParams{OrderID: id, DelaySeconds: delay.Seconds()}
+	if err := s.q.DeferStart(ctx, s.pool, in); err != nil {
+		return fmt.Errorf("let order %s wait: %w", id, err)
+	}
+	return nil
+}
+
+// ForgetStart ends the order's wait for its workflow.
+func (s *Store) ForgetStart(ctx context.Context, id uuid.UUID) error {
+	if err := s.q.ForgetStart(ctx, s.pool, id); err != nil {
+		return fmt.Errorf("end the wait of order %s: %w", id, err)
+	}
+	return nil
+}
+
+// CountStarts returns how many orders wait for their workflow.
+func (s *Store) CountStarts(ctx context.Context) (int, error) {
+	n, err := s.q.CountStarts(ctx, s.pool)
+	if err != nil {
+		return 0, fmt.Errorf("count the orders that wait: %w", err)
+	}
+	return int(n), nil
+}
+
+// PositionInLine returns how many orders must start until this order has started, itself included. It returns 0 if the
+// order does not wait.
+func (s *Store) PositionInLine(ctx context.Context, id uuid.UUID) (int, error) {
+	n, err := s.q.PositionInLine(ctx, s.pool, id)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, fmt.Errorf("find the place of order %s in the line: %w", id, err)
+	}
+	return int(n), nil
+}
+
+func startOf(input []byte, attempts int32) (Start, error) {
+	out := Start{Attempts: int(attempts)}
+	if err := json.Unmarshal(input, &out.Input); err != nil {
+		return out, fmt.Errorf("%w: decode an order that waits: %w", ErrUnreadable, err)
+	}
+	return out, nil
+}
+
+func requestHash(in orderflow.OrderInput) ([]byte, error) {
+	hash, err := hex.DecodeString(in.RequestHash)
+	if err != nil {
+		return nil, fmt.Errorf("%w: decode the request hash: %w", orderflow.ErrUnrecordable, err)
+	}
+	return hash, nil
+}

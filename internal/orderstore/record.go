@@ -1,0 +1,340 @@
+package orderstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/db/ordersdb"
+	"holdfast/internal/database"
+	"holdfast/internal/events"
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+// Record writes an order up to in.View.Seq in one transaction: row, lines, timeline, payments and outbox. The first
+// record of an order must have in.Order. If the order has no row, because its workflow was started by hand, Record
+// inserts the row first.
+//
+// Record is idempotent:
+//
+//   - A repeated or late record changes nothing.
+//   - If Temporal executes a workflow task again, the record of the later execution overwrites the record of the lost
+//     one. The later execution is the one with the later time.
+//   - A settled row (order.State.Settled) changes only by an entry that starts from the row's state.
+//   - If an earlier run of the workflow has written the row, or a lost execution of this run has settled the order in
+//     another state, Record writes nothing and returns the row in the result's Earlier. A run that has taken over from
+//     that run sets in.After to the row's seq, and Record then writes.
+//
+// ErrRowTaken and ErrUnrecordable of orderflow are final: a retry returns the same error.
+func (s *Store) Record(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
+	out, err := s.record(ctx, in)
+	if database.Refuses(err) {
+		err = fmt.Errorf("%w: %w", orderflow.ErrUnrecordable, err)
+	}
+	return out, err
+}
+
+func (s *Store) record(ctx context.Context, in orderflow.RecordInput) (orderflow.RecordResult, error) {
+	out := orderflow.RecordResult{Seq: in.View.Seq}
+	advanced, err := s.advance(ctx, in)
+	if err == nil && !advanced && in.Order != nil {
+		if advanced, err = s.Place(ctx, *in.Order, false); advanced {
+			advanced, err = s.advance(ctx, in)
+		}
+	}
+	if err == nil && !advanced {
+		out.Earlier, err = s.rowToTakeOver(ctx, in)
+	}
+	if err == nil && out.Earlier == nil && in.View.State.Settled() {
+		out.Begun, err = s.intents(ctx, in.View.OrderID)
+	}
+	return out, err
+}
+
+// advance advances the order's row in one statement, with all that belongs to the change, and reports whether it did. It
+// leaves a row that has this record's seq or a later one, and a row that an earlier run wrote and that this run has not
+// taken over.
+//
+// A run writes its records one after the other. So if advance leaves the row of this run, the database has the whole
+// record already, or a later execution has overwritten it.
+func (s *Store) advance(ctx context.Context, in orderflow.RecordInput) (bool, error) {
+	refusal, err := nullable(in.View.Short)
+	if err != nil {
+		return false, fmt.Errorf("encode the refusal: %w", err)
+	}
+	params := ordersdb.RecordOrderParams{
+		OrderID:         in.View.OrderID,
+		Seq:             in.View.Seq,
+		State:           string(in.View.State),
+		Reason:          storable(in.View.Reason),
+		RefusalCode:     refusalCode(in.View),
+		Refusal:         refusal,
+		ReservationID:   in.View.ReservationID,
+		ExpiresAt:       in.View.ExpiresAt,
+		PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
+		UpdatedAt:       in.Entries[len(in.Entries)-1].At,
+		RunID:           in.RunID,
+		After:           in.After,
+		FromState:       string(in.Entries[0].From),
+		Settled:         settled,
+		SchemaVersion:   events.SchemaVersion,
+	}
+	if err := expectOrder(&params, in.Order); err != nil {
+		return false, err
+	}
+	addEntries(&params, in.Entries)
+	addPayments(&params, in.Payments)
+	if err := s.addEvents(ctx, &params, in); err != nil {
+		return false, err
+	}
+
+	advanced, err := s.q.RecordOrder(ctx, s.pool, params)
+	if err != nil {
+		return false, fmt.Errorf("record order %s up to %d: %w", in.View.OrderID, in.View.Seq, err)
+	}
+	return advanced, nil
+}
+
+// expectOrder makes a first record claim only the row of the same order.
+func expectOrder(params *ordersdb.RecordOrderParams, in *orderflow.OrderInput) error {
+	if in == nil {
+		return nil
+	}
+	hash, err := requestHash(*in)
+	if err != nil {
+		return err
+	}
+	params.First = true
+	params.RequestHash, params.CustomerID, params.Issuer = hash, in.CustomerID, in.Issuer
+	params.TotalMinor, params.Currency = in.Total.Minor, in.Total.Currency
+	for _, l := range in.Lines {
+		params.LineNos = append(params.LineNos, int32(l.LineNo)) //nolint:gosec // at most 100 lines
+		params.ProductIds = append(params.ProductIds, l.ProductID)
+		params.Quantities = append(params.Quantities, l.Quantity)
+		params.UnitPrices = append(params.UnitPrices, l.UnitPrice.Minor)
+	}
+	return nil
+}
+
+func addEntries(params *ordersdb.RecordOrderParams, entries []orderflow.TimelineEntry) {
+	for _, e := range entries {
+		params.EntrySeqs = append(params.EntrySeqs, e.Seq)
+		params.EntryEvents = append(params.EntryEvents, string(e.Event))
+		params.EntryFromStates = append(params.EntryFromStates, string(e.From))
+		params.EntryStates = append(params.EntryStates, string(e.State))
+		params.EntryTimes = append(params.EntryTimes, e.At)
+		params.EntryActors = append(params.EntryActors, storable(e.Actor))
+		params.EntryReasons = append(params.EntryReasons, storable(e.Reason))
+		params.EntryAttempts = append(params.EntryAttempts, int32(e.Attempt)) //nolint:gosec // attempts are few
+		params.EntryDeadlines = append(params.EntryDeadlines, orNoTime(e.NextDeadline))
+	}
+}
+
+// addPayments adds the steps of payments, and deletes the intents of the payments whose outcome they are.
+func addPayments(params *ordersdb.RecordOrderParams, payments []orderflow.PaymentRecord) {
+	for _, p := range payments {
+		attempt := int32(p.Attempt) //nolint:gosec // attempts are few
+		params.PaymentSteps = append(params.PaymentSteps, string(p.Step))
+		params.PaymentNumbers = append(params.PaymentNumbers, attempt)
+		params.PaymentProviders = append(params.PaymentProviders, storable(p.Provider))
+		params.PaymentRefs = append(params.PaymentRefs, storable(p.ProviderRef))
+		params.PaymentAmounts = append(params.PaymentAmounts, p.Amount.Minor)
+		params.PaymentCurrencies = append(params.PaymentCurrencies, p.Amount.Currency)
+		params.PaymentStates = append(params.PaymentStates, string(p.State))
+		params.PaymentReasons = append(params.PaymentReasons, storable(p.Reason))
+		params.PaymentDeadlines = append(params.PaymentDeadlines, orNoTime(p.AuthorisedUntil))
+		params.PaymentTimes = append(params.PaymentTimes, p.At)
+		if p.State != orderflow.PaymentAuthorised {
+			params.EndedAttempts = append(params.EndedAttempts, attempt)
+		}
+	}
+}
+
+// addEvents adds one outbox event for each timeline entry that other services receive.
+func (s *Store) addEvents(ctx context.Context, params *ordersdb.RecordOrderParams, in orderflow.RecordInput) error {
+	for _, e := range in.Entries {
+		if !e.Event.Published() {
+			continue
+		}
+		data := events.OrderChanged{
+			OrderID:       in.View.OrderID,
+			State:         string(e.State),
+			ReservationID: in.View.ReservationID,
+			ExpiresAt:     e.NextDeadline,
+		}
+		if e.Actor == orderflow.ActorSystem { // a person's words may be personal data
+			data.Reason = storable(e.Reason)
+		}
+		if in.Order != nil {
+			for _, l := range in.Order.Lines {
+				line := events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity}
+				data.Lines = append(data.Lines, line)
+			}
+			data.Total = &in.Order.Total
+		} else if e.Event == order.EventReserved {
+			if err := s.addContents(ctx, &data); err != nil {
+				return err
+			}
+		}
+
+		eventType := events.OrderPrefix + string(e.Event)
+		event, err := events.NewPending(data, in.CorrelationID)
+		if err != nil {
+			return fmt.Errorf("%s: %w", eventType, err)
+		}
+		params.EventIds = append(params.EventIds, event.EventID)
+		params.EventVersions = append(params.EventVersions, e.Seq)
+		params.EventTypes = append(params.EventTypes, eventType)
+		params.EventPayloads = append(params.EventPayloads, event.Payload)
+		params.EventHeaders = append(params.EventHeaders, event.Headers)
+		params.EventTimes = append(params.EventTimes, e.At)
+	}
+	return nil
+}
+
+// addContents adds the recorded lines and total. An event needs them if an earlier record, of the order's wait for
+// inventory, had the order's input.
+func (s *Store) addContents(ctx context.Context, data *events.OrderChanged) error {
+	o, err := s.Get(ctx, data.OrderID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return errNoRow
+	case err != nil:
+		return err
+	}
+	for _, l := range o.Lines {
+		data.Lines = append(data.Lines, events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity})
+	}
+	data.Total = &o.Total
+	return nil
+}
+
+// errNoRow refuses a record that neither finds the order's row nor has the order.
+var errNoRow = fmt.Errorf("%w: the order has no row to advance", orderflow.ErrUnrecordable)
+
+// orNoTime returns the time, or the zero time, which the statement stores as NULL.
+func orNoTime(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// intents returns the payments of a settled order that were begun and have no recorded outcome. The caller reads them
+// after the record of the settled state has committed: BeginPayment locks the order's row, so it has committed before,
+// or finds the order closed.
+func (s *Store) intents(ctx context.Context, id uuid.UUID) ([]int, error) {
+	attempts, err := s.q.IntentsOfOrder(ctx, s.pool, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the intents of payments: %w", err)
+	}
+	var out []int
+	for _, attempt := range attempts {
+		out = append(out, int(attempt))
+	}
+	return out, nil
+}
+
+// rowToTakeOver returns the order's row if the run must take over from it: another run has written the row, or a lost
+// execution of this run has settled the order in another state. It returns nil if this record or a later one of this
+// run is in the row.
+//
+// It returns ErrRowTaken if the row belongs to another order than the record.
+func (s *Store) rowToTakeOver(ctx context.Context, in orderflow.RecordInput) (*orderflow.RecordedOrder, error) {
+	if in.Order != nil {
+		if err := s.checkSameOrder(ctx, *in.Order); err != nil {
+			return nil, err
+		}
+	}
+	row, err := s.find(ctx, in.View.OrderID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, errNoRow
+	case err != nil:
+		return nil, err
+	case row.RunID == in.RunID && !settledByLostExecution(row, in):
+		return nil, nil
+	}
+	return &row.RecordedOrder, nil
+}
+
+// settledByLostExecution reports whether a lost execution of the run has settled the order, and the record comes from a
+// later execution that leads to another state.
+func settledByLostExecution(row recordedRow, in orderflow.RecordInput) bool {
+	last := in.Entries[len(in.Entries)-1]
+	return row.State.Settled() && row.State != in.View.State && last.At.After(row.updatedAt)
+}
+
+// checkSameOrder returns ErrRowTaken if the input differs from the order's row in its request, customer, total, lines
+// or prices. An operator who starts a workflow by hand can give it such an input.
+func (s *Store) checkSameOrder(ctx context.Context, in orderflow.OrderInput) error {
+	stored, err := s.Get(ctx, in.OrderID)
+	if err != nil {
+		return err
+	}
+	same := stored.RequestHash == in.RequestHash && stored.CustomerID == in.CustomerID && stored.Issuer == in.Issuer &&
+		stored.Total == in.Total && len(stored.Lines) == len(in.Lines)
+	for i := 0; same && i < len(in.Lines); i++ {
+		have, given := stored.Lines[i], in.Lines[i]
+		same = have.ProductID == given.ProductID && have.Quantity == given.Quantity &&
+			have.UnitPrice == given.UnitPrice && have.Total == given.Total
+	}
+	if !same {
+		return orderflow.ErrRowTaken
+	}
+	return nil
+}
+
+// Find returns the recorded state of an order and the run of its workflow that has recorded it. It returns
+// orderflow.ErrNoRow if no run has recorded the order.
+func (s *Store) Find(ctx context.Context, id uuid.UUID) (orderflow.RecordedOrder, error) {
+	row, err := s.find(ctx, id)
+	if errors.Is(err, ErrNotFound) || err == nil && row.RunID == "" {
+		err = orderflow.ErrNoRow
+	}
+	return row.RecordedOrder, err
+}
+
+// recordedRow is an order's row, with what only this package needs of it.
+type recordedRow struct {
+	orderflow.RecordedOrder
+	updatedAt time.Time // the time of its last entry, by the workflow's clock
+}
+
+func (s *Store) find(ctx context.Context, id uuid.UUID) (recordedRow, error) {
+	row, err := s.q.FindRecordedOrder(ctx, s.pool, id)
+	if err != nil {
+		return recordedRow{}, fmt.Errorf("find order %s: %w", id, notFound(err))
+	}
+	return recordedRow{orderflow.RecordedOrder{
+		RunID:           row.RunID,
+		Seq:             row.Seq,
+		State:           order.State(row.State),
+		Reason:          row.Reason,
+		ReservationID:   row.ReservationID,
+		ExpiresAt:       row.ExpiresAt,
+		PaymentAttempts: int(row.PaymentAttempts),
+		Declines:        int(row.Declines),
+	}, row.UpdatedAt}, nil
+}
+
+var (
+	// settled are the states in which a row changes only by an entry that starts from the row's state.
+	settled = statesThat(order.State.Settled)
+	// closed are the states of an order that cannot be paid any more.
+	closed = statesThat(order.State.Closed)
+)
+
+func statesThat(are func(order.State) bool) []string {
+	var out []string
+	for _, state := range order.States() {
+		if are(state) {
+			out = append(out, string(state))
+		}
+	}
+	return out
+}
