@@ -252,16 +252,35 @@ func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput, wait t
 		row, err = h.row(c, in.OrderID)
 	}
 
+	halted := false
+	if err == nil && row.Waits() {
+		row, halted, err = h.neverStarts(c, row)
+	}
 	switch {
 	case errors.Is(err, orderstore.ErrNotFound):
 		return false
 	case err != nil:
 		h.fail(c, err)
+	case halted && row.RequestHash == in.RequestHash:
+		httpx.Fail(c, stopped(in.OrderID))
 	default:
 		c.Header("Idempotency-Replayed", "true")
 		h.answerCreated(c, in, row)
 	}
 	return true
+}
+
+// neverStarts reports whether no process will start the workflow of an order that waits for it: an operator has ended the
+// workflow before it recorded the order. It also returns the order, which may have been recorded meanwhile.
+func (h *handlers) neverStarts(c *gin.Context, row orderstore.Order) (orderstore.Order, bool, error) {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
+	defer cancel()
+	position, err := h.store.PositionInLine(ctx, row.OrderID)
+	if err != nil || position > 0 {
+		return row, false, err
+	}
+	row, err = h.store.Get(ctx, row.OrderID)
+	return row, row.Waits(), err
 }
 
 // price takes names and prices from the catalogue and adds up the total.

@@ -153,11 +153,15 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	result := s.expect(in.OrderID)
 	defer s.forget(in.OrderID, result)
 	inserted, err := s.store.Place(ctx, in, direct)
-	if err != nil || !inserted {
-		if direct {
-			permit.Drop()
-		}
+	if direct && (err != nil || !inserted) {
+		permit.Drop()
+	}
+	if err != nil {
+		s.starts.Go(func() { s.giveBack(in.OrderID, 0) }) // the order may have been inserted, and nobody else starts it now
 		return Result{}, err
+	}
+	if !inserted {
+		return Result{}, nil
 	}
 
 	if direct {
@@ -286,6 +290,11 @@ func (s *Starter) retryLater(order orderstore.Start, cause error) {
 		s.log.WarnContext(s.life, "the workflow of an order did not answer that the order is recorded; "+
 			"it is started again later", "order_id", id, "attempt", order.Attempts, "in", delay, "error", cause)
 	}
+	s.giveBack(id, delay)
+}
+
+// giveBack lets any process start the order after the delay.
+func (s *Starter) giveBack(id uuid.UUID, delay time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.life), time.Second)
 	defer cancel()
 	if err := s.store.DeferStart(ctx, id, delay); err != nil {
@@ -293,6 +302,9 @@ func (s *Starter) retryLater(order orderstore.Start, cause error) {
 			"order_id", id, "error", err)
 	}
 	s.behind.Store(true)
+	if delay == 0 {
+		s.poke()
+	}
 }
 
 // retryDelay is how long an order waits after so many attempts: 1 s, doubled with each attempt, at most 30 s.

@@ -156,8 +156,8 @@ func timeline(t *testing.T, s *platform.Platform) {
 		"paid",
 		"confirmed",
 	}, s.Events("alice", id))
-	require.Equal(t, "card_declined", entries[3]["reason"])
-	require.EqualValues(t, 2, entries[4]["attempt"])
+	require.Equal(t, "card_declined", entries[4]["reason"])
+	require.EqualValues(t, 2, entries[5]["attempt"])
 }
 
 func reservationFromOutside(t *testing.T, s *platform.Platform) {

@@ -104,8 +104,8 @@ func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
 	requireStopped(t, id, <-answers)
 }
 
-// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. The order will never have a row,
-// so a repeat of the request cannot succeed, and the answer does not promise that it will.
+// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. The workflow will never record the
+// order, so a repeat of the request cannot succeed, and the answer does not promise that it will.
 func TestTerminatedBeforeItIsRecorded(t *testing.T) {
 	p := platform.Start(t)
 	body := platform.OneLine(p.Product(5), 1)
@@ -113,11 +113,17 @@ func TestTerminatedBeforeItIsRecorded(t *testing.T) {
 	id := orderflow.OrderID("holdfast", "alice", key)
 	p.Process("worker").Stop()
 	early := p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key)
-	require.Equal(t, http.StatusServiceUnavailable, early.Status, early.Raw)
-	require.Equal(t, true, early.Body["retryable"])
+	require.Equal(t, http.StatusAccepted, early.Status, early.Raw)
+	require.Equal(t, "pending", early.Str("status"))
 	terminate(t, p, orderflow.OrderWorkflowID(id))
 	p.Start("worker")
-	requireStopped(t, id.String(), p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key))
+
+	var again platform.Answer
+	require.Eventually(t, func() bool {
+		again = p.Do("alice", http.MethodPost, "/api/orders", body, "Idempotency-Key", key, "Prefer", "respond-async")
+		return again.Status != http.StatusAccepted
+	}, 30*time.Second, 100*time.Millisecond)
+	requireStopped(t, id.String(), again)
 }
 
 // terminatedReservation terminates the workflow of a reservation from outside. The customer is told to send the reserve

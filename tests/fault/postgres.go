@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 
@@ -20,7 +21,7 @@ type Postgres struct {
 	*Switch
 	url    string
 	target string
-	losses rules[struct{}]
+	losses rules[string] // of the answer to a COMMIT, or to a statement with a text
 }
 
 // NewPostgres starts a proxy before the server that databaseURL names by host and port.
@@ -63,7 +64,17 @@ func (p *Postgres) URL() string { return p.url }
 // instead of passing on the server's answer: the client cannot know that its transaction is durable. A
 // COMMIT that the server refuses, or answers with ROLLBACK, does not count; nor does a statement outside a
 // transaction.
-func (p *Postgres) LoseCommits(n int) *Rule { return p.losses.add(nil, newRule(n)) }
+func (p *Postgres) LoseCommits(n int) *Rule {
+	return p.losses.add(func(text string) bool { return text == commit }, newRule(n))
+}
+
+// LoseStatements is LoseCommits for a statement that is executed outside a transaction. part is a part of its text, such
+// as the name that sqlc gives it. A statement that the server refuses does not count.
+func (p *Postgres) LoseStatements(part string, n int) *Rule {
+	return p.losses.add(func(text string) bool { return text != commit && strings.Contains(text, part) }, newRule(n))
+}
+
+const commit = "COMMIT"
 
 // serve joins a client's connection to a connection of its own to the server. The end of either ends both.
 func (p *Postgres) serve(client *conn) {
@@ -77,6 +88,7 @@ func (p *Postgres) serve(client *conn) {
 	if err != nil {
 		return // the client sees a server that is down
 	}
+	asked := &statements{texts: map[string]string{}}
 	var others sync.WaitGroup
 	others.Go(func() {
 		<-ctx.Done()
@@ -84,9 +96,9 @@ func (p *Postgres) serve(client *conn) {
 	})
 	others.Go(func() {
 		defer cancel()
-		p.ask(ctx, server, client)
+		p.ask(ctx, server, client, asked)
 	})
-	p.answer(ctx, client, server)
+	p.answer(ctx, client, server, asked)
 	cancel()
 	others.Wait()
 }
@@ -98,8 +110,8 @@ const (
 	gssEncRequest = 80877104
 )
 
-// ask passes on what the client sends. It reads only the start of the connection, where it refuses encryption.
-func (p *Postgres) ask(ctx context.Context, server io.Writer, client net.Conn) {
+// ask passes on what the client sends. It refuses encryption at the start of the connection.
+func (p *Postgres) ask(ctx context.Context, server io.Writer, client net.Conn, asked *statements) {
 	start := make([]byte, 8) // length and code
 	for {
 		if _, err := io.ReadFull(client, start); err != nil {
@@ -120,6 +132,7 @@ func (p *Postgres) ask(ctx context.Context, server io.Writer, client net.Conn) {
 		if p.await(ctx) != nil {
 			return
 		}
+		asked.feed(chunk)
 		if _, err := server.Write(chunk); err != nil {
 			return
 		}
@@ -131,18 +144,26 @@ func (p *Postgres) ask(ctx context.Context, server io.Writer, client net.Conn) {
 	}
 }
 
-// commandComplete is the message that ends a statement; its text starts with the command's name. The
-// server sends it for a COMMIT once the transaction is durable, in the simple and in the extended
-// protocol alike.
-const commandComplete = 'C'
+const (
+	// commandComplete is the message that ends a statement; its text starts with the command's name. The
+	// server sends it for a COMMIT once the transaction is durable, in the simple and in the extended
+	// protocol alike.
+	commandComplete = 'C'
+	// readyForQuery is the message after which the client may ask again. If its text is idle, no transaction is open:
+	// a statement outside a transaction is durable then.
+	readyForQuery = 'Z'
+	idle          = 'I'
+	// errorResponse is the message that refuses a statement.
+	errorResponse = 'E'
+)
 
 var errCommitLost = errors.New("fault: the answer to a COMMIT was lost")
 
 // answer passes on what the server sends, message by message.
-func (p *Postgres) answer(ctx context.Context, client *conn, server net.Conn) {
+func (p *Postgres) answer(ctx context.Context, client *conn, server net.Conn, asked *statements) {
 	from, to := bufio.NewReaderSize(server, 32<<10), bufio.NewWriterSize(client, 32<<10)
 	for {
-		if err := p.message(ctx, to, from); err != nil {
+		if err := p.message(ctx, to, from, asked); err != nil {
 			if errors.Is(err, errCommitLost) {
 				client.reset()
 			}
@@ -155,7 +176,7 @@ func (p *Postgres) answer(ctx context.Context, client *conn, server net.Conn) {
 }
 
 // message passes on one message: a type, a length that counts itself, and a text.
-func (p *Postgres) message(ctx context.Context, to *bufio.Writer, from *bufio.Reader) error {
+func (p *Postgres) message(ctx context.Context, to *bufio.Writer, from *bufio.Reader, asked *statements) error {
 	head, err := from.Peek(5)
 	if err != nil {
 		return err
@@ -164,16 +185,31 @@ func (p *Postgres) message(ctx context.Context, to *bufio.Writer, from *bufio.Re
 		return err
 	}
 	kind, size := head[0], int64(binary.BigEndian.Uint32(head[1:]))+1
-	if kind == commandComplete {
+	done := ""
+	switch kind {
+	case commandComplete:
 		whole, err := from.Peek(int(min(size, 5+7)))
 		if err != nil {
 			return err
 		}
-		if string(whole[5:]) == "COMMIT\x00" {
-			if rule := p.losses.take(struct{}{}); rule != nil {
-				rule.acted()
-				return errCommitLost
-			}
+		if string(whole[5:]) == commit+"\x00" {
+			done = commit
+		}
+	case errorResponse:
+		asked.done()
+	case readyForQuery:
+		whole, err := from.Peek(int(size))
+		if err != nil {
+			return err
+		}
+		if text := asked.done(); whole[5] == idle {
+			done = text
+		}
+	}
+	if done != "" {
+		if rule := p.losses.take(done); rule != nil {
+			rule.acted()
+			return errCommitLost
 		}
 	}
 	_, err = io.CopyN(to, from, size)

@@ -131,6 +131,33 @@ func TestPostgresLosesOnlyWhatIsCommitted(t *testing.T) {
 	require.Equal(t, 3, rows())
 }
 
+// TestPostgresLosesAStatement: a statement outside a transaction happens, and its answer is lost.
+func TestPostgresLosesAStatement(t *testing.T) {
+	t.Parallel()
+	p, _, rows := newTable(t)
+	pool := newPool(t, p.URL())
+	one := func(id int) error {
+		var got int
+		return pool.QueryRow(t.Context(), "-- one\nINSERT INTO items VALUES ($1) RETURNING 7", id).Scan(&got)
+	}
+	require.NoError(t, one(1))
+	rule := p.LoseStatements("-- one", 1)
+
+	_, err := pool.Exec(t.Context(), "INSERT INTO items VALUES ($1)", 2)
+	require.NoError(t, err, "another statement")
+	require.NoError(t, insert(t.Context(), pool, 3))
+	var refused *pgconn.PgError
+	require.ErrorAs(t, one(1), &refused)
+	require.Zero(t, rule.Count())
+
+	err = one(4)
+	require.Error(t, err)
+	require.NotErrorAs(t, err, &refused)
+	require.Equal(t, 1, rule.Count())
+	require.Equal(t, 4, rows())
+	require.NoError(t, one(5))
+}
+
 func TestPostgresLosesCommitsAtOnce(t *testing.T) {
 	t.Parallel()
 	p, _, rows := newTable(t)

@@ -214,14 +214,15 @@ func (p *Platform) Timeline(subject, id string) []map[string]any {
 	return out
 }
 
-// Events names the entries of an order's timeline.
+// Events names the entries of an order's timeline that its workflow made: all but the first.
 func (p *Platform) Events(subject, id string) []string {
 	p.T.Helper()
 	names := []string{}
 	for _, e := range p.Timeline(subject, id) {
 		names = append(names, e["event"].(string))
 	}
-	return names
+	require.Equal(p.T, string(order.EventCreated), names[0])
+	return names[1:]
 }
 
 // Charge returns an attempt to pay from the payment provider's own books.
