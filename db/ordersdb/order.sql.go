@@ -754,8 +754,8 @@ WITH advanced AS (
     SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $46, e.payload, e.headers, e.created_at
     FROM advanced CROSS JOIN (
         SELECT unnest($47::uuid[]) AS event_id, unnest($48::bigint[]) AS version,
-               unnest($49::text[]) AS event_type, unnest($50::jsonb[]) AS payload,
-               unnest($51::jsonb[]) AS headers, unnest($52::timestamptz[]) AS created_at
+               unnest($49::text[]) AS event_type, unnest($50::json[]) AS payload,
+               unnest($51::json[]) AS headers, unnest($52::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )

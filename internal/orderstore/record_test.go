@@ -226,3 +226,61 @@ func TestPaymentIntents(t *testing.T) {
 	}
 	require.ErrorIs(t, s.BeginPayment(t.Context(), id, 3), orderflow.ErrOrderClosed)
 }
+
+// TestFirstRecordTakesTheRow: the first record of a workflow advances the row that the api has inserted, whatever the
+// two clocks say, and takes the order from the line.
+func TestFirstRecordTakesTheRow(t *testing.T) {
+	t.Parallel()
+	s := orderstore.New(open(t))
+	in := first(uuid.New(), strings.Repeat("ab", 32))
+	in.Entries[0].From = order.Pending
+	placed := *in.Order
+	placed.PlacedAt = in.Entries[0].At.Add(time.Minute) // the api's clock is ahead of the workflow's
+	for i := range 2 {
+		inserted, err := s.Place(t.Context(), placed, false)
+		require.NoError(t, err)
+		require.Equal(t, i == 0, inserted, "an order is inserted once")
+	}
+	row, err := s.Get(t.Context(), placed.OrderID)
+	require.NoError(t, err)
+	require.True(t, row.Waits())
+	_, err = s.Find(t.Context(), placed.OrderID)
+	require.ErrorIs(t, err, orderflow.ErrNoRow, "no run has recorded it")
+	require.ErrorIs(t, s.BeginPayment(t.Context(), placed.OrderID, 1), orderflow.ErrNoRow, "and nothing is paid yet")
+
+	other := later(in)
+	altered := placed
+	altered.Lines = []orderflow.Line{placed.Lines[0]}
+	altered.Lines[0].Quantity = 7
+	other.Order = &altered
+	_, err = s.Record(t.Context(), other)
+	require.ErrorIs(t, err, orderflow.ErrRowTaken, "the row does not become another order's")
+
+	recordAll(t, s, in, in)
+	row, err = s.Get(t.Context(), placed.OrderID)
+	require.NoError(t, err)
+	require.Equal(t, []any{order.Reserved, int64(1), "run"}, []any{row.State, row.Seq, row.RunID})
+	n, err := s.PositionInLine(t.Context(), placed.OrderID)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	out, err := s.Record(t.Context(), later(in))
+	require.NoError(t, err)
+	require.NotNil(t, out.Earlier, "a second run does not take the row again")
+}
+
+// TestReservedIsToldWithItsLines: the event of the reserved stock names lines and total, also if an earlier record had
+// the order's input.
+func TestReservedIsToldWithItsLines(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	s, in := orderstore.New(pool), first(uuid.New(), strings.Repeat("ab", 32))
+	in.View.State = order.Pending
+	in.Entries[0].Event, in.Entries[0].From, in.Entries[0].State = order.EventPending, order.Pending, order.Pending
+	reserved := record(in.View.OrderID, 2, order.Reserved, order.EventReserved)
+	reserved.Entries[0].From = order.Pending
+	recordAll(t, s, in, reserved)
+
+	var lines int
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT json_array_length(payload -> 'lines') FROM outbox`).Scan(&lines))
+	require.Equal(t, 1, lines)
+}

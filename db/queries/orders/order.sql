@@ -102,8 +102,8 @@ WITH advanced AS (
     SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, @schema_version, e.payload, e.headers, e.created_at
     FROM advanced CROSS JOIN (
         SELECT unnest(@event_ids::uuid[]) AS event_id, unnest(@event_versions::bigint[]) AS version,
-               unnest(@event_types::text[]) AS event_type, unnest(@event_payloads::jsonb[]) AS payload,
-               unnest(@event_headers::jsonb[]) AS headers, unnest(@event_times::timestamptz[]) AS created_at
+               unnest(@event_types::text[]) AS event_type, unnest(@event_payloads::json[]) AS payload,
+               unnest(@event_headers::json[]) AS headers, unnest(@event_times::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )

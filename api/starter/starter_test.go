@@ -1,0 +1,336 @@
+package starter_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api/starter"
+	"holdfast/internal/database"
+	"holdfast/internal/money"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/tests/testenv"
+	"holdfast/workflows/orderclient"
+	"holdfast/workflows/orderflow"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// workflows stands in for Temporal: it answers each start as the test says, and records the order in the database as
+// the workflow's first step does.
+type workflows struct {
+	store  *orderstore.Store
+	answer func(ctx context.Context, in orderflow.OrderInput) error
+
+	mu      sync.Mutex
+	started []uuid.UUID
+}
+
+func (w *workflows) Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
+	w.mu.Lock()
+	w.started = append(w.started, in.OrderID)
+	w.mu.Unlock()
+	if w.answer != nil {
+		if err := w.answer(ctx, in); err != nil {
+			return orderflow.PlaceResult{}, err
+		}
+	}
+	view := orderflow.View{OrderID: in.OrderID, RequestHash: in.RequestHash, Seq: 1, State: order.Reserved}
+	_, err := w.store.Record(ctx, orderflow.RecordInput{
+		Order: &in,
+		View:  view,
+		Entries: []orderflow.TimelineEntry{{
+			Seq:   1,
+			Event: order.EventReserved,
+			From:  order.Pending,
+			State: order.Reserved,
+			At:    time.Now(),
+			Actor: orderflow.ActorSystem,
+		}},
+		WorkflowID: orderflow.OrderWorkflowID(in.OrderID),
+		RunID:      "run",
+	})
+	return orderflow.PlaceResult{View: view}, err
+}
+
+func (w *workflows) ids() []uuid.UUID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]uuid.UUID{}, w.started...)
+}
+
+type world struct {
+	t         *testing.T
+	pool      *pgxpool.Pool
+	store     *orderstore.Store
+	workflows *workflows
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	url := testenv.Database(t)
+	_, err := database.Migrate(t.Context(), url, database.Orders)
+	require.NoError(t, err)
+	pool, err := pgxpool.New(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	store := orderstore.New(pool)
+	return &world{t: t, pool: pool, store: store, workflows: &workflows{store: store}}
+}
+
+// starter returns a starter that starts at most 8 workflows at once. Its loop runs until stop is called.
+func (w *world) starter(maxWaiting int) (s *starter.Starter, stop func()) {
+	w.t.Helper()
+	cfg := starter.Config{MaxConcurrent: 8, MaxWaiting: maxWaiting}
+	require.NoError(w.t, cfg.Validate())
+	s = starter.New(cfg, w.store, w.workflows, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	stop = func() { cancel(); running.Wait() }
+	w.t.Cleanup(stop)
+	return s, stop
+}
+
+func newOrder() orderflow.OrderInput {
+	price := money.Amount{Minor: 500, Currency: "EUR"}
+	return orderflow.OrderInput{
+		OrderID:     uuid.New(),
+		RequestHash: strings.Repeat("ab", 32),
+		CustomerID:  "alice",
+		Issuer:      "test",
+		Total:       price,
+		PlacedAt:    time.Now().UTC().Truncate(time.Microsecond),
+		Lines: []orderflow.Line{{
+			LineNo:    1,
+			ProductID: uuid.New(),
+			SKU:       "A",
+			Name:      "A thing",
+			Quantity:  1,
+			UnitPrice: price,
+			Total:     price,
+		}},
+	}
+}
+
+func (w *world) waiting() int {
+	w.t.Helper()
+	n, err := w.store.CountStarts(w.t.Context())
+	require.NoError(w.t, err)
+	return n
+}
+
+func (w *world) awaitState(id uuid.UUID, state order.State) {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool {
+		o, err := w.store.Get(w.t.Context(), id)
+		return err == nil && o.State == state && !o.Waits()
+	}, 20*time.Second, 10*time.Millisecond)
+}
+
+// TestOrderIsStartedAtOnce: while Temporal keeps up, Place starts the order itself and returns what the workflow has
+// recorded. A repeat inserts and starts nothing.
+func TestOrderIsStartedAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, _ := w.starter(10)
+	in := newOrder()
+
+	out, err := s.Place(t.Context(), in, time.Minute)
+	require.NoError(t, err)
+	require.True(t, out.New)
+	require.Equal(t, order.Reserved, out.View.State)
+	require.Zero(t, w.waiting(), "the first record takes the order from the line")
+
+	again, err := s.Place(t.Context(), in, time.Minute)
+	require.NoError(t, err)
+	require.False(t, again.New)
+	require.Equal(t, []uuid.UUID{in.OrderID}, w.workflows.ids())
+}
+
+// TestOrdersStartInTurn: while as many starts are under way as the limit allows, orders wait as rows. They start in the
+// order in which they came.
+func TestOrdersStartInTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	release := make(chan struct{})
+	w.workflows.answer = func(context.Context, orderflow.OrderInput) error { <-release; return nil }
+	s, _ := w.starter(1000)
+
+	var ids []uuid.UUID
+	for range 40 {
+		in := newOrder()
+		ids = append(ids, in.OrderID)
+		out, err := s.Place(t.Context(), in, 0)
+		require.NoError(t, err)
+		require.True(t, out.New)
+		require.Nil(t, out.View)
+	}
+	require.Eventually(t, func() bool { return len(w.workflows.ids()) == 8 }, 10*time.Second, time.Millisecond)
+	position, err := w.store.PositionInLine(t.Context(), ids[39])
+	require.NoError(t, err)
+	require.Equal(t, 40, position)
+
+	close(release)
+	for _, id := range ids {
+		w.awaitState(id, order.Reserved)
+	}
+	started := w.workflows.ids()
+	require.Len(t, started, 40)
+	place := map[uuid.UUID]int{}
+	for i, id := range started {
+		place[id] = i
+	}
+	for i, id := range ids {
+		require.InDelta(t, i, place[id], 8, "an order is passed by those that start at the same time at most")
+	}
+	require.Zero(t, w.waiting())
+}
+
+// TestAnotherProcessStartsTheOrder: the process that inserted an order has died before it started the workflow.
+func TestAnotherProcessStartsTheOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := newOrder()
+	inserted, err := w.store.Place(t.Context(), in, true)
+	require.NoError(t, err)
+	require.True(t, inserted)
+
+	leased, err := w.store.LeaseStarts(t.Context(), 10)
+	require.NoError(t, err)
+	require.Empty(t, leased, "while the lease lasts, the order belongs to the process that inserted it")
+	_, err = w.pool.Exec(t.Context(), "UPDATE order_starts SET available_at = now()") // the lease ends
+	require.NoError(t, err)
+	w.starter(10)
+	w.awaitState(in.OrderID, order.Reserved)
+}
+
+// TestStartWithoutAnOutcomeIsRepeated: Temporal is down when the order comes, and the order starts when it is back.
+func TestStartWithoutAnOutcomeIsRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var down sync.Mutex
+	isDown := true
+	w.workflows.answer = func(context.Context, orderflow.OrderInput) error {
+		down.Lock()
+		defer down.Unlock()
+		if isDown {
+			return errors.New("connection refused")
+		}
+		return nil
+	}
+	s, _ := w.starter(10)
+
+	in := newOrder()
+	for _, in := range []orderflow.OrderInput{in, newOrder()} {
+		began := time.Now()
+		out, err := s.Place(t.Context(), in, time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, starter.Result{New: true}, out, "accepted, and not decided")
+		require.Less(t, time.Since(began), 30*time.Second, "the caller does not wait for an outage to end")
+	}
+	require.Equal(t, 2, w.waiting())
+
+	down.Lock()
+	isDown = false
+	down.Unlock()
+	w.awaitState(in.OrderID, order.Reserved)
+	require.Eventually(t, func() bool { return w.waiting() == 0 }, 20*time.Second, 10*time.Millisecond)
+}
+
+// TestOrderWhoseWorkflowHasEnded: an operator has ended the workflow before it recorded the order. Starting it again
+// cannot help, so the order leaves the line.
+func TestOrderWhoseWorkflowHasEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.workflows.answer = func(context.Context, orderflow.OrderInput) error { return orderclient.ErrEnded }
+	s, _ := w.starter(10)
+	out, err := s.Place(t.Context(), newOrder(), time.Minute)
+	require.NoError(t, err)
+	require.ErrorIs(t, out.Err, orderclient.ErrEnded)
+	require.Eventually(t, func() bool { return w.waiting() == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// TestLineIsBounded: an order that would wait behind too many others is not inserted.
+func TestLineIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	release := make(chan struct{})
+	defer close(release)
+	w.workflows.answer = func(ctx context.Context, _ orderflow.OrderInput) error {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
+	s, _ := w.starter(3)
+	for {
+		in := newOrder()
+		_, err := s.Place(t.Context(), in, 0)
+		if errors.Is(err, starter.ErrFull) {
+			_, err := w.store.Get(t.Context(), in.OrderID)
+			require.ErrorIs(t, err, orderstore.ErrNotFound)
+			break
+		}
+		require.NoError(t, err)
+		require.LessOrEqual(t, w.waiting(), 8+3)
+	}
+}
+
+// TestStopGivesOrdersBack: a process that stops leaves the orders that it has not started to the others at once.
+func TestStopGivesOrdersBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.workflows.answer = func(ctx context.Context, _ orderflow.OrderInput) error { <-ctx.Done(); return ctx.Err() }
+	s, stop := w.starter(10)
+	out, err := s.Place(t.Context(), newOrder(), 0)
+	require.NoError(t, err)
+	require.True(t, out.New)
+	stop()
+	leased, err := w.store.LeaseStarts(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, leased, 1)
+}
+
+// TestStartersShareTheLine: several processes start the orders that wait, each order once.
+func TestStartersShareTheLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var ids []uuid.UUID
+	for range 100 {
+		in := newOrder()
+		ids = append(ids, in.OrderID)
+		_, err := w.store.Place(t.Context(), in, false)
+		require.NoError(t, err)
+	}
+	for range 3 {
+		w.starter(1000)
+	}
+	for _, id := range ids {
+		w.awaitState(id, order.Reserved)
+	}
+	require.ElementsMatch(t, ids, w.workflows.ids())
+}
+
+// TestHurry: an order that waits is started before its turn, because its customer cancels it.
+func TestHurry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := starter.New(starter.Config{MaxConcurrent: 8, MaxWaiting: 10}, w.store, w.workflows, slog.New(slog.DiscardHandler))
+	in := newOrder()
+	_, err := w.store.Place(t.Context(), in, true)
+	require.NoError(t, err)
+	require.NoError(t, s.Hurry(t.Context(), in.OrderID))
+	w.awaitState(in.OrderID, order.Reserved)
+	require.ErrorIs(t, s.Hurry(t.Context(), in.OrderID), orderstore.ErrNotFound)
+}
