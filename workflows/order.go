@@ -119,8 +119,8 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 	return o
 }
 
-// startedTooLate expires an order that waited for its workflow for longer than the customer wanted the stock to be held:
-// the customer has gone. It gives back what an earlier run may have reserved.
+// startedTooLate expires an order that waited for its workflow for longer than the customer wanted the stock to be
+// held: the customer has gone. It gives back what an earlier run may have reserved.
 func (o *orderRun) startedTooLate(ctx workflow.Context) {
 	o.undo.add("give the stock back", o.undoReserve)
 	o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the shop could not begin the order in time")

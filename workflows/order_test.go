@@ -446,3 +446,17 @@ func TestReservationGoneWhilePaying(t *testing.T) {
 	require.Equal(t, orderflow.PayFailed, outcome(t, paid))
 	require.Equal(t, []string{reserve, extend, authorise, void, release}, h.called())
 }
+
+// TestStartedTooLate: an order waited for its workflow for longer than its customer wanted the stock to be held. It
+// expires, reserves nothing and takes no money.
+func TestStartedTooLate(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	startBy := h.env.Now().Add(-time.Second)
+	late := func(in *orderflow.OrderInput) { in.StartBy = &startBy }
+	require.Equal(t, order.Expired, h.run(60, paidAtOnce, late).State)
+	require.Equal(t, []order.Event{order.EventExpired}, h.events())
+	require.Zero(t, h.counts[reserve])
+	require.Zero(t, h.counts[authorise])
+	require.Equal(t, 1, h.counts[release], "an earlier run may have reserved")
+}

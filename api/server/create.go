@@ -66,9 +66,9 @@ type Workflows interface {
 
 var _ ServerInterface = (*handlers)(nil)
 
-// CreateOrder inserts the order and then starts its workflow (package starter). It waits until the workflow has recorded
-// whether the stock is held, and answers 201 then, or 202 if that takes longer than the client waits. A request whose
-// order has a row already is a repeat and starts nothing.
+// CreateOrder inserts the order and then starts its workflow (package starter). It waits until the workflow has
+// recorded whether the stock is held, and answers 201 then, or 202 if that takes longer than the client waits. A
+// request whose order has a row already is a repeat and starts nothing.
 func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams) {
 	in, err := h.newOrder(c, params)
 	if err != nil {
@@ -270,8 +270,8 @@ func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput, wait t
 	return true
 }
 
-// neverStarts reports whether no process will start the workflow of an order that waits for it: an operator has ended the
-// workflow before it recorded the order. It also returns the order, which may have been recorded meanwhile.
+// neverStarts reports whether no process will start the workflow of an order that waits for it: an operator has ended
+// the workflow before it recorded the order. It also returns the order, which may have been recorded meanwhile.
 func (h *handlers) neverStarts(c *gin.Context, row orderstore.Order) (orderstore.Order, bool, error) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()

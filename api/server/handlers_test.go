@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
@@ -439,4 +441,30 @@ func TestOrdersOfOthersAreNotFound(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, tested, 5)
+}
+
+// TestPreferredWait: a client says how long it waits by the Prefer header, in the forms of RFC 7240.
+func TestPreferredWait(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]struct {
+		wait    time.Duration
+		applied string
+	}{
+		"":                       {2 * time.Second, ""},
+		"respond-async":          {0, "respond-async"},
+		"wait=5":                 {5 * time.Second, "wait=5"},
+		"Wait=5":                 {5 * time.Second, "wait=5"},
+		"wait=0":                 {0, "wait=0"},
+		"wait=3600":              {10 * time.Second, "wait=10"},
+		"respond-async, wait=1":  {time.Second, "wait=1"},
+		"wait=1, respond-async":  {time.Second, "wait=1"},
+		"wait=-1":                {2 * time.Second, ""},
+		"wait=soon":              {2 * time.Second, ""},
+		"return=minimal, wait=1": {time.Second, "wait=1"},
+	} {
+		recorder := httptest.NewRecorder()
+		c, _ := gin.CreateTestContext(recorder)
+		require.Equal(t, want.wait, preferredWait(c, header), "%q", header)
+		require.Equal(t, want.applied, recorder.Header().Get("Preference-Applied"), "%q", header)
+	}
 }

@@ -2,12 +2,12 @@
 // rows of the orders database, in the order in which they came.
 //
 // An order is inserted first and started afterwards (Place). If Temporal takes another start and no order waits, Place
-// starts the workflow itself. Otherwise the order waits in the table order_starts, and the loop of a starter (Run) takes
-// it from there when its turn comes. Every api process has a starter. They share the table: each takes the orders that
-// have waited longest and that no other starter holds at the time (a lease, orderstore.Lease). The workflow's first
-// record deletes the order from the table. So an order is started after all if the process that inserted it dies, if
-// Temporal is down, or if a start has no outcome. An order may be started twice at the same time: its workflow has an
-// id of its own, and the second start attaches to it.
+// starts the workflow itself. Otherwise the order waits in the table order_starts, and the loop of a starter (Run)
+// takes it from there when its turn comes. Every api process has a starter. They share the table: each takes the
+// orders that have waited longest and that no other starter holds at the time (a lease, orderstore.Lease). The
+// workflow's first record deletes the order from the table. So an order is started after all if the process that
+// inserted it dies, if Temporal is down, or if a start has no outcome. An order may be started twice at the same time:
+// its workflow has an id of its own, and the second start attaches to it.
 //
 // How many starts are under way at once is limited, because Temporal serves a crowd of starts more slowly than a few:
 // above some 290 at once it answered none of them within 4 s. The limit adapts: it falls while starts take longer than

@@ -29,6 +29,7 @@ var scenarios = []scenario{
 	{"create-20", "place only, 20 callers", closedLoop("create-20", 20, placeOnly)},
 	{"checkout-20", "place with payment until confirmed, 20 callers", closedLoop("checkout-20", 20, (*platform).checkout)},
 	{"half-peak", "place and pay at half of pay-20's rate, open model", halfPeak},
+	{"expiry", "1,500 holds with one deadline", massExpiry(1500)},
 	{"rush", "1,000 customers who each place one order at once", rush(1000)},
 }
 

@@ -30,8 +30,8 @@ type Start struct {
 
 // Place inserts an order in state pending, with its lines and the first entry of its timeline, in one statement. It
 // reports false and changes nothing if the order has a row. The order then waits for its workflow: until the workflow
-// records the order for the first time, LeaseStarts returns it. If leased is true, that happens only after Lease, because
-// the caller starts the workflow now.
+// records the order for the first time, LeaseStarts returns it. If leased is true, that happens only after Lease,
+// because the caller starts the workflow now.
 func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool) (bool, error) {
 	hash, err := requestHash(in)
 	if err != nil {
@@ -110,8 +110,8 @@ func Placed(in orderflow.OrderInput) Order {
 	return o
 }
 
-// LeaseStarts takes up to size orders that wait for their workflow, the longest waiting first, for Lease. It passes over
-// the orders that another process has taken.
+// LeaseStarts takes up to size orders that wait for their workflow, the longest waiting first, for Lease. It passes
+// over the orders that another process has taken.
 func (s *Store) LeaseStarts(ctx context.Context, size int) ([]Start, error) {
 	rows, err := s.q.LeaseStarts(ctx, s.pool, ordersdb.LeaseStartsParams{
 		LeaseSeconds: Lease.Seconds(),

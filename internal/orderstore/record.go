@@ -55,9 +55,9 @@ func (s *Store) record(ctx context.Context, in orderflow.RecordInput) (orderflow
 	return out, err
 }
 
-// advance advances the order's row in one statement, with all that belongs to the change, and reports whether it did. It
-// leaves a row that has this record's seq or a later one, and a row that an earlier run wrote and that this run has not
-// taken over.
+// advance advances the order's row in one statement, with all that belongs to the change, and reports whether it did.
+// It leaves a row that has this record's seq or a later one, and a row that an earlier run wrote and that this run has
+// not taken over.
 //
 // A run writes its records one after the other. So if advance leaves the row of this run, the database has the whole
 // record already, or a later execution has overwritten it.

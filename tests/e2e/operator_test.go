@@ -104,8 +104,8 @@ func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
 	requireStopped(t, id, <-answers)
 }
 
-// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. The workflow will never record the
-// order, so a repeat of the request cannot succeed, and the answer does not promise that it will.
+// TestTerminatedBeforeItIsRecorded terminates an order whose workflow has not run yet. The workflow will never record
+// the order, so a repeat of the request cannot succeed, and the answer does not promise that it will.
 func TestTerminatedBeforeItIsRecorded(t *testing.T) {
 	p := platform.Start(t)
 	body := platform.OneLine(p.Product(5), 1)

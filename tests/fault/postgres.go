@@ -68,8 +68,8 @@ func (p *Postgres) LoseCommits(n int) *Rule {
 	return p.losses.add(func(text string) bool { return text == commit }, newRule(n))
 }
 
-// LoseStatements is LoseCommits for a statement that is executed outside a transaction. part is a part of its text, such
-// as the name that sqlc gives it. A statement that the server refuses does not count.
+// LoseStatements is LoseCommits for a statement that is executed outside a transaction. part is a part of its text,
+// such as the name that sqlc gives it. A statement that the server refuses does not count.
 func (p *Postgres) LoseStatements(part string, n int) *Rule {
 	return p.losses.add(func(text string) bool { return text != commit && strings.Contains(text, part) }, newRule(n))
 }
