@@ -62,6 +62,8 @@ const (
 	// minConcurrent and firstConcurrent are the least and the first limit of concurrent starts.
 	minConcurrent   = 4
 	firstConcurrent = 20
+	// firstLatency is how long a start is expected to take before one was measured.
+	firstLatency = 250 * time.Millisecond
 )
 
 // ErrFull says that too many orders wait. Place has inserted nothing.
@@ -115,6 +117,7 @@ func New(cfg Config, store Store, workflows Workflows, log *slog.Logger) *Starte
 			WithLimits(minConcurrent, cfg.MaxConcurrent, min(firstConcurrent, cfg.MaxConcurrent)).
 			Build(),
 		max:     cfg.MaxWaiting,
+		latency: firstLatency,
 		wake:    make(chan struct{}, 1),
 		results: map[uuid.UUID][]chan Result{},
 		life:    life,
@@ -169,7 +172,7 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	} else {
 		ahead := s.waiting.Add(1)
 		s.poke()
-		if s.failing.Load() || s.estimate(ahead) > wait {
+		if s.failing.Load() || s.estimate(ahead) > wait/4 { // in a rush, starts become slower than they were
 			return Result{New: true}, nil
 		}
 	}
