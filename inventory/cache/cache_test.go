@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/redisclient"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
 	"holdfast/tests/testenv"
 )
 
@@ -66,11 +67,20 @@ func (r *rig) look(product uuid.UUID) (value inventoryapi.Availability, found bo
 func (r *rig) put(values ...inventoryapi.Availability) {
 	r.t.Helper()
 	_, _, epoch := r.look(values[0].ProductID)
-	r.Set(r.t.Context(), epoch, values)
+	r.Set(r.t.Context(), epoch, fresh(values...))
+}
+
+// fresh returns values of stock that no reservation holds.
+func fresh(values ...inventoryapi.Availability) []stock.Availability {
+	out := make([]stock.Availability, len(values))
+	for i, v := range values {
+		out[i].Availability = v
+	}
+	return out
 }
 
 func (r *rig) key(product uuid.UUID) string {
-	return r.prefix + "holdfast:inventory:v2:availability:" + product.String()
+	return r.prefix + "holdfast:inventory:v3:availability:" + product.String()
 }
 
 // at returns the availability of a product with the given versions at "near" and, if there is a second version, "far".
@@ -147,7 +157,7 @@ func TestStaleValueIsRefused(t *testing.T) {
 			for _, ch := range c.changes {
 				r.Invalidate(t.Context(), []cache.Change{ch})
 			}
-			r.Set(t.Context(), epoch, []inventoryapi.Availability{c.offered})
+			r.Set(t.Context(), epoch, fresh(c.offered))
 
 			_, found, _ := r.look(uuid.Nil)
 			require.Equal(t, !c.refused, found)
@@ -222,15 +232,15 @@ func TestLostDataLetsNothingOldIn(t *testing.T) {
 	// FLUSHALL would delete the keys of other tests on the shared server.
 	require.NoError(t, r.client.Del(t.Context(), keys...).Err())
 
-	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	r.Set(t.Context(), epoch, fresh(at(p, 1)))
 	_, found, next := r.look(p)
 	require.False(t, found)
 	require.NotEqual(t, epoch, next)
-	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	r.Set(t.Context(), epoch, fresh(at(p, 1)))
 	_, found, _ = r.look(p)
 	require.False(t, found, "the cache refuses the old epoch also after the new one began")
 	r.put(at(p, 2))
-	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	r.Set(t.Context(), epoch, fresh(at(p, 1)))
 	_, found, _ = r.look(p)
 	require.True(t, found, "a refused Set leaves the stored value")
 }
@@ -279,7 +289,7 @@ func TestTimeToLive(t *testing.T) {
 				a := at(p, 1, 1)
 				a.Locations[1].Available = c.available
 				_, _, epoch := r.look(p)
-				r.Set(t.Context(), epoch, []inventoryapi.Availability{a})
+				r.Set(t.Context(), epoch, fresh(a))
 				left, err := r.client.PTTL(t.Context(), r.key(p)).Result()
 				require.NoError(t, err)
 				require.LessOrEqual(t, left, c.base*11/10)
@@ -375,7 +385,7 @@ func TestInvalidateAll(t *testing.T) {
 	_, _, before := r.look(other)
 
 	r.InvalidateAll(t.Context())
-	r.Set(t.Context(), before, []inventoryapi.Availability{at(other, 9)})
+	r.Set(t.Context(), before, fresh(at(other, 9)))
 	for _, product := range []uuid.UUID{p, other} {
 		_, found, _ := r.look(product)
 		require.False(t, found)
