@@ -312,21 +312,25 @@ func TestTimeToLive(t *testing.T) {
 // raise the version in the prefix of the keys, and then change this test.
 func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	t.Parallel()
-	raw, err := json.Marshal(inventoryapi.Availability{Locations: []inventoryapi.LocationStock{{}}})
+	raw, err := json.Marshal(inventoryapi.Availability{
+		OverdueQuantity: 1, // absent if it is 0
+		Locations:       []inventoryapi.LocationStock{{}},
+	})
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"product_id":"00000000-0000-0000-0000-000000000000",
-		"total_stock":0, "reserved_quantity":0, "available_quantity":0, "requested_quantity":0,
+		"total_stock":0, "reserved_quantity":0, "overdue_quantity":1, "available_quantity":0, "requested_quantity":0,
 		"is_available":false, "sellable":false, "version":0,
 		"locations":[{"location":"", "quantity":0, "reserved":0, "available":0, "version":0}]
 	}`, string(raw))
 	r := newRig(t)
-	require.Equal(t, "v2", strings.Split(r.key(uuid.Nil), ":")[3])
+	require.Equal(t, "v3", strings.Split(r.key(uuid.Nil), ":")[3])
 
 	full := inventoryapi.Availability{
 		ProductID:         uuid.New(),
 		TotalStock:        5_000_000_007,
 		ReservedQuantity:  3,
+		OverdueQuantity:   2,
 		AvailableQuantity: 5_000_000_004,
 		Version:           60, // one more than its locations have: the version of a deleted item
 		Sellable:          true,
@@ -395,4 +399,32 @@ func TestInvalidateAll(t *testing.T) {
 	value, found, _ := r.look(p)
 	require.True(t, found)
 	require.EqualValues(t, 1, value.Version)
+}
+
+// TestValueEndsAtTheNextDeadline: a value is not used after the next deadline of a reservation. The versions stay, so
+// that a value from before a change is still refused.
+func TestValueEndsAtTheNextDeadline(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := uuid.New()
+	_, _, epoch := r.look(p)
+	until := func(fresh time.Duration) []stock.Availability {
+		return []stock.Availability{{Availability: at(p, 5), FreshFor: fresh}}
+	}
+
+	r.Set(t.Context(), epoch, until(time.Hour))
+	_, found, _ := r.look(p)
+	require.True(t, found)
+	r.Set(t.Context(), epoch, until(20*time.Millisecond))
+	require.Eventually(t, func() bool {
+		_, found, _ := r.look(p)
+		return !found
+	}, 5*time.Second, time.Millisecond)
+
+	r.put(at(p, 4))
+	_, found, _ = r.look(p)
+	require.False(t, found, "it is older than a version that Redis knows")
+	r.put(at(p, 5))
+	_, found, _ = r.look(p)
+	require.True(t, found, "a value without a deadline replaces one with a deadline")
 }

@@ -22,7 +22,9 @@ const (
 
 // takeBackOperation names the take-back of a reservation in the ledger. A reservation expires once, so its id is enough,
 // and a repeat after a lost answer has the same name.
-func takeBackOperation(reservation uuid.UUID) uuid.UUID { return uuid.NewSHA1(reservation, []byte("overdue")) }
+func takeBackOperation(reservation uuid.UUID) uuid.UUID {
+	return uuid.NewSHA1(reservation, []byte("overdue"))
+}
 
 // Shortage is the demand for a product that reserves could not fill.
 type Shortage struct {
