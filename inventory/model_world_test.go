@@ -72,7 +72,7 @@ func (w *world) takeBack(demand map[uuid.UUID]int64) {
 		if oldest == nil {
 			return
 		}
-		w.resolve(oldest, inventoryapi.StatusExpired)
+		_ = w.resolve(oldest, inventoryapi.StatusExpired)
 	}
 }
 

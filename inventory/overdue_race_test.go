@@ -36,8 +36,9 @@ func texts(t *testing.T, pool *pgxpool.Pool, sql string) []string {
 	return found
 }
 
-// TestOverdueHoldRefusesNoBuyer: the only unit is held by a reservation past its deadline. A buyer gets it. The ledger and
-// the outbox show the expiry before the reserve. The owner then gets the same answers as after an expiry of its own.
+// TestOverdueHoldRefusesNoBuyer: the only unit is held by a reservation past its deadline. A buyer gets it. The ledger
+// and the outbox show the expiry before the reserve. The owner then gets the same answers as after an expiry of its
+// own.
 func TestOverdueHoldRefusesNoBuyer(t *testing.T) {
 	t.Parallel()
 	s, _ := inventorytest.NewServer(t)
@@ -85,8 +86,8 @@ func TestOverdueHoldRefusesNoBuyer(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestOverdueHoldsOfAMassSale: 50 units are held by overdue reservations. 100 buyers come at once, through three replicas,
-// while the owners expire their reservations. 50 buyers get a unit.
+// TestOverdueHoldsOfAMassSale: 50 units are held by overdue reservations. 100 buyers come at once, through three
+// replicas, while the owners expire their reservations. 50 buyers get a unit.
 func TestOverdueHoldsOfAMassSale(t *testing.T) {
 	t.Parallel()
 	const units, buyers = 50, 100
@@ -124,8 +125,8 @@ func TestOverdueHoldsOfAMassSale(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestExtendRacesTakeBack: around the deadline, the owner extends its reservation and a buyer wants the unit. At most one
-// of them gets it, and if neither does, the next buyer does.
+// TestExtendRacesTakeBack: around the deadline, the owner extends its reservation and a buyer wants the unit. At most
+// one of them gets it, and if neither does, the next buyer does.
 func TestExtendRacesTakeBack(t *testing.T) {
 	t.Parallel()
 	services, _, s := inventorytest.NewReplicas(t)
@@ -170,8 +171,9 @@ func TestExtendRacesTakeBack(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestTakeBackOfSeveralProducts: a reserve gets all its lines or none, also if some of them need overdue stock. What was
-// overdue has expired either way. A reservation that is taken back for one of its products gives the others back too.
+// TestTakeBackOfSeveralProducts: a reserve gets all its lines or none, also if some of them need overdue stock. What
+// was overdue has expired either way. A reservation that is taken back for one of its products gives the others back
+// too.
 func TestTakeBackOfSeveralProducts(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -203,8 +205,9 @@ func TestTakeBackOfSeveralProducts(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// TestAvailabilityCountsOverdueStock: availability counts the stock of a reservation as available as soon as its deadline
-// has passed, although nothing is written, also if it was cached before. A client that knows the version gets the answer.
+// TestAvailabilityCountsOverdueStock: availability counts the stock of a reservation as available as soon as its
+// deadline has passed, although nothing is written, also if it was cached before. A client that knows the version gets
+// the answer.
 func TestAvailabilityCountsOverdueStock(t *testing.T) {
 	t.Parallel()
 	s, _ := inventorytest.NewCachedService(t)
@@ -219,7 +222,10 @@ func TestAvailabilityCountsOverdueStock(t *testing.T) {
 	before, err := s.API.Availability(t.Context(), p, 1)
 	require.NoError(t, err)
 	require.False(t, before.IsAvailable)
-	require.Equal(t, [3]int64{0, 5, 0}, [3]int64{before.AvailableQuantity, before.ReservedQuantity, before.OverdueQuantity})
+	quantities := func(a inventoryapi.Availability) [3]int64 {
+		return [3]int64{a.AvailableQuantity, a.ReservedQuantity, a.OverdueQuantity}
+	}
+	require.Equal(t, [3]int64{0, 5, 0}, quantities(before))
 
 	var after inventoryapi.Availability
 	require.Eventually(t, func() bool {
@@ -229,7 +235,7 @@ func TestAvailabilityCountsOverdueStock(t *testing.T) {
 	late := time.Since(held.ExpiresAt)
 	require.GreaterOrEqual(t, late, -50*time.Millisecond, "not before the deadline")
 	require.Less(t, late, 2*time.Second)
-	require.Equal(t, [3]int64{4, 1, 4}, [3]int64{after.AvailableQuantity, after.ReservedQuantity, after.OverdueQuantity})
+	require.Equal(t, [3]int64{4, 1, 4}, quantities(after))
 	require.Equal(t, before.Version, after.Version, "nothing was written")
 	require.EqualValues(t, 5, after.TotalStock)
 	for _, l := range after.Locations {
@@ -240,8 +246,7 @@ func TestAvailabilityCountsOverdueStock(t *testing.T) {
 	require.NoError(t, err)
 	expired, err := s.API.Availability(t.Context(), p, 4)
 	require.NoError(t, err)
-	require.Equal(t, [3]int64{4, 1, 0},
-		[3]int64{expired.AvailableQuantity, expired.ReservedQuantity, expired.OverdueQuantity})
+	require.Equal(t, [3]int64{4, 1, 0}, quantities(expired))
 }
 
 // TestOverdueStockIsModified: a client that knows the version of a product does not get 304 once more is available.
@@ -272,8 +277,8 @@ func TestOverdueStockIsModified(t *testing.T) {
 	require.Equal(t, tag, again, "it is still the version that a write names")
 }
 
-// TestExtensionMovesTheDeadlineOfLines: the copy of the deadline that the look-up of overdue reservations reads follows an
-// extension, so an extended reservation is not overdue at its first deadline.
+// TestExtensionMovesTheDeadlineOfLines: the copy of the deadline that the look-up of overdue reservations reads follows
+// an extension, so an extended reservation is not overdue at its first deadline.
 func TestExtensionMovesTheDeadlineOfLines(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)

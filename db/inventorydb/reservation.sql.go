@@ -289,8 +289,8 @@ type OverdueReservationsParams struct {
 }
 
 // Returns reservations past their deadline that hold stock of the given items, oldest deadline first: of each item as
-// many as asked for. It reads only their entries in the index of the open lines, which begins with item and deadline. It
-// locks nothing: the transaction that ends such a reservation first locks it and its items.
+// many as asked for. It reads only their entries in the index of the open lines, which begins with item and deadline.
+// It locks nothing: the transaction that ends such a reservation first locks it and its items.
 func (q *Queries) OverdueReservations(ctx context.Context, db DBTX, arg OverdueReservationsParams) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, overdueReservations, arg.ItemIds, arg.Limits, arg.Now)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// TestSlowReadIsNotStoredPastADeadline: a read of the database took ten milliseconds. A value whose next deadline has come
-// meanwhile is not stored, and another value is stored for as long as is left.
+// TestSlowReadIsNotStoredPastADeadline: a read of the database took ten milliseconds. A value whose next deadline has
+// come meanwhile is not stored, and another value is stored for as long as is left.
 func TestSlowReadIsNotStoredPastADeadline(t *testing.T) {
 	t.Parallel()
 	values := make([]stock.Availability, 4)

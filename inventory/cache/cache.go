@@ -13,8 +13,8 @@
 //     the epoch with them. The next look-up begins a new epoch, so a value that was read before the loss is refused.
 //   - Deadlines. When a reservation becomes overdue, its stock counts as available, although nothing is written. So a
 //     value is used only until the next deadline of a reservation that holds the stock. Only durations are compared, so
-//     the clocks of the database, of this process and of Redis may differ. A value may be used too long by as long as the
-//     call of Redis that stores it takes.
+//     the clocks of the database, of this process and of Redis may differ. The call of Redis that stores a value may
+//     prolong its use by the time that the call takes.
 //   - Failure of Redis. If Redis fails or does not answer in time, this process stops using it immediately, keeps the
 //     invalidations that Redis has not accepted, and delivers them in the background. It reads from the cache again
 //     after Redis has accepted all of them. If there are too many to keep, it begins a new epoch instead, which makes

@@ -1,8 +1,8 @@
 -- Looks products up. KEYS: the epoch, then one hash per product. ARGV: a name for a new epoch.
 -- Returns the epoch and, for each product, its value (a string) or, without a value, its known versions (a list).
 --
--- A value is not used after its "until" (milliseconds since 1970, by the clock of Redis): then a deadline has passed, and
--- more stock is available than the value says. The versions stay.
+-- A value is not used after its "until" (milliseconds since 1970, by the clock of Redis): then a deadline has passed,
+-- and more stock is available than the value says. The versions stay.
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then
   epoch = ARGV[1]

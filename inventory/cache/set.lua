@@ -3,8 +3,8 @@
 -- the next deadline of a reservation (0: none), the value, the product's version, the number of its locations and, for
 -- each location, code and version. Returns the number of values that were refused as stale.
 --
--- A hash has, besides epoch, value and until (see get.lua), the highest known version of each location: under "at:" that of an existing item,
--- under "gone:" that of a deleted item.
+-- A hash has, besides epoch, value and until (see get.lua), the highest known version of each location: under "at:"
+-- that of an existing item, under "gone:" that of a deleted item.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return #KEYS - 1 -- the versions of that epoch are lost, so it is unknown whether the values are stale
 end

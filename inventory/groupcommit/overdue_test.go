@@ -16,8 +16,8 @@ import (
 )
 
 // A receipt and a reserve of another product arrive in one batch. The overdue reservation that the reserve needs holds
-// both products. The answer to the receipt contains the version of its product, so the take-back of the reserve must not
-// be committed with it: the version would stand for two states.
+// both products. The answer to the receipt contains the version of its product, so the take-back of the reserve must
+// not be committed with it: the version would stand for two states.
 func TestTakeBackBesideAnAnswerWithAVersion(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -61,8 +61,8 @@ func (c *countingStore) Decide(
 	return c.Store.Decide(ctx, reads, decide)
 }
 
-// A batch of reserves is decided once if there is enough stock, and once more if it needs overdue stock. Reserves that are
-// refused because no reservation is overdue cost no further transaction.
+// A batch of reserves is decided once if there is enough stock, and once more if it needs overdue stock. Reserves that
+// are refused because no reservation is overdue cost no further transaction.
 func TestTransactionsOfATakeBack(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)

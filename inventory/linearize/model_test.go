@@ -144,8 +144,8 @@ func (s *shelf) overdue() (n int64) {
 	return n
 }
 
-// reserve makes a reservation. Overdue reservations that it takes back are actions of their own, before it. It must have
-// taken all of them back before it may be refused.
+// reserve makes a reservation. Overdue reservations that it takes back are actions of their own, before it. It must
+// have taken all of them back before it may be refused.
 func (s *shelf) reserve(h *hold, a action, got result) result {
 	switch {
 	case h.status == "" && s.quantity-s.reserved < a.n && s.overdue() > 0:

@@ -20,8 +20,8 @@ const (
 	takeBackReason = "overdue: a reserve needed the stock"
 )
 
-// takeBackOperation names the take-back of a reservation in the ledger. A reservation expires once, so its id is enough,
-// and a repeat after a lost answer has the same name.
+// takeBackOperation names the take-back of a reservation in the ledger. A reservation expires once, so its id is
+// enough, and a repeat after a lost answer has the same name.
 func takeBackOperation(reservation uuid.UUID) uuid.UUID {
 	return uuid.NewSHA1(reservation, []byte("overdue"))
 }
@@ -76,8 +76,8 @@ func (b *Book) takeBack(short []inventoryapi.ShortLine, correlationID string) er
 }
 
 // overdueReservations returns the pending reservations past their deadline whose lines and items the book has, oldest
-// deadline first. A new or extended reservation cannot become overdue, because the book's time stands still, so the list
-// is made once.
+// deadline first. A new or extended reservation cannot become overdue, because the book's time stands still, so the
+// list is made once.
 func (b *Book) overdueReservations() []*Reservation {
 	if !b.overdueListed {
 		b.overdueListed = true

@@ -225,8 +225,8 @@ func TestTakeBackInOrderOfArrival(t *testing.T) {
 	}
 }
 
-// TestTakeBackNeedsAllItems: a reservation that also holds an item which was not read is left alone. The store reports it,
-// and the batch is decided again with the item.
+// TestTakeBackNeedsAllItems: a reservation that also holds an item which was not read is left alone. The store reports
+// it, and the batch is decided again with the item.
 func TestTakeBackNeedsAllItems(t *testing.T) {
 	t.Parallel()
 	s := newShelf()
@@ -240,8 +240,8 @@ func TestTakeBackNeedsAllItems(t *testing.T) {
 	require.Equal(t, []Shortage{{Items: []int64{1}, Quantity: 1}}, b.Short())
 }
 
-// TestTakeBackAfterATellingAnswer: an answer of the batch contains the version of a product. A reserve of another product
-// must not change that product in the same batch.
+// TestTakeBackAfterATellingAnswer: an answer of the batch contains the version of a product. A reserve of another
+// product must not change that product in the same batch.
 func TestTakeBackAfterATellingAnswer(t *testing.T) {
 	t.Parallel()
 	s := newShelf()

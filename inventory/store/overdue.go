@@ -29,8 +29,8 @@ func (e *OverdueError) Error() string {
 func (e *OverdueError) Is(target error) bool { return target == ErrVersionConflict }
 
 // findOverdue looks for overdue reservations that hold the stock which refused reserves of the batch need. It is one
-// query for the whole batch, and none if no reserve fell short. Each such reservation holds at least one unit, so as many
-// reservations of an item as units are missing are enough.
+// query for the whole batch, and none if no reserve fell short. Each such reservation holds at least one unit, so as
+// many reservations of an item as units are missing are enough.
 //
 // The transaction has locked the items, so no other transaction can take or give back their stock meanwhile.
 func (s *Store) findOverdue(ctx context.Context, t *transaction, reads stock.Reads, book *stock.Book) error {

@@ -71,8 +71,8 @@ WHERE r.reservation_id = u.reservation_id AND r.version = u.version;
 
 -- name: OverdueReservations :many
 -- Returns reservations past their deadline that hold stock of the given items, oldest deadline first: of each item as
--- many as asked for. It reads only their entries in the index of the open lines, which begins with item and deadline. It
--- locks nothing: the transaction that ends such a reservation first locks it and its items.
+-- many as asked for. It reads only their entries in the index of the open lines, which begins with item and deadline.
+-- It locks nothing: the transaction that ends such a reservation first locks it and its items.
 SELECT l.reservation_id
 FROM (SELECT unnest(@item_ids::bigint[]) AS item_id, unnest(@limits::integer[]) AS most) i
 CROSS JOIN LATERAL (
