@@ -103,7 +103,7 @@ func (r *modelRun) step(kind string) {
 	case "wait":
 		if h.status == inventoryapi.StatusPending {
 			r.s.Age(r.t, id)
-			h.due = true
+			r.world.age(h)
 		}
 		return
 	case "reserve":
@@ -213,11 +213,12 @@ func (r *modelRun) compare() {
 		got := map[string][2]int64{}
 		for _, l := range a.Locations {
 			got[l.Location] = [2]int64{l.Quantity, l.Reserved}
+			require.Equal(r.rt, l.Quantity-l.Reserved, l.Available)
 		}
 		want := map[string][2]int64{}
 		for location, it := range r.world.items[p] {
 			if it.kept {
-				want[location] = [2]int64{it.quantity, it.reserved}
+				want[location] = [2]int64{it.quantity, it.reserved - r.world.overdue(p, location)}
 			}
 		}
 		require.Equal(r.rt, want, got)

@@ -13,6 +13,7 @@ import (
 type world struct {
 	items map[uuid.UUID]map[string]*worldItem
 	holds map[uuid.UUID]*worldHold
+	aged  int // the number of deadlines that have passed
 }
 
 type worldItem struct {
@@ -26,7 +27,65 @@ type worldHold struct {
 	in     inventoryapi.ReserveRequest
 	status inventoryapi.Status // "" while there is no reservation
 	due    bool
+	dueAs  int // the position of its deadline among those that have passed
 	picks  []worldPick
+}
+
+// holds returns the quantity of a product that the hold claims.
+func (h *worldHold) holds(p uuid.UUID) (n int64) {
+	for _, pick := range h.picks {
+		if pick.product == p && h.status == inventoryapi.StatusPending {
+			n += pick.quantity
+		}
+	}
+	return n
+}
+
+// age lets the deadline of a hold pass.
+func (w *world) age(h *worldHold) {
+	w.aged++
+	h.due, h.dueAs = true, w.aged
+}
+
+// missingOf returns the quantities of a demand that are not available.
+func (w *world) missingOf(demand map[uuid.UUID]int64) map[uuid.UUID]int64 {
+	missing := map[uuid.UUID]int64{}
+	for p, n := range demand {
+		if short := n - w.items[p]["near"].available() - w.items[p]["far"].available(); short > 0 {
+			missing[p] = short
+		}
+	}
+	return missing
+}
+
+// takeBack expires overdue holds for a reserve that falls short, the oldest deadline first, until it no longer does.
+func (w *world) takeBack(demand map[uuid.UUID]int64) {
+	for missing := w.missingOf(demand); len(missing) > 0; missing = w.missingOf(demand) {
+		var oldest *worldHold
+		for _, h := range w.holds {
+			for p := range missing {
+				if h.due && h.holds(p) > 0 && (oldest == nil || h.dueAs < oldest.dueAs) {
+					oldest = h
+				}
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		_ = w.resolve(oldest, inventoryapi.StatusExpired)
+	}
+}
+
+// overdue returns the quantity of an item that overdue holds claim.
+func (w *world) overdue(p uuid.UUID, location string) (n int64) {
+	for _, h := range w.holds {
+		for _, pick := range h.picks {
+			if h.due && h.status == inventoryapi.StatusPending && pick.product == p && pick.location == location {
+				n += pick.quantity
+			}
+		}
+	}
+	return n
 }
 
 type worldPick struct {
@@ -125,10 +184,9 @@ func (w *world) reserve(h *worldHold) inventoryapi.Code {
 	for _, l := range h.in.Lines {
 		demand[l.ProductID] += l.Quantity
 	}
-	for p, n := range demand {
-		if w.items[p]["near"].available()+w.items[p]["far"].available() < n {
-			return inventoryapi.InsufficientStock
-		}
+	w.takeBack(demand)
+	if len(w.missingOf(demand)) > 0 {
+		return inventoryapi.InsufficientStock
 	}
 	for i, l := range h.in.Lines {
 		rest := l.Quantity

@@ -213,6 +213,12 @@ func calls(s sample) []call {
 			})
 			return err
 		}},
+		{"OverdueReservations", "items", false, func(ctx context.Context, q q, db db) error {
+			_, err := q.OverdueReservations(ctx, db, inventorydb.OverdueReservationsParams{
+				ItemIds: s.heldItems, Limits: slices.Repeat([]int32{1}, m), Now: s.now,
+			})
+			return err
+		}},
 		{"CloseReservationLines", "pending", false, func(ctx context.Context, q q, db db) error {
 			_, err := q.CloseReservationLines(ctx, db, s.pending)
 			return err
@@ -225,6 +231,7 @@ func calls(s sample) []call {
 				Quantities:     numbers,
 				Returneds:      make([]int64, n),
 				Opens:          slices.Repeat([]bool{true}, n),
+				ExpiresAts:     times,
 			})
 			return err
 		}},

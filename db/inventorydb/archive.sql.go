@@ -157,7 +157,7 @@ func (q *Queries) CopyEntries(ctx context.Context, db DBTX, arg CopyEntriesParam
 }
 
 const copyReservationLines = `-- name: CopyReservationLines :execrows
-INSERT INTO archive.reservation_lines SELECT reservation_id, line_no, item_id, quantity, returned, open FROM public.reservation_lines l WHERE l.reservation_id = ANY ($1::uuid[])
+INSERT INTO archive.reservation_lines SELECT reservation_id, line_no, item_id, quantity, returned, open, expires_at FROM public.reservation_lines l WHERE l.reservation_id = ANY ($1::uuid[])
 `
 
 func (q *Queries) CopyReservationLines(ctx context.Context, db DBTX, reservationIds []uuid.UUID) (int64, error) {

@@ -41,6 +41,7 @@ type ArchiveReservationLine struct {
 	Quantity      int64
 	Returned      int64
 	Open          bool
+	ExpiresAt     *time.Time
 }
 
 type ArchiveStockLedger struct {
@@ -147,6 +148,7 @@ type ReservationLine struct {
 	Quantity      int64
 	Returned      int64
 	Open          bool
+	ExpiresAt     *time.Time
 }
 
 type StockImport struct {

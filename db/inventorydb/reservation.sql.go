@@ -57,9 +57,10 @@ func (q *Queries) GetReservation(ctx context.Context, db DBTX, reservationID uui
 }
 
 const insertReservationLines = `-- name: InsertReservationLines :execrows
-INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned, open)
+INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned, open, expires_at)
 SELECT unnest($1::uuid[]), unnest($2::integer[]), unnest($3::bigint[]),
-       unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::boolean[])
+       unnest($4::bigint[]), unnest($5::bigint[]), unnest($6::boolean[]),
+       unnest($7::timestamptz[])
 `
 
 type InsertReservationLinesParams struct {
@@ -69,6 +70,7 @@ type InsertReservationLinesParams struct {
 	Quantities     []int64
 	Returneds      []int64
 	Opens          []bool
+	ExpiresAts     []time.Time
 }
 
 func (q *Queries) InsertReservationLines(ctx context.Context, db DBTX, arg InsertReservationLinesParams) (int64, error) {
@@ -79,6 +81,7 @@ func (q *Queries) InsertReservationLines(ctx context.Context, db DBTX, arg Inser
 		arg.Quantities,
 		arg.Returneds,
 		arg.Opens,
+		arg.ExpiresAts,
 	)
 	if err != nil {
 		return 0, err
@@ -149,7 +152,7 @@ func (q *Queries) InsertReservations(ctx context.Context, db DBTX, arg InsertRes
 }
 
 const linesOfReservations = `-- name: LinesOfReservations :many
-SELECT rl.reservation_id, rl.line_no, rl.item_id, rl.quantity, rl.returned, rl.open, i.product_id, l.code AS location
+SELECT rl.reservation_id, rl.line_no, rl.item_id, rl.quantity, rl.returned, rl.open, rl.expires_at, i.product_id, l.code AS location
 FROM reservation_lines rl
 JOIN items i USING (item_id)
 JOIN locations l USING (location_id)
@@ -164,6 +167,7 @@ type LinesOfReservationsRow struct {
 	Quantity      int64
 	Returned      int64
 	Open          bool
+	ExpiresAt     *time.Time
 	ProductID     uuid.UUID
 	Location      string
 }
@@ -184,6 +188,7 @@ func (q *Queries) LinesOfReservations(ctx context.Context, db DBTX, reservationI
 			&i.Quantity,
 			&i.Returned,
 			&i.Open,
+			&i.ExpiresAt,
 			&i.ProductID,
 			&i.Location,
 		); err != nil {
@@ -256,6 +261,49 @@ func (q *Queries) LockReservations(ctx context.Context, db DBTX, arg LockReserva
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const overdueReservations = `-- name: OverdueReservations :many
+SELECT l.reservation_id
+FROM (SELECT unnest($1::bigint[]) AS item_id, unnest($2::integer[]) AS most) i
+CROSS JOIN LATERAL (
+    SELECT rl.reservation_id, rl.expires_at
+    FROM reservation_lines rl
+    WHERE rl.item_id = i.item_id AND rl.open AND rl.expires_at <= $3::timestamptz
+    ORDER BY rl.expires_at
+    LIMIT i.most
+) l
+GROUP BY l.reservation_id
+ORDER BY min(l.expires_at), l.reservation_id
+`
+
+type OverdueReservationsParams struct {
+	ItemIds []int64
+	Limits  []int32
+	Now     time.Time
+}
+
+// Returns reservations past their deadline that hold stock of the given items, oldest deadline first: of each item as
+// many as asked for. It reads only their entries in the index of the open lines, which begins with item and deadline.
+// It locks nothing: the transaction that ends such a reservation first locks it and its items.
+func (q *Queries) OverdueReservations(ctx context.Context, db DBTX, arg OverdueReservationsParams) ([]uuid.UUID, error) {
+	rows, err := db.Query(ctx, overdueReservations, arg.ItemIds, arg.Limits, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var reservation_id uuid.UUID
+		if err := rows.Scan(&reservation_id); err != nil {
+			return nil, err
+		}
+		items = append(items, reservation_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

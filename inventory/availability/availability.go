@@ -2,6 +2,7 @@ package availability
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,7 +18,7 @@ type Cache interface {
 	// Get looks products up. If it reports false, the caller must read the database and must not store the result.
 	Get(ctx context.Context, products []uuid.UUID) (cache.Answer, bool)
 	// Set stores values that were read after Get had answered with this epoch.
-	Set(ctx context.Context, epoch string, values []inventoryapi.Availability)
+	Set(ctx context.Context, epoch string, values []stock.Availability)
 	// Invalidate makes values from before the changes unusable.
 	Invalidate(ctx context.Context, changes []cache.Change)
 	// InvalidateAll makes all values unusable.
@@ -26,7 +27,7 @@ type Cache interface {
 
 // Store reads the stock of products from the database; *store.Store implements it.
 type Store interface {
-	Availabilities(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error)
+	Availabilities(ctx context.Context, products []uuid.UUID) ([]stock.Availability, error)
 }
 
 // Reader reads the stock of products. It is safe for concurrent use.
@@ -49,25 +50,26 @@ func (r *Reader) Close() { r.loads.close() }
 // from an index, and the first receipt of the product would have to invalidate the entry.
 func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
 	if r.cache == nil {
-		return r.store.Availabilities(ctx, products)
+		return r.readStore(ctx, products)
 	}
 
 	products = store.Distinct(products)
 	cached, ok := r.cache.Get(ctx, products)
 	if !ok {
-		return r.store.Availabilities(ctx, products)
+		return r.readStore(ctx, products)
 	}
 
 	if len(cached.Missing) > 0 {
-		fillCache := func(ctx context.Context, values []inventoryapi.Availability) {
-			r.cache.Set(ctx, cached.Epoch, values)
+		began := time.Now()
+		fillCache := func(ctx context.Context, values []stock.Availability) {
+			r.cache.Set(ctx, cached.Epoch, aged(values, time.Since(began)))
 		}
 		loaded, err := r.loads.load(ctx, cached.Missing, fillCache)
 		if err != nil {
 			return nil, err
 		}
 		for _, v := range loaded {
-			cached.Values[v.ProductID] = v
+			cached.Values[v.ProductID] = v.Availability
 		}
 	}
 
@@ -78,6 +80,34 @@ func (r *Reader) Read(ctx context.Context, products []uuid.UUID) ([]inventoryapi
 		}
 	}
 	return out, nil
+}
+
+// readStore reads products from the database.
+func (r *Reader) readStore(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
+	found, err := r.store.Availabilities(ctx, products)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]inventoryapi.Availability, len(found))
+	for i, v := range found {
+		out[i] = v.Availability
+	}
+	return out, nil
+}
+
+// aged returns the values that are still right some time after they were read, with the time that they have left. The
+// others do not count a reservation that has become overdue meanwhile.
+func aged(values []stock.Availability, age time.Duration) []stock.Availability {
+	fresh := make([]stock.Availability, 0, len(values))
+	for _, v := range values {
+		if v.FreshFor > 0 {
+			if v.FreshFor -= age; v.FreshFor <= 0 {
+				continue
+			}
+		}
+		fresh = append(fresh, v)
+	}
+	return fresh
 }
 
 // Invalidate tells the cache the version after the commit of each item that a transaction read. The cache then drops

@@ -13,6 +13,7 @@ import (
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
+	"holdfast/inventory/stock"
 	"holdfast/tests/testenv"
 )
 
@@ -23,7 +24,7 @@ type slowCache struct {
 	reached, release chan struct{}
 }
 
-func (c *slowCache) Set(ctx context.Context, epoch string, values []inventoryapi.Availability) {
+func (c *slowCache) Set(ctx context.Context, epoch string, values []stock.Availability) {
 	if c.held.CompareAndSwap(false, true) {
 		close(c.reached)
 		<-c.release

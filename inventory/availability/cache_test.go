@@ -146,14 +146,14 @@ func TestReserveNeverReadsTheCache(t *testing.T) {
 	p := s.Stock(t, 1)
 	a, ok := c.Get(t.Context(), []uuid.UUID{p})
 	require.True(t, ok)
-	c.Set(t.Context(), a.Epoch, []inventoryapi.Availability{{ // a wrong value
+	c.Set(t.Context(), a.Epoch, []stock.Availability{{Availability: inventoryapi.Availability{ // a wrong value
 		ProductID:         p,
 		Sellable:          true,
 		TotalStock:        1000,
 		AvailableQuantity: 1000,
 		Version:           1000,
 		Locations:         []inventoryapi.LocationStock{{Location: "near", Quantity: 1000, Available: 1000, Version: 1000}},
-	}})
+	}}})
 	seen, err := s.API.Availability(t.Context(), p, 2)
 	require.NoError(t, err)
 	require.True(t, seen.IsAvailable)

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 
-	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
 )
 
 // loadTimeout bounds a shared read of the database. The cache remembers invalidated versions for much longer, so that
@@ -25,7 +25,7 @@ var errClosed = errors.New("the service is stopping")
 
 // loads lets callers who miss the same products at the same time share one read of the database.
 type loads struct {
-	read  func(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error)
+	read  func(ctx context.Context, products []uuid.UUID) ([]stock.Availability, error)
 	group singleflight.Group
 
 	life context.Context // ends with close
@@ -36,7 +36,7 @@ type loads struct {
 	running sync.WaitGroup
 }
 
-func newLoads(read func(context.Context, []uuid.UUID) ([]inventoryapi.Availability, error)) *loads {
+func newLoads(read func(context.Context, []uuid.UUID) ([]stock.Availability, error)) *loads {
 	l := &loads{read: read}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
@@ -57,8 +57,8 @@ func (l *loads) close() {
 func (l *loads) load(
 	ctx context.Context,
 	missing map[uuid.UUID]string,
-	onLoaded func(context.Context, []inventoryapi.Availability),
-) ([]inventoryapi.Availability, error) {
+	onLoaded func(context.Context, []stock.Availability),
+) ([]stock.Availability, error) {
 	products := slices.SortedFunc(maps.Keys(missing), func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
 	result := l.group.DoChan(flightKey(products, missing), func() (any, error) {
 		return l.readShared(ctx, products, onLoaded)
@@ -69,7 +69,7 @@ func (l *loads) load(
 		if r.Err != nil {
 			return nil, r.Err
 		}
-		return r.Val.([]inventoryapi.Availability), nil
+		return r.Val.([]stock.Availability), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -88,8 +88,8 @@ func flightKey(products []uuid.UUID, known map[uuid.UUID]string) string {
 func (l *loads) readShared(
 	ctx context.Context,
 	products []uuid.UUID,
-	onLoaded func(context.Context, []inventoryapi.Availability),
-) ([]inventoryapi.Availability, error) {
+	onLoaded func(context.Context, []stock.Availability),
+) ([]stock.Availability, error) {
 	if !l.begin() {
 		return nil, errClosed
 	}

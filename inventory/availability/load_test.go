@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
 )
 
 // database counts reads and ends each one when the test says so.
@@ -23,7 +23,7 @@ func newDatabase() *database {
 	return &database{begun: make(chan []uuid.UUID, 100), end: make(chan error)}
 }
 
-func (d *database) read(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
+func (d *database) read(ctx context.Context, products []uuid.UUID) ([]stock.Availability, error) {
 	d.reads.Add(1)
 	d.begun <- products
 	select {
@@ -34,15 +34,15 @@ func (d *database) read(ctx context.Context, products []uuid.UUID) ([]inventorya
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	values := make([]inventoryapi.Availability, len(products))
+	values := make([]stock.Availability, len(products))
 	for i, p := range products {
-		values[i] = inventoryapi.Availability{ProductID: p}
+		values[i].ProductID = p
 	}
 	return values, nil
 }
 
 type loaded struct {
-	values []inventoryapi.Availability
+	values []stock.Availability
 	err    error
 }
 
@@ -50,7 +50,7 @@ type loaded struct {
 // for its result.
 func startLoad(
 	ctx context.Context, l *loads, missing map[uuid.UUID]string,
-	onLoaded func(context.Context, []inventoryapi.Availability),
+	onLoaded func(context.Context, []stock.Availability),
 ) <-chan loaded {
 	waiting := &observedContext{Context: ctx, waiting: make(chan struct{})}
 	result := make(chan loaded, 1)
@@ -76,7 +76,7 @@ func (c *observedContext) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-func discard(context.Context, []inventoryapi.Availability) {}
+func discard(context.Context, []stock.Availability) {}
 
 func TestMissesShareOneRead(t *testing.T) {
 	t.Parallel()
@@ -85,7 +85,7 @@ func TestMissesShareOneRead(t *testing.T) {
 	l := newLoads(d.read)
 	t.Cleanup(l.close)
 	var stored atomic.Int32
-	store := func(context.Context, []inventoryapi.Availability) { stored.Add(1) }
+	store := func(context.Context, []stock.Availability) { stored.Add(1) }
 	a, b := uuid.New(), uuid.New()
 
 	var results []<-chan loaded
@@ -155,7 +155,7 @@ func TestFailedReadIsNotStored(t *testing.T) {
 	t.Cleanup(l.close)
 	errBroken := errors.New("broken")
 
-	onLoaded := func(context.Context, []inventoryapi.Availability) {
+	onLoaded := func(context.Context, []stock.Availability) {
 		t.Error("the values of a failed read were stored")
 	}
 	result := startLoad(t.Context(), l, map[uuid.UUID]string{uuid.New(): ""}, onLoaded)
@@ -184,14 +184,14 @@ func TestCloseEndsReads(t *testing.T) {
 func TestLateReadIsNotStored(t *testing.T) {
 	t.Parallel()
 	var l *loads
-	l = newLoads(func(ctx context.Context, products []uuid.UUID) ([]inventoryapi.Availability, error) {
+	l = newLoads(func(ctx context.Context, products []uuid.UUID) ([]stock.Availability, error) {
 		l.end()
 		<-ctx.Done()
-		return []inventoryapi.Availability{{ProductID: products[0]}}, nil
+		return make([]stock.Availability, len(products)), nil
 	})
 	t.Cleanup(l.close)
 
-	onLoaded := func(context.Context, []inventoryapi.Availability) {
+	onLoaded := func(context.Context, []stock.Availability) {
 		t.Error("the values of a late read were stored")
 	}
 	values, err := l.load(t.Context(), map[uuid.UUID]string{uuid.New(): ""}, onLoaded)

@@ -11,6 +11,10 @@
 //   - Epoch. The epoch is a random name in Redis. A reader can store a value only in the epoch in which it looked the
 //     value up. If Redis loses its data (by FLUSHALL, or by a restart without persistence), the versions are lost, and
 //     the epoch with them. The next look-up begins a new epoch, so a value that was read before the loss is refused.
+//   - Deadlines. When a reservation becomes overdue, its stock counts as available, although nothing is written. So a
+//     value is used only until the next deadline of a reservation that holds the stock. Only durations are compared, so
+//     the clocks of the database, of this process and of Redis may differ. The call of Redis that stores a value may
+//     prolong its use by the time that the call takes.
 //   - Failure of Redis. If Redis fails or does not answer in time, this process stops using it immediately, keeps the
 //     invalidations that Redis has not accepted, and delivers them in the background. It reads from the cache again
 //     after Redis has accepted all of them. If there are too many to keep, it begins a new epoch instead, which makes
@@ -48,11 +52,12 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
 )
 
 // keyNamespace is part of every key. If you change the encoding of the values, increase its version number: then the
 // two releases of a rolling update do not read each other's values.
-const keyNamespace = "holdfast:inventory:v2:availability:"
+const keyNamespace = "holdfast:inventory:v3:availability:"
 
 // DefaultTimeout bounds each call of Redis. A slower read is better served by the database.
 const DefaultTimeout = 100 * time.Millisecond
@@ -210,7 +215,7 @@ func (c *Cache) Get(ctx context.Context, products []uuid.UUID) (Answer, bool) {
 
 // Set stores values that the caller read from the database after Get had answered with the given epoch. Redis refuses a
 // value that is older than the versions it knows by now.
-func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Availability) {
+func (c *Cache) Set(ctx context.Context, epoch string, values []stock.Availability) {
 	if len(values) == 0 || c.state.Load() != inUse {
 		return
 	}
@@ -220,7 +225,8 @@ func (c *Cache) Set(ctx context.Context, epoch string, values []inventoryapi.Ava
 	args := []any{epoch}
 	for _, v := range values {
 		products = append(products, v.ProductID)
-		args = append(args, ttl(v).Milliseconds(), encode(v), v.Version, len(v.Locations))
+		fresh := (v.FreshFor + time.Millisecond - 1).Milliseconds() // rounded up: 0 means without end
+		args = append(args, ttl(v.Availability).Milliseconds(), fresh, encode(v.Availability), v.Version, len(v.Locations))
 		for _, l := range v.Locations {
 			args = append(args, l.Location, l.Version)
 		}

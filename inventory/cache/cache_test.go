@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/redisclient"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
 	"holdfast/tests/testenv"
 )
 
@@ -66,11 +67,20 @@ func (r *rig) look(product uuid.UUID) (value inventoryapi.Availability, found bo
 func (r *rig) put(values ...inventoryapi.Availability) {
 	r.t.Helper()
 	_, _, epoch := r.look(values[0].ProductID)
-	r.Set(r.t.Context(), epoch, values)
+	r.Set(r.t.Context(), epoch, fresh(values...))
+}
+
+// fresh returns values of stock that no reservation holds.
+func fresh(values ...inventoryapi.Availability) []stock.Availability {
+	out := make([]stock.Availability, len(values))
+	for i, v := range values {
+		out[i].Availability = v
+	}
+	return out
 }
 
 func (r *rig) key(product uuid.UUID) string {
-	return r.prefix + "holdfast:inventory:v2:availability:" + product.String()
+	return r.prefix + "holdfast:inventory:v3:availability:" + product.String()
 }
 
 // at returns the availability of a product with the given versions at "near" and, if there is a second version, "far".
@@ -147,7 +157,7 @@ func TestStaleValueIsRefused(t *testing.T) {
 			for _, ch := range c.changes {
 				r.Invalidate(t.Context(), []cache.Change{ch})
 			}
-			r.Set(t.Context(), epoch, []inventoryapi.Availability{c.offered})
+			r.Set(t.Context(), epoch, fresh(c.offered))
 
 			_, found, _ := r.look(uuid.Nil)
 			require.Equal(t, !c.refused, found)
@@ -222,15 +232,15 @@ func TestLostDataLetsNothingOldIn(t *testing.T) {
 	// FLUSHALL would delete the keys of other tests on the shared server.
 	require.NoError(t, r.client.Del(t.Context(), keys...).Err())
 
-	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	r.Set(t.Context(), epoch, fresh(at(p, 1)))
 	_, found, next := r.look(p)
 	require.False(t, found)
 	require.NotEqual(t, epoch, next)
-	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	r.Set(t.Context(), epoch, fresh(at(p, 1)))
 	_, found, _ = r.look(p)
 	require.False(t, found, "the cache refuses the old epoch also after the new one began")
 	r.put(at(p, 2))
-	r.Set(t.Context(), epoch, []inventoryapi.Availability{at(p, 1)})
+	r.Set(t.Context(), epoch, fresh(at(p, 1)))
 	_, found, _ = r.look(p)
 	require.True(t, found, "a refused Set leaves the stored value")
 }
@@ -279,7 +289,7 @@ func TestTimeToLive(t *testing.T) {
 				a := at(p, 1, 1)
 				a.Locations[1].Available = c.available
 				_, _, epoch := r.look(p)
-				r.Set(t.Context(), epoch, []inventoryapi.Availability{a})
+				r.Set(t.Context(), epoch, fresh(a))
 				left, err := r.client.PTTL(t.Context(), r.key(p)).Result()
 				require.NoError(t, err)
 				require.LessOrEqual(t, left, c.base*11/10)
@@ -302,21 +312,25 @@ func TestTimeToLive(t *testing.T) {
 // raise the version in the prefix of the keys, and then change this test.
 func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	t.Parallel()
-	raw, err := json.Marshal(inventoryapi.Availability{Locations: []inventoryapi.LocationStock{{}}})
+	raw, err := json.Marshal(inventoryapi.Availability{
+		OverdueQuantity: 1, // absent if it is 0
+		Locations:       []inventoryapi.LocationStock{{}},
+	})
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"product_id":"00000000-0000-0000-0000-000000000000",
-		"total_stock":0, "reserved_quantity":0, "available_quantity":0, "requested_quantity":0,
+		"total_stock":0, "reserved_quantity":0, "overdue_quantity":1, "available_quantity":0, "requested_quantity":0,
 		"is_available":false, "sellable":false, "version":0,
 		"locations":[{"location":"", "quantity":0, "reserved":0, "available":0, "version":0}]
 	}`, string(raw))
 	r := newRig(t)
-	require.Equal(t, "v2", strings.Split(r.key(uuid.Nil), ":")[3])
+	require.Equal(t, "v3", strings.Split(r.key(uuid.Nil), ":")[3])
 
 	full := inventoryapi.Availability{
 		ProductID:         uuid.New(),
 		TotalStock:        5_000_000_007,
 		ReservedQuantity:  3,
+		OverdueQuantity:   2,
 		AvailableQuantity: 5_000_000_004,
 		Version:           60, // one more than its locations have: the version of a deleted item
 		Sellable:          true,
@@ -375,7 +389,7 @@ func TestInvalidateAll(t *testing.T) {
 	_, _, before := r.look(other)
 
 	r.InvalidateAll(t.Context())
-	r.Set(t.Context(), before, []inventoryapi.Availability{at(other, 9)})
+	r.Set(t.Context(), before, fresh(at(other, 9)))
 	for _, product := range []uuid.UUID{p, other} {
 		_, found, _ := r.look(product)
 		require.False(t, found)
@@ -385,4 +399,32 @@ func TestInvalidateAll(t *testing.T) {
 	value, found, _ := r.look(p)
 	require.True(t, found)
 	require.EqualValues(t, 1, value.Version)
+}
+
+// TestValueEndsAtTheNextDeadline: a value is not used after the next deadline of a reservation. The versions stay, so
+// that a value from before a change is still refused.
+func TestValueEndsAtTheNextDeadline(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := uuid.New()
+	_, _, epoch := r.look(p)
+	until := func(fresh time.Duration) []stock.Availability {
+		return []stock.Availability{{Availability: at(p, 5), FreshFor: fresh}}
+	}
+
+	r.Set(t.Context(), epoch, until(time.Hour))
+	_, found, _ := r.look(p)
+	require.True(t, found)
+	r.Set(t.Context(), epoch, until(20*time.Millisecond))
+	require.Eventually(t, func() bool {
+		_, found, _ := r.look(p)
+		return !found
+	}, 5*time.Second, time.Millisecond)
+
+	r.put(at(p, 4))
+	_, found, _ = r.look(p)
+	require.False(t, found, "it is older than a version that Redis knows")
+	r.put(at(p, 5))
+	_, found, _ = r.look(p)
+	require.True(t, found, "a value without a deadline replaces one with a deadline")
 }

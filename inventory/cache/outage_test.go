@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/inventory/cache"
-	"holdfast/inventory/inventoryapi"
 	"holdfast/tests/fault"
 	"holdfast/tests/testenv"
 )
@@ -91,7 +90,7 @@ func TestUndeliveredInvalidationArrives(t *testing.T) {
 			r.Invalidate(t.Context(), []cache.Change{change(p, "near", v)})
 			_, ok := r.Get(t.Context(), []uuid.UUID{p})
 			require.False(t, ok)
-			r.Set(t.Context(), "any", []inventoryapi.Availability{at(p, 1)})
+			r.Set(t.Context(), "any", fresh(at(p, 1)))
 		}
 		require.Less(t, time.Since(start), 3*time.Second)
 		require.Error(t, r.Ping(t.Context()))
@@ -105,7 +104,7 @@ func TestUndeliveredInvalidationArrives(t *testing.T) {
 		r.awaitInUse()
 		_, found, _ = r.look(p)
 		require.False(t, found)
-		other.Set(t.Context(), before, []inventoryapi.Availability{at(p, 98)})
+		other.Set(t.Context(), before, fresh(at(p, 98)))
 		_, found, _ = other.look(p)
 		require.False(t, found, "the cache refuses every value that was looked up before the outage ended")
 		other.put(at(p, 99))
@@ -146,7 +145,7 @@ func TestTooMuchToRemember(t *testing.T) {
 		require.False(t, found)
 		require.NotEqual(t, epoch, next)
 	}
-	other.Set(t.Context(), epoch, []inventoryapi.Availability{at(known, 1)})
+	other.Set(t.Context(), epoch, fresh(at(known, 1)))
 	_, found, _ = r.look(known)
 	require.False(t, found)
 	other.put(at(known, 2))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/stock"
 	"holdfast/tests/testenv"
 )
 
@@ -31,7 +32,7 @@ func TestCatchingUp(t *testing.T) {
 		Version:   1,
 		Locations: []inventoryapi.LocationStock{{Location: "near", Version: 1}},
 	}
-	c.Set(t.Context(), a.Epoch, []inventoryapi.Availability{value})
+	c.Set(t.Context(), a.Epoch, []stock.Availability{{Availability: value}})
 
 	c.state.Store(down) // without the background goroutine: the test takes its steps one by one
 	c.Invalidate(t.Context(), []Change{{Product: p, Location: "near", Version: 2}})

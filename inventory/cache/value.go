@@ -37,9 +37,10 @@ func ttl(a inventoryapi.Availability) time.Duration {
 	return time.Duration(float64(base) * (1 - jitter + 2*jitter*rand.Float64())) //nolint:gosec // jitter needs no secrecy
 }
 
-// encode returns the stored form of a value: its version, whether the product is sold (1 or 0) and, for each location,
-// code, quantity, reserved and version; numbers as varints, texts after their length. The other fields follow from
-// these or from the request. To decode JSON instead would take longer than the database takes for a list of products.
+// encode returns the stored form of a value: its version, whether the product is sold (1 or 0), the overdue quantity
+// and, for each location, code, quantity, reserved and version; numbers as varints, texts after their length. The other
+// fields follow from these or from the request. To decode JSON instead would take longer than the database takes for a
+// list of products.
 func encode(a inventoryapi.Availability) []byte {
 	b := binary.AppendVarint(make([]byte, 0, 16+32*len(a.Locations)), a.Version)
 	sellable := uint64(0)
@@ -47,6 +48,7 @@ func encode(a inventoryapi.Availability) []byte {
 		sellable = 1
 	}
 	b = binary.AppendUvarint(b, sellable)
+	b = binary.AppendVarint(b, a.OverdueQuantity)
 	b = binary.AppendUvarint(b, uint64(len(a.Locations)))
 	for _, l := range a.Locations {
 		b = binary.AppendUvarint(b, uint64(len(l.Location)))
@@ -78,6 +80,7 @@ func decode(product uuid.UUID, raw string) (inventoryapi.Availability, bool) {
 	sellable, err := binary.ReadUvarint(r)
 	ok = ok && err == nil && sellable <= 1
 	a.Sellable = sellable == 1
+	a.OverdueQuantity = number()
 	a.Locations = make([]inventoryapi.LocationStock, size())
 	for i := range a.Locations {
 		n := size()

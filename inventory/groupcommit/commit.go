@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"holdfast/inventory/inventoryapi"
@@ -104,10 +105,13 @@ func (c *committer) fail(ctx context.Context, tasks []Task, err error) {
 
 // attempt decides and commits the batch. After a conflict or a lost connection it tries again, and after a lock of
 // another transaction if onLock is refuseOnLock. It makes at most maxAttempts attempts.
+//
+// If a reserve falls short and overdue reservations hold its stock, it tries again at once, and reads and locks those
+// reservations with everything else. A second attempt is needed because a transaction locks all its items in one order.
 func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy) error {
 	allReads := *mergeReads(tasks)
 	reads := c.firstReads(allReads)
-	reconnects := 0
+	reconnects, takeBacks := 0, 0
 
 	for n := 1; ; n++ {
 		err := c.transact(ctx, tasks, reads)
@@ -119,6 +123,17 @@ func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy
 		if errors.Is(err, errNotLookedUp) { // before Classify, which takes an unknown error for a lost connection
 			c.repeats.note()
 			continue
+		}
+
+		var overdue *store.OverdueError
+		if errors.As(err, &overdue) {
+			allReads.Reservations = slices.Concat(allReads.Reservations, overdue.Reservations)
+			reads = allReads
+			if takeBacks++; takeBacks <= maxTakeBacks {
+				c.countRetry("overdue")
+				n--
+				continue
+			}
 		}
 
 		switch store.Classify(err) {

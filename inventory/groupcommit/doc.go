@@ -55,6 +55,17 @@
 //
 // For one second after either case (repeatsMemory), the first attempt looks reservations up too.
 //
+// # Overdue reservations
+//
+// A reserve that falls short may need stock of reservations past their deadline, which no owner has expired yet. The
+// store looks for them once per attempt, and only if a reserve fell short. If it finds any, the attempt changes
+// nothing, and the committer decides the batch again with these reservations among the reads: then their items are
+// locked in the same order as all others, also items of other products. The rule of the reserve expires as many of them
+// as it needs. An attempt whose look-up finds no further reservation decides.
+//
+// If an earlier answer of the batch contains the version of a product that a take-back would change, the committer
+// bisects the batch until the two requests are apart.
+//
 // # What happens when another transaction holds a lock
 //
 // Another process may hold a lock on one product of a large batch. The committer waits for that lock once, for the

@@ -19,7 +19,8 @@ type Task interface {
 	reads() *stock.Reads
 	// tellsVersion reports whether the answer contains the product's version.
 	tellsVersion() bool
-	// decide answers the request. Its only error is stock.ErrStale: the book does not have what the task needs.
+	// decide answers the request. Its only errors are stock.ErrStale (the book does not have what the task needs) and
+	// stock.ErrVersionTold (the task must not be in one batch with an earlier one).
 	decide(book *stock.Book) error
 	// fail answers the request with an error.
 	fail(err error)
@@ -50,7 +51,7 @@ func (t *TypedTask[T]) tellsVersion() bool { return t.request.TellsVersion() }
 
 func (t *TypedTask[T]) decide(book *stock.Book) error {
 	value, err := stock.Decide(book, t.request)
-	if err == stock.ErrStale { //nolint:errorlint // a sentinel that is never wrapped
+	if err == stock.ErrStale || err == stock.ErrVersionTold { //nolint:errorlint // sentinels that are never wrapped
 		return err
 	}
 	if err != nil {

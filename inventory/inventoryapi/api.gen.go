@@ -123,14 +123,20 @@ type AdjustRequest struct {
 
 // Availability defines model for Availability.
 type Availability struct {
+	// AvailableQuantity Includes the stock of overdue reservations.
 	AvailableQuantity int64 `json:"available_quantity"`
 
 	// IsAvailable The catalogue sells the product, and the requested quantity is available.
-	IsAvailable       bool               `json:"is_available"`
-	Locations         []LocationStock    `json:"locations"`
+	IsAvailable bool            `json:"is_available"`
+	Locations   []LocationStock `json:"locations"`
+
+	// OverdueQuantity The part of the available quantity that overdue reservations hold; absent if it is 0. A reserve takes it if it needs it.
+	OverdueQuantity   int64              `json:"overdue_quantity,omitempty,omitzero"`
 	ProductID         openapi_types.UUID `json:"product_id"`
 	RequestedQuantity int64              `json:"requested_quantity"`
-	ReservedQuantity  int64              `json:"reserved_quantity"`
+
+	// ReservedQuantity Without the stock of overdue reservations.
+	ReservedQuantity int64 `json:"reserved_quantity"`
 
 	// Sellable Whether the catalogue sells the product, according to the last message from the api.
 	Sellable   bool  `json:"sellable"`
@@ -346,11 +352,14 @@ type LocationRequest struct {
 
 // LocationStock defines model for LocationStock.
 type LocationStock struct {
+	// Available Includes the stock of overdue reservations.
 	Available int64  `json:"available"`
 	Location  string `json:"location"`
 	Quantity  int64  `json:"quantity"`
-	Reserved  int64  `json:"reserved"`
-	Version   int64  `json:"version"`
+
+	// Reserved Without the stock of overdue reservations.
+	Reserved int64 `json:"reserved"`
+	Version  int64 `json:"version"`
 }
 
 // LowStockItem defines model for LowStockItem.

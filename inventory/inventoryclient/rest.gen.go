@@ -179,6 +179,9 @@ type ClientInterface interface {
 
 	// ReserveWithBody Reserve all lines or none.
 	//
+	// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
+	// as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
+	//
 	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 	//
@@ -188,6 +191,9 @@ type ClientInterface interface {
 	ReserveWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Reserve Reserve all lines or none.
+	//
+	// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
+	// as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 	//
 	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
@@ -278,7 +284,8 @@ type ClientInterface interface {
 
 	// GetAvailability Whether a quantity of a product is available, and at which locations.
 	//
-	// Send your last `ETag` in `If-None-Match` to get 304 while the stock has not changed.
+	// Send your last `ETag` in `If-None-Match` to get 304 while the stock has not changed. The answer is never 304
+	// while `overdue_quantity` is present: a deadline has passed since, and the version stays the same.
 	// Through the gateway: everybody with a token.
 	//
 	// Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).
@@ -618,6 +625,9 @@ func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReser
 
 // ReserveWithBody Reserve all lines or none.
 //
+// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
+// as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
+//
 // A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 // operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 //
@@ -637,6 +647,9 @@ func (c *restClient) ReserveWithBody(ctx context.Context, contentType string, bo
 }
 
 // Reserve Reserve all lines or none.
+//
+// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
+// as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 //
 // A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 // operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
@@ -837,7 +850,8 @@ func (c *restClient) GetStatistics(ctx context.Context, reqEditors ...RequestEdi
 
 // GetAvailability Whether a quantity of a product is available, and at which locations.
 //
-// Send your last `ETag` in `If-None-Match` to get 304 while the stock has not changed.
+// Send your last `ETag` in `If-None-Match` to get 304 while the stock has not changed. The answer is never 304
+// while `overdue_quantity` is present: a deadline has passed since, and the version stays the same.
 // Through the gateway: everybody with a token.
 //
 // Corresponds with GET /api/inventory/{product_id} (the `GetAvailability` operationId).

@@ -79,6 +79,11 @@ var invariants = []invariant{
 			r.reservation_id, r.status, rl.line_no, rl.item_id, rl.open)
 		FROM reservation_lines rl JOIN reservations r USING (reservation_id)
 		WHERE rl.open <> (r.status = 'pending')`},
+	{"the deadline of an open line is its reservation's", `
+		SELECT format('reservation %s line %s item %s: %s, not %s',
+			r.reservation_id, rl.line_no, rl.item_id, rl.expires_at, r.expires_at)
+		FROM reservation_lines rl JOIN reservations r USING (reservation_id)
+		WHERE rl.open AND rl.expires_at IS DISTINCT FROM r.expires_at`},
 	{"counters are never negative", `
 		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
 		FROM items WHERE quantity < 0 OR reserved < 0 OR reserved > quantity`},

@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+
+	"holdfast/inventory/inventorytest"
 )
 
 // close ends the open operations. Every replica has stopped, so an operation that has not happened yet never will. If
@@ -42,11 +44,37 @@ func (h *historian) close(t *testing.T, last replica) {
 		}
 	}
 	h.mu.Unlock()
+	h.addTakeBacks(t, end)
 
 	client := h.newClient()
 	h.ask(t, t.Context(), client, last, action{kind: "read"})
 	for i := range h.holds {
 		h.ask(t, t.Context(), client, last, action{kind: "get", i: i})
+	}
+}
+
+// addTakeBacks adds the take-backs of overdue reservations to the history. Each was a part of some reserve, also of one
+// that was refused or has no answer. The ledger has the time of its decision, so it happened after that.
+func (h *historian) addTakeBacks(t *testing.T, end int64) {
+	t.Helper()
+	const clockError = int64(50 * time.Millisecond)
+	for i := range h.holds {
+		var at time.Time
+		err := h.pool.QueryRow(t.Context(), `
+			SELECT resolved_at FROM reservations WHERE reservation_id = $1 AND status = 'expired' AND actor <> $2`,
+			h.holds[i].ReservationID, inventorytest.Actor).Scan(&at)
+		if errors.Is(err, pgx.ErrNoRows) {
+			continue
+		}
+		require.NoError(t, err)
+		h.takenBack++
+		h.history = append(h.history, porcupine.Operation{
+			ClientId: h.newClient(),
+			Input:    action{kind: "takeback", i: i, ends: true},
+			Output:   result{unknown: true},
+			Call:     max(0, at.Sub(h.start).Nanoseconds()-clockError),
+			Return:   end,
+		})
 	}
 }
 
@@ -127,7 +155,7 @@ func collect[T comparable](t *testing.T, pool *pgxpool.Pool, sql string) map[T]b
 // go test -artifacts keeps.
 func (h *historian) check(t *testing.T) porcupine.CheckResult {
 	t.Helper()
-	model := shelfModel(h.quantity)
+	model := shelfModel(h.quantity, h.cached)
 	found, info := porcupine.CheckOperationsVerbose(model, h.history, 20*time.Second)
 	if found != porcupine.Ok {
 		page := t.ArtifactDir() + "/history-" + h.product.String() + ".html"

@@ -39,9 +39,10 @@ type historian struct {
 	asked atomic.Int64            // operations so far
 	told  [shelfHolds]atomic.Bool // a client has the answer to the reserve
 
-	mu      sync.Mutex
-	history []porcupine.Operation
-	clients int
+	mu        sync.Mutex
+	history   []porcupine.Operation
+	clients   int
+	takenBack int // reservations that reserves took back
 }
 
 func newHistorian(t testing.TB, s inventorytest.Subject, quantity int64, replicas []replica, cached bool) *historian {

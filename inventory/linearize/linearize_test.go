@@ -81,10 +81,13 @@ func (r *linearRun) settle(t *testing.T) {
 
 	last := inventory.New(inventory.Options{Pool: r.subject.Pool})
 	defer last.Close()
+	takenBack := 0
 	for _, h := range r.shelves {
 		h.close(t, last)
 		require.Equal(t, porcupine.Ok, h.check(t))
+		takenBack += h.takenBack
 	}
+	t.Logf("reserves took %d overdue reservations back", takenBack)
 	inventorytest.RequireConsistent(t, r.subject.Pool)
 }
 

@@ -43,6 +43,7 @@ type result struct {
 }
 
 type shelf struct {
+	cached             bool // availability is read from a cache
 	quantity, reserved int64
 	version            int64 // of the last read
 	changed            int64 // changes since that read; changes that were committed together moved the version once
@@ -109,8 +110,18 @@ func (s shelf) do(a action, got result) (shelf, result) {
 			want.counts = [3]int64{h.quantity, s.quantity - s.reserved, s.reserved}
 		}
 		return s, want
+	case "takeback": // a reserve ends an overdue reservation
+		if h.status != inventoryapi.StatusPending || !h.due {
+			return s, result{code: elsewhere}
+		}
+		s.end(h, inventoryapi.StatusExpired)
+		return s, result{}
 	case "read":
-		want := result{counts: [3]int64{s.quantity, s.quantity - s.reserved, s.reserved}, version: s.version}
+		available := s.quantity - s.reserved + s.overdue()
+		if s.cached { // a deadline that a test has moved into the past does not end a cached value
+			available = max(s.quantity-s.reserved, min(got.counts[1], available))
+		}
+		want := result{counts: [3]int64{s.quantity, available, s.quantity - available}, version: s.version}
 		if s.changed > 0 && got.version > s.version && got.version <= s.version+s.changed {
 			want.version = got.version
 		} else if s.changed > 0 {
@@ -123,8 +134,22 @@ func (s shelf) do(a action, got result) (shelf, result) {
 	return s, want
 }
 
+// overdue returns the quantity that overdue reservations hold.
+func (s *shelf) overdue() (n int64) {
+	for _, h := range s.holds {
+		if h.status == inventoryapi.StatusPending && h.due {
+			n += h.quantity
+		}
+	}
+	return n
+}
+
+// reserve makes a reservation. Overdue reservations that it takes back are actions of their own, before it. It must
+// have taken all of them back before it may be refused.
 func (s *shelf) reserve(h *hold, a action, got result) result {
 	switch {
+	case h.status == "" && s.quantity-s.reserved < a.n && s.overdue() > 0:
+		return result{code: elsewhere}
 	case h.status == inventoryapi.StatusReleased, h.status == inventoryapi.StatusExpired:
 		return result{code: inventoryapi.AlreadyResolved, status: h.status}
 	case h.status == "" && s.quantity-s.reserved < a.n:
@@ -181,16 +206,21 @@ func (s *shelf) resolve(h *hold, a action) result {
 	case !a.ends:
 		return result{code: elsewhere}
 	}
-	h.status = end
+	s.end(h, end)
+	return result{status: end, counts: h.last}
+}
+
+// end gives a pending reservation its terminal status.
+func (s *shelf) end(h *hold, status inventoryapi.Status) {
+	h.status = status
 	h.version++
 	s.changed++
 	s.reserved -= h.quantity
 	h.last = [3]int64{h.quantity, s.quantity - s.reserved, s.reserved}
-	if a.kind == "confirm" {
+	if status == inventoryapi.StatusConfirmed {
 		s.quantity -= h.quantity
 		h.last[1] = s.quantity
 	}
-	return result{status: end, counts: h.last}
 }
 
 // change is a receipt or an adjustment.
@@ -210,9 +240,9 @@ func (s *shelf) change(c *change, a action, got result) result {
 }
 
 // shelfModel returns the specification of a product that begins with the given stock.
-func shelfModel(quantity int64) porcupine.Model {
+func shelfModel(quantity int64, cached bool) porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return shelf{quantity: quantity, version: 1} },
+		Init: func() any { return shelf{cached: cached, quantity: quantity, version: 1} },
 		Step: func(state, input, output any) (bool, any) {
 			s, a, got := state.(shelf), input.(action), output.(result)
 			if a.kind == "extend" && got.unknown {

@@ -123,6 +123,9 @@ func (h handlers) GetAvailability(c *gin.Context, productID uuid.UUID, params in
 		quantity = *params.Quantity
 	}
 	out, err := h.api.Availability(c.Request.Context(), productID, quantity)
+	if err == nil && out.OverdueQuantity > 0 {
+		c.Request.Header.Del("If-None-Match") // more is available than at the version that the client has
+	}
 	if err == nil && httpx.NotModified(c, out.Version) {
 		return
 	}

@@ -23,10 +23,7 @@ type demands struct {
 	quantity map[uuid.UUID]int64
 }
 
-// allocate finds stock for all lines, by a strategy ("" is priority), or returns the products that fall short. It
-// decides the lines of one product as one demand. A product without any item falls short by the whole demand: to the
-// customer it is out of stock.
-func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy) ([]pick, error) {
+func demandsOf(lines []inventoryapi.ReserveLine) demands {
 	want := demands{quantity: map[uuid.UUID]int64{}}
 	for _, l := range lines {
 		if want.quantity[l.ProductID] == 0 {
@@ -34,14 +31,35 @@ func (b *Book) allocate(lines []inventoryapi.ReserveLine, strategy inventoryapi.
 		}
 		want.quantity[l.ProductID] += l.Quantity
 	}
+	return want
+}
 
-	var short []inventoryapi.ShortLine
+// shortOf returns the products that fall short. A product without any item falls short by the whole demand: to the
+// customer it is out of stock.
+func (b *Book) shortOf(want demands) (short []inventoryapi.ShortLine) {
 	for _, p := range want.products {
 		if available := sumAvailable(b.itemsByProduct[p]); available < want.quantity[p] {
 			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: want.quantity[p], Available: available})
 		}
 	}
+	return short
+}
+
+// allocate finds stock for all lines, by a strategy ("" is priority), or returns the products that fall short. It
+// decides the lines of one product as one demand. If a product falls short, it takes overdue stock back first.
+func (b *Book) allocate(
+	lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy, correlationID string,
+) ([]pick, error) {
+	want := demandsOf(lines)
+	short := b.shortOf(want)
 	if short != nil {
+		if err := b.takeBack(short, correlationID); err != nil {
+			return nil, err
+		}
+		short = b.shortOf(want)
+	}
+	if short != nil {
+		b.noteShort(short)
 		return nil, &inventoryapi.InsufficientStockError{Lines: short}
 	}
 

@@ -102,8 +102,8 @@ func TestAllocation(t *testing.T) {
 
 		// The same stock, read in another order, must give the same choice.
 		shuffled := rapid.Permutation(items).Draw(rt, "shuffled")
-		picks, err := NewBook(time.Time{}, items, nil, nil).allocate(lines, strategy)
-		again, errAgain := NewBook(time.Time{}, shuffled, nil, nil).allocate(lines, strategy)
+		picks, err := NewBook(time.Time{}, items, nil, nil).allocate(lines, strategy, "")
+		again, errAgain := NewBook(time.Time{}, shuffled, nil, nil).allocate(lines, strategy, "")
 		require.Equal(rt, err, errAgain)
 		require.Len(rt, again, len(picks))
 		for i := range picks {
@@ -144,7 +144,7 @@ func TestGreedyIsValid(t *testing.T) {
 		items := drawStock(rt, 3, exactLocations+4)
 		lines := drawLines(rt, 3)
 		b := NewBook(time.Time{}, items, nil, nil)
-		picks, err := b.allocate(lines, inventoryapi.StrategyFewestLocations)
+		picks, err := b.allocate(lines, inventoryapi.StrategyFewestLocations, "")
 		if err != nil {
 			return
 		}
@@ -224,7 +224,7 @@ func TestStrategies(t *testing.T) {
 			}
 		}
 
-		picks, err := NewBook(time.Time{}, append([]Item(nil), items...), nil, nil).allocate(lines, c.strategy)
+		picks, err := NewBook(time.Time{}, append([]Item(nil), items...), nil, nil).allocate(lines, c.strategy, "")
 		require.NoError(t, err, c.name)
 
 		got := took{}
@@ -297,7 +297,7 @@ func TestFewestIsExact(t *testing.T) {
 		lines = append(lines, inventoryapi.ReserveLine{LineNo: p + 1, ProductID: uuid.UUID{byte(p + 1)}, Quantity: 1})
 	}
 
-	picks, err := NewBook(time.Time{}, items, nil, nil).allocate(lines, inventoryapi.StrategyFewestLocations)
+	picks, err := NewBook(time.Time{}, items, nil, nil).allocate(lines, inventoryapi.StrategyFewestLocations, "")
 	require.NoError(t, err)
 	require.Equal(t, 2, distinct(picks))
 }

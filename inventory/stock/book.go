@@ -37,6 +37,12 @@ type Book struct {
 	events        []Event // of reservations; Changes adds those of items
 	itemChanges   map[itemChangeKey]*itemChange
 	factsChanged  map[uuid.UUID]bool
+
+	// For reserves that fall short; see takeBack.
+	overdue       []*Reservation // to expire, once overdueListed is true
+	overdueListed bool
+	short         map[uuid.UUID]int64 // by product: the demand of refused reserves
+	versionsTold  map[uuid.UUID]bool  // by product: an answer contains its version
 }
 
 // NewBook returns a book of the rows that were read, and owns them. The time must be the database's, read after every
@@ -75,6 +81,9 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 	}
 	return b
 }
+
+// Now returns the time of the book, by the database's clock.
+func (b *Book) Now() time.Time { return b.now }
 
 // record changes an item by an entry, and adds the entry to those that the batch must write. The caller has checked
 // that the result is valid: a refused request must change nothing.
@@ -141,8 +150,13 @@ func stockAfter(e Entry) inventoryapi.Stock {
 }
 
 // version returns the product's version as clients see it, with the changes of this batch so far: the sum of the
-// versions of its items, deleted items included. The book must contain all items of the product.
+// versions of its items, deleted items included. The book must contain all items of the product. It remembers that an
+// answer may contain the version.
 func (b *Book) version(product uuid.UUID) int64 {
+	if b.versionsTold == nil {
+		b.versionsTold = map[uuid.UUID]bool{}
+	}
+	b.versionsTold[product] = true
 	var v int64
 	for _, it := range b.itemsByProduct[product] {
 		v += it.Version

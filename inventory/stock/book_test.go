@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -248,10 +249,21 @@ func TestRules(t *testing.T) {
 				entries, events := len(b.newEntries), len(b.events)
 				answer, err := r(b)
 				require.NotErrorIs(rt, err, ErrStale)
+				if errors.Is(err, ErrVersionTold) { // the book is unusable
+					b = w.book()
+					continue
+				}
 				if err != nil {
-					require.Len(rt, b.newEntries, entries, "a refused request wrote an entry")
-					require.Len(rt, b.events, events, "a refused request announced something")
+					expired := map[uuid.UUID]bool{} // what a refused reserve took back
+					for _, e := range b.newEntries[entries:] {
+						require.ErrorIs(rt, err, inventoryapi.InsufficientStock, "a refused request wrote an entry")
+						require.Equal(rt, takeBackOperation(e.ReservationID), e.OperationID)
+						require.Equal(rt, Expired, e.Kind)
+						expired[e.ReservationID] = true
+					}
+					require.Len(rt, b.events, events+len(expired), "a refused request announced something")
 					require.NotEmpty(rt, inventoryapi.CodeOf(err))
+					requireNoneOverdue(rt, b, err)
 					continue
 				}
 
@@ -271,6 +283,22 @@ func TestRules(t *testing.T) {
 			w.check(rt)
 		}
 	})
+}
+
+// requireNoneOverdue fails if a reserve was refused although an overdue reservation holds a product that it wants.
+func requireNoneOverdue(t require.TestingT, b *Book, refusal error) {
+	var short *inventoryapi.InsufficientStockError
+	if !errors.As(refusal, &short) || short.Detail != "" { // an operator's change takes nothing back
+		return
+	}
+	for _, held := range b.reservations {
+		for _, line := range held.Lines {
+			for _, s := range short.Lines {
+				require.False(t, held.Status == inventoryapi.StatusPending && b.due(held) &&
+					b.items[line.ItemID].ProductID == s.ProductID, "%+v is overdue and holds stock", held)
+			}
+		}
+	}
 }
 
 // TestStaleBook: a request for a reservation whose items were not read must be decided again, not answered.

@@ -16,12 +16,13 @@ type Request[T any] interface {
 	// write. A batch moves the version once, so no later request of the same batch may change the product: the version
 	// would stand for two states.
 	TellsVersion() bool
-	// decide answers the request. It changes the book only when it returns no error.
+	// decide answers the request. It changes the book only when it returns no error, except that a reserve which falls
+	// short has expired overdue reservations.
 	decide(*Book) (T, error)
 }
 
-// Decide answers one request. An error is a refusal and leaves the book as it was, so that the next request can be
-// decided; only ErrStale means that the whole book is unusable.
+// Decide answers one request. An error is a refusal, after which the next request can be decided; only ErrStale and
+// ErrVersionTold mean that the whole book is unusable.
 func Decide[T any](b *Book, r Request[T]) (T, error) { return r.decide(b) }
 
 // Reads has the keys of the rows that must be read under lock to decide a batch of requests.

@@ -11,7 +11,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// Reserve reserves stock for every line, or for none.
+// Reserve reserves stock for every line, or for none. If it would fall short, it first takes back the stock of overdue
+// reservations; see Book.takeBack.
 type Reserve struct {
 	in            inventoryapi.ReserveRequest // every line has its number
 	ttl           time.Duration
@@ -103,7 +104,7 @@ func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 			r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)
 	}
 
-	picks, err := b.allocate(r.in.Lines, cmp.Or(r.in.Strategy, r.defaultStrategy))
+	picks, err := b.allocate(r.in.Lines, cmp.Or(r.in.Strategy, r.defaultStrategy), r.correlationID)
 	if err != nil {
 		return out, err
 	}

@@ -35,7 +35,7 @@ func Classify(err error) Class {
 		return Disconnected
 	case errors.Is(err, ErrVersionConflict), errors.Is(err, stock.ErrStale):
 		return Conflict
-	case errors.Is(err, ErrFault):
+	case errors.Is(err, ErrFault), errors.Is(err, stock.ErrVersionTold):
 		return Other
 	case !errors.As(err, &pg):
 		return Disconnected // not an answer of the server: the server was not reached, or its answer was cut off

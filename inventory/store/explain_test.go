@@ -136,8 +136,8 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 		SELECT id, 'order', id, 1, sha256('x'), status, now() + n * interval '1 second', 'test', id,
 			CASE WHEN status <> 'pending' THEN id END, now(), CASE WHEN status <> 'pending' THEN now() END
 		FROM made;
-		INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, open)
-		SELECT id, 1, item_id, 1, status = 'pending' FROM made;
+		INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, open, expires_at)
+		SELECT id, 1, item_id, 1, status = 'pending', now() + n * interval '1 second' FROM made;
 		INSERT INTO stock_ledger (operation_id, item_id, line, kind, quantity_delta, reserved_delta,
 			quantity_after, reserved_after, version_after, reservation_id, actor, created_at)
 		SELECT id, item_id, 1, 'reserved', 0, 1, 10, 1, 1, id, 'test', now() FROM made;

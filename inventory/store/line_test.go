@@ -92,7 +92,8 @@ func TestEndedInTheSameBatch(t *testing.T) {
 	require.Equal(t, "reservation_lines_closed_is_final", refused.ConstraintName)
 }
 
-// TestLinesThatExistedAreClosed: the migration that adds the boolean sets it by the status of the reservations.
+// TestLinesThatExistedAreClosed: the migrations that add the boolean and the deadline set them by the status and the
+// deadline of the reservations.
 func TestLinesThatExistedAreClosed(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
@@ -105,11 +106,15 @@ func TestLinesThatExistedAreClosed(t *testing.T) {
 	_, err := s.API.Confirm(t.Context(), ended.ReservationID, inventorytest.Resolve())
 	require.NoError(t, err)
 
-	script, err := migrations.FS.ReadFile("inventory/00007_queries.sql")
-	require.NoError(t, err)
-	up, down, found := strings.Cut(string(script), "-- +goose Down")
-	require.True(t, found)
-	for _, sql := range []string{down, up} {
+	var ups, downs []string
+	for _, name := range []string{"00007_queries.sql", "00012_overdue.sql"} {
+		script, err := migrations.FS.ReadFile("inventory/" + name)
+		require.NoError(t, err)
+		up, down, found := strings.Cut(string(script), "-- +goose Down")
+		require.True(t, found)
+		ups, downs = append(ups, up), append(downs, down)
+	}
+	for _, sql := range []string{downs[1], downs[0], ups[0], ups[1]} {
 		_, err = s.Pool.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}

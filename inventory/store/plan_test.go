@@ -164,6 +164,12 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			_, err := q.LinesOfReservations(ctx, db, f.reservations)
 			return err
 		},
+		"OverdueReservations": func(ctx context.Context, q q, db db) error {
+			_, err := q.OverdueReservations(ctx, db, inventorydb.OverdueReservationsParams{
+				ItemIds: f.items, Limits: small, Now: f.now,
+			})
+			return err
+		},
 		"GetReservation": func(ctx context.Context, q q, db db) error {
 			_, err := q.GetReservation(ctx, db, f.reservations[0])
 			return err
@@ -214,6 +220,7 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 				Quantities:     numbers,
 				Returneds:      numbers,
 				Opens:          slices.Repeat([]bool{true}, n),
+				ExpiresAts:     times,
 			})
 			return err
 		},

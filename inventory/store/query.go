@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -57,13 +58,13 @@ func (s *Store) GetReservation(
 }
 
 // Availabilities returns the stock of the given products, each once, in the given order and as of one moment. It omits
-// unknown products.
-func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error) {
+// unknown products. It counts the stock of overdue reservations as available.
+func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]stock.Availability, error) {
 	rows, err := s.q.StockOfProducts(ctx, s.pool, productIDs)
 	if err != nil {
 		return nil, fmt.Errorf("read the stock of products: %w", err)
 	}
-	found := make(map[uuid.UUID]*inventoryapi.Availability, len(productIDs))
+	found := make(map[uuid.UUID]*stock.Availability, len(productIDs))
 	gone := map[uuid.UUID]int64{} // versions of deleted items
 	for _, r := range rows {
 		if r.Deleted {
@@ -72,23 +73,31 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]i
 		}
 		a := found[r.ProductID]
 		if a == nil {
-			a = &inventoryapi.Availability{ProductID: r.ProductID, Sellable: r.Sellable}
+			a = &stock.Availability{Availability: inventoryapi.Availability{ProductID: r.ProductID, Sellable: r.Sellable}}
 			found[r.ProductID] = a
 		}
+		reserved := r.Reserved - r.Overdue
 		a.TotalStock += r.Quantity
-		a.ReservedQuantity += r.Reserved
-		a.AvailableQuantity += r.Quantity - r.Reserved
+		a.ReservedQuantity += reserved
+		a.OverdueQuantity += r.Overdue
+		a.AvailableQuantity += r.Quantity - reserved
 		a.Version += r.Version // each change moves the version of an item, so the sum grows with every change
 		a.Locations = append(a.Locations, inventoryapi.LocationStock{
 			Location:  r.Location,
 			Quantity:  r.Quantity,
-			Reserved:  r.Reserved,
-			Available: r.Quantity - r.Reserved,
+			Reserved:  reserved,
+			Available: r.Quantity - reserved,
 			Version:   r.Version,
 		})
+		if r.NextDeadline >= 0 {
+			next := max(time.Duration(r.NextDeadline)*time.Microsecond, 1)
+			if a.FreshFor == 0 || next < a.FreshFor {
+				a.FreshFor = next
+			}
+		}
 	}
 
-	out := make([]inventoryapi.Availability, 0, len(found))
+	out := make([]stock.Availability, 0, len(found))
 	for _, id := range productIDs {
 		if a := found[id]; a != nil {
 			a.Version += gone[id] // so that the version does not fall when an item is deleted

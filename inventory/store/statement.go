@@ -64,6 +64,7 @@ func transactional(q *inventorydb.Queries) []string {
 	_, _ = q.Products(ctx, r, nil)
 	_, _ = q.Operations(ctx, r, nil)
 	_, _ = q.Clock(ctx, r, nil)
+	_, _ = q.OverdueReservations(ctx, r, inventorydb.OverdueReservationsParams{})
 	_, _ = q.UpdateItems(ctx, r, inventorydb.UpdateItemsParams{})
 	_, _ = q.InsertReservations(ctx, r, inventorydb.InsertReservationsParams{})
 	_, _ = q.UpdateReservations(ctx, r, inventorydb.UpdateReservationsParams{})

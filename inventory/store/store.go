@@ -27,6 +27,9 @@ func New(pool *pgxpool.Pool) *Store {
 // Decide runs one transaction: it reads and locks the rows that the requests need, calls decide with them, and writes
 // the changes that decide returns. A nil error means that the changes are committed. Any other error leaves the
 // database as it was, except that a commit whose answer was lost (see Classify) may have happened.
+//
+// If a reserve fell short and overdue reservations which are not among the reads hold its stock, the error is an
+// OverdueError. The caller adds them to the reads and calls Decide again.
 func (s *Store) Decide(ctx context.Context, reads stock.Reads, decide func(*stock.Book) (stock.Changes, error)) error {
 	t, err := s.begin(ctx)
 	if err != nil {
@@ -49,6 +52,9 @@ func (s *Store) decide(
 	}
 	changes, err := decide(book)
 	if err != nil {
+		return err
+	}
+	if err := s.findOverdue(ctx, t, reads, book); err != nil {
 		return err
 	}
 	if changes.Empty() && len(reads.Ensure) == 0 {

@@ -167,6 +167,7 @@ func (s *Store) insertLines(ctx context.Context, t *transaction, inserts []*stoc
 			arg.Quantities = append(arg.Quantities, l.Quantity)
 			arg.Returneds = append(arg.Returneds, l.Returned)
 			arg.Opens = append(arg.Opens, pending)
+			arg.ExpiresAts = append(arg.ExpiresAts, r.ExpiresAt)
 		}
 	}
 	if n := len(arg.ItemIds); n > 0 { // a tombstone has no lines

@@ -69,10 +69,27 @@ FROM (
 ) u
 WHERE r.reservation_id = u.reservation_id AND r.version = u.version;
 
+-- name: OverdueReservations :many
+-- Returns reservations past their deadline that hold stock of the given items, oldest deadline first: of each item as
+-- many as asked for. It reads only their entries in the index of the open lines, which begins with item and deadline.
+-- It locks nothing: the transaction that ends such a reservation first locks it and its items.
+SELECT l.reservation_id
+FROM (SELECT unnest(@item_ids::bigint[]) AS item_id, unnest(@limits::integer[]) AS most) i
+CROSS JOIN LATERAL (
+    SELECT rl.reservation_id, rl.expires_at
+    FROM reservation_lines rl
+    WHERE rl.item_id = i.item_id AND rl.open AND rl.expires_at <= @now::timestamptz
+    ORDER BY rl.expires_at
+    LIMIT i.most
+) l
+GROUP BY l.reservation_id
+ORDER BY min(l.expires_at), l.reservation_id;
+
 -- name: InsertReservationLines :execrows
-INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned, open)
+INSERT INTO reservation_lines (reservation_id, line_no, item_id, quantity, returned, open, expires_at)
 SELECT unnest(@reservation_ids::uuid[]), unnest(@line_nos::integer[]), unnest(@item_ids::bigint[]),
-       unnest(@quantities::bigint[]), unnest(@returneds::bigint[]), unnest(@opens::boolean[]);
+       unnest(@quantities::bigint[]), unnest(@returneds::bigint[]), unnest(@opens::boolean[]),
+       unnest(@expires_ats::timestamptz[]);
 
 -- name: CloseReservationLines :execrows
 -- Closes every line of reservations that have just ended. The count of rows shows whether all lines were open. The
