@@ -338,7 +338,7 @@ type Order struct {
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
 	ShipTo        Address            `json:"ship_to,omitempty,omitzero"`
 
-	// Status No order reaches `fulfilling`, `completed`, `backordered`, `in_review` or `refunded` yet; clients and filters already know them.
+	// Status An order that is not paid by its deadline reads as `expired` from then on. Lists by `status` have it under `expired` once its processing has recorded that.
 	Status OrderStatus `json:"status"`
 
 	// Total An amount in the currency's minor units, so 1230 is 12.30 EUR.

@@ -230,7 +230,10 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 		CreatedAt:       o.CreatedAt.UTC(),
 		UpdatedAt:       o.UpdatedAt.UTC(),
 	}
-	if o.State.Holding() {
+	switch {
+	case o.Overdue(time.Now()):
+		out.Status, out.Reason = orderapi.OrderStatus(order.Expired), "not paid before the deadline"
+	case o.State.Holding():
 		out.ExpiresAt = orZero(o.ExpiresAt)
 	}
 	if o.ReservationID != nil {

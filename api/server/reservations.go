@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -209,6 +210,15 @@ func (h *handlers) read(c *gin.Context, id uuid.UUID) (inventoryapi.Reservation,
 	return row, false
 }
 
+// statusOf is the reservation's status for clients. A reservation past its deadline is expired for them, also before its
+// workflow has expired it: inventory gives its stock to others already.
+func statusOf(row inventoryapi.Reservation) inventoryapi.Status {
+	if row.Status == inventoryapi.StatusPending && !row.ExpiresAt.After(time.Now()) {
+		return inventoryapi.StatusExpired
+	}
+	return row.Status
+}
+
 // figures are sums over the lines of a reservation and over the items that they concern.
 type figures struct{ held, quantity, reserved int64 }
 
@@ -234,7 +244,7 @@ func wireReservation(held orderstore.Reservation, row inventoryapi.Reservation) 
 	out := orderapi.Reservation{
 		ReservationID: held.ID,
 		OrderID:       uuid.MustParse(held.TheirOrderID),
-		Status:        orderapi.ReservationStatus(row.Status),
+		Status:        orderapi.ReservationStatus(statusOf(row)),
 		ExpiresAt:     row.ExpiresAt,
 		Lines:         make([]orderapi.ReservationLine, len(row.Lines)),
 	}

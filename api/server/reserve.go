@@ -122,8 +122,9 @@ func (h *handlers) currentReservation(
 	}
 
 	row, ok := h.read(c, id)
-	if ok && row.Status != inventoryapi.StatusPending && row.Status != inventoryapi.StatusConfirmed {
-		httpx.Fail(c, reservationEnded(string(row.Status))) // it has ended since the workflow answered
+	status := statusOf(row)
+	if ok && status != inventoryapi.StatusPending && status != inventoryapi.StatusConfirmed {
+		httpx.Fail(c, reservationEnded(string(status))) // it has ended since the workflow answered
 		return row, false
 	}
 	return row, ok
@@ -152,12 +153,7 @@ func (h *handlers) ensureWorkflow(
 
 	h.log.WarnContext(ctx, "a reservation has no running workflow and gets a new one", "reservation_id", id)
 	view, err := h.reserve(c.Request.Context(), req.start, h.workflows.ReserveAgain)
-	row, ok := h.currentReservation(c, req, view, err)
-	if ok && row.Status == inventoryapi.StatusPending && !row.ExpiresAt.After(time.Now()) {
-		httpx.Fail(c, reservationEnded(orderflow.ReservationExpired)) // the new workflow's timer is already due
-		return row, false
-	}
-	return row, ok
+	return h.currentReservation(c, req, view, err)
 }
 
 // reservationBody reads the request. If it has the short form, one product and its quantity, reservationBody replaces

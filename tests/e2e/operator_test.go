@@ -83,9 +83,11 @@ func deleted(t *testing.T, p *platform.Platform) {
 	}
 }
 
-// terminatedWhileWaiting terminates an order's workflow while a payment, and a cancellation behind it, wait for their
-// outcome. The server answers both with a failure of its own, not with a refusal of our workflow.
-func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
+// TestTerminatedWhileRequestsWait terminates an order's workflow while a payment, and a cancellation behind it, wait for
+// the payment provider. The server answers both with a failure of its own, not with a refusal of our workflow.
+func TestTerminatedWhileRequestsWait(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t)
 	id := p.Place("alice", http.StatusCreated, platform.OneLine(p.Product(5), 1)).Str("order_id")
 	answers := make(chan platform.Answer, 2)
 	ask := func(path string, body any) {
@@ -95,7 +97,8 @@ func terminatedWhileWaiting(t *testing.T, p *platform.Platform) {
 		}
 		answers <- a
 	}
-	go ask("/pay", map[string]any{"payment_method": "pm_timeout"})
+	p.Process("payment-sandbox").Stop()
+	go ask("/pay", map[string]any{"payment_method": "pm_ok"})
 	p.AwaitUpdate(id, orderflow.UpdatePay)
 	go ask("/cancel", map[string]any{})
 	p.AwaitUpdate(id, orderflow.UpdateCancel)
@@ -131,8 +134,11 @@ func TestTerminatedBeforeItIsRecorded(t *testing.T) {
 func terminatedReservation(t *testing.T, p *platform.Platform) {
 	product := p.Product(5)
 	_, body := takenUp(t, p, product, 8, terminate)
-	require.Eventually(t, func() bool { return reservedOf(p, product) == 0 }, 30*time.Second, 20*time.Millisecond,
-		"the new run owns the timer")
+	require.Eventually(t, func() bool {
+		holds := p.Do(platform.Operator, http.MethodGet, "/api/inventory/"+product.String()+"/holds", nil)
+		require.Equal(t, http.StatusOK, holds.Status, holds.Raw)
+		return len(holds.Body["items"].([]any)) == 0
+	}, 30*time.Second, 50*time.Millisecond, "the new run owns the timer")
 	over := p.Do("alice", http.MethodPost, "/api/inventory/reserve", body)
 	require.Equal(t, http.StatusGone, over.Status, over.Raw)
 	require.Equal(t, "reservation_expired", over.Str("code"))

@@ -39,7 +39,6 @@ func TestOrders(t *testing.T) {
 		"ten holds come back":                  tenHolds,
 		"a terminated order is taken up":       terminated,
 		"a deleted order is stopped":           deleted,
-		"terminated while requests wait":       terminatedWhileWaiting,
 		"a terminated reservation":             terminatedReservation,
 		"a deleted reservation":                deletedReservation,
 		"the catalogue is administered":        administers,

@@ -142,7 +142,8 @@ func (p *Platform) Pay(subject, order, method string, headers ...string) Answer 
 	return p.Act(subject, order, "pay", map[string]string{"payment_method": method}, headers...)
 }
 
-// Await reads the order until it has the given status.
+// Await reads the order until its workflow has recorded the given status. (An order reads as expired from its deadline
+// on, also before that.)
 func (p *Platform) Await(subject, order, status string, within time.Duration) Answer {
 	p.T.Helper()
 	last, _ := p.await(subject, order, within, status)
@@ -156,11 +157,23 @@ func (p *Platform) AwaitOneOf(subject, order string, within time.Duration, statu
 	return status
 }
 
+func (p *Platform) recordedExpired(subject, id string) bool {
+	timeline, _ := p.Try(subject, http.MethodGet, "/api/orders/"+id+"/timeline", nil)
+	items, _ := timeline.Body["items"].([]any)
+	return slices.ContainsFunc(items, func(e any) bool { return e.(map[string]any)["event"] == "expired" })
+}
+
 func (p *Platform) await(subject, order string, within time.Duration, statuses ...string) (last Answer, status string) {
 	p.T.Helper()
 	require.Eventually(p.T, func() bool {
 		last, _ = p.Try(subject, http.MethodGet, "/api/orders/"+order, nil)
 		status = last.Str("status")
+		if status == "expired" {
+			if !p.recordedExpired(subject, order) {
+				return false
+			}
+			last, _ = p.Try(subject, http.MethodGet, "/api/orders/"+order, nil)
+		}
 		return slices.Contains(statuses, status)
 	}, within, 20*time.Millisecond, "order %s does not become %v; last: %s", order, statuses, &last)
 	return last, status
