@@ -68,7 +68,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	ready := func() (status int, failing map[string]string) {
 		res, err := http.Get(url)
 		require.NoError(t, err)
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		var body struct {
 			Checks []struct{ Name, Error string }
 		}

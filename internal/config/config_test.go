@@ -133,14 +133,16 @@ func TestValuesFromFiles(t *testing.T) {
 		want string
 	}{
 		{
-			"both", map[string]string{"SECRET": "long enough", "SECRET_FILE": file("long enough")},
+			"both",
+			map[string]string{"SECRET": "long enough", "SECRET_FILE": file("long enough")},
 			"SECRET and SECRET_FILE are both set; set one of them",
 		},
 		{"no such file", map[string]string{"SECRET_FILE": "/nowhere/secret"}, "SECRET_FILE: open /nowhere/secret: no such"},
 		{"an empty file", map[string]string{"SECRET_FILE": file("\n")}, "SECRET is empty"},
 		{"a rule", map[string]string{"SECRET_FILE": file("short")}, "SECRET has at least 8 bytes"},
 		{
-			"malformed", map[string]string{"SECRET": "long enough", "POOL_SIZE_FILE": file("many")},
+			"malformed",
+			map[string]string{"SECRET": "long enough", "POOL_SIZE_FILE": file("many")},
 			"POOL_SIZE is not a whole number",
 		},
 	} {
