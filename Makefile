@@ -9,7 +9,7 @@ export GOTOOLCHAIN
 TOOLS := $(CURDIR)/bin/tools
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory plans-inventory ci clean
+.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory plans-inventory images images-offline ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -82,6 +82,12 @@ plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes,
 
 smoke: build ## Bring everything up, place the first order, stop; fails unless it is confirmed
 	bin/holdfast-dev up --exit
+
+images: ## Build the container image of every process (needs a Docker engine and a registry)
+	docker build -t holdfast:dev --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+images-offline: ## Build every image of docker-compose.yml from Debian's packages, without a registry
+	deploy/docker/offline/build.sh
 
 ci: verify lint test smoke ## What CI runs
 
