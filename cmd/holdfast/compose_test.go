@@ -158,7 +158,13 @@ func TestComposeImagesArePinned(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, images(development(t), "postgres"), images(production(t), "postgres"))
+	containers := source(t, "tests/testenv/container.go")
+	for _, service := range []string{"postgres", "redis", "rabbitmq"} {
+		require.Contains(t, containers, `"`+images(development(t), service)+`"`, "the tests use the same images")
+		if pinned := images(production(t), service); pinned != "" {
+			require.Equal(t, images(development(t), service), pinned)
+		}
+	}
 	golang := "FROM golang:" + found(`(?m)^go (\S+)$`, modules)[0] + "-bookworm"
 	require.Contains(t, source(t, "Dockerfile"), golang+" AS build\n")
 	require.Contains(t, source(t, "Dockerfile.dev"), golang+"\n")
