@@ -30,7 +30,7 @@ var (
 		env:     map[string]string{"POSTGRES_USER": "holdfast", "POSTGRES_HOST_AUTH_METHOD": "trust"},
 		command: []string{"postgres", "-c", "fsync=off", "-c", "max_connections=300"},
 		// Over TCP: the image's first server, which initialises the cluster, listens on its socket only.
-		ready: wait.ForExec([]string{"pg_isready", "-q", "-h", "127.0.0.1", "-U", "holdfast"}),
+		ready: wait.ForExec([]string{"pg_isready", "-q", "-h", "127.0.0.1", "-U", "holdfast", "-d", "postgres"}),
 		url: func(hostPort string) string {
 			return "postgres://holdfast@" + hostPort + "/postgres?sslmode=disable"
 		},

@@ -69,6 +69,8 @@ proxy="file://$(go env GOMODCACHE)/cache/download,$(go env GOPROXY)"
 chmod -R u+w "$work/mod" 2> /dev/null || true
 rm -rf "$work/mod" && mkdir "$work/mod"
 GOMODCACHE=$work/mod GOPROXY=$proxy GOFLAGS=-modcacherw go mod download
+delve=$(grep -o 'github.com/go-delve/delve/cmd/dlv@[^ ]*' Dockerfile.dev) # for Dockerfile.dev
+GOMODCACHE=$work/mod GOPROXY=$proxy GOFLAGS=-modcacherw GOBIN=$work/bin go install "$delve"
 rm -rf "$work/modules" && mkdir "$work/modules"
 mv "$work/mod/cache/download" "$work/modules/mod"
 cp -a "$(go env GOROOT)" "$work/modules/go"
