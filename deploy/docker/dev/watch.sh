@@ -4,6 +4,9 @@
 #   watch.sh build         builds /out/holdfast, and again whenever a source is newer
 #   watch.sh run PROCESS   runs the process under the debugger (port 2345), and again whenever the binary is new
 set -eu
+# Docker stops this script; it passes the signal on. Without a trap the first process of a container ignores it.
+child=
+trap '[ -z "$child" ] || kill "$child" 2> /dev/null; exit 0' TERM INT
 case $1 in
 build)
   while :; do
@@ -21,9 +24,6 @@ build)
   done
   ;;
 run)
-  # Docker stops this script; it passes the signal on.
-  child=
-  trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 0' TERM INT
   while :; do
     if [ ! -x /out/holdfast ]; then
       sleep 1
