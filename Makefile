@@ -8,8 +8,11 @@ GOTOOLCHAIN ?= local
 export GOTOOLCHAIN
 TOOLS := $(CURDIR)/bin/tools
 
+# testcontainers-go removes the containers of a killed run with it. Without it only a run that ends removes its containers.
+REAPER := testcontainers/ryuk:0.14.0
+
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory plans-inventory ci clean
+.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory plans-inventory images images-offline test-containers test-compose ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
@@ -82,6 +85,19 @@ plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes,
 
 smoke: build ## Bring everything up, place the first order, stop; fails unless it is confirmed
 	bin/holdfast-dev up --exit
+
+images: ## Build the container image of every process (needs a Docker engine and a registry)
+	docker build -t holdfast:dev --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .
+
+images-offline: ## Build every image of docker-compose.yml from Debian's packages, without a registry
+	deploy/docker/offline/build.sh
+
+test-containers: build ## Run the store's and inventory's tests on containers, through testcontainers-go
+	docker image inspect $(REAPER) > /dev/null 2>&1 || docker pull -q $(REAPER) 2> /dev/null || export TESTCONTAINERS_RYUK_DISABLED=true; \
+	HOLDFAST_TEST_CONTAINERS=required bin/holdfast-dev testenv -- go test -count=1 ./internal/orderstore ./internal/database ./inventory/... $(ARGS)
+
+test-compose: $(TOOLS)/docker-compose ## Run docker-compose.yml, kill each container while orders run, and check the books
+	HOLDFAST_TEST_COMPOSE=$(TOOLS)/docker-compose go test -count=1 -timeout 20m -run TestContainersKilled -v ./tests/chaos $(ARGS)
 
 ci: verify lint test smoke ## What CI runs
 

@@ -7,13 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"holdfast/api/orderapi"
 	"holdfast/dev/stack"
 	"holdfast/internal/auth"
+	"holdfast/internal/firstorder"
 )
 
 func upCommand() *cobra.Command {
@@ -64,7 +63,7 @@ func show(ctx context.Context, s *stack.Stack, out io.Writer, exit bool) error {
 		return err
 	}
 
-	printTimeline(out, order, timeline)
+	firstorder.PrintTimeline(out, order, timeline)
 	s.Describe(out, token)
 	if exit {
 		return nil
@@ -99,13 +98,4 @@ func answerSignals(out io.Writer) (end func()) {
 		close(signals)
 		<-done
 	}
-}
-
-func printTimeline(out io.Writer, order orderapi.Order, timeline []orderapi.TimelineEntry) {
-	fmt.Fprintf(out, "\nOrder %s, %s, is %s:\n\n", order.OrderID, order.Total, order.Status)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, e := range timeline {
-		fmt.Fprintf(w, "  %d\t%s\t%s\t%s\n", e.Seq, e.At.Local().Format("15:04:05.000"), e.Event, e.Actor)
-	}
-	_ = w.Flush()
 }

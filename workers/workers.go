@@ -5,6 +5,7 @@ package workers
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"holdfast/activities"
+	"holdfast/internal/await"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
@@ -154,11 +156,11 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		Record:    activities.NewRecord(orderstore.New(pool)),
 	}
 
+	namespaceReady := temporalclient.ProbeNamespace(temporal, cfg.Temporal.Namespace, orderflow.SearchAttributes())
 	health := httpx.NewHealth(
-		httpx.Check{Name: "temporal", Required: true, Probe: func(ctx context.Context) error {
-			_, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
-			return err
-		}},
+		httpx.Check{Name: "temporal", Required: true, Probe: namespaceReady},
+		// A worker is ready before its version is current: only then may an operator make it current.
+		httpx.Check{Name: "worker_version", Probe: temporalclient.ProbeCurrentVersion(temporal, cfg.DeploymentName)},
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
 		httpx.Check{Name: "inventory", Required: true, Probe: inventory.Ping},
 	)
@@ -176,8 +178,30 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}
 	return service.Run(ctx,
 		service.Part{Name: "metrics", Run: metrics.Serve},
-		service.Part{Name: "polling", Run: func(ctx context.Context) error { return poll(ctx, temporal, cfg, g) }},
+		service.Part{Name: "polling", Run: func(ctx context.Context) error {
+			if err := awaitNamespace(ctx, namespaceReady, env.Log); err != nil {
+				return nil //nolint:nilerr // ctx ended: the process was told to stop
+			}
+			return poll(ctx, temporal, cfg, g)
+		}},
 	)
+}
+
+// namespaceRetry is how often a worker that cannot poll yet looks whether its namespace is prepared.
+const namespaceRetry = time.Second
+
+// awaitNamespace waits until the namespace is prepared, because the SDK ends a worker whose namespace does not exist.
+// Meanwhile /ready says what is missing. Its only error is that of ctx.
+func awaitNamespace(ctx context.Context, ready func(context.Context) error, log *slog.Logger) error {
+	told := ""
+	return await.Until(ctx, namespaceRetry, func() error {
+		err := ready(ctx)
+		if err != nil && err.Error() != told && ctx.Err() == nil {
+			told = err.Error()
+			log.WarnContext(ctx, "waiting to poll", "error", told)
+		}
+		return err
+	})
 }
 
 // poll starts on the payments queue before the orders queue, so that a version that gets orders can already take their

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,7 +35,12 @@ func TestDocs(t *testing.T) {
 		return rec.Body.String()
 	}
 
-	require.Contains(t, get("/docs/"), "swagger-ui")
+	page := get("/docs/")
+	require.Contains(t, page, "swagger-ui")
+	for _, m := range regexp.MustCompile(`(?:src|href)="\.(/[^"]+)"`).FindAllStringSubmatch(page, -1) {
+		require.NotEmpty(t, get("/docs"+m[1]), "the page's files are there, also for a client that takes no gzip")
+	}
+	require.Contains(t, get("/docs/swagger-ui-bundle.js"), "SwaggerUIBundle")
 	require.Contains(t, get("/docs/swagger-initializer.js"),
 		`urls: [{"name":"Orders","url":"/docs/openapi.yaml"},{"name":"Inventory","url":"/docs/inventory.yaml"}]`)
 	require.Equal(t, string(api.Spec), get("/docs/openapi.yaml"))

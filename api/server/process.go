@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"regexp"
 	"sync"
-	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
-	"go.temporal.io/sdk/client"
 
 	"holdfast/api"
 	"holdfast/api/starter"
@@ -32,10 +30,12 @@ type Config struct {
 	Listen       string   `env:"API_LISTEN" envDefault:":3001"`
 	InventoryURL string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
 	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
-	Auth         auth.Config
-	Temporal     temporalclient.Config
-	Pool         database.Pool
-	Starts       starter.Config
+	// DeploymentName is the deployment of the workers that carry out the orders; it needs a current version.
+	DeploymentName string `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
+	Auth           auth.Config
+	Temporal       temporalclient.Config
+	Pool           database.Pool
+	Starts         starter.Config
 }
 
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
@@ -62,7 +62,13 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 
 	health := httpx.NewHealth(
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
-		httpx.Check{Name: "temporal", Required: true, Probe: probeTemporal(temporal, cfg.Temporal.Namespace)},
+		// While Temporal is down, orders are accepted and wait. A Temporal server that is not prepared is a mistake of the
+		// deployment, and the orders would wait for ever.
+		httpx.Check{Name: "temporal", Required: false, Probe: temporalclient.ProbeServer(temporal)},
+		httpx.Check{Name: "temporal_namespace", Required: true, Probe: temporalclient.UnlessDown(
+			temporalclient.ProbeNamespace(temporal, cfg.Temporal.Namespace, orderflow.SearchAttributes()))},
+		httpx.Check{Name: "worker_version", Required: true, Probe: temporalclient.UnlessDown(
+			temporalclient.ProbeCurrentVersion(temporal, cfg.DeploymentName))},
 		// Orders work without inventory. The api only reads reservations from outside there, and tells it what is sold.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
@@ -103,21 +109,6 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		OnListen: env.OnListen,
 	}
 	return server.Serve(ctx)
-}
-
-// probeTemporal checks that Temporal answers and that its namespace has what a new order needs. Once the namespace has
-// that, it checks only that Temporal answers.
-func probeTemporal(c client.Client, namespace string) func(context.Context) error {
-	var prepared atomic.Bool
-	return func(ctx context.Context) error {
-		if prepared.Load() {
-			_, err := c.CheckHealth(ctx, &client.CheckHealthRequest{})
-			return err
-		}
-		err := temporalclient.CheckNamespace(ctx, c, namespace, orderflow.SearchAttributes())
-		prepared.Store(err == nil)
-		return err
-	}
 }
 
 // Register adds the contract's routes, which need a token that verifier accepts, and the public documentation of this

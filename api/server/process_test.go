@@ -24,7 +24,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	c, err := temporalclient.Lazy(cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer c.Close()
-	probe := probeTemporal(c, cfg.Namespace)
+	probe := temporalclient.ProbeNamespace(c, cfg.Namespace, orderflow.SearchAttributes())
 	require.EqualError(t, probe(t.Context()), "namespace "+cfg.Namespace+" does not exist; run `holdfast deploy prepare`")
 
 	some := orderflow.SearchAttributes()
@@ -37,4 +37,8 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	require.NoError(t, temporalclient.EnsureNamespace(t.Context(), cfg, 24*time.Hour, orderflow.SearchAttributes()))
 	require.NoError(t, probe(t.Context()))
 	require.NoError(t, probe(t.Context()), "and it stays so")
+
+	current := temporalclient.ProbeCurrentVersion(c, orderflow.DeploymentName)
+	require.EqualError(t, current(t.Context()), "no worker of the deployment "+orderflow.DeploymentName+
+		" has polled yet; start one, then run `holdfast deploy set-current BUILD_ID`")
 }

@@ -210,8 +210,8 @@ func (h *handlers) read(c *gin.Context, id uuid.UUID) (inventoryapi.Reservation,
 	return row, false
 }
 
-// statusOf is the reservation's status for clients. A reservation past its deadline is expired for them, also before its
-// workflow has expired it: inventory gives its stock to others already.
+// statusOf is the reservation's status for clients. A reservation past its deadline is expired for them, also before
+// its workflow has expired it: inventory gives its stock to others already.
 func statusOf(row inventoryapi.Reservation) inventoryapi.Status {
 	if row.Status == inventoryapi.StatusPending && !row.ExpiresAt.After(time.Now()) {
 		return inventoryapi.StatusExpired

@@ -103,7 +103,7 @@ func start(ctx context.Context, o options) (_ *platform, err error) {
 	if err := p.startProcesses(ctx, address); err != nil {
 		return nil, err
 	}
-	return p, workers.MakeCurrent(ctx, p.temporal, orderflow.DeploymentName, buildID)
+	return p, nil
 }
 
 // startTemporal runs the embedded Temporal server as a process of its own and returns its address.
@@ -182,6 +182,9 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 		p.processes = append(p.processes, &process{name: name, cmd: cmd})
 	}
 	p.gateway = address["gateway"]
+	if err := workers.MakeCurrent(ctx, p.temporal, orderflow.DeploymentName, buildID); err != nil { // the api waits for it
+		return err
+	}
 	for _, name := range []string{"inventory", "api", "gateway"} {
 		if err := p.awaitReady(ctx, address[name]+"/ready"); err != nil {
 			return err

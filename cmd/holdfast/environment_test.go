@@ -17,21 +17,24 @@ import (
 	"holdfast/workers"
 )
 
+// processes are the processes of this binary with their configurations.
+var processes = map[string]reflect.Type{
+	"gateway":         reflect.TypeFor[gateway.Config](),
+	"api":             reflect.TypeFor[server.Config](),
+	"inventory":       reflect.TypeFor[inventory.Config](),
+	"worker":          reflect.TypeFor[workers.Config](),
+	"payment-sandbox": reflect.TypeFor[sandboxserver.Config](),
+}
+
 // TestEnvironmentExample compares .env.example with the configuration structs: the file has every variable with its
 // default, and no other.
 func TestEnvironmentExample(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{}
-	for _, c := range []any{
-		config.Common{},
-		databases{},
-		gateway.Config{},
-		server.Config{},
-		inventory.Config{},
-		workers.Config{},
-		sandboxserver.Config{},
-	} {
-		collect(reflect.TypeOf(c), want)
+	collect(reflect.TypeFor[config.Common](), want)
+	collect(reflect.TypeFor[databases](), want)
+	for _, c := range processes {
+		collect(c, want)
 	}
 
 	raw, err := os.ReadFile("../../.env.example")

@@ -51,7 +51,8 @@ func newRoot() *cobra.Command {
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),
 		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).",
 			sandboxserver.Run),
-		newMigrate(), newSeed(), newSync(), newArchive(), newToken(), newDeploy(), newVersion(),
+		newMigrate(), newSeed(), newSync(), newArchive(), newToken(), newSecrets(), newDeploy(), newDemo(), newHealth(),
+		newVersion(),
 	)
 	return root
 }

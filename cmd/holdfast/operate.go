@@ -56,7 +56,7 @@ func tokenConfig() (auth.Config, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		vars[name] = value
 	}
-	if vars["JWT_SECRET"] == "" {
+	if vars["JWT_SECRET"] == "" && vars["JWT_SECRET_FILE"] == "" {
 		f, err := os.Open(stackEnv)
 		if err != nil {
 			return auth.Config{}, fmt.Errorf("JWT_SECRET is not set and there is no %s here; "+

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -21,6 +22,9 @@ type Validator interface{ Validate() error }
 
 // Load fills T from the environment by its `env` tags. The error lists every missing or malformed variable, in words
 // for the person who starts the process.
+//
+// For each variable NAME, NAME_FILE may name a file whose content is the value, for secrets that a container gets as
+// files. One line break at the end of the file does not belong to the value. To set both is an error.
 func Load[T any]() (T, error) { return load[T](env.Options{}) }
 
 // LoadFrom is Load with the given variables instead of the process's environment.
@@ -30,7 +34,17 @@ func LoadFrom[T any](vars map[string]string) (T, error) {
 
 func load[T any](opts env.Options) (T, error) {
 	var cfg T
-	faults := parseFaults(env.ParseWithOptions(&cfg, opts), reflect.TypeFor[T]())
+	if opts.Environment == nil {
+		opts.Environment = env.ToMap(os.Environ())
+	}
+	var faults []variableFault
+	opts.Environment, faults = readFiles(opts.Environment, variablesOf(reflect.TypeFor[T]()))
+	unread := slices.Clone(faults) // a variable whose file cannot be read is not reported as missing too
+	for _, f := range parseFaults(env.ParseWithOptions(&cfg, opts), reflect.TypeFor[T]()) {
+		if !slices.ContainsFunc(unread, func(u variableFault) bool { return u.variable == f.variable }) {
+			faults = append(faults, f)
+		}
+	}
 	for _, fault := range validate(reflect.ValueOf(&cfg).Elem()) {
 		told := func(f variableFault) bool { return f.variable != "" && strings.Contains(fault, f.variable) }
 		if !slices.ContainsFunc(faults, told) {
@@ -48,6 +62,48 @@ func load[T any](opts env.Options) (T, error) {
 	return cfg, fmt.Errorf("configuration is not valid:\n  - %s\n"+
 		"set these in the environment; .env.example lists every variable%s",
 		strings.Join(texts, "\n  - "), developmentHint())
+}
+
+// readFiles returns the environment in which each variable that is given as a file has the file's content.
+func readFiles(environment map[string]string, variables []string) (map[string]string, []variableFault) {
+	out := maps.Clone(environment)
+	var faults []variableFault
+	for _, name := range variables {
+		path := environment[name+fileSuffix]
+		if path == "" {
+			continue
+		}
+		if environment[name] != "" {
+			faults = append(faults, variableFault{name, fmt.Sprintf("%s and %[1]s_FILE are both set; set one of them", name)})
+			continue
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			faults = append(faults, variableFault{name, fmt.Sprintf("%s_FILE: %v", name, err)})
+			continue
+		}
+		value := strings.TrimSuffix(string(raw), "\n")
+		out[name] = strings.TrimSuffix(value, "\r")
+	}
+	return out, faults
+}
+
+// fileSuffix makes the name of the variable that names a file from the name of a variable.
+const fileSuffix = "_FILE"
+
+// variablesOf lists the variables that fill t and the structs within it.
+func variablesOf(t reflect.Type) []string {
+	var out []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if tag := f.Tag.Get("env"); tag != "" {
+			name, _, _ := strings.Cut(tag, ",")
+			out = append(out, name)
+		} else if f.Type.Kind() == reflect.Struct {
+			out = append(out, variablesOf(f.Type)...)
+		}
+	}
+	return out
 }
 
 // variableFault says what is wrong with a variable.

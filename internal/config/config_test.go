@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +100,68 @@ func TestValuesAndDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 90*time.Second, got.Timeout)
 	require.Equal(t, 20, got.Pool.Size)
+	require.Equal(t, "long enough", got.Auth.Secret.Value)
+}
+
+// TestValuesFromFiles: a variable may name a file with its value, and every fault of such a file is named.
+func TestValuesFromFiles(t *testing.T) {
+	t.Parallel()
+	file := func(content string) string {
+		path := filepath.Join(t.TempDir(), "value")
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	for _, c := range []struct{ content, want string }{
+		{"long enough", "long enough"},
+		{"long enough\n", "long enough"},
+		{"long enough\r\n", "long enough"},
+		{" two lines\n\n", " two lines\n"},
+	} {
+		got, err := LoadFrom[process](map[string]string{"SECRET_FILE": file(c.content), "POOL_SIZE_FILE": file("7")})
+		require.NoError(t, err)
+		require.Equal(t, c.want, got.Auth.Secret.Value)
+		require.Equal(t, 7, got.Pool.Size)
+	}
+
+	got, err := LoadFrom[process](map[string]string{"SECRET": "long enough", "SECRET_FILE": ""})
+	require.NoError(t, err, "an empty NAME_FILE is not set")
+	require.Equal(t, "long enough", got.Auth.Secret.Value)
+
+	for _, c := range []struct {
+		name string
+		vars map[string]string
+		want string
+	}{
+		{
+			"both",
+			map[string]string{"SECRET": "long enough", "SECRET_FILE": file("long enough")},
+			"SECRET and SECRET_FILE are both set; set one of them",
+		},
+		{"no such file", map[string]string{"SECRET_FILE": "/nowhere/secret"}, "SECRET_FILE: open /nowhere/secret: no such"},
+		{"an empty file", map[string]string{"SECRET_FILE": file("\n")}, "SECRET is empty"},
+		{"a rule", map[string]string{"SECRET_FILE": file("short")}, "SECRET has at least 8 bytes"},
+		{
+			"malformed",
+			map[string]string{"SECRET": "long enough", "POOL_SIZE_FILE": file("many")},
+			"POOL_SIZE is not a whole number",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := LoadFrom[process](c.vars)
+			require.ErrorContains(t, err, "  - "+c.want)
+			require.Equal(t, 1, strings.Count(err.Error(), "  - "), err.Error())
+			require.NotContains(t, err.Error(), "long enough", "no value is shown")
+		})
+	}
+}
+
+// TestFilesFromTheProcess: the process's own environment may name files, too.
+func TestFilesFromTheProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "value")
+	require.NoError(t, os.WriteFile(path, []byte("long enough\n"), 0o600))
+	t.Setenv("SECRET_FILE", path)
+	got, err := Load[process]()
+	require.NoError(t, err)
 	require.Equal(t, "long enough", got.Auth.Secret.Value)
 }

@@ -45,8 +45,8 @@ type Order struct {
 // Waits reports whether the order waits for its workflow, which has recorded nothing yet.
 func (o Order) Waits() bool { return o.State == order.Pending && o.RunID == "" }
 
-// Overdue reports whether the order waits for a payment and its deadline has passed at the given time. Nobody can pay it
-// any more: its workflow will expire it, and inventory gives its stock to others already.
+// Overdue reports whether the order waits for a payment and its deadline has passed at the given time. Nobody can pay
+// it any more: its workflow will expire it, and inventory gives its stock to others already.
 func (o Order) Overdue(now time.Time) bool {
 	return o.State == order.Reserved && o.ExpiresAt != nil && !o.ExpiresAt.After(now)
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
 )
 
 // Config says where Temporal is. Temporal's own tools and its Kubernetes worker controller use the same variables.
@@ -46,6 +47,9 @@ func (c Config) options(logger *slog.Logger) client.Options {
 		Namespace: c.Namespace,
 		Logger:    log.NewStructuredLogger(logger),
 	}
+	// gRPC would look for a service configuration in DNS (a TXT record) before it connects. In a network without a way
+	// out that look-up takes longer than the connection may take, and Temporal has no such record.
+	o.ConnectionOptions.DialOptions = []grpc.DialOption{grpc.WithDisableServiceConfig()}
 	if c.Compression != CompressionGzip {
 		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}

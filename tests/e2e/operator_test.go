@@ -83,8 +83,8 @@ func deleted(t *testing.T, p *platform.Platform) {
 	}
 }
 
-// TestTerminatedWhileRequestsWait terminates an order's workflow while a payment, and a cancellation behind it, wait for
-// the payment provider. The server answers both with a failure of its own, not with a refusal of our workflow.
+// TestTerminatedWhileRequestsWait terminates an order's workflow while a payment, and a cancellation behind it, wait
+// for the payment provider. The server answers both with a failure of its own, not with a refusal of our workflow.
 func TestTerminatedWhileRequestsWait(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/money"
 	"holdfast/internal/orderstore"
@@ -48,6 +49,7 @@ type Platform struct {
 
 	env       map[string]string
 	temporal  temporalclient.Config
+	token     func(subject string, role auth.Role) string // nil: tokens are signed with jwtSecret
 	service   *inventory.Service
 	processes map[string]*Process
 }

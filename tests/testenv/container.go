@@ -23,24 +23,25 @@ type containerSpec struct {
 	url         func(hostPort string) string
 }
 
+// The images are those of docker-compose.yml, so that `make images-offline` makes them, too.
 var (
 	postgresContainer = &containerSpec{
-		image: "postgres:17-alpine", port: "5432/tcp",
+		image: "postgres:15.18-bookworm", port: "5432/tcp",
 		env:     map[string]string{"POSTGRES_USER": "holdfast", "POSTGRES_HOST_AUTH_METHOD": "trust"},
 		command: []string{"postgres", "-c", "fsync=off", "-c", "max_connections=300"},
-		// The image starts a first server to initialise the cluster, and then the real one.
-		ready: wait.ForLog("database system is ready to accept connections").WithOccurrence(2),
+		// Over TCP: the image's first server, which initialises the cluster, listens on its socket only.
+		ready: wait.ForExec([]string{"pg_isready", "-q", "-h", "127.0.0.1", "-U", "holdfast", "-d", "postgres"}),
 		url: func(hostPort string) string {
 			return "postgres://holdfast@" + hostPort + "/postgres?sslmode=disable"
 		},
 	}
 	redisContainer = &containerSpec{
-		image: "redis:7-alpine", port: "6379/tcp",
+		image: "redis:7.0.15-bookworm", port: "6379/tcp",
 		ready: wait.ForLog("Ready to accept connections"),
 		url:   func(hostPort string) string { return "redis://" + hostPort + "/0" },
 	}
 	rabbitContainer = &containerSpec{
-		image: "rabbitmq:4-management-alpine", port: "5672/tcp",
+		image: "rabbitmq:4.0.5-management", port: "5672/tcp",
 		ready: wait.ForLog("Server startup complete"),
 		url:   func(hostPort string) string { return "amqp://guest:guest@" + hostPort + "/" },
 	}

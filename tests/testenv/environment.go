@@ -25,6 +25,10 @@ const (
 	TemporalVariable = "HOLDFAST_TEST_TEMPORAL_ADDRESS"
 )
 
+// containersVariable set to "required" makes a container that cannot be started an error, so that a run of the tests on
+// containers is one.
+const containersVariable = "HOLDFAST_TEST_CONTAINERS"
+
 // startTimeout bounds the start of one service, an image's download aside.
 const startTimeout = 2 * time.Minute
 
@@ -77,8 +81,19 @@ func (e *Environment) once(
 ) func() (Address, error) {
 	return sync.OnceValues(func() (Address, error) {
 		found := Address{Service: service, URL: os.Getenv(variable), Way: variable}
-		if found.URL == "" && image != nil && dockerAnswers() {
-			found.URL, found.Way = e.fromContainer(service, image), "container"
+		if found.URL == "" && image != nil {
+			began := time.Now()
+			switch required := os.Getenv(containersVariable) == "required"; {
+			case required:
+				url, err := e.container(image)
+				if err != nil {
+					return found, fmt.Errorf("testenv: %s=required: %w", containersVariable, err)
+				}
+				found.URL = url
+			case dockerAnswers():
+				found.URL = e.fromContainer(service, image)
+			}
+			found.Way = fmt.Sprintf("container of %s, started in %v", image.image, time.Since(began).Round(10*time.Millisecond))
 		}
 		if found.URL == "" {
 			ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -99,15 +114,20 @@ func (e *Environment) once(
 // fromContainer returns an empty URL if it cannot start a container, because the local program may be
 // installed. An engine may have no image and no way to get one.
 func (e *Environment) fromContainer(service string, spec *containerSpec) string {
-	url, stop, err := startContainer(spec)
-	if err == nil {
-		err = e.onClose(stop)
-	}
+	url, err := e.container(spec)
 	if err != nil {
 		e.say("%s: a Docker engine answers but gives no container, so the local program is used: %v", service, err)
 		return ""
 	}
 	return url
+}
+
+func (e *Environment) container(spec *containerSpec) (string, error) {
+	url, stop, err := startContainer(spec)
+	if err != nil {
+		return "", err
+	}
+	return url, e.onClose(stop)
 }
 
 // Vars finds all four services and returns the variables that name them, for a child process.
