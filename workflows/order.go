@@ -35,8 +35,8 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	}
 
 	o.recorder.start(ctx)
-	if by := in.StartBy; by != nil && workflow.Now(ctx).After(*by) {
-		o.startedTooLate(ctx)
+	if o.startsTooLate(ctx) {
+		o.expireUnstarted(ctx)
 	} else {
 		o.reserve(ctx)
 	}
@@ -119,9 +119,19 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 	return o
 }
 
-// startedTooLate expires an order that waited for its workflow for longer than the customer wanted the stock to be
-// held: the customer has gone. It gives back what an earlier run may have reserved.
-func (o *orderRun) startedTooLate(ctx workflow.Context) {
+// startsTooLate reports whether the order waited for its first run for longer than the customer wanted the stock to be
+// held. An order that an earlier run has recorded is not too late: inventory knows its deadline.
+func (o *orderRun) startsTooLate(ctx workflow.Context) bool {
+	if o.in.StartBy == nil || !workflow.Now(ctx).After(*o.in.StartBy) {
+		return false
+	}
+	found, err := o.findRow(ctx)
+	return err == nil && found.Order == nil
+}
+
+// expireUnstarted expires an order that starts too late: the customer has gone. It gives back what a run that recorded
+// nothing may have reserved.
+func (o *orderRun) expireUnstarted(ctx workflow.Context) {
 	o.undo.add("give the stock back", o.undoReserve)
 	o.end(ctx, order.DeadlinePassed, orderflow.ActorSystem, "the shop could not begin the order in time")
 }

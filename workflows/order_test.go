@@ -460,3 +460,14 @@ func TestStartedTooLate(t *testing.T) {
 	require.Zero(t, h.counts[authorise])
 	require.Equal(t, 1, h.counts[release], "an earlier run may have reserved")
 }
+
+// TestResetAfterItsTimeToStart: an order that an earlier run has recorded does not start too late, whenever an operator
+// resets it. Inventory knows until when its stock is held.
+func TestResetAfterItsTimeToStart(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.earlier = left(order.Reserved, 1, 0, 0)
+	startBy := h.env.Now().Add(-time.Second)
+	h.pay(time.Second)
+	require.Equal(t, order.Confirmed, h.run(60, func(in *orderflow.OrderInput) { in.StartBy = &startBy }).State)
+}

@@ -330,7 +330,7 @@ type Order struct {
 	PaymentAttempts int                `json:"payment_attempts"`
 	Payments        []Payment          `json:"payments"`
 
-	// PositionInLine How many orders are processed until this one is, itself included; present while it waits for that.
+	// PositionInLine How many orders are processed until this one is, itself included; present while it waits for that. 1000 means 1000 or more.
 	PositionInLine int `json:"position_in_line,omitempty,omitzero"`
 
 	// Reason The reason for the status; empty if there is none to give.

@@ -28,17 +28,19 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID) {
 	if !ok {
 		return
 	}
-	if row.Waits() { // the workflow must run to cancel the order
-		ctx, cancel := context.WithTimeout(c.Request.Context(), createTimeout)
-		defer cancel()
-		if err := h.starter.Hurry(ctx, id); err != nil && !errors.Is(err, orderstore.ErrNotFound) {
-			h.log.WarnContext(ctx, "cannot start an order to cancel it", "order_id", id, "error", err)
-		}
-	}
-
-	_, err := h.workflows.Cancel(c.Request.Context(), id, orderflow.CancelInput{
+	in := orderflow.CancelInput{
 		Actor: auth.From(c).Subject, Reason: body.Reason, CorrelationID: correlation.From(c.Request.Context()),
-	})
+	}
+	err := orderstore.ErrNotFound
+	if row.Waits() { // the workflow starts with the cancellation, so that it takes no money first
+		err = h.starter.Hurry(c.Request.Context(), id, func(ctx context.Context, placed orderflow.OrderInput) error {
+			_, err := h.workflows.CancelNew(ctx, placed, in)
+			return err
+		})
+	}
+	if errors.Is(err, orderstore.ErrNotFound) {
+		_, err = h.workflows.Cancel(c.Request.Context(), id, in)
+	}
 	h.answerOrder(c, id, order.Cancel, err, func(row orderstore.Order) error {
 		if row.State != order.Cancelled { // the workflow was reset, and its earlier run had settled the order
 			return afterTheEnd(row, order.Cancel)

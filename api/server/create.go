@@ -52,6 +52,7 @@ type handlers struct {
 // Workflows is what the handlers need of orderclient.Client.
 type Workflows interface {
 	starter.Workflows
+	CancelNew(ctx context.Context, order orderflow.OrderInput, in orderflow.CancelInput) (orderflow.CancelResult, error)
 	Pay(ctx context.Context, order uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error)
 	Cancel(ctx context.Context, order uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
 	Extend(ctx context.Context, order uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
@@ -86,6 +87,9 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 	placed, err := h.starter.Place(c.Request.Context(), *in, wait)
 	switch {
 	case errors.Is(err, starter.ErrFull):
+		if answered := h.answerRepeat(c, in, 0); answered {
+			return
+		}
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
 			"too many orders wait to be processed; nothing was ordered; send the order again in a minute"))
 	case err != nil:
@@ -96,8 +100,10 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		if answered := h.answerRepeat(c, in, wait); !answered {
 			h.fail(c, fmt.Errorf("order %s is in the database and cannot be read", in.OrderID))
 		}
-	case errors.Is(placed.Err, orderclient.ErrEnded):
-		httpx.Fail(c, stopped(in.OrderID))
+	case errors.Is(placed.Err, orderclient.ErrEnded): // the order may be recorded all the same
+		if answered := h.answerRepeat(c, in, 0); !answered {
+			httpx.Fail(c, stopped(in.OrderID))
+		}
 	case placed.Err != nil:
 		p := orderapi.Table.New(orderapi.OrderRejected, cannotRecord)
 		p.OrderID = in.OrderID.String()

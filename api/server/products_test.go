@@ -145,7 +145,11 @@ func startCatalogue(t testing.TB) catalogueServer {
 		inventory: stock,
 		teller:    newTeller(store, stock, log),
 	}
-	h.starter = starter.New(starter.Config{MaxConcurrent: 20, MaxWaiting: 10}, store, workflows, log)
+	h.starter = starter.New(starter.Config{MaxConcurrent: 20, MaxWaiting: 1000}, store, workflows, log)
+	running, stop := context.WithCancel(t.Context())
+	var loop sync.WaitGroup
+	loop.Go(func() { h.starter.Run(running) })
+	t.Cleanup(func() { stop(); loop.Wait() })
 	require.NoError(t, Register(router, h, auth.NewVerifier(testAuth)))
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)

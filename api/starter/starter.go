@@ -55,10 +55,14 @@ func (c Config) Validate() error {
 const (
 	// startTimeout limits how long a start waits until the order is recorded. It is shorter than orderstore.Lease.
 	startTimeout = 10 * time.Second
+	// storeTimeout limits one call to the orders database. The loop must not hang on a host that gives no answer.
+	storeTimeout = 3 * time.Second
 	// pollInterval is how often a starter looks for orders that another process has left.
 	pollInterval = time.Second
 	// batchSize is how many orders a starter takes from the database at once.
 	batchSize = 50
+	// hurryWait is how long Hurry waits until another start may begin.
+	hurryWait = time.Second
 	// minConcurrent and firstConcurrent are the least and the first limit of concurrent starts.
 	minConcurrent   = 4
 	firstConcurrent = 20
@@ -76,7 +80,7 @@ type Store interface {
 	LeaseStart(ctx context.Context, id uuid.UUID) (orderstore.Start, error)
 	DeferStart(ctx context.Context, id uuid.UUID, delay time.Duration) error
 	ForgetStart(ctx context.Context, id uuid.UUID) error
-	CountStarts(ctx context.Context) (int, error)
+	CountStarts(ctx context.Context, limit int) (waiting int, available bool, err error)
 }
 
 // Workflows starts the workflow of an order, or attaches to it, and waits until the order is recorded.
@@ -101,7 +105,8 @@ type Starter struct {
 	results map[uuid.UUID][]chan Result // of the orders whose callers wait
 	latency time.Duration               // how long a start takes: a moving average
 
-	starts sync.WaitGroup
+	starts sync.WaitGroup  // add with spawn
+	ended  bool            // Run has ended and no start may begin
 	life   context.Context // ends when Run ends
 	end    context.CancelFunc
 }
@@ -109,7 +114,7 @@ type Starter struct {
 // New returns a starter. Orders that wait are started only while Run runs.
 func New(cfg Config, store Store, workflows Workflows, log *slog.Logger) *Starter {
 	life, end := context.WithCancel(context.Background())
-	return &Starter{
+	s := &Starter{
 		store:     store,
 		workflows: workflows,
 		log:       log,
@@ -123,6 +128,9 @@ func New(cfg Config, store Store, workflows Workflows, log *slog.Logger) *Starte
 		life:    life,
 		end:     end,
 	}
+	s.behind.Store(true) // orders may wait since the last process
+	s.poke()
+	return s
 }
 
 // Result is what is known of an order when Place returns.
@@ -155,12 +163,14 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 
 	result := s.expect(in.OrderID)
 	defer s.forget(in.OrderID, result)
-	inserted, err := s.store.Place(ctx, in, direct)
+	insertCtx, cancel := context.WithTimeout(ctx, storeTimeout)
+	inserted, err := s.store.Place(insertCtx, in, direct)
+	cancel()
 	if direct && (err != nil || !inserted) {
 		permit.Drop()
 	}
 	if err != nil {
-		s.starts.Go(func() { s.giveBack(in.OrderID, 0) }) // the order may have been inserted, and nobody else starts it now
+		s.spawn(func() { s.giveBack(in.OrderID, 0) }) // the order may have been inserted, and nobody else starts it now
 		return Result{}, err
 	}
 	if !inserted {
@@ -168,7 +178,11 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	}
 
 	if direct {
-		s.starts.Go(func() { s.start(permit, orderstore.Start{Input: in, Attempts: 1}) })
+		if !s.spawn(func() { s.start(permit, orderstore.Start{Input: in, Attempts: 1}) }) {
+			permit.Drop()
+			s.giveBack(in.OrderID, 0) // this process stops
+			return Result{New: true}, nil
+		}
 	} else {
 		ahead := s.waiting.Add(1)
 		s.poke()
@@ -185,15 +199,23 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	return Result{New: true}, nil
 }
 
-// Hurry starts one order that waits now, before its turn, and waits until its workflow has recorded it. It returns
-// orderstore.ErrNotFound if the order does not wait.
-func (s *Starter) Hurry(ctx context.Context, id uuid.UUID) error {
-	start, err := s.store.LeaseStart(ctx, id)
+// Hurry lets the caller start one order that waits now, before its turn, within the limit of concurrent starts. It returns
+// orderstore.ErrNotFound if the order does not wait, and otherwise what start returns.
+func (s *Starter) Hurry(
+	ctx context.Context, id uuid.UUID, start func(context.Context, orderflow.OrderInput) error,
+) error {
+	permit, err := s.limiter.AcquirePermitWithMaxWait(ctx, hurryWait)
+	if err != nil {
+		return fmt.Errorf("wait for a start of order %s: %w", id, err)
+	}
+	defer permit.Drop()
+	storeCtx, cancel := context.WithTimeout(ctx, storeTimeout)
+	order, err := s.store.LeaseStart(storeCtx, id)
+	cancel()
 	if err != nil {
 		return err
 	}
-	_, err = s.workflows.Place(ctx, start.Input)
-	return err
+	return start(ctx, order.Input)
 }
 
 // Run starts the orders that wait, until ctx ends. It then gives back the orders that it has taken and not started.
@@ -210,8 +232,21 @@ func (s *Starter) Run(ctx context.Context) {
 			s.count(ctx)
 		}
 	}
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
 	s.end()
 	s.starts.Wait()
+}
+
+// spawn runs f beside the caller. It reports false and does not run f if Run has ended.
+func (s *Starter) spawn(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.starts.Go(f)
+	}
+	return !s.ended
 }
 
 // startWaiting starts as many of the orders that wait as the limiter allows.
@@ -221,19 +256,23 @@ func (s *Starter) startWaiting(ctx context.Context) {
 		if len(permits) == 0 {
 			return // the next start that ends wakes the loop
 		}
-		waiting, err := s.store.LeaseStarts(ctx, len(permits))
+		storeCtx, cancel := context.WithTimeout(ctx, storeTimeout)
+		waiting, err := s.store.LeaseStarts(storeCtx, len(permits))
+		cancel()
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "cannot read the orders that wait for their workflow", "error", err)
 		}
-		for i, order := range waiting {
-			s.starts.Go(func() { s.start(permits[i], order) })
+		for i, order := range waiting[:min(len(waiting), len(permits))] {
+			s.spawn(func() { s.start(permits[i], order) })
 		}
-		for _, unused := range permits[len(waiting):] {
+		for _, unused := range permits[min(len(waiting), len(permits)):] {
 			unused.Drop()
 		}
-		s.waiting.Store(max(0, s.waiting.Load()-int64(len(waiting))))
-		if len(waiting) < len(permits) {
-			s.behind.Store(false)
+		s.waiting.Add(-int64(len(waiting)))
+		if err != nil {
+			return // the next poll tries again
+		}
+		if s.behind.Store(len(waiting) == len(permits)); len(waiting) < len(permits) {
 			return
 		}
 	}
@@ -334,7 +373,9 @@ func (s *Starter) doneWaiting(id uuid.UUID) {
 
 // count counts the orders that wait, in the whole shop.
 func (s *Starter) count(ctx context.Context) {
-	n, err := s.store.CountStarts(ctx)
+	storeCtx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	n, available, err := s.store.CountStarts(storeCtx, s.max)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.log.WarnContext(ctx, "cannot count the orders that wait for their workflow", "error", err)
@@ -342,6 +383,9 @@ func (s *Starter) count(ctx context.Context) {
 		return
 	}
 	s.waiting.Store(int64(n))
+	if available {
+		s.behind.Store(true)
+	}
 }
 
 // poke makes Run look for orders that wait.

@@ -124,7 +124,7 @@ func newOrder() orderflow.OrderInput {
 
 func (w *world) waiting() int {
 	w.t.Helper()
-	n, err := w.store.CountStarts(w.t.Context())
+	n, _, err := w.store.CountStarts(w.t.Context(), 1_000_000)
 	require.NoError(w.t, err)
 	return n
 }
@@ -322,6 +322,70 @@ func TestStartersShareTheLine(t *testing.T) {
 	require.ElementsMatch(t, ids, w.workflows.ids())
 }
 
+// TestLineOfAnEarlierProcess: a process that finds orders from before starts them first, and one batch after the other.
+func TestLineOfAnEarlierProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.workflows.answer = func(context.Context, orderflow.OrderInput) error { time.Sleep(5 * time.Millisecond); return nil }
+	var ids []uuid.UUID
+	for range 100 {
+		in := newOrder()
+		ids = append(ids, in.OrderID)
+		_, err := w.store.Place(t.Context(), in, false)
+		require.NoError(t, err)
+	}
+	began := time.Now()
+	s, _ := w.starter(1000)
+	fresh := newOrder()
+	_, err := s.Place(t.Context(), fresh, 0)
+	require.NoError(t, err)
+	w.awaitState(fresh.OrderID, order.Reserved)
+	require.Less(t, time.Since(began), 8*time.Second, "at one batch a second it takes 13 s")
+	started := w.workflows.ids()
+	require.Subset(t, started[:len(started)-1], ids[:90], "a new order starts behind those that wait")
+}
+
+// TestLeaseTakesNoMore: PostgreSQL plans the lease by statistics that autovacuum takes while the table is all but empty.
+// It must not take more orders than it is asked for.
+func TestLeaseTakesNoMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	insert := func(n int) {
+		for range n {
+			_, err := w.store.Place(t.Context(), newOrder(), false)
+			require.NoError(t, err)
+		}
+	}
+	insert(200)
+	_, err := w.pool.Exec(t.Context(), "DELETE FROM order_starts WHERE position < (SELECT max(position) FROM order_starts)")
+	require.NoError(t, err)
+	_, err = w.pool.Exec(t.Context(), "VACUUM ANALYZE order_starts")
+	require.NoError(t, err)
+	insert(150)
+	for _, n := range []int{1, 4, 50} {
+		leased, err := w.store.LeaseStarts(t.Context(), n)
+		require.NoError(t, err)
+		require.Len(t, leased, n)
+	}
+}
+
+// TestUnreadableOrderHoldsUpNobody: an order that cannot be decoded does not keep the orders beside it from starting.
+func TestUnreadableOrderHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bad, good := newOrder(), newOrder()
+	for _, in := range []orderflow.OrderInput{bad, good} {
+		_, err := w.store.Place(t.Context(), in, false)
+		require.NoError(t, err)
+	}
+	_, err := w.pool.Exec(t.Context(),
+		`UPDATE order_starts SET input = jsonb_set(input, '{ttl_seconds}', '"soon"') WHERE order_id = $1`, bad.OrderID)
+	require.NoError(t, err)
+	w.starter(10)
+	w.awaitState(good.OrderID, order.Reserved)
+	require.Equal(t, 1, w.waiting(), "the bad order stays for an operator")
+}
+
 // TestHurry: an order that waits is started before its turn, because its customer cancels it.
 func TestHurry(t *testing.T) {
 	t.Parallel()
@@ -330,7 +394,11 @@ func TestHurry(t *testing.T) {
 	in := newOrder()
 	_, err := w.store.Place(t.Context(), in, true)
 	require.NoError(t, err)
-	require.NoError(t, s.Hurry(t.Context(), in.OrderID))
+	start := func(ctx context.Context, in orderflow.OrderInput) error {
+		_, err := w.workflows.Place(ctx, in)
+		return err
+	}
+	require.NoError(t, s.Hurry(t.Context(), in.OrderID, start))
 	w.awaitState(in.OrderID, order.Reserved)
-	require.ErrorIs(t, s.Hurry(t.Context(), in.OrderID), orderstore.ErrNotFound)
+	require.ErrorIs(t, s.Hurry(t.Context(), in.OrderID, start), orderstore.ErrNotFound)
 }

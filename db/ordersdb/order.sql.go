@@ -39,14 +39,21 @@ func (q *Queries) BeginPayment(ctx context.Context, db DBTX, arg BeginPaymentPar
 }
 
 const CountStarts = `-- name: CountStarts :one
-SELECT count(*) FROM order_starts
+SELECT (SELECT count(*) FROM (SELECT 1 FROM order_starts LIMIT $1) counted) AS waiting,
+       EXISTS (SELECT FROM order_starts WHERE available_at <= now()) AS available
 `
 
-func (q *Queries) CountStarts(ctx context.Context, db DBTX) (int64, error) {
-	row := db.QueryRow(ctx, CountStarts)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+type CountStartsRow struct {
+	Waiting   int64
+	Available bool
+}
+
+// Counts the orders that wait, up to a limit, and says whether one waits that nobody starts now.
+func (q *Queries) CountStarts(ctx context.Context, db DBTX, size int32) (CountStartsRow, error) {
+	row := db.QueryRow(ctx, CountStarts, size)
+	var i CountStartsRow
+	err := row.Scan(&i.Waiting, &i.Available)
+	return i, err
 }
 
 const DeferStart = `-- name: DeferStart :exec
@@ -205,7 +212,7 @@ func (q *Queries) IntentsOfOrder(ctx context.Context, db DBTX, orderID uuid.UUID
 const LeaseStart = `-- name: LeaseStart :one
 UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => $1::float8)
 WHERE order_id = $2
-RETURNING position, input, attempts
+RETURNING input, attempts
 `
 
 type LeaseStartParams struct {
@@ -214,7 +221,6 @@ type LeaseStartParams struct {
 }
 
 type LeaseStartRow struct {
-	Position int64
 	Input    []byte
 	Attempts int32
 }
@@ -223,17 +229,19 @@ type LeaseStartRow struct {
 func (q *Queries) LeaseStart(ctx context.Context, db DBTX, arg LeaseStartParams) (LeaseStartRow, error) {
 	row := db.QueryRow(ctx, LeaseStart, arg.LeaseSeconds, arg.OrderID)
 	var i LeaseStartRow
-	err := row.Scan(&i.Position, &i.Input, &i.Attempts)
+	err := row.Scan(&i.Input, &i.Attempts)
 	return i, err
 }
 
 const LeaseStarts = `-- name: LeaseStarts :many
 
-UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => $1::float8)
-WHERE order_starts.order_id IN (
+WITH longest AS MATERIALIZED (
     SELECT waiting.order_id FROM order_starts waiting WHERE waiting.available_at <= now()
-    ORDER BY waiting.position LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING position, input, attempts
+    ORDER BY waiting.position LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => $1::float8)
+FROM longest WHERE order_starts.order_id = longest.order_id
+RETURNING order_starts.order_id, order_starts.position, order_starts.input, order_starts.attempts
 `
 
 type LeaseStartsParams struct {
@@ -242,13 +250,15 @@ type LeaseStartsParams struct {
 }
 
 type LeaseStartsRow struct {
+	OrderID  uuid.UUID
 	Position int64
 	Input    []byte
 	Attempts int32
 }
 
 // The orders that wait for their workflow.
-// Takes the orders that have waited longest and that nobody else starts now.
+// Takes the orders that have waited longest and that nobody else starts now. MATERIALIZED is needed: PostgreSQL may
+// otherwise evaluate the sub-select more than once, and each time it takes other rows.
 func (q *Queries) LeaseStarts(ctx context.Context, db DBTX, arg LeaseStartsParams) ([]LeaseStartsRow, error) {
 	rows, err := db.Query(ctx, LeaseStarts, arg.LeaseSeconds, arg.Size)
 	if err != nil {
@@ -258,7 +268,12 @@ func (q *Queries) LeaseStarts(ctx context.Context, db DBTX, arg LeaseStartsParam
 	items := []LeaseStartsRow{}
 	for rows.Next() {
 		var i LeaseStartsRow
-		if err := rows.Scan(&i.Position, &i.Input, &i.Attempts); err != nil {
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Position,
+			&i.Input,
+			&i.Attempts,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -674,13 +689,21 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 }
 
 const PositionInLine = `-- name: PositionInLine :one
-SELECT count(*) FROM order_starts
-WHERE position <= (SELECT waiting.position FROM order_starts waiting WHERE waiting.order_id = $1)
+SELECT count(*) FROM (
+    SELECT 1 FROM order_starts
+    WHERE position <= (SELECT waiting.position FROM order_starts waiting WHERE waiting.order_id = $1)
+    ORDER BY position LIMIT $2
+) ahead
 `
 
-// Returns how many orders must start until this order has started, itself included; 0 if it does not wait.
-func (q *Queries) PositionInLine(ctx context.Context, db DBTX, orderID uuid.UUID) (int64, error) {
-	row := db.QueryRow(ctx, PositionInLine, orderID)
+type PositionInLineParams struct {
+	OrderID uuid.UUID
+	Size    int32
+}
+
+// Returns how many orders must start until this order has started, itself included, up to a limit; 0 if it does not wait.
+func (q *Queries) PositionInLine(ctx context.Context, db DBTX, arg PositionInLineParams) (int64, error) {
+	row := db.QueryRow(ctx, PositionInLine, arg.OrderID, arg.Size)
 	var count int64
 	err := row.Scan(&count)
 	return count, err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -112,6 +113,9 @@ func Placed(in orderflow.OrderInput) Order {
 
 // LeaseStarts takes up to size orders that wait for their workflow, the longest waiting first, for Lease. It passes
 // over the orders that another process has taken.
+//
+// An order that cannot be decoded is put aside for an hour. LeaseStarts then returns the others and an error that names
+// it.
 func (s *Store) LeaseStarts(ctx context.Context, size int) ([]Start, error) {
 	rows, err := s.q.LeaseStarts(ctx, s.pool, ordersdb.LeaseStartsParams{
 		LeaseSeconds: Lease.Seconds(),
@@ -121,13 +125,18 @@ func (s *Store) LeaseStarts(ctx context.Context, size int) ([]Start, error) {
 		return nil, fmt.Errorf("take orders that wait: %w", err)
 	}
 	slices.SortFunc(rows, func(a, b ordersdb.LeaseStartsRow) int { return cmp.Compare(a.Position, b.Position) })
-	out := make([]Start, len(rows))
-	for i, r := range rows {
-		if out[i], err = startOf(r.Input, r.Attempts); err != nil {
-			return nil, err
+	var out []Start
+	var unreadable error
+	for _, r := range rows {
+		start, err := startOf(r.Input, r.Attempts)
+		if err != nil {
+			unreadable = errors.Join(unreadable, fmt.Errorf("order %s: %w", r.OrderID, err),
+				s.DeferStart(ctx, r.OrderID, time.Hour))
+			continue
 		}
+		out = append(out, start)
 	}
-	return out, nil
+	return out, unreadable
 }
 
 // LeaseStart takes one order that waits for its workflow, also if another process has taken it: two processes may start
@@ -157,19 +166,23 @@ func (s *Store) ForgetStart(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// CountStarts returns how many orders wait for their workflow.
-func (s *Store) CountStarts(ctx context.Context) (int, error) {
-	n, err := s.q.CountStarts(ctx, s.pool)
+// CountStarts returns how many orders wait for their workflow, limit at most, and whether one of them waits that no
+// process starts now.
+func (s *Store) CountStarts(ctx context.Context, limit int) (waiting int, available bool, err error) {
+	n, err := s.q.CountStarts(ctx, s.pool, int32(min(limit, math.MaxInt32))) //nolint:gosec // bounded
 	if err != nil {
-		return 0, fmt.Errorf("count the orders that wait: %w", err)
+		return 0, false, fmt.Errorf("count the orders that wait: %w", err)
 	}
-	return int(n), nil
+	return int(n.Waiting), n.Available, nil
 }
 
-// PositionInLine returns how many orders must start until this order has started, itself included. It returns 0 if the
-// order does not wait.
+// maxPosition is the greatest position that PositionInLine counts to.
+const maxPosition = 1000
+
+// PositionInLine returns how many orders must start until this order has started, itself included, 1,000 at most. It
+// returns 0 if the order does not wait.
 func (s *Store) PositionInLine(ctx context.Context, id uuid.UUID) (int, error) {
-	n, err := s.q.PositionInLine(ctx, s.pool, id)
+	n, err := s.q.PositionInLine(ctx, s.pool, ordersdb.PositionInLineParams{OrderID: id, Size: maxPosition})
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return 0, fmt.Errorf("find the place of order %s in the line: %w", id, err)
 	}

@@ -256,6 +256,8 @@ func (s *Store) rowToTakeOver(ctx context.Context, in orderflow.RecordInput) (*o
 		return nil, errNoRow
 	case err != nil:
 		return nil, err
+	case row.RunID == "" && in.Order == nil: // the database was restored to a time before the first record
+		return nil, errNoRow
 	case row.RunID == in.RunID && !settledByLostExecution(row, in):
 		return nil, nil
 	}

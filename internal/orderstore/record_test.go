@@ -284,3 +284,17 @@ func TestReservedIsToldWithItsLines(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT json_array_length(payload -> 'lines') FROM outbox`).Scan(&lines))
 	require.Equal(t, 1, lines)
 }
+
+// TestRowOfARestoredDatabase: the database was restored to a time before the first record. A later record has no row to
+// advance. It is refused for good, so that the workflow undoes the order and does not take over from nobody for ever.
+func TestRowOfARestoredDatabase(t *testing.T) {
+	t.Parallel()
+	s := orderstore.New(open(t))
+	placed := first(uuid.New(), strings.Repeat("ab", 32))
+	_, err := s.Place(t.Context(), *placed.Order, false)
+	require.NoError(t, err)
+	extended := record(placed.View.OrderID, 2, order.Reserved, order.EventExtended)
+	extended.Entries[0].From = order.Reserved
+	_, err = s.Record(t.Context(), extended)
+	require.ErrorIs(t, err, orderflow.ErrUnrecordable)
+}

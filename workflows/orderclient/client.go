@@ -62,24 +62,25 @@ type Client struct{ temporal client.Client }
 // New returns a client on a connection to Temporal, which the caller closes.
 func New(temporal client.Client) *Client { return &Client{temporal} }
 
-// startAndPlace starts a workflow, or attaches to the workflow that runs under start.ID, and sends it the place update.
-// It waits for the update's outcome until ctx ends.
-func startAndPlace[Out any](
+// startAndUpdate starts a workflow, or attaches to the workflow that runs under start.ID, and sends it an update. It waits
+// for the update's outcome until ctx ends.
+func startAndUpdate[Out any](
 	ctx context.Context,
 	c *Client,
 	start client.StartWorkflowOptions,
 	workflow string,
 	in any,
-	updateID string,
+	id updateID,
+	arg any,
 ) (Out, error) {
 	var out Out
 	handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(start, workflow, in),
 		UpdateOptions: client.UpdateWorkflowOptions{
-			WorkflowID:   start.ID,
-			UpdateID:     updateID,
-			UpdateName:   orderflow.UpdatePlace,
-			Args:         []any{orderflow.PlaceInput{}},
+			WorkflowID:   id.workflow,
+			UpdateID:     id.update,
+			UpdateName:   id.name,
+			Args:         []any{arg},
 			WaitForStage: client.WorkflowUpdateStageCompleted,
 		},
 	})
@@ -87,7 +88,7 @@ func startAndPlace[Out any](
 		err = handle.Get(ctx, &out)
 	}
 	if err != nil {
-		return out, fmt.Errorf("place %s: %w", start.ID, classify(err))
+		return out, fmt.Errorf("start %s with %s: %w", start.ID, id.name, classify(err))
 	}
 	return out, nil
 }

@@ -24,13 +24,29 @@ const (
 // order is recorded for the first time, or ctx ends. The recorded row then decides what the customer is told.
 // ErrEnded: the order's workflow has ended already, or an operator has stopped it.
 func (c *Client) Place(ctx context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
+	return start[orderflow.PlaceResult](ctx, c, in, orderflow.UpdatePlace, orderflow.PlaceInput{})
+}
+
+// CancelNew starts the order's workflow together with its cancellation, which comes before a payment that the order has
+// with it. If the workflow runs already, CancelNew is Cancel. It waits nine seconds at most for the outcome.
+func (c *Client) CancelNew(
+	ctx context.Context, in orderflow.OrderInput, cancel orderflow.CancelInput,
+) (orderflow.CancelResult, error) {
+	ctx, stop := context.WithTimeout(ctx, updateTimeout+acceptTimeout)
+	defer stop()
+	return start[orderflow.CancelResult](ctx, c, in, orderflow.UpdateCancel, cancel)
+}
+
+// start starts the order's workflow with an update that it gets once.
+func start[Out any](ctx context.Context, c *Client, in orderflow.OrderInput, update string, arg any) (Out, error) {
 	in.Revision = orderflow.CurrentRevision
 	skus := make([]string, 0, len(in.Lines))
 	for _, l := range in.Lines[:min(len(in.Lines), maxSKUs)] {
 		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])
 	}
-	return startAndPlace[orderflow.PlaceResult](ctx, c, client.StartWorkflowOptions{
-		ID:                       orderflow.OrderWorkflowID(in.OrderID),
+	id := updateID{workflow: orderflow.OrderWorkflowID(in.OrderID), name: update, update: update}
+	return startAndUpdate[Out](ctx, c, client.StartWorkflowOptions{
+		ID:                       id.workflow,
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
@@ -41,7 +57,7 @@ func (c *Client) Place(ctx context.Context, in orderflow.OrderInput) (orderflow.
 			orderflow.AttrSKUs.ValueSet(skus),
 			orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
 		),
-	}, orderflow.OrderWorkflow, in, orderflow.UpdatePlace)
+	}, orderflow.OrderWorkflow, in, id, arg)
 }
 
 // Pay pays an order, once per key, and waits eight seconds at most for the outcome.

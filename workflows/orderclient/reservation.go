@@ -31,17 +31,20 @@ func (c *Client) ReserveAgain(ctx context.Context, in orderflow.ReservationStart
 func (c *Client) reserve(
 	ctx context.Context,
 	in orderflow.ReservationStart,
-	updateID string,
+	update string,
 ) (orderflow.ReservationView, error) {
 	in.Revision = orderflow.CurrentRevision
-	return startAndPlace[orderflow.ReservationView](ctx, c, client.StartWorkflowOptions{
+	id := updateID{
+		workflow: orderflow.ReservationWorkflowID(in.ReservationID), name: orderflow.UpdatePlace, update: update,
+	}
+	return startAndUpdate[orderflow.ReservationView](ctx, c, client.StartWorkflowOptions{
 		ID:                       orderflow.ReservationWorkflowID(in.ReservationID),
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		StaticSummary:            fmt.Sprintf("reservation from outside, %d line(s)", len(in.Lines)),
 		TypedSearchAttributes:    temporal.NewSearchAttributes(orderflow.AttrCustomerID.ValueSet(in.Actor)),
-	}, orderflow.ReservationWorkflow, in, updateID)
+	}, orderflow.ReservationWorkflow, in, id, orderflow.PlaceInput{})
 }
 
 // IsRunning reports whether a workflow runs for the reservation. It is false also if the workflow was deleted.

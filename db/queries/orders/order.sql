@@ -112,18 +112,21 @@ SELECT count(*) > 0 AS advanced FROM advanced;
 -- The orders that wait for their workflow.
 
 -- name: LeaseStarts :many
--- Takes the orders that have waited longest and that nobody else starts now.
-UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
-WHERE order_starts.order_id IN (
+-- Takes the orders that have waited longest and that nobody else starts now. MATERIALIZED is needed: PostgreSQL may
+-- otherwise evaluate the sub-select more than once, and each time it takes other rows.
+WITH longest AS MATERIALIZED (
     SELECT waiting.order_id FROM order_starts waiting WHERE waiting.available_at <= now()
-    ORDER BY waiting.position LIMIT @size FOR UPDATE SKIP LOCKED)
-RETURNING position, input, attempts;
+    ORDER BY waiting.position LIMIT @size FOR UPDATE SKIP LOCKED
+)
+UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
+FROM longest WHERE order_starts.order_id = longest.order_id
+RETURNING order_starts.order_id, order_starts.position, order_starts.input, order_starts.attempts;
 
 -- name: LeaseStart :one
 -- Takes one order, whether somebody else starts it or not.
 UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
 WHERE order_id = @order_id
-RETURNING position, input, attempts;
+RETURNING input, attempts;
 
 -- name: DeferStart :exec
 UPDATE order_starts SET available_at = now() + make_interval(secs => @delay_seconds::float8) WHERE order_id = @order_id;
@@ -132,12 +135,17 @@ UPDATE order_starts SET available_at = now() + make_interval(secs => @delay_seco
 DELETE FROM order_starts WHERE order_id = @order_id;
 
 -- name: CountStarts :one
-SELECT count(*) FROM order_starts;
+-- Counts the orders that wait, up to a limit, and says whether one waits that nobody starts now.
+SELECT (SELECT count(*) FROM (SELECT 1 FROM order_starts LIMIT @size) counted) AS waiting,
+       EXISTS (SELECT FROM order_starts WHERE available_at <= now()) AS available;
 
 -- name: PositionInLine :one
--- Returns how many orders must start until this order has started, itself included; 0 if it does not wait.
-SELECT count(*) FROM order_starts
-WHERE position <= (SELECT waiting.position FROM order_starts waiting WHERE waiting.order_id = @order_id);
+-- Returns how many orders must start until this order has started, itself included, up to a limit; 0 if it does not wait.
+SELECT count(*) FROM (
+    SELECT 1 FROM order_starts
+    WHERE position <= (SELECT waiting.position FROM order_starts waiting WHERE waiting.order_id = @order_id)
+    ORDER BY position LIMIT @size
+) ahead;
 
 -- name: FindRecordedOrder :one
 -- Returns the last record of an order, and the run of its workflow that wrote it.
