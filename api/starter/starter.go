@@ -199,8 +199,8 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	return Result{New: true}, nil
 }
 
-// Hurry lets the caller start one order that waits now, before its turn, within the limit of concurrent starts. It returns
-// orderstore.ErrNotFound if the order does not wait, and otherwise what start returns.
+// Hurry lets the caller start one order that waits now, before its turn, within the limit of concurrent starts. It
+// returns orderstore.ErrNotFound if the order does not wait, and otherwise what start returns.
 func (s *Starter) Hurry(
 	ctx context.Context, id uuid.UUID, start func(context.Context, orderflow.OrderInput) error,
 ) error {

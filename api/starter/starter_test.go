@@ -345,8 +345,8 @@ func TestLineOfAnEarlierProcess(t *testing.T) {
 	require.Subset(t, started[:len(started)-1], ids[:90], "a new order starts behind those that wait")
 }
 
-// TestLeaseTakesNoMore: PostgreSQL plans the lease by statistics that autovacuum takes while the table is all but empty.
-// It must not take more orders than it is asked for.
+// TestLeaseTakesNoMore: PostgreSQL plans the lease by statistics that autovacuum takes while the table is all but
+// empty. It must not take more orders than it is asked for.
 func TestLeaseTakesNoMore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -357,7 +357,8 @@ func TestLeaseTakesNoMore(t *testing.T) {
 		}
 	}
 	insert(200)
-	_, err := w.pool.Exec(t.Context(), "DELETE FROM order_starts WHERE position < (SELECT max(position) FROM order_starts)")
+	_, err := w.pool.Exec(t.Context(),
+		"DELETE FROM order_starts WHERE position < (SELECT max(position) FROM order_starts)")
 	require.NoError(t, err)
 	_, err = w.pool.Exec(t.Context(), "VACUUM ANALYZE order_starts")
 	require.NoError(t, err)

@@ -62,8 +62,8 @@ type Client struct{ temporal client.Client }
 // New returns a client on a connection to Temporal, which the caller closes.
 func New(temporal client.Client) *Client { return &Client{temporal} }
 
-// startAndUpdate starts a workflow, or attaches to the workflow that runs under start.ID, and sends it an update. It waits
-// for the update's outcome until ctx ends.
+// startAndUpdate starts a workflow, or attaches to the workflow that runs under start.ID, and sends it an update. It
+// waits for the update's outcome until ctx ends.
 func startAndUpdate[Out any](
 	ctx context.Context,
 	c *Client,
