@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -62,32 +63,10 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		}
 		return o.void(ctx, payment, within)
 	})
-	var auth orderflow.PaymentResult
-	var err error
-	for {
-		payment = o.payment(o.attempts)
-		payment.Method, payment.CorrelationID = in.Method, in.CorrelationID
-		o.lastAsked = o.attempts
-		within := max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise)
-		auth, err = authorisePayment(ctx, payment, within, o.localSteps(), o.recorder.paymentIsSlow)
-		if refusal(err) != orderflow.ErrPaymentKeyUsed || o.attempts >= maxAttempts {
-			break
-		}
-		// An earlier run of the workflow, or a lost task of this one, has used this key.
-		if o.localSteps() {
-			if err := o.void(ctx, payment, within); err != nil {
-				return o.abandon(ctx, payment)
-			}
-			if o.state != order.Paying { // it was captured, and the order is paid by it
-				return o.endedOtherwise()
-			}
-		} else {
-			// When the order ends, the workflow asks the provider what it captured under it.
-			o.unresolved = append(o.unresolved, o.attempts)
-		}
-		o.attempts++
-	}
+	auth, err := o.authorise(ctx, in, &payment)
 	switch {
+	case o.state != order.Paying:
+		return o.endedOtherwise()
 	case refusal(err) == orderflow.ErrPaymentDeclined,
 		refusal(err) == orderflow.ErrPaymentRefused,
 		refusal(err) == orderflow.ErrPaymentKeyUsed:
@@ -117,6 +96,41 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	}
 	o.complete(ctx, payment, captured, in.Actor)
 	return orderflow.PayResult{Outcome: orderflow.PayCaptured}
+}
+
+// errUnresolved says that the provider did not answer what became of an earlier payment under the same key.
+var errUnresolved = errors.New("an earlier payment under the key is not resolved")
+
+// authorise sets the money aside under the first key that no other payment has used. It writes each payment that it tries
+// into payment, so that the undo voids the last. If an earlier payment turns out to be captured, the order is paid by it,
+// and its state is no longer paying.
+func (o *orderRun) authorise(
+	ctx workflow.Context, in orderflow.PayInput, payment *orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
+	for {
+		*payment = o.payment(o.attempts)
+		payment.Method, payment.CorrelationID = in.Method, in.CorrelationID
+		o.lastAsked = o.attempts
+		within := max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise)
+		auth, err := authorisePayment(ctx, *payment, within, o.localSteps(), o.recorder.paymentIsSlow)
+		if refusal(err) != orderflow.ErrPaymentKeyUsed || o.attempts >= maxAttempts {
+			return auth, err
+		}
+
+		// An earlier run of the workflow, or a lost task of this one, has used this key.
+		if o.localSteps() {
+			if err := o.void(ctx, *payment, within); err != nil {
+				return auth, errUnresolved
+			}
+			if o.state != order.Paying {
+				return auth, nil
+			}
+		} else {
+			// When the order ends, the workflow asks the provider what it captured under it.
+			o.unresolved = append(o.unresolved, o.attempts)
+		}
+		o.attempts++
+	}
 }
 
 // localSteps reports whether the steps of a payment are local activities first, so that a payment costs one workflow
