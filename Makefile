@@ -15,7 +15,7 @@ REAPER := testcontainers/ryuk:0.14.0
 .PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory plans-inventory images images-offline test-containers test-compose ci clean
 
 help: ## List the commands
-	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
 up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
 	@exec bin/holdfast-dev up $(ARGS)
@@ -99,7 +99,7 @@ test-containers: build ## Run the store's and inventory's tests on containers, t
 test-compose: $(TOOLS)/docker-compose ## Run docker-compose.yml, kill each container while orders run, and check the books
 	HOLDFAST_TEST_COMPOSE=$(TOOLS)/docker-compose go test -count=1 -timeout 20m -run TestContainersKilled -v ./tests/chaos $(ARGS)
 
-ci: verify lint test smoke ## What CI runs
+ci: verify lint test smoke ## What CI runs where no Docker engine is
 
 clean: ## Remove what was built; data of `make up` stays (.holdfast)
 	rm -rf bin

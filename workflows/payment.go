@@ -101,9 +101,9 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 // errUnresolved says that the provider did not answer what became of an earlier payment under the same key.
 var errUnresolved = errors.New("an earlier payment under the key is not resolved")
 
-// authorise sets the money aside under the first key that no other payment has used. It writes each payment that it tries
-// into payment, so that the undo voids the last. If an earlier payment turns out to be captured, the order is paid by it,
-// and its state is no longer paying.
+// authorise sets the money aside under the first key that no other payment has used. It writes each payment that it
+// tries into payment, so that the undo voids the last. If an earlier payment turns out to be captured, the order is
+// paid by it, and its state is no longer paying.
 func (o *orderRun) authorise(
 	ctx workflow.Context, in orderflow.PayInput, payment *orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {

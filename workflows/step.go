@@ -15,7 +15,7 @@ import (
 
 const (
 	// fastBudget bounds the local attempt at a step. Two of them fit into the 4 s that the api waits
-	// for a new order, and it stays well below the workflow task's time-out of 10 s.
+	// for a new reservation, and it stays well below the workflow task's time-out of 10 s.
 	fastBudget = 1500 * time.Millisecond
 	// attemptTimeout bounds one attempt of the regular activity behind it. The clients of inventory
 	// and of the payment provider give up after 10 s by themselves.

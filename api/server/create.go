@@ -29,9 +29,6 @@ import (
 )
 
 const (
-	// createTimeout limits how long CreateReservation waits for the workflow. If the outcome is still unknown then, it
-	// answers 503, and the caller sends the same request again.
-	createTimeout = 4 * time.Second
 	// readTimeout limits one read from the orders database or from inventory.
 	readTimeout = 2 * time.Second
 	// maxMetadataKey is the greatest length of a metadata key, in bytes.
@@ -68,7 +65,7 @@ type Workflows interface {
 var _ ServerInterface = (*handlers)(nil)
 
 // CreateOrder inserts the order and then starts its workflow (package starter). It waits until the workflow has
-// recorded whether the stock is held, and answers 201 then, or 202 if that takes longer than the client waits. A
+// recorded whether the stock is held, and answers 201 or 409 then, or 202 if that takes longer than the client waits. A
 // request whose order has a row already is a repeat and starts nothing.
 func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams) {
 	in, err := h.newOrder(c, params)
@@ -270,7 +267,9 @@ func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput, wait t
 	case halted && row.RequestHash == in.RequestHash:
 		httpx.Fail(c, stopped(in.OrderID))
 	default:
-		c.Header("Idempotency-Replayed", "true")
+		if row.RequestHash == in.RequestHash {
+			c.Header("Idempotency-Replayed", "true")
+		}
 		h.answerCreated(c, in, row)
 	}
 	return true

@@ -23,6 +23,10 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
+// reserveTimeout limits how long CreateReservation waits for the workflow. If the outcome is still unknown then, it
+// answers 503, and the caller sends the same request again.
+const reserveTimeout = 4 * time.Second
+
 // CreateReservation starts the workflow that reserves the stock and owns the reservation's timer. If the workflow runs
 // already, it attaches to the workflow. It then answers with the reservation as inventory has it.
 func (h *handlers) CreateReservation(c *gin.Context) {
@@ -260,12 +264,12 @@ func lineField(i int, shortForm bool) string {
 	return fmt.Sprintf("lines[%d].product_id", i)
 }
 
-// reserve sends the request to the workflow by place, within createTimeout.
+// reserve sends the request to the workflow by place, within reserveTimeout.
 func (h *handlers) reserve(
 	ctx context.Context, in orderflow.ReservationStart,
 	place func(context.Context, orderflow.ReservationStart) (orderflow.ReservationView, error),
 ) (orderflow.ReservationView, error) {
-	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
 	defer cancel()
 	return place(ctx, in)
 }

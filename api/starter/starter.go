@@ -63,6 +63,8 @@ const (
 	batchSize = 50
 	// hurryWait is how long Hurry waits until another start may begin.
 	hurryWait = time.Second
+	// rushFactor is how much slower starts may become in a rush than they were.
+	rushFactor = 4
 	// minConcurrent and firstConcurrent are the least and the first limit of concurrent starts.
 	minConcurrent   = 4
 	firstConcurrent = 20
@@ -186,7 +188,7 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	} else {
 		ahead := s.waiting.Add(1)
 		s.poke()
-		if s.failing.Load() || s.estimate(ahead) > wait/4 { // in a rush, starts become slower than they were
+		if s.failing.Load() || s.estimate(ahead) > wait/rushFactor {
 			return Result{New: true}, nil
 		}
 	}
@@ -199,7 +201,8 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	return Result{New: true}, nil
 }
 
-// Hurry lets the caller start one order that waits now, before its turn, within the limit of concurrent starts. It
+// Hurry lets the caller start one order that waits now, before its turn, within the limit of concurrent starts. The api
+// cancels an order this way: the workflow starts together with its cancellation. It
 // returns orderstore.ErrNotFound if the order does not wait, and otherwise what start returns.
 func (s *Starter) Hurry(
 	ctx context.Context, id uuid.UUID, start func(context.Context, orderflow.OrderInput) error,
@@ -300,7 +303,7 @@ func (s *Starter) start(permit adaptivelimiter.Permit, order orderstore.Start) {
 	placed, err := s.workflows.Place(ctx, order.Input)
 
 	if err == nil || ctx.Err() != nil {
-		permit.Record()
+		permit.Record() // a start that ran into startTimeout counts as slow
 		s.observe(time.Since(began))
 	} else {
 		permit.Drop() // an error that comes at once says nothing about how fast Temporal is

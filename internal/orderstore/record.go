@@ -15,7 +15,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Record writes an order up to in.View.Seq in one transaction: row, lines, timeline, payments and outbox. The first
+// Record writes an order up to in.View.Seq in one statement: row, timeline, payments and outbox. The first
 // record of an order must have in.Order. If the order has no row, because its workflow was started by hand, Record
 // inserts the row first.
 //
@@ -196,8 +196,8 @@ func (s *Store) addEvents(ctx context.Context, params *ordersdb.RecordOrderParam
 	return nil
 }
 
-// addContents adds the recorded lines and total. An event needs them if an earlier record, of the order's wait for
-// inventory, had the order's input.
+// addContents adds the recorded lines and total. An event needs them if the first record, of an order that waited for
+// inventory, had the order's input, so that this record has not.
 func (s *Store) addContents(ctx context.Context, data *events.OrderChanged) error {
 	o, err := s.Get(ctx, data.OrderID)
 	switch {

@@ -56,8 +56,8 @@ const (
 	RefundPayment      = "RefundPayment"
 )
 
-// Types of the application errors that activities and updates raise. All are business answers, so
-// they are never retried.
+// Types of the application errors that activities and updates raise. They are strings, not errors: workflows compare
+// them with the type of an error. All are business answers, so they are never retried.
 const (
 	ErrOutOfStock         = "out_of_stock"        // details: []ShortLine
 	ErrReservationExpired = "reservation_expired" // the deadline has passed, by inventory's clock
