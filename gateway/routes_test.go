@@ -60,7 +60,8 @@ func TestLimitsAreTheServices(t *testing.T) {
 	require.NoError(t, err)
 	for path, timeout := range map[string]time.Duration{
 		"GET /api/orders":                5 * time.Second,
-		"POST /api/orders":               10 * time.Second,
+		"POST /api/products":             10 * time.Second,
+		"POST /api/orders":               15 * time.Second,
 		"POST /api/orders/:order_id/pay": 15 * time.Second,
 	} {
 		at := slices.IndexFunc(orders, func(r route) bool { return r.method+" "+r.path == path })
