@@ -50,6 +50,8 @@ bin/holdfast-dev: writable
 # Each tool is a separate module below tools/ and is built on first use.
 bin/tools/temporal: $(TOOLS)/temporal
 
+bin/tools/docker-compose: $(TOOLS)/docker-compose
+
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 	@echo "building the tool $*"
 	@mkdir -p $(TOOLS)

@@ -22,7 +22,7 @@ func needsOperator(seen func(bool)) any {
 	})
 }
 
-// hold runs a reservation from outside with the given time to live.
+// hold runs a reservation without an order with the given time to live.
 func (h *harness) hold(ttl int) orderflow.ReservationView {
 	h.t.Helper()
 	id := uuid.New()

@@ -9,7 +9,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// handleUpdates registers what a reservation from outside answers, before anything blocks.
+// handleUpdates registers what a reservation without an order answers, before anything blocks.
 func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 	place := func(ctx workflow.Context, _ orderflow.PlaceInput) (orderflow.ReservationView, error) {
 		ctx, cancel := workflow.NewDisconnectedContext(ctx)

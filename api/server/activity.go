@@ -21,11 +21,11 @@ const (
 	tellPage = 100
 )
 
-// teller tells inventory which products the catalogue sells. The catalogue decides this in its own database, and
+// sellableSync tells inventory which products the catalogue sells. The catalogue decides this in its own database, and
 // inventory's copy follows. The transaction of a change marks the product as untold, and the mark stays until inventory
 // has answered for that version. So a crash or an outage of either side loses no message, and no transaction spans both
 // databases. Several processes may tell at once: inventory keeps the newest version.
-type teller struct {
+type sellableSync struct {
 	store     *orderstore.Store
 	inventory interface {
 		SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error)
@@ -34,12 +34,12 @@ type teller struct {
 	wake chan struct{} // capacity 1
 }
 
-func newTeller(store *orderstore.Store, inventory Inventory, log *slog.Logger) *teller {
-	return &teller{store: store, inventory: inventory, log: log, wake: make(chan struct{}, 1)}
+func newSellableSync(store *orderstore.Store, inventory Inventory, log *slog.Logger) *sellableSync {
+	return &sellableSync{store: store, inventory: inventory, log: log, wake: make(chan struct{}, 1)}
 }
 
 // run tells inventory of every change until ctx ends.
-func (t *teller) run(ctx context.Context) {
+func (t *sellableSync) run(ctx context.Context) {
 	every := time.NewTicker(tellEvery)
 	defer every.Stop()
 	for {
@@ -57,7 +57,7 @@ func (t *teller) run(ctx context.Context) {
 }
 
 // soon wakes the loop.
-func (t *teller) soon() {
+func (t *sellableSync) soon() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
@@ -65,7 +65,7 @@ func (t *teller) soon() {
 }
 
 // all tells inventory of each untold product once. It goes on after the failure of one product.
-func (t *teller) all(ctx context.Context) error {
+func (t *sellableSync) all(ctx context.Context) error {
 	var failed error
 	after := uuid.Nil
 	for ctx.Err() == nil {
@@ -89,7 +89,7 @@ func (t *teller) all(ctx context.Context) error {
 }
 
 // one tells inventory of one product, and marks it as told.
-func (t *teller) one(ctx context.Context, a orderstore.Activity) error {
+func (t *sellableSync) one(ctx context.Context, a orderstore.Activity) error {
 	in := inventoryapi.SellableRequest{Sellable: &a.Active, CatalogueVersion: a.Version}
 	if _, err := t.inventory.SetSellable(ctx, a.ProductID, in); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (t *teller) one(ctx context.Context, a orderstore.Activity) error {
 
 // now tells inventory of a product that has just changed, if it is marked as untold. If that fails, the loop tells it
 // later.
-func (t *teller) now(ctx context.Context, p orderstore.Product) {
+func (t *sellableSync) now(ctx context.Context, p orderstore.Product) {
 	if !p.Untold {
 		return
 	}

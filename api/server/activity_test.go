@@ -34,9 +34,9 @@ func TestToldOfWhatIsSold(t *testing.T) {
 	s.stock.stop(true)
 	put(true)
 	require.EqualValues(t, 2, s.stock.of(p.ProductID).CatalogueVersion, "the change itself does not wait for inventory")
-	require.Error(t, s.teller.all(t.Context()))
+	require.Error(t, s.sellable.all(t.Context()))
 	s.stock.stop(false)
-	require.NoError(t, s.teller.all(t.Context()))
+	require.NoError(t, s.sellable.all(t.Context()))
 	require.True(t, s.stock.of(p.ProductID).Sellable)
 
 	// A process that read the product before it changed, and tells inventory only now, removes no mark.
@@ -45,17 +45,17 @@ func TestToldOfWhatIsSold(t *testing.T) {
 	put(true)
 	s.stock.stop(false)
 	old := orderstore.Activity{ProductID: p.ProductID, Active: false, Version: 4}
-	require.NoError(t, s.teller.one(t.Context(), old))
+	require.NoError(t, s.sellable.one(t.Context(), old))
 	require.False(t, s.stock.of(p.ProductID).Sellable)
-	require.NoError(t, s.teller.all(t.Context()))
+	require.NoError(t, s.sellable.all(t.Context()))
 	require.True(t, s.stock.of(p.ProductID).Sellable)
-	left, err := s.teller.store.Untold(t.Context(), [16]byte{}, 10)
+	left, err := s.sellable.store.Untold(t.Context(), [16]byte{}, 10)
 	require.NoError(t, err)
 	require.Empty(t, left)
 
 	// An import tells inventory as well.
 	s.imports("sku,name,active\nTOLD,Told,false\nTOLD-2,Second,false\n", "")
-	require.NoError(t, s.teller.all(t.Context()))
+	require.NoError(t, s.sellable.all(t.Context()))
 	require.False(t, s.stock.of(p.ProductID).Sellable)
 	require.Len(t, s.stock.sold, 2)
 }

@@ -42,7 +42,7 @@ type handlers struct {
 	workflows Workflows
 	inventory Inventory
 	log       *slog.Logger
-	teller    *teller
+	sellable  *sellableSync
 	starter   *starter.Starter
 }
 

@@ -69,7 +69,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 			temporalclient.ProbeNamespace(temporal, cfg.Temporal.Namespace, orderflow.SearchAttributes()))},
 		httpx.Check{Name: "worker_version", Required: true, Probe: temporalclient.UnlessDown(
 			temporalclient.ProbeCurrentVersion(temporal, cfg.DeploymentName))},
-		// Orders work without inventory. The api only reads reservations from outside there, and tells it what is sold.
+		// Orders work without inventory. The api only reads reservations without an order there, and tells it what is sold.
 		httpx.Check{Name: "inventory", Required: false, Probe: inventory.Ping},
 	)
 
@@ -87,13 +87,13 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		workflows: orderclient.New(temporal),
 		inventory: inventory,
 		log:       env.Log,
-		teller:    newTeller(store, inventory, env.Log),
+		sellable:  newSellableSync(store, inventory, env.Log),
 	}
 	h.starter = starter.New(cfg.Starts, store, h.workflows, env.Log)
 	// Both run until the last request is answered, not only until ctx ends.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	running.Go(func() { h.teller.run(background) })
+	running.Go(func() { h.sellable.run(background) })
 	running.Go(func() { h.starter.Run(background) })
 	defer running.Wait()
 	defer stop()

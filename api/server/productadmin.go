@@ -190,7 +190,7 @@ func skuTaken(err error) *problem.Problem {
 // changedProduct logs who changed the catalogue, and tells inventory whether the product is sold.
 func (h *handlers) changedProduct(c *gin.Context, what string, p orderstore.Product) {
 	h.log.InfoContext(c.Request.Context(), "product "+what, "product_id", p.ProductID, "actor", auth.From(c).Subject)
-	h.teller.now(c.Request.Context(), p)
+	h.sellable.now(c.Request.Context(), p)
 }
 
 func answerProduct(c *gin.Context, status int, p orderstore.Product) {

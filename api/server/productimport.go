@@ -59,7 +59,7 @@ func (h *handlers) ImportProducts(c *gin.Context, params orderapi.ImportProducts
 	if !params.DryRun {
 		h.log.InfoContext(c.Request.Context(), "products imported", "actor", auth.From(c).Subject,
 			"created", report.Created, "updated", report.Updated, "unchanged", report.Unchanged, "failed", report.Failed)
-		h.teller.soon()
+		h.sellable.soon()
 	}
 	c.JSON(http.StatusOK, report)
 }

@@ -35,11 +35,11 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 // catalogueServer is the orders interface on a database of its own.
 type catalogueServer struct {
-	t      testing.TB
-	url    string
-	pool   *pgxpool.Pool
-	stock  *toldInventory
-	teller *teller
+	t        testing.TB
+	url      string
+	pool     *pgxpool.Pool
+	stock    *toldInventory
+	sellable *sellableSync
 
 	workflows *scripted
 }
@@ -143,7 +143,7 @@ func startCatalogue(t testing.TB) catalogueServer {
 		workflows: workflows,
 		log:       log,
 		inventory: stock,
-		teller:    newTeller(store, stock, log),
+		sellable:  newSellableSync(store, stock, log),
 	}
 	h.starter = starter.New(starter.Config{MaxConcurrent: 20, MaxWaiting: 1000}, store, workflows, log)
 	running, stop := context.WithCancel(t.Context())
@@ -158,7 +158,7 @@ func startCatalogue(t testing.TB) catalogueServer {
 		url:       server.URL,
 		pool:      pool,
 		stock:     stock,
-		teller:    h.teller,
+		sellable:  h.sellable,
 		workflows: workflows,
 	}
 }

@@ -28,7 +28,7 @@ type Inventory interface {
 	SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error)
 }
 
-// GetReservation answers a reservation from outside as inventory has it.
+// GetReservation answers a reservation without an order as inventory has it.
 func (h *handlers) GetReservation(c *gin.Context, id uuid.UUID) {
 	held, ok := h.ownedReservation(c, id)
 	if !ok {
@@ -61,7 +61,7 @@ func (h *handlers) ReleaseReservation(c *gin.Context, id uuid.UUID) {
 // ConfirmReservation takes the stock out. Only operators may do this, because no payment covers the reservation.
 func (h *handlers) ConfirmReservation(c *gin.Context, id uuid.UUID) {
 	if !auth.From(c).Operates() {
-		httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators confirm a reservation from outside"))
+		httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators confirm a reservation without an order"))
 		return
 	}
 	held, row, ok := h.resolve(c, id, inventoryapi.StatusConfirmed, func(ctx context.Context) error {
@@ -158,7 +158,7 @@ func (h *handlers) resolve(
 	return held, row, false
 }
 
-// ownedReservation returns a reservation from outside that the caller may change. It answers 409 if the reservation
+// ownedReservation returns a reservation without an order that the caller may change. It answers 409 if the reservation
 // belongs to an order of the caller, which can cancel or extend that order instead, and 404 otherwise.
 func (h *handlers) ownedReservation(c *gin.Context, id uuid.UUID) (orderstore.Reservation, bool) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)

@@ -44,7 +44,7 @@ type RegisterReservationParams struct {
 	TheirOrderID  string
 }
 
-// A reservation from outside, and the customer who asked for it.
+// A reservation without an order, and the customer who asked for it.
 func (q *Queries) RegisterReservation(ctx context.Context, db DBTX, arg RegisterReservationParams) error {
 	_, err := db.Exec(ctx, RegisterReservation,
 		arg.ReservationID,

@@ -128,7 +128,7 @@ const ReservationsOfIssuer = `-- name: ReservationsOfIssuer :many
 SELECT reservation_id FROM customer_reservations WHERE $1::text = '' OR issuer = $1 ORDER BY reservation_id
 `
 
-// Returns every reservation from outside, or, if an issuer is given, only the reservations of that issuer.
+// Returns every reservation without an order, or, if an issuer is given, only the reservations of that issuer.
 func (q *Queries) ReservationsOfIssuer(ctx context.Context, db DBTX, issuer string) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, ReservationsOfIssuer, issuer)
 	if err != nil {

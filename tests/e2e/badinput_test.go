@@ -99,7 +99,7 @@ func badOrders(product string) []badRequest {
 	return requests
 }
 
-// badReservations are requests for reservations from outside with a mistake.
+// badReservations are requests for reservations without an order with a mistake.
 func badReservations(product string) []badRequest {
 	reserve := func(product string, members ...string) string {
 		body := fmt.Sprintf(`{"order_id":%q,"product_id":%q`, uuid.NewString(), product)

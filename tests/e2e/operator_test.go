@@ -129,8 +129,8 @@ func TestTerminatedBeforeItIsRecorded(t *testing.T) {
 	requireStopped(t, id.String(), again)
 }
 
-// terminatedReservation terminates the workflow of a reservation from outside. The customer is told to send the reserve
-// again, and that gives the reservation a timer again.
+// terminatedReservation terminates the workflow of a reservation without an order. The customer is told to send the
+// reserve again, and that gives the reservation a timer again.
 func terminatedReservation(t *testing.T, p *platform.Platform) {
 	product := p.Product(5)
 	_, body := takenUp(t, p, product, 8, terminate)

@@ -34,7 +34,7 @@ func TestOrders(t *testing.T) {
 		"an extended order lives longer":       extends,
 		"orders are listed":                    lists,
 		"every timeline entry is complete":     timeline,
-		"a reservation from outside":           reservationFromOutside,
+		"a reservation without an order":       reservationFromOutside,
 		"whose reservation it is":              reservationOwnership,
 		"ten holds come back":                  tenHolds,
 		"a terminated order is taken up":       terminated,

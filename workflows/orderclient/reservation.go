@@ -14,7 +14,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Reserve starts the workflow of a reservation from outside, or attaches to a workflow that runs already, and waits
+// Reserve starts the workflow of a reservation without an order, or attaches to a workflow that runs already, and waits
 // until inventory has decided, or ctx ends. A repeated request gets the answer of the first one, also if the run has
 // ended, so a repeat costs nothing. The caller must have registered in.Actor's request before
 // (orderstore.RegisterReservation).
@@ -42,7 +42,7 @@ func (c *Client) reserve(
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		StaticSummary:            fmt.Sprintf("reservation from outside, %d line(s)", len(in.Lines)),
+		StaticSummary:            fmt.Sprintf("reservation without an order, %d line(s)", len(in.Lines)),
 		TypedSearchAttributes:    temporal.NewSearchAttributes(orderflow.AttrCustomerID.ValueSet(in.Actor)),
 	}, orderflow.ReservationWorkflow, in, id, orderflow.PlaceInput{})
 }
@@ -61,12 +61,12 @@ func (c *Client) IsRunning(ctx context.Context, reservation uuid.UUID) (bool, er
 	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }
 
-// Confirm takes the stock of a reservation from outside out for good.
+// Confirm takes the stock of a reservation without an order out for good.
 func (c *Client) Confirm(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error {
 	return c.resolve(ctx, reservation, orderflow.UpdateConfirm, in)
 }
 
-// Release gives the stock of a reservation from outside back.
+// Release gives the stock of a reservation without an order back.
 func (c *Client) Release(ctx context.Context, reservation uuid.UUID, in orderflow.ResolveInput) error {
 	return c.resolve(ctx, reservation, orderflow.UpdateRelease, in)
 }
@@ -77,7 +77,7 @@ func (c *Client) resolve(ctx context.Context, reservation uuid.UUID, name string
 	return err
 }
 
-// ExtendReservation holds the stock of a reservation from outside for longer, once per key.
+// ExtendReservation holds the stock of a reservation without an order for longer, once per key.
 func (c *Client) ExtendReservation(
 	ctx context.Context,
 	reservation uuid.UUID,

@@ -27,7 +27,7 @@ func OrderID(issuer, subject, key string) uuid.UUID {
 	return derive(orderIDs, issuer, subject, key)
 }
 
-// CustomerReservationOwner derives the owner of a reservation from outside, from the caller (issuer and subject)
+// CustomerReservationOwner derives the owner of a reservation without an order, from the caller (issuer and subject)
 // and the id of the caller's own order that the reservation is for.
 func CustomerReservationOwner(issuer, subject, theirOrder string) uuid.UUID {
 	return derive(customerIDs, issuer, subject, theirOrder)
@@ -50,7 +50,7 @@ func RefundKey(order uuid.UUID, attempt int) string { return PaymentKey(order, a
 // OrderWorkflowID is the workflow id of an order.
 func OrderWorkflowID(order uuid.UUID) string { return "order-" + order.String() }
 
-// ReservationWorkflowID is the workflow id of a reservation from outside.
+// ReservationWorkflowID is the workflow id of a reservation without an order.
 func ReservationWorkflowID(reservation uuid.UUID) string {
 	return "reservation-" + reservation.String()
 }

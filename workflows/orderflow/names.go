@@ -28,13 +28,13 @@ const (
 
 // Updates and queries that our workflows answer.
 const (
-	// UpdatePlace waits until an order is recorded, or a reservation from outside is decided. For an order
+	// UpdatePlace waits until an order is recorded, or a reservation without an order is decided. For an order
 	// this constant is the update id too.
 	UpdatePlace  = "place"
 	UpdatePay    = "pay"    // an order
 	UpdateCancel = "cancel" // an order
 	UpdateExtend = "extend"
-	// Of a reservation from outside.
+	// Of a reservation without an order.
 	UpdateConfirm = "confirm"
 	UpdateRelease = "release"
 	QueryState    = "state"

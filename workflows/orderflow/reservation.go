@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// ReservationStart starts the workflow of a reservation from outside.
+// ReservationStart starts the workflow of a reservation without an order.
 type ReservationStart struct {
 	ReservationID uuid.UUID     `json:"reservation_id"`
 	OwnerID       uuid.UUID     `json:"owner_id"`     // see CustomerReservationOwner
@@ -19,7 +19,7 @@ type ReservationStart struct {
 	Revision      int           `json:"revision,omitempty"` // see OrderInput.Revision
 }
 
-// ReservationView is a reservation from outside as its workflow knows it. An empty status means that
+// ReservationView is a reservation without an order as its workflow knows it. An empty status means that
 // inventory has not decided yet, or has refused the reservation.
 type ReservationView struct {
 	ReservationID uuid.UUID   `json:"reservation_id"`
@@ -38,7 +38,7 @@ type Refusal struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// ResolveInput asks to confirm or to release a reservation from outside.
+// ResolveInput asks to confirm or to release a reservation without an order.
 type ResolveInput struct {
 	Actor         string `json:"actor"`
 	Reason        string `json:"reason,omitempty"`

@@ -1,4 +1,4 @@
--- A reservation from outside, and the customer who asked for it.
+-- A reservation without an order, and the customer who asked for it.
 
 -- name: RegisterReservation :exec
 INSERT INTO customer_reservations (reservation_id, owner_id, issuer, customer_id, their_order_id)

@@ -14,7 +14,7 @@ SELECT (SELECT count(*) FROM products) AS products,
        (SELECT count(*) FROM products WHERE NOT (product_id = ANY (@examples::uuid[]))) AS foreign_products;
 
 -- name: ReservationsOfIssuer :many
--- Returns every reservation from outside, or, if an issuer is given, only the reservations of that issuer.
+-- Returns every reservation without an order, or, if an issuer is given, only the reservations of that issuer.
 SELECT reservation_id FROM customer_reservations WHERE @issuer::text = '' OR issuer = @issuer ORDER BY reservation_id;
 
 -- name: OpenOrderWorkflows :many
