@@ -114,7 +114,6 @@ func TestOverdueHoldsOfAMassSale(t *testing.T) {
 			bought.Add(err)
 			return
 		}
-		time.Sleep(rand.N(10 * time.Millisecond)) // the owners are late
 		_, err := service.Expire(t.Context(), late[i-buyers].ReservationID, inventorytest.Resolve())
 		expired.Add(err)
 	})
@@ -292,7 +291,11 @@ func TestExtensionMovesTheDeadlineOfLines(t *testing.T) {
 	require.NoError(t, err)
 	inventorytest.RequireConsistent(t, s.Pool)
 
-	time.Sleep(time.Until(out.ExpiresAt) + 10*time.Millisecond) // the passing of the first deadline is the subject
+	require.Eventually(t, func() bool {
+		var passed bool // by the clock that decides
+		err := s.Pool.QueryRow(t.Context(), "SELECT clock_timestamp() > $1", out.ExpiresAt).Scan(&passed)
+		return err == nil && passed
+	}, 10*time.Second, 10*time.Millisecond, "the first deadline passes")
 	available, reserved := s.Available(t, p)
 	require.Equal(t, [2]int64{0, 1}, [2]int64{available, reserved})
 	_, err = s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(p, 1)))

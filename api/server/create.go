@@ -249,7 +249,7 @@ func (h *handlers) answerRepeat(c *gin.Context, in *orderflow.OrderInput, wait t
 		select {
 		case <-time.After(pause):
 		case <-c.Request.Context().Done():
-			return true // nobody reads an answer
+			return true // the client has left
 		}
 		pause *= 2
 		row, err = h.row(c, in.OrderID)

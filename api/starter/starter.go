@@ -172,7 +172,8 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 		permit.Drop()
 	}
 	if err != nil {
-		s.spawn(func() { s.giveBack(in.OrderID, 0) }) // the order may have been inserted, and nobody else starts it now
+		// The database may have inserted the order. The lease would then keep every starter from it.
+		s.spawn(func() { s.giveBack(in.OrderID, 0) })
 		return Result{}, err
 	}
 	if !inserted {
@@ -201,9 +202,9 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput, wait time.
 	return Result{New: true}, nil
 }
 
-// Hurry lets the caller start one order that waits now, before its turn, within the limit of concurrent starts. The api
-// cancels an order this way: the workflow starts together with its cancellation. It
-// returns orderstore.ErrNotFound if the order does not wait, and otherwise what start returns.
+// Hurry lets the caller start one order that waits, before its turn, within the limit of concurrent starts. The api
+// cancels an order this way: the workflow starts together with its cancellation. Hurry returns orderstore.ErrNotFound
+// if the order does not wait, and otherwise what start returns.
 func (s *Starter) Hurry(
 	ctx context.Context, id uuid.UUID, start func(context.Context, orderflow.OrderInput) error,
 ) error {
@@ -265,10 +266,10 @@ func (s *Starter) startWaiting(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "cannot read the orders that wait for their workflow", "error", err)
 		}
-		for i, order := range waiting[:min(len(waiting), len(permits))] {
+		for i, order := range waiting {
 			s.spawn(func() { s.start(permits[i], order) })
 		}
-		for _, unused := range permits[min(len(waiting), len(permits)):] {
+		for _, unused := range permits[len(waiting):] {
 			unused.Drop()
 		}
 		s.waiting.Add(-int64(len(waiting)))

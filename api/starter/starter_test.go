@@ -326,7 +326,6 @@ func TestStartersShareTheLine(t *testing.T) {
 func TestLineOfAnEarlierProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.workflows.answer = func(context.Context, orderflow.OrderInput) error { time.Sleep(5 * time.Millisecond); return nil }
 	var ids []uuid.UUID
 	for range 100 {
 		in := newOrder()

@@ -48,7 +48,7 @@ type CountStartsRow struct {
 	Available bool
 }
 
-// Counts the orders that wait, up to a limit, and says whether one waits that nobody starts now.
+// Counts the waiting orders, up to a limit, and returns whether one of them is not leased.
 func (q *Queries) CountStarts(ctx context.Context, db DBTX, size int32) (CountStartsRow, error) {
 	row := db.QueryRow(ctx, CountStarts, size)
 	var i CountStartsRow
@@ -225,7 +225,7 @@ type LeaseStartRow struct {
 	Attempts int32
 }
 
-// Takes one order, whether somebody else starts it or not.
+// Leases one order, also if another process has leased it.
 func (q *Queries) LeaseStart(ctx context.Context, db DBTX, arg LeaseStartParams) (LeaseStartRow, error) {
 	row := db.QueryRow(ctx, LeaseStart, arg.LeaseSeconds, arg.OrderID)
 	var i LeaseStartRow
@@ -257,8 +257,8 @@ type LeaseStartsRow struct {
 }
 
 // The orders that wait for their workflow.
-// Takes the orders that have waited longest and that nobody else starts now. MATERIALIZED is needed: PostgreSQL may
-// otherwise evaluate the sub-select more than once, and each time it takes other rows.
+// Leases the orders that have waited longest. It passes over the orders that another process has leased. Without
+// MATERIALIZED, PostgreSQL may evaluate the sub-select more than once, and each evaluation locks other rows.
 func (q *Queries) LeaseStarts(ctx context.Context, db DBTX, arg LeaseStartsParams) ([]LeaseStartsRow, error) {
 	rows, err := db.Query(ctx, LeaseStarts, arg.LeaseSeconds, arg.Size)
 	if err != nil {
@@ -768,7 +768,7 @@ WITH advanced AS (
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), resolved AS (
-    -- What became of these payments is recorded.
+    -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
     WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($45::int[])
 ), published AS (

@@ -166,8 +166,8 @@ func (s *Store) ForgetStart(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// CountStarts returns how many orders wait for their workflow, limit at most, and whether one of them waits that no
-// process starts now.
+// CountStarts returns how many orders wait for their workflow, limit at most, and whether one of them is not
+// leased.
 func (s *Store) CountStarts(ctx context.Context, limit int) (waiting int, available bool, err error) {
 	n, err := s.q.CountStarts(ctx, s.pool, int32(min(limit, math.MaxInt32))) //nolint:gosec // bounded
 	if err != nil {

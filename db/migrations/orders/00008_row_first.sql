@@ -20,12 +20,12 @@ CREATE TABLE order_starts (
     position     bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     input        jsonb NOT NULL, -- the input of the workflow
     attempts     integer NOT NULL DEFAULT 0, -- how many times a start was tried
-    available_at timestamptz NOT NULL -- nobody may start the order before this time: somebody tries already, or has failed
+    available_at timestamptz NOT NULL -- until this time the order belongs to the api process that starts it, or waits after a failed start
 );
 CREATE INDEX order_starts_position_idx ON order_starts (position);
 
 -- +goose Down
--- Let the orders that wait start before you go back: without this table nobody starts them.
+-- Let the waiting orders start before you go back: the version before this one does not start them.
 DROP TABLE order_starts;
 ALTER TABLE order_timeline DROP CONSTRAINT order_timeline_transition;
 DELETE FROM order_timeline WHERE seq = 0 OR from_state || '>' || state = 'pending>expired';

@@ -93,7 +93,7 @@ WITH advanced AS (
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), resolved AS (
-    -- What became of these payments is recorded.
+    -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
     WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY (@ended_attempts::int[])
 ), published AS (
@@ -112,8 +112,8 @@ SELECT count(*) > 0 AS advanced FROM advanced;
 -- The orders that wait for their workflow.
 
 -- name: LeaseStarts :many
--- Takes the orders that have waited longest and that nobody else starts now. MATERIALIZED is needed: PostgreSQL may
--- otherwise evaluate the sub-select more than once, and each time it takes other rows.
+-- Leases the orders that have waited longest. It passes over the orders that another process has leased. Without
+-- MATERIALIZED, PostgreSQL may evaluate the sub-select more than once, and each evaluation locks other rows.
 WITH longest AS MATERIALIZED (
     SELECT waiting.order_id FROM order_starts waiting WHERE waiting.available_at <= now()
     ORDER BY waiting.position LIMIT @size FOR UPDATE SKIP LOCKED
@@ -123,7 +123,7 @@ FROM longest WHERE order_starts.order_id = longest.order_id
 RETURNING order_starts.order_id, order_starts.position, order_starts.input, order_starts.attempts;
 
 -- name: LeaseStart :one
--- Takes one order, whether somebody else starts it or not.
+-- Leases one order, also if another process has leased it.
 UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
 WHERE order_id = @order_id
 RETURNING input, attempts;
@@ -135,7 +135,7 @@ UPDATE order_starts SET available_at = now() + make_interval(secs => @delay_seco
 DELETE FROM order_starts WHERE order_id = @order_id;
 
 -- name: CountStarts :one
--- Counts the orders that wait, up to a limit, and says whether one waits that nobody starts now.
+-- Counts the waiting orders, up to a limit, and returns whether one of them is not leased.
 SELECT (SELECT count(*) FROM (SELECT 1 FROM order_starts LIMIT @size) counted) AS waiting,
        EXISTS (SELECT FROM order_starts WHERE available_at <= now()) AS available;
 
