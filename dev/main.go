@@ -12,12 +12,15 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"holdfast/internal/service"
 )
 
 func main() {
 	// Without this, a write to a pipe whose reader has ended would end the process at once and leave every
 	// server running: Ctrl-C in `make up | tee log` ends tee first.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	service.TuneGC()
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"holdfast/bench/load"
+	"holdfast/internal/service"
 )
 
 type options struct {
@@ -54,6 +55,7 @@ func run(ctx context.Context) (err error) {
 	if o.only, err = load.Select(only, names()); err != nil {
 		return err
 	}
+	service.TuneGC() // as in the inventory process: some scenarios run the service in this process
 	env, err := start(ctx, o)
 	if err != nil {
 		return err

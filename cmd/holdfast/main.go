@@ -70,6 +70,7 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 				return err
 			}
 
+			service.TuneGC()
 			log := telemetry.NewLogger(os.Stdout, name, cfg.LogLevel)
 			env := service.Env{Log: log, Registry: telemetry.NewRegistry(), OnListen: func(net.Addr) {}}
 			log.Info("starting", "version", version())
