@@ -61,10 +61,13 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	report := newReport(ctx, p)
-	for _, s := range scenarios {
-		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
-			continue
-		}
+	chosen := scenarios
+	if len(o.only) > 0 {
+		chosen = slices.DeleteFunc(slices.Concat(scenarios, onDemand), func(s scenario) bool {
+			return !slices.Contains(o.only, s.name)
+		})
+	}
+	for _, s := range chosen {
 		fmt.Fprintf(os.Stderr, "%-16s %s …\n", s.name, s.what)
 		results, err := s.run(ctx, p)
 		if err != nil {

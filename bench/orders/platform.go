@@ -35,6 +35,7 @@ const (
 	jwtSecret  = "a-secret-of-the-benchmark-with-enough-bytes"
 	serviceKey = "a-service-key-of-the-benchmark"
 	buildID    = "bench"
+	issuer     = "holdfast"
 	// plenty is more stock than any run can sell.
 	plenty = 1_000_000_000
 )
@@ -50,6 +51,8 @@ type platform struct {
 	temporal  client.Client
 	processes []*process // in the order of starting
 	gateway   string
+	api       string
+	inventory string
 	product   uuid.UUID
 	token     string
 	http      *http.Client
@@ -181,7 +184,7 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 		}
 		p.processes = append(p.processes, &process{name: name, cmd: cmd})
 	}
-	p.gateway = address["gateway"]
+	p.gateway, p.api, p.inventory = address["gateway"], address["api"], address["inventory"]
 	if err := workers.MakeCurrent(ctx, p.temporal, orderflow.DeploymentName, buildID); err != nil { // the api waits for it
 		return err
 	}
@@ -191,17 +194,31 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 		}
 	}
 	var err error
-	if p.token, err = auth.Sign(
-		auth.Config{Secret: jwtSecret, Issuer: "holdfast", Audience: "holdfast"}, "bench", auth.Customer, 6*time.Hour,
-	); err != nil {
+	if p.token, err = sign("bench"); err != nil {
 		return err
 	}
 	p.orders, err = pgxpool.New(ctx, p.postgres.URL(string(database.Orders)))
 	return err
 }
 
+// sign returns a customer's token.
+func sign(customer string) (string, error) {
+	cfg := auth.Config{Secret: jwtSecret, Issuer: issuer, Audience: "holdfast"}
+	return auth.Sign(cfg, customer, auth.Customer, 6*time.Hour)
+}
+
 // fillShelf receives stock of the product that every order buys.
 func (p *platform) fillShelf(ctx context.Context) error {
+	return p.withInventory(ctx, func(pool *pgxpool.Pool, warehouse *inventory.Service) error {
+		if err := pool.QueryRow(ctx, "SELECT product_id FROM items LIMIT 1").Scan(&p.product); err != nil {
+			return fmt.Errorf("find a product: %w", err)
+		}
+		return receive(ctx, pool, warehouse, p.product, plenty)
+	})
+}
+
+// withInventory opens the inventory database, and the service on it.
+func (p *platform) withInventory(ctx context.Context, do func(*pgxpool.Pool, *inventory.Service) error) error {
 	pool, err := pgxpool.New(ctx, p.postgres.URL(string(database.Inventory)))
 	if err != nil {
 		return fmt.Errorf("open the inventory database: %w", err)
@@ -209,18 +226,22 @@ func (p *platform) fillShelf(ctx context.Context) error {
 	defer pool.Close()
 	warehouse := inventory.New(inventory.Options{Pool: pool})
 	defer warehouse.Close()
+	return do(pool, warehouse)
+}
+
+// receive puts stock of a product on the shelf of the first location.
+func receive(
+	ctx context.Context, pool *pgxpool.Pool, warehouse *inventory.Service, product uuid.UUID, quantity int64,
+) error {
 	var location string
 	if err := pool.QueryRow(ctx, "SELECT code FROM locations ORDER BY priority LIMIT 1").Scan(&location); err != nil {
 		return fmt.Errorf("find a location: %w", err)
 	}
-	if err := pool.QueryRow(ctx, "SELECT product_id FROM items LIMIT 1").Scan(&p.product); err != nil {
-		return fmt.Errorf("find a product: %w", err)
-	}
-	_, err = warehouse.Receive(ctx, stock.Receive{
+	_, err := warehouse.Receive(ctx, stock.Receive{
 		OperationID: uuid.New(),
-		ProductID:   p.product,
+		ProductID:   product,
 		Location:    location,
-		Quantity:    plenty,
+		Quantity:    quantity,
 		Actor:       "bench",
 	})
 	return err

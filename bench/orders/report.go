@@ -26,6 +26,8 @@ type result struct {
 	Commits      map[string]float64 `json:"transactions_per_request,omitempty"` // by database
 	Decided      int64              `json:"decided,omitempty"`                  // orders whose stock was decided
 	DecidedAfter float64            `json:"decided_after_seconds,omitempty"`    // until the last of them
+	Goodput      float64            `json:"goodput,omitempty"`                  // decided meanwhile, by the peak
+	MemoryMB     map[string]float64 `json:"memory_mb,omitempty"`                // by process
 }
 
 func (r result) String() string {
@@ -33,6 +35,12 @@ func (r result) String() string {
 		r.Name, r.Rate, r.P50, r.P95, r.P99, r.Failed)
 	if r.Decided > 0 {
 		text += fmt.Sprintf("  decided %d after %.1f s", r.Decided, r.DecidedAfter)
+	}
+	if r.Goodput > 0 {
+		text += fmt.Sprintf("  goodput %.2f", r.Goodput)
+	}
+	if len(r.MemoryMB) > 0 {
+		text += "  MB " + list(r.MemoryMB)
 	}
 	if len(r.Commits) > 0 {
 		text += "  tx " + list(r.Commits)

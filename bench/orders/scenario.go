@@ -30,13 +30,23 @@ var scenarios = []scenario{
 	{"checkout-20", "place with payment until confirmed, 20 callers", closedLoop("checkout-20", 20, (*platform).checkout)},
 	{"half-peak", "place and pay at half of pay-20's rate, open model", halfPeak},
 	{"expiry", "1,500 holds with one deadline", massExpiry(1500)},
+	{"expiry-single", "holds that end one after the other, at half the rate of expiry", singleExpiries},
+	{"resale", "the stock of 1,500 overdue holds, reserved again at their deadline", resale(1500)},
+	{"reads", "single orders and lists of 20, 64 callers", reads},
+	{"overload", "orders at 1, 2, 5 and 20 times the peak", overload},
 	{"rush", "1,000 customers who each place one order at once", rush(1000)},
 }
 
+// onDemand are the scenarios that take long. They run only if they are named.
+var onDemand = []scenario{
+	{"growth", "orders and reads with 1,000, 100,000 and 1,000,000 orders in the databases", growth},
+	{"memory", "the memory of each process over 20,000 paid orders", memory(20_000)},
+}
+
 func names() []string {
-	out := make([]string, len(scenarios))
-	for i, s := range scenarios {
-		out[i] = s.name
+	var out []string
+	for _, s := range slices.Concat(scenarios, onDemand) {
+		out = append(out, s.name)
 	}
 	return out
 }
@@ -106,10 +116,9 @@ func halfPeak(ctx context.Context, p *platform) ([]result, error) {
 // is counted as failed; the customer does not try again.
 func rush(customers int) func(context.Context, *platform) ([]result, error) {
 	return func(ctx context.Context, p *platform) ([]result, error) {
-		var before int64
-		const decided = "SELECT count(*) FROM orders WHERE state <> 'pending'"
-		if err := p.orders.QueryRow(ctx, decided).Scan(&before); err != nil {
-			return nil, fmt.Errorf("count the orders: %w", err)
+		before, err := p.decided(ctx)
+		if err != nil {
+			return nil, err
 		}
 		took := make([]time.Duration, customers)
 		var failed atomic.Int64
@@ -128,16 +137,9 @@ func rush(customers int) func(context.Context, *platform) ([]result, error) {
 		}
 		running.Wait()
 		answered := time.Since(begin)
-		var rows int64
-		last, changed := int64(-1), time.Now()
-		for time.Since(changed) < 10*time.Second && rows < int64(customers) {
-			if err := p.orders.QueryRow(ctx, decided).Scan(&rows); err != nil {
-				return nil, fmt.Errorf("count the orders: %w", err)
-			}
-			if rows -= before; rows != last {
-				last, changed = rows, time.Now()
-			}
-			time.Sleep(50 * time.Millisecond)
+		after, err := p.awaitDecided(ctx, begin, before+int64(customers)-failed.Load())
+		if err != nil {
+			return nil, err
 		}
 		slices.Sort(took)
 		at := func(q float64) float64 { return took[int(q*float64(customers-1))].Seconds() * 1000 }
@@ -146,7 +148,7 @@ func rush(customers int) func(context.Context, *platform) ([]result, error) {
 			Done:    int64(customers) - failed.Load(),
 			Failed:  failed.Load(),
 			Seconds: answered.Seconds(),
-			Rate:    float64(rows) / changed.Sub(begin).Seconds(),
+			Rate:    float64(customers) / after,
 			P50:     at(.5),
 			P95:     at(.95),
 			P99:     at(.99),
@@ -155,6 +157,6 @@ func rush(customers int) func(context.Context, *platform) ([]result, error) {
 		if text := first.Load(); text != nil {
 			s.Error = *text
 		}
-		return []result{{Name: "rush", Sample: s, Decided: rows, DecidedAfter: changed.Sub(begin).Seconds()}}, nil
+		return []result{{Name: "rush", Sample: s, Decided: s.Done, DecidedAfter: after}}, nil
 	}
 }
