@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/api/orderapi"
+	"holdfast/api/starter"
 	"holdfast/internal/auth"
 	"holdfast/internal/correlation"
 	"holdfast/internal/httpx"
@@ -109,6 +110,11 @@ func (h *handlers) currentReservation(
 	c *gin.Context, req reserveRequest, view orderflow.ReservationView, err error,
 ) (inventoryapi.Reservation, bool) {
 	id := req.start.ReservationID
+	if errors.Is(err, starter.ErrBusy) {
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"too many reservations are being made; nothing is reserved; send the same request again"))
+		return inventoryapi.Reservation{}, false
+	}
 	if err != nil {
 		h.log.WarnContext(c.Request.Context(), "the workflow did not answer whether the stock is reserved",
 			"reservation_id", id, "error", err)
@@ -264,14 +270,19 @@ func lineField(i int, shortForm bool) string {
 	return fmt.Sprintf("lines[%d].product_id", i)
 }
 
-// reserve sends the request to the workflow by place, within reserveTimeout.
+// reserve sends the request to the workflow by place, within reserveTimeout, once fewer other starts are under way than
+// Temporal serves quickly. starter.ErrBusy: it did not, because too many are.
 func (h *handlers) reserve(
 	ctx context.Context, in orderflow.ReservationStart,
 	place func(context.Context, orderflow.ReservationStart) (orderflow.ReservationView, error),
-) (orderflow.ReservationView, error) {
-	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
-	defer cancel()
-	return place(ctx, in)
+) (view orderflow.ReservationView, err error) {
+	err = h.starter.Limited(ctx, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
+		defer cancel()
+		view, err = place(ctx, in)
+		return err
+	})
+	return view, err
 }
 
 // reservationProblem returns the answer for a reservation that is neither pending nor confirmed, or nil.

@@ -63,6 +63,8 @@ const (
 	batchSize = 50
 	// hurryWait is how long Hurry waits until another start may begin.
 	hurryWait = time.Second
+	// limitedWait is how long Limited waits until a start may begin.
+	limitedWait = 4 * time.Second
 	// rushFactor is how much slower starts may become in a rush than they were.
 	rushFactor = 4
 	// minConcurrent and firstConcurrent are the least and the first limit of concurrent starts.
@@ -74,6 +76,9 @@ const (
 
 // ErrFull says that too many orders wait. Place has inserted nothing.
 var ErrFull = errors.New("too many orders wait for their workflow")
+
+// ErrBusy says that so many starts are under way that another could not begin in time.
+var ErrBusy = errors.New("too many starts are under way")
 
 // Store keeps the orders that wait.
 type Store interface {
@@ -220,6 +225,23 @@ func (s *Starter) Hurry(
 		return err
 	}
 	return start(ctx, order.Input)
+}
+
+// Limited lets the caller start another workflow than an order's, within the limit of concurrent starts. It waits
+// limitedWait until the start may begin. It returns ErrBusy if nothing was started, and otherwise what start returns.
+func (s *Starter) Limited(ctx context.Context, start func(context.Context) error) error {
+	permit, err := s.limiter.AcquirePermitWithMaxWait(ctx, limitedWait)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	began := time.Now()
+	if err = start(ctx); err == nil {
+		permit.Record()
+		s.observe(time.Since(began))
+	} else {
+		permit.Drop()
+	}
+	return err
 }
 
 // Run starts the orders that wait, until ctx ends. It then gives back the orders that it has taken and not started.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/api/starter"
@@ -401,4 +402,39 @@ func TestHurry(t *testing.T) {
 	require.NoError(t, s.Hurry(t.Context(), in.OrderID, start))
 	w.awaitState(in.OrderID, order.Reserved)
 	require.ErrorIs(t, s.Hurry(t.Context(), in.OrderID, start), orderstore.ErrNotFound)
+}
+
+// TestLimited: reservations without an order share the limit of concurrent starts. One that finds no place in time
+// starts nothing.
+func TestLimited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := starter.New(starter.Config{MaxConcurrent: 4, MaxWaiting: 10}, w.store, w.workflows, slog.New(slog.DiscardHandler))
+	began, finish := make(chan struct{}), make(chan struct{})
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			assert.NoError(t, s.Limited(t.Context(), func(context.Context) error {
+				began <- struct{}{}
+				<-finish
+				return nil
+			}))
+		})
+	}
+	for range 4 {
+		<-began
+	}
+
+	started := false
+	start := func(context.Context) error {
+		started = true
+		return nil
+	}
+	require.ErrorIs(t, s.Limited(t.Context(), start), starter.ErrBusy)
+	require.False(t, started)
+
+	close(finish)
+	running.Wait()
+	require.NoError(t, s.Limited(t.Context(), start))
+	require.True(t, started)
 }

@@ -65,12 +65,22 @@ func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([
 	var err error
 	page := int32(size) //nolint:gosec // bounded by the contract
 	switch {
+	case f.CustomerID != "" && len(states) > 0:
+		rows, err = s.q.ListOrdersOfCustomerInStates(ctx, s.pool, ordersdb.ListOrdersOfCustomerInStatesParams{
+			CustomerID:      f.CustomerID,
+			AnyIssuer:       f.Issuer == "",
+			Issuer:          f.Issuer,
+			States:          states,
+			BeforeCreatedAt: after.CreatedAt,
+			BeforeID:        after.ID,
+			Since:           f.Since,
+			PageSize:        page,
+		})
 	case f.CustomerID != "":
 		rows, err = s.q.ListOrdersOfCustomer(ctx, s.pool, ordersdb.ListOrdersOfCustomerParams{
 			CustomerID:      f.CustomerID,
 			AnyIssuer:       f.Issuer == "",
 			Issuer:          f.Issuer,
-			States:          states,
 			BeforeCreatedAt: after.CreatedAt,
 			BeforeID:        after.ID,
 			Since:           f.Since,
