@@ -91,6 +91,23 @@ func (s *Service) Holds(
 	return out, nil
 }
 
+// Overdue implements inventoryapi.Queries.
+func (s *Service) Overdue(ctx context.Context, page inventoryapi.Page) (out inventoryapi.OverdueList, err error) {
+	first := store.OverduePosition{}
+	position, err := positionOf("overdue", page, "", first, func(p store.OverduePosition) bool {
+		return !p.ExpiresAt.IsZero() && p.ReservationID != uuid.Nil
+	})
+	if err != nil {
+		return out, err
+	}
+	rows, err := s.store.Overdue(ctx, position.after, position.limit+1)
+	if err != nil {
+		return out, unavailable(err)
+	}
+	out.Items, out.NextCursor = cut(rows, position)
+	return out, nil
+}
+
 // Ledger implements inventoryapi.Queries.
 func (s *Service) Ledger(
 	ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page,

@@ -262,6 +262,74 @@ func (q *Queries) LowStockPage(ctx context.Context, db DBTX, arg LowStockPagePar
 	return items, nil
 }
 
+const overduePage = `-- name: OverduePage :many
+SELECT DISTINCT r.expires_at, r.reservation_id, r.owner_kind, r.owner_id, r.number, r.workflow_id, r.created_at
+FROM items i
+CROSS JOIN LATERAL (
+    SELECT l.reservation_id
+    FROM reservation_lines l
+    WHERE l.item_id = i.item_id AND l.open AND l.expires_at <= statement_timestamp()
+      AND (l.expires_at, l.reservation_id) > ($1::timestamptz, $2::uuid)
+    ORDER BY l.expires_at, l.reservation_id
+    LIMIT $3::integer
+) overdue
+CROSS JOIN LATERAL (
+    SELECT v.reservation_id, v.owner_kind, v.owner_id, v.number, v.workflow_id, v.expires_at, v.created_at
+    FROM reservations v
+    WHERE v.reservation_id = overdue.reservation_id
+    LIMIT 1
+) r
+WHERE i.reserved > 0
+ORDER BY r.expires_at, r.reservation_id
+LIMIT $3::integer
+`
+
+type OverduePageParams struct {
+	AfterExpiresAt   time.Time
+	AfterReservation uuid.UUID
+	PageSize         int32
+}
+
+type OverduePageRow struct {
+	ExpiresAt     time.Time
+	ReservationID uuid.UUID
+	OwnerKind     string
+	OwnerID       uuid.UUID
+	Number        int32
+	WorkflowID    string
+	CreatedAt     time.Time
+}
+
+// Returns the pending reservations whose deadline has passed, by deadline. It reads one page at most of the overdue open
+// lines of each item that has reserved stock, through their partial index.
+func (q *Queries) OverduePage(ctx context.Context, db DBTX, arg OverduePageParams) ([]OverduePageRow, error) {
+	rows, err := db.Query(ctx, overduePage, arg.AfterExpiresAt, arg.AfterReservation, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OverduePageRow{}
+	for rows.Next() {
+		var i OverduePageRow
+		if err := rows.Scan(
+			&i.ExpiresAt,
+			&i.ReservationID,
+			&i.OwnerKind,
+			&i.OwnerID,
+			&i.Number,
+			&i.WorkflowID,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const productHasItems = `-- name: ProductHasItems :one
 SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = $1::uuid AND (i.deleted_at IS NULL OR i.version > 0))
 `

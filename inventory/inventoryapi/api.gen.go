@@ -386,6 +386,25 @@ type MostReserved struct {
 	Items []ReservedProduct `json:"items"`
 }
 
+// OverdueList defines model for OverdueList.
+type OverdueList struct {
+	Items      []OverdueReservation `json:"items"`
+	NextCursor string               `json:"next_cursor,omitempty,omitzero"`
+}
+
+// OverdueReservation A pending reservation whose deadline has passed.
+type OverdueReservation struct {
+	CreatedAt     time.Time          `json:"created_at"`
+	ExpiresAt     time.Time          `json:"expires_at"`
+	Number        int                `json:"number"`
+	OwnerID       openapi_types.UUID `json:"owner_id"`
+	OwnerKind     OwnerKind          `json:"owner_kind"`
+	ReservationID openapi_types.UUID `json:"reservation_id"`
+
+	// WorkflowID The workflow that owns the timer.
+	WorkflowID string `json:"workflow_id,omitempty,omitzero"`
+}
+
 // OwnerKind defines model for OwnerKind.
 type OwnerKind string
 
@@ -797,6 +816,15 @@ type ListLowStockParams struct {
 type ListMostReservedParams struct {
 	// Limit The number of products; 10 by default.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListOverdueParams defines parameters for ListOverdue.
+type ListOverdueParams struct {
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // GetAvailabilityParams defines parameters for GetAvailability.

@@ -38,6 +38,8 @@ type Queries interface {
 	// Holds returns what pending reservations hold of a product, the earliest deadline first. For a product without
 	// items the error is ProductNotFound.
 	Holds(ctx context.Context, productID uuid.UUID, page Page) (HoldList, error)
+	// Overdue returns the pending reservations whose deadline has passed, the earliest deadline first.
+	Overdue(ctx context.Context, page Page) (OverdueList, error)
 	// Ledger returns the changes of a product's stock, newest first, at one location, or at all if the location is
 	// empty. For a product without items the error is ProductNotFound.
 	Ledger(ctx context.Context, productID uuid.UUID, location string, page Page) (Ledger, error)

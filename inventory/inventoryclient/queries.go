@@ -49,6 +49,13 @@ func (c *Client) Holds(
 	return call[inventoryapi.HoldList](ctx, ReadTimeout, uuid.Nil, do)
 }
 
+// Overdue implements Queries.
+func (c *Client) Overdue(ctx context.Context, page inventoryapi.Page) (inventoryapi.OverdueList, error) {
+	params := &inventoryapi.ListOverdueParams{Cursor: page.Cursor, Limit: given(page.Limit)}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListOverdue(ctx, params) }
+	return call[inventoryapi.OverdueList](ctx, ReadTimeout, uuid.Nil, do)
+}
+
 // Ledger implements Queries.
 func (c *Client) Ledger(
 	ctx context.Context, productID uuid.UUID, location string, page inventoryapi.Page,

@@ -177,6 +177,15 @@ type ClientInterface interface {
 	// Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
 	ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListOverdue The pending reservations whose deadline has passed, earliest deadline first.
+	//
+	// A reservation is listed for a moment after its deadline, until its workflow has expired it. One that stays in the
+	// list has no running workflow.
+	// Through the gateway: operators and admins.
+	//
+	// Corresponds with GET /api/inventory/overdue (the `ListOverdue` operationId).
+	ListOverdue(ctx context.Context, params *ListOverdueParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ReserveWithBody Reserve all lines or none.
 	//
 	// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
@@ -613,6 +622,25 @@ func (c *restClient) ListLowStock(ctx context.Context, params *ListLowStockParam
 // Corresponds with GET /api/inventory/most-reserved (the `ListMostReserved` operationId).
 func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReservedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListMostReservedRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOverdue The pending reservations whose deadline has passed, earliest deadline first.
+//
+// A reservation is listed for a moment after its deadline, until its workflow has expired it. One that stays in the
+// list has no running workflow.
+// Through the gateway: operators and admins.
+//
+// Corresponds with GET /api/inventory/overdue (the `ListOverdue` operationId).
+func (c *restClient) ListOverdue(ctx context.Context, params *ListOverdueParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOverdueRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1572,6 +1600,68 @@ func NewListMostReservedRequest(server string, params *ListMostReservedParams) (
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListOverdueRequest constructs an http.Request for the ListOverdue method
+func NewListOverdueRequest(server string, params *ListOverdueParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/overdue")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
 
 		if params.Limit != nil {
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/inventory/inventoryapi"
@@ -28,6 +29,7 @@ func QueriesConformance(t *testing.T, s Subject) {
 		{"statistics", testStatistics},
 		{"low stock", testLowStock},
 		{"holds", testHolds},
+		{"overdue", testOverdueList},
 		{"ledger", testLedger},
 		{"malformed queries", testMalformedQueries},
 	} {
@@ -348,6 +350,56 @@ func testLedger(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.Empty(t, entries(other, "far"), "the product exists, but was never at far")
 }
 
+func testOverdueList(t *testing.T, s Subject, q inventoryapi.Queries) {
+	p, other := s.Stock(t, 5, 50), s.Stock(t, 50)
+	overdue := func() map[uuid.UUID]inventoryapi.OverdueReservation {
+		out := map[uuid.UUID]inventoryapi.OverdueReservation{}
+		last := time.Time{}
+		for _, r := range collect(t, 2, func(page inventoryapi.Page) ([]inventoryapi.OverdueReservation, string, error) {
+			out, err := q.Overdue(t.Context(), page)
+			return out.Items, out.NextCursor, err
+		}) {
+			require.NotContains(t, out, r.ReservationID, "each once")
+			require.False(t, r.ExpiresAt.Before(last), "by deadline")
+			out[r.ReservationID], last = r, r.ExpiresAt
+		}
+		return out
+	}
+	hold := func(ttl int64, lines ...inventoryapi.ReserveLine) inventoryapi.ReserveRequest {
+		in := NewReserve(lines...)
+		in.TTLSeconds = ttl
+		_, err := s.API.Reserve(t.Context(), in)
+		require.NoError(t, err)
+		return in
+	}
+
+	// One reservation with lines at two locations and of two products, two others, one that has ended, one in time.
+	wide := hold(1, Line(p, 8), Line(other, 1))
+	second, third := hold(1, Line(other, 1)), hold(1, Line(p, 1))
+	ended, inTime := hold(1, Line(p, 1)), hold(600, Line(p, 1))
+	_, err := s.API.Confirm(t.Context(), ended.ReservationID, Resolve())
+	require.NoError(t, err)
+
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		found := overdue()
+		for _, in := range []inventoryapi.ReserveRequest{wide, second, third} {
+			assert.Contains(c, found, in.ReservationID)
+		}
+	}, 10*time.Second, 50*time.Millisecond)
+	found := overdue()
+	require.NotContains(t, found, ended.ReservationID)
+	require.NotContains(t, found, inTime.ReservationID)
+	got := found[wide.ReservationID]
+	require.Equal(t, wide.OwnerID, got.OwnerID)
+	require.Equal(t, wide.OwnerKind, got.OwnerKind)
+	require.Equal(t, wide.WorkflowID, got.WorkflowID)
+	require.Equal(t, 1, got.Number)
+
+	_, err = s.API.Expire(t.Context(), wide.ReservationID, Resolve())
+	require.NoError(t, err)
+	require.NotContains(t, overdue(), wide.ReservationID)
+}
+
 func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
 	product := s.Stock(t, 1)
 	refused := func(err error, field string) {
@@ -361,6 +413,7 @@ func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
 		"list":      func(_ string, p inventoryapi.Page) error { _, err := q.List(t.Context(), p); return err },
 		"low stock": func(l string, p inventoryapi.Page) error { _, err := q.LowStock(t.Context(), l, p); return err },
 		"holds":     func(_ string, p inventoryapi.Page) error { _, err := q.Holds(t.Context(), product, p); return err },
+		"overdue":   func(_ string, p inventoryapi.Page) error { _, err := q.Overdue(t.Context(), p); return err },
 		"ledger":    func(l string, p inventoryapi.Page) error { _, err := q.Ledger(t.Context(), product, l, p); return err },
 	}
 

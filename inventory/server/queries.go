@@ -58,6 +58,13 @@ func (h handlers) ListHolds(c *gin.Context, productID uuid.UUID, params inventor
 	}
 }
 
+func (h handlers) ListOverdue(c *gin.Context, params inventoryapi.ListOverdueParams) {
+	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
+		out, err := h.api.Overdue(c.Request.Context(), page)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
 func (h handlers) ListLedger(c *gin.Context, productID uuid.UUID, params inventoryapi.ListLedgerParams) {
 	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
 		out, err := h.api.Ledger(c.Request.Context(), productID, params.Location, page)

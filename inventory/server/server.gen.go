@@ -37,6 +37,9 @@ type ServerInterface interface {
 	// ListMostReserved The products with the largest reserved quantity, largest first.
 	// (GET /api/inventory/most-reserved)
 	ListMostReserved(c *gin.Context, params ListMostReservedParams)
+	// ListOverdue The pending reservations whose deadline has passed, earliest deadline first.
+	// (GET /api/inventory/overdue)
+	ListOverdue(c *gin.Context, params ListOverdueParams)
 	// Reserve Reserve all lines or none.
 	// (POST /api/inventory/reserve)
 	Reserve(c *gin.Context)
@@ -383,6 +386,41 @@ func (siw *ServerInterfaceWrapper) ListMostReserved(c *gin.Context) {
 	}
 
 	siw.Handler.ListMostReserved(c, params)
+}
+
+// ListOverdue operation middleware
+func (siw *ServerInterfaceWrapper) ListOverdue(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOverdueParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListOverdue(c, params)
 }
 
 // Reserve operation middleware
@@ -1271,6 +1309,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/inventory/stats", wrapper.GetStatistics)
 	router.GET(options.BaseURL+"/api/inventory/most-reserved", wrapper.ListMostReserved)
 	router.GET(options.BaseURL+"/api/inventory/low-stock", wrapper.ListLowStock)
+	router.GET(options.BaseURL+"/api/inventory/overdue", wrapper.ListOverdue)
 	router.GET(options.BaseURL+"/api/inventory/:product_id/holds", wrapper.ListHolds)
 	router.GET(options.BaseURL+"/api/inventory/:product_id/ledger", wrapper.ListLedger)
 	router.GET(options.BaseURL+"/api/inventory", wrapper.ListAvailability)

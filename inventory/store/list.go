@@ -138,6 +138,40 @@ func (s *Store) Holds(
 	return out, nil
 }
 
+// OverduePosition is a place in the list of overdue reservations.
+type OverduePosition struct {
+	ExpiresAt     time.Time `json:"e"`
+	ReservationID uuid.UUID `json:"r"`
+}
+
+// Overdue returns up to limit overdue reservations that follow a position, by deadline.
+func (s *Store) Overdue(
+	ctx context.Context, after OverduePosition, limit int,
+) ([]Row[inventoryapi.OverdueReservation, OverduePosition], error) {
+	rows, err := s.q.OverduePage(ctx, s.pool, inventorydb.OverduePageParams{
+		AfterExpiresAt:   after.ExpiresAt,
+		AfterReservation: after.ReservationID,
+		PageSize:         size(limit),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the overdue reservations: %w", err)
+	}
+	out := make([]Row[inventoryapi.OverdueReservation, OverduePosition], len(rows))
+	for i, r := range rows {
+		out[i].Position = OverduePosition{ExpiresAt: r.ExpiresAt.UTC(), ReservationID: r.ReservationID}
+		out[i].Value = inventoryapi.OverdueReservation{
+			ReservationID: r.ReservationID,
+			OwnerKind:     inventoryapi.OwnerKind(r.OwnerKind),
+			OwnerID:       r.OwnerID,
+			Number:        int(r.Number),
+			WorkflowID:    r.WorkflowID,
+			CreatedAt:     r.CreatedAt.UTC(),
+			ExpiresAt:     r.ExpiresAt.UTC(),
+		}
+	}
+	return out, nil
+}
+
 // EntryPosition is a place in the ledger.
 type EntryPosition struct {
 	LedgerID int64 `json:"g"`

@@ -54,6 +54,29 @@ WHERE i.product_id = @product_id::uuid
 ORDER BY r.expires_at, rl.reservation_id, rl.line_no, rl.item_id
 LIMIT @page_size::integer;
 
+-- name: OverduePage :many
+-- Returns the pending reservations whose deadline has passed, by deadline. It reads one page at most of the overdue open
+-- lines of each item that has reserved stock, through their partial index.
+SELECT DISTINCT r.expires_at, r.reservation_id, r.owner_kind, r.owner_id, r.number, r.workflow_id, r.created_at
+FROM items i
+CROSS JOIN LATERAL (
+    SELECT l.reservation_id
+    FROM reservation_lines l
+    WHERE l.item_id = i.item_id AND l.open AND l.expires_at <= statement_timestamp()
+      AND (l.expires_at, l.reservation_id) > (@after_expires_at::timestamptz, @after_reservation::uuid)
+    ORDER BY l.expires_at, l.reservation_id
+    LIMIT @page_size::integer
+) overdue
+CROSS JOIN LATERAL (
+    SELECT v.reservation_id, v.owner_kind, v.owner_id, v.number, v.workflow_id, v.expires_at, v.created_at
+    FROM reservations v
+    WHERE v.reservation_id = overdue.reservation_id
+    LIMIT 1
+) r
+WHERE i.reserved > 0
+ORDER BY r.expires_at, r.reservation_id
+LIMIT @page_size::integer;
+
 -- name: LedgerPage :many
 -- A product's history, newest first. It reads one page at most of each item, backwards through the index, so that it
 -- merges a few pages and never the whole history.
