@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -26,6 +28,7 @@ import (
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryclient"
 	"holdfast/workflows"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -91,6 +94,7 @@ type Registrations struct {
 	Inventory *activities.InventoryActivities
 	Payment   *activities.PaymentActivities
 	Record    *activities.RecordActivities
+	Adoption  *activities.AdoptionActivities
 }
 
 // RegisterWorkflows registers every workflow under its contract name, pinned to the version that started it.
@@ -100,6 +104,9 @@ func RegisterWorkflows(r worker.WorkflowRegistry) {
 	})
 	r.RegisterWorkflowWithOptions(workflows.Reservation, workflow.RegisterOptions{
 		Name: orderflow.ReservationWorkflow, VersioningBehavior: workflow.VersioningBehaviorPinned,
+	})
+	r.RegisterWorkflowWithOptions(workflows.Adoption, workflow.RegisterOptions{
+		Name: orderflow.AdoptionWorkflow, VersioningBehavior: workflow.VersioningBehaviorPinned,
 	})
 }
 
@@ -114,6 +121,9 @@ func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
 		orderflow.ReturnStock:        g.Inventory.ReturnStock,
 		orderflow.RecordOrder:        g.Record.RecordOrder,
 		orderflow.FindOrder:          g.Record.FindOrder,
+		orderflow.AdoptStopped:       g.Adoption.AdoptStopped,
+		orderflow.AdoptUnended:       g.Adoption.AdoptUnended,
+		orderflow.AdoptReservations:  g.Adoption.AdoptReservations,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
@@ -150,10 +160,17 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}
 	defer temporal.Close()
 
+	store := orderstore.New(pool)
+	adopted := promauto.With(env.Registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "orders_adopted_total",
+		Help: "Orders and reservations that were taken up, or expired, because no workflow ran for them.",
+	}, []string{"kind"})
 	g := Registrations{
 		Inventory: activities.NewInventory(inventory),
-		Payment:   activities.NewPayment(sandbox.New(cfg.SandboxURL, cfg.ServiceKeys[0], httpClient), orderstore.New(pool)),
-		Record:    activities.NewRecord(orderstore.New(pool)),
+		Payment:   activities.NewPayment(sandbox.New(cfg.SandboxURL, cfg.ServiceKeys[0], httpClient), store),
+		Record:    activities.NewRecord(store),
+		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal),
+			func(kind string) { adopted.WithLabelValues(kind).Inc() }),
 	}
 
 	namespaceReady := temporalclient.ProbeNamespace(temporal, cfg.Temporal.Namespace, orderflow.SearchAttributes())

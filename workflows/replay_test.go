@@ -109,6 +109,9 @@ func TestActivitiesMatchTheContract(t *testing.T) {
 		orderflow.VoidPayment:        {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.RefundPayment:      {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.FindOrder:          {orderflow.FindOrderInput{}, orderflow.FindOrderResult{}},
+		orderflow.AdoptStopped:       {orderflow.AdoptionInput{}, orderflow.AdoptionResult{}},
+		orderflow.AdoptUnended:       {orderflow.AdoptionInput{}, orderflow.AdoptionResult{}},
+		orderflow.AdoptReservations:  {orderflow.AdoptionInput{}, orderflow.AdoptionResult{}},
 	}
 
 	names := []string{}

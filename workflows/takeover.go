@@ -14,7 +14,7 @@ import (
 //
 //   - An operator resets the workflow. Temporal starts a new run at an earlier point of the history, and the new run
 //     does not know what the earlier run did after that point.
-//   - An operator starts the workflow of an order again after it has ended.
+//   - The adoption, or an operator, starts the workflow of an order again after it has ended.
 //   - Temporal loses a workflow task whose local activities have moved stock or money, and executes the task again (ADR
 //     11). The second execution may decide otherwise, for example if a cancellation comes first.
 //
@@ -115,7 +115,7 @@ func (o *orderRun) takenUpEntry(ctx workflow.Context, from, to order.State) orde
 		State:        to,
 		At:           workflow.Now(ctx),
 		Actor:        orderflow.ActorTemporal,
-		Reason:       "the workflow began again after a reset",
+		Reason:       "another run of the workflow carries the order on",
 		Attempt:      o.attempts,
 		NextDeadline: o.deadlineIn(to),
 	}

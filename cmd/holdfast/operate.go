@@ -87,10 +87,11 @@ func newPrepare() *cobra.Command {
 	var wait, retention time.Duration
 	cmd := &cobra.Command{
 		Use: "prepare", Args: cobra.NoArgs,
-		Short: "Create the namespace and its search attributes if they are missing.",
+		Short: "Create the namespace, its search attributes and the adoption's schedule if they are missing.",
 		Long: "Registers the namespace TEMPORAL_NAMESPACE if it is missing, adds the search attributes that it lacks,\n" +
-			"and returns once the server accepts both. An operator may run it again; several may run it at once. An\n" +
-			"existing namespace keeps its settings, its retention among them.",
+			"and creates or updates the schedule that takes up orders for which no workflow runs. It returns once the\n" +
+			"server accepts all of it. An operator may run it again; several may run it at once. An existing namespace\n" +
+			"keeps its settings, its retention among them.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load[temporalclient.Config]()
 			if err != nil {
@@ -100,6 +101,15 @@ func newPrepare() *cobra.Command {
 			defer cancel()
 
 			if err := temporalclient.EnsureNamespace(ctx, cfg, retention, orderflow.SearchAttributes()); err != nil {
+				return err
+			}
+			c, err := temporalclient.Dial(ctx, cfg, nil)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+
+			if err := workers.ScheduleAdoption(ctx, c); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "namespace %s at %s is ready for orders\n", cfg.Namespace, cfg.Address)

@@ -43,6 +43,7 @@ type Order struct {
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	RefusalCode     string
+	TtlSeconds      int32
 }
 
 type OrderLine struct {

@@ -118,7 +118,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -147,12 +147,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.RefusalCode,
+		&i.TtlSeconds,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -181,6 +182,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.RefusalCode,
+		&i.TtlSeconds,
 	)
 	return i, err
 }
@@ -322,7 +324,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -373,6 +375,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.RefusalCode,
+			&i.TtlSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -385,9 +388,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -444,6 +447,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.RefusalCode,
+			&i.TtlSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -456,7 +460,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -514,6 +518,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.RefusalCode,
+			&i.TtlSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -526,9 +531,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -591,6 +596,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.RefusalCode,
+			&i.TtlSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -677,25 +683,25 @@ const PlaceOrder = `-- name: PlaceOrder :one
 
 WITH placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, created_at, updated_at)
+                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, created_at, updated_at)
     VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9,
-            $10, $11, '', $12, $13, $13)
+            $10, $11, '', $12, $13, $14, $14)
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
     INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
     SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, $7
     FROM placed CROSS JOIN (
-        SELECT unnest($14::int[]) AS line_no, unnest($15::uuid[]) AS product_id, unnest($16::text[]) AS sku,
-               unnest($17::text[]) AS name, unnest($18::bigint[]) AS quantity,
-               unnest($19::bigint[]) AS unit_price, unnest($20::bigint[]) AS line_total
+        SELECT unnest($15::int[]) AS line_no, unnest($16::uuid[]) AS product_id, unnest($17::text[]) AS sku,
+               unnest($18::text[]) AS name, unnest($19::bigint[]) AS quantity,
+               unnest($20::bigint[]) AS unit_price, unnest($21::bigint[]) AS line_total
     ) l
 ), entry AS (
     INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
-    SELECT placed.order_id, 0, $21, '', $2, $13, $4 FROM placed
+    SELECT placed.order_id, 0, $22, '', $2, $14, $4 FROM placed
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
-    SELECT placed.order_id, $22, now() + make_interval(secs => $23::float8) FROM placed
+    SELECT placed.order_id, $23, now() + make_interval(secs => $24::float8) FROM placed
 )
 SELECT count(*) > 0 AS inserted FROM placed
 `
@@ -713,6 +719,7 @@ type PlaceOrderParams struct {
 	Metadata      []byte
 	WorkflowID    string
 	CorrelationID string
+	TtlSeconds    int32
 	PlacedAt      time.Time
 	LineNos       []int32
 	ProductIds    []uuid.UUID
@@ -745,6 +752,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.Metadata,
 		arg.WorkflowID,
 		arg.CorrelationID,
+		arg.TtlSeconds,
 		arg.PlacedAt,
 		arg.LineNos,
 		arg.ProductIds,
@@ -977,4 +985,67 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 	var advanced bool
 	err := row.Scan(&advanced)
 	return advanced, err
+}
+
+const UnendedOrders = `-- name: UnendedOrders :many
+
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
+WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
+  AND coalesce(expires_at, '-infinity') < $2::timestamptz
+  AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
+ORDER BY created_at, order_id
+LIMIT $3
+`
+
+type UnendedOrdersParams struct {
+	States []string
+	Since  time.Time
+	Size   int32
+}
+
+// Orders whose workflow was ended from outside.
+// Returns open orders that stand still since a time: nothing has changed them, their deadline has passed, and they do not
+// wait for their first start.
+func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersParams) ([]Order, error) {
+	rows, err := db.Query(ctx, UnendedOrders, arg.States, arg.Since, arg.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Order{}
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Seq,
+			&i.State,
+			&i.Reason,
+			&i.Refusal,
+			&i.RequestHash,
+			&i.CustomerID,
+			&i.Issuer,
+			&i.TotalMinor,
+			&i.Currency,
+			&i.ReservationID,
+			&i.ExpiresAt,
+			&i.PaymentAttempts,
+			&i.ShipTo,
+			&i.Email,
+			&i.Metadata,
+			&i.WorkflowID,
+			&i.RunID,
+			&i.CorrelationID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.RefusalCode,
+			&i.TtlSeconds,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
 	"holdfast/tests/localservice"
+	"holdfast/workers"
 	"holdfast/workflows/orderflow"
 )
 
@@ -189,6 +190,14 @@ func (s *Stack) startTemporal(ctx context.Context, p *localservice.Postgres) err
 	cfg := temporalclient.Config{Address: server.Address(), Namespace: orderflow.Namespace}
 	attributes := orderflow.SearchAttributes()
 	if err := temporalclient.EnsureNamespace(ctx, cfg, temporalclient.Retention, attributes); err != nil {
+		return err
+	}
+	c, err := temporalclient.Dial(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := workers.ScheduleAdoption(ctx, c); err != nil {
 		return err
 	}
 	s.say("Temporal is up: %s, Web UI %s", server.Address(), server.UIURL())

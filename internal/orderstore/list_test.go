@@ -15,15 +15,15 @@ import (
 
 // fillOrders inserts orders of one customer, of which every thousandth is in review.
 const fillOrders = `
-	INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, workflow_id, run_id,
-	                    created_at, updated_at)
+	INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, workflow_id,
+	                    run_id, created_at, updated_at)
 	SELECT gen_random_uuid(), 1, CASE WHEN n % 1000 = 0 THEN 'in_review' ELSE 'confirmed' END, sha256(int8send(n)),
 	       'alice', CASE WHEN n % 2000 = 0 THEN 'other' ELSE 'shop' END, 100, 'EUR', 'order-' || n, 'run',
 	       now() - n * interval '1 second', now()
 	FROM generate_series(1, 10000) n`
 
-// TestListOfCustomerByState: a customer's list by state has exactly the customer's orders in these states, newest first,
-// and does not read the other orders of a customer who has many.
+// TestListOfCustomerByState: a customer's list by state has exactly the customer's orders in these states, newest
+// first, and does not read the other orders of a customer who has many.
 func TestListOfCustomerByState(t *testing.T) {
 	t.Parallel()
 	pool := open(t)

@@ -36,6 +36,7 @@ type Order struct {
 	WorkflowID      string
 	RunID           string // of the run of the workflow that wrote the row
 	CorrelationID   string // of the request that created the order
+	TTLSeconds      int    // how long the customer wants the stock to be held; 0 leaves it to inventory
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	Lines           []Line
@@ -106,6 +107,7 @@ func orderOf(r ordersdb.Order) (Order, error) {
 		WorkflowID:      r.WorkflowID,
 		RunID:           r.RunID,
 		CorrelationID:   r.CorrelationID,
+		TTLSeconds:      int(r.TtlSeconds),
 		CreatedAt:       r.CreatedAt,
 		UpdatedAt:       r.UpdatedAt,
 	}

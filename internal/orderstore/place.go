@@ -65,6 +65,7 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 		Metadata:      meta,
 		WorkflowID:    orderflow.OrderWorkflowID(in.OrderID),
 		CorrelationID: in.CorrelationID,
+		TtlSeconds:    int32(in.TTLSeconds), //nolint:gosec // at most a day
 		PlacedAt:      in.PlacedAt,
 		Input:         input,
 	}
@@ -101,6 +102,7 @@ func Placed(in orderflow.OrderInput) Order {
 		Metadata:      orEmpty(in.Metadata),
 		WorkflowID:    orderflow.OrderWorkflowID(in.OrderID),
 		CorrelationID: in.CorrelationID,
+		TTLSeconds:    in.TTLSeconds,
 		CreatedAt:     in.PlacedAt,
 		UpdatedAt:     in.PlacedAt,
 		Lines:         make([]Line, len(in.Lines)),

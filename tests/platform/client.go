@@ -111,8 +111,8 @@ func OneLine(product uuid.UUID, quantity int, more ...any) map[string]any {
 	return body
 }
 
-// Place places an order; the answer must have the given status. When an overloaded machine answers 503, it sends
-// the order again under its key, as clients are told to.
+// Place places an order; the answer must have the given status. When an overloaded machine answers 503, or 202 instead
+// of 201, Place sends the order again under its key, as clients are told to.
 func (p *Platform) Place(subject string, status int, body map[string]any, headers ...string) Answer {
 	p.T.Helper()
 	if !slices.Contains(headers, "Idempotency-Key") {
@@ -121,7 +121,8 @@ func (p *Platform) Place(subject string, status int, body map[string]any, header
 	var a Answer
 	for range 30 {
 		a = p.Do(subject, http.MethodPost, "/api/orders", body, headers...)
-		if a.Status == status || a.Status != http.StatusServiceUnavailable {
+		undecided := status == http.StatusCreated && a.Status == http.StatusAccepted
+		if a.Status == status || a.Status != http.StatusServiceUnavailable && !undecided {
 			break
 		}
 		select {

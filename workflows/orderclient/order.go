@@ -40,16 +40,27 @@ func (c *Client) CancelNew(
 // start starts the order's workflow with an update that it gets once.
 func start[Out any](ctx context.Context, c *Client, in orderflow.OrderInput, update string, arg any) (Out, error) {
 	in.Revision = orderflow.CurrentRevision
+	id := updateID{workflow: orderflow.OrderWorkflowID(in.OrderID), name: update, update: update}
+	return startAndUpdate[Out](ctx, c, startOptions(in, rejectDuplicate), orderflow.OrderWorkflow, in, id, arg)
+}
+
+// What happens if the order's workflow has ended already.
+const (
+	rejectDuplicate = enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE // the start fails
+	startAgain      = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE  // another run starts
+)
+
+// startOptions are the options with which an order's workflow starts. A start attaches to a run that is under way.
+func startOptions(in orderflow.OrderInput, ended enumspb.WorkflowIdReusePolicy) client.StartWorkflowOptions {
 	skus := make([]string, 0, len(in.Lines))
 	for _, l := range in.Lines[:min(len(in.Lines), maxSKUs)] {
 		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])
 	}
-	id := updateID{workflow: orderflow.OrderWorkflowID(in.OrderID), name: update, update: update}
-	return startAndUpdate[Out](ctx, c, client.StartWorkflowOptions{
-		ID:                       id.workflow,
+	return client.StartWorkflowOptions{
+		ID:                       orderflow.OrderWorkflowID(in.OrderID),
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDReusePolicy:    ended,
 		StaticSummary:            fmt.Sprintf("%d line(s), %s", len(in.Lines), in.Total),
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			orderflow.AttrOrderStatus.ValueSet(string(order.Pending)),
@@ -57,7 +68,7 @@ func start[Out any](ctx context.Context, c *Client, in orderflow.OrderInput, upd
 			orderflow.AttrSKUs.ValueSet(skus),
 			orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
 		),
-	}, orderflow.OrderWorkflow, in, id, arg)
+	}
 }
 
 // Pay pays an order, once per key, and waits eight seconds at most for the outcome.

@@ -34,29 +34,37 @@ func (c *Client) reserve(
 	update string,
 ) (orderflow.ReservationView, error) {
 	in.Revision = orderflow.CurrentRevision
-	id := updateID{
-		workflow: orderflow.ReservationWorkflowID(in.ReservationID), name: orderflow.UpdatePlace, update: update,
-	}
-	return startAndUpdate[orderflow.ReservationView](ctx, c, client.StartWorkflowOptions{
+	workflow := orderflow.ReservationWorkflowID(in.ReservationID)
+	id := updateID{workflow: workflow, name: orderflow.UpdatePlace, update: update}
+	return startAndUpdate[orderflow.ReservationView](
+		ctx, c, reservationOptions(in), orderflow.ReservationWorkflow, in, id, orderflow.PlaceInput{})
+}
+
+// reservationOptions are the options with which the workflow of a reservation without an order starts.
+func reservationOptions(in orderflow.ReservationStart) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
 		ID:                       orderflow.ReservationWorkflowID(in.ReservationID),
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDReusePolicy:    startAgain,
 		StaticSummary:            fmt.Sprintf("reservation without an order, %d line(s)", len(in.Lines)),
 		TypedSearchAttributes:    temporal.NewSearchAttributes(orderflow.AttrCustomerID.ValueSet(in.Actor)),
-	}, orderflow.ReservationWorkflow, in, id, orderflow.PlaceInput{})
+	}
 }
 
 // IsRunning reports whether a workflow runs for the reservation. It is false also if the workflow was deleted.
 func (c *Client) IsRunning(ctx context.Context, reservation uuid.UUID) (bool, error) {
-	id := orderflow.ReservationWorkflowID(reservation)
-	described, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
+	return c.isRunning(ctx, orderflow.ReservationWorkflowID(reservation))
+}
+
+func (c *Client) isRunning(ctx context.Context, workflow string) (bool, error) {
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflow, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look at workflow %s: %w", id, err)
+		return false, fmt.Errorf("look at workflow %s: %w", workflow, err)
 	}
 	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }

@@ -47,12 +47,33 @@ func PaymentKey(order uuid.UUID, attempt int) string {
 // RefundKey names the refund of all that one payment took.
 func RefundKey(order uuid.UUID, attempt int) string { return PaymentKey(order, attempt) + "-refund" }
 
+// The beginnings of workflow ids.
+const (
+	orderPrefix       = "order-"
+	reservationPrefix = "reservation-"
+)
+
 // OrderWorkflowID is the workflow id of an order.
-func OrderWorkflowID(order uuid.UUID) string { return "order-" + order.String() }
+func OrderWorkflowID(order uuid.UUID) string { return orderPrefix + order.String() }
+
+// OrderOfWorkflow returns the order that has the workflow id, and false if it is not an order's.
+func OrderOfWorkflow(id string) (uuid.UUID, bool) { return parseWorkflowID(id, orderPrefix) }
 
 // ReservationWorkflowID is the workflow id of a reservation without an order.
 func ReservationWorkflowID(reservation uuid.UUID) string {
-	return "reservation-" + reservation.String()
+	return reservationPrefix + reservation.String()
+}
+
+// ReservationOfWorkflow returns the reservation without an order that has the workflow id, and false if it is not a
+// reservation's.
+func ReservationOfWorkflow(id string) (uuid.UUID, bool) {
+	return parseWorkflowID(id, reservationPrefix)
+}
+
+func parseWorkflowID(id, prefix string) (uuid.UUID, bool) {
+	text, found := strings.CutPrefix(id, prefix)
+	parsed, err := uuid.Parse(text)
+	return parsed, found && err == nil
 }
 
 func derive(space uuid.UUID, parts ...string) uuid.UUID {

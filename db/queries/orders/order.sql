@@ -7,9 +7,9 @@
 -- Inserts an order with everything that belongs to it, if the order has no row yet, and returns whether it did.
 WITH placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, created_at, updated_at)
+                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, created_at, updated_at)
     VALUES (@order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @currency, @ship_to, @email,
-            @metadata, @workflow_id, '', @correlation_id, @placed_at, @placed_at)
+            @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @placed_at, @placed_at)
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
@@ -146,6 +146,18 @@ SELECT count(*) FROM (
     WHERE position <= (SELECT waiting.position FROM order_starts waiting WHERE waiting.order_id = @order_id)
     ORDER BY position LIMIT @size
 ) ahead;
+
+-- Orders whose workflow was ended from outside.
+
+-- name: UnendedOrders :many
+-- Returns open orders that stand still since a time: nothing has changed them, their deadline has passed, and they do not
+-- wait for their first start.
+SELECT * FROM orders
+WHERE state = ANY (@states::text[]) AND updated_at < @since::timestamptz
+  AND coalesce(expires_at, '-infinity') < @since::timestamptz
+  AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
+ORDER BY created_at, order_id
+LIMIT @size;
 
 -- name: FindRecordedOrder :one
 -- Returns the last record of an order, and the run of its workflow that wrote it.
