@@ -17,11 +17,12 @@ const (
 	EventRefunded        EventType = "payment.refunded" // Refund says which
 	EventRefundFailed    EventType = "payment.refund_failed"
 	EventFailed          EventType = "payment.failed"           // declined
-	EventActionCompleted EventType = "payment.action_completed" // by the customer; Authorised or Failed tells the outcome
+	EventActionCompleted EventType = "payment.action_completed" // by the customer; another event tells the outcome
 )
 
 // Event is what a provider tells about a payment. Events arrive late, more than once and in any order. Payment is the
-// state at the time of the event: the receiver looks the payment up before it acts.
+// state at the time of the event, and a provider may leave out all but its key and reference: the receiver looks the
+// payment up before it acts.
 type Event struct {
 	ID      string // the same in every delivery of the event
 	Type    EventType
