@@ -24,9 +24,10 @@ const timeout = 10 * time.Second
 
 // Client talks to a payment sandbox. It implements payment.Provider.
 type Client struct {
-	base string
-	key  string
-	http *http.Client
+	base      string
+	key       string
+	http      *http.Client
+	returnURL string
 }
 
 var _ payment.Provider = (*Client)(nil)
@@ -36,11 +37,22 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 	return &Client{base: strings.TrimRight(baseURL, "/"), key: serviceKey, http: httpClient}
 }
 
+// ReturningTo returns a client that sends customers to returnURL after an action, if the authorisation names no other
+// address.
+func (c *Client) ReturningTo(returnURL string) *Client {
+	out := *c
+	out.returnURL = returnURL
+	return &out
+}
+
 // Name returns "sandbox".
 func (c *Client) Name() string { return "sandbox" }
 
 // Authorise implements payment.Provider.
 func (c *Client) Authorise(ctx context.Context, a payment.Authorisation) (payment.Payment, error) {
+	if a.ReturnURL == "" {
+		a.ReturnURL = c.returnURL
+	}
 	p, err := c.call(ctx, http.MethodPost, "/v1/payments", a)
 	if err != nil {
 		return p, err
