@@ -20,7 +20,7 @@ help: ## List the commands
 up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
 	@exec bin/holdfast-dev up $(ARGS)
 
-test: build $(TOOLS)/gotestsum $(TOOLS)/temporal ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
+test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
 
@@ -28,7 +28,7 @@ test-short: ## Run the tests that need no server, in a minute
 	go test -short ./... $(ARGS)
 	cd dev && go test -short ./... $(ARGS)
 
-cover: build $(TOOLS)/temporal ## Run the tests and report the coverage
+cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests and report the coverage
 	bin/holdfast-dev testenv -- go test -coverpkg=./... -coverprofile=bin/cover.out ./...
 	go tool cover -func=bin/cover.out | tail -1
 
@@ -51,6 +51,8 @@ bin/holdfast-dev: writable
 bin/tools/temporal: $(TOOLS)/temporal
 
 bin/tools/docker-compose: $(TOOLS)/docker-compose
+
+bin/tools/stripe-mock: $(TOOLS)/stripe-mock
 
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 	@echo "building the tool $*"

@@ -37,6 +37,9 @@ func NewPayment(provider payment.Provider, intents Intents) *PaymentActivities {
 // It may run in a workflow task that is lost afterwards, so that no history tells of it. Therefore it writes an intent
 // into the orders database first: if the order ends otherwise, the record of that end returns the intent, and the
 // workflow voids the payment. It refuses an order that has ended: ErrPaymentRefused.
+//
+// A payment that requires an action of the customer is voided and refused, because no step of the workflow waits for a
+// customer.
 func (a *PaymentActivities) AuthorisePayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
@@ -52,8 +55,18 @@ func (a *PaymentActivities) AuthorisePayment(
 	p, err := a.provider.Authorise(ctx, payment.Authorisation{
 		Key: in.PaymentKey, Method: in.Method, Amount: in.Amount, Reference: in.OrderID.String(),
 	})
+	var action *payment.ActionRequiredError
+	if errors.As(err, &action) {
+		if _, voidErr := a.provider.Void(ctx, in.PaymentKey, actionRequired); voidErr != nil {
+			return orderflow.PaymentResult{}, fmt.Errorf("void a payment that requires an action: %w", voidErr)
+		}
+		err = &payment.RefusedError{Code: actionRequired}
+	}
 	return a.result(p, "authorise", err)
 }
+
+// actionRequired is why a payment is refused that the customer would have to confirm at the bank.
+const actionRequired = "action_required"
 
 // CapturePayment takes the money that was set aside, once.
 func (a *PaymentActivities) CapturePayment(
@@ -90,9 +103,9 @@ func (a *PaymentActivities) result(p payment.Payment, action string, err error) 
 			Provider: a.provider.Name(), ProviderRef: p.ProviderRef, AuthorisedUntil: p.AuthorisedUntil,
 		}, nil
 	case errors.As(err, &declined):
-		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentDeclined, err, declined.Reason)
+		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentDeclined, err, string(declined.Code))
 	case errors.As(err, &refused):
-		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentRefused, err, refused.Reason)
+		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentRefused, err, string(refused.Code))
 	case errors.Is(err, payment.ErrCaptured):
 		err = temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrPaymentCaptured, err)
 	case errors.Is(err, payment.ErrKeyUsed), errors.Is(err, payment.ErrVoided) && action == "authorise":

@@ -45,6 +45,46 @@ func (p provider) Get(context.Context, string) (payment.Payment, error) {
 	return payment.Payment{}, p.err
 }
 
+func (p provider) GetRefund(context.Context, string, string) (payment.Refund, error) {
+	return payment.Refund{}, p.err
+}
+
+// acting wants an action for every authorisation, and counts voids.
+type acting struct {
+	provider
+	voids   *int
+	voidErr error
+}
+
+func (acting) Authorise(context.Context, payment.Authorisation) (payment.Payment, error) {
+	return payment.Payment{}, &payment.ActionRequiredError{}
+}
+
+func (p acting) Void(context.Context, string, string) (payment.Payment, error) {
+	*p.voids++
+	return payment.Payment{}, p.voidErr
+}
+
+// TestPaymentThatRequiresAnActionIsVoided: no step waits for the customer, so nothing may be left that the customer
+// could still complete.
+func TestPaymentThatRequiresAnActionIsVoided(t *testing.T) {
+	t.Parallel()
+	voids := 0
+	p := acting{voids: &voids}
+	_, err := NewPayment(p, intents{}).AuthorisePayment(t.Context(), orderflow.PaymentInput{})
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	require.True(t, app.NonRetryable())
+	require.Equal(t, orderflow.ErrPaymentRefused, app.Type())
+	require.Equal(t, 1, voids)
+
+	p.voidErr = errors.New("connection refused")
+	_, err = NewPayment(p, intents{}).AuthorisePayment(t.Context(), orderflow.PaymentInput{})
+	require.ErrorIs(t, err, p.voidErr)
+	require.False(t, errors.As(err, &app) && app.NonRetryable(), "Temporal repeats the activity until it is voided")
+	require.Equal(t, 2, voids)
+}
+
 // TestWhatAProviderSaysIsFinalOrRetried: a business answer is final and has a type of its own. When an error leaves the
 // outcome open, Temporal retries the activity under the same key.
 func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
@@ -78,8 +118,8 @@ func TestWhatAProviderSaysIsFinalOrRetried(t *testing.T) {
 		of   []string
 	}{
 		{nil, "", nil},
-		{&payment.DeclinedError{Reason: "card_declined"}, orderflow.ErrPaymentDeclined, []string{"authorise"}},
-		{&payment.RefusedError{Reason: "more_than_was_captured"}, orderflow.ErrPaymentRefused, all},
+		{&payment.DeclinedError{Code: payment.CardDeclined}, orderflow.ErrPaymentDeclined, []string{"authorise"}},
+		{&payment.RefusedError{Code: payment.MoreThanCaptured}, orderflow.ErrPaymentRefused, all},
 		{payment.ErrCaptured, orderflow.ErrPaymentCaptured, []string{"void"}},
 		{payment.ErrKeyUsed, orderflow.ErrPaymentKeyUsed, []string{"authorise"}},
 		{payment.ErrVoided, orderflow.ErrPaymentKeyUsed, []string{"authorise"}},

@@ -23,7 +23,7 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
-	"holdfast/internal/payment/sandbox"
+	"holdfast/internal/payment/provider"
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryclient"
@@ -36,12 +36,12 @@ import (
 type Config struct {
 	DatabaseURL    string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
 	InventoryURL   string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
-	SandboxURL     string   `env:"PAYMENT_SANDBOX_URL" envDefault:"http://127.0.0.1:3003"`
 	ServiceKeys    []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 	Listen         string   `env:"WORKER_LISTEN" envDefault:":9090"`
 	DeploymentName string   `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
 	// BuildID names this worker's version; open orders stay on the version that started them.
 	BuildID  string `env:"TEMPORAL_WORKER_BUILD_ID,required,notEmpty"`
+	Payment  provider.Config
 	Temporal temporalclient.Config
 	Pool     database.Pool
 	Polling  Polling
@@ -153,6 +153,10 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	httpClient := newHTTPClient()
 	defer httpClient.CloseIdleConnections()
 	inventory := inventoryclient.New(cfg.InventoryURL, cfg.ServiceKeys[0], httpClient)
+	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], httpClient)
+	if err != nil {
+		return err
+	}
 
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
 	if err != nil {
@@ -167,7 +171,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}, []string{"kind"})
 	g := Registrations{
 		Inventory: activities.NewInventory(inventory),
-		Payment:   activities.NewPayment(sandbox.New(cfg.SandboxURL, cfg.ServiceKeys[0], httpClient), store),
+		Payment:   activities.NewPayment(takesMoney, store),
 		Record:    activities.NewRecord(store),
 		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal),
 			func(kind string) { adopted.WithLabelValues(kind).Inc() }),

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/database"
+	"holdfast/internal/payment/provider"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
 	"holdfast/internal/temporalclient"
@@ -35,7 +36,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	cfg := Config{
 		DatabaseURL:    testenv.Database(t),
 		InventoryURL:   inventory.URL,
-		SandboxURL:     inventory.URL,
+		Payment:        provider.Config{Name: provider.Sandbox, SandboxURL: inventory.URL},
 		ServiceKeys:    []string{"a-key"},
 		Listen:         "127.0.0.1:0",
 		DeploymentName: orderflow.DeploymentName,

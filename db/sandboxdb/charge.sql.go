@@ -7,35 +7,170 @@ package sandboxdb
 
 import (
 	"context"
-	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
-const captureCharge = `-- name: CaptureCharge :execrows
+const captureCharge = `-- name: CaptureCharge :one
 UPDATE charges SET state = 'captured', captured_minor = amount_minor, updated_at = now()
 WHERE payment_key = $1 AND state = 'authorised' AND authorised_until > now()
+RETURNING payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token
 `
 
-func (q *Queries) CaptureCharge(ctx context.Context, db DBTX, paymentKey string) (int64, error) {
-	result, err := db.Exec(ctx, captureCharge, paymentKey)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) CaptureCharge(ctx context.Context, db DBTX, paymentKey string) (Charge, error) {
+	row := db.QueryRow(ctx, captureCharge, paymentKey)
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
+}
+
+const completeAction = `-- name: CompleteAction :one
+UPDATE charges SET state = $1, decline_reason = $2, updated_at = now(),
+    authorised_until =
+        CASE WHEN $1::text = 'authorised' THEN now() + make_interval(secs => $3::float8) END
+WHERE action_token = $4::text AND state = 'requires_action'
+RETURNING payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token
+`
+
+type CompleteActionParams struct {
+	State             string
+	DeclineReason     string
+	AuthorisedSeconds float64
+	ActionToken       string
+}
+
+func (q *Queries) CompleteAction(ctx context.Context, db DBTX, arg CompleteActionParams) (Charge, error) {
+	row := db.QueryRow(ctx, completeAction,
+		arg.State,
+		arg.DeclineReason,
+		arg.AuthorisedSeconds,
+		arg.ActionToken,
+	)
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
 }
 
 const countAuthoriseRequest = `-- name: CountAuthoriseRequest :one
-UPDATE charges SET authorise_requests = authorise_requests + 1 WHERE payment_key = $1 RETURNING authorise_requests
+UPDATE charges SET authorise_requests = authorise_requests + 1 WHERE payment_key = $1 RETURNING payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token
 `
 
-func (q *Queries) CountAuthoriseRequest(ctx context.Context, db DBTX, paymentKey string) (int32, error) {
+func (q *Queries) CountAuthoriseRequest(ctx context.Context, db DBTX, paymentKey string) (Charge, error) {
 	row := db.QueryRow(ctx, countAuthoriseRequest, paymentKey)
-	var authorise_requests int32
-	err := row.Scan(&authorise_requests)
-	return authorise_requests, err
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
+}
+
+const getBooks = `-- name: GetBooks :many
+SELECT c.currency,
+    count(*) FILTER (WHERE c.state = 'captured') AS captures,
+    coalesce(sum(c.amount_minor) FILTER (WHERE c.state = 'authorised'), 0)::bigint AS authorised_minor,
+    coalesce(sum(c.captured_minor), 0)::bigint AS captured_minor,
+    coalesce(sum(c.refunded_minor), 0)::bigint AS refunded_minor,
+    coalesce(sum(r.refund_minor), 0)::bigint AS refund_rows_minor
+FROM charges c
+LEFT JOIN (
+    SELECT refunds.payment_key, sum(refunds.amount_minor) AS refund_minor FROM refunds GROUP BY refunds.payment_key
+) r USING (payment_key)
+WHERE c.reference = $1 AND c.method <> ''
+GROUP BY c.currency
+ORDER BY c.currency
+`
+
+type GetBooksRow struct {
+	Currency        string
+	Captures        int64
+	AuthorisedMinor int64
+	CapturedMinor   int64
+	RefundedMinor   int64
+	RefundRowsMinor int64
+}
+
+// The books of one reference, per currency. Refunds are summed from their own rows and from the charges: the two agree.
+func (q *Queries) GetBooks(ctx context.Context, db DBTX, reference string) ([]GetBooksRow, error) {
+	rows, err := db.Query(ctx, getBooks, reference)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []GetBooksRow{}
+	for rows.Next() {
+		var i GetBooksRow
+		if err := rows.Scan(
+			&i.Currency,
+			&i.Captures,
+			&i.AuthorisedMinor,
+			&i.CapturedMinor,
+			&i.RefundedMinor,
+			&i.RefundRowsMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const getCharge = `-- name: GetCharge :one
-SELECT payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at FROM charges WHERE payment_key = $1
+SELECT payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token FROM charges WHERE payment_key = $1
 `
 
 func (q *Queries) GetCharge(ctx context.Context, db DBTX, paymentKey string) (Charge, error) {
@@ -55,15 +190,72 @@ func (q *Queries) GetCharge(ctx context.Context, db DBTX, paymentKey string) (Ch
 		&i.AuthoriseRequests,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
 	)
 	return i, err
 }
 
-const insertCharge = `-- name: InsertCharge :execrows
+const getChargeByAction = `-- name: GetChargeByAction :one
+SELECT payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token FROM charges WHERE action_token = $1::text
+`
 
-INSERT INTO charges (payment_key, provider_ref, method, amount_minor, currency, state, decline_reason, authorised_until, authorise_requests)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+func (q *Queries) GetChargeByAction(ctx context.Context, db DBTX, actionToken string) (Charge, error) {
+	row := db.QueryRow(ctx, getChargeByAction, actionToken)
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
+}
+
+const getRefund = `-- name: GetRefund :one
+SELECT refund_key, payment_key, amount_minor, created_at FROM refunds WHERE refund_key = $1
+`
+
+func (q *Queries) GetRefund(ctx context.Context, db DBTX, refundKey string) (Refund, error) {
+	row := db.QueryRow(ctx, getRefund, refundKey)
+	var i Refund
+	err := row.Scan(
+		&i.RefundKey,
+		&i.PaymentKey,
+		&i.AmountMinor,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
+const insertCharge = `-- name: InsertCharge :one
+
+INSERT INTO charges (
+    payment_key, provider_ref, method, amount_minor, currency, state, decline_reason, void_reason, reference, return_url,
+    action_token, authorised_until
+)
+VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, $11,
+    CASE WHEN $6::text = 'authorised' THEN now() + make_interval(secs => $12::float8) END
+)
 ON CONFLICT (payment_key) DO NOTHING
+RETURNING payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token
 `
 
 type InsertChargeParams struct {
@@ -74,13 +266,17 @@ type InsertChargeParams struct {
 	Currency          string
 	State             string
 	DeclineReason     string
-	AuthorisedUntil   *time.Time
-	AuthoriseRequests int32
+	VoidReason        string
+	Reference         string
+	ReturnUrl         string
+	ActionToken       pgtype.Text
+	AuthorisedSeconds float64
 }
 
-// A charge is one payment at the sandbox provider. The caller's key names it.
-func (q *Queries) InsertCharge(ctx context.Context, db DBTX, arg InsertChargeParams) (int64, error) {
-	result, err := db.Exec(ctx, insertCharge,
+// A charge is one payment at the sandbox provider. The caller's key names it. The database's clock decides how long
+// money stays set aside.
+func (q *Queries) InsertCharge(ctx context.Context, db DBTX, arg InsertChargeParams) (Charge, error) {
+	row := db.QueryRow(ctx, insertCharge,
 		arg.PaymentKey,
 		arg.ProviderRef,
 		arg.Method,
@@ -88,19 +284,40 @@ func (q *Queries) InsertCharge(ctx context.Context, db DBTX, arg InsertChargePar
 		arg.Currency,
 		arg.State,
 		arg.DeclineReason,
-		arg.AuthorisedUntil,
-		arg.AuthoriseRequests,
+		arg.VoidReason,
+		arg.Reference,
+		arg.ReturnUrl,
+		arg.ActionToken,
+		arg.AuthorisedSeconds,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
 }
 
-const insertRefund = `-- name: InsertRefund :execrows
+const insertRefund = `-- name: InsertRefund :one
 INSERT INTO refunds (refund_key, payment_key, amount_minor)
 VALUES ($1, $2, $3)
 ON CONFLICT (refund_key) DO NOTHING
+RETURNING refund_key, payment_key, amount_minor, created_at
 `
 
 type InsertRefundParams struct {
@@ -109,17 +326,22 @@ type InsertRefundParams struct {
 	AmountMinor int64
 }
 
-func (q *Queries) InsertRefund(ctx context.Context, db DBTX, arg InsertRefundParams) (int64, error) {
-	result, err := db.Exec(ctx, insertRefund, arg.RefundKey, arg.PaymentKey, arg.AmountMinor)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) InsertRefund(ctx context.Context, db DBTX, arg InsertRefundParams) (Refund, error) {
+	row := db.QueryRow(ctx, insertRefund, arg.RefundKey, arg.PaymentKey, arg.AmountMinor)
+	var i Refund
+	err := row.Scan(
+		&i.RefundKey,
+		&i.PaymentKey,
+		&i.AmountMinor,
+		&i.CreatedAt,
+	)
+	return i, err
 }
 
-const refundCharge = `-- name: RefundCharge :execrows
+const refundCharge = `-- name: RefundCharge :one
 UPDATE charges SET refunded_minor = refunded_minor + $1, updated_at = now()
 WHERE payment_key = $2 AND state = 'captured' AND refunded_minor + $1 <= captured_minor
+RETURNING payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token
 `
 
 type RefundChargeParams struct {
@@ -127,23 +349,99 @@ type RefundChargeParams struct {
 	PaymentKey  string
 }
 
-func (q *Queries) RefundCharge(ctx context.Context, db DBTX, arg RefundChargeParams) (int64, error) {
-	result, err := db.Exec(ctx, refundCharge, arg.AmountMinor, arg.PaymentKey)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) RefundCharge(ctx context.Context, db DBTX, arg RefundChargeParams) (Charge, error) {
+	row := db.QueryRow(ctx, refundCharge, arg.AmountMinor, arg.PaymentKey)
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
 }
 
-const voidCharge = `-- name: VoidCharge :execrows
-UPDATE charges SET state = 'voided', updated_at = now()
-WHERE payment_key = $1 AND state = 'authorised'
+const voidCharge = `-- name: VoidCharge :one
+UPDATE charges SET state = 'voided', void_reason = $1, updated_at = now()
+WHERE payment_key = $2 AND state IN ('authorised', 'requires_action')
+RETURNING payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token
 `
 
-func (q *Queries) VoidCharge(ctx context.Context, db DBTX, paymentKey string) (int64, error) {
-	result, err := db.Exec(ctx, voidCharge, paymentKey)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+type VoidChargeParams struct {
+	VoidReason string
+	PaymentKey string
+}
+
+func (q *Queries) VoidCharge(ctx context.Context, db DBTX, arg VoidChargeParams) (Charge, error) {
+	row := db.QueryRow(ctx, voidCharge, arg.VoidReason, arg.PaymentKey)
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
+}
+
+const voidLapsedCharge = `-- name: VoidLapsedCharge :one
+UPDATE charges SET state = 'voided', void_reason = $1, updated_at = now()
+WHERE payment_key = $2 AND state = 'authorised' AND authorised_until <= now()
+RETURNING payment_key, provider_ref, method, amount_minor, captured_minor, refunded_minor, currency, state, decline_reason, authorised_until, authorise_requests, created_at, updated_at, reference, return_url, void_reason, action_token
+`
+
+type VoidLapsedChargeParams struct {
+	VoidReason string
+	PaymentKey string
+}
+
+func (q *Queries) VoidLapsedCharge(ctx context.Context, db DBTX, arg VoidLapsedChargeParams) (Charge, error) {
+	row := db.QueryRow(ctx, voidLapsedCharge, arg.VoidReason, arg.PaymentKey)
+	var i Charge
+	err := row.Scan(
+		&i.PaymentKey,
+		&i.ProviderRef,
+		&i.Method,
+		&i.AmountMinor,
+		&i.CapturedMinor,
+		&i.RefundedMinor,
+		&i.Currency,
+		&i.State,
+		&i.DeclineReason,
+		&i.AuthorisedUntil,
+		&i.AuthoriseRequests,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Reference,
+		&i.ReturnUrl,
+		&i.VoidReason,
+		&i.ActionToken,
+	)
+	return i, err
 }

@@ -6,6 +6,9 @@ package sandboxdb
 
 import (
 	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type Charge struct {
@@ -22,6 +25,10 @@ type Charge struct {
 	AuthoriseRequests int32
 	CreatedAt         time.Time
 	UpdatedAt         time.Time
+	Reference         string
+	ReturnUrl         string
+	VoidReason        string
+	ActionToken       pgtype.Text
 }
 
 type Refund struct {
@@ -29,4 +36,15 @@ type Refund struct {
 	PaymentKey  string
 	AmountMinor int64
 	CreatedAt   time.Time
+}
+
+type Webhook struct {
+	EventID   uuid.UUID
+	Body      string
+	DueAt     time.Time
+	Copies    int32
+	Attempts  int32
+	LastError string
+	CreatedAt time.Time
+	EndedAt   *time.Time
 }

@@ -43,6 +43,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["API_URL"] = localURL(s.ports.api)
 	s.vars["INVENTORY_URL"] = localURL(s.ports.inventory)
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
+	s.vars["SANDBOX_PUBLIC_URL"] = localURL(s.ports.sandbox)
 
 	for _, start := range []func(context.Context) error{
 		run(s, "payment-sandbox", sandboxserver.Run),

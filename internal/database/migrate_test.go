@@ -37,7 +37,8 @@ func TestUpDownUp(t *testing.T) {
 			INSERT INTO items (product_id, location_id, quantity) SELECT gen_random_uuid(), location_id, 5 FROM locations`,
 		database.Sandbox: `
 			INSERT INTO charges (payment_key, provider_ref, method, amount_minor, currency, state)
-			VALUES ('k', 'r', 'pm_ok', 1, 'EUR', 'authorised')`,
+			VALUES ('k', 'r', 'pm_ok', 1, 'EUR', 'authorised'), ('a', 's', 'pm_action_required', 1, 'EUR', 'requires_action');
+			INSERT INTO webhooks (event_id, body, due_at) VALUES (gen_random_uuid(), '{}', now())`,
 	}
 	for _, name := range database.Names() {
 		t.Run(string(name), func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,54 +19,15 @@ import (
 	"holdfast/internal/servicekey"
 )
 
-// The test methods that the sandbox knows.
-const (
-	MethodOK                = "pm_ok"
-	MethodDeclined          = "pm_declined"           // declined: card_declined
-	MethodInsufficientFunds = "pm_insufficient_funds" // declined: insufficient_funds
-	MethodTimeout           = "pm_timeout"            // authorised, but the first request gets no answer
-	MethodFlaky             = "pm_flaky"              // authorised, but the first two requests are answered 503
-)
-
-// Codes of the sandbox's problem documents.
-const (
-	CodeDeclined problem.Code = "payment_declined" // detail: the reason
-	CodeVoided   problem.Code = "payment_voided"
-	CodeCaptured problem.Code = "payment_captured"
-	CodeKeyUsed  problem.Code = "payment_key_used"
-	CodeRefused  problem.Code = "payment_refused" // detail: the reason
-	CodeUnknown  problem.Code = "payment_unknown"
-)
-
-// Table is the sandbox's contract: code, HTTP status, retryable.
-var Table = problem.Common.Extend(problem.Table{
-	CodeDeclined: {Status: http.StatusPaymentRequired, Title: "The payment was declined"},
-	CodeVoided:   {Status: http.StatusConflict, Title: "The payment was voided"},
-	CodeCaptured: {Status: http.StatusConflict, Title: "The payment is captured"},
-	CodeKeyUsed:  {Status: http.StatusUnprocessableEntity, Title: "The payment key names another payment"},
-	CodeRefused:  {Status: http.StatusUnprocessableEntity, Title: "The payment request is not possible"},
-	CodeUnknown:  {Status: http.StatusNotFound, Title: "No such payment"},
-})
-
-// RefundRequest asks to give money back.
-type RefundRequest struct {
-	RefundKey   string `json:"refund_key"`
-	AmountMinor int64  `json:"amount_minor"`
-}
-
-// VoidRequest says why money is freed.
-type VoidRequest struct {
-	Reason string `json:"reason"`
-}
-
 // timeout bounds one call; the timeout of the activity that makes the call is longer.
 const timeout = 10 * time.Second
 
 // Client talks to a payment sandbox. It implements payment.Provider.
 type Client struct {
-	base string
-	key  string
-	http *http.Client
+	base      string
+	key       string
+	http      *http.Client
+	returnURL string
 }
 
 var _ payment.Provider = (*Client)(nil)
@@ -75,12 +37,27 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 	return &Client{base: strings.TrimRight(baseURL, "/"), key: serviceKey, http: httpClient}
 }
 
+// ReturningTo returns a client that sends customers to returnURL after an action, if the authorisation names no other
+// address.
+func (c *Client) ReturningTo(returnURL string) *Client {
+	out := *c
+	out.returnURL = returnURL
+	return &out
+}
+
 // Name returns "sandbox".
 func (c *Client) Name() string { return "sandbox" }
 
 // Authorise implements payment.Provider.
 func (c *Client) Authorise(ctx context.Context, a payment.Authorisation) (payment.Payment, error) {
-	return c.call(ctx, http.MethodPost, "/v1/payments", a)
+	if a.ReturnURL == "" {
+		a.ReturnURL = c.returnURL
+	}
+	p, err := c.call(ctx, http.MethodPost, "/v1/payments", a)
+	if err != nil {
+		return p, err
+	}
+	return p.Answer()
 }
 
 // Capture implements payment.Provider.
@@ -104,20 +81,34 @@ func (c *Client) Get(ctx context.Context, key string) (payment.Payment, error) {
 	return c.call(ctx, http.MethodGet, "/v1/payments/"+url.PathEscape(key), nil)
 }
 
+// GetRefund implements payment.Provider.
+func (c *Client) GetRefund(ctx context.Context, key, refundKey string) (payment.Refund, error) {
+	var out payment.Refund
+	path := "/v1/payments/" + url.PathEscape(key) + "/refunds/" + url.PathEscape(refundKey)
+	err := c.do(ctx, http.MethodGet, path, nil, &out)
+	return out, err
+}
+
 func (c *Client) call(ctx context.Context, method, path string, in any) (payment.Payment, error) {
 	var out payment.Payment
+	err := c.do(ctx, method, path, in, &out)
+	return out, err
+}
+
+// do sends in as JSON, if it is not nil, and reads the answer into out.
+func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
-			return out, fmt.Errorf("encode the payment request: %w", err)
+			return fmt.Errorf("encode the payment request: %w", err)
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, &body)
 	if err != nil {
-		return out, fmt.Errorf("make the payment request: %w", err)
+		return fmt.Errorf("make the payment request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(servicekey.Header, c.key)
@@ -126,24 +117,31 @@ func (c *Client) call(ctx context.Context, method, path string, in any) (payment
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return out, fmt.Errorf("reach the payment sandbox: %w", err)
+		return fmt.Errorf("reach the payment sandbox: %w", err)
 	}
 	defer res.Body.Close() //nolint:errcheck // an error after reading has no effect
-	if res.StatusCode != http.StatusOK {
-		return out, fromProblem(problem.Read(res))
+	switch res.StatusCode {
+	case http.StatusOK:
+	case http.StatusNoContent:
+		return nil
+	default:
+		return fromProblem(problem.Read(res))
 	}
-	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
-		return out, fmt.Errorf("read the payment sandbox's answer: %w", err)
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(out); err != nil {
+		return fmt.Errorf("read the payment sandbox's answer: %w", err)
 	}
-	return out, nil
+	return nil
 }
+
+// maxAnswer bounds what the client reads of an answer, in bytes.
+const maxAnswer = 1 << 20
 
 func fromProblem(p *problem.Problem) error {
 	switch p.Code {
 	case CodeDeclined:
-		return &payment.DeclinedError{Reason: p.Detail}
+		return &payment.DeclinedError{Code: payment.Code(p.Detail)}
 	case CodeRefused:
-		return &payment.RefusedError{Reason: p.Detail}
+		return &payment.RefusedError{Code: payment.Code(p.Detail)}
 	case CodeVoided:
 		return payment.ErrVoided
 	case CodeCaptured:

@@ -6,22 +6,20 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/db/sandboxdb"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
-	"holdfast/internal/money"
-	"holdfast/internal/payment"
 	"holdfast/internal/payment/sandbox"
-	"holdfast/internal/problem"
 	"holdfast/internal/service"
+	"holdfast/internal/webhook"
 )
 
 // Config is the sandbox's configuration.
@@ -29,11 +27,43 @@ type Config struct {
 	DatabaseURL string   `env:"SANDBOX_DATABASE_URL,required,notEmpty"`
 	Listen      string   `env:"SANDBOX_LISTEN" envDefault:"127.0.0.1:3003"`
 	ServiceKeys []string `env:"SERVICE_API_KEYS,required,notEmpty"`
-	Pool        database.Pool
+	// PublicURL is the address at which a customer's browser reaches the sandbox; empty: the one of the request.
+	PublicURL string `env:"SANDBOX_PUBLIC_URL"`
+	// AuthorisedFor is how long the sandbox keeps money set aside. The default is what card schemes commonly do.
+	AuthorisedFor time.Duration `env:"SANDBOX_AUTHORISED_FOR" envDefault:"168h"`
+	// WebhookURL is where webhooks go; empty: the sandbox sends none. They are signed with each secret.
+	WebhookURL     string   `env:"SANDBOX_WEBHOOK_URL"`
+	WebhookSecrets []string `env:"SANDBOX_WEBHOOK_SECRETS"`
+	Pool           database.Pool
 }
 
-// authorisedFor is how long the sandbox keeps money set aside, as card schemes commonly do.
-const authorisedFor = 7 * 24 * time.Hour
+// Validate refuses addresses that cannot be reached, and webhooks without a secret.
+func (c Config) Validate() error {
+	var faults []error
+	for name, address := range map[string]string{
+		"SANDBOX_PUBLIC_URL":  c.PublicURL,
+		"SANDBOX_WEBHOOK_URL": c.WebhookURL,
+	} {
+		if address != "" && !isHTTP(address) {
+			faults = append(faults, errors.New(name+" is not an address that begins with http:// or https://"))
+		}
+	}
+	if c.AuthorisedFor <= 0 {
+		faults = append(faults, errors.New("SANDBOX_AUTHORISED_FOR is not above 0"))
+	}
+	if c.WebhookURL != "" {
+		if _, err := webhook.ParseKeys(c.WebhookSecrets); err != nil {
+			faults = append(faults, errors.New("SANDBOX_WEBHOOK_SECRETS: "+err.Error()))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// isHTTP reports whether an address is absolute and of HTTP.
+func isHTTP(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
 
 // Run serves the sandbox until ctx ends.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
@@ -43,10 +73,14 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	defer pool.Close()
+	s, err := newServer(pool, cfg)
+	if err != nil {
+		return err
+	}
 
 	health := httpx.NewHealth(httpx.Check{Name: "database", Required: true, Probe: pool.Ping})
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
-	register(router, pool, cfg.ServiceKeys)
+	s.register(router, cfg.ServiceKeys)
 	server := httpx.Server{
 		Addr:     cfg.Listen,
 		Handler:  router,
@@ -54,237 +88,76 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		Log:      env.Log,
 		OnListen: env.OnListen,
 	}
-	return server.Serve(ctx)
-}
-
-// register adds the sandbox's routes, behind the service keys.
-func register(router gin.IRouter, pool *pgxpool.Pool, serviceKeys []string) {
-	s := &server{pool: pool, q: sandboxdb.New()}
-	v1 := router.Group("/v1/payments", httpx.RequireServiceKey(serviceKeys))
-	v1.POST("", s.authorise)
-	v1.GET("/:key", s.get)
-	v1.POST("/:key/capture", s.capture)
-	v1.POST("/:key/void", s.void)
-	v1.POST("/:key/refund", s.refund)
+	parts := []service.Part{{Name: "http", Run: server.Serve}}
+	if s.tells() {
+		defer s.sender.HTTP.CloseIdleConnections()
+		parts = append(parts, service.Part{Name: "webhooks", Run: func(ctx context.Context) error {
+			return s.deliver(ctx, env.Log)
+		}})
+	}
+	return service.Run(ctx, parts...)
 }
 
 type server struct {
-	pool *pgxpool.Pool
-	q    *sandboxdb.Queries
+	pool          *pgxpool.Pool
+	q             *sandboxdb.Queries
+	publicURL     string // without a slash at the end; may be empty
+	authorisedFor time.Duration
+	faults        *faults
+
+	webhookURL string // empty: no webhooks
+	sender     webhook.Sender
+	wake       chan struct{} // told after a webhook is committed
 }
 
-// behaviour says how the sandbox treats an authorisation with a test method.
-type behaviour struct {
-	state  payment.State
-	reason string // of a decline
-
-	// The first requests with a key do not learn the outcome: the first withheld ones get no answer, and the first
-	// unavailable ones get 503. The caller learns the outcome when it repeats the request with the same key.
-	withheld, unavailable int32
-}
-
-var behaviours = map[string]behaviour{
-	sandbox.MethodOK:                {state: payment.Authorised},
-	sandbox.MethodDeclined:          {state: payment.Declined, reason: "card_declined"},
-	sandbox.MethodInsufficientFunds: {state: payment.Declined, reason: "insufficient_funds"},
-	sandbox.MethodTimeout:           {state: payment.Authorised, withheld: 1},
-	sandbox.MethodFlaky:             {state: payment.Authorised, unavailable: 2},
-}
-
-// withheldFor is how long the sandbox keeps a request that gets no answer: longer than callers wait, and short enough
-// for an orderly stop of the process.
-const withheldFor = 11 * time.Second
-
-var validKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
-
-func (s *server) authorise(c *gin.Context) {
-	var in payment.Authorisation
-	if err := httpx.DecodeJSON(c, &in); err != nil {
-		httpx.Fail(c, err)
-		return
+func newServer(pool *pgxpool.Pool, cfg Config) (*server, error) {
+	s := &server{
+		pool:          pool,
+		q:             sandboxdb.New(),
+		publicURL:     strings.TrimRight(cfg.PublicURL, "/"),
+		authorisedFor: cfg.AuthorisedFor,
+		faults:        &faults{},
+		webhookURL:    cfg.WebhookURL,
+		wake:          make(chan struct{}, 1),
 	}
-	does, known := behaviours[in.Method]
-	_, currencyErr := money.Exponent(in.Amount.Currency)
-	switch {
-	case !validKey.MatchString(in.Key):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_payment_key"))
-		return
-	case !known:
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "unknown_payment_method"))
-		return
-	case in.Amount.Minor < 0 || currencyErr != nil:
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_amount"))
-		return
+	if s.tells() {
+		keys, err := webhook.ParseKeys(cfg.WebhookSecrets)
+		if err != nil {
+			return nil, err
+		}
+		s.sender = webhook.Sender{HTTP: &http.Client{Transport: newTransport()}, Keys: keys}
 	}
-	until := time.Now().UTC().Add(authorisedFor)
-	_, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
-		PaymentKey:      in.Key,
-		ProviderRef:     "sbx_" + uuid.NewString(),
-		Method:          in.Method,
-		AmountMinor:     in.Amount.Minor,
-		Currency:        in.Amount.Currency,
-		State:           string(does.state),
-		DeclineReason:   does.reason,
-		AuthorisedUntil: &until,
-	})
-	requests := int32(0)
+	return s, nil
+}
+
+// register adds the sandbox's routes. All but the customer's are behind the service keys.
+func (s *server) register(router gin.IRouter, serviceKeys []string) {
+	v1 := router.Group("/v1", httpx.RequireServiceKey(serviceKeys))
+	v1.POST("/payments", s.spoil(sandbox.OperationAuthorise), s.authorise)
+	v1.GET("/payments/:key", s.spoil(sandbox.OperationLookUp), s.get)
+	v1.POST("/payments/:key/capture", s.spoil(sandbox.OperationCapture), s.capture)
+	v1.POST("/payments/:key/void", s.spoil(sandbox.OperationVoid), s.void)
+	v1.POST("/payments/:key/refund", s.spoil(sandbox.OperationRefund), s.refund)
+	v1.GET("/payments/:key/refunds/:refund_key", s.spoil(sandbox.OperationLookUp), s.getRefund)
+
+	v1.GET("/books/:reference", s.books)
+	v1.GET("/faults", s.listFaults)
+	v1.POST("/faults", s.addFault)
+	v1.DELETE("/faults", s.clearFaults)
+
+	router.GET("/action/:token", s.showAction)
+	router.POST("/action/:token", s.spoil(sandbox.OperationComplete), s.completeAction)
+}
+
+// change runs f on the database: in a transaction if webhooks are sent, so that each commits with the change that it
+// tells of, else without one. f makes at most one change besides the webhooks.
+func (s *server) change(ctx context.Context, f func(db sandboxdb.DBTX) error) error {
+	if !s.tells() {
+		return f(s.pool)
+	}
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return f(tx) })
 	if err == nil {
-		requests, err = s.q.CountAuthoriseRequest(c, s.pool, in.Key)
+		s.wakeUp()
 	}
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	charge, ok := s.load(c, in.Key)
-	if !ok {
-		return
-	}
-
-	switch {
-	case requests <= does.withheld:
-		select {
-		case <-c.Request.Context().Done():
-		case <-time.After(withheldFor):
-		}
-		panic(http.ErrAbortHandler) // net/http's way to cut the connection
-	case requests <= does.unavailable:
-		httpx.Fail(c, problem.Common.New(problem.Unavailable,
-			"the sandbox is flaky on purpose; ask again with the same key"))
-		return
-	}
-
-	amount := money.Amount{Minor: charge.AmountMinor, Currency: charge.Currency}
-	switch {
-	case charge.Method != "" && (charge.Method != in.Method || amount != in.Amount):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeKeyUsed,
-			"the key names a payment by another method or of another amount"))
-	case charge.State == string(payment.Declined):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeDeclined, "%s", charge.DeclineReason))
-	case charge.State == string(payment.Voided):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeVoided, "the payment was voided before it was authorised"))
-	default:
-		c.JSON(http.StatusOK, wire(charge))
-	}
-}
-
-func (s *server) get(c *gin.Context) {
-	if charge, ok := s.load(c, c.Param("key")); ok {
-		c.JSON(http.StatusOK, wire(charge))
-	}
-}
-
-func (s *server) capture(c *gin.Context) {
-	if _, err := s.q.CaptureCharge(c, s.pool, c.Param("key")); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	charge, ok := s.load(c, c.Param("key"))
-	switch {
-	case !ok:
-	case charge.State != string(payment.Captured):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "payment_is_%s_and_cannot_be_captured", charge.State))
-	default:
-		c.JSON(http.StatusOK, wire(charge))
-	}
-}
-
-// void voids a charge. If the key is unknown, it inserts a voided charge, so that a late authorisation is refused.
-func (s *server) void(c *gin.Context) {
-	var in sandbox.VoidRequest
-	if err := httpx.DecodeJSON(c, &in); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	key := c.Param("key")
-	if !validKey.MatchString(key) {
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_payment_key"))
-		return
-	}
-
-	inserted, err := s.q.InsertCharge(c, s.pool, sandboxdb.InsertChargeParams{
-		PaymentKey:  key,
-		ProviderRef: "sbx_" + uuid.NewString(),
-		Currency:    "XXX",
-		State:       string(payment.Voided),
-	})
-	if err == nil && inserted == 0 {
-		_, err = s.q.VoidCharge(c, s.pool, key)
-	}
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-
-	charge, ok := s.load(c, key)
-	switch {
-	case !ok:
-	case charge.State == string(payment.Captured):
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeCaptured, "the payment is captured and can only be refunded"))
-	default:
-		c.JSON(http.StatusOK, wire(charge))
-	}
-}
-
-func (s *server) refund(c *gin.Context) {
-	var in sandbox.RefundRequest
-	if err := httpx.DecodeJSON(c, &in); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	if in.AmountMinor <= 0 || !validKey.MatchString(in.RefundKey) {
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeRefused, "invalid_refund"))
-		return
-	}
-	key := c.Param("key")
-	if _, ok := s.load(c, key); !ok {
-		return
-	}
-	err := pgx.BeginFunc(c, s.pool, func(tx pgx.Tx) error {
-		added, err := s.q.InsertRefund(c, tx, sandboxdb.InsertRefundParams{
-			RefundKey:   in.RefundKey,
-			PaymentKey:  key,
-			AmountMinor: in.AmountMinor,
-		})
-		if err != nil || added == 0 {
-			return err
-		}
-		changed, err := s.q.RefundCharge(c, tx, sandboxdb.RefundChargeParams{
-			PaymentKey:  key,
-			AmountMinor: in.AmountMinor,
-		})
-		if err == nil && changed == 0 {
-			return sandbox.Table.New(sandbox.CodeRefused, "more_than_was_captured")
-		}
-		return err
-	})
-	if err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	s.get(c)
-}
-
-func (s *server) load(c *gin.Context, key string) (sandboxdb.Charge, bool) {
-	charge, err := s.q.GetCharge(c, s.pool, key)
-	if errors.Is(err, pgx.ErrNoRows) {
-		httpx.Fail(c, sandbox.Table.New(sandbox.CodeUnknown, "no payment has the key %q", key))
-		return charge, false
-	}
-	if err != nil {
-		httpx.Fail(c, err)
-		return charge, false
-	}
-	return charge, true
-}
-
-func wire(c sandboxdb.Charge) payment.Payment {
-	return payment.Payment{
-		Key:             c.PaymentKey,
-		ProviderRef:     c.ProviderRef,
-		Amount:          money.Amount{Minor: c.AmountMinor, Currency: c.Currency},
-		CapturedMinor:   c.CapturedMinor,
-		RefundedMinor:   c.RefundedMinor,
-		State:           payment.State(c.State),
-		AuthorisedUntil: c.AuthorisedUntil,
-	}
+	return err
 }

@@ -5,28 +5,39 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
-	"holdfast/internal/money"
 	"holdfast/internal/payment"
+	"holdfast/internal/payment/paymenttest"
 	"holdfast/internal/payment/sandbox"
 	"holdfast/internal/telemetry"
+	"holdfast/internal/webhook"
 	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// start runs a sandbox on a new database and returns the client that the worker uses.
-func start(t *testing.T) payment.Provider {
+// subject is a sandbox on a new database with the client that the worker uses.
+type subject struct {
+	*sandbox.Client
+	pool   *pgxpool.Pool
+	server *server
+	http   *http.Client
+	url    string
+}
+
+// start runs a sandbox. cfg may name a receiver of webhooks; deliver is then run by the test.
+func start(t *testing.T, cfg Config) subject {
 	t.Helper()
+	cfg.AuthorisedFor = 7 * 24 * time.Hour
 	url := testenv.Database(t)
 	_, err := database.Migrate(t.Context(), url, database.Sandbox)
 	require.NoError(t, err)
@@ -39,162 +50,165 @@ func start(t *testing.T) payment.Provider {
 		Registry: telemetry.NewRegistry(),
 		Health:   httpx.NewHealth(),
 	})
-	register(router, pool, []string{"a key"})
+	s, err := newServer(pool, cfg)
+	require.NoError(t, err)
+	s.register(router, []string{"a key"})
 	served := httptest.NewServer(router)
 	t.Cleanup(served.Close)
-	return sandbox.New(served.URL, "a key", &http.Client{Transport: &http.Transport{DisableKeepAlives: true}})
-}
 
-func by(method string) payment.Authorisation {
-	return payment.Authorisation{
-		Key:       uuid.NewString(),
-		Method:    method,
-		Amount:    money.Amount{Minor: 1250, Currency: "EUR"},
-		Reference: "an order",
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	return subject{
+		Client: sandbox.New(served.URL, "a key", client),
+		pool:   pool,
+		server: s,
+		http:   client,
+		url:    served.URL,
 	}
 }
 
-// TestTestMethods: each test method behaves as documented.
-func TestTestMethods(t *testing.T) {
-	t.Parallel()
-	p := start(t)
-	ctx := t.Context()
+// conforming is the sandbox as the conformance suite wants it.
+func conforming(s subject) paymenttest.Subject {
+	return paymenttest.Subject{
+		Provider: s.Client,
+		Methods: paymenttest.Methods{
+			OK:                sandbox.MethodOK,
+			Declined:          sandbox.MethodDeclined,
+			InsufficientFunds: sandbox.MethodInsufficientFunds,
+			ActionRequired:    sandbox.MethodActionRequired,
+			Unknown:           "pm_unknown",
+		},
+		Complete: func(t *testing.T, p payment.Payment, approve bool) {
+			t.Helper()
+			require.NoError(t, s.CompleteAction(t.Context(), p.Action.URL, approve))
+		},
+		Lapse: func(t *testing.T, p payment.Payment) {
+			t.Helper()
+			tag, err := s.pool.Exec(t.Context(),
+				"UPDATE charges SET authorised_until = now() - interval '1 second' WHERE payment_key = $1", p.Key)
+			require.NoError(t, err)
+			require.EqualValues(t, 1, tag.RowsAffected())
+		},
+	}
+}
 
-	for _, c := range []struct{ method, reason string }{
-		{sandbox.MethodDeclined, "card_declined"},
-		{sandbox.MethodInsufficientFunds, "insufficient_funds"},
+// TestSandboxConforms: the sandbox passes the cases of every provider, with webhooks and without.
+func TestSandboxConforms(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]Config{
+		"without webhooks": {},
+		"with webhooks":    {WebhookURL: "http://127.0.0.1:1", WebhookSecrets: []string{webhook.NewSecret()}},
 	} {
-		var declined *payment.DeclinedError
-		a := by(c.method)
-		for range 2 { // a repeated request gets the same answer
-			_, err := p.Authorise(ctx, a)
-			require.ErrorAs(t, err, &declined, c.method)
-			require.Equal(t, c.reason, declined.Reason)
-		}
-		_, err := p.Capture(ctx, a.Key)
-		var refused *payment.RefusedError
-		require.ErrorAs(t, err, &refused, "nothing was set aside")
-	}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, cfg)
+			t.Run("conformance", func(t *testing.T) { paymenttest.Conformance(t, conforming(s)) })
 
-	flaky := by(sandbox.MethodFlaky)
-	for range 2 {
-		_, err := p.Authorise(ctx, flaky)
-		require.Error(t, err)
-		var declined *payment.DeclinedError
-		require.NotErrorAs(t, err, &declined, "the outcome is unknown")
-	}
-	got, err := p.Authorise(ctx, flaky)
-	require.NoError(t, err)
-	require.Equal(t, payment.Authorised, got.State)
-
-	_, err = p.Authorise(ctx, by("pm_unknown"))
-	var refused *payment.RefusedError
-	require.ErrorAs(t, err, &refused)
-}
-
-// TestAnswerIsWithheld: a payment by pm_timeout is authorised, but the first request gets no answer. A later request
-// with the same key gets it.
-func TestAnswerIsWithheld(t *testing.T) {
-	t.Parallel()
-	p := start(t)
-	a := by(sandbox.MethodTimeout)
-	_, err := p.Authorise(t.Context(), a)
-	require.Error(t, err)
-
-	got, err := p.Get(t.Context(), a.Key)
-	require.NoError(t, err)
-	require.Equal(t, payment.Authorised, got.State)
-	_, err = p.Authorise(t.Context(), a)
-	require.NoError(t, err)
-}
-
-// TestLifeOfAPayment takes one payment through every call, each twice.
-func TestLifeOfAPayment(t *testing.T) {
-	t.Parallel()
-	p := start(t)
-	ctx := t.Context()
-	a := by(sandbox.MethodOK)
-	twice := func(call func() (payment.Payment, error)) payment.Payment {
-		t.Helper()
-		first, err := call()
-		require.NoError(t, err)
-		again, err := call()
-		require.NoError(t, err)
-		require.Equal(t, first, again)
-		return again
-	}
-
-	authorised := twice(func() (payment.Payment, error) { return p.Authorise(ctx, a) })
-	require.Equal(t, payment.Authorised, authorised.State)
-	captured := twice(func() (payment.Payment, error) { return p.Capture(ctx, a.Key) })
-	require.EqualValues(t, 1250, captured.CapturedMinor)
-
-	_, err := p.Void(ctx, a.Key, "too late")
-	require.ErrorIs(t, err, payment.ErrCaptured)
-	another := a
-	another.Method = sandbox.MethodDeclined
-	_, err = p.Authorise(ctx, another)
-	require.ErrorIs(t, err, payment.ErrKeyUsed)
-
-	refunded := twice(func() (payment.Payment, error) { return p.Refund(ctx, a.Key, "first", 250) })
-	require.EqualValues(t, 250, refunded.RefundedMinor)
-	refunded = twice(func() (payment.Payment, error) { return p.Refund(ctx, a.Key, "rest", 1000) })
-	require.EqualValues(t, 1250, refunded.RefundedMinor)
-
-	var refused *payment.RefusedError
-	_, err = p.Refund(ctx, a.Key, "more", 1)
-	require.ErrorAs(t, err, &refused)
-	_, err = p.Get(ctx, "never seen")
-	require.ErrorIs(t, err, payment.ErrUnknown)
-}
-
-// TestVoidedKeyStaysVoided: a voided key cannot be authorised or captured, also if the void was its first request.
-func TestVoidedKeyStaysVoided(t *testing.T) {
-	t.Parallel()
-	p := start(t)
-	for _, authorised := range []bool{true, false} {
-		a := by(sandbox.MethodOK)
-		if authorised {
-			_, err := p.Authorise(t.Context(), a)
-			require.NoError(t, err)
-		}
-		for range 2 {
-			got, err := p.Void(t.Context(), a.Key, "called off")
-			require.NoError(t, err)
-			require.Equal(t, payment.Voided, got.State)
-		}
-
-		_, err := p.Authorise(t.Context(), a)
-		require.ErrorIs(t, err, payment.ErrVoided)
-		_, err = p.Capture(t.Context(), a.Key)
-		var refused *payment.RefusedError
-		require.ErrorAs(t, err, &refused)
-	}
-}
-
-// TestRefundsAtOnce: of 20 concurrent refunds of a tenth of the payment, ten succeed.
-func TestRefundsAtOnce(t *testing.T) {
-	t.Parallel()
-	p := start(t)
-	a := by(sandbox.MethodOK)
-	_, err := p.Authorise(t.Context(), a)
-	require.NoError(t, err)
-	_, err = p.Capture(t.Context(), a.Key)
-	require.NoError(t, err)
-
-	var made atomic.Int64
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			if _, err := p.Refund(t.Context(), a.Key, uuid.NewString(), 125); err == nil {
-				made.Add(1)
-			}
+			var wrong int
+			require.NoError(t, s.pool.QueryRow(t.Context(), `
+				SELECT count(*) FROM charges c WHERE refunded_minor <>
+					(SELECT coalesce(sum(amount_minor), 0) FROM refunds r WHERE r.payment_key = c.payment_key)`).Scan(&wrong))
+			require.Zero(t, wrong, "the refunds of each charge sum up to what it says")
 		})
 	}
-	all.Wait()
+}
 
-	got, err := p.Get(t.Context(), a.Key)
+// TestFlaky: the first two requests of a payment by pm_flaky are answered 503, and the third gets the outcome.
+func TestFlaky(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	a := paymenttest.New(sandbox.MethodFlaky)
+	for range 2 {
+		p, err := s.Authorise(t.Context(), a)
+		require.ErrorContains(t, err, "flaky")
+		require.Equal(t, payment.OutcomeUnknown, payment.OutcomeOf(p, err))
+	}
+	p, err := s.Authorise(t.Context(), a)
 	require.NoError(t, err)
-	require.EqualValues(t, 10, made.Load())
-	require.EqualValues(t, 1250, got.RefundedMinor)
+	require.Equal(t, payment.Authorised, p.State)
+}
+
+// TestAnswerIsWithheld: a payment by pm_timeout is authorised, but the first request gets no answer. A look-up under
+// the same key, or a later request with it, tells the outcome.
+func TestAnswerIsWithheld(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	a := paymenttest.New(sandbox.MethodTimeout)
+	p, err := s.Authorise(t.Context(), a)
+	require.Error(t, err)
+	require.Equal(t, payment.OutcomeUnknown, payment.OutcomeOf(p, err))
+
+	got, err := s.Get(t.Context(), a.Key)
+	require.NoError(t, err)
+	require.Equal(t, payment.Authorised, got.State)
+	_, err = s.Authorise(t.Context(), a)
+	require.NoError(t, err)
+}
+
+// TestBooks: the books of an order say what was taken and given back for it, also over several payments.
+func TestBooks(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	order := uuid.NewString()
+	var keys []string
+	for _, method := range []string{sandbox.MethodDeclined, sandbox.MethodOK, sandbox.MethodOK, sandbox.MethodOK} {
+		a := paymenttest.New(method)
+		a.Reference = order
+		_, _ = s.Authorise(t.Context(), a)
+		keys = append(keys, a.Key)
+	}
+	_, err := s.Capture(t.Context(), keys[1])
+	require.NoError(t, err)
+	_, err = s.Refund(t.Context(), keys[1], uuid.NewString(), 250)
+	require.NoError(t, err)
+	_, err = s.Void(t.Context(), keys[2], "test")
+	require.NoError(t, err)
+
+	books, err := s.Books(t.Context(), order)
+	require.NoError(t, err)
+	require.Len(t, books.Currencies, 1)
+	b := books.Currencies[0]
+	require.EqualValues(t, 1, b.Captures)
+	require.EqualValues(t, 1250, b.Authorised.Minor)
+	require.EqualValues(t, 1250, b.Captured.Minor)
+	require.EqualValues(t, 250, b.Refunded.Minor)
+	require.EqualValues(t, 1000, b.Net.Minor)
+	require.True(t, b.Consistent)
+
+	_, err = s.pool.Exec(t.Context(), "UPDATE charges SET refunded_minor = 1250 WHERE payment_key = $1", keys[1])
+	require.NoError(t, err)
+	books, err = s.Books(t.Context(), order)
+	require.NoError(t, err)
+	require.False(t, books.Currencies[0].Consistent, "the audit finds a refund without its row")
+
+	books, err = s.Books(t.Context(), "another order")
+	require.NoError(t, err)
+	require.Empty(t, books.Currencies)
+}
+
+// TestOnlyServicesTakeMoney: every route but the customer's and the router's own needs a service key.
+func TestOnlyServicesTakeMoney(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	stranger := sandbox.New(s.url, "no key", s.http)
+	_, err := stranger.Authorise(t.Context(), paymenttest.New(sandbox.MethodOK))
+	require.ErrorContains(t, err, "unauthenticated")
+	_, err = stranger.Books(t.Context(), "x")
+	require.ErrorContains(t, err, "unauthenticated")
+	require.ErrorContains(t, stranger.SwitchOn(t.Context(), sandbox.Fault{Kind: sandbox.FaultDown}), "unauthenticated")
+}
+
+// TestConfiguration: a configuration that could not work is refused at the start.
+func TestConfiguration(t *testing.T) {
+	t.Parallel()
+	_, err := config.LoadFrom[Config](map[string]string{
+		"SANDBOX_DATABASE_URL":   "postgres://x",
+		"SERVICE_API_KEYS":       "k",
+		"SANDBOX_PUBLIC_URL":     "pay.example.org",
+		"SANDBOX_WEBHOOK_URL":    "http://127.0.0.1:3001/webhooks/payments",
+		"SANDBOX_AUTHORISED_FOR": "0s",
+	})
+	for _, name := range []string{"SANDBOX_PUBLIC_URL", "SANDBOX_WEBHOOK_SECRETS", "SANDBOX_AUTHORISED_FOR"} {
+		require.ErrorContains(t, err, name)
+	}
+	require.NotContains(t, err.Error(), "SANDBOX_WEBHOOK_URL")
 }
