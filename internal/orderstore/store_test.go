@@ -178,7 +178,7 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	require.Len(t, timeline, 3)
 	var published int
 	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM outbox").Scan(&published))
-	require.Equal(t, 2, published)
+	require.Equal(t, 3, published, "created, reserved, confirmed")
 
 	_, err = s.Record(t.Context(), first(id, strings.Repeat("cd", 32)))
 	require.ErrorIs(t, err, orderflow.ErrRowTaken)
