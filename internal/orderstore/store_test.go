@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
+	"holdfast/tests/eventcheck"
 	"holdfast/tests/testenv"
 	"holdfast/workflows/orderflow"
 )
@@ -36,6 +37,7 @@ func open(t *testing.T) *pgxpool.Pool {
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
+	eventcheck.AtEnd(t, pool, "orders")
 	return pool
 }
 
