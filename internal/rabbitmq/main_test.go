@@ -2,9 +2,7 @@ package rabbitmq_test
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/rabbitmq"
+	"holdfast/tests/broker"
 	"holdfast/tests/testenv"
 )
 
@@ -43,65 +42,15 @@ func session(t *testing.T) *rabbitmq.Session {
 	return s
 }
 
-// world is a topology whose names only this test uses.
-type world struct {
-	prefix string
-	rabbitmq.Topology
-}
-
-// newWorld returns the platform's topology under names of its own. change may change a queue before it is declared.
-func newWorld(t *testing.T, s *rabbitmq.Session, change func(*rabbitmq.Queue)) world {
+// declared declares a topology of the test's own.
+func declared(t *testing.T, s *rabbitmq.Session, change func(*rabbitmq.Queue)) broker.Topology {
 	t.Helper()
-	w := world{prefix: strings.ToLower(rand.Text()[:8]) + ":", Topology: rabbitmq.Platform()}
-	for i := range w.Exchanges {
-		e := &w.Exchanges[i]
-		e.Name = w.name(e.Name)
-		if e.Alternate != "" {
-			e.Alternate = w.name(e.Alternate)
-		}
-	}
-	for i := range w.Queues {
-		q := &w.Queues[i]
-		q.Name = w.name(q.Name)
-		for j := range q.Bindings {
-			q.Bindings[j].Exchange = w.name(q.Bindings[j].Exchange)
-		}
-		if q.DeadLetters != nil {
-			dead := rabbitmq.Binding{Key: w.name(q.DeadLetters.Key)}
-			if q.DeadLetters.Exchange != "" {
-				dead = rabbitmq.Binding{Exchange: w.name(q.DeadLetters.Exchange)}
-			}
-			q.DeadLetters = &dead
-		}
-		if change != nil {
-			change(q)
-		}
-	}
-	require.NoError(t, s.Declare(w.Topology))
-	t.Cleanup(func() { w.remove(t) })
-	return w
+	o := broker.New(t, change)
+	require.NoError(t, s.Declare(o.Topology))
+	return o
 }
 
-func (w world) name(name string) string { return w.prefix + name }
-
-// remove deletes everything that newWorld has declared.
-func (w world) remove(t *testing.T) {
-	t.Helper()
-	conn, err := amqp.Dial(testenv.RabbitMQ(t))
-	require.NoError(t, err)
-	defer func() { _ = conn.Close() }()
-	ch, err := conn.Channel()
-	require.NoError(t, err)
-	for _, q := range w.Queues {
-		_, err := ch.QueueDelete(q.Name, false, false, false)
-		require.NoError(t, err)
-	}
-	for _, e := range w.Exchanges {
-		require.NoError(t, ch.ExchangeDelete(e.Name, false, false))
-	}
-}
-
-// depth waits until a queue holds the given number of messages.
+// requireDepth waits until a queue holds the given number of messages.
 func requireDepth(t *testing.T, s *rabbitmq.Session, queue string, want int) {
 	t.Helper()
 	var got rabbitmq.Depth

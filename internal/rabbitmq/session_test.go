@@ -31,9 +31,9 @@ func proxied(t *testing.T) (*fault.TCP, rabbitmq.Config) {
 func TestPublishTellsEachMessageApart(t *testing.T) {
 	t.Parallel()
 	s := session(t)
-	w := newWorld(t, s, nil)
-	topic := w.name(rabbitmq.DeadLetterExchange(rabbitmq.InventoryOrderEvents)) // has no alternate exchange
-	lost := message("", w.name("no such queue"))
+	own := declared(t, s, nil)
+	topic := own.Name(rabbitmq.DeadLetterExchange(rabbitmq.InventoryOrderEvents)) // has no alternate exchange
+	lost := message("", own.Name("no such queue"))
 
 	results := publish(t, s, message(topic, "order.created"), lost, message(topic, "order.paid"))
 	require.NoError(t, results[0])
@@ -78,7 +78,7 @@ func TestFullQueueRefuses(t *testing.T) {
 // TestUnconfirmed: when the broker does not confirm in time, the outcome is unknown and the session ends.
 func TestUnconfirmed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, session(t), nil)
+	own := declared(t, session(t), nil)
 	proxy, cfg := proxied(t)
 	cfg.ConfirmTimeout = 200 * time.Millisecond
 	s, err := connector(cfg).Open(t.Context(), "test")
@@ -89,8 +89,8 @@ func TestUnconfirmed(t *testing.T) {
 
 	proxy.Hang()
 	batch := []rabbitmq.Message{
-		message(w.name(rabbitmq.OrderEvents), "order.created"),
-		message(w.name(rabbitmq.OrderEvents), "order.paid"),
+		message(own.Name(rabbitmq.OrderEvents), "order.created"),
+		message(own.Name(rabbitmq.OrderEvents), "order.paid"),
 	}
 	for _, err := range p.Publish(t.Context(), batch) {
 		require.ErrorIs(t, err, rabbitmq.ErrUnconfirmed)
@@ -106,8 +106,8 @@ func TestUnconfirmed(t *testing.T) {
 func TestSuperviseReconnects(t *testing.T) {
 	t.Parallel()
 	direct := session(t)
-	w := newWorld(t, direct, nil)
-	queue := w.name(rabbitmq.InventoryOrderEvents)
+	own := declared(t, direct, nil)
+	queue := own.Name(rabbitmq.InventoryOrderEvents)
 	proxy, cfg := proxied(t)
 
 	received := make(chan amqp.Delivery)
@@ -125,7 +125,7 @@ func TestSuperviseReconnects(t *testing.T) {
 		}
 		return fmt.Errorf("the deliveries have ended")
 	})
-	sent := message(w.name(rabbitmq.OrderEvents), "order.created")
+	sent := message(own.Name(rabbitmq.OrderEvents), "order.created")
 	require.NoError(t, publish(t, direct, sent)[0])
 
 	first := receive(t, received)
@@ -167,8 +167,8 @@ func TestSuperviseWaitsForTheBroker(t *testing.T) {
 func TestDeletedQueueEndsTheSession(t *testing.T) {
 	t.Parallel()
 	s, owner := session(t), session(t)
-	w := newWorld(t, owner, nil)
-	deliveries, err := s.Consume(t.Context(), w.name(rabbitmq.InventoryOrderEvents), 1)
+	own := declared(t, owner, nil)
+	deliveries, err := s.Consume(t.Context(), own.Name(rabbitmq.InventoryOrderEvents), 1)
 	require.NoError(t, err)
 
 	conn, err := amqp.Dial(testenv.RabbitMQ(t))
@@ -176,7 +176,7 @@ func TestDeletedQueueEndsTheSession(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close() })
 	ch, err := conn.Channel()
 	require.NoError(t, err)
-	_, err = ch.QueueDelete(w.name(rabbitmq.InventoryOrderEvents), false, false, false)
+	_, err = ch.QueueDelete(own.Name(rabbitmq.InventoryOrderEvents), false, false, false)
 	require.NoError(t, err)
 
 	<-s.Done()
@@ -189,13 +189,13 @@ func TestDeletedQueueEndsTheSession(t *testing.T) {
 func TestConsumerStopsInOrder(t *testing.T) {
 	t.Parallel()
 	s, other := session(t), session(t)
-	w := newWorld(t, other, nil)
-	queue := w.name(rabbitmq.InventoryOrderEvents)
+	own := declared(t, other, nil)
+	queue := own.Name(rabbitmq.InventoryOrderEvents)
 	ctx, cancel := context.WithCancel(t.Context())
 	deliveries, err := s.Consume(ctx, queue, 1)
 	require.NoError(t, err)
 	for range 2 {
-		require.NoError(t, publish(t, other, message(w.name(rabbitmq.OrderEvents), "order.created"))[0])
+		require.NoError(t, publish(t, other, message(own.Name(rabbitmq.OrderEvents), "order.created"))[0])
 	}
 
 	d := receive(t, deliveries)

@@ -16,7 +16,7 @@ import (
 func TestDeclareIsIdempotent(t *testing.T) {
 	t.Parallel()
 	s := session(t)
-	w := newWorld(t, s, nil)
+	own := declared(t, s, nil)
 
 	var processes sync.WaitGroup
 	for range 4 {
@@ -25,7 +25,7 @@ func TestDeclareIsIdempotent(t *testing.T) {
 		processes.Go(func() {
 			defer other.Close()
 			for range 3 {
-				if err := other.Declare(w.Topology); err != nil {
+				if err := other.Declare(own.Topology); err != nil {
 					t.Error(err)
 				}
 			}
@@ -39,16 +39,16 @@ func TestDeclareIsIdempotent(t *testing.T) {
 func TestDeclareRefusesAMismatch(t *testing.T) {
 	t.Parallel()
 	s := session(t)
-	w := newWorld(t, s, nil)
-	queue := w.name(rabbitmq.OrdersInventoryEvents)
-	require.NoError(t, publish(t, s, message(w.name(rabbitmq.InventoryEvents), "inventory.reserved"))[0])
+	own := declared(t, s, nil)
+	queue := own.Name(rabbitmq.OrdersInventoryEvents)
+	require.NoError(t, publish(t, s, message(own.Name(rabbitmq.InventoryEvents), "inventory.reserved"))[0])
 
-	for i := range w.Queues {
-		if w.Queues[i].Name == queue {
-			w.Queues[i].DeliveryLimit++
+	for i := range own.Queues {
+		if own.Queues[i].Name == queue {
+			own.Queues[i].DeliveryLimit++
 		}
 	}
-	err := s.Declare(w.Topology)
+	err := s.Declare(own.Topology)
 	var mismatch *rabbitmq.MismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, queue, mismatch.Name)
@@ -56,8 +56,8 @@ func TestDeclareRefusesAMismatch(t *testing.T) {
 	require.ErrorContains(t, err, "delivery-limit")
 	requireDepth(t, s, queue, 1)
 
-	w.Exchanges[0].Kind = amqp.ExchangeTopic
-	require.ErrorAs(t, s.Declare(w.Topology), &mismatch)
+	own.Exchanges[0].Kind = amqp.ExchangeTopic
+	require.ErrorAs(t, s.Declare(own.Topology), &mismatch)
 	require.Equal(t, "exchange", mismatch.What)
 	require.NoError(t, s.Err())
 }
@@ -67,36 +67,36 @@ func TestDeclareRefusesAMismatch(t *testing.T) {
 func TestEventsReachTheirQueues(t *testing.T) {
 	t.Parallel()
 	s := session(t)
-	w := newWorld(t, s, nil)
+	own := declared(t, s, nil)
 
 	for _, err := range publish(t, s,
-		message(w.name(rabbitmq.InventoryEvents), "inventory.reserved"),
-		message(w.name(rabbitmq.OrderEvents), "order.created"),
-		message(w.name(rabbitmq.OrderEvents), "order.cancelled"),
-		message(w.name(rabbitmq.OrderEvents), "unknown"),
+		message(own.Name(rabbitmq.InventoryEvents), "inventory.reserved"),
+		message(own.Name(rabbitmq.OrderEvents), "order.created"),
+		message(own.Name(rabbitmq.OrderEvents), "order.cancelled"),
+		message(own.Name(rabbitmq.OrderEvents), "unknown"),
 	) {
 		require.NoError(t, err)
 	}
 
-	requireDepth(t, s, w.name(rabbitmq.OrdersInventoryEvents), 1)
-	requireDepth(t, s, w.name(rabbitmq.InventoryOrderEvents), 2)
-	requireDepth(t, s, w.name(rabbitmq.Unrouted), 1)
+	requireDepth(t, s, own.Name(rabbitmq.OrdersInventoryEvents), 1)
+	requireDepth(t, s, own.Name(rabbitmq.InventoryOrderEvents), 2)
+	requireDepth(t, s, own.Name(rabbitmq.Unrouted), 1)
 }
 
 // TestRejectedMessageIsADeadLetter: a rejected message keeps its routing key and stays in the dead-letter queue.
 func TestRejectedMessageIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	s := session(t)
-	w := newWorld(t, s, nil)
-	queue := w.name(rabbitmq.InventoryOrderEvents)
-	require.NoError(t, publish(t, s, message(w.name(rabbitmq.OrderEvents), "order.cancelled"))[0])
+	own := declared(t, s, nil)
+	queue := own.Name(rabbitmq.InventoryOrderEvents)
+	require.NoError(t, publish(t, s, message(own.Name(rabbitmq.OrderEvents), "order.cancelled"))[0])
 
 	deliveries, err := s.Consume(t.Context(), queue, 10)
 	require.NoError(t, err)
 	require.NoError(t, receive(t, deliveries).Reject(false))
-	requireDepth(t, s, w.name(rabbitmq.DeadLetterQueue(rabbitmq.InventoryOrderEvents)), 1)
+	requireDepth(t, s, own.Name(rabbitmq.DeadLetterQueue(rabbitmq.InventoryOrderEvents)), 1)
 
-	dead, err := s.Consume(t.Context(), w.name(rabbitmq.DeadLetterQueue(rabbitmq.InventoryOrderEvents)), 1)
+	dead, err := s.Consume(t.Context(), own.Name(rabbitmq.DeadLetterQueue(rabbitmq.InventoryOrderEvents)), 1)
 	require.NoError(t, err)
 	for range 25 { // more often than RabbitMQ 4 would allow by itself
 		letter := receive(t, dead)
@@ -110,15 +110,15 @@ func TestRejectedMessageIsADeadLetter(t *testing.T) {
 func TestDeliveryLimit(t *testing.T) {
 	t.Parallel()
 	s := session(t)
-	w := newWorld(t, s, func(q *rabbitmq.Queue) { q.DeliveryLimit = min(q.DeliveryLimit, 3) })
-	require.NoError(t, publish(t, s, message(w.name(rabbitmq.OrderEvents), "order.cancelled"))[0])
+	own := declared(t, s, func(q *rabbitmq.Queue) { q.DeliveryLimit = min(q.DeliveryLimit, 3) })
+	require.NoError(t, publish(t, s, message(own.Name(rabbitmq.OrderEvents), "order.cancelled"))[0])
 
-	deliveries, err := s.Consume(t.Context(), w.name(rabbitmq.InventoryOrderEvents), 10)
+	deliveries, err := s.Consume(t.Context(), own.Name(rabbitmq.InventoryOrderEvents), 10)
 	require.NoError(t, err)
 	for range 4 {
 		require.NoError(t, receive(t, deliveries).Reject(true))
 	}
-	requireDepth(t, s, w.name(rabbitmq.DeadLetterQueue(rabbitmq.InventoryOrderEvents)), 1)
+	requireDepth(t, s, own.Name(rabbitmq.DeadLetterQueue(rabbitmq.InventoryOrderEvents)), 1)
 }
 
 // TestRetryQueueGivesBack: a message in a retry queue is in its queue again after the delay.
@@ -126,12 +126,12 @@ func TestRetryQueueGivesBack(t *testing.T) {
 	t.Parallel()
 	s := session(t)
 	const delay = 1500 * time.Millisecond
-	w := newWorld(t, s, func(q *rabbitmq.Queue) {
+	own := declared(t, s, func(q *rabbitmq.Queue) {
 		if q.TTL > 0 {
 			q.TTL = delay
 		}
 	})
-	queue := w.name(rabbitmq.OrdersInventoryEvents)
+	queue := own.Name(rabbitmq.OrdersInventoryEvents)
 	retry := message("", rabbitmq.RetryQueue(queue, rabbitmq.RetryDelays()[0]))
 	retry.Publishing.Headers = amqp.Table{"attempt": int32(1)}
 
