@@ -63,7 +63,7 @@ generate: $(TOOLS)/sqlc $(TOOLS)/oapi-codegen ## Generate the code for SQL and O
 
 verify: generate ## Fail when generated code is not what its sources say
 	@git diff --exit-code -- db api inventory docs/architecture docs/events || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
-	@test -z "$$(git status --porcelain -- db/ordersdb db/inventorydb db/sandboxdb)" || { echo "generated files are not committed: git add db" >&2; exit 1; }
+	@test -z "$$(git status --porcelain -- db/ordersdb db/inventorydb db/outboxdb db/sandboxdb)" || { echo "generated files are not committed: git add db" >&2; exit 1; }
 
 lint: $(TOOLS)/golangci-lint workflowcheck ## Check style, import rules and the workflows' determinism
 	$(TOOLS)/golangci-lint run ./...
