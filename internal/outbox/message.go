@@ -16,6 +16,9 @@ const correlationID = "correlationId"
 // message composes the message of an event: the envelope as its body, and the event's type as its routing key. The
 // message has the row's other headers, such as the W3C trace context (traceparent, tracestate).
 func (s Source) message(e Event) (rabbitmq.Message, error) {
+	if e.Type == RedriveType {
+		return redriven(e)
+	}
 	var headers map[string]string
 	if err := json.Unmarshal([]byte(e.Headers), &headers); err != nil {
 		return rabbitmq.Message{}, fmt.Errorf("decode the headers of event %s: %w", e.ID, err)
