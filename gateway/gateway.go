@@ -31,6 +31,7 @@ type Config struct {
 	Listen       string   `env:"GATEWAY_LISTEN" envDefault:":3000"`
 	APIURL       string   `env:"API_URL" envDefault:"http://127.0.0.1:3001"`
 	InventoryURL string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
+	EventsURL    string   `env:"EVENTS_URL" envDefault:"http://127.0.0.1:9091"`
 	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 	Auth         auth.Config
 }
@@ -38,7 +39,9 @@ type Config struct {
 // Validate checks the rules that the tags cannot express, and reports all faults together.
 func (c *Config) Validate() error {
 	var faults []error
-	for name, raw := range map[string]string{"API_URL": c.APIURL, "INVENTORY_URL": c.InventoryURL} {
+	for name, raw := range map[string]string{
+		"API_URL": c.APIURL, "INVENTORY_URL": c.InventoryURL, "EVENTS_URL": c.EventsURL,
+	} {
 		if u, err := url.Parse(raw); err != nil || u.Host == "" {
 			faults = append(faults, fmt.Errorf("%s must be an address as in http://127.0.0.1:3001", name))
 		}
@@ -48,7 +51,7 @@ func (c *Config) Validate() error {
 
 // Contracts are the OpenAPI documents of the services behind the gateway. They say which operations the gateway
 // offers, to which roles, and within which limits (routes).
-type Contracts struct{ API, Inventory []byte }
+type Contracts struct{ API, Inventory, DeadMessages []byte }
 
 // Run returns the process: it serves clients until ctx ends, then fails readiness and waits for requests under way.
 func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
@@ -87,6 +90,10 @@ func newRouter(
 	if err != nil {
 		return nil, nil, fmt.Errorf("parse INVENTORY_URL: %w", err)
 	}
+	events, err := url.Parse(cfg.EventsURL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("parse EVENTS_URL: %w", err)
+	}
 
 	toAPI, err := routes(contracts.API)
 	if err != nil {
@@ -96,6 +103,10 @@ func newRouter(
 	if err != nil {
 		return nil, nil, fmt.Errorf("the contract of inventory: %w", err)
 	}
+	toEvents, err := routes(contracts.DeadMessages)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the contract of dead messages: %w", err)
+	}
 	large, err := largeBodies(contracts)
 	if err != nil {
 		return nil, nil, err
@@ -104,12 +115,15 @@ func newRouter(
 	health := httpx.NewHealth(
 		httpx.Check{Name: "api", Required: true, Probe: alive(transport, api)},
 		httpx.Check{Name: "inventory", Required: true, Probe: alive(transport, inventory)},
+		// Orders work without it: events wait in the outbox.
+		httpx.Check{Name: "events", Probe: alive(transport, events)},
 	)
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: large,
 	})
 
 	apiProxy := proxy(api, transport, env.Log, nil)
+	eventsProxy := proxy(events, transport, env.Log, nil)
 	// The inventory service takes requests of services only, so the gateway sends its own key.
 	inventoryProxy := proxy(inventory, transport, env.Log, func(r *httputil.ProxyRequest) {
 		r.Out.Header.Del("Authorization")
@@ -128,13 +142,16 @@ func newRouter(
 	for _, r := range toInventory {
 		private.Handle(r.method, r.path, r.allow, forward(inventoryProxy, r.timeout))
 	}
+	for _, r := range toEvents {
+		private.Handle(r.method, r.path, r.allow, forward(eventsProxy, r.timeout))
+	}
 	return router, health, nil
 }
 
-// largeBodies returns the body limits of the routes in both contracts whose bodies may be larger than others.
+// largeBodies returns the body limits of the routes in all contracts whose bodies may be larger than others.
 func largeBodies(contracts Contracts) (map[string]int64, error) {
 	out := map[string]int64{}
-	for _, spec := range [][]byte{contracts.API, contracts.Inventory} {
+	for _, spec := range [][]byte{contracts.API, contracts.Inventory, contracts.DeadMessages} {
 		contract, err := httpx.ReadContract(spec)
 		if err != nil {
 			return nil, err

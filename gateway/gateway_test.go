@@ -14,6 +14,7 @@ import (
 
 	"holdfast/api"
 	"holdfast/internal/auth"
+	"holdfast/internal/deadletter"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
 	"holdfast/internal/telemetry"
@@ -34,7 +35,8 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 
 	cfg := Config{APIURL: behind.URL, InventoryURL: behind.URL, ServiceKeys: []string{"our-key"}, Auth: testAuth}
 	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
-	router, _, err := newRouter(cfg, env, transport, Contracts{API: api.Spec, Inventory: inventory.OpenAPI})
+	contracts := Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI}
+	router, _, err := newRouter(cfg, env, transport, contracts)
 	require.NoError(t, err)
 
 	edge := httptest.NewServer(router)

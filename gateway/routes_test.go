@@ -12,6 +12,7 @@ import (
 
 	"holdfast/api"
 	"holdfast/internal/auth"
+	"holdfast/internal/deadletter"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 )
@@ -50,7 +51,7 @@ func TestLimitsAreTheServices(t *testing.T) {
 	stock, err := routes(inventory.OpenAPI)
 	require.NoError(t, err)
 	at := slices.IndexFunc(stock, func(r route) bool { return r.path == inventoryapi.ImportPath })
-	large, err := largeBodies(Contracts{API: api.Spec, Inventory: inventory.OpenAPI})
+	large, err := largeBodies(Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI})
 	require.NoError(t, err)
 	require.EqualValues(t, inventoryapi.MaxImportBytes, large[inventoryapi.ImportPath])
 	require.Equal(t, inventoryapi.ImportTimeout, stock[at].timeout)

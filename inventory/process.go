@@ -65,6 +65,8 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		TTL:        cfg.TTL,
 		QueueLimit: cfg.QueueLimit,
 		Strategy:   inventoryapi.Strategy(cfg.Strategy),
+
+		AnnounceRefusals: true,
 	}
 	checks := []httpx.Check{{Name: "database", Required: true}}
 	if cfg.Redis.Given() {

@@ -32,6 +32,7 @@ type Service struct {
 	writer       *groupcommit.Writer
 	availability *availability.Reader
 	statistics   *statistics.Snapshots
+	refusals     *refusals // nil if refusals are not announced
 
 	log      *slog.Logger
 	ttl      time.Duration
@@ -54,6 +55,9 @@ type Options struct {
 	QueueLimit int                   // requests that may wait for their batch; DefaultQueueLimit if 0
 	TTL        time.Duration         // of a reservation whose request names none; DefaultTTL if 0
 	Strategy   inventoryapi.Strategy // of a reservation whose request names none; priority if empty
+
+	// AnnounceRefusals publishes inventory.failed. It starts a background task, which Close ends.
+	AnnounceRefusals bool
 }
 
 // New returns a service.
@@ -84,12 +88,19 @@ func New(o Options) *Service {
 		Committed:  s.availability.Invalidate,
 	})
 	s.statistics = statistics.New(s.computeStatistics, time.Now, o.Log)
+	if o.AnnounceRefusals {
+		s.refusals = newRefusals(s.store.Announce, o.Log, o.Registry)
+		s.refusals.start()
+	}
 	return s
 }
 
 // Close refuses new writes and returns when the accepted writes are finished. Reads still work.
 func (s *Service) Close() {
 	s.writer.Close()
+	if s.refusals != nil {
+		s.refusals.close()
+	}
 	s.statistics.Close()
 	s.availability.Close()
 }
@@ -100,7 +111,12 @@ func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
 // Reserve implements inventoryapi.API.
 func (s *Service) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
 	r, err := stock.NewReserve(in, s.ttl, correlation.From(ctx))
-	return applyOne(ctx, s, r.WithDefaultStrategy(s.strategy), err)
+	out, err := applyOne(ctx, s, r.WithDefaultStrategy(s.strategy), err)
+	var short *inventoryapi.InsufficientStockError
+	if s.refusals != nil && errors.As(err, &short) {
+		s.refusals.add(in, short.Lines)
+	}
+	return out, err
 }
 
 // Confirm implements inventoryapi.API.

@@ -28,6 +28,7 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/tests/eventcheck"
 	"holdfast/tests/testenv"
 )
 
@@ -125,6 +126,7 @@ func startCatalogue(t testing.TB) catalogueServer {
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
+	eventcheck.AtEnd(t, pool, "orders")
 
 	log := slog.New(slog.DiscardHandler)
 	contract, err := httpx.ReadContract(api.Spec)

@@ -19,6 +19,7 @@ import (
 	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
+	"holdfast/tests/eventcheck"
 	"holdfast/tests/testenv"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
@@ -84,6 +85,7 @@ func newWorld(t *testing.T) *world {
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
+	eventcheck.AtEnd(t, pool, "orders")
 	store := orderstore.New(pool)
 	return &world{t: t, pool: pool, store: store, workflows: &workflows{store: store}}
 }

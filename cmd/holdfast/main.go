@@ -16,6 +16,7 @@ import (
 	"holdfast/api/server"
 	"holdfast/gateway"
 	"holdfast/internal/config"
+	"holdfast/internal/deadletter"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
@@ -42,7 +43,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	contracts := gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI}
+	contracts := gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI}
 	inventoryDocs := server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI}
 	root.AddCommand(
 		process("gateway", "Run the entrance for clients (port 3000).", gateway.Run(contracts)),

@@ -20,6 +20,38 @@ type CustomerReservation struct {
 	CreatedAt     time.Time
 }
 
+type DeadMessage struct {
+	DeadMessageID uuid.UUID
+	Queue         string
+	MessageKey    string
+	EventType     string
+	EventID       *uuid.UUID
+	AggregateID   *uuid.UUID
+	Body          []byte
+	Headers       []byte
+	ContentType   string
+	CorrelationID string
+	Cause         string
+	Error         string
+	Attempts      int32
+	MaxAttempts   int32
+	Redrives      int32
+	Status        string
+	FirstDiedAt   time.Time
+	DiedAt        time.Time
+	ResolvedAt    *time.Time
+}
+
+type DeadMessageAction struct {
+	DeadMessageID uuid.UUID
+	Position      int64
+	Action        string
+	Actor         string
+	Reason        string
+	At            time.Time
+	OutboxEventID *uuid.UUID
+}
+
 type Order struct {
 	OrderID         uuid.UUID
 	Seq             int64

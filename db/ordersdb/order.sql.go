@@ -702,6 +702,11 @@ WITH placed AS (
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
     SELECT placed.order_id, $23, now() + make_interval(secs => $24::float8) FROM placed
+), published AS (
+    INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+                        headers, created_at)
+    SELECT $25, 'order', placed.order_id, 0, $26, $27, $28, $29, $14
+    FROM placed
 )
 SELECT count(*) > 0 AS inserted FROM placed
 `
@@ -731,6 +736,11 @@ type PlaceOrderParams struct {
 	Event         string
 	Input         []byte
 	LeaseSeconds  float64
+	EventID       uuid.UUID
+	EventType     string
+	SchemaVersion int32
+	EventPayload  []byte
+	EventHeaders  []byte
 }
 
 // The projection of an order. seq is the number of its last recorded transition; updated_at is that transition's
@@ -764,6 +774,11 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.Event,
 		arg.Input,
 		arg.LeaseSeconds,
+		arg.EventID,
+		arg.EventType,
+		arg.SchemaVersion,
+		arg.EventPayload,
+		arg.EventHeaders,
 	)
 	var inserted bool
 	err := row.Scan(&inserted)

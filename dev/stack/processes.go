@@ -12,6 +12,7 @@ import (
 	"holdfast/api"
 	"holdfast/api/server"
 	"holdfast/gateway"
+	"holdfast/internal/deadletter"
 	"holdfast/internal/config"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
@@ -50,7 +51,9 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		run(s, "inventory", inventory.Run),
 		run(s, "worker", workers.Run),
 		run(s, "api", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
-		run(s, "gateway", gateway.Run(gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI})),
+		run(s, "gateway", gateway.Run(gateway.Contracts{
+			API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI,
+		})),
 	} {
 		if err := start(ctx); err != nil {
 			return err

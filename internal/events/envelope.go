@@ -5,6 +5,7 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,6 +45,14 @@ type Pending struct {
 	EventID uuid.UUID
 	Payload []byte // JSON of the data
 	Headers []byte // JSON of Headers
+}
+
+// OwnReason returns the part of a reason that an event may carry. Our processes write a reason as a sentence of their
+// own, and put the text of a payment provider or of an error behind a colon. That text may name a person, so OwnReason
+// cuts it off. A reason that a person gave must not be in an event at all.
+func OwnReason(reason string) string {
+	own, _, _ := strings.Cut(reason, ":")
+	return own
 }
 
 // NewPending encodes an event; data must marshal to a JSON object. The event's id is time-ordered, so that the outbox's

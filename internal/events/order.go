@@ -11,21 +11,72 @@ import (
 // OrderPrefix begins the type of every event about an order.
 const OrderPrefix = "order."
 
-// OrderChanged is the data of every order event. Only the events of the record that creates the order's row have Lines
-// and Total.
-type OrderChanged struct {
-	OrderID       uuid.UUID     `json:"orderId"`
-	State         string        `json:"state"`
-	Reason        string        `json:"reason,omitempty"`
-	ReservationID *uuid.UUID    `json:"reservationId,omitempty"`
-	ExpiresAt     *time.Time    `json:"expiresAt,omitempty"`
-	Lines         []OrderLine   `json:"lines,omitempty"`
-	Total         *money.Amount `json:"total,omitempty"`
+// The types of the events about an order. Its aggregate is the order, and the aggregate's version is the number (seq)
+// of the entry in the order's timeline.
+const (
+	TypeOrderCreated   = OrderPrefix + "created"
+	TypeOrderReserved  = OrderPrefix + "reserved"
+	TypeOrderRejected  = OrderPrefix + "rejected"
+	TypeOrderPaid      = OrderPrefix + "paid"
+	TypeOrderConfirmed = OrderPrefix + "confirmed"
+	TypeOrderExpired   = OrderPrefix + "expired"
+	TypeOrderCancelled = OrderPrefix + "cancelled"
+	TypeOrderFailed    = OrderPrefix + "failed"
+	TypeOrderRefunded  = OrderPrefix + "refunded"
+)
+
+// OrderCreated is the data of order.created.
+type OrderCreated struct {
+	OrderID uuid.UUID    `json:"orderId"`
+	State   string       `json:"state"`
+	Lines   []OrderLine  `json:"lines"`
+	Total   money.Amount `json:"total"`
 }
 
-// OrderLine is one line of an order.
+// OrderReserved is the data of order.reserved.
+type OrderReserved struct {
+	OrderID       uuid.UUID    `json:"orderId"`
+	State         string       `json:"state"`
+	ReservationID uuid.UUID    `json:"reservationId"`
+	ExpiresAt     *time.Time   `json:"expiresAt,omitempty" jsonschema:"when the stock is given back"`
+	Lines         []OrderLine  `json:"lines"`
+	Total         money.Amount `json:"total"`
+}
+
+// OrderLine is one line of an order. It has no name and no price of the product, which the catalogue knows.
 type OrderLine struct {
 	ProductID uuid.UUID `json:"productId"`
 	SKU       string    `json:"sku"`
 	Quantity  int64     `json:"quantity"`
+}
+
+// OrderRejected is the data of order.rejected: inventory refused the reservation.
+type OrderRejected struct {
+	OrderID    uuid.UUID   `json:"orderId"`
+	State      string      `json:"state"`
+	Reason     string      `json:"reason,omitempty" jsonschema:"a code such as out_of_stock"`
+	ShortLines []ShortLine `json:"shortLines,omitempty" jsonschema:"the products that were short"`
+}
+
+// ShortLine says how much of a product an order asked for, and how much was available.
+type ShortLine struct {
+	ProductID uuid.UUID `json:"productId"`
+	Requested int64     `json:"requested"`
+	Available int64     `json:"available"`
+}
+
+// OrderPayment is the data of order.paid and order.refunded.
+type OrderPayment struct {
+	OrderID uuid.UUID     `json:"orderId"`
+	State   string        `json:"state"`
+	Attempt int           `json:"attempt" jsonschema:"the number of the payment"`
+	Amount  *money.Amount `json:"amount,omitempty" jsonschema:"what was captured or refunded, if it is known"`
+}
+
+// OrderChanged is the data of the events that say only that the order has another state.
+type OrderChanged struct {
+	OrderID       uuid.UUID  `json:"orderId"`
+	State         string     `json:"state"`
+	Reason        string     `json:"reason,omitempty" jsonschema:"this system's words; no person's"`
+	ReservationID *uuid.UUID `json:"reservationId,omitempty" jsonschema:"absent if none was made"`
 }

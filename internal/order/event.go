@@ -1,7 +1,6 @@
 package order
 
-// Event names an entry of an order's timeline. Events that other services receive are also published, as "order." + the
-// name.
+// Event names an entry of an order's timeline. Some events are also published to other systems.
 type Event string
 
 // The events of an order.
@@ -31,37 +30,37 @@ const (
 	EventTakenUp Event = "taken_up"
 )
 
-// The two decisions about each event: whether other services receive it, and whether it is repeatable.
+// The two decisions about each event: the name under which other systems receive it, and whether it is repeatable.
 const (
-	published  = true
-	internal   = false
+	internal   = "" // no other system receives it
 	repeatable = true
 	tentative  = false
 )
 
 type eventRow struct {
-	event                 Event
-	published, repeatable bool
+	event      Event
+	published  string
+	repeatable bool
 }
 
 // events has one row for each event. The compiler refuses a row that lacks a decision.
 var events = []eventRow{
-	{EventCreated, internal, tentative},
+	{EventCreated, "created", tentative},
 	{EventPending, internal, tentative},
-	{EventReserved, published, repeatable},
-	{EventRejected, published, tentative},
+	{EventReserved, "reserved", repeatable},
+	{EventRejected, "rejected", tentative},
 	{EventExtended, internal, tentative},
 	{EventPaymentStarted, internal, repeatable},
 	{EventPaymentDeclined, internal, repeatable},
 	{EventPaymentAbandoned, internal, repeatable},
-	{EventConfirmed, published, repeatable},
-	{EventExpired, published, tentative},
-	{EventCancelled, published, tentative},
-	{EventFailed, published, tentative},
-	{EventPaid, published, repeatable},
+	{EventConfirmed, "confirmed", repeatable},
+	{EventExpired, "expired", tentative},
+	{EventCancelled, "cancelled", tentative},
+	{EventFailed, "failed", tentative},
+	{EventPaid, "paid", repeatable},
 	{EventPaymentVoided, internal, tentative},
 	{EventStockReleased, internal, tentative},
-	{EventPaymentRefunded, internal, tentative},
+	{EventPaymentRefunded, "refunded", tentative},
 	{EventCompensationFailed, internal, tentative},
 	{EventTakenUp, internal, tentative},
 }
@@ -75,8 +74,9 @@ func Events() []Event {
 	return out
 }
 
-// Published reports whether other services receive the event.
-func (e Event) Published() bool { return e.row().published }
+// PublishedAs returns the name under which other systems receive the event, without the prefix "order.". It is empty if
+// they do not receive it. The names are promised to consumers, so they must not change.
+func (e Event) PublishedAs() string { return e.row().published }
 
 // Repeatable reports whether the event comes out the same if Temporal loses the workflow task that decided it and
 // executes the task again.

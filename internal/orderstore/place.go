@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/ordersdb"
+	"holdfast/internal/events"
 	"holdfast/internal/order"
 	"holdfast/workflows/orderflow"
 )
@@ -29,10 +30,10 @@ type Start struct {
 	Attempts int // how many times a start was tried, this time included
 }
 
-// Place inserts an order in state pending, with its lines and the first entry of its timeline, in one statement. It
-// reports false and changes nothing if the order has a row. The order then waits for its workflow: until the workflow
-// records the order for the first time, LeaseStarts returns it. If leased is true, that happens only after Lease,
-// because the caller starts the workflow now.
+// Place inserts an order in state pending, with its lines, the first entry of its timeline and the event order.created,
+// in one statement. It reports false and changes nothing if the order has a row. The order then waits for its workflow:
+// until the workflow records the order for the first time, LeaseStarts returns it. If leased is true, that happens only
+// after Lease, because the caller starts the workflow now.
 func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool) (bool, error) {
 	hash, err := requestHash(in)
 	if err != nil {
@@ -49,6 +50,10 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 	input, err := json.Marshal(in)
 	if err != nil {
 		return false, fmt.Errorf("encode the order: %w", err)
+	}
+	created, err := createdEvent(in)
+	if err != nil {
+		return false, err
 	}
 
 	params := ordersdb.PlaceOrderParams{
@@ -68,6 +73,11 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 		TtlSeconds:    int32(in.TTLSeconds), //nolint:gosec // at most a day
 		PlacedAt:      in.PlacedAt,
 		Input:         input,
+		EventID:       created.EventID,
+		EventType:     eventType(order.EventCreated),
+		SchemaVersion: events.SchemaVersion,
+		EventPayload:  created.Payload,
+		EventHeaders:  created.Headers,
 	}
 	if leased {
 		params.LeaseSeconds = Lease.Seconds()

@@ -154,34 +154,17 @@ func addPayments(params *ordersdb.RecordOrderParams, payments []orderflow.Paymen
 	}
 }
 
-// addEvents adds one outbox event for each timeline entry that other services receive.
+// addEvents adds one outbox event for each timeline entry that other systems receive.
 func (s *Store) addEvents(ctx context.Context, params *ordersdb.RecordOrderParams, in orderflow.RecordInput) error {
 	for _, e := range in.Entries {
-		if !e.Event.Published() {
+		if e.Event.PublishedAs() == "" {
 			continue
 		}
-		data := events.OrderChanged{
-			OrderID:       in.View.OrderID,
-			State:         string(e.State),
-			ReservationID: in.View.ReservationID,
-			ExpiresAt:     e.NextDeadline,
+		data, err := s.eventData(ctx, in, e)
+		if err != nil {
+			return err
 		}
-		if e.Actor == orderflow.ActorSystem { // a person's words may be personal data
-			data.Reason = storable(e.Reason)
-		}
-		if in.Order != nil {
-			for _, l := range in.Order.Lines {
-				line := events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity}
-				data.Lines = append(data.Lines, line)
-			}
-			data.Total = &in.Order.Total
-		} else if e.Event == order.EventReserved {
-			if err := s.addContents(ctx, &data); err != nil {
-				return err
-			}
-		}
-
-		eventType := events.OrderPrefix + string(e.Event)
+		eventType := eventType(e.Event)
 		event, err := events.NewPending(data, in.CorrelationID)
 		if err != nil {
 			return fmt.Errorf("%s: %w", eventType, err)
@@ -193,23 +176,6 @@ func (s *Store) addEvents(ctx context.Context, params *ordersdb.RecordOrderParam
 		params.EventHeaders = append(params.EventHeaders, event.Headers)
 		params.EventTimes = append(params.EventTimes, e.At)
 	}
-	return nil
-}
-
-// addContents adds the recorded lines and total. An event needs them if the first record, of an order that waited for
-// inventory, had the order's input, so that this record has not.
-func (s *Store) addContents(ctx context.Context, data *events.OrderChanged) error {
-	o, err := s.Get(ctx, data.OrderID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return errNoRow
-	case err != nil:
-		return err
-	}
-	for _, l := range o.Lines {
-		data.Lines = append(data.Lines, events.OrderLine{ProductID: l.ProductID, SKU: l.SKU, Quantity: l.Quantity})
-	}
-	data.Total = &o.Total
 	return nil
 }
 

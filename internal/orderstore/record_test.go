@@ -281,7 +281,8 @@ func TestReservedIsToldWithItsLines(t *testing.T) {
 	recordAll(t, s, in, reserved)
 
 	var lines int
-	require.NoError(t, pool.QueryRow(t.Context(), `SELECT json_array_length(payload -> 'lines') FROM outbox`).Scan(&lines))
+	require.NoError(t, pool.QueryRow(t.Context(), `
+		SELECT json_array_length(payload -> 'lines') FROM outbox WHERE event_type = 'order.reserved'`).Scan(&lines))
 	require.Equal(t, 1, lines)
 }
 

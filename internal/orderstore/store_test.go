@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
+	"holdfast/tests/eventcheck"
 	"holdfast/tests/testenv"
 	"holdfast/workflows/orderflow"
 )
@@ -36,6 +37,7 @@ func open(t *testing.T) *pgxpool.Pool {
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
+	eventcheck.AtEnd(t, pool, "orders")
 	return pool
 }
 
@@ -178,7 +180,7 @@ func TestRecordIsIdempotentBySeq(t *testing.T) {
 	require.Len(t, timeline, 3)
 	var published int
 	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM outbox").Scan(&published))
-	require.Equal(t, 2, published)
+	require.Equal(t, 3, published, "created, reserved, confirmed")
 
 	_, err = s.Record(t.Context(), first(id, strings.Repeat("cd", 32)))
 	require.ErrorIs(t, err, orderflow.ErrRowTaken)

@@ -21,6 +21,7 @@ import (
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
 	"holdfast/inventory/inventorytest"
+	"holdfast/tests/eventcheck"
 	"holdfast/tests/testenv"
 	"holdfast/workers"
 	"holdfast/workflows/orderflow"
@@ -49,6 +50,8 @@ func newShop(t testing.TB) shop {
 		return pool
 	}
 	s := shop{t: t, ordersPool: open(database.Orders), stockPool: open(database.Inventory)}
+	eventcheck.AtEnd(t, s.ordersPool, "orders")
+	eventcheck.AtEnd(t, s.stockPool, "inventory")
 	s.orders, s.stock = orderstore.New(s.ordersPool), inventory.New(inventory.Options{Pool: s.stockPool})
 	return s
 }

@@ -9,6 +9,7 @@ import (
 // The types of the events that inventory publishes.
 const (
 	EventReserved  = "inventory.reserved"
+	EventFailed    = "inventory.failed"
 	EventConfirmed = "inventory.confirmed"
 	EventReleased  = "inventory.released"
 	EventExpired   = "inventory.expired"
@@ -21,8 +22,13 @@ const (
 	EventLowStock    = "inventory.low_stock"
 )
 
+// SystemActor is the actor of a change that a workflow makes by itself. The reason of such a change is the workflow's
+// own sentence, so it may be in an event.
+const SystemActor = "system"
+
 // ReservationEvent is the data of every event about a reservation (the aggregate). Lines have the quantities that the
-// change moved and the stock after it. There is no actor, because events carry no personal data.
+// change moved and the stock after it. There is no actor and no reason that a person gave, because events carry no
+// personal data.
 type ReservationEvent struct {
 	ReservationID uuid.UUID   `json:"reservationId"`
 	OwnerKind     OwnerKind   `json:"ownerKind"`
@@ -32,7 +38,7 @@ type ReservationEvent struct {
 	OperationID   uuid.UUID   `json:"operationId"`
 	Status        Status      `json:"status"`
 	ExpiresAt     time.Time   `json:"expiresAt"`
-	Reason        string      `json:"reason,omitempty"`
+	Reason        string      `json:"reason,omitempty" jsonschema:"this system's words; no person's"`
 	Lines         []EventLine `json:"lines"`
 }
 
@@ -63,11 +69,10 @@ type RestockedEvent struct {
 	Operations []ReceiptInfo `json:"operations"`
 }
 
-// ReceiptInfo is one receipt of a RestockedEvent.
+// ReceiptInfo is one operation of a RestockedEvent or an AdjustedEvent. The ledger has its actor and its reason.
 type ReceiptInfo struct {
 	OperationID uuid.UUID `json:"operationId"`
 	Quantity    int64     `json:"quantity"`
-	Reason      string    `json:"reason,omitempty"`
 }
 
 // AdjustedEvent is the data of inventory.adjusted and inventory.transferred. Its aggregate is the item; a transfer
@@ -88,4 +93,31 @@ type LevelEvent struct {
 	Location          string    `json:"location"`
 	LowStockThreshold int64     `json:"lowStockThreshold"`
 	Stock             Stock     `json:"stock"`
+}
+
+// ReasonInsufficientStock is the reason of a FailedEvent.
+const ReasonInsufficientStock = "insufficient_stock"
+
+// FailedEvent is the data of inventory.failed: reservations were refused because a product was short. Its aggregate is
+// the product. One event sums up the refusals of one inventory process within a second, so that a rush on a product
+// that is sold out does not become a rush of events. It is an observation, not a change: if the process is killed, the
+// refusals of its last second have no event. A refused order always has its own event, order.rejected.
+type FailedEvent struct {
+	ProductID uuid.UUID `json:"productId"`
+	Reason    string    `json:"reason"`
+	Requests  int64     `json:"requests" jsonschema:"how many requests were refused; a repeated request counts again"`
+	Quantity  int64     `json:"quantity" jsonschema:"the units of the product that they asked for"`
+	Since     time.Time `json:"since" jsonschema:"the time of the first refusal"`
+	Until     time.Time `json:"until" jsonschema:"the time of the last refusal"`
+	// Reservations are the first of the refused reservations, ten at most.
+	Reservations []RefusedReservation `json:"reservations"`
+}
+
+// RefusedReservation is one refused reservation of a FailedEvent.
+type RefusedReservation struct {
+	ReservationID uuid.UUID `json:"reservationId"`
+	OwnerKind     OwnerKind `json:"ownerKind"`
+	OwnerID       uuid.UUID `json:"ownerId"`
+	Requested     int64     `json:"requested"`
+	Available     int64     `json:"available"`
 }

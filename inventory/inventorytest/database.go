@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/database"
 	"holdfast/inventory"
+	"holdfast/tests/eventcheck"
 	"holdfast/tests/fault"
 	"holdfast/tests/testenv"
 )
@@ -19,7 +20,8 @@ import (
 // Patience is the time that a test waits for an expected state before it fails.
 const Patience = 30 * time.Second
 
-// NewDatabase returns the URL of a migrated database for one test, and a pool on it.
+// NewDatabase returns the URL of a migrated database for one test, and a pool on it. When the test ends, each event in
+// its outbox must match its schema.
 func NewDatabase(t testing.TB) (url string, pool *pgxpool.Pool) {
 	t.Helper()
 	url = testenv.Database(t)
@@ -28,6 +30,7 @@ func NewDatabase(t testing.TB) (url string, pool *pgxpool.Pool) {
 	pool, err = database.Open(context.WithoutCancel(t.Context()), url, database.Pool{MaxConns: 20}, "test", nil)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
+	eventcheck.AtEnd(t, pool, "inventory")
 	return url, pool
 }
 

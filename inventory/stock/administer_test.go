@@ -140,8 +140,8 @@ func TestTwoWritersInOneBatch(t *testing.T) {
 		Quantity:  -2,
 		Stock:     inventoryapi.Stock{Quantity: 7, Available: 7, Version: 4},
 		Operations: []inventoryapi.ReceiptInfo{
-			{OperationID: uuid.UUID{1}, Quantity: -1, Reason: "r"},
-			{OperationID: uuid.UUID{4}, Quantity: -1, Reason: "r"},
+			{OperationID: uuid.UUID{1}, Quantity: -1},
+			{OperationID: uuid.UUID{4}, Quantity: -1},
 		},
 	}, c.Events[0].Data)
 }

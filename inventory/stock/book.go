@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/internal/events"
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -133,11 +134,20 @@ func (b *Book) addEvent(eventType string, r *Reservation, op uuid.UUID, entries 
 			WorkflowID:    r.WorkflowID,
 			OperationID:   op,
 			Status:        r.Status,
-			ExpiresAt:     r.ExpiresAt,
-			Reason:        r.Reason,
+			ExpiresAt:     r.ExpiresAt.UTC(),
+			Reason:        publicReason(r),
 			Lines:         lines,
 		},
 	})
+}
+
+// publicReason returns the reason that the event of a reservation carries. A person's words may be personal data, so it
+// is empty unless a workflow or this service gave the reason.
+func publicReason(r *Reservation) string {
+	if r.Actor == inventoryapi.SystemActor || r.Actor == takeBackActor && r.Reason == takeBackReason {
+		return events.OwnReason(r.Reason)
+	}
+	return ""
 }
 
 func stockAfter(e Entry) inventoryapi.Stock {

@@ -33,9 +33,7 @@ func (b *Book) noteItem(eventType string, e Entry, correlationID string) {
 		b.itemChanges[key] = c
 	}
 	c.quantity += e.QuantityDelta
-	c.operations = append(c.operations, inventoryapi.ReceiptInfo{
-		OperationID: e.OperationID, Quantity: e.QuantityDelta, Reason: e.Reason,
-	})
+	c.operations = append(c.operations, inventoryapi.ReceiptInfo{OperationID: e.OperationID, Quantity: e.QuantityDelta})
 }
 
 // level has the two numbers that decide whether an item's stock is low.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -256,11 +257,39 @@ func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes
 	if len(c.Events) == 0 {
 		return nil
 	}
-	arg := inventorydb.InsertEventsParams{SchemaVersion: events.SchemaVersion, CreatedAt: c.At}
-	for _, e := range c.Events {
+	arg, err := eventRows(c.Events, c.At)
+	if err != nil {
+		return err
+	}
+	t.send(expect("insert events", len(c.Events), func(db inventorydb.DBTX) (int64, error) {
+		return s.q.InsertEvents(ctx, db, arg)
+	}))
+	return nil
+}
+
+// Announce writes events that belong to no change of stock, in a transaction of their own. If an event of its aggregate
+// has its version and type already, Announce fails and writes none of them.
+func (s *Store) Announce(ctx context.Context, list []stock.Event) error {
+	clock, err := s.q.Clock(ctx, s.pool, nil)
+	if err != nil {
+		return fmt.Errorf("read the clock: %w", err)
+	}
+	arg, err := eventRows(list, clock.At)
+	if err != nil {
+		return err
+	}
+	if _, err := s.q.InsertEvents(ctx, s.pool, arg); err != nil {
+		return fmt.Errorf("insert %d events: %w", len(list), err)
+	}
+	return nil
+}
+
+func eventRows(list []stock.Event, at time.Time) (inventorydb.InsertEventsParams, error) {
+	arg := inventorydb.InsertEventsParams{SchemaVersion: events.SchemaVersion, CreatedAt: at}
+	for _, e := range list {
 		event, err := events.NewPending(e.Data, e.CorrelationID)
 		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrFault, e.Type, err)
+			return arg, fmt.Errorf("%w: %s: %w", ErrFault, e.Type, err)
 		}
 		arg.EventIds = append(arg.EventIds, event.EventID)
 		arg.AggregateTypes = append(arg.AggregateTypes, e.AggregateType)
@@ -270,8 +299,5 @@ func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes
 		arg.Payloads = append(arg.Payloads, string(event.Payload))
 		arg.Headers = append(arg.Headers, string(event.Headers))
 	}
-	t.send(expect("insert events", len(c.Events), func(db inventorydb.DBTX) (int64, error) {
-		return s.q.InsertEvents(ctx, db, arg)
-	}))
-	return nil
+	return arg, nil
 }

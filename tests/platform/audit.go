@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/order"
 	"holdfast/inventory/inventorytest"
+	"holdfast/tests/eventcheck"
 	"holdfast/workflows/orderflow"
 )
 
@@ -64,7 +65,8 @@ type charge struct {
 //   - counters = ledger = reservations, and no reservation is pending, of an order or from outside;
 //   - money is taken once for each confirmed order, in full, and for no other; no money is left set aside;
 //   - stock has left for each confirmed order and for no other;
-//   - every reservation of an order and every payment has its order.
+//   - every reservation of an order and every payment has its order;
+//   - every event matches its schema.
 //
 // It returns how many orders are in each state.
 func (p *Platform) Audit() map[order.State]int {
@@ -81,6 +83,8 @@ func (p *Platform) Audit() map[order.State]int {
 	pending := query[outside](p, p.Stock, "SELECT reservation_id AS id FROM reservations WHERE status = 'pending'")
 	require.Empty(p.T, pending, "stock is left held")
 	inventorytest.RequireConsistent(p.T, p.Stock)
+	eventcheck.RequireValid(p.T, p.Orders, "orders")
+	eventcheck.RequireValid(p.T, p.Stock, "inventory")
 	return count
 }
 

@@ -26,6 +26,7 @@ import (
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
+	"holdfast/tests/eventcheck"
 	"holdfast/tests/fault"
 	"holdfast/tests/testenv"
 	"holdfast/workers"
@@ -104,6 +105,8 @@ func start(t *testing.T, faults bool) *Platform {
 
 	p.Orders, p.Stock = pool(t, p.env["ORDERS_DATABASE_URL"]), pool(t, p.env["INVENTORY_DATABASE_URL"])
 	t.Cleanup(func() { inventorytest.RequireConsistent(t, p.Stock) }) // runs after every process has stopped
+	eventcheck.AtEnd(t, p.Orders, "orders")
+	eventcheck.AtEnd(t, p.Stock, "inventory")
 	p.service = inventory.New(inventory.Options{Pool: p.Stock})
 	require.NoError(t, p.service.PutLocations(t.Context(), store.Location{Code: "main", Name: "Main", Priority: 1}))
 	p.startProcesses(t, faults)

@@ -26,6 +26,11 @@ WITH placed AS (
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
     SELECT placed.order_id, @input, now() + make_interval(secs => @lease_seconds::float8) FROM placed
+), published AS (
+    INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
+                        headers, created_at)
+    SELECT @event_id, 'order', placed.order_id, 0, @event_type, @schema_version, @event_payload, @event_headers, @placed_at
+    FROM placed
 )
 SELECT count(*) > 0 AS inserted FROM placed;
 

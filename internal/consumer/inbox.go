@@ -1,0 +1,73 @@
+package consumer
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/db/inboxdb"
+)
+
+// Inbox remembers which events a consumer has processed.
+type Inbox struct {
+	consumer string
+	pool     *pgxpool.Pool
+	q        *inboxdb.Queries
+}
+
+// NewInbox returns the inbox of a consumer in its own database.
+func NewInbox(pool *pgxpool.Pool, consumer string) *Inbox {
+	return &Inbox{consumer: consumer, pool: pool, q: inboxdb.New()}
+}
+
+// Has reports whether the consumer has processed the event.
+func (i *Inbox) Has(ctx context.Context, event uuid.UUID) (bool, error) {
+	found, err := i.q.WasProcessed(ctx, i.pool, inboxdb.WasProcessedParams{Consumer: i.consumer, EventID: event})
+	if err != nil {
+		return false, fmt.Errorf("look up event %s in the inbox: %w", event, err)
+	}
+	return found, nil
+}
+
+// Add writes that the event is processed, in one transaction with the effect on this database; nil means no such
+// effect. If the event was processed before, Add changes nothing and reports false.
+func (i *Inbox) Add(ctx context.Context, event uuid.UUID, effect Effect) (bool, error) {
+	in := inboxdb.MarkProcessedParams{Consumer: i.consumer, EventID: event}
+	added := false
+	err := pgx.BeginFunc(ctx, i.pool, func(tx pgx.Tx) error {
+		n, err := i.q.MarkProcessed(ctx, tx, in)
+		if added = n > 0; err != nil || !added || effect == nil {
+			return err
+		}
+		return effect(ctx, tx)
+	})
+	if err != nil {
+		return false, fmt.Errorf("write event %s into the inbox: %w", event, err)
+	}
+	return added, nil
+}
+
+// Forget deletes at most limit events that were made before the given time, and returns how many it has deleted.
+func (i *Inbox) Forget(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := i.q.ForgetProcessed(ctx, i.pool, inboxdb.ForgetProcessedParams{
+		Consumer: i.consumer,
+		BelowID:  firstID(before),
+		Most:     int32(limit), //nolint:gosec // a constant
+	})
+	if err != nil {
+		return 0, fmt.Errorf("delete old events from the inbox: %w", err)
+	}
+	return int(n), nil
+}
+
+// firstID is the smallest UUIDv7 of a time: its first 48 bits are the milliseconds since 1970 (RFC 9562, section 5.7).
+func firstID(at time.Time) uuid.UUID {
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16)
+	return id
+}

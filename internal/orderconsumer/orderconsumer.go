@@ -1,0 +1,179 @@
+// Package orderconsumer applies the events of inventory to orders. It compares each event of a reservation with its
+// order, and tells the order's workflow if stock was moved that the workflow has not moved.
+package orderconsumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"holdfast/internal/consumer"
+	"holdfast/internal/correlation"
+	"holdfast/internal/events"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderclient"
+	"holdfast/workflows/orderflow"
+)
+
+// Name is the consumer's name in the inbox. It must not change: the inbox would no longer know what was processed.
+const Name = "orders"
+
+// Types lists the events that the handler knows.
+func Types() []string {
+	return []string{
+		inventoryapi.EventReserved,
+		inventoryapi.EventConfirmed,
+		inventoryapi.EventReleased,
+		inventoryapi.EventExpired,
+		inventoryapi.EventReturned,
+		inventoryapi.EventDepleted,
+		inventoryapi.EventLowStock,
+	}
+}
+
+// Orders reads the orders database.
+type Orders interface {
+	Get(ctx context.Context, id uuid.UUID) (orderstore.Order, error)
+}
+
+// Workflows changes orders.
+type Workflows interface {
+	Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
+}
+
+// Handler applies the events of inventory.
+type Handler struct {
+	orders    Orders
+	workflows Workflows
+	log       *slog.Logger
+
+	mismatches *prometheus.CounterVec
+	alerts     *prometheus.CounterVec
+}
+
+// The ways in which an event does not match its order.
+const (
+	unknownOrder  = "unknown_order"       // the reservation belongs to no order
+	foreignStock  = "other_reservation"   // the order has another reservation
+	foreignEnd    = "released_by_another" // the workflow has not released the stock
+	foreignTaking = "confirmed_by_another"
+)
+
+// New returns a handler and registers its metrics.
+func New(orders Orders, workflows Workflows, log *slog.Logger, reg prometheus.Registerer) *Handler {
+	f := promauto.With(reg)
+	return &Handler{
+		orders:    orders,
+		workflows: workflows,
+		log:       log,
+		mismatches: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "orders_event_mismatches_total",
+			Help: "Events of inventory that do not match their order, by kind. Each needs an operator's look.",
+		}, []string{"kind"}),
+		alerts: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "orders_stock_alerts_total",
+			Help: "Items whose available stock fell to 0 (depleted) or to their threshold (low_stock).",
+		}, []string{"kind"}),
+	}
+}
+
+// Handle applies an event. It implements consumer.Handler.
+func (h *Handler) Handle(ctx context.Context, e events.Envelope) (consumer.Effect, error) {
+	switch e.EventType {
+	case inventoryapi.EventReserved, inventoryapi.EventConfirmed, inventoryapi.EventReleased,
+		inventoryapi.EventExpired, inventoryapi.EventReturned:
+		return nil, h.compare(ctx, e)
+	case inventoryapi.EventDepleted, inventoryapi.EventLowStock:
+		return nil, h.alert(ctx, e)
+	default:
+		return nil, nil
+	}
+}
+
+// compare compares a change of a reservation with its order.
+func (h *Handler) compare(ctx context.Context, e events.Envelope) error {
+	change, err := consumer.Data[inventoryapi.ReservationEvent](e)
+	if err != nil || change.OwnerKind != inventoryapi.OwnerOrder {
+		return err
+	}
+	o, err := h.orders.Get(ctx, change.OwnerID)
+	switch {
+	case errors.Is(err, orderstore.ErrNotFound):
+		h.mismatch(ctx, unknownOrder, e, change, "")
+		return nil
+	case err != nil:
+		return fmt.Errorf("compare %s with order %s: %w", e.EventType, change.OwnerID, err)
+	case o.ReservationID != nil && *o.ReservationID != change.ReservationID:
+		h.mismatch(ctx, foreignStock, e, change, o.State)
+		return nil
+	case e.EventType == inventoryapi.EventConfirmed && !madeBy(change, orderflow.ConfirmReservation):
+		h.mismatch(ctx, foreignTaking, e, change, o.State)
+		return nil
+	case e.EventType == inventoryapi.EventReleased && !madeBy(change, orderflow.ReleaseStock):
+		return h.cancel(ctx, e, change, o.State)
+	}
+	return nil
+}
+
+// madeBy reports whether the order's workflow has made the change: its operation ids derive from the reservation and
+// the step. (An expiry needs no such look: the deadline has passed, and the workflow's own timer finds the same.)
+func madeBy(change inventoryapi.ReservationEvent, step string) bool {
+	return change.OperationID == orderflow.OperationID(change.ReservationID, step, 1)
+}
+
+// cancel cancels the order whose stock an operator, or the backstop, has released. It is idempotent, because an order
+// is cancelled once. If the workflow has ended or refuses, the order has ended in its own way already.
+func (h *Handler) cancel(
+	ctx context.Context, e events.Envelope, change inventoryapi.ReservationEvent, state order.State,
+) error {
+	if state.Settled() {
+		return nil
+	}
+	h.mismatch(ctx, foreignEnd, e, change, state)
+	_, err := h.workflows.Cancel(ctx, change.OwnerID, orderflow.CancelInput{
+		Actor:         orderflow.ActorSystem,
+		Reason:        "its stock was released by an operator",
+		CorrelationID: correlation.From(ctx),
+	})
+	if orderclient.OutcomeUnknown(err) {
+		return fmt.Errorf("cancel order %s: %w", change.OwnerID, err)
+	}
+	if err != nil {
+		h.log.WarnContext(ctx, "the order was not cancelled", "event_id", e.EventID, "order_id", change.OwnerID,
+			"error", err)
+	}
+	return nil
+}
+
+func (h *Handler) mismatch(
+	ctx context.Context, kind string, e events.Envelope, change inventoryapi.ReservationEvent, state order.State,
+) {
+	h.mismatches.WithLabelValues(kind).Inc()
+	h.log.ErrorContext(ctx, "an event of inventory does not match its order", "kind", kind, "event_id", e.EventID,
+		"event_type", e.EventType, "order_id", change.OwnerID, "order_state", state,
+		"reservation_id", change.ReservationID, "operation_id", change.OperationID)
+}
+
+// alert tells operators that an item runs low or out.
+func (h *Handler) alert(ctx context.Context, e events.Envelope) error {
+	level, err := consumer.Data[inventoryapi.LevelEvent](e)
+	if err != nil {
+		return err
+	}
+	kind := "low_stock"
+	if e.EventType == inventoryapi.EventDepleted {
+		kind = "depleted"
+	}
+	h.alerts.WithLabelValues(kind).Inc()
+	h.log.WarnContext(ctx, "stock runs low or out", "kind", kind, "event_id", e.EventID,
+		"product_id", level.ProductID, "location", level.Location, "available", level.Stock.Available,
+		"threshold", level.LowStockThreshold)
+	return nil
+}
