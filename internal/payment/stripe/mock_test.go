@@ -2,13 +2,13 @@ package stripe
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,7 +29,6 @@ func startMock(t *testing.T) string {
 	require.NoError(t, err)
 	require.FileExists(t, tool, "run make bin/tools/stripe-mock")
 	cmd := exec.CommandContext(t.Context(), tool, "-http-addr", "127.0.0.1:0")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -42,6 +41,7 @@ func startMock(t *testing.T) string {
 	address := regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	for lines.Scan() {
 		if at := address.FindString(lines.Text()); at != "" {
+			go func() { _, _ = io.Copy(io.Discard, out) }() // the server must not wait for a reader of its log
 			return "http://" + at
 		}
 	}
