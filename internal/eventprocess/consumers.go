@@ -42,7 +42,7 @@ func newConsumers(
 	inventory := inventoryclient.New(cfg.InventoryAPI, cfg.ServiceKeys[0], nil)
 
 	orders := pools[database.Orders]
-	ofOrders := orderconsumer.New(orderstore.New(orders), orderclient.New(temporal), env.Log, env.Registry)
+	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, orderclient.New(temporal), env.Log, env.Registry)
 	ofInventory := backstop.New(inventory, env.Log, env.Registry)
 	options := consumer.Options{
 		Config:    cfg.Consumer,
