@@ -17,8 +17,8 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// TestEveryOperationDeclaresItsRoles: every operation of the orders interface and of dead messages has x-gateway, without
-// which no client could reach it, and the gateway refuses a role that the operation does not declare.
+// TestEveryOperationDeclaresItsRoles: every operation of the orders interface and of dead messages has x-gateway,
+// without which no client could reach it, and the gateway refuses a role that the operation does not declare.
 func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 	t.Parallel()
 	for name, spec := range map[string][]byte{"orders": api.Spec, "dead messages": deadletter.OpenAPI} {

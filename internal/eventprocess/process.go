@@ -1,5 +1,5 @@
-// Package eventprocess is the process that publishes the events of both databases to RabbitMQ, applies each side's events
-// to the other side, and serves the administration of dead messages.
+// Package eventprocess is the process that publishes the events of both databases to RabbitMQ, applies each side's
+// events to the other side, and serves the administration of dead messages.
 package eventprocess
 
 import (

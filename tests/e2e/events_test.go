@@ -14,8 +14,8 @@ import (
 	"holdfast/tests/platform"
 )
 
-// TestOperatorsReleaseCancelsTheOrder: an operator releases the stock of an order at inventory. The event of the release
-// leads to the order's workflow, which cancels the order.
+// TestOperatorsReleaseCancelsTheOrder: an operator releases the stock of an order at inventory. The event of the
+// release leads to the order's workflow, which cancels the order.
 func TestOperatorsReleaseCancelsTheOrder(t *testing.T) {
 	t.Parallel()
 	server := broker.Start(t)
