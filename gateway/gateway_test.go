@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
-// start runs a gateway before the given service, which stands for both api and inventory.
+// start runs a gateway before the given service, which stands for api, inventory and events.
 func start(t *testing.T, upstream http.HandlerFunc) string {
 	t.Helper()
 	behind := httptest.NewServer(upstream)
@@ -33,7 +33,13 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 
-	cfg := Config{APIURL: behind.URL, InventoryURL: behind.URL, ServiceKeys: []string{"our-key"}, Auth: testAuth}
+	cfg := Config{
+		APIURL:       behind.URL,
+		InventoryURL: behind.URL,
+		EventsURL:    behind.URL,
+		ServiceKeys:  []string{"our-key"},
+		Auth:         testAuth,
+	}
 	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
 	contracts := Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI}
 	router, _, err := newRouter(cfg, env, transport, contracts)

@@ -17,11 +17,21 @@ import (
 	"holdfast/inventory/inventoryapi"
 )
 
-// TestEveryOperationDeclaresItsRoles: every operation of the orders interface has x-gateway, without which no client
-// could reach it, and the gateway refuses a role that the operation does not declare.
+// TestEveryOperationDeclaresItsRoles: every operation of the orders interface and of dead messages has x-gateway,
+// without which no client could reach it, and the gateway refuses a role that the operation does not declare.
 func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 	t.Parallel()
-	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	for name, spec := range map[string][]byte{"orders": api.Spec, "dead messages": deadletter.OpenAPI} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			requireRoles(t, spec)
+		})
+	}
+}
+
+func requireRoles(t *testing.T, spec []byte) {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	require.NoError(t, err)
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
@@ -30,10 +40,11 @@ func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 	}
 
 	edge := startSaying(t)
-	offered, err := routes(api.Spec)
+	offered, err := routes(spec)
 	require.NoError(t, err)
 	for _, r := range offered {
-		at := strings.NewReplacer(":order_id", "1", ":product_id", "1", ":reservation_id", "1").Replace(r.path)
+		at := strings.NewReplacer(":order_id", "1", ":product_id", "1", ":reservation_id", "1", ":dead_message_id", "1").
+			Replace(r.path)
 		for _, role := range auth.Roles() {
 			by, status, _ := reached(t, edge, role, r.method, at)
 			if slices.Contains(r.roles, role) {

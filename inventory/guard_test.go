@@ -164,6 +164,7 @@ func TestOutbox(t *testing.T) {
 		var data inventoryapi.ReservationEvent
 		require.NoError(t, json.Unmarshal(payload, &data))
 		require.Equal(t, in.OwnerID, data.OwnerID)
+		require.Empty(t, data.Reason, "events carry no words of a person")
 		require.Len(t, data.Lines, 1)
 		want := map[string]inventoryapi.Stock{
 			inventoryapi.EventReserved:  {Quantity: 5, Reserved: 2, Available: 3, Version: 2},

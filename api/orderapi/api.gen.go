@@ -414,6 +414,9 @@ type Product struct {
 	ProductID   openapi_types.UUID `json:"product_id"`
 	SKU         string             `json:"sku"`
 
+	// SoldOut No stock is available at any location, as far as the shop has been told; it can be some seconds behind. An order is decided by the stock itself.
+	SoldOut bool `json:"sold_out"`
+
 	// Version Every change increases it; the ETag contains it.
 	Version int64 `json:"version"`
 }

@@ -281,6 +281,7 @@ func wireProduct(p orderstore.Product) orderapi.Product {
 		Category:    p.Category,
 		Prices:      prices,
 		Active:      p.Active,
+		SoldOut:     p.SoldOut,
 		Version:     p.Version,
 	}
 }

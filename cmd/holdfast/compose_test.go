@@ -201,8 +201,7 @@ func TestComposeRunsWhatMakeUpRuns(t *testing.T) {
 
 	all := stack + source(t, "dev/stack/backing.go") + source(t, "dev/stack/secrets.go") + source(t, "dev/stack/stack.go")
 	made := found(`(?:setVar\(|s\.vars\[|vars\[|\{|, |\t)"([A-Z]+_[A-Z_]+)"`, all)
-	made = slices.DeleteFunc(made, func(name string) bool { return name == "AMQP_URL" }) // no process reads it yet
-	delete(settings, "TEMPORAL_NAMESPACE")                                               // both use the default
+	delete(settings, "TEMPORAL_NAMESPACE") // both use the default
 	require.Equal(t, made, slices.Sorted(maps.Keys(settings)))
 
 	for _, backing := range []string{"postgres", "redis", "rabbitmq", "temporal", "temporal-ui"} {
@@ -262,7 +261,7 @@ func TestComposePublishesTheKnownPorts(t *testing.T) {
 	for _, project := range []*types.Project{development(t), production(t)} {
 		for name, variable := range map[string]string{
 			"gateway": "GATEWAY_LISTEN", "api": "API_LISTEN", "inventory": "INVENTORY_LISTEN",
-			"worker": "WORKER_LISTEN", "payment-sandbox": "SANDBOX_LISTEN",
+			"worker": "WORKER_LISTEN", "payment-sandbox": "SANDBOX_LISTEN", "events": "EVENTS_LISTEN",
 		} {
 			defaults := map[string]string{}
 			collect(processes[name], defaults)
@@ -330,7 +329,7 @@ func TestComposeStartsByHealth(t *testing.T) {
 	}
 	for name := range processes {
 		url, err := readyURL(listens{
-			Gateway: ":3000", API: ":3001", Sandbox: "127.0.0.1:3003", Inventory: ":8080", Worker: ":9090",
+			Gateway: ":3000", API: ":3001", Sandbox: "127.0.0.1:3003", Inventory: ":8080", Worker: ":9090", Events: ":9091",
 		}, name)
 		require.NoError(t, err)
 		require.Contains(t, served, http.MethodGet+" "+url[strings.LastIndex(url, "/"):])

@@ -12,6 +12,7 @@ import (
 	"holdfast/api/server"
 	"holdfast/gateway"
 	"holdfast/internal/config"
+	"holdfast/internal/eventprocess"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/inventory"
 	"holdfast/workers"
@@ -23,6 +24,7 @@ var processes = map[string]reflect.Type{
 	"api":             reflect.TypeFor[server.Config](),
 	"inventory":       reflect.TypeFor[inventory.Config](),
 	"worker":          reflect.TypeFor[workers.Config](),
+	"events":          reflect.TypeFor[eventprocess.Config](),
 	"payment-sandbox": reflect.TypeFor[sandboxserver.Config](),
 }
 

@@ -26,6 +26,7 @@ type listens struct {
 	Sandbox   string `env:"SANDBOX_LISTEN" envDefault:"127.0.0.1:3003"`
 	Inventory string `env:"INVENTORY_LISTEN" envDefault:":8080"`
 	Worker    string `env:"WORKER_LISTEN" envDefault:":9090"`
+	Events    string `env:"EVENTS_LISTEN" envDefault:":9091"`
 }
 
 func (l listens) byProcess() map[string]string {
@@ -35,6 +36,7 @@ func (l listens) byProcess() map[string]string {
 		"payment-sandbox": l.Sandbox,
 		"inventory":       l.Inventory,
 		"worker":          l.Worker,
+		"events":          l.Events,
 	}
 }
 

@@ -52,6 +52,7 @@ func newRoot() *cobra.Command {
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),
 		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).",
 			sandboxserver.Run),
+		newEvents(),
 		newMigrate(), newSeed(), newSync(), newArchive(), newToken(), newSecrets(), newDeploy(), newDemo(), newHealth(),
 		newVersion(),
 	)

@@ -157,16 +157,18 @@ type ProcessedEvent struct {
 }
 
 type Product struct {
-	ProductID   uuid.UUID
-	Sku         string
-	Name        string
-	Description string
-	Category    string
-	Active      bool
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
-	Version     int64
-	Untold      bool
+	ProductID    uuid.UUID
+	Sku          string
+	Name         string
+	Description  string
+	Category     string
+	Active       bool
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	Version      int64
+	Untold       bool
+	SoldOut      bool
+	StockVersion int64
 }
 
 type ProductPrice struct {

@@ -37,7 +37,7 @@ func (q *Queries) ExistingProducts(ctx context.Context, db DBTX, productIds []uu
 }
 
 const GetProduct = `-- name: GetProduct :one
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1 AND active
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version FROM products WHERE product_id = $1 AND active
 `
 
 func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
@@ -54,12 +54,14 @@ func (q *Queries) GetProduct(ctx context.Context, db DBTX, productID uuid.UUID) 
 		&i.UpdatedAt,
 		&i.Version,
 		&i.Untold,
+		&i.SoldOut,
+		&i.StockVersion,
 	)
 	return i, err
 }
 
 const ListAllProducts = `-- name: ListAllProducts :many
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version FROM products
 WHERE active = ANY ($1::boolean[]) AND (created_at, product_id) < ($2::timestamptz, $3::uuid)
 ORDER BY created_at DESC, product_id DESC
 LIMIT $4
@@ -98,6 +100,8 @@ func (q *Queries) ListAllProducts(ctx context.Context, db DBTX, arg ListAllProdu
 			&i.UpdatedAt,
 			&i.Version,
 			&i.Untold,
+			&i.SoldOut,
+			&i.StockVersion,
 		); err != nil {
 			return nil, err
 		}
@@ -134,7 +138,7 @@ func (q *Queries) ListPrices(ctx context.Context, db DBTX, productIds []uuid.UUI
 }
 
 const ListProducts = `-- name: ListProducts :many
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version FROM products
 WHERE active AND (created_at, product_id) < ($1::timestamptz, $2::uuid)
 ORDER BY created_at DESC, product_id DESC
 LIMIT $3
@@ -167,6 +171,8 @@ func (q *Queries) ListProducts(ctx context.Context, db DBTX, arg ListProductsPar
 			&i.UpdatedAt,
 			&i.Version,
 			&i.Untold,
+			&i.SoldOut,
+			&i.StockVersion,
 		); err != nil {
 			return nil, err
 		}
@@ -302,6 +308,55 @@ func (q *Queries) SeedProducts(ctx context.Context, db DBTX, arg SeedProductsPar
 		arg.Categories,
 		arg.Actives,
 	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var product_id uuid.UUID
+		if err := rows.Scan(&product_id); err != nil {
+			return nil, err
+		}
+		items = append(items, product_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const SetSoldOut = `-- name: SetSoldOut :exec
+
+UPDATE products
+SET sold_out = $1, stock_version = $2,
+    version = version + (sold_out <> $1)::integer,
+    updated_at = CASE WHEN sold_out <> $1 THEN now() ELSE updated_at END
+WHERE product_id = $3 AND stock_version < $2
+`
+
+type SetSoldOutParams struct {
+	SoldOut      bool
+	StockVersion int64
+	ProductID    uuid.UUID
+}
+
+// so that two consumers lock the products in one order
+// Marks a product as sold out or not, unless a newer version of its stock has decided that. The mark is part of what
+// clients read, so a change of it is a version of the product.
+func (q *Queries) SetSoldOut(ctx context.Context, db DBTX, arg SetSoldOutParams) error {
+	_, err := db.Exec(ctx, SetSoldOut, arg.SoldOut, arg.StockVersion, arg.ProductID)
+	return err
+}
+
+const SoldOutProducts = `-- name: SoldOutProducts :many
+SELECT product_id FROM products WHERE product_id = ANY ($1::uuid[]) AND sold_out
+ORDER BY product_id
+`
+
+// Returns those of the given products that are marked as sold out.
+func (q *Queries) SoldOutProducts(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := db.Query(ctx, SoldOutProducts, productIds)
 	if err != nil {
 		return nil, err
 	}

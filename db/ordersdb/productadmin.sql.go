@@ -15,7 +15,7 @@ import (
 const CreateProduct = `-- name: CreateProduct :one
 INSERT INTO products (product_id, sku, name, description, category, active, untold, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, NOT $6, $7, $7)
-RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version, untold
+RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version
 `
 
 type CreateProductParams struct {
@@ -50,6 +50,8 @@ func (q *Queries) CreateProduct(ctx context.Context, db DBTX, arg CreateProductP
 		&i.UpdatedAt,
 		&i.Version,
 		&i.Untold,
+		&i.SoldOut,
+		&i.StockVersion,
 	)
 	return i, err
 }
@@ -86,7 +88,7 @@ func (q *Queries) DeletePrices(ctx context.Context, db DBTX, productIds []uuid.U
 
 const FindProduct = `-- name: FindProduct :one
 
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version FROM products WHERE product_id = $1
 `
 
 // Product administration: operators create, replace, deactivate and import products. The row of a product
@@ -106,6 +108,8 @@ func (q *Queries) FindProduct(ctx context.Context, db DBTX, productID uuid.UUID)
 		&i.UpdatedAt,
 		&i.Version,
 		&i.Untold,
+		&i.SoldOut,
+		&i.StockVersion,
 	)
 	return i, err
 }
@@ -182,7 +186,7 @@ func (q *Queries) InsertProducts(ctx context.Context, db DBTX, arg InsertProduct
 }
 
 const LockProduct = `-- name: LockProduct :one
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE product_id = $1 FOR NO KEY UPDATE
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version FROM products WHERE product_id = $1 FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockProduct(ctx context.Context, db DBTX, productID uuid.UUID) (Product, error) {
@@ -199,12 +203,14 @@ func (q *Queries) LockProduct(ctx context.Context, db DBTX, productID uuid.UUID)
 		&i.UpdatedAt,
 		&i.Version,
 		&i.Untold,
+		&i.SoldOut,
+		&i.StockVersion,
 	)
 	return i, err
 }
 
 const LockProductsBySKU = `-- name: LockProductsBySKU :many
-SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold FROM products WHERE sku = ANY ($1::text[]) ORDER BY sku FOR NO KEY UPDATE
+SELECT product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version FROM products WHERE sku = ANY ($1::text[]) ORDER BY sku FOR NO KEY UPDATE
 `
 
 // It locks in the order of the SKUs, so that two imports cannot deadlock. Under this lock PostgreSQL can still check
@@ -229,6 +235,8 @@ func (q *Queries) LockProductsBySKU(ctx context.Context, db DBTX, skus []string)
 			&i.UpdatedAt,
 			&i.Version,
 			&i.Untold,
+			&i.SoldOut,
+			&i.StockVersion,
 		); err != nil {
 			return nil, err
 		}
@@ -245,7 +253,7 @@ UPDATE products
 SET sku = $1, name = $2, description = $3, category = $4, active = $5, untold = untold OR active <> $5,
     version = version + 1, updated_at = $6
 WHERE product_id = $7 AND ($8::bigint = 0 OR version = $8)
-RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version, untold
+RETURNING product_id, sku, name, description, category, active, created_at, updated_at, version, untold, sold_out, stock_version
 `
 
 type ReplaceProductParams struct {
@@ -283,6 +291,8 @@ func (q *Queries) ReplaceProduct(ctx context.Context, db DBTX, arg ReplaceProduc
 		&i.UpdatedAt,
 		&i.Version,
 		&i.Untold,
+		&i.SoldOut,
+		&i.StockVersion,
 	)
 	return i, err
 }

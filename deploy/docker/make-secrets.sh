@@ -21,6 +21,9 @@ put() {
 put postgres_password "$(random)"
 put jwt_secret "$(random)"
 put service_api_keys "$(random)"
+put rabbitmq_conf "default_user = holdfast
+default_pass = $(random)"
+put amqp_url "amqp://holdfast:$(sed -n 's/^default_pass = //p' rabbitmq_conf)@rabbitmq:5672/"
 for database in orders inventory sandbox; do
   put ${database}_database_url "postgres://holdfast:$(cat postgres_password)@postgres:5432/$database"
 done

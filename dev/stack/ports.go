@@ -14,7 +14,7 @@ import (
 type ports struct {
 	// The stack's own ports: a client, a bookmark or a script knows them, so a taken port is an error, which
 	// says what to do.
-	gateway, api, sandbox, inventory, worker, temporal, temporalUI int
+	gateway, api, sandbox, inventory, worker, events, temporal, temporalUI int
 	// The backing services' ports: if one is taken, the service uses the next free port.
 	postgres, redis, rabbitMQ, rabbitMQUI int
 }
@@ -25,6 +25,7 @@ var knownPorts = ports{
 	sandbox:    3003,
 	inventory:  8080,
 	worker:     9090,
+	events:     9091,
 	temporal:   7233,
 	temporalUI: 8233,
 	postgres:   localservice.DefaultPostgresPort,
@@ -46,6 +47,7 @@ func (p ports) check() error {
 		{p.sandbox, "payment sandbox"},
 		{p.inventory, "inventory"},
 		{p.worker, "worker"},
+		{p.events, "events"},
 		{p.temporal, "Temporal"},
 		{p.temporalUI, "Temporal Web UI"},
 	} {

@@ -14,6 +14,7 @@ import (
 	"holdfast/gateway"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/config"
+	"holdfast/internal/eventprocess"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
@@ -36,6 +37,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		"SANDBOX_LISTEN":   s.ports.sandbox,
 		"INVENTORY_LISTEN": s.ports.inventory,
 		"WORKER_LISTEN":    s.ports.worker,
+		"EVENTS_LISTEN":    s.ports.events,
 		"API_LISTEN":       s.ports.api,
 		"GATEWAY_LISTEN":   s.ports.gateway,
 	} {
@@ -43,6 +45,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	}
 	s.vars["API_URL"] = localURL(s.ports.api)
 	s.vars["INVENTORY_URL"] = localURL(s.ports.inventory)
+	s.vars["EVENTS_URL"] = localURL(s.ports.events)
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_PUBLIC_URL"] = localURL(s.ports.sandbox)
 
@@ -60,13 +63,21 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		}
 	}
 
+	ready := []string{localURL(s.ports.api), localURL(s.ports.worker), s.gatewayURL()}
+	if s.vars["AMQP_URL"] != "" { // without RabbitMQ the events wait in their tables
+		if err := run(s, "events", eventprocess.Run)(ctx); err != nil {
+			return err
+		}
+		ready = append(ready, localURL(s.ports.events))
+	}
+
 	if err := saveSettings(s.dir, s.vars); err != nil {
 		return err
 	}
 	if err := s.makeCurrent(ctx); err != nil {
 		return err
 	}
-	for _, url := range []string{localURL(s.ports.api), localURL(s.ports.worker), s.gatewayURL()} {
+	for _, url := range ready {
 		if err := s.awaitReady(ctx, url+"/ready"); err != nil {
 			return err
 		}

@@ -37,10 +37,9 @@ type Mover struct {
 	MoverOptions
 	moved *prometheus.CounterVec
 	table *prometheus.GaugeVec
-	queue *prometheus.GaugeVec
 
 	mu     sync.Mutex
-	queued map[string]int // messages of each dead-letter queue
+	queued map[string]int // messages of the dead-letter queue of each queue
 	asOf   time.Time
 }
 
@@ -56,11 +55,7 @@ func NewMover(o MoverOptions) *Mover {
 		}, []string{"queue", "cause"}),
 		table: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "events_dead_messages",
-			Help: "Dead messages in the table that no operator has dealt with. Alert on this and on the queue together.",
-		}, label),
-		queue: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "events_queue_messages",
-			Help: "Messages that wait in a queue of RabbitMQ, without those that a consumer has.",
+			Help: "Dead messages in the table that no operator has dealt with. Add the dead-letter queue's to alert.",
 		}, label),
 	}
 }
@@ -218,20 +213,19 @@ func clean(s string, most int) string {
 	return s
 }
 
-// measure counts the queues and the table, now and then, on one session.
+// measure counts the dead-letter queues and the table, now and then, on one session.
 func (m *Mover) measure(ctx context.Context, session *rabbitmq.Session) error {
 	if err := session.Declare(m.Topology); err != nil {
 		return err
 	}
 	for {
 		queued := map[string]int{}
-		for _, q := range m.Topology.Queues {
-			depth, err := session.Depth(q.Name)
+		for _, queue := range m.Queues {
+			depth, err := session.Depth(rabbitmq.DeadLetterQueue(queue))
 			if err != nil {
 				return err
 			}
-			m.queue.WithLabelValues(q.Name).Set(float64(depth.Ready))
-			queued[q.Name] = depth.Ready
+			queued[queue] = depth.Ready
 		}
 		m.mu.Lock()
 		m.queued, m.asOf = queued, time.Now()
@@ -266,7 +260,7 @@ func (m *Mover) Queued() (messages int, asOf time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, queue := range m.Queues {
-		messages += m.queued[rabbitmq.DeadLetterQueue(queue)]
+		messages += m.queued[queue]
 	}
 	return messages, m.asOf
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -35,12 +36,22 @@ func Types() []string {
 		inventoryapi.EventReturned,
 		inventoryapi.EventDepleted,
 		inventoryapi.EventLowStock,
+		inventoryapi.EventRestocked,
+		inventoryapi.EventAdjusted,
+		inventoryapi.EventTransferred,
 	}
 }
 
-// Orders reads the orders database.
+// Orders reads and marks what the orders database has.
 type Orders interface {
 	Get(ctx context.Context, id uuid.UUID) (orderstore.Order, error)
+	SoldOut(ctx context.Context, products []uuid.UUID) ([]uuid.UUID, error)
+	SetSoldOut(ctx context.Context, tx pgx.Tx, product uuid.UUID, soldOut bool, stockVersion int64) error
+}
+
+// Stock reads the stock.
+type Stock interface {
+	Availability(ctx context.Context, product uuid.UUID, quantity int64) (inventoryapi.Availability, error)
 }
 
 // Workflows changes orders.
@@ -51,6 +62,7 @@ type Workflows interface {
 // Handler applies the events of inventory.
 type Handler struct {
 	orders    Orders
+	stock     Stock
 	workflows Workflows
 	log       *slog.Logger
 
@@ -67,10 +79,13 @@ const (
 )
 
 // New returns a handler and registers its metrics.
-func New(orders Orders, workflows Workflows, log *slog.Logger, reg prometheus.Registerer) *Handler {
+func New(
+	orders Orders, stock Stock, workflows Workflows, log *slog.Logger, reg prometheus.Registerer,
+) *Handler {
 	f := promauto.With(reg)
 	return &Handler{
 		orders:    orders,
+		stock:     stock,
 		workflows: workflows,
 		log:       log,
 		mismatches: f.NewCounterVec(prometheus.CounterOpts{
@@ -89,19 +104,31 @@ func (h *Handler) Handle(ctx context.Context, e events.Envelope) (consumer.Effec
 	switch e.EventType {
 	case inventoryapi.EventReserved, inventoryapi.EventConfirmed, inventoryapi.EventReleased,
 		inventoryapi.EventExpired, inventoryapi.EventReturned:
-		return nil, h.compare(ctx, e)
+		change, err := consumer.Data[inventoryapi.ReservationEvent](e)
+		if err != nil {
+			return nil, err
+		}
+		if err := h.compare(ctx, e, change); err != nil {
+			return nil, err
+		}
+		return h.backInStock(ctx, change.Lines...)
+	case inventoryapi.EventRestocked, inventoryapi.EventAdjusted, inventoryapi.EventTransferred:
+		change, err := consumer.Data[inventoryapi.AdjustedEvent](e)
+		if err != nil {
+			return nil, err
+		}
+		return h.backInStock(ctx, inventoryapi.EventLine{ProductID: change.ProductID, Stock: change.Stock})
 	case inventoryapi.EventDepleted, inventoryapi.EventLowStock:
-		return nil, h.alert(ctx, e)
+		return h.runsLow(ctx, e)
 	default:
 		return nil, nil
 	}
 }
 
 // compare compares a change of a reservation with its order.
-func (h *Handler) compare(ctx context.Context, e events.Envelope) error {
-	change, err := consumer.Data[inventoryapi.ReservationEvent](e)
-	if err != nil || change.OwnerKind != inventoryapi.OwnerOrder {
-		return err
+func (h *Handler) compare(ctx context.Context, e events.Envelope, change inventoryapi.ReservationEvent) error {
+	if change.OwnerKind != inventoryapi.OwnerOrder {
+		return nil
 	}
 	o, err := h.orders.Get(ctx, change.OwnerID)
 	switch {
@@ -159,21 +186,4 @@ func (h *Handler) mismatch(
 	h.log.ErrorContext(ctx, "an event of inventory does not match its order", "kind", kind, "event_id", e.EventID,
 		"event_type", e.EventType, "order_id", change.OwnerID, "order_state", state,
 		"reservation_id", change.ReservationID, "operation_id", change.OperationID)
-}
-
-// alert tells operators that an item runs low or out.
-func (h *Handler) alert(ctx context.Context, e events.Envelope) error {
-	level, err := consumer.Data[inventoryapi.LevelEvent](e)
-	if err != nil {
-		return err
-	}
-	kind := "low_stock"
-	if e.EventType == inventoryapi.EventDepleted {
-		kind = "depleted"
-	}
-	h.alerts.WithLabelValues(kind).Inc()
-	h.log.WarnContext(ctx, "stock runs low or out", "kind", kind, "event_id", e.EventID,
-		"product_id", level.ProductID, "location", level.Location, "available", level.Stock.Available,
-		"threshold", level.LowStockThreshold)
-	return nil
 }

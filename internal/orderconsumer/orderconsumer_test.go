@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -24,6 +25,7 @@ import (
 	"holdfast/internal/orderconsumer"
 	"holdfast/internal/orderstore"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventorytest"
 	"holdfast/tests/testenv"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
@@ -51,6 +53,8 @@ type world struct {
 	workflows   *cancels
 	registry    *prometheus.Registry
 	store       *orderstore.Store
+	pool        *pgxpool.Pool
+	stock       inventorytest.Subject
 	order       uuid.UUID
 	reservation uuid.UUID
 }
@@ -69,10 +73,12 @@ func newWorld(t *testing.T) *world {
 		workflows: &cancels{},
 		registry:  prometheus.NewRegistry(),
 		store:     orderstore.New(pool),
+		pool:      pool,
+		stock:     inventorytest.NewService(t),
 		order:     uuid.New(),
 	}
 	w.reservation = inventoryapi.NewReservationID(inventoryapi.OwnerOrder, w.order, 1)
-	w.handler = orderconsumer.New(w.store, w.workflows, slog.New(slog.DiscardHandler), w.registry)
+	w.handler = orderconsumer.New(w.store, w.stock.API, w.workflows, slog.New(slog.DiscardHandler), w.registry)
 	price := money.Amount{Minor: 500, Currency: "EUR"}
 	w.record(1, order.New, order.Reserved, order.EventReserved, &orderflow.OrderInput{
 		OrderID: w.order, RequestHash: strings.Repeat("ab", 32), CustomerID: "alice", Issuer: "test", Total: price,
@@ -119,7 +125,11 @@ func (w *world) handle(eventType string, data any) error {
 	effect, err := w.handler.Handle(correlation.With(w.t.Context(), "corr-1"), events.Envelope{
 		EventType: eventType, EventID: uuid.Must(uuid.NewV7()), Version: 1, Data: raw,
 	})
-	require.Nil(w.t, effect)
+	if effect != nil {
+		require.NoError(w.t, pgx.BeginFunc(w.t.Context(), w.pool, func(tx pgx.Tx) error {
+			return effect(w.t.Context(), tx)
+		}))
+	}
 	return err
 }
 
@@ -241,4 +251,66 @@ func TestAlerts(t *testing.T) {
 orders_stock_alerts_total{kind="depleted"} 1
 orders_stock_alerts_total{kind="low_stock"} 1
 `), "orders_stock_alerts_total"))
+}
+
+// TestSoldOut: a product is marked while no location has stock of it. Events in any order and late ones lead to the
+// same mark, because the stock itself is read, and a change of the mark is a version of the product.
+func TestSoldOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	product := w.stock.Stock(t, 2, 1) // at two locations
+	_, err := w.pool.Exec(t.Context(),
+		"INSERT INTO products (product_id, sku, name) VALUES ($1, 'MUG', 'A mug')", product)
+	require.NoError(t, err)
+	requireSoldOut := func(want bool, version int64) {
+		t.Helper()
+		p, err := w.store.GetProduct(t.Context(), product)
+		require.NoError(t, err)
+		require.Equal(t, []any{want, version}, []any{p.SoldOut, p.Version})
+	}
+	depleted := inventoryapi.LevelEvent{ProductID: product, Location: "near"}
+	released := inventoryapi.ReservationEvent{OwnerKind: inventoryapi.OwnerCustomer, Lines: []inventoryapi.EventLine{{
+		ProductID: product, Stock: inventoryapi.Stock{Quantity: 2, Available: 2},
+	}}}
+
+	require.NoError(t, w.handle(inventoryapi.EventDepleted, depleted))
+	requireSoldOut(false, 1)
+
+	all := inventorytest.NewReserve(inventorytest.Line(product, 3))
+	_, err = w.stock.API.Reserve(t.Context(), all)
+	require.NoError(t, err)
+	for range 3 {
+		require.NoError(t, w.handle(inventoryapi.EventDepleted, depleted))
+	}
+	requireSoldOut(true, 2)
+	require.NoError(t, w.handle(inventoryapi.EventReleased, released), "of earlier stock")
+	requireSoldOut(true, 2)
+
+	_, err = w.stock.API.Release(t.Context(), all.ReservationID, inventorytest.ReleaseOf(all))
+	require.NoError(t, err)
+	require.NoError(t, w.handle(inventoryapi.EventReleased, released))
+	requireSoldOut(false, 3)
+	require.NoError(t, w.handle(inventoryapi.EventDepleted, depleted), "it comes late")
+	requireSoldOut(false, 3)
+	require.NoError(t, w.handle(inventoryapi.EventDepleted, inventoryapi.LevelEvent{ProductID: uuid.New()}))
+}
+
+// TestOlderStockDoesNotOverwrite: a mark of an older version of the stock changes nothing.
+func TestOlderStockDoesNotOverwrite(t *testing.T) {
+	t.Parallel()
+	w, product := newWorld(t), uuid.New()
+	_, err := w.pool.Exec(t.Context(),
+		"INSERT INTO products (product_id, sku, name) VALUES ($1, 'MUG', 'A mug')", product)
+	require.NoError(t, err)
+	for _, mark := range []struct {
+		soldOut bool
+		version int64
+	}{{true, 5}, {false, 4}, {false, 5}} {
+		require.NoError(t, pgx.BeginFunc(t.Context(), w.pool, func(tx pgx.Tx) error {
+			return w.store.SetSoldOut(t.Context(), tx, product, mark.soldOut, mark.version)
+		}))
+	}
+	marked, err := w.store.SoldOut(t.Context(), []uuid.UUID{product})
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{product}, marked)
 }

@@ -67,6 +67,7 @@ type Product struct {
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 	Untold      bool // inventory has not confirmed yet whether the product is sold
+	SoldOut     bool // no stock was available when inventory last told; inventory decides each order
 	Prices      []money.Amount
 }
 
@@ -82,6 +83,7 @@ func productOf(r ordersdb.Product, prices []money.Amount) Product {
 		CreatedAt:   r.CreatedAt,
 		UpdatedAt:   r.UpdatedAt,
 		Untold:      r.Untold,
+		SoldOut:     r.SoldOut,
 		Prices:      prices,
 	}
 }

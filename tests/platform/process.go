@@ -33,6 +33,7 @@ var listen = map[string]string{
 	"worker":          "WORKER_LISTEN",
 	"api":             "API_LISTEN",
 	"gateway":         "GATEWAY_LISTEN",
+	"events":          "EVENTS_LISTEN",
 }
 
 // command prepares a command of the real binary.
@@ -106,6 +107,17 @@ func (p *Platform) Start(name string) *Process {
 	p.processes[name] = c
 	return c
 }
+
+// StartEvents runs the process that publishes events to the broker at the given address. A platform has it only after
+// this call. If it dies, the events that it had leased are published a second later.
+func (p *Platform) StartEvents(broker string) *Process {
+	p.T.Helper()
+	p.env["AMQP_URL"], p.env["EVENTS_LEASE"] = broker, "1s"
+	return p.Start("events")
+}
+
+// Address is where the process listens.
+func (c *Process) Address() string { return c.address }
 
 // Run runs a command of the real binary to its end with the platform's environment, changed by pairs of variables and
 // values, and returns what it wrote to stdout and stderr.

@@ -52,3 +52,17 @@ FROM (
 ON CONFLICT DO NOTHING
 RETURNING product_id;
 
+
+-- name: SoldOutProducts :many
+-- Returns those of the given products that are marked as sold out.
+SELECT product_id FROM products WHERE product_id = ANY (@product_ids::uuid[]) AND sold_out
+ORDER BY product_id; -- so that two consumers lock the products in one order
+
+-- name: SetSoldOut :exec
+-- Marks a product as sold out or not, unless a newer version of its stock has decided that. The mark is part of what
+-- clients read, so a change of it is a version of the product.
+UPDATE products
+SET sold_out = @sold_out, stock_version = @stock_version,
+    version = version + (sold_out <> @sold_out)::integer,
+    updated_at = CASE WHEN sold_out <> @sold_out THEN now() ELSE updated_at END
+WHERE product_id = @product_id AND stock_version < @stock_version;

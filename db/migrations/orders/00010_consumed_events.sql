@@ -45,6 +45,12 @@ CREATE TABLE dead_message_actions (
     CONSTRAINT dead_message_actions_sent CHECK ((action = 'retry') = (outbox_event_id IS NOT NULL))
 );
 
+-- Whether a product has no available stock at any location, as inventory told the consumer of its events last. It is a
+-- hint for the shop: inventory decides each order. stock_version is the version of the stock in inventory, so that an
+-- older message does not overwrite a newer one.
+ALTER TABLE products ADD COLUMN sold_out boolean NOT NULL DEFAULT false, ADD COLUMN stock_version bigint NOT NULL DEFAULT 0;
+
 -- +goose Down
+ALTER TABLE products DROP COLUMN sold_out, DROP COLUMN stock_version;
 DROP TABLE dead_message_actions;
 DROP TABLE dead_messages;

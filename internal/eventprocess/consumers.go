@@ -1,0 +1,89 @@
+package eventprocess
+
+import (
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/internal/consumer"
+	"holdfast/internal/database"
+	"holdfast/internal/deadletter"
+	"holdfast/internal/httpx"
+	"holdfast/internal/orderconsumer"
+	"holdfast/internal/orderstore"
+	"holdfast/internal/rabbitmq"
+	"holdfast/internal/service"
+	"holdfast/internal/temporalclient"
+	"holdfast/inventory/backstop"
+	"holdfast/inventory/inventoryclient"
+	"holdfast/workflows/orderclient"
+)
+
+// consumers are the parts of the process that read queues.
+type consumers struct {
+	parts  []service.Part
+	checks []httpx.Check
+	dead   *deadletter.Store
+	mover  *deadletter.Mover
+	close  func()
+}
+
+// newConsumers returns the consumer of each side and the mover of dead messages. The caller calls close after they have
+// ended.
+func newConsumers(
+	cfg Config,
+	env service.Env,
+	pools map[database.Name]*pgxpool.Pool,
+	connector *rabbitmq.Connector,
+	topology rabbitmq.Topology,
+) (*consumers, error) {
+	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	inventory := inventoryclient.New(cfg.InventoryAPI, cfg.ServiceKeys[0], nil)
+
+	orders := pools[database.Orders]
+	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, orderclient.New(temporal), env.Log, env.Registry)
+	ofInventory := backstop.New(inventory, env.Log, env.Registry)
+	options := consumer.Options{
+		Config:    cfg.Consumer,
+		Connector: connector,
+		Topology:  topology,
+		Log:       env.Log,
+		Registry:  env.Registry,
+	}
+	forOrders, forInventory := options, options
+	forOrders.Service, forOrders.Queue = "orders", rabbitmq.OrdersInventoryEvents
+	forOrders.Types, forOrders.Handler = orderconsumer.Types(), ofOrders.Handle
+	forOrders.Inbox = consumer.NewInbox(orders, orderconsumer.Name)
+	forInventory.Service, forInventory.Queue = "inventory", rabbitmq.InventoryOrderEvents
+	forInventory.Types, forInventory.Handler = backstop.Types(), ofInventory.Handle
+	forInventory.Inbox = consumer.NewInbox(pools[database.Inventory], backstop.Name)
+
+	dead := deadletter.NewStore(orders)
+	mover := deadletter.NewMover(deadletter.MoverOptions{
+		Store:     dead,
+		Queues:    []string{rabbitmq.OrdersInventoryEvents, rabbitmq.InventoryOrderEvents},
+		Connector: connector,
+		Topology:  topology,
+		Log:       env.Log,
+		Registry:  env.Registry,
+	})
+	return &consumers{
+		parts: []service.Part{
+			{Name: "orders consumer", Run: consumer.New(forOrders).Run},
+			{Name: "inventory consumer", Run: consumer.New(forInventory).Run},
+			{Name: "mover of dead messages", Run: mover.Run},
+		},
+		// The relays work without both; what the consumers cannot do comes again.
+		checks: []httpx.Check{
+			{Name: "temporal", Probe: temporalclient.ProbeServer(temporal)},
+			{Name: "inventory", Probe: inventory.Ping},
+		},
+		dead:  dead,
+		mover: mover,
+		close: func() {
+			inventory.Close()
+			temporal.Close()
+		},
+	}, nil
+}

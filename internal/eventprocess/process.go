@@ -1,0 +1,134 @@
+// Package eventprocess is the process that publishes the events of both databases to RabbitMQ, applies each side's
+// events to the other side, and serves the administration of dead messages.
+package eventprocess
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/internal/auth"
+	"holdfast/internal/consumer"
+	"holdfast/internal/database"
+	"holdfast/internal/deadletter/server"
+	"holdfast/internal/httpx"
+	"holdfast/internal/outbox"
+	"holdfast/internal/rabbitmq"
+	"holdfast/internal/service"
+	"holdfast/internal/temporalclient"
+)
+
+// Config is the configuration of the events process, from the environment.
+type Config struct {
+	OrdersURL    string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
+	InventoryURL string `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
+	Listen       string `env:"EVENTS_LISTEN" envDefault:":9091"`
+	// The consumers call inventory and Temporal. Operators send tokens.
+	InventoryAPI string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
+	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	Auth         auth.Config
+	Temporal     temporalclient.Config
+
+	Pool     database.Pool
+	RabbitMQ rabbitmq.Config
+	Relay    outbox.Config
+	Consumer consumer.Config
+}
+
+// maxConns is how many connections to each database the process needs: one for the batch in flight, and a few for the
+// consumer's workers, for operators, for upkeep and for /ready.
+const maxConns = 12
+
+// outboxes says whose events go to which exchange.
+var outboxes = []struct {
+	database database.Name
+	exchange string
+}{
+	{database.Inventory, rabbitmq.InventoryEvents},
+	{database.Orders, rabbitmq.OrderEvents},
+}
+
+// Run publishes and consumes events until ctx ends. It then fails readiness and finishes what is in flight.
+func Run(ctx context.Context, cfg Config, env service.Env) error {
+	topology := rabbitmq.Platform()
+	connector := rabbitmq.NewConnector(cfg.RabbitMQ, env.Log, env.Registry)
+	monitor := rabbitmq.NewMonitor(connector, topology, env.Registry)
+	checks := []httpx.Check{{Name: "rabbitmq", Required: true, Probe: monitor.Ping}}
+	parts := []service.Part{{Name: "monitor", Run: monitor.Run}}
+	pools := map[database.Name]*pgxpool.Pool{}
+	for _, o := range outboxes {
+		pool, err := open(ctx, cfg, o.database, env.Registry)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		pools[o.database] = pool
+		relay := outbox.New(outbox.Options{
+			Config:    cfg.Relay,
+			Source:    outbox.Source{Service: string(o.database), Exchange: o.exchange, Store: outbox.NewStore(pool)},
+			Connector: connector,
+			Topology:  topology,
+			Log:       env.Log,
+			Registry:  env.Registry,
+		})
+		checks = append(checks, httpx.Check{Name: string(o.database) + "_database", Required: true, Probe: pool.Ping})
+		parts = append(parts, service.Part{Name: string(o.database) + " relay", Run: relay.Run})
+	}
+
+	c, err := newConsumers(cfg, env, pools, connector, topology)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	checks, parts = append(checks, c.checks...), append(parts, c.parts...)
+
+	health := httpx.NewHealth(checks...)
+	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	if err := server.Register(router, c.dead, c.mover, auth.NewVerifier(cfg.Auth)); err != nil {
+		return err
+	}
+	web := httpx.Server{
+		Addr:     cfg.Listen,
+		Handler:  router,
+		Health:   health,
+		Log:      env.Log,
+		OnListen: env.OnListen,
+	}
+	return service.Run(ctx, append(parts, service.Part{Name: "administration", Run: web.Serve})...)
+}
+
+// open opens the pool of one database. Its metrics have the database's name, because the process has two pools.
+func open(ctx context.Context, cfg Config, name database.Name, reg prometheus.Registerer) (*pgxpool.Pool, error) {
+	urls := map[database.Name]string{database.Orders: cfg.OrdersURL, database.Inventory: cfg.InventoryURL}
+	limits := cfg.Pool
+	limits.MaxConns = min(limits.MaxConns, maxConns)
+	limits.IndexOnly = true
+	limits.Holds = name
+	own := prometheus.WrapRegistererWith(prometheus.Labels{"database": string(name)}, reg)
+	return database.Open(ctx, urls[name], limits, "events-"+string(name), own)
+}
+
+// Declare declares exchanges and queues and ends. It writes what it has declared to out. It is idempotent.
+func Declare(ctx context.Context, cfg rabbitmq.Config, out io.Writer, log *slog.Logger) error {
+	session, err := rabbitmq.NewConnector(cfg, log, prometheus.NewRegistry()).Open(ctx, "declare")
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	topology := rabbitmq.Platform()
+	if err := session.Declare(topology); err != nil {
+		return err
+	}
+
+	for _, e := range topology.Exchanges {
+		fmt.Fprintf(out, "exchange  %s\n", e.Name)
+	}
+	for _, q := range topology.Queues {
+		fmt.Fprintf(out, "queue     %s\n", q.Name)
+	}
+	return nil
+}
