@@ -171,9 +171,10 @@ func TestDeadAgain(t *testing.T) {
 		done, err := consumer.NewInbox(w.pool, "orders").Has(t.Context(), id)
 		return err == nil && done
 	}, patience, 5*time.Millisecond)
+	_, other := event(t)
 	w.kill(p)
-	w.awaitEmpty(rabbitmq.DeadLetterQueue(w.queue))
-	w.awaitStatus(deadletter.Dead, 0)
+	w.kill(other) // moved after the late copy
+	require.NotEqual(t, m.DeadMessageID, w.awaitStatus(deadletter.Dead, 1)[0].DeadMessageID)
 }
 
 // TestOneRedriveOfMany: of twenty operators who send a message again at once, one does.
