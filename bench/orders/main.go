@@ -30,6 +30,7 @@ type options struct {
 	duration time.Duration
 	pairs    int
 	settings string
+	events   bool
 }
 
 func main() {
@@ -51,6 +52,8 @@ func run(ctx context.Context) (err error) {
 	flag.DurationVar(&o.duration, "duration", 12*time.Second, "measured time of each run, after 3 s to warm up")
 	flag.IntVar(&o.pairs, "pairs", 5, "how many pairs of orders and bare workflows are compared")
 	flag.StringVar(&o.settings, "set", "", "further environment of the platform's processes: NAME=VALUE,NAME=VALUE")
+	flag.BoolVar(&o.events, "events", false,
+		"publish the events to a RabbitMQ of the benchmark's own; compare with a run without, in alternation")
 	flag.Parse()
 	if o.only, err = load.Select(only, names()); err != nil {
 		return err

@@ -46,7 +46,8 @@ type platform struct {
 	dir       string
 	postgres  *localservice.Postgres
 	redis     *localservice.Redis
-	admin     *pgxpool.Pool // the database "postgres", for figures about the server
+	rabbitmq  *localservice.RabbitMQ // only with -events
+	admin     *pgxpool.Pool          // the database "postgres", for figures about the server
 	orders    *pgxpool.Pool
 	temporal  client.Client
 	processes []*process // in the order of starting
@@ -87,6 +88,13 @@ func start(ctx context.Context, o options) (_ *platform, err error) {
 		Volatile: true,
 	}); err != nil {
 		return nil, err
+	}
+	if p.events {
+		if p.rabbitmq, err = localservice.StartRabbitMQ(ctx, localservice.Options{
+			Dir: filepath.Join(p.dir, "rabbitmq"),
+		}); err != nil {
+			return nil, err
+		}
 	}
 	if p.admin, err = pgxpool.New(ctx, p.postgres.URL("postgres")); err != nil {
 		return nil, fmt.Errorf("open the server: %w", err)
@@ -153,7 +161,7 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 	address := map[string]string{}
 	for name, variable := range map[string]string{
 		"payment-sandbox": "SANDBOX_LISTEN", "inventory": "INVENTORY_LISTEN", "worker": "WORKER_LISTEN",
-		"api": "API_LISTEN", "gateway": "GATEWAY_LISTEN",
+		"api": "API_LISTEN", "gateway": "GATEWAY_LISTEN", "events": "EVENTS_LISTEN",
 	} {
 		free, err := freeAddress(ctx)
 		if err != nil {
@@ -174,7 +182,11 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 	if err := p.fillShelf(ctx); err != nil {
 		return err
 	}
-	for _, name := range []string{"payment-sandbox", "inventory", "worker", "api", "gateway"} {
+	names := []string{"payment-sandbox", "inventory", "worker", "api", "gateway"}
+	if p.rabbitmq != nil {
+		names, env = append(names, "events"), append(env, "AMQP_URL="+p.rabbitmq.URL())
+	}
+	for _, name := range names {
 		cmd := exec.Command(filepath.Join(p.bin, "holdfast"), name) //nolint:noctx // it is stopped in order
 		cmd.Env = slices.Concat(env, []string{"LOG_LEVEL=error"})
 		cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
@@ -287,6 +299,9 @@ func (p *platform) stop() error {
 		if pool != nil {
 			pool.Close()
 		}
+	}
+	if p.rabbitmq != nil {
+		faults = append(faults, p.rabbitmq.Stop(ctx))
 	}
 	if p.redis != nil {
 		faults = append(faults, p.redis.Stop(ctx))

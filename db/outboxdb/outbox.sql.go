@@ -54,11 +54,11 @@ func (q *Queries) DeferEvents(ctx context.Context, db DBTX, arg DeferEventsParam
 
 const deletePublished = `-- name: DeletePublished :execrows
 DELETE FROM outbox o
-WHERE o.event_id IN (
+WHERE o.event_id = ANY (ARRAY(
     SELECT v.event_id FROM outbox v
     WHERE v.event_id < $1::uuid AND v.published_at < $2::timestamptz
     ORDER BY v.event_id
-    LIMIT $3 FOR UPDATE SKIP LOCKED)
+    LIMIT $3 FOR UPDATE SKIP LOCKED))
 `
 
 type DeletePublishedParams struct {
@@ -88,8 +88,7 @@ WITH picked AS MATERIALIZED (
 ), chained AS MATERIALIZED (
     SELECT p.event_id,
            max(earlier.available_at) OVER (PARTITION BY p.aggregate_id ORDER BY p.aggregate_version, p.event_type) AS earlier_at,
-           bool_and(earlier.event_id IS NULL OR earlier.published_at IS NOT NULL
-                    OR earlier.event_id IN (SELECT x.event_id FROM picked x))
+           bool_and(earlier.event_id IS NULL OR earlier.published_at IS NOT NULL OR too.event_id IS NOT NULL)
                OVER (PARTITION BY p.aggregate_id ORDER BY p.aggregate_version, p.event_type) AS free
     FROM picked p
     LEFT JOIN LATERAL (
@@ -100,6 +99,7 @@ WITH picked AS MATERIALIZED (
         ORDER BY e.aggregate_version DESC, e.event_type DESC
         LIMIT 1
     ) earlier ON true
+    LEFT JOIN picked too ON too.event_id = earlier.event_id
 )
 UPDATE outbox o
 SET attempts = o.attempts + c.free::integer,
@@ -107,7 +107,7 @@ SET attempts = o.attempts + c.free::integer,
     available_at = CASE WHEN c.free THEN o.available_at
                    ELSE greatest(c.earlier_at, now() + make_interval(secs => $2::float8)) END
 FROM chained c
-WHERE o.event_id = c.event_id
+WHERE o.event_id = ANY (ARRAY(SELECT x.event_id FROM picked x)) AND o.event_id = c.event_id
 RETURNING c.free::boolean AS free, o.event_id, o.aggregate_id, o.aggregate_version, o.event_type, o.schema_version,
     o.payload::text AS payload, o.headers::text AS headers, o.created_at, o.attempts
 `
@@ -140,7 +140,8 @@ type LeaseEventsRow struct {
 // Leases the events that have waited longest and are not blocked. The blocked ones that it meets become due later, with
 // the event before them at the earliest, so that the next lease finds the events of other aggregates behind them. It is
 // enough to look one event back, because the events of an aggregate are published in their order; the window function
-// carries the answer on to the events after it.
+// carries the answer on to the events after it. The update names the ids as an array, because the planner expects a
+// tenth of the table from a limit that it does not know, and would read the whole primary key for a join with picked.
 //
 // The query never asks for ids above the last one that was published: ids and commits have different orders. Without
 // MATERIALIZED, PostgreSQL may evaluate the sub-select more than once, and each evaluation locks other rows.

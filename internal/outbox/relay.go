@@ -29,6 +29,7 @@ type Relay struct {
 	topology  rabbitmq.Topology
 	log       *slog.Logger
 	metrics   *metrics
+	behind    chan struct{} // tells the helper that batches are full; it has room for one message
 }
 
 // Options are what a relay needs.
@@ -50,6 +51,7 @@ func New(o Options) *Relay {
 		topology:  o.Topology,
 		log:       o.Log.With("outbox", o.Source.Service),
 		metrics:   newMetrics(o.Source.Service, o.Registry),
+		behind:    make(chan struct{}, 1),
 	}
 }
 
@@ -75,11 +77,39 @@ func (r *Relay) Run(ctx context.Context) error {
 	beside.Go(func() { r.measureBacklog(ctx) })
 	beside.Go(func() { r.deletePublished(ctx) })
 	defer beside.Wait()
-	return r.connector.Supervise(ctx, r.source.Service+"-relay", r.publish)
+	name := r.source.Service + "-relay"
+	beside.Go(func() { _ = r.connector.Supervise(ctx, name+"-helper", r.help) }) // it ends with ctx only, without error
+	return r.connector.Supervise(ctx, name, r.publish)
 }
 
 // publish publishes batch after batch on one session.
 func (r *Relay) publish(ctx context.Context, session *rabbitmq.Session) error {
+	return r.work(ctx, session, func(o outcome) {
+		if o.seen >= r.cfg.Batch {
+			select {
+			case r.behind <- struct{}{}:
+			default: // the helper is at work
+			}
+		}
+	})
+}
+
+// help publishes batches beside publish while those are full, so that the database works on one batch while RabbitMQ
+// works on another. Otherwise it waits, so that an idle outbox is asked once.
+func (r *Relay) help(ctx context.Context, session *rabbitmq.Session) error {
+	return r.work(ctx, session, func(o outcome) {
+		if o.seen >= r.cfg.Batch {
+			return
+		}
+		select {
+		case <-r.behind:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// work publishes batch after batch on one session, and calls after when one is done.
+func (r *Relay) work(ctx context.Context, session *rabbitmq.Session, after func(outcome)) error {
 	if err := session.Declare(r.topology); err != nil {
 		return err
 	}
@@ -89,14 +119,15 @@ func (r *Relay) publish(ctx context.Context, session *rabbitmq.Session) error {
 	}
 	p := newPace(r.cfg)
 	for ctx.Err() == nil {
-		outcome, err := r.round(ctx, publisher)
+		done, err := r.round(ctx, publisher)
 		if ended := session.Err(); ended != nil {
 			return ended
 		}
 		if err != nil && ctx.Err() == nil {
 			r.log.WarnContext(ctx, "cannot use the outbox", "error", err)
 		}
-		p.wait(ctx, outcome, err)
+		after(done)
+		p.wait(ctx, done, err)
 	}
 	return nil
 }
