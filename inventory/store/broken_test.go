@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,15 @@ func (c fragile) Write(b []byte) (int, error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return c.Conn.Write(b)
+}
+
+// Read fails once the connection is cut. CloseRead alone is not enough: Linux still delivers what arrives later.
+func (c fragile) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.cut.Load() {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // TestConnectionBreaksInsideATransaction: pgx closes a broken connection in a goroutine of its own. If another
