@@ -31,7 +31,7 @@ var scanned = map[string]string{
 	"DeleteOperations":     "one row per operator's change, and the archive runs it once a day",
 	"CountOperations":      "one row per operator's change, and the archive runs it once a day",
 	"CountImports":         "one row per imported file, and the archive runs it once a day",
-	"OverduePage":          "one row per item, for operators and once a minute; each item with reserved stock is one look-up",
+	"OverduePage":          "one row per item, for operators and once a minute; one look-up per item with reserved stock",
 }
 
 // page is the number of rows that the lists request.
