@@ -3,8 +3,10 @@ package outbox_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,6 +41,7 @@ type runner struct {
 	topology broker.Topology
 	address  string // of RabbitMQ
 	service  string
+	log      io.Writer // of the relay; nil discards it
 	exchange string
 	batch    int
 	lease    time.Duration
@@ -63,6 +66,9 @@ func newRunner(t *testing.T, change func(*rabbitmq.Queue)) *runner {
 func (r *runner) start(t *testing.T, pool *pgxpool.Pool) (stop func()) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
+	if r.log != nil {
+		log = slog.New(slog.NewTextHandler(r.log, nil))
+	}
 	r.registry = prometheus.NewRegistry()
 	relay := outbox.New(outbox.Options{
 		Config: outbox.Config{
@@ -326,12 +332,32 @@ func TestUnroutableWaits(t *testing.T) {
 	collect(t, s, dead, 2)
 }
 
+// lines keeps what is logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), text)
+}
+
 // TestRelayOutlivesTheDatabase: while the database is away the relay waits, and goes on afterwards.
 func TestRelayOutlivesTheDatabase(t *testing.T) {
 	t.Parallel()
 	direct := newDatabase(t, database.Orders)
 	proxy := fault.NewPostgres(t, direct)
 	pool, r := openPool(t, direct, database.Orders), newRunner(t, nil)
+	logged := &lines{}
+	r.log = logged
 	s := r.declare(t)
 	r.start(t, openPool(t, proxy.URL(), database.Orders))
 	insert(t, pool, newEvent(uuid.New(), 1))
@@ -339,7 +365,8 @@ func TestRelayOutlivesTheDatabase(t *testing.T) {
 
 	proxy.Down()
 	insert(t, pool, newEvent(uuid.New(), 1))
-	time.Sleep(300 * time.Millisecond) // the outage; nothing is waited for
+	require.Eventually(t, func() bool { return logged.has("cannot use the outbox") }, 20*time.Second, 10*time.Millisecond,
+		"the relay has met the outage")
 	require.Equal(t, 1, unpublished(t, pool))
 	proxy.Up()
 	requirePublished(t, pool)
