@@ -133,9 +133,9 @@ func (a *AdoptionActivities) takeUpOpenOrder(ctx context.Context, out *orderflow
 	a.note(ctx, out, "order", id, started, err)
 }
 
-// takeUpOwner takes up the order to which an overdue reservation belongs, also if the order has ended: its workflow was
-// stopped before it gave the stock back. If there is no such order, nobody can have paid for the stock, and it is
-// expired.
+// takeUpOwner takes up the order that owns an overdue reservation. It also takes up an order that has ended, because an
+// operator may have stopped the order's workflow before the workflow gave the stock back. If the order has no row, no
+// customer can have paid for it, and takeUpOwner expires the reservation.
 func (a *AdoptionActivities) takeUpOwner(
 	ctx context.Context, out *orderflow.AdoptionResult, r inventoryapi.OverdueReservation,
 ) {

@@ -98,7 +98,8 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 	return orderflow.PayResult{Outcome: orderflow.PayCaptured}
 }
 
-// errUnresolved says that the provider did not answer what became of an earlier payment under the same key.
+// errUnresolved: the workflow asked the provider to void an earlier payment under the same key, and the provider did
+// not answer.
 var errUnresolved = errors.New("an earlier payment under the key is not resolved")
 
 // authorise sets the money aside under the first key that no other payment has used. It writes each payment that it

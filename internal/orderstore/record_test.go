@@ -286,8 +286,9 @@ func TestReservedIsToldWithItsLines(t *testing.T) {
 	require.Equal(t, 1, lines)
 }
 
-// TestRowOfARestoredDatabase: the database was restored to a time before the first record. A later record has no row to
-// advance. It is refused for good, so that the workflow undoes the order and does not take over from nobody for ever.
+// TestRowOfARestoredDatabase: an operator restored the database to a time before the order's first record. Record
+// refuses a later record for good, because no run has written the row. The workflow then undoes the order. If Record
+// returned the row instead, the workflow would try for ever to take over from a run that does not exist.
 func TestRowOfARestoredDatabase(t *testing.T) {
 	t.Parallel()
 	s := orderstore.New(open(t))

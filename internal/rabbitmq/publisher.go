@@ -132,7 +132,7 @@ func (p *Publisher) await(ctx context.Context, c *amqp.DeferredConfirmation) err
 	}
 }
 
-// result says what became of a message, but not whether it was returned.
+// result returns nil if the broker has confirmed the message. The caller looks up whether the broker returned it.
 func (p *Publisher) result(c *amqp.DeferredConfirmation, late error) error {
 	select {
 	case <-c.Done():

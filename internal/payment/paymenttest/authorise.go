@@ -89,7 +89,7 @@ func refused(t *testing.T, s Subject) {
 	}
 
 	a := New(s.Methods.OK)
-	a.Amount.Currency = "XXX"
+	a.Amount.Currency = "XXX" // ISO 4217's code for no currency
 	_, err := s.Provider.Authorise(t.Context(), a)
 	requireRefused(t, payment.InvalidAmount, err)
 }

@@ -84,7 +84,7 @@ func (s *server) voidOrBar(c *gin.Context, key, reason string) error {
 		_, err := s.q.InsertCharge(c, db, sandboxdb.InsertChargeParams{
 			PaymentKey:  key,
 			ProviderRef: newRef(),
-			Currency:    "XXX",
+			Currency:    "XXX", // ISO 4217's code for no currency: nothing was authorised under the key
 			State:       string(payment.Voided),
 			VoidReason:  reason,
 		})
