@@ -2,8 +2,8 @@ package deadletter
 
 import _ "embed"
 
-//go:generate sh -c "cd ../.. && bin/tools/oapi-codegen -config internal/deadletter/deadletterapi/oapi-codegen.yaml internal/deadletter/openapi.yaml"
-//go:generate sh -c "cd ../.. && bin/tools/oapi-codegen -config internal/deadletter/server/oapi-codegen.yaml internal/deadletter/openapi.yaml"
+//go:generate ../../bin/tools/oapi-codegen -config deadletterapi/oapi-codegen.yaml openapi.yaml
+//go:generate ../../bin/tools/oapi-codegen -config server/oapi-codegen.yaml openapi.yaml
 
 // OpenAPI is the contract of the administration of dead messages.
 //
