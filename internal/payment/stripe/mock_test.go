@@ -28,7 +28,8 @@ func startMock(t *testing.T) string {
 	tool, err := filepath.Abs("../../../bin/tools/stripe-mock")
 	require.NoError(t, err)
 	require.FileExists(t, tool, "run make bin/tools/stripe-mock")
-	cmd := exec.CommandContext(t.Context(), tool, "-http-addr", "127.0.0.1:0")
+	// With -http-addr alone the server also listens for HTTPS, on a fixed port, and a second server would end there.
+	cmd := exec.CommandContext(t.Context(), tool, "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
