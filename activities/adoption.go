@@ -18,8 +18,8 @@ type Unended interface {
 	// Unended returns the inputs of up to limit open orders that nothing has changed since the given time, and whose
 	// deadline, if they have one, has passed by then. Orders that wait for their first start are not among them.
 	Unended(ctx context.Context, since time.Time, limit int) ([]orderflow.OrderInput, error)
-	// Input returns the input of an order and whether the order is open. ErrNoRow: there is no such order.
-	Input(ctx context.Context, order uuid.UUID) (in orderflow.OrderInput, open bool, err error)
+	// Input returns the input of an order. ErrNoRow: there is no such order.
+	Input(ctx context.Context, order uuid.UUID) (orderflow.OrderInput, error)
 }
 
 // Overdue finds reservations past their deadline.
@@ -35,6 +35,8 @@ type Overdue interface {
 type Starter interface {
 	// Stopped lists the ids of workflows that did not end by themselves since the given time.
 	Stopped(ctx context.Context, since time.Time, limit int) ([]string, error)
+	// OrderWasStopped reports whether the last run of an order's workflow did not end by itself.
+	OrderWasStopped(ctx context.Context, order uuid.UUID) (bool, error)
 	TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error)
 	// TakeUpReservation returns orderflow.ErrForgotten if Temporal has deleted the workflow and its input.
 	TakeUpReservation(ctx context.Context, reservation uuid.UUID) (bool, error)
@@ -55,8 +57,8 @@ func NewAdoption(orders Unended, inventory Overdue, workflows Starter, count fun
 	return &AdoptionActivities{orders: orders, inventory: inventory, workflows: workflows, count: count}
 }
 
-// AdoptStopped takes up open orders, and reservations that are still pending, whose workflow was terminated, timed out
-// or failed.
+// AdoptStopped takes up orders, and reservations that are still pending, whose workflow was terminated, timed out or
+// failed. An order that has ended is taken up too: its workflow may have been stopped before it gave money or stock back.
 func (a *AdoptionActivities) AdoptStopped(
 	ctx context.Context, in orderflow.AdoptionInput,
 ) (out orderflow.AdoptionResult, err error) {
@@ -67,7 +69,7 @@ func (a *AdoptionActivities) AdoptStopped(
 	}
 	for _, id := range ids {
 		if order, ok := orderflow.OrderOfWorkflow(id); ok {
-			a.takeUpOpenOrder(ctx, &out, order)
+			a.takeUpStopped(ctx, &out, order)
 		} else if reservation, ok := orderflow.ReservationOfWorkflow(id); ok {
 			a.takeUpPending(ctx, &out, reservation)
 		}
@@ -120,14 +122,17 @@ func (a *AdoptionActivities) AdoptReservations(
 	return out, nil
 }
 
-// takeUpOpenOrder takes up an order that has not ended.
-func (a *AdoptionActivities) takeUpOpenOrder(ctx context.Context, out *orderflow.AdoptionResult, id uuid.UUID) {
-	in, open, err := a.orders.Input(ctx, id)
+// takeUpStopped takes up an order, unless its workflow has another run since.
+func (a *AdoptionActivities) takeUpStopped(ctx context.Context, out *orderflow.AdoptionResult, id uuid.UUID) {
+	in, err := a.orders.Input(ctx, id)
 	if errors.Is(err, orderflow.ErrNoRow) {
 		return // an operator started a workflow by hand
 	}
-	started := false
-	if err == nil && open {
+	stopped, started := false, false
+	if err == nil {
+		stopped, err = a.workflows.OrderWasStopped(ctx, id)
+	}
+	if err == nil && stopped {
 		started, err = a.workflows.TakeUpOrder(ctx, in)
 	}
 	a.note(ctx, out, "order", id, started, err)
@@ -139,7 +144,7 @@ func (a *AdoptionActivities) takeUpOpenOrder(ctx context.Context, out *orderflow
 func (a *AdoptionActivities) takeUpOwner(
 	ctx context.Context, out *orderflow.AdoptionResult, r inventoryapi.OverdueReservation,
 ) {
-	in, _, err := a.orders.Input(ctx, r.OwnerID)
+	in, err := a.orders.Input(ctx, r.OwnerID)
 	if errors.Is(err, orderflow.ErrNoRow) {
 		a.expire(ctx, out, r.ReservationID)
 		return

@@ -24,6 +24,11 @@ type Inventory interface {
 	Expire(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error)
 	Extend(ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error)
 	Return(ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error)
+	GetReservation(ctx context.Context, id uuid.UUID) (inventoryapi.Reservation, error)
+	Availability(ctx context.Context, product uuid.UUID, quantity int64) (inventoryapi.Availability, error)
+	AdjustStock(
+		ctx context.Context, product uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions,
+	) (inventoryapi.StockChange, error)
 }
 
 // InventoryActivities are the steps that change stock.
@@ -108,7 +113,8 @@ func (a *InventoryActivities) ExtendReservation(
 	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status), ExpiresAt: res.ExpiresAt}, nil
 }
 
-// ConfirmReservation confirms a reservation: its stock leaves the inventory. Only ReturnStock brings it back.
+// ConfirmReservation confirms a reservation: its stock leaves the inventory, and the result says from where. Only
+// ReturnStock and ReturnUnits bring it back.
 func (a *InventoryActivities) ConfirmReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
@@ -120,7 +126,9 @@ func (a *InventoryActivities) ConfirmReservation(
 	if err != nil {
 		return orderflow.ReservationResult{}, writeError("confirm", id, err)
 	}
-	return orderflow.ReservationResult{ReservationID: id, Status: string(res.Status)}, nil
+	return orderflow.ReservationResult{
+		ReservationID: id, Status: string(res.Status), Lines: reservedLines(res.Lines),
+	}, nil
 }
 
 // ReleaseStock releases a reservation and makes its stock available again. If inventory has never seen the reservation,

@@ -85,7 +85,17 @@ func (a *PaymentActivities) VoidPayment(
 	return a.result(p, "void", err)
 }
 
-// RefundPayment gives back all that a payment took, once.
+// FindRefund finds a refund of a payment by the refund's key. Its result has the amount.
+func (a *PaymentActivities) FindRefund(
+	ctx context.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
+	found, err := a.provider.GetRefund(correlation.With(ctx, in.CorrelationID), in.PaymentKey, in.RefundKey)
+	out, err := a.result(payment.Payment{ProviderRef: found.ProviderRef}, "find refund", err)
+	out.RefundedMinor = found.AmountMinor
+	return out, err
+}
+
+// RefundPayment gives back a part or all of what a payment took, once per refund key.
 func (a *PaymentActivities) RefundPayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {

@@ -119,6 +119,8 @@ func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
 		orderflow.ReleaseStock:       g.Inventory.ReleaseStock,
 		orderflow.ExpireReservation:  g.Inventory.ExpireReservation,
 		orderflow.ReturnStock:        g.Inventory.ReturnStock,
+		orderflow.ReturnUnits:        g.Inventory.ReturnUnits,
+		orderflow.WriteOffStock:      g.Inventory.WriteOffStock,
 		orderflow.RecordOrder:        g.Record.RecordOrder,
 		orderflow.FindOrder:          g.Record.FindOrder,
 		orderflow.AdoptStopped:       g.Adoption.AdoptStopped,
@@ -136,6 +138,7 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 		orderflow.CapturePayment:   g.Payment.CapturePayment,
 		orderflow.VoidPayment:      g.Payment.VoidPayment,
 		orderflow.RefundPayment:    g.Payment.RefundPayment,
+		orderflow.FindRefund:       g.Payment.FindRefund,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -62,6 +62,17 @@ func (m *mailbox[I]) runFirst(ctx workflow.Context) {
 	m.commands = m.commands[1:]
 }
 
+// runFirstUnless is runFirst, unless the state has changed so that the command is refused now.
+func (m *mailbox[I]) runFirstUnless(ctx workflow.Context, refused func(*command[I]) error) {
+	c := m.commands[0]
+	if err := refused(c); err != nil {
+		c.err, c.done = err, true
+		m.commands = m.commands[1:]
+		return
+	}
+	m.runFirst(ctx)
+}
+
 // answerRest finishes every queued command without running it. answer returns the command's error.
 func (m *mailbox[I]) answerRest(answer func(*command[I]) error) {
 	for _, c := range m.commands {

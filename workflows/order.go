@@ -16,8 +16,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Order reserves the stock of an order and waits for the payment until the reservation's deadline. It ends with the
-// order confirmed, or with every step undone.
+// Order reserves the stock of an order, waits for the payment until the reservation's deadline, and sees the paid order
+// through until its last shipment is delivered. It ends with the order completed, or with every step undone.
 //
 // One loop changes the state. Update handlers only put a command into the loop's mailbox and wait for its result. The
 // table in internal/order says what each input does in each state.
@@ -35,9 +35,14 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	}
 
 	o.recorder.start(ctx)
-	if o.startsTooLate(ctx) {
+	switch {
+	case in.Continues:
+		if err := o.goOn(ctx); err != nil {
+			return orderflow.OrderResult{}, err
+		}
+	case o.startsTooLate(ctx):
 		o.expireUnstarted(ctx)
-	} else {
+	default:
 		o.reserve(ctx)
 	}
 	if in.PaymentMethod != "" && o.state == order.Reserved {
@@ -45,6 +50,12 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	}
 	for o.state == order.Reserved {
 		o.next(ctx)
+	}
+	if o.underFulfilment() {
+		o.settle(ctx)
+		if err := o.fulfil(ctx); err != nil {
+			return orderflow.OrderResult{}, err
+		}
 	}
 	return o.finish(ctx)
 }
@@ -87,6 +98,12 @@ type orderRun struct {
 	capturedAttempt int   // the attempt that captured the money; 0: none
 	unresolved      []int // attempts whose outcome this execution does not know; finish voids them
 	lostAttempts    []int // the unresolved attempts that a lost workflow task of this run has begun
+
+	// Of a paid order (fulfilment.go).
+	taken        []orderflow.ReservedLine // where the stock was taken
+	fulfilment   *orderflow.Fulfilment    // nil until the order is confirmed
+	reservations int                      // the highest number of a reservation that this run has tried
+	debts        debts
 
 	// What this execution knows of an earlier run or of a lost workflow task (takeover.go).
 	stockConfirmed bool // the reservation is confirmed, by this execution or by an earlier one that it knows of
@@ -378,28 +395,46 @@ func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
 	}
 }
 
-// finish runs the remaining undos, and waits until everything is recorded and every caller has its answer.
-func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
+// settle undoes what remains to be undone, and waits until everything is recorded.
+func (o *orderRun) settle(ctx workflow.Context) { o.settleThen(ctx, o.recorder.waitAll) }
+
+// settleThen is settle with another way to wait for the recorder. Each of its steps can add undos, payments or timeline
+// entries, so they repeat until nothing is left.
+func (o *orderRun) settleThen(ctx workflow.Context, awaitRecords func(workflow.Context)) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	o.mailbox.answerRest(func(c *command[order.Input]) error { return o.refuse(c.input) })
-	o.show(ctx)
-
-	// Each of these steps can add undos, payments or timeline entries, so they repeat until nothing is left.
 	for {
 		o.undo.finish(ctx, o.recordFailedUndo)
 		o.voidUnresolved(ctx)
 		if o.findLostPayments(ctx) {
 			continue
 		}
-		o.recorder.drain(ctx)
+		awaitRecords(ctx)
 		if o.recorder.blocked() && !o.unrecordable {
 			o.handleBlockedRecorder(ctx)
 			continue
 		}
 		if o.undo.empty() && len(o.unresolved) == 0 {
-			break
+			return
 		}
+	}
+}
+
+// finish pays what the order owes, runs the remaining undos, and waits until everything is recorded and every caller
+// has its answer.
+func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	o.mailbox.answerRest(func(c *command[order.Input]) error { return o.refuse(c.input) })
+	o.show(ctx)
+
+	o.settleThen(ctx, func(ctx workflow.Context) {
+		o.awaitDebts(ctx)
+		o.recorder.drain(ctx)
+	})
+	o.debts.closing = true
+	if o.unrecordable && o.state.CarriedOut() {
+		return orderflow.OrderResult{}, fmt.Errorf("the paid order cannot be recorded: %w", o.recorder.failed)
 	}
 	if o.unrecordable {
 		o.recordFailure(ctx)

@@ -140,16 +140,18 @@ func TestCancelDuringPayment(t *testing.T) {
 	}
 }
 
-// TestCancelDuringCaptureIsTooLate: a cancellation cannot stop a capture that has begun.
-func TestCancelDuringCaptureIsTooLate(t *testing.T) {
+// TestCancelDuringCapture: a cancellation cannot stop a capture that has begun. It refunds the money then.
+func TestCancelDuringCapture(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.script[capture] = h.until(10*time.Second, errDown)
 	paid, cancelled := h.pay(time.Second), h.cancel(4*time.Second)
-	require.Equal(t, order.Confirmed, h.run(60).State)
+	require.Equal(t, order.Cancelled, h.run(60).State)
 	require.Equal(t, orderflow.PayCaptured, outcome(t, paid))
-	require.Equal(t, string(order.InvalidState), cancelled.code())
+	require.NoError(t, cancelled.err)
 	require.NotContains(t, h.called(), void)
+	require.Len(t, h.refunds, 1)
+	require.Len(t, h.returns, 1)
 }
 
 func TestTwoPaysAtOnce(t *testing.T) {

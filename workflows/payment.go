@@ -80,10 +80,11 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		return o.cancelPayment(ctx)
 	}
 
-	if _, err := confirmReservation(ctx, o.reservationInput("paid"), o.recorder.paymentIsSlow); err != nil {
+	confirmed, err := confirmReservation(ctx, o.reservationInput("paid"), o.recorder.paymentIsSlow)
+	if err != nil {
 		return o.lostStock(ctx, err)
 	}
-	o.stockConfirmed = true
+	o.stockConfirmed, o.taken = true, confirmed.Lines
 	if o.cancellation() != nil {
 		return o.cancelPayment(ctx)
 	}
@@ -159,6 +160,7 @@ func (o *orderRun) complete(
 ) {
 	o.undo.reset()
 	o.capturedAttempt = payment.Attempt
+	o.plan(o.taken)
 	o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentCaptured, captured, "")
 	o.note(ctx, order.EventPaid, actor, "")
 	o.apply(ctx, order.PaymentCaptured, orderflow.ActorSystem, "")
@@ -320,12 +322,13 @@ func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput, wi
 // completeCaptured confirms an order whose money an earlier run or a lost execution has captured. Stock is taken
 // before money, so the stock is taken too, and a second confirmation of the reservation succeeds.
 func (o *orderRun) completeCaptured(ctx workflow.Context, payment orderflow.PaymentInput) error {
-	if _, err := confirmReservation(ctx, o.reservationInput("paid"), nil); err != nil {
+	confirmed, err := confirmReservation(ctx, o.reservationInput("paid"), nil)
+	if err != nil {
 		workflow.GetLogger(ctx).Error("the stock of a captured payment is gone; the money is refunded", "error", err)
 		o.refund(ctx, payment)
 		return nil
 	}
-	o.stockConfirmed = true
+	o.stockConfirmed, o.taken = true, confirmed.Lines
 	captured, err := capturePayment(ctx, payment, o.localSteps(), nil)
 	if err != nil {
 		return err
@@ -348,8 +351,28 @@ func (o *orderRun) recordPaymentStep(
 	res orderflow.PaymentResult,
 	reason string,
 ) {
+	o.recordStep(ctx, p, step, 0, state, res, reason)
+}
+
+// recordRefund keeps the outcome of the refund with the number, which gives back a part or all of a payment.
+func (o *orderRun) recordRefund(
+	ctx workflow.Context, p orderflow.PaymentInput, number int, res orderflow.PaymentResult,
+) {
+	o.recordStep(ctx, p, orderflow.StepRefund, number, orderflow.PaymentRefunded, res, "")
+}
+
+func (o *orderRun) recordStep(
+	ctx workflow.Context,
+	p orderflow.PaymentInput,
+	step orderflow.PaymentStep,
+	number int,
+	state orderflow.PaymentState,
+	res orderflow.PaymentResult,
+	reason string,
+) {
 	o.recorder.payments = append(o.recorder.payments, orderflow.PaymentRecord{
 		Step:            step,
+		Number:          number,
 		Attempt:         p.Attempt,
 		Provider:        res.Provider,
 		ProviderRef:     res.ProviderRef,

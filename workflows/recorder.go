@@ -168,6 +168,9 @@ func (r *recorder) replace(entries []orderflow.TimelineEntry, after int64) {
 // hasRow reports whether the order's row is known to exist.
 func (r *recorder) hasRow() bool { return r.written > 0 || r.input == nil }
 
+// idle reports whether everything is recorded.
+func (r *recorder) idle() bool { return r.written == r.added && !r.blocked() }
+
 // blocked reports whether the recorder cannot write until the order has handled the cause: an earlier run has written
 // the row, or the database refuses the record for good.
 func (r *recorder) blocked() bool { return r.earlier != nil || r.failed != nil }

@@ -187,7 +187,8 @@ func voidPayment(
 	}, in)
 }
 
-// refundPayment gives back all that a payment took. Refusal: ErrPaymentRefused.
+// refundPayment gives back a part or all of what a payment took, once per refund key. Refusals: ErrPaymentRefused,
+// ErrPaymentKeyUsed.
 func refundPayment(
 	ctx workflow.Context,
 	in orderflow.PaymentInput,
@@ -198,4 +199,34 @@ func refundPayment(
 		queue:    orderflow.PaymentsQueue,
 		noFast:   true,
 	}, in)
+}
+
+// findRefund finds a refund by its key.
+func findRefund(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{
+		activity: orderflow.FindRefund,
+		summary:  "look the refund up",
+		queue:    orderflow.PaymentsQueue,
+		noFast:   true,
+	}, in)
+}
+
+// returnUnits puts confirmed units back, up to a number for each line.
+func returnUnits(ctx workflow.Context, in orderflow.ReturnUnitsInput) error {
+	_, err := execute[orderflow.ReservationResult](ctx, step{
+		activity: orderflow.ReturnUnits,
+		summary:  "put units back on the shelf",
+		noFast:   true,
+	}, in)
+	return err
+}
+
+// writeOffStock makes inventory count nothing of a product as available at a location.
+func writeOffStock(ctx workflow.Context, in orderflow.WriteOffInput) error {
+	_, err := execute[orderflow.WriteOffResult](ctx, step{
+		activity: orderflow.WriteOffStock,
+		summary:  "write off what is not there",
+		noFast:   true,
+	}, in)
+	return err
 }

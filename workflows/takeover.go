@@ -129,7 +129,7 @@ func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 	o.adopted = true
 	o.load(row)
 	o.undo.reset()
-	if !o.state.CarriedOut() {
+	if !o.state.CarriedOut() && o.fulfilment == nil { // a paid order gives back by its debts
 		o.stockConfirmed = true // so that releaseOrReturn returns confirmed stock without asking the database again
 		o.undo.add("give the stock back", o.undoReserve)
 	}
@@ -140,6 +140,7 @@ func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 func (o *orderRun) load(row orderflow.RecordedOrder) {
 	o.state, o.seq, o.reason, o.by = row.State, row.Seq, row.Reason, orderflow.ActorSystem
 	o.attempts, o.declines = row.PaymentAttempts, row.Declines
+	o.loadFulfilment(row)
 	if row.ReservationID != nil {
 		o.reservation = row.ReservationID
 	}
@@ -152,6 +153,18 @@ func (o *orderRun) load(row orderflow.RecordedOrder) {
 	}
 	o.recorder.payments = nil
 	o.recorder.replace(nil, row.Seq)
+}
+
+// loadFulfilment copies the shipments of a paid order, and what was given back for it, into the state of this run.
+func (o *orderRun) loadFulfilment(row orderflow.RecordedOrder) {
+	if row.CapturedAttempt > 0 {
+		o.capturedAttempt = row.CapturedAttempt
+	}
+	if row.Fulfilment == nil {
+		return
+	}
+	o.fulfilment = row.Fulfilment
+	o.debts.refunded, o.debts.refunds, o.debts.returned = row.RefundedMinor, row.Refunds, nil
 }
 
 // handleEarlierConfirm continues after inventory has answered that an earlier execution confirmed the reservation.
@@ -344,7 +357,11 @@ func (o *orderRun) undoUnrecordable(ctx workflow.Context) {
 	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict && o.rowHoldsStock(ctx) {
 		o.undo.reset()
 	}
+	if o.fulfilment != nil && o.state != order.Confirmed {
+		return // goods have left: the workflow fails, and the adoption goes on from what is recorded
+	}
 	if o.state == order.Confirmed {
+		o.fulfilment = nil
 		o.unresolved = append(o.unresolved, o.capturedAttempt)
 		o.capturedAttempt = 0
 		o.undo.add("give the stock back", o.undoReserve)

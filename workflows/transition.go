@@ -15,22 +15,37 @@ import (
 // timeline. An input that the table does not allow in this state is a defect of this code: it fails the
 // workflow task, and a corrected worker can run the task again.
 func (o *orderRun) apply(ctx workflow.Context, input order.Input, actor, reason string) {
+	o.applyEvent(ctx, input, order.Decide(o.state, input).Event, 0, actor, reason)
+}
+
+// applyEvent is apply for an input that names its event. shipment is the number of the shipment that it concerns; 0:
+// none.
+func (o *orderRun) applyEvent(
+	ctx workflow.Context, input order.Input, event order.Event, shipment int, actor, reason string,
+) {
 	rule := order.Decide(o.state, input)
 	if rule.To == "" {
 		panic(&order.ImpossibleError{State: o.state, Input: input})
 	}
 	from := o.state
 	o.state, o.reason, o.by = rule.To, reason, actor
-	o.enter(ctx, from, rule.Event, actor, reason)
+	o.enter(ctx, from, event, shipment, actor, reason)
 	workflow.SetCurrentDetails(ctx, o.describe())
 }
 
 // note puts an entry into the timeline without a change of state.
 func (o *orderRun) note(ctx workflow.Context, event order.Event, actor, reason string) {
-	o.enter(ctx, o.state, event, actor, reason)
+	o.noteShipment(ctx, event, 0, actor, reason)
 }
 
-func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Event, actor, reason string) {
+// noteShipment is note for an event that concerns a shipment.
+func (o *orderRun) noteShipment(ctx workflow.Context, event order.Event, shipment int, actor, reason string) {
+	o.enter(ctx, o.state, event, shipment, actor, reason)
+}
+
+func (o *orderRun) enter(
+	ctx workflow.Context, from order.State, event order.Event, shipment int, actor, reason string,
+) {
 	o.seq++
 	o.recorder.add(orderflow.TimelineEntry{
 		Seq:          o.seq,
@@ -41,6 +56,7 @@ func (o *orderRun) enter(ctx workflow.Context, from order.State, event order.Eve
 		Actor:        actor,
 		Reason:       reason,
 		Attempt:      o.attempts,
+		Shipment:     shipment,
 		NextDeadline: o.deadline(),
 	})
 	o.changedAt = workflow.Now(ctx)
@@ -56,6 +72,9 @@ func (o *orderRun) refuse(input order.Input) error {
 	if why == "" && input != order.Cancel && o.mailbox.unfinished(order.Pay) != nil {
 		why = order.PaymentInProgress // the payment is accepted and waits for the loop
 	}
+	if why == "" && o.state.CarriedOut() {
+		why = o.refuseFulfilment(input)
+	}
 	if why == "" {
 		return nil
 	}
@@ -63,9 +82,24 @@ func (o *orderRun) refuse(input order.Input) error {
 		order.NotReady:          "the stock is not decided yet; try again shortly",
 		order.PaymentInProgress: "a payment is under way; look at the order before trying again",
 		order.Overdue:           "the order has expired; place a new one",
+		order.OnHold:            "the fulfilment is held; an operator must let it go on first",
+		order.AlreadyShipped:    "a shipment has left; cancel the lines that have not, or return what arrives",
 		order.InvalidState:      fmt.Sprintf("the order is %s, which does not allow %s", o.state, input),
 	}[why]
 	return temporal.NewNonRetryableApplicationError(text, string(why), nil, o.state)
+}
+
+// refuseFulfilment returns why a request about a paid order cannot be taken, or "".
+func (o *orderRun) refuseFulfilment(input order.Input) order.Refusal {
+	switch {
+	case !o.fulfils():
+		return order.InvalidState // the workflow is about to end
+	case input == order.Cancel && o.shipments().left():
+		return order.AlreadyShipped
+	case input == order.Pick && o.fulfilment != nil && o.fulfilment.Hold != nil:
+		return order.OnHold
+	}
+	return ""
 }
 
 // deadline is when the reservation ends, or nil if the order holds no reservation that can end.
@@ -91,6 +125,8 @@ func (o *orderRun) view() orderflow.View {
 		Short:           o.short,
 		RefusalCode:     o.refusalCode,
 		ChangedAt:       o.changedAt,
+		Fulfilment:      o.fulfilment,
+		Idle:            o.idle(),
 	}
 	if !o.expiresAt.IsZero() {
 		t := o.expiresAt
@@ -134,6 +170,15 @@ func (o *orderRun) describe() string {
 	}
 	if d := o.deadline(); d != nil {
 		text += "\n\nExpires " + d.UTC().Format(time.RFC3339)
+	}
+	for _, s := range o.shipments() {
+		text += fmt.Sprintf("\n\nShipment %d from %s: %s, %d unit(s)", s.Number, s.Location, s.Status, units(s.Lines))
+		if s.TrackingNumber != "" {
+			text += ", " + s.Carrier + " " + s.TrackingNumber
+		}
+	}
+	if o.fulfilment != nil && o.fulfilment.Hold != nil {
+		text += "\n\nHeld: " + string(o.fulfilment.Hold.Reason)
 	}
 	return text
 }

@@ -34,6 +34,14 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := o.handleFulfilment(ctx); err != nil {
+		return err
+	}
+	if err := workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryPreviewCancel, o.previewCancel,
+		workflow.QueryHandlerOptions{Description: "What a cancellation would do. Without lines: of the whole order."},
+	); err != nil {
+		return err
+	}
 	state := func() (orderflow.View, error) { return o.view(), nil }
 	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, state,
 		workflow.QueryHandlerOptions{Description: "The order's state, deadline and payment attempts."})
@@ -82,9 +90,13 @@ func (o *orderRun) payAtOnce() {
 }
 
 // onCancel calls the order off. While a payment is under way it waits for the outcome of the
-// authorisation, and the workflow then voids it. Once the capture has begun, the capture decides.
+// authorisation, and the workflow then voids it. Once the capture has begun, the money is refunded.
 func (o *orderRun) onCancel(ctx workflow.Context, in orderflow.CancelInput) (orderflow.CancelResult, error) {
 	cancel := func(ctx workflow.Context) error {
+		if o.state.CarriedOut() {
+			o.cancelPaid(ctx, in.Actor, in.Reason)
+			return nil
+		}
 		o.end(ctx, order.Cancel, in.Actor, in.Reason)
 		return nil
 	}

@@ -13,6 +13,30 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for HoldReason.
+const (
+	HoldReasonAddress  HoldReason = "address"
+	HoldReasonCustomer HoldReason = "customer"
+	HoldReasonFraud    HoldReason = "fraud"
+	HoldReasonStock    HoldReason = "stock"
+)
+
+// Valid indicates whether the value is a known member of the HoldReason enum.
+func (e HoldReason) Valid() bool {
+	switch e {
+	case HoldReasonAddress:
+		return true
+	case HoldReasonCustomer:
+		return true
+	case HoldReasonFraud:
+		return true
+	case HoldReasonStock:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportedRowCode.
 const (
 	DuplicateSKU ImportedRowCode = "duplicate_sku"
@@ -52,6 +76,24 @@ func (e ImportedRowOutcome) Valid() bool {
 	case ImportedRowOutcomeUnchanged:
 		return true
 	case ImportedRowOutcomeUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LoseShipmentRemedy.
+const (
+	LoseShipmentRemedyRefund LoseShipmentRemedy = "refund"
+	LoseShipmentRemedyReship LoseShipmentRemedy = "reship"
+)
+
+// Valid indicates whether the value is a known member of the LoseShipmentRemedy enum.
+func (e LoseShipmentRemedy) Valid() bool {
+	switch e {
+	case LoseShipmentRemedyRefund:
+		return true
+	case LoseShipmentRemedyReship:
 		return true
 	default:
 		return false
@@ -141,22 +183,22 @@ func (e PaymentState) Valid() bool {
 
 // Defines values for PaymentStep.
 const (
-	Authorise PaymentStep = "authorise"
-	Capture   PaymentStep = "capture"
-	Refund    PaymentStep = "refund"
-	Void      PaymentStep = "void"
+	PaymentStepAuthorise PaymentStep = "authorise"
+	PaymentStepCapture   PaymentStep = "capture"
+	PaymentStepRefund    PaymentStep = "refund"
+	PaymentStepVoid      PaymentStep = "void"
 )
 
 // Valid indicates whether the value is a known member of the PaymentStep enum.
 func (e PaymentStep) Valid() bool {
 	switch e {
-	case Authorise:
+	case PaymentStepAuthorise:
 		return true
-	case Capture:
+	case PaymentStepCapture:
 		return true
-	case Refund:
+	case PaymentStepRefund:
 		return true
-	case Void:
+	case PaymentStepVoid:
 		return true
 	default:
 		return false
@@ -181,6 +223,54 @@ func (e ReservationStatus) Valid() bool {
 	case ReservationStatusPending:
 		return true
 	case ReservationStatusReleased:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ShipmentStatus.
+const (
+	ShipmentStatusCancelled ShipmentStatus = "cancelled"
+	ShipmentStatusDelivered ShipmentStatus = "delivered"
+	ShipmentStatusLost      ShipmentStatus = "lost"
+	ShipmentStatusPacked    ShipmentStatus = "packed"
+	ShipmentStatusPlanned   ShipmentStatus = "planned"
+	ShipmentStatusShipped   ShipmentStatus = "shipped"
+)
+
+// Valid indicates whether the value is a known member of the ShipmentStatus enum.
+func (e ShipmentStatus) Valid() bool {
+	switch e {
+	case ShipmentStatusCancelled:
+		return true
+	case ShipmentStatusDelivered:
+		return true
+	case ShipmentStatusLost:
+		return true
+	case ShipmentStatusPacked:
+		return true
+	case ShipmentStatusPlanned:
+		return true
+	case ShipmentStatusShipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ShortPickCause.
+const (
+	Damaged ShortPickCause = "damaged"
+	Missing ShortPickCause = "missing"
+)
+
+// Valid indicates whether the value is a known member of the ShortPickCause enum.
+func (e ShortPickCause) Valid() bool {
+	switch e {
+	case Damaged:
+		return true
+	case Missing:
 		return true
 	default:
 		return false
@@ -213,7 +303,21 @@ type Address = address.Address
 
 // CancelOrder defines model for CancelOrder.
 type CancelOrder struct {
-	Reason string `json:"reason,omitempty,omitzero"`
+	// Lines The units to cancel, of a paid order. Without lines the whole order is cancelled.
+	Lines  []LineQuantity `json:"lines,omitempty,omitzero"`
+	Reason string         `json:"reason,omitempty,omitzero"`
+}
+
+// CancelPreview defines model for CancelPreview.
+type CancelPreview struct {
+	// Lines The units whose stock would go back.
+	Lines []LineQuantity `json:"lines"`
+
+	// Refund What the customer would get back.
+	Refund Money `json:"refund"`
+
+	// Status The status that the order would have.
+	Status OrderStatus `json:"status"`
 }
 
 // ConfirmedReservation The stock figures are present sums over the items that the reservation held.
@@ -272,6 +376,22 @@ type Extend struct {
 	TTLSeconds int `json:"ttl_seconds"`
 }
 
+// Hold defines model for Hold.
+type Hold struct {
+	// Note Only operators see it.
+	Note   string     `json:"note,omitempty,omitzero"`
+	Reason HoldReason `json:"reason"`
+}
+
+// HoldOrder defines model for HoldOrder.
+type HoldOrder struct {
+	Note   string     `json:"note,omitempty,omitzero"`
+	Reason HoldReason `json:"reason"`
+}
+
+// HoldReason defines model for HoldReason.
+type HoldReason string
+
 // ImportReport defines model for ImportReport.
 type ImportReport struct {
 	Created int  `json:"created"`
@@ -311,6 +431,20 @@ type ImportedRowCode string
 // ImportedRowOutcome defines model for ImportedRow.Outcome.
 type ImportedRowOutcome string
 
+// LineQuantity defines model for LineQuantity.
+type LineQuantity struct {
+	LineNo   int   `json:"line_no"`
+	Quantity int64 `json:"quantity"`
+}
+
+// LoseShipment defines model for LoseShipment.
+type LoseShipment struct {
+	Remedy LoseShipmentRemedy `json:"remedy"`
+}
+
+// LoseShipmentRemedy defines model for LoseShipment.Remedy.
+type LoseShipmentRemedy string
+
 // Money An amount in the currency's minor units, so 1230 is 12.30 EUR.
 type Money = money.Amount
 
@@ -323,7 +457,10 @@ type Order struct {
 	Email      string `json:"email,omitempty,omitzero"`
 
 	// ExpiresAt The stock is held until this time; present while it is held.
-	ExpiresAt       time.Time          `json:"expires_at,omitempty,omitzero"`
+	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
+
+	// Hold Present while an operator has stopped the fulfilment.
+	Hold            Hold               `json:"hold,omitempty,omitzero"`
 	Lines           []OrderLine        `json:"lines"`
 	Metadata        map[string]string  `json:"metadata,omitempty,omitzero"`
 	OrderID         openapi_types.UUID `json:"order_id"`
@@ -333,10 +470,16 @@ type Order struct {
 	// PositionInLine How many orders are processed until this one is, itself included; present while it waits for that. 1000 means 1000 or more.
 	PositionInLine int `json:"position_in_line,omitempty,omitzero"`
 
+	// Preview The answer to `preview=true`.
+	Preview CancelPreview `json:"preview,omitempty,omitzero"`
+
 	// Reason The reason for the status; empty if there is none to give.
 	Reason        string             `json:"reason,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
 	ShipTo        Address            `json:"ship_to,omitempty,omitzero"`
+
+	// Shipments Of a paid order.
+	Shipments []Shipment `json:"shipments,omitempty,omitzero"`
 
 	// Status An order that is not paid by its deadline reads as `expired` from then on. Lists by `status` have it under `expired` once its processing has recorded that.
 	Status OrderStatus `json:"status"`
@@ -369,7 +512,7 @@ type OrderList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// OrderStatus No order reaches `fulfilling`, `completed`, `backordered`, `in_review` or `refunded` yet; clients and filters already know them.
+// OrderStatus No order reaches `backordered` or `in_review` yet; clients and filters already know them.
 type OrderStatus string
 
 // PayOrder defines model for PayOrder.
@@ -396,6 +539,41 @@ type PaymentState string
 
 // PaymentStep defines model for Payment.Step.
 type PaymentStep string
+
+// Pick defines model for Pick.
+type Pick struct {
+	Carrier string `json:"carrier,omitempty,omitzero"`
+
+	// Held An operator has stopped the fulfilment; do not ship.
+	Held     bool       `json:"held"`
+	Items    []PickItem `json:"items"`
+	Location string     `json:"location"`
+
+	// Number The shipment's number within the order.
+	Number         int                `json:"number"`
+	OrderID        openapi_types.UUID `json:"order_id"`
+	PlannedAt      time.Time          `json:"planned_at"`
+	ShipTo         Address            `json:"ship_to,omitempty,omitzero"`
+	Status         ShipmentStatus     `json:"status"`
+	TrackingNumber string             `json:"tracking_number,omitempty,omitzero"`
+}
+
+// PickItem defines model for PickItem.
+type PickItem struct {
+	LineNo    int                `json:"line_no"`
+	Name      string             `json:"name"`
+	ProductID openapi_types.UUID `json:"product_id"`
+	Quantity  int64              `json:"quantity"`
+	SKU       string             `json:"sku"`
+}
+
+// PickList defines model for PickList.
+type PickList struct {
+	Items []Pick `json:"items"`
+
+	// NextCursor Absent on the last page.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
 
 // Price defines model for Price.
 type Price = money.Amount
@@ -485,6 +663,54 @@ type ReservationLine struct {
 // ReservationStatus `pending`: the stock is held until expires_at.
 type ReservationStatus string
 
+// ShipShipment defines model for ShipShipment.
+type ShipShipment struct {
+	Carrier        string         `json:"carrier"`
+	Lines          []LineQuantity `json:"lines,omitempty,omitzero"`
+	TrackingNumber string         `json:"tracking_number"`
+}
+
+// Shipment defines model for Shipment.
+type Shipment struct {
+	Carrier  string         `json:"carrier,omitempty,omitzero"`
+	Lines    []ShipmentLine `json:"lines"`
+	Location string         `json:"location"`
+
+	// Number From 1 within the order.
+	Number         int            `json:"number"`
+	PlannedAt      time.Time      `json:"planned_at"`
+	Status         ShipmentStatus `json:"status"`
+	TrackingNumber string         `json:"tracking_number,omitempty,omitzero"`
+
+	// UpdatedAt When the status last changed.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ShipmentLine defines model for ShipmentLine.
+type ShipmentLine struct {
+	// Cancelled What was cancelled; absent if nothing was.
+	Cancelled int64 `json:"cancelled,omitempty,omitzero"`
+	LineNo    int   `json:"line_no"`
+
+	// Quantity What is in the shipment.
+	Quantity int64 `json:"quantity"`
+
+	// Short What was missing or damaged; absent if nothing was.
+	Short int64 `json:"short,omitempty,omitzero"`
+}
+
+// ShipmentStatus defines model for ShipmentStatus.
+type ShipmentStatus string
+
+// ShortPick defines model for ShortPick.
+type ShortPick struct {
+	Cause ShortPickCause `json:"cause"`
+	Lines []LineQuantity `json:"lines"`
+}
+
+// ShortPickCause defines model for ShortPick.Cause.
+type ShortPickCause string
+
 // Timeline defines model for Timeline.
 type Timeline struct {
 	Items []TimelineEntry `json:"items"`
@@ -513,7 +739,10 @@ type TimelineEntry struct {
 	Reason       string    `json:"reason,omitempty,omitzero"`
 	Seq          int64     `json:"seq"`
 
-	// Status No order reaches `fulfilling`, `completed`, `backordered`, `in_review` or `refunded` yet; clients and filters already know them.
+	// Shipment The shipment that the event concerns.
+	Shipment int `json:"shipment,omitempty,omitzero"`
+
+	// Status No order reaches `backordered` or `in_review` yet; clients and filters already know them.
 	Status OrderStatus `json:"status"`
 }
 
@@ -525,6 +754,9 @@ type OrderID = openapi_types.UUID
 
 // ReservationID defines model for ReservationID.
 type ReservationID = openapi_types.UUID
+
+// ShipmentNumber defines model for ShipmentNumber.
+type ShipmentNumber = int
 
 // ExtendReservationParams defines parameters for ExtendReservation.
 type ExtendReservationParams struct {
@@ -558,6 +790,14 @@ type CreateOrderParams struct {
 	Prefer string `json:"Prefer,omitempty,omitzero"`
 }
 
+// CancelOrderParams defines parameters for CancelOrder.
+type CancelOrderParams struct {
+	Preview bool `form:"preview,omitempty" json:"preview,omitempty,omitzero"`
+
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // ExtendOrderParams defines parameters for ExtendOrder.
 type ExtendOrderParams struct {
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
@@ -566,6 +806,12 @@ type ExtendOrderParams struct {
 
 // PayOrderParams defines parameters for PayOrder.
 type PayOrderParams struct {
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ShortPickShipmentParams defines parameters for ShortPickShipment.
+type ShortPickShipmentParams struct {
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
@@ -601,6 +847,18 @@ type ReplaceProductParams struct {
 	IfMatch string `json:"If-Match,omitempty,omitzero"`
 }
 
+// ListShipmentsParams defines parameters for ListShipments.
+type ListShipmentsParams struct {
+	Location string `form:"location" json:"location"`
+
+	// Status By default `planned,packed`: what has not left.
+	Status []ShipmentStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Cursor `next_cursor` of the previous page.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // CreateReservationJSONRequestBody defines body for CreateReservation for application/json ContentType.
 type CreateReservationJSONRequestBody = CreateReservation
 
@@ -616,8 +874,20 @@ type CancelOrderJSONRequestBody = CancelOrder
 // ExtendOrderJSONRequestBody defines body for ExtendOrder for application/json ContentType.
 type ExtendOrderJSONRequestBody = Extend
 
+// HoldOrderJSONRequestBody defines body for HoldOrder for application/json ContentType.
+type HoldOrderJSONRequestBody = HoldOrder
+
 // PayOrderJSONRequestBody defines body for PayOrder for application/json ContentType.
 type PayOrderJSONRequestBody = PayOrder
+
+// LoseShipmentJSONRequestBody defines body for LoseShipment for application/json ContentType.
+type LoseShipmentJSONRequestBody = LoseShipment
+
+// ShipShipmentJSONRequestBody defines body for ShipShipment for application/json ContentType.
+type ShipShipmentJSONRequestBody = ShipShipment
+
+// ShortPickShipmentJSONRequestBody defines body for ShortPickShipment for application/json ContentType.
+type ShortPickShipmentJSONRequestBody = ShortPick
 
 // CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
 type CreateProductJSONRequestBody = ProductInput

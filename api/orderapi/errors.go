@@ -38,6 +38,10 @@ const (
 	AlreadyExists        problem.Code = "already_exists"
 	PreconditionFailed   problem.Code = "precondition_failed"
 	PreconditionRequired problem.Code = "precondition_required"
+	ShipmentNotFound     problem.Code = "shipment_not_found"
+	InvalidShipmentState problem.Code = "invalid_shipment_state"
+	OrderOnHold          problem.Code = "order_on_hold"
+	AlreadyShipped       problem.Code = "already_shipped"
 )
 
 // Table has every code with its HTTP status, and whether the same request may succeed later.
@@ -72,4 +76,8 @@ var Table = problem.Common.Extend(problem.Table{
 	AlreadyExists:        {Status: http.StatusConflict, Title: "The SKU is taken"},
 	PreconditionFailed:   {Status: http.StatusPreconditionFailed, Title: "It has changed since it was read"},
 	PreconditionRequired: {Status: http.StatusPreconditionRequired, Title: "If-Match is required"},
+	ShipmentNotFound:     {Status: http.StatusNotFound, Title: "The order has no such shipment"},
+	InvalidShipmentState: {Status: http.StatusConflict, Title: "The shipment's status does not allow this"},
+	OrderOnHold:          {Status: http.StatusConflict, Title: "The fulfilment is held"},
+	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},
 })

@@ -54,6 +54,19 @@ type Workflows interface {
 	Cancel(ctx context.Context, order uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
 	Extend(ctx context.Context, order uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
 
+	ReportShipment(
+		ctx context.Context, order uuid.UUID, name, key string, in orderflow.ShipmentInput,
+	) (orderflow.FulfilmentResult, error)
+	CancelLines(
+		ctx context.Context, order uuid.UUID, key string, in orderflow.CancelLinesInput,
+	) (orderflow.FulfilmentResult, error)
+	PreviewCancel(
+		ctx context.Context, order uuid.UUID, in orderflow.CancelLinesInput,
+	) (orderflow.CancelPreview, error)
+	Hold(ctx context.Context, order uuid.UUID, key string, in orderflow.HoldInput) (orderflow.FulfilmentResult, error)
+	Unhold(ctx context.Context, order uuid.UUID, key string, in orderflow.UnholdInput) (orderflow.FulfilmentResult, error)
+	TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error)
+
 	Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
 	ReserveAgain(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
 	IsRunning(ctx context.Context, reservation uuid.UUID) (bool, error)

@@ -438,7 +438,7 @@ func TestOrdersOfOthersAreNotFound(t *testing.T) {
 			continue
 		}
 		for method := range item.Operations() {
-			at := strings.NewReplacer("{order_id}", id.String()).Replace(path)
+			at := strings.NewReplacer("{order_id}", id.String(), "{number}", "1").Replace(path)
 			s.expect(auth.Customer, method, at, bodies[method+" "+path],
 				answer{http.StatusNotFound, orderapi.OrderNotFound, "there is no order"})
 			tested++

@@ -93,6 +93,7 @@ func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
 			Actor:        e.Actor,
 			Reason:       e.Reason,
 			Attempt:      e.Attempt,
+			Shipment:     e.Shipment,
 			NextDeadline: orZero(e.NextDeadline),
 		}
 	}
@@ -241,6 +242,12 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 	}
 	if o.ShipTo != nil {
 		out.ShipTo = *o.ShipTo
+	}
+	for _, s := range o.Shipments {
+		out.Shipments = append(out.Shipments, wireShipment(s))
+	}
+	if o.Hold != nil {
+		out.Hold = orderapi.Hold{Reason: orderapi.HoldReason(o.Hold.Reason)}
 	}
 	for i, l := range o.Lines {
 		out.Lines[i] = orderapi.OrderLine{

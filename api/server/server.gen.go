@@ -40,18 +40,39 @@ type ServerInterface interface {
 	// GetOrder The present state of an order.
 	// (GET /api/orders/{order_id})
 	GetOrder(c *gin.Context, orderID OrderID)
-	// CancelOrder Cancel an order.
+	// CancelOrder Cancel an order, or a part of it.
 	// (POST /api/orders/{order_id}/cancel)
-	CancelOrder(c *gin.Context, orderID OrderID)
+	CancelOrder(c *gin.Context, orderID OrderID, params CancelOrderParams)
 	// ExtendOrder Hold an unpaid order's stock for longer.
 	// (POST /api/orders/{order_id}/extend)
 	ExtendOrder(c *gin.Context, orderID OrderID, params ExtendOrderParams)
+	// HoldOrder Stop the fulfilment of a paid order.
+	// (POST /api/orders/{order_id}/hold)
+	HoldOrder(c *gin.Context, orderID OrderID)
 	// PayOrder Pay an order.
 	// (POST /api/orders/{order_id}/pay)
 	PayOrder(c *gin.Context, orderID OrderID, params PayOrderParams)
+	// DeliverShipment Report that a shipment was delivered.
+	// (POST /api/orders/{order_id}/shipments/{number}/deliver)
+	DeliverShipment(c *gin.Context, orderID OrderID, number ShipmentNumber)
+	// LoseShipment Report that the carrier has lost a shipment.
+	// (POST /api/orders/{order_id}/shipments/{number}/lose)
+	LoseShipment(c *gin.Context, orderID OrderID, number ShipmentNumber)
+	// PackShipment Report that a shipment is packed.
+	// (POST /api/orders/{order_id}/shipments/{number}/pack)
+	PackShipment(c *gin.Context, orderID OrderID, number ShipmentNumber)
+	// ShipShipment Report that a shipment leaves with a carrier.
+	// (POST /api/orders/{order_id}/shipments/{number}/ship)
+	ShipShipment(c *gin.Context, orderID OrderID, number ShipmentNumber)
+	// ShortPickShipment Report units that are missing or damaged.
+	// (POST /api/orders/{order_id}/shipments/{number}/short-pick)
+	ShortPickShipment(c *gin.Context, orderID OrderID, number ShipmentNumber, params ShortPickShipmentParams)
 	// GetTimeline The events of an order, oldest first.
 	// (GET /api/orders/{order_id}/timeline)
 	GetTimeline(c *gin.Context, orderID OrderID)
+	// UnholdOrder Let the fulfilment go on.
+	// (POST /api/orders/{order_id}/unhold)
+	UnholdOrder(c *gin.Context, orderID OrderID)
 	// ListProducts The catalogue, newest first.
 	// (GET /api/products)
 	ListProducts(c *gin.Context, params ListProductsParams)
@@ -70,6 +91,9 @@ type ServerInterface interface {
 	// ReplaceProduct Replace a product and its prices; operators only.
 	// (PUT /api/products/{product_id})
 	ReplaceProduct(c *gin.Context, productID openapi_types.UUID, params ReplaceProductParams)
+	// ListShipments The pick list of a location, oldest first.
+	// (GET /api/shipments)
+	ListShipments(c *gin.Context, params ListShipmentsParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -376,6 +400,38 @@ func (siw *ServerInterfaceWrapper) CancelOrder(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelOrderParams
+
+	// ------------- Optional query parameter "preview" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "preview", c.Request.URL.Query(), &params.Preview, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter preview: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey AttemptKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -383,7 +439,7 @@ func (siw *ServerInterfaceWrapper) CancelOrder(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.CancelOrder(c, orderID)
+	siw.Handler.CancelOrder(c, orderID, params)
 }
 
 // ExtendOrder operation middleware
@@ -435,6 +491,31 @@ func (siw *ServerInterfaceWrapper) ExtendOrder(c *gin.Context) {
 	siw.Handler.ExtendOrder(c, orderID, params)
 }
 
+// HoldOrder operation middleware
+func (siw *ServerInterfaceWrapper) HoldOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.HoldOrder(c, orderID)
+}
+
 // PayOrder operation middleware
 func (siw *ServerInterfaceWrapper) PayOrder(c *gin.Context) {
 
@@ -484,6 +565,200 @@ func (siw *ServerInterfaceWrapper) PayOrder(c *gin.Context) {
 	siw.Handler.PayOrder(c, orderID, params)
 }
 
+// DeliverShipment operation middleware
+func (siw *ServerInterfaceWrapper) DeliverShipment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ShipmentNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeliverShipment(c, orderID, number)
+}
+
+// LoseShipment operation middleware
+func (siw *ServerInterfaceWrapper) LoseShipment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ShipmentNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.LoseShipment(c, orderID, number)
+}
+
+// PackShipment operation middleware
+func (siw *ServerInterfaceWrapper) PackShipment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ShipmentNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PackShipment(c, orderID, number)
+}
+
+// ShipShipment operation middleware
+func (siw *ServerInterfaceWrapper) ShipShipment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ShipmentNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ShipShipment(c, orderID, number)
+}
+
+// ShortPickShipment operation middleware
+func (siw *ServerInterfaceWrapper) ShortPickShipment(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ShipmentNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ShortPickShipmentParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey AttemptKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ShortPickShipment(c, orderID, number, params)
+}
+
 // GetTimeline operation middleware
 func (siw *ServerInterfaceWrapper) GetTimeline(c *gin.Context) {
 
@@ -507,6 +782,31 @@ func (siw *ServerInterfaceWrapper) GetTimeline(c *gin.Context) {
 	}
 
 	siw.Handler.GetTimeline(c, orderID)
+}
+
+// UnholdOrder operation middleware
+func (siw *ServerInterfaceWrapper) UnholdOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.UnholdOrder(c, orderID)
 }
 
 // ListProducts operation middleware
@@ -715,6 +1015,57 @@ func (siw *ServerInterfaceWrapper) ReplaceProduct(c *gin.Context) {
 	siw.Handler.ReplaceProduct(c, productID, params)
 }
 
+// ListShipments operation middleware
+func (siw *ServerInterfaceWrapper) ListShipments(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListShipmentsParams
+
+	// ------------- Required query parameter "location" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "location", c.Request.URL.Query(), &params.Location, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter location: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListShipments(c, params)
+}
+
 // GinServerOptions provides options for the Gin server.
 type GinServerOptions struct {
 	BaseURL      string
@@ -749,6 +1100,14 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/orders/:order_id/pay", wrapper.PayOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/cancel", wrapper.CancelOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/extend", wrapper.ExtendOrder)
+	router.GET(options.BaseURL+"/api/shipments", wrapper.ListShipments)
+	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/pack", wrapper.PackShipment)
+	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/ship", wrapper.ShipShipment)
+	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/short-pick", wrapper.ShortPickShipment)
+	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/deliver", wrapper.DeliverShipment)
+	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/lose", wrapper.LoseShipment)
+	router.POST(options.BaseURL+"/api/orders/:order_id/hold", wrapper.HoldOrder)
+	router.POST(options.BaseURL+"/api/orders/:order_id/unhold", wrapper.UnholdOrder)
 	router.POST(options.BaseURL+"/api/inventory/reserve", wrapper.CreateReservation)
 	router.DELETE(options.BaseURL+"/api/inventory/reserve/:reservation_id", wrapper.ReleaseReservation)
 	router.GET(options.BaseURL+"/api/inventory/reserve/:reservation_id", wrapper.GetReservation)

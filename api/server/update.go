@@ -94,18 +94,18 @@ func refusedOrder(refused *orderclient.RefusedError, row orderstore.Order) *prob
 	return forOrder(problem.Code(refused.Kind), refused.Detail, row)
 }
 
-// afterTheEnd returns the answer to a request that no workflow will answer. For an order that has ended it follows the
-// table by which the workflow would have answered. An order that is still open has lost its workflow: an operator
-// terminated or deleted the workflow.
+// afterTheEnd returns the answer to a request that no workflow will answer. What the table refuses it refuses with the
+// workflow's answer. An order for which the table allows the request, or that is not decided yet, has lost its workflow:
+// an operator terminated or deleted it.
 func afterTheEnd(row orderstore.Order, input order.Input) error {
 	state := row.State
-	if order.Decide(state, order.Cancel).To != "" { // the order can still be cancelled, so it has not ended
+	rule := order.Decide(state, input)
+	if !state.Settled() || rule.To != "" { // a workflow would carry the request out, or will still decide the order
 		p := stopped(row.OrderID)
 		p.CurrentStatus = string(row.State)
 		return p
 	}
 
-	rule := order.Decide(state, input)
 	switch {
 	case rule.Repeated:
 		return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -66,7 +67,10 @@ func (p *platform) place(ctx context.Context) (order, error) {
 
 // placeAndPay places an order and pays it.
 func (p *platform) placeAndPay(ctx context.Context) error {
-	placed, err := p.place(ctx)
+	placed, err := p.send(ctx, http.MethodPost, "/api/orders", p.body(""), http.StatusCreated, http.StatusAccepted)
+	if err == nil && placed.Status == "pending" {
+		err = p.awaitStatus(ctx, placed.OrderID, "reserved", "pending")
+	}
 	if err != nil {
 		return err
 	}
@@ -92,18 +96,21 @@ func (p *platform) checkout(ctx context.Context) error {
 
 // awaitConfirmed asks for an order until it is confirmed, as a shop's page does.
 func (p *platform) awaitConfirmed(ctx context.Context, id uuid.UUID) error {
+	return p.awaitStatus(ctx, id, "confirmed", "pending", "reserved", "paying")
+}
+
+// awaitStatus asks for an order until it has a status. Until then it may have the statuses on the way.
+func (p *platform) awaitStatus(ctx context.Context, id uuid.UUID, wanted string, onTheWay ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		found, err := p.send(ctx, http.MethodGet, "/api/orders/"+id.String(), nil, http.StatusOK)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		switch found.Status {
-		case "confirmed":
+		case found.Status == wanted:
 			return nil
-		case "pending", "reserved", "paying":
-		default:
+		case !slices.Contains(onTheWay, found.Status):
 			return fmt.Errorf("order %s ended %s", id, found.Status)
 		}
 		select {

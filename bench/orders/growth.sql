@@ -28,7 +28,7 @@ JOIN (VALUES
     (2, 'payment_started', 'reserved', 'paying', 'confirmed'), (3, 'paid', 'paying', 'paying', 'confirmed'),
     (4, 'confirmed', 'paying', 'confirmed', 'confirmed'), (2, 'expired', 'reserved', 'expired', 'expired'),
     (2, 'cancelled', 'reserved', 'cancelled', 'cancelled')
-) e (seq, event, from_state, state, only) ON e.only IS NULL OR e.only = o.state;
+) e (seq, event, from_state, state, ends_as) ON e.ends_as IS NULL OR e.ends_as = o.state;
 
 -- name: payments
 INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, created_at)

@@ -76,6 +76,8 @@ type Order struct {
 	UpdatedAt       time.Time
 	RefusalCode     string
 	TtlSeconds      int32
+	HoldReason      string
+	HoldNote        string
 }
 
 type OrderLine struct {
@@ -111,6 +113,7 @@ type OrderTimeline struct {
 	Attempt      int32
 	NextDeadline *time.Time
 	FromState    string
+	Shipment     int32
 }
 
 type Outbox struct {
@@ -142,6 +145,7 @@ type Payment struct {
 	Reason          string
 	AuthorisedUntil *time.Time
 	CreatedAt       time.Time
+	Number          int32
 }
 
 type PaymentIntent struct {
@@ -175,4 +179,26 @@ type ProductPrice struct {
 	ProductID   uuid.UUID
 	Currency    string
 	AmountMinor int64
+}
+
+type Shipment struct {
+	OrderID        uuid.UUID
+	Number         int32
+	Location       string
+	Status         string
+	Carrier        string
+	TrackingNumber string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+type ShipmentLine struct {
+	OrderID     uuid.UUID
+	Number      int32
+	LineNo      int32
+	Reservation int32
+	Quantity    int64
+	Cancelled   int64
+	Short       int64
+	Rerouting   int64
 }

@@ -72,6 +72,10 @@ func (q *Queries) DeferStart(ctx context.Context, db DBTX, arg DeferStartParams)
 
 const FindRecordedOrder = `-- name: FindRecordedOrder :one
 SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
+       o.hold_reason, o.hold_note, o.currency,
+       coalesce((SELECT max(p.attempt) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'capture' AND p.state = 'captured'), 0)::int AS captured_attempt,
+       coalesce((SELECT max(p.number) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded'), 0)::int AS refunds,
+       coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded'), 0)::bigint AS refunded_minor,
        (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
 FROM orders o WHERE o.order_id = $1
 `
@@ -86,6 +90,12 @@ type FindRecordedOrderRow struct {
 	PaymentAttempts int32
 	RequestHash     []byte
 	UpdatedAt       time.Time
+	HoldReason      string
+	HoldNote        string
+	Currency        string
+	CapturedAttempt int32
+	Refunds         int32
+	RefundedMinor   int64
 	Declines        int32
 }
 
@@ -103,8 +113,37 @@ func (q *Queries) FindRecordedOrder(ctx context.Context, db DBTX, orderID uuid.U
 		&i.PaymentAttempts,
 		&i.RequestHash,
 		&i.UpdatedAt,
+		&i.HoldReason,
+		&i.HoldNote,
+		&i.Currency,
+		&i.CapturedAttempt,
+		&i.Refunds,
+		&i.RefundedMinor,
 		&i.Declines,
 	)
+	return i, err
+}
+
+const FindShipment = `-- name: FindShipment :one
+SELECT order_id, number FROM shipments WHERE tracking_number = $1 AND carrier = $2
+ORDER BY created_at DESC LIMIT 1
+`
+
+type FindShipmentParams struct {
+	TrackingNumber string
+	Carrier        string
+}
+
+type FindShipmentRow struct {
+	OrderID uuid.UUID
+	Number  int32
+}
+
+// Finds the shipment that a carrier reports on.
+func (q *Queries) FindShipment(ctx context.Context, db DBTX, arg FindShipmentParams) (FindShipmentRow, error) {
+	row := db.QueryRow(ctx, FindShipment, arg.TrackingNumber, arg.Carrier)
+	var i FindShipmentRow
+	err := row.Scan(&i.OrderID, &i.Number)
 	return i, err
 }
 
@@ -118,7 +157,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -148,12 +187,14 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.UpdatedAt,
 		&i.RefusalCode,
 		&i.TtlSeconds,
+		&i.HoldReason,
+		&i.HoldNote,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -183,6 +224,8 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.UpdatedAt,
 		&i.RefusalCode,
 		&i.TtlSeconds,
+		&i.HoldReason,
+		&i.HoldNote,
 	)
 	return i, err
 }
@@ -324,7 +367,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -376,6 +419,8 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.UpdatedAt,
 			&i.RefusalCode,
 			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
 		); err != nil {
 			return nil, err
 		}
@@ -388,9 +433,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -448,6 +493,8 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.UpdatedAt,
 			&i.RefusalCode,
 			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
 		); err != nil {
 			return nil, err
 		}
@@ -460,7 +507,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -519,6 +566,8 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.UpdatedAt,
 			&i.RefusalCode,
 			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
 		); err != nil {
 			return nil, err
 		}
@@ -531,9 +580,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -597,6 +646,102 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.UpdatedAt,
 			&i.RefusalCode,
 			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListShipments = `-- name: ListShipments :many
+WITH page AS (
+    SELECT s.order_id, s.number, s.location, s.status, s.carrier, s.tracking_number, s.created_at, s.updated_at FROM unnest($1::text[]) AS wanted (status)
+    CROSS JOIN LATERAL (
+        SELECT order_id, number, location, status, carrier, tracking_number, created_at, updated_at FROM shipments
+        WHERE shipments.location = $2 AND shipments.status = wanted.status
+          AND (created_at, order_id, number) > ($3::timestamptz, $4::uuid, $5::int)
+        ORDER BY created_at, order_id, number
+        LIMIT $6
+    ) s
+    ORDER BY s.created_at, s.order_id, s.number
+    LIMIT $6
+)
+SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.created_at,
+       page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
+FROM page
+JOIN orders o ON o.order_id = page.order_id
+JOIN shipment_lines sl ON sl.order_id = page.order_id AND sl.number = page.number
+JOIN order_lines ol ON ol.order_id = page.order_id AND ol.line_no = sl.line_no
+ORDER BY page.created_at, page.order_id, page.number, sl.line_no
+`
+
+type ListShipmentsParams struct {
+	Statuses       []string
+	Location       string
+	AfterCreatedAt time.Time
+	AfterID        uuid.UUID
+	AfterNumber    int32
+	PageSize       int32
+}
+
+type ListShipmentsRow struct {
+	OrderID        uuid.UUID
+	Number         int32
+	Location       string
+	Status         string
+	Carrier        string
+	TrackingNumber string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	ShipTo         []byte
+	HoldReason     string
+	LineNo         int32
+	Quantity       int64
+	ProductID      uuid.UUID
+	Sku            string
+	Name           string
+}
+
+// The pick list: the shipments of a location in some statuses, oldest first, each row with one line. The cursor is the
+// last shipment of the previous page.
+func (q *Queries) ListShipments(ctx context.Context, db DBTX, arg ListShipmentsParams) ([]ListShipmentsRow, error) {
+	rows, err := db.Query(ctx, ListShipments,
+		arg.Statuses,
+		arg.Location,
+		arg.AfterCreatedAt,
+		arg.AfterID,
+		arg.AfterNumber,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListShipmentsRow{}
+	for rows.Next() {
+		var i ListShipmentsRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Number,
+			&i.Location,
+			&i.Status,
+			&i.Carrier,
+			&i.TrackingNumber,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.ShipTo,
+			&i.HoldReason,
+			&i.LineNo,
+			&i.Quantity,
+			&i.ProductID,
+			&i.Sku,
+			&i.Name,
 		); err != nil {
 			return nil, err
 		}
@@ -609,7 +754,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 }
 
 const ListTimeline = `-- name: ListTimeline :many
-SELECT order_id, seq, event, state, at, actor, reason, attempt, next_deadline, from_state FROM order_timeline WHERE order_id = $1 ORDER BY seq
+SELECT order_id, seq, event, state, at, actor, reason, attempt, next_deadline, from_state, shipment FROM order_timeline WHERE order_id = $1 ORDER BY seq
 `
 
 func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) ([]OrderTimeline, error) {
@@ -632,6 +777,7 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 			&i.Attempt,
 			&i.NextDeadline,
 			&i.FromState,
+			&i.Shipment,
 		); err != nil {
 			return nil, err
 		}
@@ -644,7 +790,7 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 }
 
 const PaymentsOfOrders = `-- name: PaymentsOfOrders :many
-SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at FROM payments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, attempt, created_at, step
+SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at, number FROM payments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, attempt, created_at, step, number
 `
 
 func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]Payment, error) {
@@ -668,6 +814,7 @@ func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid
 			&i.Reason,
 			&i.AuthorisedUntil,
 			&i.CreatedAt,
+			&i.Number,
 		); err != nil {
 			return nil, err
 		}
@@ -811,71 +958,105 @@ WITH advanced AS (
     UPDATE orders
     SET seq = $1, state = $2, reason = $3, refusal_code = $4, refusal = $5,
         reservation_id = $6, expires_at = $7, payment_attempts = $8,
-        updated_at = $9, run_id = $10
-    WHERE orders.order_id = $11
+        updated_at = $9, run_id = $10, hold_reason = $11, hold_note = $12
+    WHERE orders.order_id = $13
       AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < ($9, $1::bigint))
-      AND CASE WHEN $12::bigint > 0 THEN orders.seq = $12::bigint
-               WHEN orders.run_id = '' THEN $13::boolean
+      AND CASE WHEN $14::bigint > 0 THEN orders.seq = $14::bigint
+               WHEN orders.run_id = '' THEN $15::boolean
                ELSE orders.run_id = $10 END
-      AND (orders.state = $14 OR orders.state <> ALL ($15::text[]))
-      AND (NOT $13::boolean OR orders.request_hash = $16 AND orders.customer_id = $17
-           AND orders.issuer = $18 AND orders.total_minor = $19 AND orders.currency = $20
+      AND (orders.state = $16 OR orders.state <> ALL ($17::text[]))
+      AND (NOT $15::boolean OR orders.request_hash = $18 AND orders.customer_id = $19
+           AND orders.issuer = $20 AND orders.total_minor = $21 AND orders.currency = $22
            AND NOT EXISTS (
-               SELECT FROM (SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_lines.order_id = $11) stored
+               SELECT FROM (SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_lines.order_id = $13) stored
                FULL JOIN (
-                   SELECT unnest($21::int[]) AS line_no, unnest($22::uuid[]) AS product_id,
-                          unnest($23::bigint[]) AS quantity, unnest($24::bigint[]) AS unit_price
+                   SELECT unnest($23::int[]) AS line_no, unnest($24::uuid[]) AS product_id,
+                          unnest($25::bigint[]) AS quantity, unnest($26::bigint[]) AS unit_price
                ) given ON stored.line_no = given.line_no AND stored.product_id = given.product_id
                       AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
                WHERE stored.line_no IS NULL OR given.line_no IS NULL))
     RETURNING orders.order_id
 ), started AS (
-    DELETE FROM order_starts USING advanced WHERE $13::boolean AND order_starts.order_id = advanced.order_id
+    DELETE FROM order_starts USING advanced WHERE $15::boolean AND order_starts.order_id = advanced.order_id
 ), entries AS (
     -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
-    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
-    SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt,
-           nullif(e.next_deadline, $25::timestamptz)
+    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline)
+    SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt, e.shipment,
+           nullif(e.next_deadline, $27::timestamptz)
     FROM advanced CROSS JOIN (
-        SELECT unnest($26::bigint[]) AS seq, unnest($27::text[]) AS event,
-               unnest($28::text[]) AS from_state, unnest($29::text[]) AS state,
-               unnest($30::timestamptz[]) AS at, unnest($31::text[]) AS actor,
-               unnest($32::text[]) AS reason, unnest($33::int[]) AS attempt,
-               unnest($34::timestamptz[]) AS next_deadline
+        SELECT unnest($28::bigint[]) AS seq, unnest($29::text[]) AS event,
+               unnest($30::text[]) AS from_state, unnest($31::text[]) AS state,
+               unnest($32::timestamptz[]) AS at, unnest($33::text[]) AS actor,
+               unnest($34::text[]) AS reason, unnest($35::int[]) AS attempt,
+               unnest($36::int[]) AS shipment,
+               unnest($37::timestamptz[]) AS next_deadline
     ) e
     ON CONFLICT (order_id, seq) DO UPDATE
     SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
-        actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
+        actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, shipment = excluded.shipment,
+        next_deadline = excluded.next_deadline
     WHERE t.at < excluded.at
 ), lost AS (
     -- Entries with a higher number than this record's last but an earlier time: a lost execution wrote them.
     DELETE FROM order_timeline USING advanced
     WHERE order_timeline.order_id = advanced.order_id AND order_timeline.seq > $1::bigint AND order_timeline.at < $9
 ), paid AS (
-    INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason,
+    INSERT INTO payments (order_id, step, attempt, number, provider, provider_ref, amount_minor, currency, state, reason,
                           authorised_until, created_at)
-    SELECT advanced.order_id, p.step, p.attempt, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state, p.reason,
-           nullif(p.authorised_until, $25::timestamptz), p.created_at
+    SELECT advanced.order_id, p.step, p.attempt, p.number, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state,
+           p.reason,
+           nullif(p.authorised_until, $27::timestamptz), p.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($35::text[]) AS step, unnest($36::int[]) AS attempt,
-               unnest($37::text[]) AS provider, unnest($38::text[]) AS provider_ref,
-               unnest($39::bigint[]) AS amount_minor, unnest($40::text[]) AS currency,
-               unnest($41::text[]) AS state, unnest($42::text[]) AS reason,
-               unnest($43::timestamptz[]) AS authorised_until, unnest($44::timestamptz[]) AS created_at
+        SELECT unnest($38::text[]) AS step, unnest($39::int[]) AS attempt,
+               unnest($40::int[]) AS number,
+               unnest($41::text[]) AS provider, unnest($42::text[]) AS provider_ref,
+               unnest($43::bigint[]) AS amount_minor, unnest($44::text[]) AS currency,
+               unnest($45::text[]) AS state, unnest($46::text[]) AS reason,
+               unnest($47::timestamptz[]) AS authorised_until, unnest($48::timestamptz[]) AS created_at
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
+), shipped AS (
+    -- The record has every shipment of the order. A lost execution may have split one that this execution did not split.
+    INSERT INTO shipments AS s (order_id, number, location, status, carrier, tracking_number, created_at, updated_at)
+    SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, $9, $9
+    FROM advanced CROSS JOIN (
+        SELECT unnest($49::int[]) AS number, unnest($50::text[]) AS location,
+               unnest($51::text[]) AS status, unnest($52::text[]) AS carrier,
+               unnest($53::text[]) AS tracking_number
+    ) n
+    ON CONFLICT (order_id, number) DO UPDATE
+    SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
+        tracking_number = excluded.tracking_number, updated_at = excluded.updated_at
+    WHERE (s.location, s.status, s.carrier, s.tracking_number)
+        IS DISTINCT FROM (excluded.location, excluded.status, excluded.carrier, excluded.tracking_number)
+), unshipped AS (
+    DELETE FROM shipments USING advanced
+    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($49::int[])
+), contents AS (
+    INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting)
+    SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting
+    FROM advanced CROSS JOIN (
+        SELECT unnest($54::int[]) AS number, unnest($55::int[]) AS line_no,
+               unnest($56::int[]) AS reservation, unnest($57::bigint[]) AS quantity,
+               unnest($58::bigint[]) AS cancelled, unnest($59::bigint[]) AS short,
+               unnest($60::bigint[]) AS rerouting
+    ) n
+    ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
+    SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting
+    WHERE (l.quantity, l.cancelled, l.short, l.rerouting)
+        IS DISTINCT FROM (excluded.quantity, excluded.cancelled, excluded.short, excluded.rerouting)
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
-    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($45::int[])
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($61::int[])
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $46, e.payload, e.headers, e.created_at
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $62, e.payload, e.headers, e.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($47::uuid[]) AS event_id, unnest($48::bigint[]) AS version,
-               unnest($49::text[]) AS event_type, unnest($50::json[]) AS payload,
-               unnest($51::json[]) AS headers, unnest($52::timestamptz[]) AS created_at
+        SELECT unnest($63::uuid[]) AS event_id, unnest($64::bigint[]) AS version,
+               unnest($65::text[]) AS event_type, unnest($66::json[]) AS payload,
+               unnest($67::json[]) AS headers, unnest($68::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )
@@ -883,58 +1064,74 @@ SELECT count(*) > 0 AS advanced FROM advanced
 `
 
 type RecordOrderParams struct {
-	Seq               int64
-	State             string
-	Reason            string
-	RefusalCode       string
-	Refusal           []byte
-	ReservationID     *uuid.UUID
-	ExpiresAt         *time.Time
-	PaymentAttempts   int32
-	UpdatedAt         time.Time
-	RunID             string
-	OrderID           uuid.UUID
-	After             int64
-	First             bool
-	FromState         string
-	Settled           []string
-	RequestHash       []byte
-	CustomerID        string
-	Issuer            string
-	TotalMinor        int64
-	Currency          string
-	LineNos           []int32
-	ProductIds        []uuid.UUID
-	Quantities        []int64
-	UnitPrices        []int64
-	NoTime            time.Time
-	EntrySeqs         []int64
-	EntryEvents       []string
-	EntryFromStates   []string
-	EntryStates       []string
-	EntryTimes        []time.Time
-	EntryActors       []string
-	EntryReasons      []string
-	EntryAttempts     []int32
-	EntryDeadlines    []time.Time
-	PaymentSteps      []string
-	PaymentNumbers    []int32
-	PaymentProviders  []string
-	PaymentRefs       []string
-	PaymentAmounts    []int64
-	PaymentCurrencies []string
-	PaymentStates     []string
-	PaymentReasons    []string
-	PaymentDeadlines  []time.Time
-	PaymentTimes      []time.Time
-	EndedAttempts     []int32
-	SchemaVersion     int32
-	EventIds          []uuid.UUID
-	EventVersions     []int64
-	EventTypes        []string
-	EventPayloads     [][]byte
-	EventHeaders      [][]byte
-	EventTimes        []time.Time
+	Seq                     int64
+	State                   string
+	Reason                  string
+	RefusalCode             string
+	Refusal                 []byte
+	ReservationID           *uuid.UUID
+	ExpiresAt               *time.Time
+	PaymentAttempts         int32
+	UpdatedAt               time.Time
+	RunID                   string
+	HoldReason              string
+	HoldNote                string
+	OrderID                 uuid.UUID
+	After                   int64
+	First                   bool
+	FromState               string
+	Settled                 []string
+	RequestHash             []byte
+	CustomerID              string
+	Issuer                  string
+	TotalMinor              int64
+	Currency                string
+	LineNos                 []int32
+	ProductIds              []uuid.UUID
+	Quantities              []int64
+	UnitPrices              []int64
+	NoTime                  time.Time
+	EntrySeqs               []int64
+	EntryEvents             []string
+	EntryFromStates         []string
+	EntryStates             []string
+	EntryTimes              []time.Time
+	EntryActors             []string
+	EntryReasons            []string
+	EntryAttempts           []int32
+	EntryShipments          []int32
+	EntryDeadlines          []time.Time
+	PaymentSteps            []string
+	PaymentNumbers          []int32
+	PaymentParts            []int32
+	PaymentProviders        []string
+	PaymentRefs             []string
+	PaymentAmounts          []int64
+	PaymentCurrencies       []string
+	PaymentStates           []string
+	PaymentReasons          []string
+	PaymentDeadlines        []time.Time
+	PaymentTimes            []time.Time
+	ShipmentNumbers         []int32
+	ShipmentLocations       []string
+	ShipmentStatuses        []string
+	ShipmentCarriers        []string
+	ShipmentTrackingNumbers []string
+	ContentNumbers          []int32
+	ContentLineNos          []int32
+	ContentReservations     []int32
+	ContentQuantities       []int64
+	ContentCancelled        []int64
+	ContentShort            []int64
+	ContentRerouting        []int64
+	EndedAttempts           []int32
+	SchemaVersion           int32
+	EventIds                []uuid.UUID
+	EventVersions           []int64
+	EventTypes              []string
+	EventPayloads           [][]byte
+	EventHeaders            [][]byte
+	EventTimes              []time.Time
 }
 
 // Advances an order's row and writes what belongs to the change, and returns whether the row changed.
@@ -954,6 +1151,8 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.PaymentAttempts,
 		arg.UpdatedAt,
 		arg.RunID,
+		arg.HoldReason,
+		arg.HoldNote,
 		arg.OrderID,
 		arg.After,
 		arg.First,
@@ -977,9 +1176,11 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.EntryActors,
 		arg.EntryReasons,
 		arg.EntryAttempts,
+		arg.EntryShipments,
 		arg.EntryDeadlines,
 		arg.PaymentSteps,
 		arg.PaymentNumbers,
+		arg.PaymentParts,
 		arg.PaymentProviders,
 		arg.PaymentRefs,
 		arg.PaymentAmounts,
@@ -988,6 +1189,18 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.PaymentReasons,
 		arg.PaymentDeadlines,
 		arg.PaymentTimes,
+		arg.ShipmentNumbers,
+		arg.ShipmentLocations,
+		arg.ShipmentStatuses,
+		arg.ShipmentCarriers,
+		arg.ShipmentTrackingNumbers,
+		arg.ContentNumbers,
+		arg.ContentLineNos,
+		arg.ContentReservations,
+		arg.ContentQuantities,
+		arg.ContentCancelled,
+		arg.ContentShort,
+		arg.ContentRerouting,
 		arg.EndedAttempts,
 		arg.SchemaVersion,
 		arg.EventIds,
@@ -1002,9 +1215,75 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 	return advanced, err
 }
 
+const ShipmentLinesOfOrders = `-- name: ShipmentLinesOfOrders :many
+SELECT order_id, number, line_no, reservation, quantity, cancelled, short, rerouting FROM shipment_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number, line_no, reservation
+`
+
+func (q *Queries) ShipmentLinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]ShipmentLine, error) {
+	rows, err := db.Query(ctx, ShipmentLinesOfOrders, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ShipmentLine{}
+	for rows.Next() {
+		var i ShipmentLine
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Number,
+			&i.LineNo,
+			&i.Reservation,
+			&i.Quantity,
+			&i.Cancelled,
+			&i.Short,
+			&i.Rerouting,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ShipmentsOfOrders = `-- name: ShipmentsOfOrders :many
+SELECT order_id, number, location, status, carrier, tracking_number, created_at, updated_at FROM shipments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number
+`
+
+func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]Shipment, error) {
+	rows, err := db.Query(ctx, ShipmentsOfOrders, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Shipment{}
+	for rows.Next() {
+		var i Shipment
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Number,
+			&i.Location,
+			&i.Status,
+			&i.Carrier,
+			&i.TrackingNumber,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1054,6 +1333,8 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.UpdatedAt,
 			&i.RefusalCode,
 			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
 		); err != nil {
 			return nil, err
 		}

@@ -79,6 +79,24 @@ func orderTypes() []Type {
 			Summary: "A captured payment of an order was refunded.",
 			Example: paid(order.Failed),
 		},
+		{
+			Name:    events.TypeOrderShipped,
+			Summary: "A shipment of an order has left its location.",
+			Example: events.OrderShipped{
+				OrderID:        exampleOrder,
+				State:          string(order.Fulfilling),
+				Shipment:       1,
+				Location:       "main",
+				Carrier:        "dhl",
+				TrackingNumber: "00340434161094042557",
+				Lines:          lines,
+			},
+		},
+		{
+			Name:    events.TypeOrderCompleted,
+			Summary: "Every shipment of an order is delivered, or was given up and its price refunded.",
+			Example: changed(order.Completed, ""),
+		},
 	}
 	for i := range types {
 		types[i].Service, types[i].Aggregate = "orders", "order"

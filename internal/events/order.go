@@ -23,6 +23,8 @@ const (
 	TypeOrderCancelled = OrderPrefix + "cancelled"
 	TypeOrderFailed    = OrderPrefix + "failed"
 	TypeOrderRefunded  = OrderPrefix + "refunded"
+	TypeOrderShipped   = OrderPrefix + "shipped"
+	TypeOrderCompleted = OrderPrefix + "completed"
 )
 
 // OrderCreated is the data of order.created.
@@ -71,6 +73,17 @@ type OrderPayment struct {
 	State   string        `json:"state"`
 	Attempt int           `json:"attempt" jsonschema:"the number of the payment"`
 	Amount  *money.Amount `json:"amount,omitempty" jsonschema:"what was captured or refunded, if it is known"`
+}
+
+// OrderShipped is the data of order.shipped.
+type OrderShipped struct {
+	OrderID        uuid.UUID   `json:"orderId"`
+	State          string      `json:"state"`
+	Shipment       int         `json:"shipment" jsonschema:"the number of the shipment within the order, from 1"`
+	Location       string      `json:"location" jsonschema:"where it left"`
+	Carrier        string      `json:"carrier,omitempty"`
+	TrackingNumber string      `json:"trackingNumber,omitempty"`
+	Lines          []OrderLine `json:"lines" jsonschema:"what is in it"`
 }
 
 // OrderChanged is the data of the events that say only that the order has another state.

@@ -18,6 +18,19 @@ const (
 	EventCancelled        Event = "cancelled"
 	EventFailed           Event = "failed"
 
+	// What happens to the shipments of a paid order.
+	EventPacked           Event = "packed"
+	EventShipped          Event = "shipped"
+	EventDelivered        Event = "delivered"
+	EventLost             Event = "lost"
+	EventShortPicked      Event = "short_picked" // units were missing or damaged
+	EventRerouted         Event = "rerouted"     // units come from another reservation, in a new shipment
+	EventLinesCancelled   Event = "lines_cancelled"
+	EventHeld             Event = "held"
+	EventUnheld           Event = "unheld"
+	EventCompleted        Event = "completed"
+	EventNothingDelivered Event = "nothing_delivered"
+
 	// These events do not change the state.
 	EventPaid               Event = "paid"
 	EventPaymentVoided      Event = "payment_voided"
@@ -57,6 +70,17 @@ var events = []eventRow{
 	{EventExpired, "expired", tentative},
 	{EventCancelled, "cancelled", tentative},
 	{EventFailed, "failed", tentative},
+	{EventPacked, internal, repeatable},
+	{EventShipped, "shipped", tentative},
+	{EventDelivered, internal, repeatable},
+	{EventLost, internal, tentative},
+	{EventShortPicked, internal, tentative},
+	{EventRerouted, internal, tentative},
+	{EventLinesCancelled, internal, tentative},
+	{EventHeld, internal, repeatable},
+	{EventUnheld, internal, repeatable},
+	{EventCompleted, "completed", tentative},
+	{EventNothingDelivered, internal, tentative},
 	{EventPaid, "paid", repeatable},
 	{EventPaymentVoided, internal, tentative},
 	{EventStockReleased, internal, tentative},

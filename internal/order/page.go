@@ -29,8 +29,7 @@ func Page() string {
 			fmt.Fprintf(&b, "    %s --> [*]\n", s)
 		}
 	}
-	b.WriteString("```\n\n" +
-		"The diagram shows changes of state only. `confirmed` goes on to `fulfilling`, which is not built yet.\n\n" +
+	b.WriteString("```\n\nThe diagram shows changes of state only.\n\n" +
 		"A column is a state. A cell names the state that follows, or in *italics* the code under which a request is " +
 		"refused;\n" +
 		"= means that the order already has the requested state; an empty cell means that the input cannot come.\n\n")

@@ -12,9 +12,14 @@ type Input string
 // The inputs. A request can come in every state and always has an answer. Any other input comes only in the states that
 // have a cell for it; otherwise the workflow has a defect.
 const (
-	Pay    Input = "pay"
-	Cancel Input = "cancel" // by the customer, an operator, or Temporal's own cancellation
-	Extend Input = "extend"
+	Pay         Input = "pay"
+	Cancel      Input = "cancel" // by the customer, an operator, or Temporal's own cancellation
+	Extend      Input = "extend"
+	CancelLines Input = "cancel_lines"
+	Hold        Input = "hold"
+	Unhold      Input = "unhold"
+	Pick        Input = "pick" // pack, report a short pick, or ship: what a hold stops
+	Carry       Input = "carry"
 
 	Create         Input = "create"          // the api inserts the order
 	DeadlinePassed Input = "deadline_passed" // inventory confirms it or does not answer
@@ -26,6 +31,8 @@ const (
 	PaymentDeclined  Input = "payment_declined"
 	PaymentAbandoned Input = "payment_abandoned" // the provider gave no answer in time; the payment is voided
 	GaveUp           Input = "gave_up"           // the result of a step means that the order cannot go on
+	AllDelivered     Input = "all_delivered"     // no shipment is open, and at least one was delivered
+	NoneDelivered    Input = "none_delivered"    // no shipment is open, and none was delivered
 )
 
 // meanings describe each input for the page in docs.
@@ -33,8 +40,16 @@ var meanings = map[Input]string{
 	Pay: "a client asks to pay the order",
 	Cancel: "the customer or an operator cancels the order; " +
 		"while it is being paid, the cancel takes effect once the authorisation's outcome is known, " +
-		"and it has no effect once the capture has begun",
+		"and the money is refunded if the capture has begun; " +
+		"refused as `already_shipped` once a shipment has left",
 	Extend: "a client asks to hold the stock for longer",
+	CancelLines: "the customer or an operator cancels a part of a paid order; refused as `already_shipped` for what " +
+		"has left",
+	Hold:   "an operator stops the fulfilment; money stays where it is",
+	Unhold: "an operator lets the fulfilment go on",
+	Pick: "the warehouse packs or ships a shipment, or reports that units are missing or damaged; refused as " +
+		"`order_on_hold` while the fulfilment is held",
+	Carry:  "the carrier or an operator reports that a shipment was delivered or lost",
 	Create: "the api inserts the order's row, before the workflow starts",
 	DeadlinePassed: "the timer has fired, and inventory says that the deadline has passed or does not answer; " +
 		"or the stock was not decided within the order's time to live",
@@ -46,6 +61,9 @@ var meanings = map[Input]string{
 	PaymentAbandoned: "the provider gave no answer in time; the workflow voids the payment",
 	GaveUp: "the result of a step means that the order cannot go on: " +
 		"the third decline, the tenth payment, a reservation that is gone, a capture that is refused",
+	AllDelivered: "each shipment is delivered, cancelled or lost, and at least one is delivered",
+	NoneDelivered: "each shipment is cancelled or lost: all units were missing, damaged or lost, and the money goes " +
+		"back",
 }
 
 // Inputs lists every input, requests first.
@@ -54,6 +72,11 @@ func Inputs() []Input {
 		Pay,
 		Cancel,
 		Extend,
+		CancelLines,
+		Hold,
+		Unhold,
+		Pick,
+		Carry,
 		Create,
 		DeadlinePassed,
 		StockDelayed,
@@ -63,11 +86,22 @@ func Inputs() []Input {
 		PaymentDeclined,
 		PaymentAbandoned,
 		GaveUp,
+		AllDelivered,
+		NoneDelivered,
 	}
 }
 
 // IsRequest reports whether the input is a request, whose client waits for an answer.
-func (i Input) IsRequest() bool { return i == Pay || i == Cancel || i == Extend }
+func (i Input) IsRequest() bool {
+	switch i {
+	case Pay, Cancel, Extend, CancelLines, Hold, Unhold, Pick, Carry:
+		return true
+	case Create, DeadlinePassed, StockDelayed, StockHeld, StockRefused, PaymentCaptured, PaymentDeclined,
+		PaymentAbandoned, GaveUp, AllDelivered, NoneDelivered:
+		return false
+	}
+	return false
+}
 
 // Refusal is the code under which a request is refused because of the order's state.
 type Refusal string
@@ -78,6 +112,10 @@ const (
 	PaymentInProgress Refusal = "payment_in_progress" // a payment has not finished; look again
 	Overdue           Refusal = "order_expired"       // too late
 	InvalidState      Refusal = "invalid_state"       // a later request is refused too
+
+	// These two depend on the shipments of a paid order, which the table does not know. The workflow adds them.
+	OnHold         Refusal = "order_on_hold"   // until an operator lets the fulfilment go on
+	AlreadyShipped Refusal = "already_shipped" // the units have left; a return brings them back
 )
 
 // Rule is one cell of the table: what an input does to an order in a state. At most one of three forms applies: the
@@ -85,7 +123,7 @@ const (
 // before.
 type Rule struct {
 	To       State
-	Event    Event
+	Event    Event // empty if the request itself names what happened
 	Refusal  Refusal
 	Repeated bool // the order has the requested state already: the answer is a success and nothing changes
 }
@@ -95,6 +133,9 @@ func (r Rule) Impossible() bool { return r == Rule{} }
 
 func moves(to State, event Event) Rule { return Rule{To: to, Event: event} }
 func refused(why Refusal) Rule         { return Rule{Refusal: why} }
+
+// named stands for the event that the request names.
+const named Event = ""
 
 // table lists the cells that differ from the default. By default a request is refused as InvalidState and any other
 // input is impossible. A cancel in state paying takes effect once the outcome of the authorisation is known; it has no
@@ -136,6 +177,23 @@ var table = map[State]map[Input]Rule{
 		PaymentDeclined:  moves(Reserved, EventPaymentDeclined),
 		PaymentAbandoned: moves(Reserved, EventPaymentAbandoned),
 		GaveUp:           moves(Failed, EventFailed),
+	},
+	Confirmed: {
+		Cancel:      moves(Cancelled, EventCancelled),
+		CancelLines: moves(Confirmed, EventLinesCancelled),
+		Hold:        moves(Confirmed, EventHeld),
+		Unhold:      moves(Confirmed, EventUnheld),
+		Pick:        moves(Fulfilling, named),
+	},
+	Fulfilling: {
+		Cancel:        moves(Cancelled, EventCancelled),
+		CancelLines:   moves(Fulfilling, EventLinesCancelled),
+		Hold:          moves(Fulfilling, EventHeld),
+		Unhold:        moves(Fulfilling, EventUnheld),
+		Pick:          moves(Fulfilling, named),
+		Carry:         moves(Fulfilling, named),
+		AllDelivered:  moves(Completed, EventCompleted),
+		NoneDelivered: moves(Refunded, EventNothingDelivered),
 	},
 	Expired:   {Pay: refused(Overdue), Extend: refused(Overdue)},
 	Cancelled: {Cancel: {Repeated: true}},

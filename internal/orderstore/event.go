@@ -45,6 +45,8 @@ func (s *Store) eventData(ctx context.Context, in orderflow.RecordInput, e order
 		return paymentData(in, e, orderflow.StepCapture), nil
 	case order.EventPaymentRefunded:
 		return paymentData(in, e, orderflow.StepRefund), nil
+	case order.EventShipped:
+		return s.shippedData(ctx, in, e)
 	default:
 		data := events.OrderChanged{
 			OrderID:       in.View.OrderID,
@@ -106,6 +108,27 @@ func paymentData(
 		}
 	}
 	return data
+}
+
+// shippedData returns what left with a shipment.
+func (s *Store) shippedData(
+	ctx context.Context, in orderflow.RecordInput, e orderflow.TimelineEntry,
+) (events.OrderShipped, error) {
+	data := events.OrderShipped{OrderID: in.View.OrderID, State: string(e.State), Shipment: e.Shipment}
+	lines, _, err := s.contents(ctx, in)
+	if err != nil || in.View.Fulfilment == nil || e.Shipment > len(in.View.Fulfilment.Shipments) {
+		return data, err
+	}
+	left := in.View.Fulfilment.Shipments[e.Shipment-1]
+	data.Location, data.Carrier, data.TrackingNumber = left.Location, left.Carrier, left.TrackingNumber
+	for _, l := range left.Lines {
+		if l.Quantity > 0 && l.LineNo <= len(lines) {
+			line := lines[l.LineNo-1] // the lines of an order are numbered from 1
+			line.Quantity = l.Quantity
+			data.Lines = append(data.Lines, line)
+		}
+	}
+	return data, nil
 }
 
 func eventLines(lines []orderflow.Line) []events.OrderLine {

@@ -41,6 +41,15 @@ type Order struct {
 	UpdatedAt       time.Time
 	Lines           []Line
 	Payments        []Payment
+	Shipments       []Shipment      // of a paid order, by number
+	Hold            *orderflow.Hold // nil while the fulfilment is not held
+}
+
+// Shipment is a shipment of a paid order, with its times.
+type Shipment struct {
+	orderflow.Shipment
+	PlannedAt time.Time
+	UpdatedAt time.Time // when its status last changed
 }
 
 // Waits reports whether the order waits for its workflow, which has recorded nothing yet.
@@ -67,6 +76,7 @@ type Line struct {
 type Payment struct {
 	Step        orderflow.PaymentStep
 	Attempt     int
+	Number      int // of a refund that gives back a part, from 1
 	Provider    string
 	ProviderRef string
 	Amount      money.Amount
@@ -85,6 +95,7 @@ type TimelineEntry struct {
 	Actor        string
 	Reason       string
 	Attempt      int
+	Shipment     int // the number of the shipment that the event concerns; 0: none
 	NextDeadline *time.Time
 }
 
@@ -108,6 +119,7 @@ func orderOf(r ordersdb.Order) (Order, error) {
 		RunID:           r.RunID,
 		CorrelationID:   r.CorrelationID,
 		TTLSeconds:      int(r.TtlSeconds),
+		Hold:            holdOf(r.HoldReason, r.HoldNote),
 		CreatedAt:       r.CreatedAt,
 		UpdatedAt:       r.UpdatedAt,
 	}
@@ -146,6 +158,7 @@ func paymentOf(r ordersdb.Payment) Payment {
 	return Payment{
 		Step:        orderflow.PaymentStep(r.Step),
 		Attempt:     int(r.Attempt),
+		Number:      int(r.Number),
 		Provider:    r.Provider,
 		ProviderRef: r.ProviderRef,
 		Amount:      money.Amount{Minor: r.AmountMinor, Currency: r.Currency},
@@ -165,6 +178,7 @@ func entryOf(r ordersdb.OrderTimeline) TimelineEntry {
 		Actor:        r.Actor,
 		Reason:       r.Reason,
 		Attempt:      int(r.Attempt),
+		Shipment:     int(r.Shipment),
 		NextDeadline: r.NextDeadline,
 	}
 }

@@ -116,7 +116,7 @@ func (s *Store) whole(ctx context.Context, row ordersdb.Order) (Order, error) {
 	return list[0], nil
 }
 
-// assemble decodes rows into orders, and reads their lines and payments.
+// assemble decodes rows into orders, and reads their lines, payments and shipments.
 func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, error) {
 	if len(rows) == 0 {
 		return []Order{}, nil
@@ -128,7 +128,7 @@ func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, e
 	var batch pgx.Batch
 	parts := queueParts(&batch, ids)
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, fmt.Errorf("read the lines and payments of orders: %w", err)
+		return nil, fmt.Errorf("read the lines, payments and shipments of orders: %w", err)
 	}
 	return parts.assemble(rows)
 }
@@ -137,13 +137,18 @@ func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, e
 type parts struct {
 	lines    []ordersdb.OrderLine
 	payments []ordersdb.Payment
+
+	shipments     []ordersdb.Shipment
+	shipmentLines []ordersdb.ShipmentLine
 }
 
-// queueParts puts the queries for the lines and payments of orders into a batch.
+// queueParts puts the queries for the lines, payments and shipments of orders into a batch.
 func queueParts(batch *pgx.Batch, ids []uuid.UUID) *parts {
 	var p parts
 	collect(batch, &p.lines, ordersdb.LinesOfOrders, ids)
 	collect(batch, &p.payments, ordersdb.PaymentsOfOrders, ids)
+	collect(batch, &p.shipments, ordersdb.ShipmentsOfOrders, ids)
+	collect(batch, &p.shipmentLines, ordersdb.ShipmentLinesOfOrders, ids)
 	return &p
 }
 
@@ -172,6 +177,13 @@ func (p *parts) assemble(rows []ordersdb.Order) ([]Order, error) {
 	}
 	for _, payment := range p.payments {
 		at[payment.OrderID].Payments = append(at[payment.OrderID].Payments, paymentOf(payment))
+	}
+	for _, r := range p.shipments {
+		at[r.OrderID].Shipments = append(at[r.OrderID].Shipments, shipmentOf(r))
+	}
+	for _, l := range p.shipmentLines {
+		to := &at[l.OrderID].Shipments[l.Number-1] // the numbers have no gap
+		to.Lines = append(to.Lines, shipmentLineOf(l))
 	}
 	return out, nil
 }

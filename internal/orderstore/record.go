@@ -87,6 +87,7 @@ func (s *Store) advance(ctx context.Context, in orderflow.RecordInput) (bool, er
 		return false, err
 	}
 	addEntries(&params, in.Entries)
+	addFulfilment(&params, in.View.Fulfilment)
 	addPayments(&params, in.Payments)
 	if err := s.addEvents(ctx, &params, in); err != nil {
 		return false, err
@@ -129,7 +130,8 @@ func addEntries(params *ordersdb.RecordOrderParams, entries []orderflow.Timeline
 		params.EntryTimes = append(params.EntryTimes, e.At)
 		params.EntryActors = append(params.EntryActors, storable(e.Actor))
 		params.EntryReasons = append(params.EntryReasons, storable(e.Reason))
-		params.EntryAttempts = append(params.EntryAttempts, int32(e.Attempt)) //nolint:gosec // attempts are few
+		params.EntryAttempts = append(params.EntryAttempts, int32(e.Attempt))    //nolint:gosec // attempts are few
+		params.EntryShipments = append(params.EntryShipments, int32(e.Shipment)) //nolint:gosec // shipments are few
 		params.EntryDeadlines = append(params.EntryDeadlines, orNoTime(e.NextDeadline))
 	}
 }
@@ -140,6 +142,7 @@ func addPayments(params *ordersdb.RecordOrderParams, payments []orderflow.Paymen
 		attempt := int32(p.Attempt) //nolint:gosec // attempts are few
 		params.PaymentSteps = append(params.PaymentSteps, string(p.Step))
 		params.PaymentNumbers = append(params.PaymentNumbers, attempt)
+		params.PaymentParts = append(params.PaymentParts, int32(p.Number)) //nolint:gosec // refunds are few
 		params.PaymentProviders = append(params.PaymentProviders, storable(p.Provider))
 		params.PaymentRefs = append(params.PaymentRefs, storable(p.ProviderRef))
 		params.PaymentAmounts = append(params.PaymentAmounts, p.Amount.Minor)
@@ -150,6 +153,33 @@ func addPayments(params *ordersdb.RecordOrderParams, payments []orderflow.Paymen
 		params.PaymentTimes = append(params.PaymentTimes, p.At)
 		if p.State != orderflow.PaymentAuthorised {
 			params.EndedAttempts = append(params.EndedAttempts, attempt)
+		}
+	}
+}
+
+// addFulfilment adds all shipments of a paid order.
+func addFulfilment(params *ordersdb.RecordOrderParams, f *orderflow.Fulfilment) {
+	if f == nil {
+		return
+	}
+	if f.Hold != nil {
+		params.HoldReason, params.HoldNote = string(f.Hold.Reason), storable(f.Hold.Note)
+	}
+	for _, s := range f.Shipments {
+		number := int32(s.Number) //nolint:gosec // shipments are few
+		params.ShipmentNumbers = append(params.ShipmentNumbers, number)
+		params.ShipmentLocations = append(params.ShipmentLocations, s.Location)
+		params.ShipmentStatuses = append(params.ShipmentStatuses, string(s.Status))
+		params.ShipmentCarriers = append(params.ShipmentCarriers, storable(s.Carrier))
+		params.ShipmentTrackingNumbers = append(params.ShipmentTrackingNumbers, storable(s.TrackingNumber))
+		for _, l := range s.Lines {
+			params.ContentNumbers = append(params.ContentNumbers, number)
+			params.ContentLineNos = append(params.ContentLineNos, int32(l.LineNo))                //nolint:gosec // at most 100 lines
+			params.ContentReservations = append(params.ContentReservations, int32(l.Reservation)) //nolint:gosec // few
+			params.ContentQuantities = append(params.ContentQuantities, l.Quantity)
+			params.ContentCancelled = append(params.ContentCancelled, l.Cancelled)
+			params.ContentShort = append(params.ContentShort, l.Short)
+			params.ContentRerouting = append(params.ContentRerouting, l.Rerouting)
 		}
 	}
 }
@@ -278,7 +308,15 @@ func (s *Store) find(ctx context.Context, id uuid.UUID) (recordedRow, error) {
 	if err != nil {
 		return recordedRow{}, fmt.Errorf("find order %s: %w", id, notFound(err))
 	}
+	f, err := s.fulfilment(ctx, id, row)
+	if err != nil {
+		return recordedRow{}, err
+	}
 	return recordedRow{orderflow.RecordedOrder{
+		CapturedAttempt: int(row.CapturedAttempt),
+		Refunds:         int(row.Refunds),
+		RefundedMinor:   row.RefundedMinor,
+		Fulfilment:      f,
 		RunID:           row.RunID,
 		Seq:             row.Seq,
 		State:           order.State(row.State),

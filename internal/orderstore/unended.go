@@ -34,27 +34,26 @@ func (s *Store) Unended(ctx context.Context, since time.Time, limit int) ([]orde
 	}
 	var out []orderflow.OrderInput
 	for _, o := range orders {
-		out = append(out, inputOf(o))
+		out = append(out, InputOf(o))
 	}
 	return out, nil
 }
 
-// Input returns the input of an order's workflow, as far as the row has it, and whether the order is open. ErrNoRow:
-// there is no such order.
-func (s *Store) Input(ctx context.Context, id uuid.UUID) (in orderflow.OrderInput, isOpen bool, err error) {
+// Input returns the input of an order's workflow, as far as the row has it. ErrNoRow: there is no such order.
+func (s *Store) Input(ctx context.Context, id uuid.UUID) (orderflow.OrderInput, error) {
 	o, err := s.Get(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		err = orderflow.ErrNoRow
 	}
 	if err != nil {
-		return in, false, err
+		return orderflow.OrderInput{}, err
 	}
-	return inputOf(o), !o.State.Settled(), nil
+	return InputOf(o), nil
 }
 
-// inputOf makes the input of an order's workflow from its row. The row does not have the payment method that came with
+// InputOf makes the input of an order's workflow from its row. The row does not have the payment method that came with
 // the order: the customer pays again.
-func inputOf(o Order) orderflow.OrderInput {
+func InputOf(o Order) orderflow.OrderInput {
 	in := orderflow.OrderInput{
 		OrderID:       o.OrderID,
 		RequestHash:   o.RequestHash,

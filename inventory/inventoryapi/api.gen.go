@@ -542,8 +542,11 @@ type ResolveRequest struct {
 
 // ReturnLine defines model for ReturnLine.
 type ReturnLine struct {
-	LineNo   int   `json:"line_no"`
-	Quantity int64 `json:"quantity"`
+	LineNo int `json:"line_no"`
+
+	// Location Where the units go back, one of the locations that they came from. By default the locations in the order in which the stock was taken.
+	Location string `json:"location,omitempty,omitzero"`
+	Quantity int64  `json:"quantity"`
 }
 
 // ReturnRequest defines model for ReturnRequest.

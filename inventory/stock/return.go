@@ -51,14 +51,14 @@ func (r Return) decide(b *Book) (out inventoryapi.ReturnResult, err error) {
 			"reservation %s is %s; only confirmed stock can be returned", held.ID, held.Status)
 	}
 
-	back, err := r.plan(held) // by index of held.Lines
-	if err != nil {
-		return out, err
-	}
-	for i := range back {
-		if b.items[held.Lines[i].ItemID] == nil {
+	for _, l := range held.Lines {
+		if b.items[l.ItemID] == nil {
 			return out, ErrStale
 		}
+	}
+	back, err := r.plan(b, held) // by index of held.Lines
+	if err != nil {
+		return out, err
 	}
 
 	held.Actor, held.Reason = r.actor, r.reason
@@ -102,8 +102,8 @@ func (r Return) wrote(entries []Entry) bool {
 }
 
 // plan returns the quantity that comes back on each row of the reservation. A line that is split over locations is
-// filled up in the order in which its stock was taken.
-func (r Return) plan(held *Reservation) (map[int]int64, error) {
+// filled up in the order in which its stock was taken, unless the request names a location.
+func (r Return) plan(b *Book, held *Reservation) (map[int]int64, error) {
 	back := map[int]int64{}
 	if len(r.lines) == 0 {
 		for i, l := range held.Lines {
@@ -121,7 +121,7 @@ func (r Return) plan(held *Reservation) (map[int]int64, error) {
 	for i, want := range r.lines {
 		rest, known := want.Quantity, false
 		for j, l := range held.Lines {
-			if l.No != want.LineNo {
+			if l.No != want.LineNo || want.Location != "" && b.items[l.ItemID].Location != want.Location {
 				continue
 			}
 			known = true

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,10 +35,11 @@ func cancels(t *testing.T, s *platform.Platform) {
 	atOnce := platform.OneLine(product, 1, "payment_method", "pm_ok")
 	paid := s.Do("alice", http.MethodPost, "/api/orders", atOnce).Str("order_id")
 	s.Await("alice", paid, "confirmed", 10*time.Second)
-	refused := s.Do("alice", http.MethodPost, "/api/orders/"+paid+"/cancel", nil)
-	require.Equal(t, http.StatusConflict, refused.Status, refused.Raw)
-	require.Equal(t, "invalid_state", refused.Str("code"))
-	require.Equal(t, "confirmed", refused.Str("current_status"))
+	refunded := s.Do("alice", http.MethodPost, "/api/orders/"+paid+"/cancel", nil)
+	require.Equal(t, http.StatusOK, refunded.Status, refunded.Raw)
+	require.Equal(t, "cancelled", refunded.Str("status"))
+	require.Eventually(t, func() bool { return slices.Contains(s.Events("alice", paid), "payment_refunded") },
+		10*time.Second, 50*time.Millisecond, "a paid order that is cancelled is refunded")
 
 	byOperator := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1)).Str("order_id")
 	require.Equal(t, http.StatusOK, s.Act(platform.Operator, byOperator, "cancel", nil).Status)

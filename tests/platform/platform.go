@@ -23,6 +23,7 @@ import (
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryclient"
+	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
@@ -191,10 +192,23 @@ func (p *Platform) Product(quantity int64) uuid.UUID {
 // Receive takes in stock of a product.
 func (p *Platform) Receive(product uuid.UUID, quantity int64) {
 	p.T.Helper()
+	p.ReceiveAt(product, "main", quantity)
+}
+
+// ReceiveAt takes in stock of a product at a location, which it creates if there is none.
+func (p *Platform) ReceiveAt(product uuid.UUID, location string, quantity int64) {
+	p.T.Helper()
+	if location != "main" {
+		last := 200
+		_, err := p.service.PutLocation(p.T.Context(), location, inventoryapi.LocationRequest{
+			Name: location, Priority: &last,
+		}, inventoryapi.WriteOptions{Actor: "test"})
+		require.NoError(p.T, err)
+	}
 	_, err := p.service.Receive(p.T.Context(), stock.Receive{
 		OperationID: uuid.New(),
 		ProductID:   product,
-		Location:    "main",
+		Location:    location,
 		Quantity:    quantity,
 		Actor:       "test",
 		Reason:      "stock of a test",

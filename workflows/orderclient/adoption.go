@@ -36,6 +36,19 @@ func (c *Client) Stopped(ctx context.Context, since time.Time, limit int) ([]str
 	return ids, nil
 }
 
+// OrderWasStopped reports whether the last run of an order's workflow was terminated, timed out or failed.
+func (c *Client) OrderWasStopped(ctx context.Context, id uuid.UUID) (bool, error) {
+	status, err := c.status(ctx, orderflow.OrderWorkflowID(id))
+	switch status {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+		enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT,
+		enumspb.WORKFLOW_EXECUTION_STATUS_FAILED:
+		return true, err
+	default:
+		return false, err
+	}
+}
+
 // TakeUpOrder starts another run of the order's workflow and reports true, unless a run is under way. The new run gets
 // the input of the last one. If Temporal has deleted that, or if it belongs to another request, the new run gets in.
 func (c *Client) TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error) {
@@ -46,6 +59,7 @@ func (c *Client) TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool
 	if found && last.RequestHash == in.RequestHash && last.CustomerID == in.CustomerID && last.Issuer == in.Issuer {
 		in = last
 	}
+	in.Revision = orderflow.CurrentRevision // a new run replays nothing
 	return c.startUnlessRunning(ctx, startOptions(in, startAgain), orderflow.OrderWorkflow, in)
 }
 

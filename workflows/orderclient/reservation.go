@@ -58,15 +58,21 @@ func (c *Client) IsRunning(ctx context.Context, reservation uuid.UUID) (bool, er
 }
 
 func (c *Client) isRunning(ctx context.Context, workflow string) (bool, error) {
+	status, err := c.status(ctx, workflow)
+	return status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, err
+}
+
+// status returns the status of a workflow's last run; unspecified if Temporal has no such workflow.
+func (c *Client) status(ctx context.Context, workflow string) (enumspb.WorkflowExecutionStatus, error) {
 	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflow, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
-		return false, nil
+		return enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look at workflow %s: %w", workflow, err)
+		return enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED, fmt.Errorf("look at workflow %s: %w", workflow, err)
 	}
-	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
+	return described.GetWorkflowExecutionInfo().GetStatus(), nil
 }
 
 // Confirm takes the stock of a reservation without an order out for good.

@@ -47,6 +47,11 @@ func PaymentKey(order uuid.UUID, attempt int) string {
 // RefundKey names the refund of all that one payment took.
 func RefundKey(order uuid.UUID, attempt int) string { return PaymentKey(order, attempt) + "-refund" }
 
+// PartRefundKey names one of the refunds of a paid order, from 1. Together they give back a part or all of a payment.
+func PartRefundKey(order uuid.UUID, attempt, number int) string {
+	return RefundKey(order, attempt) + "-" + strconv.Itoa(number)
+}
+
 // The beginnings of workflow ids.
 const (
 	orderPrefix       = "order-"

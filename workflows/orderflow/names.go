@@ -34,10 +34,21 @@ const (
 	UpdatePay    = "pay"    // an order
 	UpdateCancel = "cancel" // an order
 	UpdateExtend = "extend"
+	// Of a paid order.
+	UpdateCancelLines = "cancel_lines"
+	UpdateHold        = "hold"
+	UpdateUnhold      = "unhold"
+	UpdatePack        = "pack"
+	UpdateShip        = "ship"
+	UpdateShortPick   = "short_pick"
+	UpdateDeliver     = "deliver"
+	UpdateLose        = "lose"
 	// Of a reservation without an order.
 	UpdateConfirm = "confirm"
 	UpdateRelease = "release"
 	QueryState    = "state"
+	// QueryPreviewCancel answers what a cancellation of an order would do.
+	QueryPreviewCancel = "preview_cancel"
 )
 
 // Activities, by the names they are registered under.
@@ -54,6 +65,9 @@ const (
 	CapturePayment     = "CapturePayment"
 	VoidPayment        = "VoidPayment"
 	RefundPayment      = "RefundPayment"
+	FindRefund         = "FindRefund"
+	ReturnUnits        = "ReturnUnits"
+	WriteOffStock      = "WriteOffStock"
 )
 
 // Types of the application errors that activities and updates raise. They are strings, not errors: workflows compare
@@ -75,6 +89,8 @@ const (
 	ErrRecordConflict     = "record_conflict"     // the row belongs to another request
 	ErrRecordImpossible   = "record_impossible"   // the orders database refuses the record for good
 	ErrNotThisOrder       = "not_this_order"      // the workflow was started under an id that is not its order's
+	ErrShipmentNotFound   = "shipment_not_found"  // the order has no shipment with this number
+	ErrShipmentState      = "invalid_shipment_state"
 )
 
 // RefusesUpdate reports whether kind is the type of an error by which our workflows refuse an update: an order.Refusal,
@@ -84,6 +100,7 @@ func RefusesUpdate(kind string) bool {
 	switch kind {
 	case string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
 		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrUnavailable,
+		string(order.OnHold), string(order.AlreadyShipped), ErrShipmentNotFound, ErrShipmentState,
 		ErrReservationClosed, ErrReservationExpired, ErrReservationRefused,
 		ErrRecordConflict, ErrRecordImpossible:
 		return true

@@ -50,6 +50,9 @@ type OrderInput struct {
 	// StartBy is the time by which the workflow must start. If it starts later, the order expires. nil for orders of older
 	// versions.
 	StartBy *time.Time `json:"start_by,omitempty"`
+	// Continues says that an earlier run of the workflow has recorded the order as paid, and that this run goes on from
+	// the order's row.
+	Continues bool `json:"continues,omitempty"`
 }
 
 // Revisions of the order's story.
@@ -57,8 +60,11 @@ const (
 	// RevisionLocalSteps carries out a payment, and the expiry at the deadline, in the workflow task that learns of it:
 	// the steps are local activities first (ADR 11). Before it, each of these steps was a regular activity.
 	RevisionLocalSteps = 1
+	// RevisionFulfilment keeps the workflow of a paid order running until the order is delivered (ADR 15). Before it, the
+	// workflow ended once the order was paid.
+	RevisionFulfilment = 2
 	// CurrentRevision is what new orders follow.
-	CurrentRevision = RevisionLocalSteps
+	CurrentRevision = RevisionFulfilment
 )
 
 // OrderResult is what an order's workflow ends with.
@@ -81,7 +87,10 @@ type View struct {
 	// RefusalCode says why a rejected order was refused: ErrOutOfStock, or a code of inventory's contract.
 	RefusalCode string `json:"refusal_code,omitempty"`
 	// ChangedAt is the time of the last timeline entry, by the workflow's clock.
-	ChangedAt time.Time `json:"changed_at,omitzero"`
+	ChangedAt  time.Time   `json:"changed_at,omitzero"`
+	Fulfilment *Fulfilment `json:"fulfilment,omitempty"` // of a paid order
+	// Idle says of a paid order that nothing is under way: everything is recorded, and what the order owes is given back.
+	Idle bool `json:"idle,omitempty"`
 }
 
 // PlaceInput is the argument of the place update.
@@ -201,6 +210,8 @@ type ReservationResult struct {
 	ReservationID uuid.UUID `json:"reservation_id"`
 	Status        string    `json:"status"`
 	ExpiresAt     time.Time `json:"expires_at"` // of a pending reservation
+	// Lines say where the stock of a reservation was taken. Only its confirmation answers them.
+	Lines []ReservedLine `json:"lines,omitempty"`
 }
 
 // Statuses of a reservation, as inventory names them.
@@ -228,6 +239,8 @@ type PaymentResult struct {
 	Provider        string     `json:"provider"`
 	ProviderRef     string     `json:"provider_ref"`
 	AuthorisedUntil *time.Time `json:"authorised_until,omitempty"`
+	// RefundedMinor is the amount of a refund that FindRefund has found.
+	RefundedMinor int64 `json:"refunded_minor,omitempty"`
 }
 
 // RecordInput brings an order's row up to Seq, with every timeline entry and payment since the last
@@ -279,6 +292,11 @@ type RecordedOrder struct {
 	ExpiresAt       *time.Time  `json:"expires_at,omitempty"`
 	PaymentAttempts int         `json:"payment_attempts"`
 	Declines        int         `json:"declines"`
+	// Of a paid order.
+	CapturedAttempt int         `json:"captured_attempt,omitempty"`
+	Refunds         int         `json:"refunds,omitempty"`        // how many were made
+	RefundedMinor   int64       `json:"refunded_minor,omitempty"` // by them in all
+	Fulfilment      *Fulfilment `json:"fulfilment,omitempty"`
 }
 
 // FindOrderInput asks how an order is recorded.
@@ -304,6 +322,7 @@ type TimelineEntry struct {
 	Actor        string      `json:"actor"`
 	Reason       string      `json:"reason,omitempty"`
 	Attempt      int         `json:"attempt,omitempty"`
+	Shipment     int         `json:"shipment,omitempty"` // the number of the shipment that the event concerns
 	NextDeadline *time.Time  `json:"next_deadline,omitempty"`
 }
 
@@ -352,6 +371,7 @@ func PaymentStates() []PaymentState {
 type PaymentRecord struct {
 	Step            PaymentStep  `json:"step"`
 	Attempt         int          `json:"attempt"`
+	Number          int          `json:"number,omitempty"` // of a refund that gives back a part, from 1
 	Provider        string       `json:"provider"`
 	ProviderRef     string       `json:"provider_ref,omitempty"`
 	Amount          money.Amount `json:"amount"`

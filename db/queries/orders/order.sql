@@ -44,7 +44,7 @@ WITH advanced AS (
     UPDATE orders
     SET seq = @seq, state = @state, reason = @reason, refusal_code = @refusal_code, refusal = @refusal,
         reservation_id = @reservation_id, expires_at = @expires_at, payment_attempts = @payment_attempts,
-        updated_at = @updated_at, run_id = @run_id
+        updated_at = @updated_at, run_id = @run_id, hold_reason = @hold_reason, hold_note = @hold_note
     WHERE orders.order_id = @order_id
       AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < (@updated_at, @seq::bigint))
       AND CASE WHEN @after::bigint > 0 THEN orders.seq = @after::bigint
@@ -66,37 +66,71 @@ WITH advanced AS (
     DELETE FROM order_starts USING advanced WHERE @first::boolean AND order_starts.order_id = advanced.order_id
 ), entries AS (
     -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
-    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, next_deadline)
-    SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt,
+    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline)
+    SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt, e.shipment,
            nullif(e.next_deadline, @no_time::timestamptz)
     FROM advanced CROSS JOIN (
         SELECT unnest(@entry_seqs::bigint[]) AS seq, unnest(@entry_events::text[]) AS event,
                unnest(@entry_from_states::text[]) AS from_state, unnest(@entry_states::text[]) AS state,
                unnest(@entry_times::timestamptz[]) AS at, unnest(@entry_actors::text[]) AS actor,
                unnest(@entry_reasons::text[]) AS reason, unnest(@entry_attempts::int[]) AS attempt,
+               unnest(@entry_shipments::int[]) AS shipment,
                unnest(@entry_deadlines::timestamptz[]) AS next_deadline
     ) e
     ON CONFLICT (order_id, seq) DO UPDATE
     SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
-        actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, next_deadline = excluded.next_deadline
+        actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, shipment = excluded.shipment,
+        next_deadline = excluded.next_deadline
     WHERE t.at < excluded.at
 ), lost AS (
     -- Entries with a higher number than this record's last but an earlier time: a lost execution wrote them.
     DELETE FROM order_timeline USING advanced
     WHERE order_timeline.order_id = advanced.order_id AND order_timeline.seq > @seq::bigint AND order_timeline.at < @updated_at
 ), paid AS (
-    INSERT INTO payments (order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason,
+    INSERT INTO payments (order_id, step, attempt, number, provider, provider_ref, amount_minor, currency, state, reason,
                           authorised_until, created_at)
-    SELECT advanced.order_id, p.step, p.attempt, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state, p.reason,
+    SELECT advanced.order_id, p.step, p.attempt, p.number, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state,
+           p.reason,
            nullif(p.authorised_until, @no_time::timestamptz), p.created_at
     FROM advanced CROSS JOIN (
         SELECT unnest(@payment_steps::text[]) AS step, unnest(@payment_numbers::int[]) AS attempt,
+               unnest(@payment_parts::int[]) AS number,
                unnest(@payment_providers::text[]) AS provider, unnest(@payment_refs::text[]) AS provider_ref,
                unnest(@payment_amounts::bigint[]) AS amount_minor, unnest(@payment_currencies::text[]) AS currency,
                unnest(@payment_states::text[]) AS state, unnest(@payment_reasons::text[]) AS reason,
                unnest(@payment_deadlines::timestamptz[]) AS authorised_until, unnest(@payment_times::timestamptz[]) AS created_at
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
+), shipped AS (
+    -- The record has every shipment of the order. A lost execution may have split one that this execution did not split.
+    INSERT INTO shipments AS s (order_id, number, location, status, carrier, tracking_number, created_at, updated_at)
+    SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, @updated_at, @updated_at
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@shipment_numbers::int[]) AS number, unnest(@shipment_locations::text[]) AS location,
+               unnest(@shipment_statuses::text[]) AS status, unnest(@shipment_carriers::text[]) AS carrier,
+               unnest(@shipment_tracking_numbers::text[]) AS tracking_number
+    ) n
+    ON CONFLICT (order_id, number) DO UPDATE
+    SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
+        tracking_number = excluded.tracking_number, updated_at = excluded.updated_at
+    WHERE (s.location, s.status, s.carrier, s.tracking_number)
+        IS DISTINCT FROM (excluded.location, excluded.status, excluded.carrier, excluded.tracking_number)
+), unshipped AS (
+    DELETE FROM shipments USING advanced
+    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality(@shipment_numbers::int[])
+), contents AS (
+    INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting)
+    SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@content_numbers::int[]) AS number, unnest(@content_line_nos::int[]) AS line_no,
+               unnest(@content_reservations::int[]) AS reservation, unnest(@content_quantities::bigint[]) AS quantity,
+               unnest(@content_cancelled::bigint[]) AS cancelled, unnest(@content_short::bigint[]) AS short,
+               unnest(@content_rerouting::bigint[]) AS rerouting
+    ) n
+    ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
+    SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting
+    WHERE (l.quantity, l.cancelled, l.short, l.rerouting)
+        IS DISTINCT FROM (excluded.quantity, excluded.cancelled, excluded.short, excluded.rerouting)
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
@@ -167,6 +201,10 @@ LIMIT @size;
 -- name: FindRecordedOrder :one
 -- Returns the last record of an order, and the run of its workflow that wrote it.
 SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
+       o.hold_reason, o.hold_note, o.currency,
+       coalesce((SELECT max(p.attempt) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'capture' AND p.state = 'captured'), 0)::int AS captured_attempt,
+       coalesce((SELECT max(p.number) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded'), 0)::int AS refunds,
+       coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded'), 0)::bigint AS refunded_minor,
        (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
 FROM orders o WHERE o.order_id = $1;
 
@@ -240,5 +278,39 @@ SELECT found.open FROM found;
 SELECT attempt FROM payment_intents WHERE order_id = @order_id ORDER BY attempt;
 
 -- name: PaymentsOfOrders :many
-SELECT * FROM payments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, attempt, created_at, step;
+SELECT * FROM payments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, attempt, created_at, step, number;
+
+-- name: ShipmentsOfOrders :many
+SELECT * FROM shipments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, number;
+
+-- name: ShipmentLinesOfOrders :many
+SELECT * FROM shipment_lines WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, number, line_no, reservation;
+
+-- name: ListShipments :many
+-- The pick list: the shipments of a location in some statuses, oldest first, each row with one line. The cursor is the
+-- last shipment of the previous page.
+WITH page AS (
+    SELECT s.* FROM unnest(@statuses::text[]) AS wanted (status)
+    CROSS JOIN LATERAL (
+        SELECT * FROM shipments
+        WHERE shipments.location = @location AND shipments.status = wanted.status
+          AND (created_at, order_id, number) > (@after_created_at::timestamptz, @after_id::uuid, @after_number::int)
+        ORDER BY created_at, order_id, number
+        LIMIT @page_size
+    ) s
+    ORDER BY s.created_at, s.order_id, s.number
+    LIMIT @page_size
+)
+SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.created_at,
+       page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
+FROM page
+JOIN orders o ON o.order_id = page.order_id
+JOIN shipment_lines sl ON sl.order_id = page.order_id AND sl.number = page.number
+JOIN order_lines ol ON ol.order_id = page.order_id AND ol.line_no = sl.line_no
+ORDER BY page.created_at, page.order_id, page.number, sl.line_no;
+
+-- name: FindShipment :one
+-- Finds the shipment that a carrier reports on.
+SELECT order_id, number FROM shipments WHERE tracking_number = @tracking_number AND carrier = @carrier
+ORDER BY created_at DESC LIMIT 1;
 

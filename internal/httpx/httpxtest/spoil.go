@@ -23,13 +23,20 @@ type Operation struct {
 	Body         any    // valid, with every member that the schema has
 }
 
+var ids, others = regexp.MustCompile(`\{\w*id\}`), regexp.MustCompile(`\{\w+\}`)
+
+// fill gives each parameter of a path a value: an id, a number or a code.
+func fill(path string) string {
+	path = strings.ReplaceAll(ids.ReplaceAllString(path, uuid.NewString()), "{number}", "1")
+	return others.ReplaceAllString(path, "main")
+}
+
 // Operations returns the operations of an OpenAPI document that take a JSON body, in a fixed order.
 func Operations(t testing.TB, spec []byte) []Operation {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	require.NoError(t, err)
 	paths := doc.Paths.Map()
-	ids, others := regexp.MustCompile(`\{\w*id\}`), regexp.MustCompile(`\{\w+\}`)
 	var out []Operation
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		operations := paths[path].Operations()
@@ -41,7 +48,7 @@ func Operations(t testing.TB, spec []byte) []Operation {
 			out = append(out, Operation{
 				Method: method,
 				Route:  path,
-				Path:   others.ReplaceAllString(ids.ReplaceAllString(path, uuid.NewString()), "main"),
+				Path:   fill(path),
 				Body:   valid(body.Value.Content["application/json"].Schema.Value),
 			})
 		}

@@ -1,0 +1,128 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+// debts is what a paid order gives back because of units that no shipment brings: money to the customer, and the stock
+// of cancelled units to inventory. Each has a coroutine, so that an outage of the one delays neither the other nor the
+// warehouse.
+//
+// A debt is recorded before it is paid, because it follows from the recorded shipments. Inventory and the payment
+// provider act once per key, and the keys follow from what was recorded. So a run that does not know what an earlier
+// run has paid asks again, and nothing is paid twice.
+type debts struct {
+	running  bool
+	closing  bool  // the order has ended, so no further debt arises
+	refunded int64 // of the captured money, in minor units
+	refunds  int   // how many refunds were made
+	refused  bool  // the provider refuses a refund for good
+	returned map[int][]orderflow.ReturnUpTo
+	paying   int // how many payments of a debt are under way
+}
+
+// payDebts starts the coroutines.
+func (o *orderRun) payDebts(ctx workflow.Context) {
+	if o.debts.running {
+		return
+	}
+	o.debts.running = true
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt outlives the loop that makes it
+	for _, debt := range []struct {
+		due func() bool
+		pay func(workflow.Context)
+	}{
+		{o.owesMoney, o.payMoney},
+		{o.owesStock, o.payStock},
+	} {
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			for {
+				_ = workflow.Await(ctx, func() bool { return debt.due() || o.debts.closing })
+				if !debt.due() {
+					return
+				}
+				o.debts.paying++
+				if o.recorder.waitAll(ctx); !o.recorder.blocked() {
+					debt.pay(ctx)
+				} else {
+					_ = workflow.Await(ctx, func() bool { return !o.recorder.blocked() || o.unrecordable })
+				}
+				o.debts.paying--
+			}
+		})
+	}
+}
+
+// awaitDebts waits until the order owes nothing, or the recorder is blocked.
+func (o *orderRun) awaitDebts(ctx workflow.Context) {
+	if o.fulfilment == nil || o.unrecordable {
+		return
+	}
+	o.payDebts(ctx)
+	_ = workflow.Await(ctx, func() bool { return o.debtsPaid() || o.recorder.blocked() })
+}
+
+// debtsPaid reports whether the order owes nothing.
+func (o *orderRun) debtsPaid() bool { return o.debts.paying == 0 && !o.owesMoney() && !o.owesStock() }
+
+func (o *orderRun) owesMoney() bool {
+	return o.fulfilment != nil && !o.debts.refused && o.shipments().refundDue(o.in.Lines) > o.debts.refunded
+}
+
+// payMoney refunds what is due. The key of a refund is its number. If an earlier run has used the key for another
+// amount, that refund counts, and the rest is refunded under the next key.
+func (o *orderRun) payMoney(ctx workflow.Context) {
+	payment := o.payment(o.capturedAttempt)
+	payment.RefundKey = orderflow.PartRefundKey(o.in.OrderID, payment.Attempt, o.debts.refunds+1)
+	payment.Amount.Minor = o.shipments().refundDue(o.in.Lines) - o.debts.refunded
+	res, err := refundPayment(ctx, payment)
+	if refusal(err) == orderflow.ErrPaymentKeyUsed {
+		if res, err = findRefund(ctx, payment); err == nil {
+			payment.Amount.Minor = res.RefundedMinor
+		}
+	}
+	if err != nil {
+		o.debts.refused = true
+		o.recordFailedUndo(ctx, fmt.Sprintf("refund %s", payment.Amount), err)
+		return
+	}
+	o.debts.refunds++
+	o.debts.refunded += payment.Amount.Minor
+	o.recordRefund(ctx, payment, o.debts.refunds, res)
+	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
+}
+
+func (o *orderRun) owesStock() bool {
+	return o.fulfilment != nil && !maps.EqualFunc(o.debts.returned, o.shipments().returns(), slices.Equal)
+}
+
+// payStock gives the stock of cancelled units back. Inventory looks up what it has back already.
+func (o *orderRun) payStock(ctx workflow.Context) {
+	due := o.shipments().returns()
+	for _, number := range slices.Sorted(maps.Keys(due)) {
+		if slices.Equal(due[number], o.debts.returned[number]) {
+			continue
+		}
+		ref := o.ref
+		ref.Number = number
+		if err := returnUnits(ctx, orderflow.ReturnUnitsInput{
+			Reservation:   ref,
+			Lines:         due[number],
+			Actor:         orderflow.ActorSystem,
+			Reason:        "units of the order were cancelled",
+			CorrelationID: o.in.CorrelationID,
+		}); err != nil {
+			o.recordFailedUndo(ctx, "give the stock back", err)
+		} else {
+			o.note(ctx, order.EventStockReleased, orderflow.ActorSystem, "")
+		}
+	}
+	o.debts.returned = due
+}
