@@ -117,6 +117,30 @@ func TestHistoriesReplay(t *testing.T) {
 			require.Equal(t, "invalid_state", paid.Str("code"))
 			return placed
 		}},
+		{"order-delivered", "completed", func() platform.Answer {
+			id, _ := paidOrder(t, s, 2, 1, 3)
+			reports(t, s, id, 1, "pack", nil)
+			reports(t, s, id, 1, "ship", leaves)
+			reports(t, s, id, 2, "ship", leaves)
+			reports(t, s, id, 1, "deliver", nil)
+			return reports(t, s, id, 2, "deliver", nil)
+		}},
+		{"order-short-picked-held-and-lost", "refunded", func() platform.Answer {
+			id, _ := paidOrder(t, s, 2, 1, 2)
+			short := map[string]any{"cause": "missing", "lines": []map[string]any{{"line_no": 1, "quantity": 1}}}
+			reports(t, s, id, 1, "short-pick", short)
+			require.Equal(t, http.StatusOK, s.Act(platform.Operator, id, "hold", map[string]any{"reason": "stock"}).Status)
+			require.Equal(t, http.StatusOK, s.Act(platform.Operator, id, "unhold", nil).Status)
+			reports(t, s, id, 2, "short-pick", short)
+			reports(t, s, id, 1, "ship", leaves)
+			return reports(t, s, id, 1, "lose", map[string]any{"remedy": "refund"})
+		}},
+		{"order-cancelled-in-part-and-whole", "cancelled", func() platform.Answer {
+			id, _ := paidOrder(t, s, 3, 0, 3)
+			part := map[string]any{"lines": []map[string]any{{"line_no": 1, "quantity": 1}}}
+			require.Equal(t, http.StatusOK, s.Act("alice", id, "cancel", part).Status)
+			return s.Act("alice", id, "cancel", nil)
+		}},
 		{"order-expired-while-inventory-is-down", "expired", func() platform.Answer {
 			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(s.Product(5), 1, "ttl_seconds", 1))
 			s.Faults.Inventory.Down()
@@ -127,6 +151,7 @@ func TestHistoriesReplay(t *testing.T) {
 	} {
 		id := c.run().Str("order_id")
 		s.Await("alice", id, c.ends, 30*time.Second)
+		s.AwaitIdle(uuid.MustParse(id))
 		replay(s, fmt.Sprintf("%s-r%d", c.name, orderflow.CurrentRevision), orderflow.OrderWorkflowID(uuid.MustParse(id)))
 	}
 
@@ -155,15 +180,16 @@ func TestHistoriesReplay(t *testing.T) {
 		require.Equal(t, http.StatusCreated, held.Status, held.Raw)
 		id := held.Str("reservation_id")
 		c.end(id)
+		s.WithTemporal(func(temporal client.Client) {
+			run := temporal.GetWorkflow(t.Context(), orderflow.ReservationWorkflowID(uuid.MustParse(id)), "")
+			require.NoError(t, run.Get(t.Context(), nil), c.name)
+		})
 		replay(s, c.name, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
 	}
 }
 
-// replay waits for a workflow's end and replays its history with the workflow of this build.
+// replay replays the history of a workflow that has come to rest with the workflow of this build.
 func replay(s *platform.Platform, name, workflowID string) {
-	s.WithTemporal(func(c client.Client) {
-		require.NoError(s.T, c.GetWorkflow(s.T.Context(), workflowID, "").Get(s.T.Context(), nil), name)
-	})
 	dir := s.T.TempDir()
 	if recordHistories {
 		dir = filepath.Join("..", "..", "workflows", "testdata")

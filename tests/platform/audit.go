@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
@@ -104,19 +105,10 @@ func (p *Platform) Audit() map[order.State]int {
 func (p *Platform) awaitWorkflows(orders map[uuid.UUID]*audited) {
 	ctx, cancel := context.WithTimeout(p.T.Context(), settled)
 	defer cancel()
+	for id := range orders {
+		p.AwaitIdle(id)
+	}
 	p.WithTemporal(func(c client.Client) {
-		for id, o := range orders {
-			if state := order.State(o.State); state.CarriedOut() && !state.Closed() && len(o.shipped) > 0 {
-				p.awaitIdle(ctx, c, id)
-				continue
-			}
-			err := c.GetWorkflow(ctx, orderflow.OrderWorkflowID(id), "").Get(ctx, nil)
-			var gone *serviceerror.NotFound
-			if errors.As(err, &gone) && order.State(o.State).Settled() {
-				continue // an operator has deleted the workflow since
-			}
-			require.NoError(p.T, err, "the workflow of order %s (%s) does not end", id, o.State)
-		}
 		for _, r := range query[outside](p, p.Orders, "SELECT reservation_id AS id FROM customer_reservations") {
 			err := c.GetWorkflow(ctx, orderflow.ReservationWorkflowID(r.ID), "").Get(ctx, nil)
 			var gone *serviceerror.NotFound
@@ -128,17 +120,37 @@ func (p *Platform) awaitWorkflows(orders map[uuid.UUID]*audited) {
 	})
 }
 
-// awaitIdle waits until the workflow of a paid order has nothing to do.
-func (p *Platform) awaitIdle(ctx context.Context, c client.Client, id uuid.UUID) {
-	var view orderflow.View
-	require.Eventually(p.T, func() bool {
-		answer, err := c.QueryWorkflow(ctx, orderflow.OrderWorkflowID(id), "", orderflow.QueryState)
-		var gone *serviceerror.NotFound
-		if errors.As(err, &gone) {
-			return true // an operator has deleted the workflow since
+// AwaitIdle waits until the workflow of an order has ended, or waits for the warehouse with nothing under way.
+func (p *Platform) AwaitIdle(id uuid.UUID) {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.T.Context(), settled)
+	defer cancel()
+	p.WithTemporal(func(c client.Client) {
+		last := ""
+		for {
+			described, err := c.DescribeWorkflowExecution(ctx, orderflow.OrderWorkflowID(id), "")
+			var gone *serviceerror.NotFound
+			if errors.As(err, &gone) {
+				return // an operator has deleted the workflow
+			}
+			require.NoError(p.T, err, "order %s does not come to rest: %s", id, last)
+			last = described.GetWorkflowExecutionInfo().GetStatus().String()
+			if last == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED.String() || last == "Running" && p.isIdle(ctx, c, id) {
+				return
+			}
+			select {
+			case <-ctx.Done():
+				require.Fail(p.T, "an order does not come to rest", "order %s: %s", id, last)
+			case <-time.After(50 * time.Millisecond):
+			}
 		}
-		return err == nil && answer.Get(&view) == nil && (view.Idle || view.State.Closed())
-	}, settled, 50*time.Millisecond, "order %s does not come to rest", id)
+	})
+}
+
+func (p *Platform) isIdle(ctx context.Context, c client.Client, id uuid.UUID) bool {
+	var view orderflow.View
+	answer, err := c.QueryWorkflow(ctx, orderflow.OrderWorkflowID(id), "", orderflow.QueryState)
+	return err == nil && answer.Get(&view) == nil && view.Idle
 }
 
 // books reads the three databases.
