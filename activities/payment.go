@@ -38,8 +38,8 @@ func NewPayment(provider payment.Provider, intents Intents) *PaymentActivities {
 // into the orders database first: if the order ends otherwise, the record of that end returns the intent, and the
 // workflow voids the payment. It refuses an order that has ended: ErrPaymentRefused.
 //
-// A payment that requires an action of the customer is voided and refused, because no step of the workflow waits for a
-// customer.
+// For a payment that requires an action of the customer it returns the address where the customer acts. If the order
+// cannot wait for that (MayAct), it voids and refuses the payment.
 func (a *PaymentActivities) AuthorisePayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
@@ -56,7 +56,7 @@ func (a *PaymentActivities) AuthorisePayment(
 		Key: in.PaymentKey, Method: in.Method, Amount: in.Amount, Reference: in.OrderID.String(),
 	})
 	var action *payment.ActionRequiredError
-	if errors.As(err, &action) {
+	if errors.As(err, &action) && !in.MayAct {
 		if _, voidErr := a.provider.Void(ctx, in.PaymentKey, actionRequired); voidErr != nil {
 			return orderflow.PaymentResult{}, fmt.Errorf("void a payment that requires an action: %w", voidErr)
 		}
@@ -85,6 +85,17 @@ func (a *PaymentActivities) VoidPayment(
 	return a.result(p, "void", err)
 }
 
+// FindPayment looks a payment up and answers as AuthorisePayment would.
+func (a *PaymentActivities) FindPayment(
+	ctx context.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
+	p, err := a.provider.Get(correlation.With(ctx, in.CorrelationID), in.PaymentKey)
+	if err == nil {
+		p, err = p.Answer()
+	}
+	return a.result(p, "authorise", err)
+}
+
 // FindRefund finds a refund of a payment by the refund's key. Its result has the amount.
 func (a *PaymentActivities) FindRefund(
 	ctx context.Context, in orderflow.PaymentInput,
@@ -107,7 +118,12 @@ func (a *PaymentActivities) RefundPayment(
 func (a *PaymentActivities) result(p payment.Payment, action string, err error) (orderflow.PaymentResult, error) {
 	var declined *payment.DeclinedError
 	var refused *payment.RefusedError
+	var waits *payment.ActionRequiredError
 	switch {
+	case errors.As(err, &waits):
+		return orderflow.PaymentResult{
+			Provider: a.provider.Name(), ProviderRef: waits.Payment.ProviderRef, ActionURL: waits.Payment.Action.URL,
+		}, nil
 	case err == nil:
 		return orderflow.PaymentResult{
 			Provider: a.provider.Name(), ProviderRef: p.ProviderRef, AuthorisedUntil: p.AuthorisedUntil,

@@ -76,6 +76,9 @@ func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
 	}
 }
 
+// webhookTimeout is how long the api may take to process an event of the payment provider.
+const webhookTimeout = 15 * time.Second
+
 // docsTimeout is how long the api may take to answer with a page of its documentation.
 const docsTimeout = 5 * time.Second
 
@@ -134,6 +137,7 @@ func newRouter(
 	public := router.Group("")
 	public.GET("/docs", forward(apiProxy, docsTimeout))
 	public.GET("/docs/*file", forward(apiProxy, docsTimeout))
+	public.POST("/webhooks/payments", forward(apiProxy, webhookTimeout)) // signed by the payment provider
 
 	private := router.Group("", auth.NewVerifier(cfg.Auth).Require)
 	for _, r := range toAPI {

@@ -138,6 +138,7 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 		orderflow.CapturePayment:   g.Payment.CapturePayment,
 		orderflow.VoidPayment:      g.Payment.VoidPayment,
 		orderflow.RefundPayment:    g.Payment.RefundPayment,
+		orderflow.FindPayment:      g.Payment.FindPayment,
 		orderflow.FindRefund:       g.Payment.FindRefund,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})

@@ -53,6 +53,8 @@ type harness struct {
 	returns  []orderflow.ReturnUnitsInput
 	found    int64 // the amount of a refund that FindRefund finds
 
+	actionURL string // where the customer must confirm an authorisation; a look-up finds it confirmed
+
 	lastShipment int // the shipment that request packs, and the line that it cancels
 	order        func(*orderflow.OrderInput)
 }
@@ -141,9 +143,16 @@ func newHarness(t *testing.T) *harness {
 			if err == nil && name == orderflow.RefundPayment {
 				h.refunds = append(h.refunds, in)
 			}
-			return orderflow.PaymentResult{Provider: "test", ProviderRef: in.PaymentKey}, err
+			out := orderflow.PaymentResult{Provider: "test", ProviderRef: in.PaymentKey}
+			if name == orderflow.AuthorisePayment {
+				out.ActionURL = h.actionURL
+			}
+			return out, err
 		})
 	}
+	register(orderflow.FindPayment, func(context.Context, orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+		return orderflow.PaymentResult{Provider: "test"}, h.answer(orderflow.FindPayment)
+	})
 	register(orderflow.FindRefund, func(context.Context, orderflow.PaymentInput) (orderflow.PaymentResult, error) {
 		return orderflow.PaymentResult{Provider: "test", RefundedMinor: h.found}, h.answer(orderflow.FindRefund)
 	})

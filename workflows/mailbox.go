@@ -19,6 +19,7 @@ type command[I comparable] struct {
 	input         I // the kind of the command
 	actor, reason string
 	run           func(workflow.Context) error // the loop calls it
+	early         func() bool                  // while the command runs: the client gets an answer now; nil means never
 	done          bool
 	err           error // of run, once done
 }
@@ -30,7 +31,8 @@ func (m *mailbox[I]) ask(ctx workflow.Context, c *command[I]) error {
 	defer cancel()
 
 	m.put(c)
-	if err := workflow.Await(ctx, func() bool { return c.done }); err != nil {
+	early := func() bool { return c.early != nil && len(m.commands) > 0 && m.commands[0] == c && c.early() }
+	if err := workflow.Await(ctx, func() bool { return c.done || early() }); err != nil {
 		return err
 	}
 	return c.err

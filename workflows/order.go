@@ -98,6 +98,9 @@ type orderRun struct {
 	capturedAttempt int   // the attempt that captured the money; 0: none
 	unresolved      []int // attempts whose outcome this execution does not know; finish voids them
 	lostAttempts    []int // the unresolved attempts that a lost workflow task of this run has begun
+	// actionURL is where the customer confirms the payment under way; news counts what the provider has told of payments.
+	actionURL string
+	news      int
 
 	// Of a paid order (fulfilment.go).
 	taken        []orderflow.ReservedLine // where the stock was taken

@@ -18,6 +18,8 @@ const (
 	maxAttempts = 10
 	// payingTime is the least time that the stock stays held once a payment has begun.
 	payingTime = 2 * time.Minute
+	// actionTime is how long the customer has to confirm a payment at the bank.
+	actionTime = 10 * time.Minute
 	// confirmMargin is kept free of payingTime to confirm the stock after the authorisation.
 	confirmMargin = 15 * time.Second
 	// minAuthorise is the least time a provider gets to answer.
@@ -64,7 +66,12 @@ func (o *orderRun) pay(ctx workflow.Context, in orderflow.PayInput, atOnce bool)
 		return o.void(ctx, payment, within)
 	})
 	auth, err := o.authorise(ctx, in, &payment)
+	if err == nil && auth.ActionURL != "" {
+		auth, err = o.awaitAction(ctx, payment, auth)
+	}
 	switch {
+	case err != nil && o.cancellation() != nil && o.state == order.Paying && refusal(err) == "":
+		return o.cancelPayment(ctx)
 	case o.state != order.Paying:
 		return o.endedOtherwise()
 	case refusal(err) == orderflow.ErrPaymentDeclined,
@@ -112,6 +119,7 @@ func (o *orderRun) authorise(
 	for {
 		*payment = o.payment(o.attempts)
 		payment.Method, payment.CorrelationID = in.Method, in.CorrelationID
+		payment.MayAct = o.fulfils()
 		o.lastAsked = o.attempts
 		within := max(min(o.expiresAt.Sub(workflow.Now(ctx)), payingTime)-confirmMargin, minAuthorise)
 		auth, err := authorisePayment(ctx, *payment, within, o.localSteps(), o.recorder.paymentIsSlow)
@@ -132,6 +140,54 @@ func (o *orderRun) authorise(
 			o.unresolved = append(o.unresolved, o.attempts)
 		}
 		o.attempts++
+	}
+}
+
+// errNoAction says that the customer did not confirm the payment in time, or that the order was cancelled first.
+var errNoAction = errors.New("the customer did not confirm the payment")
+
+// awaitAction waits until the customer has confirmed the payment at the bank, or has refused it. The provider tells by
+// a webhook that there is news, and awaitAction looks the payment up. It looks also at the deadline, because a webhook
+// may be lost. The stock stays reserved for actionTime.
+func (o *orderRun) awaitAction(
+	ctx workflow.Context, payment orderflow.PaymentInput, auth orderflow.PaymentResult,
+) (orderflow.PaymentResult, error) {
+	o.extendUntil(ctx, workflow.Now(ctx).Add(actionTime))
+	o.actionURL = auth.ActionURL
+	o.note(ctx, order.EventActionRequired, orderflow.ActorSystem, "")
+	defer func() { o.actionURL = "" }()
+
+	timerCtx, stop := workflow.WithCancel(ctx)
+	defer stop()
+	timer := workflow.NewTimerWithOptions(timerCtx, max(o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, minAuthorise),
+		workflow.TimerOptions{Summary: "the customer must have confirmed the payment"})
+	for {
+		seen := o.news
+		_ = workflow.Await(ctx, func() bool { return o.news > seen || o.cancellation() != nil || timer.IsReady() })
+		if o.cancellation() != nil {
+			return auth, errNoAction
+		}
+		last := timer.IsReady()
+		found, err := findPayment(ctx, payment)
+		if err != nil && refusal(err) != "" || err == nil && found.ActionURL == "" {
+			return found, err
+		}
+		if last {
+			return auth, errNoAction
+		}
+	}
+}
+
+// extendUntil keeps the stock reserved until a time, if inventory still can. Confirming the stock finds out.
+func (o *orderRun) extendUntil(ctx workflow.Context, until time.Time) {
+	if !until.After(o.expiresAt) {
+		return
+	}
+	in := o.reservationInput("a payment waits for the customer")
+	in.ExpiresAt = &until
+	held, err := extendReservation(ctx, in, max(o.expiresAt.Sub(workflow.Now(ctx)), time.Second), nil)
+	if err == nil {
+		o.expiresAt, o.earlyExpiries = held.ExpiresAt, 0
 	}
 }
 

@@ -108,6 +108,7 @@ func TestActivitiesMatchTheContract(t *testing.T) {
 		orderflow.CapturePayment:     {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.VoidPayment:        {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.RefundPayment:      {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
+		orderflow.FindPayment:        {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.FindRefund:         {orderflow.PaymentInput{}, orderflow.PaymentResult{}},
 		orderflow.ReturnUnits:        {orderflow.ReturnUnitsInput{}, orderflow.ReservationResult{}},
 		orderflow.WriteOffStock:      {orderflow.WriteOffInput{}, orderflow.WriteOffResult{}},

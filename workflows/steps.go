@@ -201,6 +201,17 @@ func refundPayment(
 	}, in)
 }
 
+// findPayment looks a payment up. Refusals: ErrPaymentDeclined, ErrPaymentRefused, ErrPaymentKeyUsed (it was voided).
+func findPayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{
+		activity: orderflow.FindPayment,
+		summary:  "look the payment up",
+		queue:    orderflow.PaymentsQueue,
+		noFast:   true,
+		within:   patience,
+	}, in)
+}
+
 // findRefund finds a refund by its key.
 func findRefund(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{

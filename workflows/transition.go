@@ -126,6 +126,7 @@ func (o *orderRun) view() orderflow.View {
 		RefusalCode:     o.refusalCode,
 		ChangedAt:       o.changedAt,
 		Fulfilment:      o.fulfilment,
+		ActionURL:       o.actionURL,
 		Idle:            o.idle(),
 	}
 	if !o.expiresAt.IsZero() {

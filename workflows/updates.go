@@ -34,6 +34,13 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePaymentChanged, o.onPaymentChanged,
+		workflow.UpdateHandlerOptions{
+			Validator:   o.mayChangePayment,
+			Description: "The provider has news of the payment for which the order waits.",
+		}); err != nil {
+		return err
+	}
 	if err := o.handleFulfilment(ctx); err != nil {
 		return err
 	}
@@ -74,9 +81,30 @@ func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (out order
 		out = o.pay(ctx, in, false)
 		return nil
 	}
-	err = o.request(ctx, &command[order.Input]{input: order.Pay, actor: in.Actor, run: pay})
+	c := &command[order.Input]{input: order.Pay, actor: in.Actor, run: pay}
+	c.early = func() bool { return o.actionURL != "" }
+	err = o.request(ctx, c)
+	if err == nil && !c.done {
+		out.Outcome, out.Reason = orderflow.PayActionRequired, "the customer must confirm the payment at the bank"
+	}
 	out.View, out.Method = o.view(), in.Method
 	return out, err
+}
+
+// mayChangePayment refuses news of a payment, unless the order waits for an action of the customer.
+func (o *orderRun) mayChangePayment(orderflow.PaymentChangedInput) error {
+	if o.actionURL == "" {
+		return refuse(string(order.InvalidState), "the order waits for no action of the customer")
+	}
+	return nil
+}
+
+// onPaymentChanged wakes the payment that waits for an action of the customer.
+func (o *orderRun) onPaymentChanged(
+	workflow.Context, orderflow.PaymentChangedInput,
+) (orderflow.PaymentChangedResult, error) {
+	o.news++
+	return orderflow.PaymentChangedResult{View: o.view()}, nil
 }
 
 // payAtOnce makes the payment that came with the new order. No caller waits for its outcome.

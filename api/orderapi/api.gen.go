@@ -460,12 +460,15 @@ type Order struct {
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
 	// Hold Present while an operator has stopped the fulfilment.
-	Hold            Hold               `json:"hold,omitempty,omitzero"`
-	Lines           []OrderLine        `json:"lines"`
-	Metadata        map[string]string  `json:"metadata,omitempty,omitzero"`
-	OrderID         openapi_types.UUID `json:"order_id"`
-	PaymentAttempts int                `json:"payment_attempts"`
-	Payments        []Payment          `json:"payments"`
+	Hold     Hold               `json:"hold,omitempty,omitzero"`
+	Lines    []OrderLine        `json:"lines"`
+	Metadata map[string]string  `json:"metadata,omitempty,omitzero"`
+	OrderID  openapi_types.UUID `json:"order_id"`
+
+	// PaymentAction Present while the customer must confirm the payment at the bank, as in 3-D Secure. The order stays `paying` until then.
+	PaymentAction   PaymentAction `json:"payment_action,omitempty,omitzero"`
+	PaymentAttempts int           `json:"payment_attempts"`
+	Payments        []Payment     `json:"payments"`
 
 	// PositionInLine How many orders are processed until this one is, itself included; present while it waits for that. 1000 means 1000 or more.
 	PositionInLine int `json:"position_in_line,omitempty,omitzero"`
@@ -539,6 +542,12 @@ type PaymentState string
 
 // PaymentStep defines model for Payment.Step.
 type PaymentStep string
+
+// PaymentAction defines model for PaymentAction.
+type PaymentAction struct {
+	// URL Open it in the customer's browser.
+	URL string `json:"url"`
+}
 
 // Pick defines model for Pick.
 type Pick struct {

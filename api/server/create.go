@@ -66,6 +66,7 @@ type Workflows interface {
 	Hold(ctx context.Context, order uuid.UUID, key string, in orderflow.HoldInput) (orderflow.FulfilmentResult, error)
 	Unhold(ctx context.Context, order uuid.UUID, key string, in orderflow.UnholdInput) (orderflow.FulfilmentResult, error)
 	TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error)
+	PaymentChanged(ctx context.Context, order uuid.UUID, event string, in orderflow.PaymentChangedInput) error
 
 	Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
 	ReserveAgain(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)

@@ -41,6 +41,9 @@ type scripted struct {
 }
 
 func (s *scripted) Place(_ context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
+	if s.place == nil { // the line of waiting orders starts an order again that took long
+		return orderflow.PlaceResult{}, errOpen
+	}
 	return s.place(in)
 }
 

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -24,6 +25,9 @@ func (h *handlers) PayOrder(c *gin.Context, id uuid.UUID, params orderapi.PayOrd
 		Method: body.PaymentMethod, Actor: auth.From(c).Subject, CorrelationID: correlation.From(c.Request.Context()),
 	})
 
+	if err == nil && res.Outcome == orderflow.PayActionRequired && res.Method == body.PaymentMethod {
+		err = orderclient.ErrUnderWay
+	}
 	h.answerOrder(c, id, order.Pay, err, func(row orderstore.Order) error {
 		if res.Method != body.PaymentMethod {
 			return keyReused(id)
@@ -58,7 +62,7 @@ func unpaid(res orderflow.PayResult) (problem.Code, string) {
 				"nothing will be taken; place a new order"
 		}
 		return orderapi.PaymentUnavailable, "the payment provider did not answer; nothing was taken; try again"
-	case orderflow.PayCaptured, orderflow.PayFailed:
+	case orderflow.PayCaptured, orderflow.PayFailed, orderflow.PayActionRequired:
 		return orderapi.PaymentFailed, res.Reason
 	default:
 		return orderapi.PaymentFailed, res.Reason

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
+	"holdfast/internal/payment/provider"
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
@@ -36,6 +37,7 @@ type Config struct {
 	Temporal       temporalclient.Config
 	Pool           database.Pool
 	Starts         starter.Config
+	Webhooks       provider.WebhookConfig // of the payment provider
 }
 
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
@@ -100,6 +102,13 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 
 	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
 		return err
+	}
+	if cfg.Webhooks.Configured() {
+		reads, err := provider.NewWebhooks(cfg.Webhooks)
+		if err != nil {
+			return err
+		}
+		router.POST(PaymentWebhookPath, (&paymentWebhooks{h, reads}).receive)
 	}
 	server := httpx.Server{
 		Addr:     cfg.Listen,

@@ -98,7 +98,8 @@ func TestSecretsCommand(t *testing.T) {
 		return string(raw)
 	}
 	first := map[string]string{}
-	for _, name := range secretFiles {
+	for _, secret := range secretFiles {
+		name := secret.name
 		first[name] = read(name)
 		require.Len(t, strings.TrimSpace(first[name]), 52)
 	}
@@ -106,7 +107,8 @@ func TestSecretsCommand(t *testing.T) {
 
 	_, err = execute(t, "secrets", "--dir", dir)
 	require.NoError(t, err)
-	for _, name := range secretFiles {
+	for _, secret := range secretFiles {
+		name := secret.name
 		require.Equal(t, first[name], read(name), "an existing secret stays")
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".new-*"))

@@ -9,20 +9,33 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"holdfast/internal/webhook"
 )
 
-// secretFiles are the secrets that this command makes: the name of each file is that of its variable in lower case.
-var secretFiles = []string{"jwt_secret", "service_api_keys"}
+// secretFiles are the secrets that this command makes, with what makes each. The name of a file is that of its variable
+// in lower case.
+var secretFiles = []struct {
+	name string
+	make func() string
+}{
+	{"jwt_secret", random},
+	{"service_api_keys", random},
+	{"payment_webhook_secrets", webhook.NewSecret},
+}
+
+// random returns 260 random bits.
+func random() string { return rand.Text() + rand.Text() }
 
 func newSecrets() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use: "secrets", Args: cobra.NoArgs,
-		Short: "Make random secrets as files, for JWT_SECRET_FILE and SERVICE_API_KEYS_FILE; existing files stay.",
+		Short: "Make random secrets as files, for JWT_SECRET_FILE, SERVICE_API_KEYS_FILE and PAYMENT_WEBHOOK_SECRETS_FILE.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, name := range secretFiles {
-				path := filepath.Join(dir, name)
-				made, err := makeSecret(path)
+			for _, secret := range secretFiles {
+				path := filepath.Join(dir, secret.name)
+				made, err := makeSecret(path, secret.make)
 				if err != nil {
 					return fmt.Errorf("make a secret: %w", err)
 				}
@@ -42,9 +55,9 @@ func newSecrets() *cobra.Command {
 	return cmd
 }
 
-// makeSecret writes 260 random bits, readable by the file's owner only. It never changes a file, and a reader never
-// sees half of one.
-func makeSecret(path string) (made bool, err error) {
+// makeSecret writes a secret, readable by the file's owner only. It never changes a file, and a reader never sees half
+// of one.
+func makeSecret(path string, secret func() string) (made bool, err error) {
 	if _, err := os.Stat(path); err == nil {
 		return false, nil
 	}
@@ -53,7 +66,7 @@ func makeSecret(path string) (made bool, err error) {
 		return false, err
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // the link below keeps the content
-	_, err = fmt.Fprintln(f, rand.Text()+rand.Text())
+	_, err = fmt.Fprintln(f, secret())
 	if err := errors.Join(err, f.Close()); err != nil {
 		return false, err
 	}

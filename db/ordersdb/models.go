@@ -78,6 +78,7 @@ type Order struct {
 	TtlSeconds      int32
 	HoldReason      string
 	HoldNote        string
+	ActionUrl       string
 }
 
 type OrderLine struct {
@@ -179,6 +180,12 @@ type ProductPrice struct {
 	ProductID   uuid.UUID
 	Currency    string
 	AmountMinor int64
+}
+
+type ReceivedWebhook struct {
+	Source     string
+	WebhookID  string
+	ReceivedAt time.Time
 }
 
 type Shipment struct {

@@ -157,7 +157,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -189,12 +189,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.TtlSeconds,
 		&i.HoldReason,
 		&i.HoldNote,
+		&i.ActionUrl,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -226,6 +227,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.TtlSeconds,
 		&i.HoldReason,
 		&i.HoldNote,
+		&i.ActionUrl,
 	)
 	return i, err
 }
@@ -367,7 +369,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -421,6 +423,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.TtlSeconds,
 			&i.HoldReason,
 			&i.HoldNote,
+			&i.ActionUrl,
 		); err != nil {
 			return nil, err
 		}
@@ -433,9 +436,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -495,6 +498,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.TtlSeconds,
 			&i.HoldReason,
 			&i.HoldNote,
+			&i.ActionUrl,
 		); err != nil {
 			return nil, err
 		}
@@ -507,7 +511,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -568,6 +572,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.TtlSeconds,
 			&i.HoldReason,
 			&i.HoldNote,
+			&i.ActionUrl,
 		); err != nil {
 			return nil, err
 		}
@@ -580,9 +585,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -648,6 +653,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.TtlSeconds,
 			&i.HoldReason,
 			&i.HoldNote,
+			&i.ActionUrl,
 		); err != nil {
 			return nil, err
 		}
@@ -958,38 +964,39 @@ WITH advanced AS (
     UPDATE orders
     SET seq = $1, state = $2, reason = $3, refusal_code = $4, refusal = $5,
         reservation_id = $6, expires_at = $7, payment_attempts = $8,
-        updated_at = $9, run_id = $10, hold_reason = $11, hold_note = $12
-    WHERE orders.order_id = $13
+        updated_at = $9, run_id = $10, hold_reason = $11, hold_note = $12,
+        action_url = $13
+    WHERE orders.order_id = $14
       AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < ($9, $1::bigint))
-      AND CASE WHEN $14::bigint > 0 THEN orders.seq = $14::bigint
-               WHEN orders.run_id = '' THEN $15::boolean
+      AND CASE WHEN $15::bigint > 0 THEN orders.seq = $15::bigint
+               WHEN orders.run_id = '' THEN $16::boolean
                ELSE orders.run_id = $10 END
-      AND (orders.state = $16 OR orders.state <> ALL ($17::text[]))
-      AND (NOT $15::boolean OR orders.request_hash = $18 AND orders.customer_id = $19
-           AND orders.issuer = $20 AND orders.total_minor = $21 AND orders.currency = $22
+      AND (orders.state = $17 OR orders.state <> ALL ($18::text[]))
+      AND (NOT $16::boolean OR orders.request_hash = $19 AND orders.customer_id = $20
+           AND orders.issuer = $21 AND orders.total_minor = $22 AND orders.currency = $23
            AND NOT EXISTS (
-               SELECT FROM (SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_lines.order_id = $13) stored
+               SELECT FROM (SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_lines.order_id = $14) stored
                FULL JOIN (
-                   SELECT unnest($23::int[]) AS line_no, unnest($24::uuid[]) AS product_id,
-                          unnest($25::bigint[]) AS quantity, unnest($26::bigint[]) AS unit_price
+                   SELECT unnest($24::int[]) AS line_no, unnest($25::uuid[]) AS product_id,
+                          unnest($26::bigint[]) AS quantity, unnest($27::bigint[]) AS unit_price
                ) given ON stored.line_no = given.line_no AND stored.product_id = given.product_id
                       AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
                WHERE stored.line_no IS NULL OR given.line_no IS NULL))
     RETURNING orders.order_id
 ), started AS (
-    DELETE FROM order_starts USING advanced WHERE $15::boolean AND order_starts.order_id = advanced.order_id
+    DELETE FROM order_starts USING advanced WHERE $16::boolean AND order_starts.order_id = advanced.order_id
 ), entries AS (
     -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
     INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline)
     SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt, e.shipment,
-           nullif(e.next_deadline, $27::timestamptz)
+           nullif(e.next_deadline, $28::timestamptz)
     FROM advanced CROSS JOIN (
-        SELECT unnest($28::bigint[]) AS seq, unnest($29::text[]) AS event,
-               unnest($30::text[]) AS from_state, unnest($31::text[]) AS state,
-               unnest($32::timestamptz[]) AS at, unnest($33::text[]) AS actor,
-               unnest($34::text[]) AS reason, unnest($35::int[]) AS attempt,
-               unnest($36::int[]) AS shipment,
-               unnest($37::timestamptz[]) AS next_deadline
+        SELECT unnest($29::bigint[]) AS seq, unnest($30::text[]) AS event,
+               unnest($31::text[]) AS from_state, unnest($32::text[]) AS state,
+               unnest($33::timestamptz[]) AS at, unnest($34::text[]) AS actor,
+               unnest($35::text[]) AS reason, unnest($36::int[]) AS attempt,
+               unnest($37::int[]) AS shipment,
+               unnest($38::timestamptz[]) AS next_deadline
     ) e
     ON CONFLICT (order_id, seq) DO UPDATE
     SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
@@ -1005,14 +1012,14 @@ WITH advanced AS (
                           authorised_until, created_at)
     SELECT advanced.order_id, p.step, p.attempt, p.number, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state,
            p.reason,
-           nullif(p.authorised_until, $27::timestamptz), p.created_at
+           nullif(p.authorised_until, $28::timestamptz), p.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($38::text[]) AS step, unnest($39::int[]) AS attempt,
-               unnest($40::int[]) AS number,
-               unnest($41::text[]) AS provider, unnest($42::text[]) AS provider_ref,
-               unnest($43::bigint[]) AS amount_minor, unnest($44::text[]) AS currency,
-               unnest($45::text[]) AS state, unnest($46::text[]) AS reason,
-               unnest($47::timestamptz[]) AS authorised_until, unnest($48::timestamptz[]) AS created_at
+        SELECT unnest($39::text[]) AS step, unnest($40::int[]) AS attempt,
+               unnest($41::int[]) AS number,
+               unnest($42::text[]) AS provider, unnest($43::text[]) AS provider_ref,
+               unnest($44::bigint[]) AS amount_minor, unnest($45::text[]) AS currency,
+               unnest($46::text[]) AS state, unnest($47::text[]) AS reason,
+               unnest($48::timestamptz[]) AS authorised_until, unnest($49::timestamptz[]) AS created_at
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), shipped AS (
@@ -1020,9 +1027,9 @@ WITH advanced AS (
     INSERT INTO shipments AS s (order_id, number, location, status, carrier, tracking_number, created_at, updated_at)
     SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($49::int[]) AS number, unnest($50::text[]) AS location,
-               unnest($51::text[]) AS status, unnest($52::text[]) AS carrier,
-               unnest($53::text[]) AS tracking_number
+        SELECT unnest($50::int[]) AS number, unnest($51::text[]) AS location,
+               unnest($52::text[]) AS status, unnest($53::text[]) AS carrier,
+               unnest($54::text[]) AS tracking_number
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
@@ -1031,15 +1038,15 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.location, excluded.status, excluded.carrier, excluded.tracking_number)
 ), unshipped AS (
     DELETE FROM shipments USING advanced
-    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($49::int[])
+    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($50::int[])
 ), contents AS (
     INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting)
     SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting
     FROM advanced CROSS JOIN (
-        SELECT unnest($54::int[]) AS number, unnest($55::int[]) AS line_no,
-               unnest($56::int[]) AS reservation, unnest($57::bigint[]) AS quantity,
-               unnest($58::bigint[]) AS cancelled, unnest($59::bigint[]) AS short,
-               unnest($60::bigint[]) AS rerouting
+        SELECT unnest($55::int[]) AS number, unnest($56::int[]) AS line_no,
+               unnest($57::int[]) AS reservation, unnest($58::bigint[]) AS quantity,
+               unnest($59::bigint[]) AS cancelled, unnest($60::bigint[]) AS short,
+               unnest($61::bigint[]) AS rerouting
     ) n
     ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
     SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting
@@ -1048,15 +1055,15 @@ WITH advanced AS (
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
-    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($61::int[])
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($62::int[])
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $62, e.payload, e.headers, e.created_at
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $63, e.payload, e.headers, e.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($63::uuid[]) AS event_id, unnest($64::bigint[]) AS version,
-               unnest($65::text[]) AS event_type, unnest($66::json[]) AS payload,
-               unnest($67::json[]) AS headers, unnest($68::timestamptz[]) AS created_at
+        SELECT unnest($64::uuid[]) AS event_id, unnest($65::bigint[]) AS version,
+               unnest($66::text[]) AS event_type, unnest($67::json[]) AS payload,
+               unnest($68::json[]) AS headers, unnest($69::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )
@@ -1076,6 +1083,7 @@ type RecordOrderParams struct {
 	RunID                   string
 	HoldReason              string
 	HoldNote                string
+	ActionUrl               string
 	OrderID                 uuid.UUID
 	After                   int64
 	First                   bool
@@ -1153,6 +1161,7 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.RunID,
 		arg.HoldReason,
 		arg.HoldNote,
+		arg.ActionUrl,
 		arg.OrderID,
 		arg.After,
 		arg.First,
@@ -1283,7 +1292,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1335,6 +1344,7 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.TtlSeconds,
 			&i.HoldReason,
 			&i.HoldNote,
+			&i.ActionUrl,
 		); err != nil {
 			return nil, err
 		}

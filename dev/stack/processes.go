@@ -48,6 +48,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["EVENTS_URL"] = localURL(s.ports.events)
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_PUBLIC_URL"] = localURL(s.ports.sandbox)
+	s.vars["SANDBOX_WEBHOOK_URL"] = localURL(s.ports.api) + server.PaymentWebhookPath
 
 	for _, start := range []func(context.Context) error{
 		run(s, "payment-sandbox", sandboxserver.Run),

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"holdfast/internal/webhook"
 )
 
 // envFile is the file with the stack's settings, inside its data directory. `holdfast token` and
@@ -32,6 +34,10 @@ func loadSettings(dir string) (map[string]string, error) {
 			vars[name] = rand.Text() + rand.Text() // 260 bits
 		}
 	}
+	if vars["PAYMENT_WEBHOOK_SECRETS"] == "" {
+		vars["PAYMENT_WEBHOOK_SECRETS"] = webhook.NewSecret()
+	}
+	vars["SANDBOX_WEBHOOK_SECRETS"] = vars["PAYMENT_WEBHOOK_SECRETS"]
 	return vars, nil
 }
 

@@ -33,6 +33,7 @@ const (
 
 	// These events do not change the state.
 	EventPaid               Event = "paid"
+	EventActionRequired     Event = "action_required" // the customer must confirm the payment at the bank
 	EventPaymentVoided      Event = "payment_voided"
 	EventStockReleased      Event = "stock_released"
 	EventPaymentRefunded    Event = "payment_refunded"
@@ -82,6 +83,7 @@ var events = []eventRow{
 	{EventCompleted, "completed", tentative},
 	{EventNothingDelivered, internal, tentative},
 	{EventPaid, "paid", repeatable},
+	{EventActionRequired, internal, tentative},
 	{EventPaymentVoided, internal, tentative},
 	{EventStockReleased, internal, tentative},
 	{EventPaymentRefunded, "refunded", tentative},

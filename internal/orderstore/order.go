@@ -43,6 +43,7 @@ type Order struct {
 	Payments        []Payment
 	Shipments       []Shipment      // of a paid order, by number
 	Hold            *orderflow.Hold // nil while the fulfilment is not held
+	ActionURL       string          // where the customer confirms the payment under way
 }
 
 // Shipment is a shipment of a paid order, with its times.
@@ -119,6 +120,7 @@ func orderOf(r ordersdb.Order) (Order, error) {
 		RunID:           r.RunID,
 		CorrelationID:   r.CorrelationID,
 		TTLSeconds:      int(r.TtlSeconds),
+		ActionURL:       r.ActionUrl,
 		Hold:            holdOf(r.HoldReason, r.HoldNote),
 		CreatedAt:       r.CreatedAt,
 		UpdatedAt:       r.UpdatedAt,

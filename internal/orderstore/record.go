@@ -74,6 +74,7 @@ func (s *Store) advance(ctx context.Context, in orderflow.RecordInput) (bool, er
 		RefusalCode:     refusalCode(in.View),
 		Refusal:         refusal,
 		ReservationID:   in.View.ReservationID,
+		ActionUrl:       storable(in.View.ActionURL),
 		ExpiresAt:       in.View.ExpiresAt,
 		PaymentAttempts: int32(in.View.PaymentAttempts), //nolint:gosec // attempts are few
 		UpdatedAt:       in.Entries[len(in.Entries)-1].At,

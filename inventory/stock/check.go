@@ -182,6 +182,11 @@ func checkReturnLines(lines []inventoryapi.ReturnLine) error {
 				"line numbers are positive and differ from each other")
 		}
 		seen[l.LineNo] = true
+		if l.Location != "" {
+			if err := checkLocation(lineField(i, "location"), l.Location); err != nil {
+				return err
+			}
+		}
 		if err := checkQuantity(lineField(i, "quantity"), l.Quantity); err != nil {
 			return err
 		}

@@ -45,7 +45,9 @@ type shippedLine struct {
 }
 
 // given is the price of the units that no shipment brings, rounded half up.
-func (l shippedLine) given() int64 { return (l.Total*(l.Quantity-l.Brought) + l.Quantity/2) / l.Quantity }
+func (l shippedLine) given() int64 {
+	return (l.Total*(l.Quantity-l.Brought) + l.Quantity/2) / l.Quantity
+}
 
 type entry struct {
 	OrderID     uuid.UUID

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"holdfast/api/server"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/money"
@@ -22,8 +23,8 @@ import (
 	"holdfast/internal/payment/sandbox"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
-	"holdfast/inventory/inventoryclient"
 	"holdfast/inventory/inventoryapi"
+	"holdfast/inventory/inventoryclient"
 	"holdfast/inventory/inventorytest"
 	"holdfast/inventory/stock"
 	"holdfast/inventory/store"
@@ -37,6 +38,8 @@ import (
 const (
 	jwtSecret  = "a-secret-of-the-tests-with-enough-bytes"
 	serviceKey = "a-service-key-of-the-tests"
+	// WebhookSecret signs what the payment sandbox sends to the api.
+	WebhookSecret = "whsec_dGhlLXRlc3RzLXNpZ24td2ViaG9va3Mtd2l0aC10aGlz"
 )
 
 // Platform is a platform of its own: databases, a Temporal namespace and one process of each kind.
@@ -96,6 +99,8 @@ func start(t *testing.T, faults bool) *Platform {
 		"REDIS_URL":                testenv.Redis(t),
 		"JWT_SECRET":               jwtSecret,
 		"SERVICE_API_KEYS":         serviceKey,
+		"PAYMENT_WEBHOOK_SECRETS":  WebhookSecret,
+		"SANDBOX_WEBHOOK_SECRETS":  WebhookSecret,
 		"PATH":                     os.Getenv("PATH"),
 	}
 	for _, variable := range listen {
@@ -141,6 +146,14 @@ func (p *Platform) startProcesses(t *testing.T, faults bool) {
 	p.WithTemporal(func(c client.Client) {
 		require.NoError(t, workers.MakeCurrent(t.Context(), c, orderflow.DeploymentName, "e2e"))
 	})
+}
+
+// TellOfPayments makes the payment sandbox send its events to the api.
+func (p *Platform) TellOfPayments() {
+	p.T.Helper()
+	p.env["SANDBOX_WEBHOOK_URL"] = p.env["API_URL"] + server.PaymentWebhookPath
+	p.processes["payment-sandbox"].Stop()
+	p.Start("payment-sandbox")
 }
 
 // For returns the same platform for a subtest.

@@ -99,3 +99,13 @@ func (c *Client) Extend(
 	target := updateID{workflow: orderflow.OrderWorkflowID(id), name: orderflow.UpdateExtend, update: "extend-" + key}
 	return update[orderflow.ExtendResult](ctx, c, target, in)
 }
+
+// PaymentChanged tells an order that the provider has news of a payment, once per event of the provider. Refusal: the
+// order waits for no payment.
+func (c *Client) PaymentChanged(
+	ctx context.Context, id uuid.UUID, event string, in orderflow.PaymentChangedInput,
+) error {
+	name := orderflow.UpdatePaymentChanged
+	_, err := update[orderflow.PaymentChangedResult](ctx, c, keyed(id, name, event), in)
+	return err
+}

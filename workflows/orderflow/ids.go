@@ -44,6 +44,16 @@ func PaymentKey(order uuid.UUID, attempt int) string {
 	return order.String() + "-" + strconv.Itoa(attempt)
 }
 
+// OrderOfPayment returns the order that a payment's key names, and false if it names none.
+func OrderOfPayment(key string) (uuid.UUID, bool) {
+	end := strings.LastIndex(key, "-")
+	if end < 0 {
+		return uuid.UUID{}, false
+	}
+	id, err := uuid.Parse(key[:end])
+	return id, err == nil
+}
+
 // RefundKey names the refund of all that one payment took.
 func RefundKey(order uuid.UUID, attempt int) string { return PaymentKey(order, attempt) + "-refund" }
 

@@ -34,6 +34,8 @@ const (
 	UpdatePay    = "pay"    // an order
 	UpdateCancel = "cancel" // an order
 	UpdateExtend = "extend"
+	// UpdatePaymentChanged tells an order that the provider has news of a payment for whose action the order waits.
+	UpdatePaymentChanged = "payment_changed"
 	// Of a paid order.
 	UpdateCancelLines = "cancel_lines"
 	UpdateHold        = "hold"
@@ -65,6 +67,7 @@ const (
 	CapturePayment     = "CapturePayment"
 	VoidPayment        = "VoidPayment"
 	RefundPayment      = "RefundPayment"
+	FindPayment        = "FindPayment"
 	FindRefund         = "FindRefund"
 	ReturnUnits        = "ReturnUnits"
 	WriteOffStock      = "WriteOffStock"

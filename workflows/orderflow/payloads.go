@@ -89,6 +89,7 @@ type View struct {
 	// ChangedAt is the time of the last timeline entry, by the workflow's clock.
 	ChangedAt  time.Time   `json:"changed_at,omitzero"`
 	Fulfilment *Fulfilment `json:"fulfilment,omitempty"` // of a paid order
+	ActionURL  string      `json:"action_url,omitempty"` // where the customer confirms the payment that is under way
 	// Idle says of a paid order that nothing is under way: everything is recorded, and what the order owes is given back.
 	Idle bool `json:"idle,omitempty"`
 }
@@ -119,6 +120,8 @@ const (
 	PayUnavailable PayOutcome = "unavailable" // the provider gave no answer in time; nothing was taken
 	PayCancelled   PayOutcome = "cancelled"   // called off before anything was taken
 	PayFailed      PayOutcome = "failed"      // compensated
+	// PayActionRequired: the customer must confirm the payment at the bank, at View.ActionURL. The payment goes on then.
+	PayActionRequired PayOutcome = "action_required"
 )
 
 // PayResult answers the pay update.
@@ -232,6 +235,19 @@ type PaymentInput struct {
 	Amount        money.Amount `json:"amount"`
 	Reason        string       `json:"reason,omitempty"`
 	CorrelationID string       `json:"correlation_id,omitempty"`
+	// MayAct says of an authorisation that the order can wait for an action of the customer.
+	MayAct bool `json:"may_act,omitempty"`
+}
+
+// PaymentChangedInput says that the provider has news of a payment of the order.
+type PaymentChangedInput struct {
+	PaymentKey    string `json:"payment_key"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// PaymentChangedResult answers the update.
+type PaymentChangedResult struct {
+	View View `json:"view"`
 }
 
 // PaymentResult is what the provider answered.
@@ -239,6 +255,8 @@ type PaymentResult struct {
 	Provider        string     `json:"provider"`
 	ProviderRef     string     `json:"provider_ref"`
 	AuthorisedUntil *time.Time `json:"authorised_until,omitempty"`
+	// ActionURL is where the customer must act before the money is set aside. It is empty once it is.
+	ActionURL string `json:"action_url,omitempty"`
 	// RefundedMinor is the amount of a refund that FindRefund has found.
 	RefundedMinor int64 `json:"refunded_minor,omitempty"`
 }

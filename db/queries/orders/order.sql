@@ -44,7 +44,8 @@ WITH advanced AS (
     UPDATE orders
     SET seq = @seq, state = @state, reason = @reason, refusal_code = @refusal_code, refusal = @refusal,
         reservation_id = @reservation_id, expires_at = @expires_at, payment_attempts = @payment_attempts,
-        updated_at = @updated_at, run_id = @run_id, hold_reason = @hold_reason, hold_note = @hold_note
+        updated_at = @updated_at, run_id = @run_id, hold_reason = @hold_reason, hold_note = @hold_note,
+        action_url = @action_url
     WHERE orders.order_id = @order_id
       AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < (@updated_at, @seq::bigint))
       AND CASE WHEN @after::bigint > 0 THEN orders.seq = @after::bigint

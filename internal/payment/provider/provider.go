@@ -83,6 +83,10 @@ type WebhookConfig struct {
 	StripeSecrets []string `env:"STRIPE_WEBHOOK_SECRET"`
 }
 
+// Configured reports whether there is a secret, so that webhooks can be received. Without webhooks the platform still
+// finds out what became of a payment, but later.
+func (c WebhookConfig) Configured() bool { return len(c.Secrets) > 0 || len(c.StripeSecrets) > 0 }
+
 // NewWebhooks returns the reader of the chosen provider's webhooks. It fails without a secret.
 func NewWebhooks(c WebhookConfig) (payment.Webhooks, error) {
 	switch c.Name {
