@@ -58,7 +58,8 @@ func NewAdoption(orders Unended, inventory Overdue, workflows Starter, count fun
 }
 
 // AdoptStopped takes up orders, and reservations that are still pending, whose workflow was terminated, timed out or
-// failed. An order that has ended is taken up too: its workflow may have been stopped before it gave money or stock back.
+// failed. An order that has ended is taken up too: its workflow may have been stopped before it gave money or stock
+// back.
 func (a *AdoptionActivities) AdoptStopped(
 	ctx context.Context, in orderflow.AdoptionInput,
 ) (out orderflow.AdoptionResult, err error) {

@@ -10,13 +10,14 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// A paid order stays open until the customer has everything, or has the money for what does not come. The warehouse, the
-// carrier, the customer and operators report and ask by updates, which the loop in fulfil carries out one at a time.
+// A paid order stays open until the customer has everything, or has the money for what does not come. The warehouse,
+// the carrier, the customer and operators report and ask by updates, which the loop in fulfil carries out one at a
+// time.
 //
-// The shipments are the whole state of this part of the story, and the order's row has them (orderflow.Fulfilment). What
-// the order owes follows from them: the price of the units that no shipment brings, and the stock of those that were
-// cancelled. Two coroutines pay these debts (debts.go). So a run that goes on from the row, after a reset, a termination
-// or a long wait, pays what the earlier run had not paid, and pays nothing twice.
+// The shipments are the whole state of this part of the story, and the order's row has them (orderflow.Fulfilment).
+// What the order owes follows from them: the price of the units that no shipment brings, and the stock of those that
+// were cancelled. Two coroutines pay these debts (debts.go). So a run that goes on from the row, after a reset, a
+// termination or a long wait, pays what the earlier run had not paid, and pays nothing twice.
 
 // runTime is how long a run of a paid order waits for the warehouse. Then it continues as new, on the current version
 // of the workers, so that no version must be kept for an order that waits for weeks.

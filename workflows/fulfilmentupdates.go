@@ -17,7 +17,7 @@ func (o *orderRun) handleFulfilment(ctx workflow.Context) error {
 	}{
 		{orderflow.UpdatePack, "The warehouse has packed a shipment.", o.pack},
 		{orderflow.UpdateShip, "A shipment leaves with a carrier, whole or in part.", o.ship},
-		{orderflow.UpdateShortPick, "Units of a shipment are missing or damaged: others are found, or refunded.", o.shortPick},
+		{orderflow.UpdateShortPick, "Units of a shipment are missing or damaged.", o.shortPick},
 		{orderflow.UpdateDeliver, "A shipment was delivered.", o.deliver},
 		{orderflow.UpdateLose, "The carrier has lost a shipment: its units are sent again, or refunded.", o.lose},
 	} {
@@ -132,7 +132,8 @@ func (o *orderRun) writeOff(ctx workflow.Context, in orderflow.ShipmentInput) {
 			Actor:         in.Actor,
 			CorrelationID: in.CorrelationID,
 		}); err != nil {
-			workflow.GetLogger(ctx).Error("inventory refuses to write off missing stock", "location", from.Location, "error", err)
+			workflow.GetLogger(ctx).Error("inventory refuses to write off missing stock",
+				"location", from.Location, "error", err)
 		}
 	}
 }

@@ -280,7 +280,7 @@ func share(totalMinor, n, of int64) int64 {
 		return 0
 	}
 	high, low := bits.Mul64(uint64(totalMinor), uint64(n)) //nolint:gosec // neither is negative
-	low, carry := bits.Add64(low, uint64(of/2), 0)         //nolint:gosec // not negative
+	low, carry := bits.Add64(low, uint64(of/2), 0)
 	quotient, _ := bits.Div64(high+carry, low, uint64(of)) // n <= of, so that the quotient is at most the total
 	return int64(quotient)                                 //nolint:gosec // at most the total
 }

@@ -133,9 +133,10 @@ func (h *harness) request(after time.Duration, input order.Input) *reply {
 		return h.pack(after, h.lastShipment)
 	case order.Carry:
 		return h.deliver(after, 1)
+	default:
+		require.Fail(h.t, "not a request", "%s", input)
+		return nil
 	}
-	require.Fail(h.t, "not a request", "%s", input)
-	return nil
 }
 
 // TestRequestsBeforeAnythingIsDecided sends requests together with the start.

@@ -41,8 +41,8 @@ type scripted struct {
 }
 
 func (s *scripted) Place(_ context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
-	if s.place == nil { // the line of waiting orders starts an order again that took long
-		return orderflow.PlaceResult{}, errOpen
+	if s.place == nil { // the line of waiting orders starts an order of another case that took long
+		return orderflow.PlaceResult{}, orderclient.ErrEnded
 	}
 	return s.place(in)
 }

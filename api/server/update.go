@@ -95,8 +95,8 @@ func refusedOrder(refused *orderclient.RefusedError, row orderstore.Order) *prob
 }
 
 // afterTheEnd returns the answer to a request that no workflow will answer. What the table refuses it refuses with the
-// workflow's answer. An order for which the table allows the request, or that is not decided yet, has lost its workflow:
-// an operator terminated or deleted it.
+// workflow's answer. An order for which the table allows the request, or that is not decided yet, has lost its
+// workflow: an operator terminated or deleted it.
 func afterTheEnd(row orderstore.Order, input order.Input) error {
 	state := row.State
 	rule := order.Decide(state, input)

@@ -14,8 +14,9 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestAfterTheEnd checks the answers for orders without a running workflow. A request that a workflow would carry out, or
-// about an order that is not decided, gets order_stopped. Any other gets the answer that the workflow would have given.
+// TestAfterTheEnd checks the answers for orders without a running workflow. A request that a workflow would carry out,
+// or about an order that is not decided, gets order_stopped. Any other gets the answer that the workflow would have
+// given.
 func TestAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, state := range append(order.States(), order.New) {

@@ -29,7 +29,7 @@ func memory(orders int64) func(context.Context, *platform) ([]result, error) {
 				return p.placeAndPay(context.WithoutCancel(ctx))
 			})
 			stop()
-			if int64(s.Failed) > orders/1000 { // an answer may be lost while the machine does other things
+			if s.Failed > orders/1000 { // an answer may be lost while the machine does other things
 				return nil, fmt.Errorf("%d orders failed: %s", s.Failed, s.Error)
 			}
 			out = append(out, result{

@@ -114,7 +114,8 @@ func TestPublishedEventsAreInTheCatalogue(t *testing.T) {
 }
 
 // personal matches the names of members that could hold personal data or a person's words.
-var personal = regexp.MustCompile(`(?i)email|address|ship_?to|recipient|customer|actor|subject|issuer|comment|note|message|phone`)
+var personal = regexp.MustCompile(
+	`(?i)email|address|ship_?to|recipient|customer|actor|subject|issuer|comment|note|message|phone`)
 
 // TestNoPersonalData: no member of an event is made for personal data.
 func TestNoPersonalData(t *testing.T) {

@@ -175,7 +175,7 @@ func addFulfilment(params *ordersdb.RecordOrderParams, f *orderflow.Fulfilment) 
 		params.ShipmentTrackingNumbers = append(params.ShipmentTrackingNumbers, storable(s.TrackingNumber))
 		for _, l := range s.Lines {
 			params.ContentNumbers = append(params.ContentNumbers, number)
-			params.ContentLineNos = append(params.ContentLineNos, int32(l.LineNo))                //nolint:gosec // at most 100 lines
+			params.ContentLineNos = append(params.ContentLineNos, int32(l.LineNo))                //nolint:gosec // at most 100
 			params.ContentReservations = append(params.ContentReservations, int32(l.Reservation)) //nolint:gosec // few
 			params.ContentQuantities = append(params.ContentQuantities, l.Quantity)
 			params.ContentCancelled = append(params.ContentCancelled, l.Cancelled)

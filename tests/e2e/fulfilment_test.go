@@ -81,10 +81,10 @@ func fulfils(t *testing.T, s *platform.Platform) {
 
 	list := s.Do(platform.Operator, http.MethodGet, "/api/shipments?location=second", nil)
 	require.Equal(t, http.StatusOK, list.Status, list.Raw)
-	require.Contains(t, string(list.Raw), id)
+	require.Contains(t, list.Raw, id)
 	table := s.Do(platform.Operator, http.MethodGet, "/api/shipments?location=second&limit=200", nil, "Accept", "text/csv")
 	require.Contains(t, table.Header.Get("Content-Type"), "text/csv")
-	rows, err := csv.NewReader(strings.NewReader(string(table.Raw))).ReadAll()
+	rows, err := csv.NewReader(strings.NewReader(table.Raw)).ReadAll()
 	require.NoError(t, err)
 	require.Equal(t, "order_id", rows[0][0])
 

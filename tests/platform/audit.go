@@ -78,7 +78,7 @@ type charge struct {
 // compares the books of orders, inventory and the payment provider:
 //   - every order is in an end state or waits for the warehouse, and its timeline explains that state;
 //   - counters = ledger = reservations, and no reservation is pending, of an order or from outside;
-//   - money is taken once for each paid order, and for no other; no money is left set aside; the price of the units that
+//   - money is taken once for each paid order, and for no other; no money is left set aside; the price of units that
 //     no shipment brings is refunded, to the cent;
 //   - stock has left for each paid order and for no other; the stock of cancelled units is back;
 //   - every reservation of an order and every payment has its order;

@@ -39,7 +39,7 @@ const (
 	jwtSecret  = "a-secret-of-the-tests-with-enough-bytes"
 	serviceKey = "a-service-key-of-the-tests"
 	// WebhookSecret signs what the payment sandbox sends to the api.
-	WebhookSecret = "whsec_dGhlLXRlc3RzLXNpZ24td2ViaG9va3Mtd2l0aC10aGlz"
+	WebhookSecret = "whsec_dGhlLXRlc3RzLXNpZ24td2ViaG9va3Mtd2l0aC10aGlz" //nolint:gosec // of the tests alone
 )
 
 // Platform is a platform of its own: databases, a Temporal namespace and one process of each kind.

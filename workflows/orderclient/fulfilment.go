@@ -9,8 +9,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// ReportShipment tells a paid order what happened to one of its shipments, once per key. name is orderflow.UpdatePack or
-// one of the updates beside it.
+// ReportShipment tells a paid order what happened to one of its shipments, once per key. name is orderflow.UpdatePack
+// or one of the updates beside it.
 func (c *Client) ReportShipment(
 	ctx context.Context, id uuid.UUID, name, key string, in orderflow.ShipmentInput,
 ) (orderflow.FulfilmentResult, error) {
