@@ -6,6 +6,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,7 +49,7 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	if in.PaymentMethod != "" && o.state == order.Reserved {
 		o.payAtOnce()
 	}
-	for o.state == order.Reserved {
+	for o.state == order.InReview || o.state == order.Reserved {
 		o.next(ctx)
 	}
 	if o.underFulfilment() {
@@ -88,6 +89,7 @@ type orderRun struct {
 	short       []orderflow.ShortLine // the lines for which inventory has not enough stock
 	refusalCode string                // why inventory refused the reserve
 	extensions  int
+	escalated   bool // operators were told that the review is late
 	// earlyExpiries is how many times in a row inventory has answered ErrNotDue.
 	earlyExpiries int
 
@@ -167,6 +169,8 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 	case err == nil:
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
 		switch {
+		case held.Status != orderflow.ReservationConfirmed && o.in.Review != nil:
+			o.apply(ctx, order.ReviewNeeded, orderflow.ActorSystem, strings.Join(o.in.Review.Reasons, ", "))
 		case held.Status != orderflow.ReservationConfirmed:
 			o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
 		case o.localSteps() && o.in.PaymentMethod != "" && o.ownOpenRow(ctx):
@@ -202,6 +206,9 @@ func (o *orderRun) awaitReserve(ctx workflow.Context) (held orderflow.Reservatio
 		CorrelationID: o.in.CorrelationID,
 		Lines:         make([]orderflow.ReserveLine, len(o.in.Lines)),
 	}
+	if o.in.Review != nil {
+		in.TTLSeconds = max(in.TTLSeconds, o.in.Review.Seconds)
+	}
 	for i, l := range o.in.Lines {
 		in.Lines[i] = orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity}
 	}
@@ -228,13 +235,22 @@ func (o *orderRun) next(ctx workflow.Context) {
 	if o.mailbox.empty() {
 		o.show(ctx)
 	}
-	switch o.mailbox.next(ctx, wakeAt(ctx, o.expiresAt, o.earlyExpiries), "the reservation expires") {
+	deadline, timer := wakeAt(ctx, o.expiresAt, o.earlyExpiries), "the reservation expires"
+	late, inReview := o.reviewIsLateAt()
+	if inReview {
+		deadline, timer = late, "the review is late"
+	}
+	switch o.mailbox.next(ctx, deadline, timer) {
 	case wakeUrgent:
 		o.handleBlockedRecorder(ctx)
 	case wakeCommand:
 		o.mailbox.runFirst(ctx)
 	case wakeDeadline:
-		o.expire(ctx)
+		if inReview {
+			o.escalate(ctx)
+		} else {
+			o.expire(ctx)
+		}
 	case wakeCancelled:
 		o.cancel(ctx)
 	}
@@ -246,7 +262,10 @@ func (o *orderRun) next(ctx workflow.Context) {
 func (o *orderRun) expire(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	const reason = "not paid before the deadline"
+	reason := "not paid before the deadline"
+	if o.state == order.InReview {
+		reason = "not reviewed before the deadline"
+	}
 	in := o.reservationInput("the deadline has passed")
 	res, err := expireReservation(ctx, in, true, o.localSteps())
 	switch {

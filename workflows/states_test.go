@@ -48,6 +48,11 @@ var reach = map[order.State]struct {
 		h.ship(9*time.Second, 1)
 		h.lose(10*time.Second, 1, orderflow.RemedyRefund)
 	}},
+	order.InReview: {at: 3 * time.Second, ends: order.Expired, set: func(h *harness) {
+		h.order = func(in *orderflow.OrderInput) {
+			in.Review = &orderflow.Review{Reasons: []string{"amount"}, Seconds: 60}
+		}
+	}},
 	order.Confirmed: {at: 20 * time.Second, ends: order.Confirmed, set: func(h *harness) { h.pay(time.Second) }},
 	order.Rejected: {at: 20 * time.Second, ends: order.Rejected, set: func(h *harness) {
 		h.script[orderflow.RecordOrder] = h.until(100*time.Second, errDown)
@@ -122,6 +127,8 @@ func (h *harness) request(after time.Duration, input order.Input) *reply {
 		return h.cancel(after)
 	case order.Extend:
 		return h.extend(after, 90)
+	case order.Approve:
+		return h.approve(after)
 	case order.CancelLines:
 		return h.cancelLines(after, h.lastShipment, 1)
 	case order.Hold:

@@ -51,6 +51,12 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 		return
 	}
 
+	switch {
+	case row.State == order.InReview: // no operator has approved the order
+		o.state, o.recorder.entries = order.InReview, nil
+	case o.state == order.InReview && row.State.Holding(): // an operator has
+		o.state, o.recorder.entries = order.Reserved, nil
+	}
 	o.tookOver = true
 	o.addUnresolved(row.PaymentAttempts)
 	if o.state == order.Paying {

@@ -82,6 +82,7 @@ func (o *orderRun) refuse(input order.Input) error {
 		order.NotReady:          "the stock is not decided yet; try again shortly",
 		order.PaymentInProgress: "a payment is under way; look at the order before trying again",
 		order.Overdue:           "the order has expired; place a new one",
+		order.UnderReview:       "an operator must approve the order first; look at it again later",
 		order.OnHold:            "the fulfilment is held; an operator must let it go on first",
 		order.AlreadyShipped:    "a shipment has left; cancel the lines that have not, or return what arrives",
 		order.InvalidState:      fmt.Sprintf("the order is %s, which does not allow %s", o.state, input),

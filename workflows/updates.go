@@ -34,6 +34,13 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateApprove, o.onApprove,
+		workflow.UpdateHandlerOptions{
+			Validator:   func(orderflow.ApproveInput) error { return o.refuse(order.Approve) },
+			Description: "Approves an order that waits for review, so that it can be paid.",
+		}); err != nil {
+		return err
+	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePaymentChanged, o.onPaymentChanged,
 		workflow.UpdateHandlerOptions{
 			Validator:   o.mayChangePayment,

@@ -301,6 +301,11 @@ func (e ListProductsParamsActive) Valid() bool {
 // Address defines model for Address.
 type Address = address.Address
 
+// ApproveOrder defines model for ApproveOrder.
+type ApproveOrder struct {
+	Reason string `json:"reason,omitempty,omitzero"`
+}
+
 // CancelOrder defines model for CancelOrder.
 type CancelOrder struct {
 	// Lines The units to cancel, of a paid order. Without lines the whole order is cancelled.
@@ -479,7 +484,10 @@ type Order struct {
 	// Reason The reason for the status; empty if there is none to give.
 	Reason        string             `json:"reason,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
-	ShipTo        Address            `json:"ship_to,omitempty,omitzero"`
+
+	// Review The rules for which an operator must approve the order: `amount`, `first_order`, `new_country`.
+	Review []string `json:"review,omitempty,omitzero"`
+	ShipTo Address  `json:"ship_to,omitempty,omitzero"`
 
 	// Shipments Of a paid order.
 	Shipments []Shipment `json:"shipments,omitempty,omitzero"`
@@ -515,7 +523,7 @@ type OrderList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// OrderStatus No order reaches `backordered` or `in_review` yet; clients and filters already know them.
+// OrderStatus No order reaches `backordered` yet; clients and filters already know it.
 type OrderStatus string
 
 // PayOrder defines model for PayOrder.
@@ -628,6 +636,11 @@ type ProductList struct {
 
 	// NextCursor Absent on the last page.
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// RejectOrder defines model for RejectOrder.
+type RejectOrder struct {
+	Reason string `json:"reason"`
 }
 
 // ReleasedReservation The stock figures are present sums over the items that the reservation held.
@@ -751,7 +764,7 @@ type TimelineEntry struct {
 	// Shipment The shipment that the event concerns.
 	Shipment int `json:"shipment,omitempty,omitzero"`
 
-	// Status No order reaches `backordered` or `in_review` yet; clients and filters already know them.
+	// Status No order reaches `backordered` yet; clients and filters already know it.
 	Status OrderStatus `json:"status"`
 }
 
@@ -877,6 +890,9 @@ type ExtendReservationJSONRequestBody = Extend
 // CreateOrderJSONRequestBody defines body for CreateOrder for application/json ContentType.
 type CreateOrderJSONRequestBody = CreateOrder
 
+// ApproveOrderJSONRequestBody defines body for ApproveOrder for application/json ContentType.
+type ApproveOrderJSONRequestBody = ApproveOrder
+
 // CancelOrderJSONRequestBody defines body for CancelOrder for application/json ContentType.
 type CancelOrderJSONRequestBody = CancelOrder
 
@@ -888,6 +904,9 @@ type HoldOrderJSONRequestBody = HoldOrder
 
 // PayOrderJSONRequestBody defines body for PayOrder for application/json ContentType.
 type PayOrderJSONRequestBody = PayOrder
+
+// RejectOrderJSONRequestBody defines body for RejectOrder for application/json ContentType.
+type RejectOrderJSONRequestBody = RejectOrder
 
 // LoseShipmentJSONRequestBody defines body for LoseShipment for application/json ContentType.
 type LoseShipmentJSONRequestBody = LoseShipment

@@ -42,6 +42,7 @@ const (
 	InvalidShipmentState problem.Code = "invalid_shipment_state"
 	OrderOnHold          problem.Code = "order_on_hold"
 	AlreadyShipped       problem.Code = "already_shipped"
+	OrderInReview        problem.Code = "order_in_review"
 )
 
 // Table has every code with its HTTP status, and whether the same request may succeed later.
@@ -79,5 +80,6 @@ var Table = problem.Common.Extend(problem.Table{
 	ShipmentNotFound:     {Status: http.StatusNotFound, Title: "The order has no such shipment"},
 	InvalidShipmentState: {Status: http.StatusConflict, Title: "The shipment's status does not allow this"},
 	OrderOnHold:          {Status: http.StatusConflict, Title: "The fulfilment is held"},
+	OrderInReview:        {Status: http.StatusConflict, Retryable: true, Title: "The order waits for review"},
 	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},
 })

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/api/orderapi"
+	"holdfast/api/review"
 	"holdfast/api/starter"
 	"holdfast/internal/address"
 	"holdfast/internal/auth"
@@ -44,6 +45,7 @@ type handlers struct {
 	log       *slog.Logger
 	sellable  *sellableSync
 	starter   *starter.Starter
+	review    review.Config
 }
 
 // Workflows is what the handlers need of orderclient.Client.
@@ -53,6 +55,7 @@ type Workflows interface {
 	Pay(ctx context.Context, order uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error)
 	Cancel(ctx context.Context, order uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
 	Extend(ctx context.Context, order uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
+	Approve(ctx context.Context, order uuid.UUID, key string, in orderflow.ApproveInput) (orderflow.ApproveResult, error)
 
 	ReportShipment(
 		ctx context.Context, order uuid.UUID, name, key string, in orderflow.ShipmentInput,
@@ -92,6 +95,11 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		if answered := h.answerRepeat(c, in, 0); !answered { // a repeat is answered whatever the catalogue says by now
 			httpx.Fail(c, err)
 		}
+		return
+	}
+
+	if in.Review, err = h.review.Of(c.Request.Context(), h.store, *in); err != nil {
+		h.fail(c, err)
 		return
 	}
 

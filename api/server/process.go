@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"holdfast/api"
+	"holdfast/api/review"
 	"holdfast/api/starter"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
@@ -38,6 +39,7 @@ type Config struct {
 	Pool           database.Pool
 	Starts         starter.Config
 	Webhooks       provider.WebhookConfig // of the payment provider
+	Review         review.Config
 }
 
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
@@ -90,6 +92,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		inventory: inventory,
 		log:       env.Log,
 		sellable:  newSellableSync(store, inventory, env.Log),
+		review:    cfg.Review,
 	}
 	h.starter = starter.New(cfg.Starts, store, h.workflows, env.Log)
 	// Both run until the last request is answered, not only until ctx ends.

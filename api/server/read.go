@@ -246,6 +246,9 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 	for _, s := range o.Shipments {
 		out.Shipments = append(out.Shipments, wireShipment(s))
 	}
+	if o.Review != nil {
+		out.Review = o.Review.Reasons
+	}
 	if o.ActionURL != "" {
 		out.PaymentAction = orderapi.PaymentAction{URL: o.ActionURL}
 	}

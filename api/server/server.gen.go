@@ -40,6 +40,9 @@ type ServerInterface interface {
 	// GetOrder The present state of an order.
 	// (GET /api/orders/{order_id})
 	GetOrder(c *gin.Context, orderID OrderID)
+	// ApproveOrder Approve an order that waits for review.
+	// (POST /api/orders/{order_id}/approve)
+	ApproveOrder(c *gin.Context, orderID OrderID)
 	// CancelOrder Cancel an order, or a part of it.
 	// (POST /api/orders/{order_id}/cancel)
 	CancelOrder(c *gin.Context, orderID OrderID, params CancelOrderParams)
@@ -52,6 +55,9 @@ type ServerInterface interface {
 	// PayOrder Pay an order.
 	// (POST /api/orders/{order_id}/pay)
 	PayOrder(c *gin.Context, orderID OrderID, params PayOrderParams)
+	// RejectOrder Reject an order that waits for review.
+	// (POST /api/orders/{order_id}/reject)
+	RejectOrder(c *gin.Context, orderID OrderID)
 	// DeliverShipment Report that a shipment was delivered.
 	// (POST /api/orders/{order_id}/shipments/{number}/deliver)
 	DeliverShipment(c *gin.Context, orderID OrderID, number ShipmentNumber)
@@ -385,6 +391,31 @@ func (siw *ServerInterfaceWrapper) GetOrder(c *gin.Context) {
 	siw.Handler.GetOrder(c, orderID)
 }
 
+// ApproveOrder operation middleware
+func (siw *ServerInterfaceWrapper) ApproveOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ApproveOrder(c, orderID)
+}
+
 // CancelOrder operation middleware
 func (siw *ServerInterfaceWrapper) CancelOrder(c *gin.Context) {
 
@@ -563,6 +594,31 @@ func (siw *ServerInterfaceWrapper) PayOrder(c *gin.Context) {
 	}
 
 	siw.Handler.PayOrder(c, orderID, params)
+}
+
+// RejectOrder operation middleware
+func (siw *ServerInterfaceWrapper) RejectOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RejectOrder(c, orderID)
 }
 
 // DeliverShipment operation middleware
@@ -1100,6 +1156,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/orders/:order_id/pay", wrapper.PayOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/cancel", wrapper.CancelOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/extend", wrapper.ExtendOrder)
+	router.POST(options.BaseURL+"/api/orders/:order_id/approve", wrapper.ApproveOrder)
+	router.POST(options.BaseURL+"/api/orders/:order_id/reject", wrapper.RejectOrder)
 	router.GET(options.BaseURL+"/api/shipments", wrapper.ListShipments)
 	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/pack", wrapper.PackShipment)
 	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/ship", wrapper.ShipShipment)

@@ -79,6 +79,7 @@ type Order struct {
 	HoldReason      string
 	HoldNote        string
 	ActionUrl       string
+	Review          []byte
 }
 
 type OrderLine struct {

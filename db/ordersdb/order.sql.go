@@ -157,7 +157,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -190,12 +190,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.HoldReason,
 		&i.HoldNote,
 		&i.ActionUrl,
+		&i.Review,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -228,6 +229,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.HoldReason,
 		&i.HoldNote,
 		&i.ActionUrl,
+		&i.Review,
 	)
 	return i, err
 }
@@ -369,7 +371,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -424,6 +426,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.HoldReason,
 			&i.HoldNote,
 			&i.ActionUrl,
+			&i.Review,
 		); err != nil {
 			return nil, err
 		}
@@ -436,9 +439,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -499,6 +502,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.HoldReason,
 			&i.HoldNote,
 			&i.ActionUrl,
+			&i.Review,
 		); err != nil {
 			return nil, err
 		}
@@ -511,7 +515,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -573,6 +577,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.HoldReason,
 			&i.HoldNote,
 			&i.ActionUrl,
+			&i.Review,
 		); err != nil {
 			return nil, err
 		}
@@ -585,9 +590,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -654,6 +659,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.HoldReason,
 			&i.HoldNote,
 			&i.ActionUrl,
+			&i.Review,
 		); err != nil {
 			return nil, err
 		}
@@ -795,6 +801,36 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 	return items, nil
 }
 
+const PaidBefore = `-- name: PaidBefore :one
+SELECT EXISTS (
+    SELECT FROM orders o WHERE o.customer_id = $1 AND o.issuer = $2 AND o.state = ANY ($3::text[])
+) AS paid,
+coalesce((
+    SELECT o.ship_to ->> 'country' FROM orders o
+    WHERE o.customer_id = $1 AND o.issuer = $2 AND o.state = ANY ($3::text[]) AND o.ship_to IS NOT NULL
+    ORDER BY o.created_at DESC LIMIT 1
+), '')::text AS country
+`
+
+type PaidBeforeParams struct {
+	CustomerID string
+	Issuer     string
+	Paid       []string
+}
+
+type PaidBeforeRow struct {
+	Paid    bool
+	Country string
+}
+
+// What a rule for review asks of a customer's earlier orders: whether one was paid, and where the last one went.
+func (q *Queries) PaidBefore(ctx context.Context, db DBTX, arg PaidBeforeParams) (PaidBeforeRow, error) {
+	row := db.QueryRow(ctx, PaidBefore, arg.CustomerID, arg.Issuer, arg.Paid)
+	var i PaidBeforeRow
+	err := row.Scan(&i.Paid, &i.Country)
+	return i, err
+}
+
 const PaymentsOfOrders = `-- name: PaymentsOfOrders :many
 SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at, number FROM payments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, attempt, created_at, step, number
 `
@@ -836,29 +872,29 @@ const PlaceOrder = `-- name: PlaceOrder :one
 
 WITH placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, created_at, updated_at)
+                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, review, created_at, updated_at)
     VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9,
-            $10, $11, '', $12, $13, $14, $14)
+            $10, $11, '', $12, $13, $14, $15, $15)
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
     INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
     SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, $7
     FROM placed CROSS JOIN (
-        SELECT unnest($15::int[]) AS line_no, unnest($16::uuid[]) AS product_id, unnest($17::text[]) AS sku,
-               unnest($18::text[]) AS name, unnest($19::bigint[]) AS quantity,
-               unnest($20::bigint[]) AS unit_price, unnest($21::bigint[]) AS line_total
+        SELECT unnest($16::int[]) AS line_no, unnest($17::uuid[]) AS product_id, unnest($18::text[]) AS sku,
+               unnest($19::text[]) AS name, unnest($20::bigint[]) AS quantity,
+               unnest($21::bigint[]) AS unit_price, unnest($22::bigint[]) AS line_total
     ) l
 ), entry AS (
     INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
-    SELECT placed.order_id, 0, $22, '', $2, $14, $4 FROM placed
+    SELECT placed.order_id, 0, $23, '', $2, $15, $4 FROM placed
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
-    SELECT placed.order_id, $23, now() + make_interval(secs => $24::float8) FROM placed
+    SELECT placed.order_id, $24, now() + make_interval(secs => $25::float8) FROM placed
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT $25, 'order', placed.order_id, 0, $26, $27, $28, $29, $14
+    SELECT $26, 'order', placed.order_id, 0, $27, $28, $29, $30, $15
     FROM placed
 )
 SELECT count(*) > 0 AS inserted FROM placed
@@ -878,6 +914,7 @@ type PlaceOrderParams struct {
 	WorkflowID    string
 	CorrelationID string
 	TtlSeconds    int32
+	Review        []byte
 	PlacedAt      time.Time
 	LineNos       []int32
 	ProductIds    []uuid.UUID
@@ -916,6 +953,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.WorkflowID,
 		arg.CorrelationID,
 		arg.TtlSeconds,
+		arg.Review,
 		arg.PlacedAt,
 		arg.LineNos,
 		arg.ProductIds,
@@ -1292,7 +1330,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1345,6 +1383,7 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.HoldReason,
 			&i.HoldNote,
 			&i.ActionUrl,
+			&i.Review,
 		); err != nil {
 			return nil, err
 		}

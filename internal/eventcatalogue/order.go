@@ -80,6 +80,11 @@ func orderTypes() []Type {
 			Example: paid(order.Failed),
 		},
 		{
+			Name:    events.TypeOrderInReview,
+			Summary: "The stock of an order is held, and an operator must approve the order before it is paid.",
+			Example: changed(order.InReview, "amount"),
+		},
+		{
 			Name:    events.TypeOrderShipped,
 			Summary: "A shipment of an order has left its location.",
 			Example: events.OrderShipped{

@@ -23,6 +23,7 @@ const (
 	TypeOrderCancelled = OrderPrefix + "cancelled"
 	TypeOrderFailed    = OrderPrefix + "failed"
 	TypeOrderRefunded  = OrderPrefix + "refunded"
+	TypeOrderInReview  = OrderPrefix + "in_review"
 	TypeOrderShipped   = OrderPrefix + "shipped"
 	TypeOrderCompleted = OrderPrefix + "completed"
 )

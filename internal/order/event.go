@@ -18,6 +18,10 @@ const (
 	EventCancelled        Event = "cancelled"
 	EventFailed           Event = "failed"
 
+	EventInReview        Event = "in_review"
+	EventApproved        Event = "approved"
+	EventReviewEscalated Event = "review_escalated" // half of the time for the review is over
+
 	// What happens to the shipments of a paid order.
 	EventPacked           Event = "packed"
 	EventShipped          Event = "shipped"
@@ -71,6 +75,9 @@ var events = []eventRow{
 	{EventExpired, "expired", tentative},
 	{EventCancelled, "cancelled", tentative},
 	{EventFailed, "failed", tentative},
+	{EventInReview, "in_review", tentative},
+	{EventApproved, internal, tentative},
+	{EventReviewEscalated, internal, tentative},
 	{EventPacked, internal, repeatable},
 	{EventShipped, "shipped", tentative},
 	{EventDelivered, internal, repeatable},

@@ -30,7 +30,16 @@ var cells = map[order.State]map[order.Input]string{
 		order.DeadlinePassed: "→ expired",
 		order.StockDelayed:   "→ pending",
 		order.StockHeld:      "→ reserved",
+		order.ReviewNeeded:   "→ in_review",
 		order.StockRefused:   "→ rejected",
+		order.GaveUp:         "→ failed",
+	},
+	order.InReview: {
+		order.Pay:            "order_in_review",
+		order.Cancel:         "→ cancelled",
+		order.Extend:         "order_in_review",
+		order.Approve:        "→ reserved",
+		order.DeadlinePassed: "→ expired",
 		order.GaveUp:         "→ failed",
 	},
 	order.Reserved: {
@@ -98,7 +107,7 @@ func TestEveryCell(t *testing.T) {
 			tested++
 		}
 	}
-	require.Equal(t, 14*19, tested)
+	require.Equal(t, 14*21, tested)
 }
 
 // TestClosedStatesAreLeftByNothing: the table has no transition from a closed state.
@@ -172,6 +181,7 @@ func TestEventsKeepTheirDecisions(t *testing.T) {
 		order.EventCancelled:       "cancelled",
 		order.EventFailed:          "failed",
 		order.EventPaymentRefunded: "refunded",
+		order.EventInReview:        "in_review",
 		order.EventShipped:         "shipped",
 		order.EventCompleted:       "completed",
 	}, published)

@@ -75,10 +75,9 @@ func (s State) Settled() bool {
 // Holding reports whether stock is held until a deadline.
 func (s State) Holding() bool {
 	switch s {
-	case Reserved, Paying:
+	case Reserved, Paying, InReview:
 		return true
-	case New, Pending, Confirmed, Fulfilling, Completed, Rejected, Expired, Cancelled, Failed, Backordered, InReview,
-		Refunded:
+	case New, Pending, Confirmed, Fulfilling, Completed, Rejected, Expired, Cancelled, Failed, Backordered, Refunded:
 		return false
 	}
 	return false

@@ -18,6 +18,7 @@ const (
 	CancelLines Input = "cancel_lines"
 	Hold        Input = "hold"
 	Unhold      Input = "unhold"
+	Approve     Input = "approve"
 	Pick        Input = "pick" // pack, report a short pick, or ship: what a hold stops
 	Carry       Input = "carry"
 
@@ -26,6 +27,7 @@ const (
 
 	StockDelayed     Input = "stock_delayed" // inventory has not answered in time; the reserve goes on
 	StockHeld        Input = "stock_held"
+	ReviewNeeded     Input = "review_needed" // the stock is held, and an operator must approve the order
 	StockRefused     Input = "stock_refused"
 	PaymentCaptured  Input = "payment_captured"
 	PaymentDeclined  Input = "payment_declined"
@@ -45,8 +47,9 @@ var meanings = map[Input]string{
 	Extend: "a client asks to hold the stock for longer",
 	CancelLines: "the customer or an operator cancels a part of a paid order; refused as `already_shipped` for what " +
 		"has left",
-	Hold:   "an operator stops the fulfilment; money stays where it is",
-	Unhold: "an operator lets the fulfilment go on",
+	Hold:    "an operator stops the fulfilment; money stays where it is",
+	Unhold:  "an operator lets the fulfilment go on",
+	Approve: "an operator approves an order that waits for review",
 	Pick: "the warehouse packs or ships a shipment, or reports that units are missing or damaged; refused as " +
 		"`order_on_hold` while the fulfilment is held",
 	Carry:  "the carrier or an operator reports that a shipment was delivered or lost",
@@ -55,6 +58,7 @@ var meanings = map[Input]string{
 		"or the stock was not decided within the order's time to live",
 	StockDelayed:     "inventory has not answered in time; the reserve goes on",
 	StockHeld:        "inventory has reserved every line",
+	ReviewNeeded:     "inventory has reserved every line, and a rule wants an operator to look at the order",
 	StockRefused:     "a line falls short, or inventory finds the request wrong",
 	PaymentCaptured:  "the provider has captured the payment",
 	PaymentDeclined:  "the provider has declined the payment; the client may pay again with another method",
@@ -75,12 +79,14 @@ func Inputs() []Input {
 		CancelLines,
 		Hold,
 		Unhold,
+		Approve,
 		Pick,
 		Carry,
 		Create,
 		DeadlinePassed,
 		StockDelayed,
 		StockHeld,
+		ReviewNeeded,
 		StockRefused,
 		PaymentCaptured,
 		PaymentDeclined,
@@ -94,9 +100,9 @@ func Inputs() []Input {
 // IsRequest reports whether the input is a request, whose client waits for an answer.
 func (i Input) IsRequest() bool {
 	switch i {
-	case Pay, Cancel, Extend, CancelLines, Hold, Unhold, Pick, Carry:
+	case Pay, Cancel, Extend, CancelLines, Hold, Unhold, Approve, Pick, Carry:
 		return true
-	case Create, DeadlinePassed, StockDelayed, StockHeld, StockRefused, PaymentCaptured, PaymentDeclined,
+	case Create, DeadlinePassed, StockDelayed, StockHeld, ReviewNeeded, StockRefused, PaymentCaptured, PaymentDeclined,
 		PaymentAbandoned, GaveUp, AllDelivered, NoneDelivered:
 		return false
 	}
@@ -111,6 +117,7 @@ const (
 	NotReady          Refusal = "order_not_ready"     // stock is not decided yet; try again
 	PaymentInProgress Refusal = "payment_in_progress" // a payment has not finished; look again
 	Overdue           Refusal = "order_expired"       // too late
+	UnderReview       Refusal = "order_in_review"     // an operator has not approved it yet
 	InvalidState      Refusal = "invalid_state"       // a later request is refused too
 
 	// These two depend on the shipments of a paid order, which the table does not know. The workflow adds them.
@@ -158,7 +165,16 @@ var table = map[State]map[Input]Rule{
 		DeadlinePassed: moves(Expired, EventExpired),
 		StockDelayed:   moves(Pending, EventPending),
 		StockHeld:      moves(Reserved, EventReserved),
+		ReviewNeeded:   moves(InReview, EventInReview),
 		StockRefused:   moves(Rejected, EventRejected),
+		GaveUp:         moves(Failed, EventFailed),
+	},
+	InReview: {
+		Pay:            refused(UnderReview),
+		Cancel:         moves(Cancelled, EventCancelled),
+		Extend:         refused(UnderReview),
+		Approve:        moves(Reserved, EventApproved),
+		DeadlinePassed: moves(Expired, EventExpired),
 		GaveUp:         moves(Failed, EventFailed),
 	},
 	Reserved: {

@@ -37,6 +37,7 @@ type Order struct {
 	RunID           string // of the run of the workflow that wrote the row
 	CorrelationID   string // of the request that created the order
 	TTLSeconds      int    // how long the customer wants the stock to be held; 0 leaves it to inventory
+	Review          *orderflow.Review
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	Lines           []Line
@@ -133,6 +134,7 @@ func orderOf(r ordersdb.Order) (Order, error) {
 		{"refusal", r.Refusal, &o.Short},
 		{"ship_to", r.ShipTo, &o.ShipTo},
 		{"metadata", r.Metadata, &o.Metadata},
+		{"review", r.Review, &o.Review},
 	} {
 		if column.raw == nil {
 			continue

@@ -56,8 +56,14 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 		return false, err
 	}
 
+	review, err := nullable(in.Review)
+	if err != nil {
+		return false, fmt.Errorf("encode the review: %w", err)
+	}
+
 	params := ordersdb.PlaceOrderParams{
 		OrderID:       in.OrderID,
+		Review:        review,
 		State:         string(order.Pending),
 		Event:         string(order.EventCreated),
 		RequestHash:   hash,
@@ -113,6 +119,7 @@ func Placed(in orderflow.OrderInput) Order {
 		WorkflowID:    orderflow.OrderWorkflowID(in.OrderID),
 		CorrelationID: in.CorrelationID,
 		TTLSeconds:    in.TTLSeconds,
+		Review:        in.Review,
 		CreatedAt:     in.PlacedAt,
 		UpdatedAt:     in.PlacedAt,
 		Lines:         make([]Line, len(in.Lines)),

@@ -89,6 +89,13 @@ func (c *Client) Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelIn
 	return update[orderflow.CancelResult](ctx, c, target, in)
 }
 
+// Approve approves an order that waits for review.
+func (c *Client) Approve(
+	ctx context.Context, id uuid.UUID, key string, in orderflow.ApproveInput,
+) (orderflow.ApproveResult, error) {
+	return update[orderflow.ApproveResult](ctx, c, keyed(id, orderflow.UpdateApprove, key), in)
+}
+
 // Extend holds an order's stock for longer, once per key.
 func (c *Client) Extend(
 	ctx context.Context,

@@ -30,10 +30,11 @@ const (
 const (
 	// UpdatePlace waits until an order is recorded, or a reservation without an order is decided. For an order
 	// this constant is the update id too.
-	UpdatePlace  = "place"
-	UpdatePay    = "pay"    // an order
-	UpdateCancel = "cancel" // an order
-	UpdateExtend = "extend"
+	UpdatePlace   = "place"
+	UpdatePay     = "pay"    // an order
+	UpdateCancel  = "cancel" // an order
+	UpdateExtend  = "extend"
+	UpdateApprove = "approve" // an order that waits for review
 	// UpdatePaymentChanged tells an order that the provider has news of a payment for whose action the order waits.
 	UpdatePaymentChanged = "payment_changed"
 	// Of a paid order.
@@ -103,7 +104,7 @@ func RefusesUpdate(kind string) bool {
 	switch kind {
 	case string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
 		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrUnavailable,
-		string(order.OnHold), string(order.AlreadyShipped), ErrShipmentNotFound, ErrShipmentState,
+		string(order.OnHold), string(order.AlreadyShipped), string(order.UnderReview), ErrShipmentNotFound, ErrShipmentState,
 		ErrReservationClosed, ErrReservationExpired, ErrReservationRefused,
 		ErrRecordConflict, ErrRecordImpossible:
 		return true

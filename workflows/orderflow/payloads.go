@@ -50,9 +50,17 @@ type OrderInput struct {
 	// StartBy is the time by which the workflow must start. If it starts later, the order expires. nil for orders of older
 	// versions.
 	StartBy *time.Time `json:"start_by,omitempty"`
+	// Review says why an operator must approve the order before it is paid; nil if none must.
+	Review *Review `json:"review,omitempty"`
 	// Continues says that an earlier run of the workflow has recorded the order as paid, and that this run goes on from
 	// the order's row.
 	Continues bool `json:"continues,omitempty"`
+}
+
+// Review is why an operator must look at an order, and for how long the order waits for that.
+type Review struct {
+	Reasons []string `json:"reasons"` // names of rules
+	Seconds int      `json:"seconds"` // the stock is held for so long; then the order expires
 }
 
 // Revisions of the order's story.
@@ -141,6 +149,18 @@ type CancelInput struct {
 
 // CancelResult answers the cancel update.
 type CancelResult struct {
+	View View `json:"view"`
+}
+
+// ApproveInput approves an order that waits for review.
+type ApproveInput struct {
+	Actor         string `json:"actor"`
+	Reason        string `json:"reason,omitempty"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// ApproveResult answers the approve update.
+type ApproveResult struct {
 	View View `json:"view"`
 }
 

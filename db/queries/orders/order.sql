@@ -7,9 +7,9 @@
 -- Inserts an order with everything that belongs to it, if the order has no row yet, and returns whether it did.
 WITH placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, created_at, updated_at)
+                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, review, created_at, updated_at)
     VALUES (@order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @currency, @ship_to, @email,
-            @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @placed_at, @placed_at)
+            @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @review, @placed_at, @placed_at)
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
@@ -198,6 +198,17 @@ WHERE state = ANY (@states::text[]) AND updated_at < @since::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
 ORDER BY created_at, order_id
 LIMIT @size;
+
+-- name: PaidBefore :one
+-- What a rule for review asks of a customer's earlier orders: whether one was paid, and where the last one went.
+SELECT EXISTS (
+    SELECT FROM orders o WHERE o.customer_id = @customer_id AND o.issuer = @issuer AND o.state = ANY (@paid::text[])
+) AS paid,
+coalesce((
+    SELECT o.ship_to ->> 'country' FROM orders o
+    WHERE o.customer_id = @customer_id AND o.issuer = @issuer AND o.state = ANY (@paid::text[]) AND o.ship_to IS NOT NULL
+    ORDER BY o.created_at DESC LIMIT 1
+), '')::text AS country;
 
 -- name: FindRecordedOrder :one
 -- Returns the last record of an order, and the run of its workflow that wrote it.
