@@ -127,7 +127,7 @@ func (s queueState) find(id uuid.UUID) *queued {
 	return &s.queue[i]
 }
 
-// step does an operation, twice, and checks who was granted.
+// step does an operation, twice, and checks which backorders were granted.
 func (r *queueRun) step(kind string) {
 	before := r.read()
 	call := r.operation(kind)
@@ -152,13 +152,13 @@ func errorCode(code inventoryapi.Code, err error) inventoryapi.Code {
 	return code
 }
 
-// check compares those who were granted with those whom the rule grants. The rule looks at the list of a product if
-// stock of it became available or somebody left the list. An operation that fell short may have taken stock back or
-// ended an overdue backorder.
+// check compares the backorders that were granted with those that the rule grants. The rule looks at the list of a
+// product if stock of it became available or a backorder left the list. An operation that fell short may have taken
+// stock back or ended an overdue backorder.
 func (r *queueRun) check(kind string, before, after queueState) {
 	stirs := map[uuid.UUID]bool{}
 	var granted []uuid.UUID
-	left := map[uuid.UUID]int64{} // what the operation has left to those who wait
+	left := map[uuid.UUID]int64{} // what the operation has left to the waiting list
 	for p, n := range after.available {
 		left[p] = n
 	}

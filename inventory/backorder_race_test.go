@@ -169,7 +169,7 @@ func TestFirstStockRacesFirstBackorder(t *testing.T) {
 }
 
 // TestCrowdOfBackorders: 90 buyers want one unit each through three replicas, half of them willing to wait, while 60
-// units arrive one by one. No unit is sold twice, and no unit is left while somebody waits.
+// units arrive one by one. No unit is sold twice, and no unit is left while a backorder waits.
 func TestCrowdOfBackorders(t *testing.T) {
 	t.Parallel()
 	const buyers, units = 90, 60
@@ -235,7 +235,7 @@ func TestGrantsInOrder(t *testing.T) {
 }
 
 // TestInterruptedGrantIsContinued: one transaction may grant 10 backorders. The process of the receipt ends before it
-// continues. Nobody can take the rest of the stock, and the next process that starts grants it, in order.
+// continues. No buyer can take the rest of the stock, and the next process that starts grants it, in order.
 func TestInterruptedGrantIsContinued(t *testing.T) {
 	t.Parallel()
 	url, pool := inventorytest.NewDatabase(t)

@@ -100,7 +100,7 @@ func (g *granter) run(ctx context.Context) {
 }
 
 // look continues the unfinished grants of products after an item, and returns the item after which the next look goes
-// on. A product that has stock left because nobody can be served whole costs one transaction that writes nothing.
+// on. A product that has stock left because no backorder can be served whole costs one transaction that writes nothing.
 func (g *granter) look(ctx context.Context, after int64) int64 {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()

@@ -500,8 +500,8 @@ type ProductsToGrantRow struct {
 	ProductID uuid.UUID
 }
 
-// Returns products that backorders wait for and that have stock which no reservation holds. Most of them have nobody who
-// can be served whole; an interrupted grant leaves others.
+// Returns products that backorders wait for and that have stock which no reservation holds. Of most of them no
+// backorder can be served whole; an interrupted grant leaves others.
 func (q *Queries) ProductsToGrant(ctx context.Context, db DBTX, arg ProductsToGrantParams) ([]ProductsToGrantRow, error) {
 	rows, err := db.Query(ctx, productsToGrant, arg.AfterItem, arg.Most)
 	if err != nil {

@@ -129,8 +129,8 @@ type LockProductsParams struct {
 
 // Only one transaction at a time adds items to a product; it holds this lock until it ends. A row lock is not enough:
 // two transactions that make the first items of a product have no row in common. The transaction takes these locks
-// before all others, in the order of the products. A transaction that changes who waits for a product takes the lock too,
-// because the product may have no item.
+// before all others, in the order of the products. A transaction that changes the waiting list of a product takes the lock
+// too, because the product may have no item.
 func (q *Queries) LockProducts(ctx context.Context, db DBTX, arg LockProductsParams) error {
 	_, err := db.Exec(ctx, lockProducts, arg.ProductIds, arg.BackorderIds)
 	return err

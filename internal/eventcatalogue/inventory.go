@@ -21,7 +21,7 @@ func inventoryTypes() []Type {
 			Name:      inventoryapi.EventBackorderGranted,
 			Aggregate: "backorder",
 			Summary: "Stock arrived, and a backorder became a reservation. inventory.reserved announces the reservation " +
-				"itself; this event is for those who wait for it.",
+				"itself; this event is for the workflow that waits for it.",
 			Example: inventoryapi.BackorderGrantedEvent{
 				ReservationID: exampleReservation,
 				OwnerKind:     inventoryapi.OwnerOrder,

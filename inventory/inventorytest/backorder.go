@@ -166,8 +166,7 @@ func requireEnded(t testing.TB, err error, status inventoryapi.BackorderStatus) 
 
 // testGrants: each change that makes one unit available grants the first backorder in its own transaction.
 func testGrants(t *testing.T, b backordered) {
-	type change func(t *testing.T, p uuid.UUID, held inventoryapi.ReserveRequest)
-	for name, make := range map[string]change{
+	for name, change := range map[string]func(*testing.T, uuid.UUID, inventoryapi.ReserveRequest){
 		"receive": func(t *testing.T, p uuid.UUID, _ inventoryapi.ReserveRequest) { b.receive(t, p, 1) },
 		"release": func(t *testing.T, _ uuid.UUID, held inventoryapi.ReserveRequest) {
 			_, err := b.API.Release(t.Context(), held.ReservationID, ReleaseOf(held))
@@ -202,7 +201,7 @@ func testGrants(t *testing.T, b backordered) {
 		"take-back by a reserve": func(t *testing.T, p uuid.UUID, held inventoryapi.ReserveRequest) {
 			b.Age(t, held.ReservationID)
 			_, err := b.API.Reserve(t.Context(), NewReserve(Line(p, 1)))
-			require.ErrorIs(t, err, inventoryapi.InsufficientStock, "those who wait come first")
+			require.ErrorIs(t, err, inventoryapi.InsufficientStock, "the waiting list comes first")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +209,7 @@ func testGrants(t *testing.T, b backordered) {
 			held, _ := b.reserve(t, Line(p, 1))
 			first, second := b.place(t, Line(p, 1)), b.place(t, Line(p, 1))
 
-			make(t, p, held)
+			change(t, p, held)
 			got, err := b.wait.GetBackorder(t.Context(), first.BackorderID)
 			require.NoError(t, err)
 			require.Equal(t, inventoryapi.BackorderGranted, got.Status)
@@ -280,7 +279,7 @@ func testSeveralProducts(t *testing.T, b backordered) {
 	}
 }
 
-// testPromisedStock: a new request gets only what those who wait leave over.
+// testPromisedStock: a new request gets only what the waiting list leaves over.
 func testPromisedStock(t *testing.T, b backordered) {
 	p, missing := b.Stock(t, 5), b.Stock(t, 0)
 	both := b.place(t, Line(p, 2), Line(missing, 1))
@@ -403,7 +402,7 @@ func testCancelBackorder(t *testing.T, b backordered) {
 	_, err = b.wait.CancelBackorder(t.Context(), third.BackorderID, CancelOf(third))
 	requireEnded(t, err, inventoryapi.BackorderGranted)
 
-	// Who leaves the list makes room: the next one is served if the stock is there.
+	// A backorder that leaves the list makes room: the next one is served if the stock is there.
 	q := b.Stock(t, 2)
 	large, small := b.place(t, Line(q, 3)), b.place(t, Line(q, 2))
 	_, err = b.wait.CancelBackorder(t.Context(), large.BackorderID, CancelOf(large))
@@ -435,7 +434,7 @@ func testBackorderTombstone(t *testing.T, b backordered) {
 	require.Equal(t, [2]int64{5, 0}, [2]int64{available, reserved})
 }
 
-// testReleaseCancels: who releases a reservation that still waits wants its stock neither now nor later.
+// testReleaseCancels: the release of a reservation that is still a backorder cancels the backorder.
 func testReleaseCancels(t *testing.T, b backordered) {
 	p := b.Stock(t, 0)
 	in := b.place(t, Line(p, 1))
@@ -540,7 +539,7 @@ func testUnknownProduct(t *testing.T, b backordered) {
 	receipts, errs := b.Service.Introduce(t.Context(), stock.Receive{
 		OperationID: uuid.New(), ProductID: p, Location: "near", Quantity: 2, Actor: Actor,
 	})
-	require.NoError(t, errs[0], "nobody has received any")
+	require.NoError(t, errs[0], "no operator has received any")
 	require.EqualValues(t, 2, receipts[0].Stock)
 	require.Equal(t, inventoryapi.BackorderGranted, b.status(t, second.BackorderID))
 	require.Equal(t, inventoryapi.BackorderWaiting, b.status(t, third.BackorderID))

@@ -146,7 +146,7 @@ func testIncomingRefused(t *testing.T, b backordered) {
 	fails(t, err, inventoryapi.IncomingClosed, "")
 }
 
-// testPromisedDates: a backorder's date is that of the delivery that covers it and all who came before it.
+// testPromisedDates: a backorder's date is that of the delivery that covers it and all earlier ones.
 func testPromisedDates(t *testing.T, b backordered) {
 	p, q := b.Stock(t, 0), b.Stock(t, 0)
 	one, two := b.place(t, Line(p, 3)), b.place(t, Line(p, 4))

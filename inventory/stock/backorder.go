@@ -128,8 +128,8 @@ func (b *Book) addWaiting(w *Backorder, sign int64) {
 	}
 }
 
-// free returns the quantity of a product that a new request can have: what is available and not promised to those who
-// wait already. It is negative if they wait for more than there is. A grant does not change it.
+// free returns the quantity of a product that a new request can have: what is available and not promised to
+// backorders. It is negative if they wait for more than there is. A grant does not change it.
 func (b *Book) free(product uuid.UUID) int64 {
 	return sumAvailable(b.itemsByProduct[product]) - b.waiting[product]
 }

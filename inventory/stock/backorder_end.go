@@ -46,7 +46,7 @@ func BackorderNotFound(id uuid.UUID) error {
 	return inventoryapi.Errorf(inventoryapi.BackorderNotFound, "backorder_id", "there is no backorder %s", id)
 }
 
-// end ends the wait without a reservation, and looks again who of the others can be served.
+// end ends the wait without a reservation. The other backorders of the products are looked at again.
 func (c backorderChange) end(b *Book, w *Backorder, status inventoryapi.BackorderStatus) {
 	w.Status, w.ResolvedAt, w.ResolveOp = status, b.now, c.operationID
 	w.Actor, w.Reason = c.actor, c.reason

@@ -33,7 +33,7 @@ type Book struct {
 	operations     map[uuid.UUID]Operation // by operation id; the new operations included
 	incoming       map[uuid.UUID]*Incoming // by id; the new deliveries included
 
-	// Backorders. All maps are nil while nobody waits for a product of the book.
+	// Backorders. All maps are nil while no backorder waits for a product of the book.
 	waiting            map[uuid.UUID]int64 // by product: the quantity that backorders wait for
 	backorders         map[uuid.UUID]*Backorder
 	backorderOwners    map[Owner]uuid.UUID // the id of the owner's backorder

@@ -10,8 +10,8 @@ import (
 )
 
 // MaxGrants bounds the backorders that one transaction grants, and so its duration, unless the book has another limit.
-// The inventory process goes on with the rest at once; see Book.Unfinished. Meanwhile no request can take the stock of
-// those who wait.
+// The inventory process goes on with the rest at once; see Book.Unfinished. Meanwhile no request can take the
+// promised stock.
 const MaxGrants = 10_000
 
 // grantReason is the reason of the reservation and its entries in the ledger.
@@ -40,7 +40,7 @@ func (g GrantWaiting) decide(b *Book) (struct{}, error) { //nolint:unparam // th
 	return struct{}{}, nil
 }
 
-// stir remembers that somebody who waits for the product may be served now.
+// stir remembers that a backorder of the product may be granted now.
 func (b *Book) stir(product uuid.UUID) {
 	if b.stirred == nil {
 		b.stirred = map[uuid.UUID]bool{}
@@ -51,14 +51,14 @@ func (b *Book) stir(product uuid.UUID) {
 // LimitGrants bounds the backorders that the batch grants.
 func (b *Book) LimitGrants(most int) { b.maxGrants = most }
 
-// Supply is what is available of a product for which somebody waits.
+// Supply is what is available of a product that backorders wait for.
 type Supply struct {
 	ProductID uuid.UUID
 	Available int64
 }
 
-// Supplies returns the products whose waiting lists must be read, by id: stock became available, or somebody left the
-// list, and there is stock. It is empty once the stock is used up or the limit of grants is reached.
+// Supplies returns the products whose waiting lists must be read, by id: stock became available, or a backorder left
+// the list, and there is stock. It is empty once the stock is used up or the limit of grants is reached.
 func (b *Book) Supplies() []Supply {
 	if len(b.stirred) == 0 || b.granted >= b.maxGrants {
 		return nil
@@ -200,8 +200,8 @@ func (b *Book) expireOverdueBackorders(short []inventoryapi.ShortLine) {
 	}
 }
 
-// ShortBehindBackorders returns the products of refused reserves for which somebody waits. The store looks for overdue
-// backorders of these products.
+// ShortBehindBackorders returns the products of refused reserves that backorders wait for. The store looks for overdue
+// ones among them.
 func (b *Book) ShortBehindBackorders() (products []uuid.UUID) {
 	for p := range b.short {
 		if b.waiting[p] > 0 {

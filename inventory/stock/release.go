@@ -67,8 +67,8 @@ func (r Release) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	return b.releaseAnswer(held)
 }
 
-// cancelBackorder ends a backorder that waits for the stock of the reservation. Who releases a reservation wants its
-// stock neither now nor later.
+// cancelBackorder ends a backorder that waits for the stock of the reservation. The caller wants its stock
+// neither now nor later.
 func (r Release) cancelBackorder(b *Book, w *Backorder) (out inventoryapi.ReleaseResult, err error) {
 	switch {
 	case w.Status == inventoryapi.BackorderExpired:

@@ -110,7 +110,7 @@ func backorderOf(r inventorydb.Backorder) stock.Backorder {
 // lists. It reports whether it has changed the book. If a backorder also waits for products that the transaction has
 // not locked, the error is a stock.MoreError: a transaction locks all its items in one order.
 //
-// Only a transaction that holds the items of a product changes who waits for it, so the lists stand still.
+// Only a transaction that holds the items of a product changes its waiting list, so the lists stand still.
 func (s *Store) grant(ctx context.Context, t *transaction, reads stock.Reads, book *stock.Book) (bool, error) {
 	supplies := book.Supplies()
 	if len(supplies) == 0 {
@@ -241,8 +241,8 @@ func waitingBackorderOf(r inventorydb.WaitingPageRow) stock.Backorder {
 	return out
 }
 
-// findOverdueBackorders looks for overdue backorders whose products refused reserves need. Nobody is promised their
-// stock any longer, so the next attempt ends them.
+// findOverdueBackorders looks for overdue backorders whose products refused reserves need. The next attempt ends
+// them, so that their stock is not promised any longer.
 func (s *Store) findOverdueBackorders(
 	ctx context.Context, t *transaction, reads stock.Reads, book *stock.Book,
 ) error {

@@ -56,12 +56,12 @@ CREATE INDEX backorder_lines_waiting_idx ON backorder_lines (product_id, positio
 CREATE INDEX backorder_lines_deadline_idx ON backorder_lines (product_id, deadline) WHERE waiting;
 
 -- The quantity of the product for which backorders wait, on each of the product's items, so that a transaction that
--- locks an item knows without a further look-up whether somebody waits for its stock. It holds if version > 0: an item
+-- locks an item knows without a further look-up whether backorders wait for its stock. It holds if version > 0: an item
 -- that was created and never used keeps the value of that moment.
 ALTER TABLE items ADD COLUMN waiting bigint NOT NULL DEFAULT 0;
 ALTER TABLE items ADD CONSTRAINT items_waiting_not_negative CHECK (waiting >= 0);
--- For the inventory process, which looks for stock that an interrupted grant has left. It is empty while nobody waits.
--- Updates that leave waiting as it is stay heap-only.
+-- For the inventory process, which looks for stock that an interrupted grant has left. It is empty while no backorder
+-- waits. Updates that leave waiting as it is stay heap-only.
 CREATE INDEX items_waiting_idx ON items (item_id) WHERE waiting > 0;
 
 -- +goose StatementBegin

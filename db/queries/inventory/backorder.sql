@@ -192,8 +192,8 @@ FROM (
 ) w;
 
 -- name: ProductsToGrant :many
--- Returns products that backorders wait for and that have stock which no reservation holds. Most of them have nobody who
--- can be served whole; an interrupted grant leaves others.
+-- Returns products that backorders wait for and that have stock which no reservation holds. Of most of them no
+-- backorder can be served whole; an interrupted grant leaves others.
 SELECT i.item_id, i.product_id
 FROM items i
 WHERE i.waiting > 0 AND i.item_id > @after_item::bigint AND i.quantity > i.reserved

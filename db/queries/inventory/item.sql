@@ -39,8 +39,8 @@ WHERE i.item_id = u.item_id AND i.version = u.version;
 -- name: LockProducts :exec
 -- Only one transaction at a time adds items to a product; it holds this lock until it ends. A row lock is not enough:
 -- two transactions that make the first items of a product have no row in common. The transaction takes these locks
--- before all others, in the order of the products. A transaction that changes who waits for a product takes the lock too,
--- because the product may have no item.
+-- before all others, in the order of the products. A transaction that changes the waiting list of a product takes the lock
+-- too, because the product may have no item.
 SELECT pg_advisory_xact_lock(hashtextextended(p.product_id::text, 0))
 FROM (
     SELECT unnest(@product_ids::uuid[]) AS product_id
