@@ -121,6 +121,8 @@ func (o *operation) setUp(t *testing.T, s inventorytest.Subject) {
 		"reservation_id": in.ReservationID.String(),
 		"location":       "near",
 		"code":           "attic",
+		"backorder_id":   uuid.NewString(),
+		"incoming_id":    uuid.NewString(),
 	}
 	o.values = map[string]any{
 		"product_id":  product,
@@ -132,8 +134,33 @@ func (o *operation) setUp(t *testing.T, s inventorytest.Subject) {
 		"number":      in.Number,
 		"workflow_id": in.WorkflowID,
 		"expires_at":  time.Now().Add(time.Hour),
+		"expected_at": time.Now().Add(time.Hour),
+		"deadline":    time.Now().Add(2 * time.Hour),
 	}
 	if o.id == "reserve" || o.id == "deleteItem" { // reserve needs an unused id, and deleteItem needs unreserved stock
+		return
+	}
+
+	if strings.Contains(o.path, "{backorder_id}") {
+		waiting := inventorytest.NewPlace(inventorytest.Line(product, 500))
+		_, err := s.Service.PlaceBackorder(t.Context(), waiting)
+		require.NoError(t, err)
+		o.params["backorder_id"] = waiting.BackorderID.String()
+		o.values["owner_id"], o.values["workflow_id"] = waiting.OwnerID, waiting.WorkflowID
+		if o.id == "expireBackorder" {
+			o.prepare = func() { s.AgeBackorder(t, waiting.BackorderID) }
+		}
+		return
+	}
+	if strings.Contains(o.path, "{incoming_id}") {
+		expected, err := s.Service.AddIncoming(t.Context(), product, inventoryapi.AddIncomingRequest{
+			Location: "near", Quantity: 5, ExpectedAt: time.Now().Add(time.Hour),
+		}, inventorytest.By)
+		require.NoError(t, err)
+		o.params["incoming_id"] = expected.IncomingID.String()
+		return
+	}
+	if o.id == "placeBackorder" {
 		return
 	}
 
@@ -248,6 +275,8 @@ func rowsOf(t *testing.T, s inventorytest.Subject) (state []string) {
 		UNION ALL SELECT format('reservation %s: %s until %s', reservation_id, status, expires_at) FROM reservations
 		UNION ALL SELECT format('location %s: %s, %s', code, name, priority) FROM locations
 		UNION ALL SELECT format('import %s', import_id) FROM stock_imports
+		UNION ALL SELECT format('backorder %s: %s until %s', backorder_id, status, deadline) FROM backorders
+		UNION ALL SELECT format('delivery %s: %s, version %s', incoming_id, status, version) FROM incoming_stock
 		UNION ALL SELECT format('%s events', count(*)) FROM outbox
 		ORDER BY 1`)
 	require.NoError(t, err)

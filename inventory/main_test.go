@@ -20,6 +20,17 @@ func TestClientConforms(t *testing.T) {
 	inventorytest.Conformance(t, s)
 }
 
+func TestServiceTakesBackorders(t *testing.T) {
+	t.Parallel()
+	inventorytest.Backorders(t, inventorytest.NewService(t))
+}
+
+func TestClientTakesBackorders(t *testing.T) {
+	t.Parallel()
+	s, _ := inventorytest.NewServer(t)
+	inventorytest.Backorders(t, s)
+}
+
 func TestServiceAdministers(t *testing.T) {
 	t.Parallel()
 	inventorytest.Administration(t, inventorytest.NewService(t))

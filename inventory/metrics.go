@@ -12,6 +12,8 @@ import (
 type metrics struct {
 	operations *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
+	granted    prometheus.Counter
+	skipped    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -26,6 +28,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Time from the request to its commit, retries included.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 10},
 		}, []string{"kind"}),
+		granted: f.NewCounter(prometheus.CounterOpts{
+			Name: "inventory_backorders_granted_total",
+			Help: "Backorders that became reservations when stock arrived.",
+		}),
+		skipped: f.NewCounter(prometheus.CounterOpts{
+			Name: "inventory_backorders_skipped_total",
+			Help: "How often a waiting backorder was passed over because it could not be served whole.",
+		}),
 	}
 }
 

@@ -67,6 +67,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		Strategy:   inventoryapi.Strategy(cfg.Strategy),
 
 		AnnounceRefusals: true,
+		ContinueGrants:   true,
 	}
 	checks := []httpx.Check{{Name: "database", Required: true}}
 	if cfg.Redis.Given() {

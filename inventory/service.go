@@ -33,6 +33,7 @@ type Service struct {
 	availability *availability.Reader
 	statistics   *statistics.Snapshots
 	refusals     *refusals // nil if refusals are not announced
+	granter      *granter  // nil if unfinished grants are left to other processes
 
 	log      *slog.Logger
 	ttl      time.Duration
@@ -58,6 +59,12 @@ type Options struct {
 
 	// AnnounceRefusals publishes inventory.failed. It starts a background task, which Close ends.
 	AnnounceRefusals bool
+
+	// MaxGrants bounds the backorders that one transaction grants; stock.MaxGrants if 0.
+	MaxGrants int
+	// ContinueGrants continues grants of backorders that one transaction could not finish, also those of processes that
+	// were killed. It starts a background task, which Close ends.
+	ContinueGrants bool
 }
 
 // New returns a service.
@@ -79,24 +86,41 @@ func New(o Options) *Service {
 		strategy: o.Strategy,
 		metrics:  newMetrics(o.Registry),
 	}
+	if o.MaxGrants > 0 {
+		s.store.LimitGrants(o.MaxGrants)
+	}
 	s.availability = availability.New(s.store, o.Cache)
+	if o.ContinueGrants {
+		s.granter = &granter{
+			products: s.store.ProductsToGrant,
+			grant:    s.grantWaiting,
+			interval: grantInterval,
+			log:      o.Log,
+		}
+	}
 	s.writer = groupcommit.New(groupcommit.Options{
 		Store:      s.store,
 		Log:        o.Log,
 		Registry:   o.Registry,
 		QueueLimit: o.QueueLimit,
-		Committed:  s.availability.Invalidate,
+		Committed:  s.committed,
 	})
 	s.statistics = statistics.New(s.computeStatistics, time.Now, o.Log)
 	if o.AnnounceRefusals {
 		s.refusals = newRefusals(s.store.Announce, o.Log, o.Registry)
 		s.refusals.start()
 	}
+	if s.granter != nil {
+		s.granter.start()
+	}
 	return s
 }
 
 // Close refuses new writes and returns when the accepted writes are finished. Reads still work.
 func (s *Service) Close() {
+	if s.granter != nil {
+		s.granter.close()
+	}
 	s.writer.Close()
 	if s.refusals != nil {
 		s.refusals.close()

@@ -108,6 +108,9 @@ func (r *report) judge() {
 			AtMost: true,
 		})
 	}
+	if s := r.find("backorders-grant"); s != nil {
+		add(target{What: "10,000 backorders granted by one receipt", Value: s.P99 / 1000, Unit: "s", Floor: 10, AtMost: true})
+	}
 	if s := r.find("read-cached"); s != nil {
 		add(target{What: "availability at 2,000/s, warm cache, p95", Value: s.P95, Unit: "ms", Floor: 5, AtMost: true})
 	}

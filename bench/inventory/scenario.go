@@ -36,6 +36,7 @@ var scenarios = []scenario{
 		pgbench("pgbench-spread", 10_000),
 	},
 	{"spread", "the service in process, 10,000 products", inProcess("spread", 10_000, 1, 1)},
+	{"backorders", "one receipt for 10,000 backorders on one product", backorders},
 	{"bare-transaction", "a lone caller of the bare transaction", bareTransaction},
 	{"http", "the process over HTTP: one product with all callers, then a lone caller", overHTTP},
 	{"read", "availability over HTTP at 2,000 a second, with and without cache", reads},

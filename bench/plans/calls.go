@@ -123,7 +123,7 @@ func calls(s sample) []call {
 			return err
 		}},
 		{"LockProducts", "", false, func(ctx context.Context, q q, db db) error {
-			return q.LockProducts(ctx, db, s.products)
+			return q.LockProducts(ctx, db, inventorydb.LockProductsParams{ProductIds: s.products})
 		}},
 		{"EnsureItems", "existing", false, func(ctx context.Context, q q, db db) error {
 			return q.EnsureItems(ctx, db, inventorydb.EnsureItemsParams{ProductIds: s.products, Locations: texts("l1")})
@@ -165,11 +165,12 @@ func calls(s sample) []call {
 			return err
 		}},
 		{"Clock", "", false, func(ctx context.Context, q q, db db) error {
-			_, err := q.Clock(ctx, db, s.products)
+			_, err := q.Clock(ctx, db, inventorydb.ClockParams{ProductIds: s.products})
 			return err
 		}},
 		{"UpdateItems", "existing", false, func(ctx context.Context, q q, db db) error {
 			_, err := q.UpdateItems(ctx, db, inventorydb.UpdateItemsParams{
+				Waitings:   slices.Repeat([]int64{0}, n),
 				ItemIds:    s.items,
 				Versions:   s.versions,
 				Quantities: slices.Repeat([]int64{5000}, n),

@@ -37,13 +37,18 @@ func (q *Queries) EnsureItems(ctx context.Context, db DBTX, arg EnsureItemsParam
 const lockItems = `-- name: LockItems :many
 
 SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version,
-       i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted
+       i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted, i.waiting
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.item_id = ANY (ARRAY(
     SELECT p.item_id FROM items p WHERE p.product_id = ANY ($1::uuid[])
     UNION ALL
     SELECT rl.item_id FROM reservation_lines rl WHERE rl.reservation_id = ANY ($2::uuid[])
+    UNION ALL
+    SELECT p.item_id
+    FROM backorder_lines bl
+    CROSS JOIN LATERAL (SELECT v.item_id FROM items v WHERE v.product_id = bl.product_id) p
+    WHERE bl.backorder_id = ANY ($3::uuid[])
 ))
 ORDER BY i.item_id
 FOR NO KEY UPDATE OF i
@@ -52,6 +57,7 @@ FOR NO KEY UPDATE OF i
 type LockItemsParams struct {
 	ProductIds     []uuid.UUID
 	ReservationIds []uuid.UUID
+	BackorderIds   []uuid.UUID
 }
 
 type LockItemsRow struct {
@@ -65,6 +71,7 @@ type LockItemsRow struct {
 	Version           int64
 	LowStockThreshold int64
 	Deleted           bool
+	Waiting           int64
 }
 
 // An item is the stock of one product at one location; available = quantity - reserved.
@@ -74,7 +81,7 @@ type LockItemsRow struct {
 // an array and not a joined set, so that PostgreSQL looks up every item by its key: for a join it may read all items,
 // and a prepared plan that was right for few items stays when there are many.
 func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) ([]LockItemsRow, error) {
-	rows, err := db.Query(ctx, lockItems, arg.ProductIds, arg.ReservationIds)
+	rows, err := db.Query(ctx, lockItems, arg.ProductIds, arg.ReservationIds, arg.BackorderIds)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +100,7 @@ func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) (
 			&i.Version,
 			&i.LowStockThreshold,
 			&i.Deleted,
+			&i.Waiting,
 		); err != nil {
 			return nil, err
 		}
@@ -106,19 +114,30 @@ func (q *Queries) LockItems(ctx context.Context, db DBTX, arg LockItemsParams) (
 
 const lockProducts = `-- name: LockProducts :exec
 SELECT pg_advisory_xact_lock(hashtextextended(p.product_id::text, 0))
-FROM (SELECT DISTINCT unnest($1::uuid[]) AS product_id ORDER BY 1) p
+FROM (
+    SELECT unnest($1::uuid[]) AS product_id
+    UNION
+    SELECT bl.product_id FROM backorder_lines bl WHERE bl.backorder_id = ANY ($2::uuid[])
+    ORDER BY 1
+) p
 `
+
+type LockProductsParams struct {
+	ProductIds   []uuid.UUID
+	BackorderIds []uuid.UUID
+}
 
 // Only one transaction at a time adds items to a product; it holds this lock until it ends. A row lock is not enough:
 // two transactions that make the first items of a product have no row in common. The transaction takes these locks
-// before all others, in the order of the products.
-func (q *Queries) LockProducts(ctx context.Context, db DBTX, productIds []uuid.UUID) error {
-	_, err := db.Exec(ctx, lockProducts, productIds)
+// before all others, in the order of the products. A transaction that changes the waiting list of a product takes the lock
+// too, because the product may have no item.
+func (q *Queries) LockProducts(ctx context.Context, db DBTX, arg LockProductsParams) error {
+	_, err := db.Exec(ctx, lockProducts, arg.ProductIds, arg.BackorderIds)
 	return err
 }
 
 const stockOfProducts = `-- name: StockOfProducts :many
-SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted,
+SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.waiting, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted,
        coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)::boolean AS sellable,
        CASE WHEN h.first <= statement_timestamp() THEN (
            SELECT sum(rl.quantity) FROM reservation_lines rl
@@ -145,6 +164,7 @@ type StockOfProductsRow struct {
 	Location     string
 	Quantity     int64
 	Reserved     int64
+	Waiting      int64
 	Version      int64
 	Deleted      bool
 	Sellable     bool
@@ -171,6 +191,7 @@ func (q *Queries) StockOfProducts(ctx context.Context, db DBTX, productIds []uui
 			&i.Location,
 			&i.Quantity,
 			&i.Reserved,
+			&i.Waiting,
 			&i.Version,
 			&i.Deleted,
 			&i.Sellable,
@@ -190,11 +211,12 @@ func (q *Queries) StockOfProducts(ctx context.Context, db DBTX, productIds []uui
 const updateItems = `-- name: UpdateItems :execrows
 UPDATE items i
 SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now(),
-    low_stock_threshold = u.threshold, deleted_at = CASE WHEN u.deleted THEN coalesce(i.deleted_at, now()) END
+    low_stock_threshold = u.threshold, waiting = u.waiting, deleted_at = CASE WHEN u.deleted THEN coalesce(i.deleted_at, now()) END
 FROM (
     SELECT unnest($1::bigint[]) AS item_id, unnest($2::bigint[]) AS version,
            unnest($3::bigint[]) AS quantity, unnest($4::bigint[]) AS reserved,
-           unnest($5::bigint[]) AS threshold, unnest($6::boolean[]) AS deleted
+           unnest($5::bigint[]) AS threshold, unnest($6::bigint[]) AS waiting,
+           unnest($7::boolean[]) AS deleted
 ) u
 WHERE i.item_id = u.item_id AND i.version = u.version
 `
@@ -205,6 +227,7 @@ type UpdateItemsParams struct {
 	Quantities []int64
 	Reserveds  []int64
 	Thresholds []int64
+	Waitings   []int64
 	Deleteds   []bool
 }
 
@@ -216,6 +239,7 @@ func (q *Queries) UpdateItems(ctx context.Context, db DBTX, arg UpdateItemsParam
 		arg.Quantities,
 		arg.Reserveds,
 		arg.Thresholds,
+		arg.Waitings,
 		arg.Deleteds,
 	)
 	if err != nil {

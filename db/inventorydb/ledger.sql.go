@@ -14,8 +14,20 @@ import (
 
 const clock = `-- name: Clock :one
 SELECT clock_timestamp()::timestamptz AS at,
-       ARRAY(SELECT i.item_id FROM items i WHERE i.product_id = ANY ($1::uuid[]))::bigint[] AS item_ids
+       ARRAY(
+           SELECT i.item_id FROM items i WHERE i.product_id = ANY ($1::uuid[])
+           UNION ALL
+           SELECT i.item_id
+           FROM backorder_lines bl
+           CROSS JOIN LATERAL (SELECT v.item_id FROM items v WHERE v.product_id = bl.product_id) i
+           WHERE bl.backorder_id = ANY ($2::uuid[])
+       )::bigint[] AS item_ids
 `
+
+type ClockParams struct {
+	ProductIds   []uuid.UUID
+	BackorderIds []uuid.UUID
+}
 
 type ClockRow struct {
 	At      time.Time
@@ -24,10 +36,10 @@ type ClockRow struct {
 
 // The database's clock decides every deadline. The transaction reads it after it has its locks: a time that it reads
 // before would be stale by as long as it waits for them, and now() is the transaction's start. For the same reason this
-// query returns the items that the products have now: the statement that locked them saw only the items that existed
+// query returns the items that the products, and the products of the backorders, have now: the statement that locked them saw only the items that existed
 // when it began to wait.
-func (q *Queries) Clock(ctx context.Context, db DBTX, productIds []uuid.UUID) (ClockRow, error) {
-	row := db.QueryRow(ctx, clock, productIds)
+func (q *Queries) Clock(ctx context.Context, db DBTX, arg ClockParams) (ClockRow, error) {
+	row := db.QueryRow(ctx, clock, arg.ProductIds, arg.BackorderIds)
 	var i ClockRow
 	err := row.Scan(&i.At, &i.ItemIds)
 	return i, err

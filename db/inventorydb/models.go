@@ -61,6 +61,53 @@ type ArchiveStockLedger struct {
 	CreatedAt     time.Time
 }
 
+type Backorder struct {
+	BackorderID      uuid.UUID
+	Position         int64
+	OwnerKind        string
+	OwnerID          uuid.UUID
+	Number           int32
+	RequestHash      []byte
+	Status           string
+	Deadline         time.Time
+	TtlSeconds       int64
+	Strategy         string
+	WorkflowID       string
+	Version          int64
+	Actor            string
+	Reason           string
+	PlaceOperation   uuid.UUID
+	ResolveOperation *uuid.UUID
+	CorrelationID    string
+	CreatedAt        time.Time
+	ResolvedAt       *time.Time
+}
+
+type BackorderLine struct {
+	BackorderID uuid.UUID
+	LineNo      int32
+	ProductID   uuid.UUID
+	Quantity    int64
+	Position    int64
+	Deadline    time.Time
+	Waiting     bool
+}
+
+type IncomingStock struct {
+	IncomingID uuid.UUID
+	ProductID  uuid.UUID
+	LocationID int32
+	Quantity   int64
+	Received   int64
+	ExpectedAt time.Time
+	Reference  string
+	Status     string
+	Version    int64
+	Actor      string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
 type Item struct {
 	ItemID            int64
 	ProductID         uuid.UUID
@@ -73,6 +120,7 @@ type Item struct {
 	UpdatedAt         time.Time
 	DeletedAt         *time.Time
 	LowStock          bool
+	Waiting           int64
 }
 
 type LedgerBalance struct {

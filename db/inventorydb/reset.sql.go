@@ -60,7 +60,7 @@ func (q *Queries) LocationExists(ctx context.Context, db DBTX, code string) (boo
 
 const wipeInventory = `-- name: WipeInventory :exec
 TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, stock_operations, products, outbox, processed_events,
-    ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE
+    backorders, backorder_lines, incoming_stock, ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE
 `
 
 // CASCADE also truncates every other table that refers to an item or a reservation.

@@ -68,6 +68,19 @@ var inventoryRows = []struct {
 	{11, 0, `
 		INSERT INTO products (product_id, low_stock_threshold, sellable, catalogue_version)
 		VALUES (gen_random_uuid(), 7, false, 3)`},
+	{13, 0, `
+		INSERT INTO backorders (backorder_id, owner_kind, owner_id, number, request_hash, status, deadline, ttl_seconds,
+			actor, place_operation, resolve_operation, created_at, resolved_at)
+		SELECT gen_random_uuid(), 'order', gen_random_uuid(), 1,
+			CASE WHEN s <> 'cancelled' THEN decode(repeat('ab', 32), 'hex') END, s, now(), 900, 'alice', gen_random_uuid(),
+			CASE WHEN s <> 'waiting' THEN gen_random_uuid() END, now(), CASE WHEN s <> 'waiting' THEN now() END
+		FROM unnest(ARRAY['waiting', 'granted', 'cancelled', 'expired']) s;
+		INSERT INTO backorder_lines (backorder_id, line_no, product_id, quantity, position, deadline, waiting)
+		SELECT backorder_id, 1, product_id, 2, position, deadline, status = 'waiting'
+		FROM backorders, (SELECT product_id FROM items LIMIT 1) i WHERE status <> 'cancelled';
+		INSERT INTO incoming_stock (incoming_id, product_id, location_id, quantity, expected_at, status, actor,
+			created_at, updated_at)
+		SELECT gen_random_uuid(), product_id, location_id, 9, now(), 'expected', 'alice', now(), now() FROM items`},
 	{10, 0, `
 		INSERT INTO stock_operations (operation_id, request_hash, answer)
 		VALUES (gen_random_uuid(), decode(repeat('ef', 32), 'hex'), '{"replayed": false}')`},

@@ -18,6 +18,23 @@ func inventoryTypes() []Type {
 		reservationType(inventoryapi.EventReturned, inventoryapi.StatusConfirmed, "",
 			"Stock of a confirmed reservation came back."),
 		{
+			Name:      inventoryapi.EventBackorderGranted,
+			Aggregate: "backorder",
+			Summary: "Stock arrived, and a backorder became a reservation. inventory.reserved announces the reservation " +
+				"itself; this event is for the workflow that waits for it.",
+			Example: inventoryapi.BackorderGrantedEvent{
+				ReservationID: exampleReservation,
+				OwnerKind:     inventoryapi.OwnerOrder,
+				OwnerID:       exampleOrder,
+				Number:        1,
+				WorkflowID:    "order-" + exampleOrder.String(),
+				OperationID:   exampleOperation,
+				PlacedAt:      exampleTime,
+				ExpiresAt:     exampleDeadline,
+				Lines:         exampleLines,
+			},
+		},
+		{
 			Name:      inventoryapi.EventFailed,
 			Aggregate: "product",
 			Summary: "Reservations were refused because a product was short. One event sums up the refusals of one " +
@@ -72,16 +89,18 @@ func reservationType(name string, status inventoryapi.Status, reason, summary st
 			Status:        status,
 			ExpiresAt:     exampleDeadline,
 			Reason:        reason,
-			Lines: []inventoryapi.EventLine{{
-				LineNo:    1,
-				ProductID: exampleProduct,
-				Location:  "main",
-				Quantity:  2,
-				Stock:     inventoryapi.Stock{Quantity: 10, Reserved: 4, Available: 6, Version: 7},
-			}},
+			Lines:         exampleLines,
 		},
 	}
 }
+
+var exampleLines = []inventoryapi.EventLine{{
+	LineNo:    1,
+	ProductID: exampleProduct,
+	Location:  "main",
+	Quantity:  2,
+	Stock:     inventoryapi.Stock{Quantity: 10, Reserved: 4, Available: 6, Version: 7},
+}}
 
 func levelExample(available int64) inventoryapi.LevelEvent {
 	return inventoryapi.LevelEvent{

@@ -57,7 +57,7 @@ import (
 
 // keyNamespace is part of every key. If you change the encoding of the values, increase its version number: then the
 // two releases of a rolling update do not read each other's values.
-const keyNamespace = "holdfast:inventory:v3:availability:"
+const keyNamespace = "holdfast:inventory:v4:availability:"
 
 // DefaultTimeout bounds each call of Redis. A slower read is better served by the database.
 const DefaultTimeout = 100 * time.Millisecond

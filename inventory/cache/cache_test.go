@@ -80,7 +80,7 @@ func fresh(values ...inventoryapi.Availability) []stock.Availability {
 }
 
 func (r *rig) key(product uuid.UUID) string {
-	return r.prefix + "holdfast:inventory:v3:availability:" + product.String()
+	return r.prefix + "holdfast:inventory:v4:availability:" + product.String()
 }
 
 // at returns the availability of a product with the given versions at "near" and, if there is a second version, "far".
@@ -313,25 +313,28 @@ func TestTimeToLive(t *testing.T) {
 func TestValueHasTheFormOfItsVersion(t *testing.T) {
 	t.Parallel()
 	raw, err := json.Marshal(inventoryapi.Availability{
-		OverdueQuantity: 1, // absent if it is 0
+		OverdueQuantity: 1, // absent if it is 0, as the next one
+		WaitingQuantity: 1,
 		Locations:       []inventoryapi.LocationStock{{}},
 	})
 	require.NoError(t, err)
 	require.JSONEq(t, `{
 		"product_id":"00000000-0000-0000-0000-000000000000",
-		"total_stock":0, "reserved_quantity":0, "overdue_quantity":1, "available_quantity":0, "requested_quantity":0,
+		"total_stock":0, "reserved_quantity":0, "overdue_quantity":1, "waiting_quantity":1, "available_quantity":0,
+		"requested_quantity":0,
 		"is_available":false, "sellable":false, "version":0,
 		"locations":[{"location":"", "quantity":0, "reserved":0, "available":0, "version":0}]
 	}`, string(raw))
 	r := newRig(t)
-	require.Equal(t, "v3", strings.Split(r.key(uuid.Nil), ":")[3])
+	require.Equal(t, "v4", strings.Split(r.key(uuid.Nil), ":")[3])
 
 	full := inventoryapi.Availability{
 		ProductID:         uuid.New(),
 		TotalStock:        5_000_000_007,
 		ReservedQuantity:  3,
 		OverdueQuantity:   2,
-		AvailableQuantity: 5_000_000_004,
+		WaitingQuantity:   4,
+		AvailableQuantity: 5_000_000_000,
 		Version:           60, // one more than its locations have: the version of a deleted item
 		Sellable:          true,
 		Locations: []inventoryapi.LocationStock{

@@ -37,10 +37,10 @@ func ttl(a inventoryapi.Availability) time.Duration {
 	return time.Duration(float64(base) * (1 - jitter + 2*jitter*rand.Float64())) //nolint:gosec // jitter needs no secrecy
 }
 
-// encode returns the stored form of a value: its version, whether the product is sold (1 or 0), the overdue quantity
-// and, for each location, code, quantity, reserved and version; numbers as varints, texts after their length. The other
-// fields follow from these or from the request. To decode JSON instead would take longer than the database takes for a
-// list of products.
+// encode returns the stored form of a value: its version, whether the product is sold (1 or 0), the overdue and the
+// waiting quantity and, for each location, code, quantity, reserved and version; numbers as varints, texts after their
+// length. The other fields follow from these or from the request. To decode JSON instead would take longer than the
+// database takes for a list of products.
 func encode(a inventoryapi.Availability) []byte {
 	b := binary.AppendVarint(make([]byte, 0, 16+32*len(a.Locations)), a.Version)
 	sellable := uint64(0)
@@ -49,6 +49,7 @@ func encode(a inventoryapi.Availability) []byte {
 	}
 	b = binary.AppendUvarint(b, sellable)
 	b = binary.AppendVarint(b, a.OverdueQuantity)
+	b = binary.AppendVarint(b, a.WaitingQuantity)
 	b = binary.AppendUvarint(b, uint64(len(a.Locations)))
 	for _, l := range a.Locations {
 		b = binary.AppendUvarint(b, uint64(len(l.Location)))
@@ -81,6 +82,7 @@ func decode(product uuid.UUID, raw string) (inventoryapi.Availability, bool) {
 	ok = ok && err == nil && sellable <= 1
 	a.Sellable = sellable == 1
 	a.OverdueQuantity = number()
+	a.WaitingQuantity = number()
 	a.Locations = make([]inventoryapi.LocationStock, size())
 	for i := range a.Locations {
 		n := size()
@@ -94,5 +96,6 @@ func decode(product uuid.UUID, raw string) (inventoryapi.Availability, bool) {
 		a.ReservedQuantity += l.Reserved
 		a.AvailableQuantity += l.Available
 	}
+	a.AvailableQuantity = max(a.AvailableQuantity-a.WaitingQuantity, 0)
 	return a, ok && r.Len() == 0
 }

@@ -108,6 +108,7 @@ func (c *committer) fail(ctx context.Context, tasks []Task, err error) {
 //
 // If a reserve falls short and overdue reservations hold its stock, it tries again at once, and reads and locks those
 // reservations with everything else. A second attempt is needed because a transaction locks all its items in one order.
+// So it does if a decision about backorders needs more products or backorders.
 func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy) error {
 	allReads := *mergeReads(tasks)
 	reads := c.firstReads(allReads)
@@ -131,6 +132,18 @@ func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy
 			reads = allReads
 			if takeBacks++; takeBacks <= maxTakeBacks {
 				c.countRetry("overdue")
+				n--
+				continue
+			}
+		}
+
+		var more *stock.MoreError
+		if errors.As(err, &more) {
+			allReads.Products = slices.Concat(allReads.Products, more.Products)
+			allReads.Backorders = slices.Concat(allReads.Backorders, more.Backorders)
+			reads = allReads
+			if takeBacks++; takeBacks <= maxTakeBacks {
+				c.countRetry("backorders")
 				n--
 				continue
 			}
@@ -173,6 +186,9 @@ func (c *committer) attempt(ctx context.Context, tasks []Task, onLock lockPolicy
 // reservations nor their owners' numbers: a unique key refuses a repeated reserve, and the next attempt reads all. For
 // a while after a repeated reserve, the first attempt looks up the reservations too.
 func (c *committer) firstReads(all stock.Reads) stock.Reads {
+	if len(all.Backorders) > 0 { // few; and no key refuses a backorder whose id or number a reservation has
+		return all
+	}
 	all.Owners = nil
 	if !c.repeats.recent() {
 		all.Reserves = nil

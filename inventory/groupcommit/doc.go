@@ -63,6 +63,20 @@
 // locked in the same order as all others, also items of other products. The rule of the reserve expires as many of them
 // as it needs. An attempt whose look-up finds no further reservation decides.
 //
+// # Backorders
+//
+// A batch that makes stock available grants backorders from it, after its last request was decided and before it writes
+// (stock.Book.Grant). An item says whether backorders wait for its product, so a batch on other products does nothing
+// more. If a backorder also waits for products that the transaction has not locked, or if the batch has locked only
+// some items of the product, the attempt changes nothing, and the committer decides the batch again with all of these
+// products among the reads. Overdue backorders are found and ended in the same way as overdue reservations, when a
+// reserve falls short because of what they wait for.
+//
+// One transaction grants at most stock.MaxGrants backorders. The inventory process continues with the rest, also after
+// a crash; what is left is promised to the waiting list, so no other request can take it meanwhile.
+//
+// # Versions in answers
+//
 // If an earlier answer of the batch contains the version of a product that a take-back would change, the committer
 // bisects the batch until the two requests are apart.
 //

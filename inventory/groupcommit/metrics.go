@@ -20,7 +20,8 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 		retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "inventory_batch_retries_total",
 			Help: "Batches decided again, after a lost race (conflict), a lock of another transaction (blocked) " +
-				"or a lost connection (disconnected), or to take back the stock of overdue reservations (overdue).",
+				"or a lost connection (disconnected), to take back the stock of overdue reservations (overdue), " +
+				"or to lock what the grant of backorders needs (backorders).",
 		}, []string{"cause"}),
 		batch: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "inventory_batch_requests",

@@ -11,7 +11,7 @@ import (
 const (
 	maxAttempts   = 12
 	maxReconnects = 3 // attempts without a usable connection
-	maxTakeBacks  = 8 // attempts that found more overdue reservations to take back; each next one counts as a conflict
+	maxTakeBacks  = 8 // attempts that found more rows to read; each next one counts as a conflict
 	firstPause    = time.Millisecond
 	maxPause      = 50 * time.Millisecond
 )

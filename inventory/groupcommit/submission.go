@@ -32,14 +32,17 @@ type key struct {
 var anyProduct = key{subject: unknownProducts}
 
 func keysOf(reads *stock.Reads) []key {
-	size := len(reads.Products) + len(reads.Reservations) + len(reads.Reserves) + len(reads.Operations) + len(reads.Named)
+	size := len(reads.Products) + len(reads.Reservations) + len(reads.Reserves) + len(reads.Backorders) +
+		len(reads.Operations) + len(reads.Named) + len(reads.Incoming)
 	keys := make([]key, 0, size+1)
 	keys = appendKeys(keys, product, reads.Products)
 	keys = appendKeys(keys, reservation, reads.Reservations)
 	keys = appendKeys(keys, reservation, reads.Reserves)
+	keys = appendKeys(keys, reservation, reads.Backorders)
 	keys = appendKeys(keys, operation, reads.Operations)
 	keys = appendKeys(keys, operation, reads.Named)
-	if len(reads.Reservations) > 0 {
+	keys = appendKeys(keys, operation, reads.Incoming)
+	if len(reads.Reservations) > 0 || len(reads.Backorders) > 0 && len(reads.Products) == 0 {
 		keys = append(keys, anyProduct)
 	}
 	return distinct(keys)

@@ -2,6 +2,7 @@ package groupcommit
 
 import (
 	"context"
+	"errors"
 
 	"holdfast/inventory/stock"
 )
@@ -19,8 +20,8 @@ type Task interface {
 	reads() *stock.Reads
 	// tellsVersion reports whether the answer contains the product's version.
 	tellsVersion() bool
-	// decide answers the request. Its only errors are stock.ErrStale (the book does not have what the task needs) and
-	// stock.ErrVersionTold (the task must not be in one batch with an earlier one).
+	// decide answers the request. Its only errors are stock.ErrStale and stock.MoreError (the book does not have what the
+	// task needs) and stock.ErrVersionTold (the task must not be in one batch with an earlier one).
 	decide(book *stock.Book) error
 	// fail answers the request with an error.
 	fail(err error)
@@ -55,6 +56,10 @@ func (t *TypedTask[T]) decide(book *stock.Book) error {
 		return err
 	}
 	if err != nil {
+		var more *stock.MoreError
+		if errors.As(err, &more) {
+			return more
+		}
 		t.fail(err)
 		return nil
 	}

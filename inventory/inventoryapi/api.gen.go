@@ -11,6 +11,30 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for BackorderStatus.
+const (
+	BackorderCancelled BackorderStatus = "cancelled"
+	BackorderExpired   BackorderStatus = "expired"
+	BackorderGranted   BackorderStatus = "granted"
+	BackorderWaiting   BackorderStatus = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the BackorderStatus enum.
+func (e BackorderStatus) Valid() bool {
+	switch e {
+	case BackorderCancelled:
+		return true
+	case BackorderExpired:
+		return true
+	case BackorderGranted:
+		return true
+	case BackorderWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ImportOutcome.
 const (
 	OutcomeAdjusted  ImportOutcome = "adjusted"
@@ -32,6 +56,27 @@ func (e ImportOutcome) Valid() bool {
 	case OutcomeReplayed:
 		return true
 	case OutcomeUnchanged:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IncomingStatus.
+const (
+	IncomingCancelled IncomingStatus = "cancelled"
+	IncomingExpected  IncomingStatus = "expected"
+	IncomingReceived  IncomingStatus = "received"
+)
+
+// Valid indicates whether the value is a known member of the IncomingStatus enum.
+func (e IncomingStatus) Valid() bool {
+	switch e {
+	case IncomingCancelled:
+		return true
+	case IncomingExpected:
+		return true
+	case IncomingReceived:
 		return true
 	default:
 		return false
@@ -101,6 +146,18 @@ func (e Strategy) Valid() bool {
 	}
 }
 
+// AddIncomingRequest defines model for AddIncomingRequest.
+type AddIncomingRequest struct {
+	// Actor The actor, if the request has no X-Actor.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedAt At most 1830 days from now.
+	ExpectedAt time.Time `json:"expected_at"`
+	Location   string    `json:"location"`
+	Quantity   int64     `json:"quantity"`
+	Reference  string    `json:"reference,omitempty,omitzero"`
+}
+
 // AdjustRequest Send exactly one of `delta` and `quantity`.
 type AdjustRequest struct {
 	// Actor The actor, if the request has no X-Actor.
@@ -123,7 +180,7 @@ type AdjustRequest struct {
 
 // Availability defines model for Availability.
 type Availability struct {
-	// AvailableQuantity Includes the stock of overdue reservations.
+	// AvailableQuantity What a new reserve can have. Includes the stock of overdue reservations, and not what backorders wait for.
 	AvailableQuantity int64 `json:"available_quantity"`
 
 	// IsAvailable The catalogue sells the product, and the requested quantity is available.
@@ -144,12 +201,84 @@ type Availability struct {
 
 	// Version Grows with every change of the product's stock at any location.
 	Version int64 `json:"version"`
+
+	// WaitingQuantity The quantity that backorders wait for; absent if it is 0. They get available stock first.
+	WaitingQuantity int64 `json:"waiting_quantity,omitempty,omitzero"`
 }
 
 // AvailabilityList defines model for AvailabilityList.
 type AvailabilityList struct {
 	Items      []Availability `json:"items"`
 	NextCursor string         `json:"next_cursor,omitempty,omitzero"`
+}
+
+// Backorder defines model for Backorder.
+type Backorder struct {
+	// Actor The actor of the latest change.
+	Actor       string             `json:"actor"`
+	BackorderID openapi_types.UUID `json:"backorder_id"`
+	CreatedAt   time.Time          `json:"created_at"`
+
+	// Deadline The end of the wait; absent if it was granted when it was placed.
+	Deadline  time.Time          `json:"deadline,omitempty,omitzero"`
+	Lines     []BackorderLine    `json:"lines"`
+	Number    int                `json:"number"`
+	OwnerID   openapi_types.UUID `json:"owner_id"`
+	OwnerKind OwnerKind          `json:"owner_kind"`
+
+	// Position The position in the waiting list, from 1; of several products the last. Only while it waits.
+	Position int64 `json:"position,omitempty,omitzero"`
+
+	// PromisedAt When it can be granted if the expected deliveries come in time. Absent if they are not enough, and if it does not wait.
+	PromisedAt time.Time `json:"promised_at,omitempty,omitzero"`
+	Reason     string    `json:"reason,omitempty,omitzero"`
+
+	// Replayed An earlier request placed the backorder.
+	Replayed    bool            `json:"replayed,omitempty,omitzero"`
+	Reservation Reservation     `json:"reservation,omitempty,omitzero"`
+	ResolvedAt  time.Time       `json:"resolved_at,omitempty,omitzero"`
+	Status      BackorderStatus `json:"status"`
+
+	// TTLSeconds Of the reservation, from the grant.
+	TTLSeconds int64  `json:"ttl_seconds,omitempty,omitzero"`
+	Version    int64  `json:"version"`
+	WorkflowID string `json:"workflow_id,omitempty,omitzero"`
+}
+
+// BackorderLine defines model for BackorderLine.
+type BackorderLine struct {
+	LineNo    int                `json:"line_no"`
+	ProductID openapi_types.UUID `json:"product_id"`
+	Quantity  int64              `json:"quantity"`
+}
+
+// BackorderStatus defines model for BackorderStatus.
+type BackorderStatus string
+
+// CancelIncomingRequest defines model for CancelIncomingRequest.
+type CancelIncomingRequest struct {
+	// Actor The actor, if the request has no X-Actor.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedVersion The version of the delivery on which the caller decided.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+}
+
+// ChangeIncomingRequest defines model for ChangeIncomingRequest.
+type ChangeIncomingRequest struct {
+	// Actor The actor, if the request has no X-Actor.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedAt At most 1830 days from now.
+	ExpectedAt *time.Time `json:"expected_at,omitempty"`
+
+	// ExpectedVersion The version of the delivery on which the caller decided.
+	ExpectedVersion *int64  `json:"expected_version,omitempty"`
+	Location        *string `json:"location,omitempty"`
+
+	// Quantity Of the whole delivery; more than has arrived.
+	Quantity  *int64  `json:"quantity,omitempty"`
+	Reference *string `json:"reference,omitempty"`
 }
 
 // ConfirmResult defines model for ConfirmResult.
@@ -183,6 +312,15 @@ type DeleteItemRequest struct {
 	// OperationID Names this change in the ledger; the same on every retry. If it is absent, the server makes one.
 	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
 	Reason      string             `json:"reason"`
+}
+
+// ExtendBackorderRequest defines model for ExtendBackorderRequest.
+type ExtendBackorderRequest struct {
+	Actor string `json:"actor"`
+
+	// Deadline The new deadline, at most 366 days from now.
+	Deadline time.Time `json:"deadline"`
+	Reason   string    `json:"reason,omitempty,omitzero"`
 }
 
 // ExtendRequest defines model for ExtendRequest.
@@ -270,6 +408,52 @@ type ImportTotals struct {
 	Unchanged int `json:"unchanged"`
 }
 
+// Incoming A delivery that is expected, or was.
+type Incoming struct {
+	// Actor The actor of the latest change.
+	Actor     string    `json:"actor"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// ExpectedAt A delivery whose time has passed promises nothing any more.
+	ExpectedAt time.Time          `json:"expected_at"`
+	IncomingID openapi_types.UUID `json:"incoming_id"`
+	Location   string             `json:"location"`
+	ProductID  openapi_types.UUID `json:"product_id"`
+
+	// Quantity Of the whole delivery.
+	Quantity int64 `json:"quantity"`
+
+	// Received The part that has arrived.
+	Received int64 `json:"received"`
+
+	// Reference As of the purchase order.
+	Reference string `json:"reference"`
+
+	// Replayed An earlier request did this operation; the delivery is of that time.
+	Replayed  bool           `json:"replayed,omitempty,omitzero"`
+	Status    IncomingStatus `json:"status"`
+	UpdatedAt time.Time      `json:"updated_at"`
+	Version   int64          `json:"version"`
+}
+
+// IncomingList defines model for IncomingList.
+type IncomingList struct {
+	Items      []Incoming `json:"items"`
+	NextCursor string     `json:"next_cursor,omitempty,omitzero"`
+}
+
+// IncomingReceipt defines model for IncomingReceipt.
+type IncomingReceipt struct {
+	// Change The change of an item's stock, and the stock after the change.
+	Change StockChange `json:"change"`
+
+	// Incoming A delivery that is expected, or was.
+	Incoming Incoming `json:"incoming"`
+}
+
+// IncomingStatus defines model for IncomingStatus.
+type IncomingStatus string
+
 // Item The stock of one product at one location.
 type Item struct {
 	Available int64 `json:"available"`
@@ -352,7 +536,7 @@ type LocationRequest struct {
 
 // LocationStock defines model for LocationStock.
 type LocationStock struct {
-	// Available Includes the stock of overdue reservations.
+	// Available Includes the stock of overdue reservations, and what backorders wait for.
 	Available int64  `json:"available"`
 	Location  string `json:"location"`
 	Quantity  int64  `json:"quantity"`
@@ -408,8 +592,60 @@ type OverdueReservation struct {
 // OwnerKind defines model for OwnerKind.
 type OwnerKind string
 
+// PlaceBackorderRequest defines model for PlaceBackorderRequest.
+type PlaceBackorderRequest struct {
+	// Actor The actor.
+	Actor string `json:"actor"`
+
+	// BackorderID The id of the reservation that it becomes. The caller derives it from owner and number.
+	BackorderID openapi_types.UUID `json:"backorder_id"`
+	Lines       []ReserveLine      `json:"lines"`
+
+	// Number The number among the owner's reservations and backorders; 1 is the first.
+	Number int `json:"number"`
+
+	// OperationID Names this change; the same on every retry.
+	OperationID openapi_types.UUID `json:"operation_id"`
+	OwnerID     openapi_types.UUID `json:"owner_id"`
+	OwnerKind   OwnerKind          `json:"owner_kind"`
+
+	// Strategy How the service chooses among several locations with stock: `priority` takes the location with the lowest
+	// priority number first, `most_stock` the location with the most stock first, and `fewest_locations` uses the
+	// fewest locations over all lines (exact for up to 12 locations). The lines of one product are one demand: it is
+	// taken from one location if one has enough, and otherwise split. The default is the service's setting, which is
+	// `priority` unless configured otherwise.
+	Strategy Strategy `json:"strategy,omitempty,omitzero"`
+
+	// TTLSeconds Time to live of the reservation in seconds, from the moment of the grant; if absent or 0, the service's default (15 minutes).
+	TTLSeconds int64 `json:"ttl_seconds,omitempty,omitzero"`
+
+	// WaitSeconds How long the backorder waits, in seconds from now.
+	WaitSeconds int64 `json:"wait_seconds"`
+
+	// WorkflowID The workflow that owns the timer. The event of the grant names it.
+	WorkflowID string `json:"workflow_id,omitempty,omitzero"`
+}
+
 // Problem defines model for Problem.
 type Problem = problem.Problem
+
+// ReceiveIncomingRequest defines model for ReceiveIncomingRequest.
+type ReceiveIncomingRequest struct {
+	// Actor The actor, if the request has no X-Actor.
+	Actor string `json:"actor,omitempty,omitzero"`
+
+	// ExpectedVersion The version of the delivery on which the caller decided.
+	ExpectedVersion *int64 `json:"expected_version,omitempty"`
+
+	// OperationID Names this change in the ledger; the same on every retry. If it is absent, the server makes one.
+	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
+
+	// Quantity What has arrived; if absent or 0, all that has not arrived before.
+	Quantity int64 `json:"quantity,omitempty,omitzero"`
+
+	// Reason By default the delivery's reference.
+	Reason string `json:"reason,omitempty,omitzero"`
+}
 
 // ReceiveRequest defines model for ReceiveRequest.
 type ReceiveRequest struct {
@@ -644,7 +880,7 @@ type StockChange struct {
 	ReservedStock int64 `json:"reserved_stock"`
 	Stock         int64 `json:"stock"`
 
-	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since.
+	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since, and while backorders wait for the product, because they may be granted in the same transaction.
 	Version int64 `json:"version,omitempty,omitzero"`
 }
 
@@ -691,7 +927,7 @@ type ThresholdResult struct {
 	// Replayed An earlier request did this operation.
 	Replayed bool `json:"replayed,omitempty,omitzero"`
 
-	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since.
+	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since, and while backorders wait for the product, because they may be granted in the same transaction.
 	Version int64 `json:"version,omitempty,omitzero"`
 }
 
@@ -725,12 +961,49 @@ type TransferResult struct {
 	Replayed bool   `json:"replayed,omitempty,omitzero"`
 	To       string `json:"to"`
 
-	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since.
+	// Version The product's version after this change; absent from the answer to a repeat, because the product may have changed since, and while backorders wait for the product, because they may be granted in the same transaction.
 	Version int64 `json:"version,omitempty,omitzero"`
+}
+
+// WaitingBackorder A backorder in the waiting list of one product.
+type WaitingBackorder struct {
+	BackorderID openapi_types.UUID `json:"backorder_id"`
+
+	// CoveredAt When the expected deliveries of this product are enough for it and all earlier ones; absent if they are not, or if the stock is.
+	CoveredAt time.Time `json:"covered_at,omitempty,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+	Deadline  time.Time `json:"deadline"`
+	Number    int       `json:"number"`
+
+	// Overdue The deadline has passed, and the workflow has not ended the wait yet. It is not granted any more.
+	Overdue   bool               `json:"overdue"`
+	OwnerID   openapi_types.UUID `json:"owner_id"`
+	OwnerKind OwnerKind          `json:"owner_kind"`
+
+	// Position In the waiting list of this product, from 1.
+	Position int64 `json:"position"`
+
+	// Quantity That it wants of this product.
+	Quantity int64 `json:"quantity"`
+
+	// QuantityAhead That earlier backorders want of this product.
+	QuantityAhead int64 `json:"quantity_ahead"`
+
+	// WorkflowID The workflow that owns the timer.
+	WorkflowID string `json:"workflow_id,omitempty,omitzero"`
+}
+
+// WaitingList defines model for WaitingList.
+type WaitingList struct {
+	Items      []WaitingBackorder `json:"items"`
+	NextCursor string             `json:"next_cursor,omitempty,omitzero"`
 }
 
 // ActorHeader defines model for ActorHeader.
 type ActorHeader = string
+
+// BackorderID defines model for BackorderID.
+type BackorderID = openapi_types.UUID
 
 // CodeOfLocation defines model for CodeOfLocation.
 type CodeOfLocation = string
@@ -740,6 +1013,9 @@ type Cursor = string
 
 // IfMatchHeader defines model for IfMatchHeader.
 type IfMatchHeader = string
+
+// IncomingID defines model for IncomingID.
+type IncomingID = openapi_types.UUID
 
 // KeyHeader defines model for KeyHeader.
 type KeyHeader = string
@@ -779,6 +1055,45 @@ type ImportStockParams struct {
 	// DryRun Report what the import would do and change nothing.
 	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
 
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// CancelIncomingParams defines parameters for CancelIncoming.
+type CancelIncomingParams struct {
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ChangeIncomingParams defines parameters for ChangeIncoming.
+type ChangeIncomingParams struct {
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ReceiveIncomingParams defines parameters for ReceiveIncoming.
+type ReceiveIncomingParams struct {
 	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
@@ -852,6 +1167,15 @@ type AdjustStockParams struct {
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 
+// ListWaitingParams defines parameters for ListWaiting.
+type ListWaitingParams struct {
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListHoldsParams defines parameters for ListHolds.
 type ListHoldsParams struct {
 	// Cursor The next_cursor of the previous page; without it the answer is the first page.
@@ -859,6 +1183,28 @@ type ListHoldsParams struct {
 
 	// Limit The size of a page; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListIncomingParams defines parameters for ListIncoming.
+type ListIncomingParams struct {
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// AddIncomingParams defines parameters for AddIncoming.
+type AddIncomingParams struct {
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+
+	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
+	// actor's own: the same text from another actor names another change. A repeat gets the first answer, marked
+	// `replayed`, also if the stock has changed since. Another request under the key is refused as
+	// `idempotency_key_reused`. A refusal is not remembered. If the body has an `operation_id`, that is the name: send
+	// only one of them.
+	IdempotencyKey KeyHeader `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ListLedgerParams defines parameters for ListLedger.
@@ -953,8 +1299,29 @@ type TransferStockParams struct {
 	IfMatch IfMatchHeader `json:"If-Match,omitempty,omitzero"`
 }
 
+// PlaceBackorderJSONRequestBody defines body for PlaceBackorder for application/json ContentType.
+type PlaceBackorderJSONRequestBody = PlaceBackorderRequest
+
+// CancelBackorderJSONRequestBody defines body for CancelBackorder for application/json ContentType.
+type CancelBackorderJSONRequestBody = ReleaseRequest
+
+// ExpireBackorderJSONRequestBody defines body for ExpireBackorder for application/json ContentType.
+type ExpireBackorderJSONRequestBody = ResolveRequest
+
+// ExtendBackorderJSONRequestBody defines body for ExtendBackorder for application/json ContentType.
+type ExtendBackorderJSONRequestBody = ExtendBackorderRequest
+
 // ConfirmJSONRequestBody defines body for Confirm for application/json ContentType.
 type ConfirmJSONRequestBody = ResolveRequest
+
+// CancelIncomingJSONRequestBody defines body for CancelIncoming for application/json ContentType.
+type CancelIncomingJSONRequestBody = CancelIncomingRequest
+
+// ChangeIncomingJSONRequestBody defines body for ChangeIncoming for application/json ContentType.
+type ChangeIncomingJSONRequestBody = ChangeIncomingRequest
+
+// ReceiveIncomingJSONRequestBody defines body for ReceiveIncoming for application/json ContentType.
+type ReceiveIncomingJSONRequestBody = ReceiveIncomingRequest
 
 // PutLocationJSONRequestBody defines body for PutLocation for application/json ContentType.
 type PutLocationJSONRequestBody = LocationRequest
@@ -976,6 +1343,9 @@ type ReturnJSONRequestBody = ReturnRequest
 
 // AdjustStockJSONRequestBody defines body for AdjustStock for application/json ContentType.
 type AdjustStockJSONRequestBody = AdjustRequest
+
+// AddIncomingJSONRequestBody defines body for AddIncoming for application/json ContentType.
+type AddIncomingJSONRequestBody = AddIncomingRequest
 
 // DeleteItemJSONRequestBody defines body for DeleteItem for application/json ContentType.
 type DeleteItemJSONRequestBody = DeleteItemRequest

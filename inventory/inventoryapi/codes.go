@@ -25,6 +25,8 @@ const (
 	ProductNotFound     Code = "product_not_found"
 	ItemNotFound        Code = "item_not_found"
 	ReservationNotFound Code = "reservation_not_found"
+	BackorderNotFound   Code = "backorder_not_found"
+	IncomingNotFound    Code = "incoming_not_found"
 
 	AlreadyExists   Code = "already_exists"   // the id, number or operation id was used for something else
 	AlreadyResolved Code = "already_resolved" // it ended in another way; the error has the current status
@@ -42,7 +44,11 @@ const (
 	InvalidConfirm        Code = "invalid_confirm" // more than the item has, or has reserved
 	InvalidReturn         Code = "invalid_return"  // not confirmed, or more than is left to return
 
-	ReservationExpired Code = "reservation_expired"
+	BackorderNotWaiting Code = "backorder_not_waiting" // it has ended; the error has its status
+	IncomingClosed      Code = "incoming_closed"       // the delivery was received or cancelled
+
+	ReservationExpired    Code = "reservation_expired"
+	BackorderPastDeadline Code = "backorder_expired"
 
 	Unavailable Code = "unavailable" // the service did not answer; send the same request again
 )
@@ -76,6 +82,8 @@ var rows = []row{
 	{ProductNotFound, http.StatusNotFound, false, NotFound, "No such product in stock-keeping"},
 	{ItemNotFound, http.StatusNotFound, false, NotFound, "The product has no stock at this location"},
 	{ReservationNotFound, http.StatusNotFound, false, NotFound, "No such reservation"},
+	{BackorderNotFound, http.StatusNotFound, false, NotFound, "No such backorder"},
+	{IncomingNotFound, http.StatusNotFound, false, NotFound, "No such delivery"},
 	{AlreadyExists, http.StatusConflict, false, Conflict, "The id was used for something else"},
 	{AlreadyResolved, http.StatusConflict, false, Conflict, "The reservation ended another way"},
 	{IdempotencyKeyReused, http.StatusUnprocessableEntity, false, Conflict, "The idempotency key names another request"},
@@ -83,11 +91,14 @@ var rows = []row{
 	{PreconditionFailed, http.StatusPreconditionFailed, false, Conflict, "The product has another version"},
 	{InsufficientStock, http.StatusConflict, false, BusinessRule, "Not enough stock"},
 	{ReservationNotPending, http.StatusConflict, false, BusinessRule, "The reservation is not pending"},
-	{NotDue, http.StatusConflict, false, BusinessRule, "The reservation is not due yet"},
+	{NotDue, http.StatusConflict, false, BusinessRule, "The deadline has not passed yet"},
+	{BackorderNotWaiting, http.StatusConflict, false, BusinessRule, "The backorder does not wait any more"},
+	{IncomingClosed, http.StatusConflict, false, BusinessRule, "The delivery is closed"},
 	{InvalidRelease, http.StatusConflict, false, BusinessRule, "The release is not valid"},
 	{InvalidConfirm, http.StatusConflict, false, BusinessRule, "The confirmation is not valid"},
 	{InvalidReturn, http.StatusConflict, false, BusinessRule, "The return is not valid"},
 	{ReservationExpired, http.StatusGone, false, Expired, "The reservation has expired"},
+	{BackorderPastDeadline, http.StatusGone, false, Expired, "The deadline of the backorder has passed"},
 }
 
 // Table is the contract's table. Servers write problems with it, and clients read them.

@@ -96,18 +96,45 @@ func (e *StatusError) Problem() *problem.Problem {
 	return p
 }
 
-// DeadlineError refuses because of the reservation's deadline. The code is ReservationExpired (it has passed) or NotDue
-// (it has not passed).
+// BackorderStatusError refuses with BackorderNotWaiting: the backorder was granted or cancelled, or has expired.
+type BackorderStatusError struct {
+	BackorderID uuid.UUID
+	Status      BackorderStatus
+}
+
+func (e *BackorderStatusError) Error() string {
+	return fmt.Sprintf("%s: backorder %s is %s", BackorderNotWaiting, e.BackorderID, e.Status)
+}
+
+// ErrorCode returns BackorderNotWaiting.
+func (e *BackorderStatusError) ErrorCode() Code { return BackorderNotWaiting }
+
+// Is makes errors.Is(err, BackorderNotWaiting) work.
+func (e *BackorderStatusError) Is(target error) bool { return target == BackorderNotWaiting }
+
+// Problem returns the error as an HTTP client sees it.
+func (e *BackorderStatusError) Problem() *problem.Problem {
+	p := Table.New(problem.Code(BackorderNotWaiting), "%s", detail(e))
+	p.CurrentStatus = string(e.Status)
+	return p
+}
+
+// DeadlineError refuses because of a deadline, that of a reservation or of a backorder, which have the same id. The
+// code is ReservationExpired or BackorderPastDeadline (it has passed) or NotDue (it has not passed).
 type DeadlineError struct {
 	Code          Code
 	ReservationID uuid.UUID
 	ExpiresAt     time.Time
-	Status        Status // expired, or still pending although the deadline has passed
+	Status        Status // expired; or pending (of a backorder: waiting), also if the deadline has passed
 }
 
 func (e *DeadlineError) Error() string {
 	deadline := e.ExpiresAt.UTC().Format(time.RFC3339Nano)
-	return fmt.Sprintf("%s: the deadline of reservation %s is %s", e.Code, e.ReservationID, deadline)
+	subject := "reservation"
+	if e.Code == BackorderPastDeadline || e.Status == Status(BackorderWaiting) {
+		subject = "backorder"
+	}
+	return fmt.Sprintf("%s: the deadline of %s %s is %s", e.Code, subject, e.ReservationID, deadline)
 }
 
 // ErrorCode returns the code.
@@ -169,7 +196,9 @@ func FromProblem(p *problem.Problem, reservationID uuid.UUID) error {
 		return e
 	case code == AlreadyResolved, code == ReservationNotPending:
 		return &StatusError{Code: code, ReservationID: reservationID, Status: Status(p.CurrentStatus)}
-	case code == ReservationExpired, code == NotDue:
+	case code == BackorderNotWaiting:
+		return &BackorderStatusError{BackorderID: reservationID, Status: BackorderStatus(p.CurrentStatus)}
+	case code == ReservationExpired, code == BackorderPastDeadline, code == NotDue:
 		at, err := time.Parse(time.RFC3339Nano, p.ExpiresAt)
 		if err != nil {
 			return &UnavailableError{Cause: fmt.Errorf("read the deadline: %w", err)}

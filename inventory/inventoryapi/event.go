@@ -14,6 +14,9 @@ const (
 	EventReleased  = "inventory.released"
 	EventExpired   = "inventory.expired"
 	EventReturned  = "inventory.returned"
+	// EventBackorderGranted announces that a backorder has become a reservation. EventReserved announces the reservation.
+	EventBackorderGranted = "inventory.backorder_granted"
+
 	EventRestocked = "inventory.restocked"
 
 	EventAdjusted    = "inventory.adjusted"
@@ -39,6 +42,21 @@ type ReservationEvent struct {
 	Status        Status      `json:"status"`
 	ExpiresAt     time.Time   `json:"expiresAt"`
 	Reason        string      `json:"reason,omitempty" jsonschema:"this system's words; no person's"`
+	Lines         []EventLine `json:"lines"`
+}
+
+// BackorderGrantedEvent is the data of inventory.backorder_granted: a backorder has become a pending reservation. Its
+// aggregate is the backorder, which has the reservation's id. WorkflowID names the workflow that waits for the grant.
+// An order that finds its stock at once has no such event: the caller has the reservation as its answer.
+type BackorderGrantedEvent struct {
+	ReservationID uuid.UUID   `json:"reservationId"`
+	OwnerKind     OwnerKind   `json:"ownerKind"`
+	OwnerID       uuid.UUID   `json:"ownerId"`
+	Number        int         `json:"number"`
+	WorkflowID    string      `json:"workflowId,omitempty"`
+	OperationID   uuid.UUID   `json:"operationId"`
+	PlacedAt      time.Time   `json:"placedAt" jsonschema:"when the backorder was placed"`
+	ExpiresAt     time.Time   `json:"expiresAt" jsonschema:"the deadline of the reservation"`
 	Lines         []EventLine `json:"lines"`
 }
 

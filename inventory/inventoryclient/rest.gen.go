@@ -103,6 +103,79 @@ type ClientInterface interface {
 	// Corresponds with GET /api/inventory (the `ListAvailability` operationId).
 	ListAvailability(ctx context.Context, params *ListAvailabilityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PlaceBackorderWithBody Reserve all lines, or wait until that is possible.
+	//
+	// If the stock is there and not promised to earlier backorders, the answer is `granted` and has the reservation.
+	// Otherwise it is `waiting` with its position. A backorder may name a product that inventory does not know yet.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/backorders (the `PlaceBackorder` operationId).
+	PlaceBackorderWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlaceBackorder Reserve all lines, or wait until that is possible.
+	//
+	// If the stock is there and not promised to earlier backorders, the answer is `granted` and has the reservation.
+	// Otherwise it is `waiting` with its position. A backorder may name a product that inventory does not know yet.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/backorders (the `PlaceBackorder` operationId).
+	PlaceBackorder(ctx context.Context, body PlaceBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelBackorderWithBody End the wait.
+	//
+	// If the backorder is unknown and the body names its owner, the request leaves a tombstone, so that a backorder which
+	// arrives later is refused. A granted backorder is refused as `backorder_not_waiting`; release its reservation.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /api/inventory/backorders/{backorder_id} (the `CancelBackorder` operationId).
+	CancelBackorderWithBody(ctx context.Context, backorderID BackorderID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelBackorder End the wait.
+	//
+	// If the backorder is unknown and the body names its owner, the request leaves a tombstone, so that a backorder which
+	// arrives later is refused. A granted backorder is refused as `backorder_not_waiting`; release its reservation.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /api/inventory/backorders/{backorder_id} (the `CancelBackorder` operationId).
+	CancelBackorder(ctx context.Context, backorderID BackorderID, body CancelBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetBackorder A backorder with its position and promised date, or with its reservation.
+	//
+	// Corresponds with GET /api/inventory/backorders/{backorder_id} (the `GetBackorder` operationId).
+	GetBackorder(ctx context.Context, backorderID BackorderID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExpireBackorderWithBody End the wait because the deadline has passed; before that the answer is `not_due` with the deadline.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/backorders/{backorder_id}/expire (the `ExpireBackorder` operationId).
+	ExpireBackorderWithBody(ctx context.Context, backorderID BackorderID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExpireBackorder End the wait because the deadline has passed; before that the answer is `not_due` with the deadline.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/backorders/{backorder_id}/expire (the `ExpireBackorder` operationId).
+	ExpireBackorder(ctx context.Context, backorderID BackorderID, body ExpireBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendBackorderWithBody Move the deadline of the wait to a later time; an earlier time changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/backorders/{backorder_id}/extend (the `ExtendBackorder` operationId).
+	ExtendBackorderWithBody(ctx context.Context, backorderID BackorderID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExtendBackorder Move the deadline of the wait to a later time; an earlier time changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/backorders/{backorder_id}/extend (the `ExtendBackorder` operationId).
+	ExtendBackorder(ctx context.Context, backorderID BackorderID, body ExtendBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ConfirmWithBody Take the reserved stock out of the inventory for good; refused after the deadline.
 	//
 	// Takes any type of body and a specified content type.
@@ -137,6 +210,69 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/inventory/import (the `ImportStock` operationId).
 	ImportStockWithBody(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelIncomingWithBody End the wait for a delivery, or for the rest of it.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with DELETE /api/inventory/incoming/{incoming_id} (the `CancelIncoming` operationId).
+	CancelIncomingWithBody(ctx context.Context, incomingID IncomingID, params *CancelIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelIncoming End the wait for a delivery, or for the rest of it.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with DELETE /api/inventory/incoming/{incoming_id} (the `CancelIncoming` operationId).
+	CancelIncoming(ctx context.Context, incomingID IncomingID, params *CancelIncomingParams, body CancelIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetIncoming A delivery.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Corresponds with GET /api/inventory/incoming/{incoming_id} (the `GetIncoming` operationId).
+	GetIncoming(ctx context.Context, incomingID IncomingID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeIncomingWithBody Change an open delivery; absent fields stay as they are.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/inventory/incoming/{incoming_id} (the `ChangeIncoming` operationId).
+	ChangeIncomingWithBody(ctx context.Context, incomingID IncomingID, params *ChangeIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeIncoming Change an open delivery; absent fields stay as they are.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/inventory/incoming/{incoming_id} (the `ChangeIncoming` operationId).
+	ChangeIncoming(ctx context.Context, incomingID IncomingID, params *ChangeIncomingParams, body ChangeIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveIncomingWithBody Add what has arrived of a delivery to the stock; backorders are granted from it.
+	//
+	// A part leaves the delivery open for the rest. More than was expected is received too.
+	// Through the gateway: operators and admins.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/incoming/{incoming_id}/receive (the `ReceiveIncoming` operationId).
+	ReceiveIncomingWithBody(ctx context.Context, incomingID IncomingID, params *ReceiveIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveIncoming Add what has arrived of a delivery to the stock; backorders are granted from it.
+	//
+	// A part leaves the delivery open for the rest. More than was expected is received too.
+	// Through the gateway: operators and admins.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/incoming/{incoming_id}/receive (the `ReceiveIncoming` operationId).
+	ReceiveIncoming(ctx context.Context, incomingID IncomingID, params *ReceiveIncomingParams, body ReceiveIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Locations All locations, by priority.
 	//
@@ -191,6 +327,8 @@ type ClientInterface interface {
 	// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
 	// as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 	//
+	// Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
+	//
 	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 	//
@@ -204,6 +342,8 @@ type ClientInterface interface {
 	// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
 	// as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 	//
+	// Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
+	//
 	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 	//
@@ -216,7 +356,8 @@ type ClientInterface interface {
 	//
 	// If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
 	// which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
-	// body the server derives the operation id from the reservation id, and the actor is `service`.
+	// body the server derives the operation id from the reservation id, and the actor is `service`. If a backorder of
+	// this id waits, the release cancels it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -227,7 +368,8 @@ type ClientInterface interface {
 	//
 	// If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
 	// which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
-	// body the server derives the operation id from the reservation id, and the actor is `service`.
+	// body the server derives the operation id from the reservation id, and the actor is `service`. If a backorder of
+	// this id waits, the release cancels it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -322,12 +464,44 @@ type ClientInterface interface {
 	// Corresponds with POST /api/inventory/{product_id}/adjust (the `AdjustStock` operationId).
 	AdjustStock(ctx context.Context, productID ProductID, params *AdjustStockParams, body AdjustStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListWaiting The backorders that wait for this product, first come first.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Corresponds with GET /api/inventory/{product_id}/backorders (the `ListWaiting` operationId).
+	ListWaiting(ctx context.Context, productID ProductID, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListHolds The reservations that hold this product's stock, and their deadlines; earliest deadline first.
 	//
 	// Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
 	ListHolds(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListIncoming The open deliveries of this product, the earliest first.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Corresponds with GET /api/inventory/{product_id}/incoming (the `ListIncoming` operationId).
+	ListIncoming(ctx context.Context, productID ProductID, params *ListIncomingParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddIncomingWithBody Record a delivery that is expected; it changes no stock.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/incoming (the `AddIncoming` operationId).
+	AddIncomingWithBody(ctx context.Context, productID ProductID, params *AddIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddIncoming Record a delivery that is expected; it changes no stock.
+	//
+	// Through the gateway: operators and admins.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/{product_id}/incoming (the `AddIncoming` operationId).
+	AddIncoming(ctx context.Context, productID ProductID, params *AddIncomingParams, body AddIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListLedger Every change of this product's stock, newest first.
 	//
@@ -478,6 +652,169 @@ func (c *restClient) ListAvailability(ctx context.Context, params *ListAvailabil
 	return c.Client.Do(req)
 }
 
+// PlaceBackorderWithBody Reserve all lines, or wait until that is possible.
+//
+// If the stock is there and not promised to earlier backorders, the answer is `granted` and has the reservation.
+// Otherwise it is `waiting` with its position. A backorder may name a product that inventory does not know yet.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/backorders (the `PlaceBackorder` operationId).
+func (c *restClient) PlaceBackorderWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlaceBackorderRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlaceBackorder Reserve all lines, or wait until that is possible.
+//
+// If the stock is there and not promised to earlier backorders, the answer is `granted` and has the reservation.
+// Otherwise it is `waiting` with its position. A backorder may name a product that inventory does not know yet.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/backorders (the `PlaceBackorder` operationId).
+func (c *restClient) PlaceBackorder(ctx context.Context, body PlaceBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlaceBackorderRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelBackorderWithBody End the wait.
+//
+// If the backorder is unknown and the body names its owner, the request leaves a tombstone, so that a backorder which
+// arrives later is refused. A granted backorder is refused as `backorder_not_waiting`; release its reservation.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /api/inventory/backorders/{backorder_id} (the `CancelBackorder` operationId).
+func (c *restClient) CancelBackorderWithBody(ctx context.Context, backorderID BackorderID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelBackorderRequestWithBody(c.Server, backorderID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelBackorder End the wait.
+//
+// If the backorder is unknown and the body names its owner, the request leaves a tombstone, so that a backorder which
+// arrives later is refused. A granted backorder is refused as `backorder_not_waiting`; release its reservation.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /api/inventory/backorders/{backorder_id} (the `CancelBackorder` operationId).
+func (c *restClient) CancelBackorder(ctx context.Context, backorderID BackorderID, body CancelBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelBackorderRequest(c.Server, backorderID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetBackorder A backorder with its position and promised date, or with its reservation.
+//
+// Corresponds with GET /api/inventory/backorders/{backorder_id} (the `GetBackorder` operationId).
+func (c *restClient) GetBackorder(ctx context.Context, backorderID BackorderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetBackorderRequest(c.Server, backorderID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExpireBackorderWithBody End the wait because the deadline has passed; before that the answer is `not_due` with the deadline.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/backorders/{backorder_id}/expire (the `ExpireBackorder` operationId).
+func (c *restClient) ExpireBackorderWithBody(ctx context.Context, backorderID BackorderID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExpireBackorderRequestWithBody(c.Server, backorderID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExpireBackorder End the wait because the deadline has passed; before that the answer is `not_due` with the deadline.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/backorders/{backorder_id}/expire (the `ExpireBackorder` operationId).
+func (c *restClient) ExpireBackorder(ctx context.Context, backorderID BackorderID, body ExpireBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExpireBackorderRequest(c.Server, backorderID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendBackorderWithBody Move the deadline of the wait to a later time; an earlier time changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/backorders/{backorder_id}/extend (the `ExtendBackorder` operationId).
+func (c *restClient) ExtendBackorderWithBody(ctx context.Context, backorderID BackorderID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendBackorderRequestWithBody(c.Server, backorderID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExtendBackorder Move the deadline of the wait to a later time; an earlier time changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/backorders/{backorder_id}/extend (the `ExtendBackorder` operationId).
+func (c *restClient) ExtendBackorder(ctx context.Context, backorderID BackorderID, body ExtendBackorderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExtendBackorderRequest(c.Server, backorderID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ConfirmWithBody Take the reserved stock out of the inventory for good; refused after the deadline.
 //
 // Takes any type of body and a specified content type.
@@ -533,6 +870,139 @@ func (c *restClient) Confirm(ctx context.Context, reservationID ReservationID, b
 // Corresponds with POST /api/inventory/import (the `ImportStock` operationId).
 func (c *restClient) ImportStockWithBody(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewImportStockRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelIncomingWithBody End the wait for a delivery, or for the rest of it.
+//
+// Through the gateway: operators and admins.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with DELETE /api/inventory/incoming/{incoming_id} (the `CancelIncoming` operationId).
+func (c *restClient) CancelIncomingWithBody(ctx context.Context, incomingID IncomingID, params *CancelIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelIncomingRequestWithBody(c.Server, incomingID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelIncoming End the wait for a delivery, or for the rest of it.
+//
+// Through the gateway: operators and admins.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with DELETE /api/inventory/incoming/{incoming_id} (the `CancelIncoming` operationId).
+func (c *restClient) CancelIncoming(ctx context.Context, incomingID IncomingID, params *CancelIncomingParams, body CancelIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelIncomingRequest(c.Server, incomingID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetIncoming A delivery.
+//
+// Through the gateway: operators and admins.
+//
+// Corresponds with GET /api/inventory/incoming/{incoming_id} (the `GetIncoming` operationId).
+func (c *restClient) GetIncoming(ctx context.Context, incomingID IncomingID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetIncomingRequest(c.Server, incomingID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeIncomingWithBody Change an open delivery; absent fields stay as they are.
+//
+// Through the gateway: operators and admins.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/inventory/incoming/{incoming_id} (the `ChangeIncoming` operationId).
+func (c *restClient) ChangeIncomingWithBody(ctx context.Context, incomingID IncomingID, params *ChangeIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeIncomingRequestWithBody(c.Server, incomingID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeIncoming Change an open delivery; absent fields stay as they are.
+//
+// Through the gateway: operators and admins.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/inventory/incoming/{incoming_id} (the `ChangeIncoming` operationId).
+func (c *restClient) ChangeIncoming(ctx context.Context, incomingID IncomingID, params *ChangeIncomingParams, body ChangeIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeIncomingRequest(c.Server, incomingID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveIncomingWithBody Add what has arrived of a delivery to the stock; backorders are granted from it.
+//
+// A part leaves the delivery open for the rest. More than was expected is received too.
+// Through the gateway: operators and admins.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/incoming/{incoming_id}/receive (the `ReceiveIncoming` operationId).
+func (c *restClient) ReceiveIncomingWithBody(ctx context.Context, incomingID IncomingID, params *ReceiveIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveIncomingRequestWithBody(c.Server, incomingID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveIncoming Add what has arrived of a delivery to the stock; backorders are granted from it.
+//
+// A part leaves the delivery open for the rest. More than was expected is received too.
+// Through the gateway: operators and admins.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/incoming/{incoming_id}/receive (the `ReceiveIncoming` operationId).
+func (c *restClient) ReceiveIncoming(ctx context.Context, incomingID IncomingID, params *ReceiveIncomingParams, body ReceiveIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveIncomingRequest(c.Server, incomingID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -656,6 +1126,8 @@ func (c *restClient) ListOverdue(ctx context.Context, params *ListOverdueParams,
 // A reserve that would be short first expires overdue reservations of these products, in the same transaction and
 // as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 //
+// Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
+//
 // A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 // operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 //
@@ -679,6 +1151,8 @@ func (c *restClient) ReserveWithBody(ctx context.Context, contentType string, bo
 // A reserve that would be short first expires overdue reservations of these products, in the same transaction and
 // as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 //
+// Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
+//
 // A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 // operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 //
@@ -701,7 +1175,8 @@ func (c *restClient) Reserve(ctx context.Context, body ReserveJSONRequestBody, r
 //
 // If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
 // which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
-// body the server derives the operation id from the reservation id, and the actor is `service`.
+// body the server derives the operation id from the reservation id, and the actor is `service`. If a backorder of
+// this id waits, the release cancels it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -722,7 +1197,8 @@ func (c *restClient) ReleaseWithBody(ctx context.Context, reservationID Reservat
 //
 // If the reservation is unknown and the body names its owner, the release leaves a tombstone, so that a reserve
 // which arrives later is refused. If the body names no owner, the answer is `reservation_not_found`. Without a
-// body the server derives the operation id from the reservation id, and the actor is `service`.
+// body the server derives the operation id from the reservation id, and the actor is `service`. If a backorder of
+// this id waits, the release cancels it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -937,6 +1413,23 @@ func (c *restClient) AdjustStock(ctx context.Context, productID ProductID, param
 	return c.Client.Do(req)
 }
 
+// ListWaiting The backorders that wait for this product, first come first.
+//
+// Through the gateway: operators and admins.
+//
+// Corresponds with GET /api/inventory/{product_id}/backorders (the `ListWaiting` operationId).
+func (c *restClient) ListWaiting(ctx context.Context, productID ProductID, params *ListWaitingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWaitingRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListHolds The reservations that hold this product's stock, and their deadlines; earliest deadline first.
 //
 // Through the gateway: operators and admins.
@@ -944,6 +1437,61 @@ func (c *restClient) AdjustStock(ctx context.Context, productID ProductID, param
 // Corresponds with GET /api/inventory/{product_id}/holds (the `ListHolds` operationId).
 func (c *restClient) ListHolds(ctx context.Context, productID openapi_types.UUID, params *ListHoldsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListHoldsRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListIncoming The open deliveries of this product, the earliest first.
+//
+// Through the gateway: operators and admins.
+//
+// Corresponds with GET /api/inventory/{product_id}/incoming (the `ListIncoming` operationId).
+func (c *restClient) ListIncoming(ctx context.Context, productID ProductID, params *ListIncomingParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListIncomingRequest(c.Server, productID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddIncomingWithBody Record a delivery that is expected; it changes no stock.
+//
+// Through the gateway: operators and admins.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/incoming (the `AddIncoming` operationId).
+func (c *restClient) AddIncomingWithBody(ctx context.Context, productID ProductID, params *AddIncomingParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddIncomingRequestWithBody(c.Server, productID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddIncoming Record a delivery that is expected; it changes no stock.
+//
+// Through the gateway: operators and admins.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/{product_id}/incoming (the `AddIncoming` operationId).
+func (c *restClient) AddIncoming(ctx context.Context, productID ProductID, params *AddIncomingParams, body AddIncomingJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddIncomingRequest(c.Server, productID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1286,6 +1834,221 @@ func NewListAvailabilityRequest(server string, params *ListAvailabilityParams) (
 	return req, nil
 }
 
+// NewPlaceBackorderRequest calls the generic PlaceBackorder builder with application/json body
+func NewPlaceBackorderRequest(server string, body PlaceBackorderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlaceBackorderRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewPlaceBackorderRequestWithBody constructs an http.Request for the PlaceBackorder method, with any body, and a specified content type
+func NewPlaceBackorderRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/backorders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCancelBackorderRequest calls the generic CancelBackorder builder with application/json body
+func NewCancelBackorderRequest(server string, backorderID BackorderID, body CancelBackorderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelBackorderRequestWithBody(server, backorderID, "application/json", bodyReader)
+}
+
+// NewCancelBackorderRequestWithBody constructs an http.Request for the CancelBackorder method, with any body, and a specified content type
+func NewCancelBackorderRequestWithBody(server string, backorderID BackorderID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "backorder_id", backorderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/backorders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetBackorderRequest constructs an http.Request for the GetBackorder method
+func NewGetBackorderRequest(server string, backorderID BackorderID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "backorder_id", backorderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/backorders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExpireBackorderRequest calls the generic ExpireBackorder builder with application/json body
+func NewExpireBackorderRequest(server string, backorderID BackorderID, body ExpireBackorderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExpireBackorderRequestWithBody(server, backorderID, "application/json", bodyReader)
+}
+
+// NewExpireBackorderRequestWithBody constructs an http.Request for the ExpireBackorder method, with any body, and a specified content type
+func NewExpireBackorderRequestWithBody(server string, backorderID BackorderID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "backorder_id", backorderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/backorders/%s/expire", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewExtendBackorderRequest calls the generic ExtendBackorder builder with application/json body
+func NewExtendBackorderRequest(server string, backorderID BackorderID, body ExtendBackorderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExtendBackorderRequestWithBody(server, backorderID, "application/json", bodyReader)
+}
+
+// NewExtendBackorderRequestWithBody constructs an http.Request for the ExtendBackorder method, with any body, and a specified content type
+func NewExtendBackorderRequestWithBody(server string, backorderID BackorderID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "backorder_id", backorderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/backorders/%s/extend", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewConfirmRequest calls the generic Confirm builder with application/json body
 func NewConfirmRequest(server string, reservationID ReservationID, body ConfirmJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1373,6 +2136,247 @@ func NewImportStockRequestWithBody(server string, params *ImportStockParams, con
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewCancelIncomingRequest calls the generic CancelIncoming builder with application/json body
+func NewCancelIncomingRequest(server string, incomingID IncomingID, params *CancelIncomingParams, body CancelIncomingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelIncomingRequestWithBody(server, incomingID, params, "application/json", bodyReader)
+}
+
+// NewCancelIncomingRequestWithBody constructs an http.Request for the CancelIncoming method, with any body, and a specified content type
+func NewCancelIncomingRequestWithBody(server string, incomingID IncomingID, params *CancelIncomingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "incoming_id", incomingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/incoming/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewGetIncomingRequest constructs an http.Request for the GetIncoming method
+func NewGetIncomingRequest(server string, incomingID IncomingID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "incoming_id", incomingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/incoming/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewChangeIncomingRequest calls the generic ChangeIncoming builder with application/json body
+func NewChangeIncomingRequest(server string, incomingID IncomingID, params *ChangeIncomingParams, body ChangeIncomingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeIncomingRequestWithBody(server, incomingID, params, "application/json", bodyReader)
+}
+
+// NewChangeIncomingRequestWithBody constructs an http.Request for the ChangeIncoming method, with any body, and a specified content type
+func NewChangeIncomingRequestWithBody(server string, incomingID IncomingID, params *ChangeIncomingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "incoming_id", incomingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/incoming/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam1)
+
+	}
+
+	return req, nil
+}
+
+// NewReceiveIncomingRequest calls the generic ReceiveIncoming builder with application/json body
+func NewReceiveIncomingRequest(server string, incomingID IncomingID, params *ReceiveIncomingParams, body ReceiveIncomingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReceiveIncomingRequestWithBody(server, incomingID, params, "application/json", bodyReader)
+}
+
+// NewReceiveIncomingRequestWithBody constructs an http.Request for the ReceiveIncoming method, with any body, and a specified content type
+func NewReceiveIncomingRequestWithBody(server string, incomingID IncomingID, params *ReceiveIncomingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "incoming_id", incomingID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/incoming/%s/receive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
@@ -2117,6 +3121,75 @@ func NewAdjustStockRequestWithBody(server string, productID ProductID, params *A
 	return req, nil
 }
 
+// NewListWaitingRequest constructs an http.Request for the ListWaiting method
+func NewListWaitingRequest(server string, productID ProductID, params *ListWaitingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/backorders", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListHoldsRequest constructs an http.Request for the ListHolds method
 func NewListHoldsRequest(server string, productID openapi_types.UUID, params *ListHoldsParams) (*http.Request, error) {
 	var err error
@@ -2181,6 +3254,144 @@ func NewListHoldsRequest(server string, productID openapi_types.UUID, params *Li
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListIncomingRequest constructs an http.Request for the ListIncoming method
+func NewListIncomingRequest(server string, productID ProductID, params *ListIncomingParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/incoming", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddIncomingRequest calls the generic AddIncoming builder with application/json body
+func NewAddIncomingRequest(server string, productID ProductID, params *AddIncomingParams, body AddIncomingJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddIncomingRequestWithBody(server, productID, params, "application/json", bodyReader)
+}
+
+// NewAddIncomingRequestWithBody constructs an http.Request for the AddIncoming method, with any body, and a specified content type
+func NewAddIncomingRequestWithBody(server string, productID ProductID, params *AddIncomingParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "product_id", productID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/%s/incoming", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Idempotency-Key", headerParam1)
+
 	}
 
 	return req, nil

@@ -131,6 +131,57 @@ var invariants = []invariant{
 			FROM outbox, announced WHERE aggregate_type = 'reservation' AND created_at >= since GROUP BY 1
 		) o ON o.aggregate_id = r.reservation_id
 		WHERE l.n <> coalesce(o.n, 0)`},
+	{"an item's waiting quantity is that of its product's waiting list", `
+		SELECT format('item %s of product %s: waiting %s, list %s',
+			i.item_id, i.product_id, i.waiting, coalesce(w.quantity, 0))
+		FROM items i
+		LEFT JOIN (
+			SELECT product_id, sum(quantity) AS quantity FROM backorder_lines WHERE waiting GROUP BY 1
+		) w USING (product_id)
+		WHERE i.version > 0 AND i.waiting <> coalesce(w.quantity, 0)`},
+	{"a line waits exactly while its backorder does, with its position and deadline", `
+		SELECT format('backorder %s (%s) line %s: waiting is %s', b.backorder_id, b.status, l.line_no, l.waiting)
+		FROM backorder_lines l JOIN backorders b USING (backorder_id)
+		WHERE l.waiting <> (b.status = 'waiting') OR l.position <> b.position
+			OR l.waiting AND l.deadline <> b.deadline`},
+	{"exactly the granted backorders have the reservation of their id, with the same owner and lines", `
+		SELECT format('backorder %s is %s, its reservation is %s', b.backorder_id, b.status, coalesce(r.status, 'missing'))
+		FROM backorders b
+		LEFT JOIN reservations r ON r.reservation_id = b.backorder_id
+		WHERE (b.status = 'granted') <> (r.reservation_id IS NOT NULL)
+			OR (b.owner_kind, b.owner_id, b.number) IS DISTINCT FROM
+				CASE WHEN r.reservation_id IS NULL THEN (b.owner_kind, b.owner_id, b.number)
+					ELSE (r.owner_kind, r.owner_id, r.number) END
+			OR b.status = 'granted' AND (
+				SELECT sum(l.quantity) FROM backorder_lines l WHERE l.backorder_id = b.backorder_id
+			) IS DISTINCT FROM (
+				SELECT sum(l.quantity) FROM reservation_lines l WHERE l.reservation_id = b.backorder_id
+			)`},
+	{"each grant is announced once, for its workflow", `
+		SELECT format('backorder %s: %s events', b.backorder_id, count(o.event_id))
+		FROM backorders b
+		CROSS JOIN announced
+		LEFT JOIN outbox o ON o.aggregate_id = b.backorder_id AND o.event_type = 'inventory.backorder_granted'
+			AND o.payload->>'workflowId' IS NOT DISTINCT FROM nullif(b.workflow_id, '')
+		WHERE b.status = 'granted' AND b.resolved_at >= since
+		GROUP BY b.backorder_id
+		HAVING count(o.event_id) <> 1`},
+	{"no backorder waits that can be granted whole and is the first of all its products", `
+		SELECT format('backorder %s at position %s', b.backorder_id, b.position)
+		FROM backorders b
+		WHERE b.status = 'waiting' AND b.deadline > now()
+			AND NOT EXISTS (
+				SELECT 1 FROM backorder_lines l JOIN backorder_lines o USING (product_id)
+				WHERE l.backorder_id = b.backorder_id AND o.waiting AND o.position < b.position
+			)
+			AND NOT EXISTS (
+				SELECT 1 FROM backorder_lines l
+				WHERE l.backorder_id = b.backorder_id
+				GROUP BY l.product_id
+				HAVING sum(l.quantity) > (
+					SELECT coalesce(sum(i.quantity - i.reserved), 0) FROM items i WHERE i.product_id = l.product_id
+				)
+			)`},
 	{"deleted items are empty", `
 		SELECT format('item %s: quantity %s, reserved %s', item_id, quantity, reserved)
 		FROM items WHERE deleted_at IS NOT NULL AND (quantity <> 0 OR reserved <> 0)`},

@@ -19,12 +19,39 @@ type ServerInterface interface {
 	// ListAvailability The stock of several products as of one moment, or of all products in pages.
 	// (GET /api/inventory)
 	ListAvailability(c *gin.Context, params ListAvailabilityParams)
+	// PlaceBackorder Reserve all lines, or wait until that is possible.
+	// (POST /api/inventory/backorders)
+	PlaceBackorder(c *gin.Context)
+	// CancelBackorder End the wait.
+	// (DELETE /api/inventory/backorders/{backorder_id})
+	CancelBackorder(c *gin.Context, backorderID BackorderID)
+	// GetBackorder A backorder with its position and promised date, or with its reservation.
+	// (GET /api/inventory/backorders/{backorder_id})
+	GetBackorder(c *gin.Context, backorderID BackorderID)
+	// ExpireBackorder End the wait because the deadline has passed; before that the answer is `not_due` with the deadline.
+	// (POST /api/inventory/backorders/{backorder_id}/expire)
+	ExpireBackorder(c *gin.Context, backorderID BackorderID)
+	// ExtendBackorder Move the deadline of the wait to a later time; an earlier time changes nothing.
+	// (POST /api/inventory/backorders/{backorder_id}/extend)
+	ExtendBackorder(c *gin.Context, backorderID BackorderID)
 	// Confirm Take the reserved stock out of the inventory for good; refused after the deadline.
 	// (POST /api/inventory/confirm/{reservation_id})
 	Confirm(c *gin.Context, reservationID ReservationID)
 	// ImportStock Set the counts of many items from a CSV file.
 	// (POST /api/inventory/import)
 	ImportStock(c *gin.Context, params ImportStockParams)
+	// CancelIncoming End the wait for a delivery, or for the rest of it.
+	// (DELETE /api/inventory/incoming/{incoming_id})
+	CancelIncoming(c *gin.Context, incomingID IncomingID, params CancelIncomingParams)
+	// GetIncoming A delivery.
+	// (GET /api/inventory/incoming/{incoming_id})
+	GetIncoming(c *gin.Context, incomingID IncomingID)
+	// ChangeIncoming Change an open delivery; absent fields stay as they are.
+	// (PUT /api/inventory/incoming/{incoming_id})
+	ChangeIncoming(c *gin.Context, incomingID IncomingID, params ChangeIncomingParams)
+	// ReceiveIncoming Add what has arrived of a delivery to the stock; backorders are granted from it.
+	// (POST /api/inventory/incoming/{incoming_id}/receive)
+	ReceiveIncoming(c *gin.Context, incomingID IncomingID, params ReceiveIncomingParams)
 	// Locations All locations, by priority.
 	// (GET /api/inventory/locations)
 	Locations(c *gin.Context)
@@ -67,9 +94,18 @@ type ServerInterface interface {
 	// AdjustStock Correct the stock of an item, by a difference or to a count.
 	// (POST /api/inventory/{product_id}/adjust)
 	AdjustStock(c *gin.Context, productID ProductID, params AdjustStockParams)
+	// ListWaiting The backorders that wait for this product, first come first.
+	// (GET /api/inventory/{product_id}/backorders)
+	ListWaiting(c *gin.Context, productID ProductID, params ListWaitingParams)
 	// ListHolds The reservations that hold this product's stock, and their deadlines; earliest deadline first.
 	// (GET /api/inventory/{product_id}/holds)
 	ListHolds(c *gin.Context, productID openapi_types.UUID, params ListHoldsParams)
+	// ListIncoming The open deliveries of this product, the earliest first.
+	// (GET /api/inventory/{product_id}/incoming)
+	ListIncoming(c *gin.Context, productID ProductID, params ListIncomingParams)
+	// AddIncoming Record a delivery that is expected; it changes no stock.
+	// (POST /api/inventory/{product_id}/incoming)
+	AddIncoming(c *gin.Context, productID ProductID, params AddIncomingParams)
 	// ListLedger Every change of this product's stock, newest first.
 	// (GET /api/inventory/{product_id}/ledger)
 	ListLedger(c *gin.Context, productID openapi_types.UUID, params ListLedgerParams)
@@ -143,6 +179,119 @@ func (siw *ServerInterfaceWrapper) ListAvailability(c *gin.Context) {
 	}
 
 	siw.Handler.ListAvailability(c, params)
+}
+
+// PlaceBackorder operation middleware
+func (siw *ServerInterfaceWrapper) PlaceBackorder(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PlaceBackorder(c)
+}
+
+// CancelBackorder operation middleware
+func (siw *ServerInterfaceWrapper) CancelBackorder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "backorder_id" -------------
+	var backorderID BackorderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "backorder_id", c.Param("backorder_id"), &backorderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter backorder_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CancelBackorder(c, backorderID)
+}
+
+// GetBackorder operation middleware
+func (siw *ServerInterfaceWrapper) GetBackorder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "backorder_id" -------------
+	var backorderID BackorderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "backorder_id", c.Param("backorder_id"), &backorderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter backorder_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetBackorder(c, backorderID)
+}
+
+// ExpireBackorder operation middleware
+func (siw *ServerInterfaceWrapper) ExpireBackorder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "backorder_id" -------------
+	var backorderID BackorderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "backorder_id", c.Param("backorder_id"), &backorderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter backorder_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExpireBackorder(c, backorderID)
+}
+
+// ExtendBackorder operation middleware
+func (siw *ServerInterfaceWrapper) ExtendBackorder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "backorder_id" -------------
+	var backorderID BackorderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "backorder_id", c.Param("backorder_id"), &backorderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter backorder_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExtendBackorder(c, backorderID)
 }
 
 // Confirm operation middleware
@@ -235,6 +384,235 @@ func (siw *ServerInterfaceWrapper) ImportStock(c *gin.Context) {
 	}
 
 	siw.Handler.ImportStock(c, params)
+}
+
+// CancelIncoming operation middleware
+func (siw *ServerInterfaceWrapper) CancelIncoming(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "incoming_id" -------------
+	var incomingID IncomingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "incoming_id", c.Param("incoming_id"), &incomingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter incoming_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelIncomingParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Actor")]; found {
+		var XActor ActorHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Actor, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Actor", valueList[0], &XActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Actor: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XActor = XActor
+
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey KeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CancelIncoming(c, incomingID, params)
+}
+
+// GetIncoming operation middleware
+func (siw *ServerInterfaceWrapper) GetIncoming(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "incoming_id" -------------
+	var incomingID IncomingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "incoming_id", c.Param("incoming_id"), &incomingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter incoming_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetIncoming(c, incomingID)
+}
+
+// ChangeIncoming operation middleware
+func (siw *ServerInterfaceWrapper) ChangeIncoming(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "incoming_id" -------------
+	var incomingID IncomingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "incoming_id", c.Param("incoming_id"), &incomingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter incoming_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ChangeIncomingParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Actor")]; found {
+		var XActor ActorHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Actor, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Actor", valueList[0], &XActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Actor: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XActor = XActor
+
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey KeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ChangeIncoming(c, incomingID, params)
+}
+
+// ReceiveIncoming operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveIncoming(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "incoming_id" -------------
+	var incomingID IncomingID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "incoming_id", c.Param("incoming_id"), &incomingID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter incoming_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveIncomingParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Actor")]; found {
+		var XActor ActorHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Actor, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Actor", valueList[0], &XActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Actor: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XActor = XActor
+
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey KeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReceiveIncoming(c, incomingID, params)
 }
 
 // Locations operation middleware
@@ -697,6 +1075,50 @@ func (siw *ServerInterfaceWrapper) AdjustStock(c *gin.Context) {
 	siw.Handler.AdjustStock(c, productID, params)
 }
 
+// ListWaiting operation middleware
+func (siw *ServerInterfaceWrapper) ListWaiting(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWaitingParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListWaiting(c, productID, params)
+}
+
 // ListHolds operation middleware
 func (siw *ServerInterfaceWrapper) ListHolds(c *gin.Context) {
 
@@ -739,6 +1161,118 @@ func (siw *ServerInterfaceWrapper) ListHolds(c *gin.Context) {
 	}
 
 	siw.Handler.ListHolds(c, productID, params)
+}
+
+// ListIncoming operation middleware
+func (siw *ServerInterfaceWrapper) ListIncoming(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListIncomingParams
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListIncoming(c, productID, params)
+}
+
+// AddIncoming operation middleware
+func (siw *ServerInterfaceWrapper) AddIncoming(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "product_id" -------------
+	var productID ProductID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "product_id", c.Param("product_id"), &productID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter product_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddIncomingParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Actor")]; found {
+		var XActor ActorHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Actor, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Actor", valueList[0], &XActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Actor: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XActor = XActor
+
+	}
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey KeyHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AddIncoming(c, productID, params)
 }
 
 // ListLedger operation middleware
@@ -1323,4 +1857,16 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/inventory/locations", wrapper.Locations)
 	router.PUT(options.BaseURL+"/api/inventory/locations/:code", wrapper.PutLocation)
 	router.POST(options.BaseURL+"/api/inventory/import", wrapper.ImportStock)
+	router.POST(options.BaseURL+"/api/inventory/backorders", wrapper.PlaceBackorder)
+	router.DELETE(options.BaseURL+"/api/inventory/backorders/:backorder_id", wrapper.CancelBackorder)
+	router.GET(options.BaseURL+"/api/inventory/backorders/:backorder_id", wrapper.GetBackorder)
+	router.POST(options.BaseURL+"/api/inventory/backorders/:backorder_id/expire", wrapper.ExpireBackorder)
+	router.POST(options.BaseURL+"/api/inventory/backorders/:backorder_id/extend", wrapper.ExtendBackorder)
+	router.GET(options.BaseURL+"/api/inventory/:product_id/backorders", wrapper.ListWaiting)
+	router.GET(options.BaseURL+"/api/inventory/:product_id/incoming", wrapper.ListIncoming)
+	router.POST(options.BaseURL+"/api/inventory/:product_id/incoming", wrapper.AddIncoming)
+	router.DELETE(options.BaseURL+"/api/inventory/incoming/:incoming_id", wrapper.CancelIncoming)
+	router.GET(options.BaseURL+"/api/inventory/incoming/:incoming_id", wrapper.GetIncoming)
+	router.PUT(options.BaseURL+"/api/inventory/incoming/:incoming_id", wrapper.ChangeIncoming)
+	router.POST(options.BaseURL+"/api/inventory/incoming/:incoming_id/receive", wrapper.ReceiveIncoming)
 }

@@ -20,6 +20,8 @@ type Service interface {
 	inventoryapi.API
 	inventoryapi.Queries
 	inventoryapi.Administration
+	inventoryapi.Backorders
+	inventoryapi.IncomingStock
 }
 
 // Register adds the routes of the contract, an OpenAPI document, to router, behind the service keys.

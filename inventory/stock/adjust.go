@@ -231,7 +231,7 @@ func (b *Book) stockChange(e Entry, replayed bool) inventoryapi.StockChange {
 		Replayed:       replayed,
 	}
 	if !replayed {
-		out.Version = b.version(it.ProductID)
+		out.Version = b.tellVersion(it.ProductID)
 	}
 	return out
 }

@@ -35,11 +35,11 @@ func demandsOf(lines []inventoryapi.ReserveLine) demands {
 }
 
 // shortOf returns the products that fall short. A product without any item falls short by the whole demand: to the
-// customer it is out of stock.
+// customer it is out of stock. Stock that backorders wait for is not available to a new request.
 func (b *Book) shortOf(want demands) (short []inventoryapi.ShortLine) {
 	for _, p := range want.products {
-		if available := sumAvailable(b.itemsByProduct[p]); available < want.quantity[p] {
-			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: want.quantity[p], Available: available})
+		if free := b.free(p); free < want.quantity[p] {
+			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: want.quantity[p], Available: max(free, 0)})
 		}
 	}
 	return short
@@ -53,6 +53,7 @@ func (b *Book) allocate(
 	want := demandsOf(lines)
 	short := b.shortOf(want)
 	if short != nil {
+		b.expireOverdueBackorders(short)
 		if err := b.takeBack(short, correlationID); err != nil {
 			return nil, err
 		}
@@ -62,7 +63,15 @@ func (b *Book) allocate(
 		b.noteShort(short)
 		return nil, &inventoryapi.InsufficientStockError{Lines: short}
 	}
+	return b.pickFor(want, lines, strategy), nil
+}
 
+// pick takes the quantities of lines from the items, by a strategy. The items have enough.
+func (b *Book) pick(lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy) []pick {
+	return b.pickFor(demandsOf(lines), lines, strategy)
+}
+
+func (b *Book) pickFor(want demands, lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy) []pick {
 	sources := make(map[uuid.UUID][]pick, len(want.products)) // the quantity that each item may give, in order
 	allowed := func(*Item) bool { return true }
 	if strategy == inventoryapi.StrategyFewestLocations {
@@ -86,7 +95,7 @@ func (b *Book) allocate(
 			picks = append(picks, pick{l.LineNo, from[i].item, take})
 		}
 	}
-	return picks, nil
+	return picks
 }
 
 func sumAvailable(items []*Item) (n int64) {

@@ -31,6 +31,17 @@ type Book struct {
 	archived       map[uuid.UUID]Archived  // by reservation
 	facts          map[uuid.UUID]Product   // by product: its default threshold, and whether it is sold
 	operations     map[uuid.UUID]Operation // by operation id; the new operations included
+	incoming       map[uuid.UUID]*Incoming // by id; the new deliveries included
+
+	// Backorders. All maps are nil while no backorder waits for a product of the book.
+	waiting            map[uuid.UUID]int64 // by product: the quantity that backorders wait for
+	backorders         map[uuid.UUID]*Backorder
+	backorderOwners    map[Owner]uuid.UUID // the id of the owner's backorder
+	completeBackorders map[uuid.UUID]bool  // by id; see NoteBackorders
+	newBackorders      []*Backorder        // in order of arrival
+	stirred            map[uuid.UUID]bool  // by product; see stir
+	granted, skipped   int
+	maxGrants          int
 
 	// What the batch must write besides changed items and reservations.
 	newEntries    []Entry
@@ -57,6 +68,7 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 		owners:         make(map[Owner]uuid.UUID, len(reservations)),
 		entries:        map[uuid.UUID][]Entry{},
 		itemChanges:    map[itemChangeKey]*itemChange{},
+		maxGrants:      MaxGrants,
 	}
 
 	for i := range items {
@@ -64,6 +76,9 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 		it.read = level{it.Available(), it.Threshold}
 		b.items[it.ID] = it
 		b.itemsByProduct[it.ProductID] = append(b.itemsByProduct[it.ProductID], it)
+		if it.Waiting > 0 && it.Version > 0 {
+			b.setWaiting(it.ProductID, it.Waiting)
+		}
 	}
 	for _, its := range b.itemsByProduct {
 		slices.SortFunc(its, inAllocationOrder)
@@ -95,6 +110,9 @@ func (b *Book) record(it *Item, e Entry) Entry {
 	if it.Deleted && e.QuantityDelta > 0 { // clients see a deleted item again when stock arrives there
 		b.show(it)
 	}
+	if e.QuantityDelta > e.ReservedDelta && b.waiting[it.ProductID] > 0 {
+		b.stir(it.ProductID)
+	}
 
 	e.ItemID = it.ID
 	e.QuantityAfter = it.Quantity
@@ -109,17 +127,6 @@ func (b *Book) record(it *Item, e Entry) Entry {
 // addEvent adds an event of a reservation to those that the batch must write. The entries are those that the operation
 // has recorded.
 func (b *Book) addEvent(eventType string, r *Reservation, op uuid.UUID, entries []Entry, correlationID string) {
-	lines := make([]inventoryapi.EventLine, len(entries))
-	for i, e := range entries {
-		it := b.items[e.ItemID]
-		lines[i] = inventoryapi.EventLine{
-			LineNo:    e.Line,
-			ProductID: it.ProductID,
-			Location:  it.Location,
-			Quantity:  moved(e),
-			Stock:     stockAfter(e),
-		}
-	}
 	b.events = append(b.events, Event{
 		Type:          eventType,
 		AggregateType: "reservation",
@@ -136,9 +143,24 @@ func (b *Book) addEvent(eventType string, r *Reservation, op uuid.UUID, entries 
 			Status:        r.Status,
 			ExpiresAt:     r.ExpiresAt.UTC(),
 			Reason:        publicReason(r),
-			Lines:         lines,
+			Lines:         b.eventLines(entries),
 		},
 	})
+}
+
+func (b *Book) eventLines(entries []Entry) []inventoryapi.EventLine {
+	lines := make([]inventoryapi.EventLine, len(entries))
+	for i, e := range entries {
+		it := b.items[e.ItemID]
+		lines[i] = inventoryapi.EventLine{
+			LineNo:    e.Line,
+			ProductID: it.ProductID,
+			Location:  it.Location,
+			Quantity:  moved(e),
+			Stock:     stockAfter(e),
+		}
+	}
+	return lines
 }
 
 // publicReason returns the reason that the event of a reservation carries. A person's words may be personal data, so it
@@ -175,6 +197,15 @@ func (b *Book) version(product uuid.UUID) int64 {
 		}
 	}
 	return v
+}
+
+// tellVersion returns the version for an answer: 0, which means unknown, while backorders wait for the product. They
+// may be granted in the same transaction, so that the version would stand for another stock than the answer describes.
+func (b *Book) tellVersion(product uuid.UUID) int64 {
+	if b.waiting[product] > 0 {
+		return 0
+	}
+	return b.version(product)
 }
 
 // hasItem reports whether the product has an item that is not deleted. The item may be empty.

@@ -25,6 +25,11 @@ type Changes struct {
 	Events   []Event
 	Named    []Operation // to remember
 	Products []Product   // as they are now
+
+	NewBackorders []*Backorder // in order of arrival
+	Backorders    []*Backorder // to write, if the row still has ReadVersion
+	NewIncoming   []*Incoming
+	Incoming      []*Incoming // to write, if the row still has ReadVersion
 }
 
 // ReturnedLine is a line whose returned quantity changed.
@@ -36,7 +41,8 @@ type ReturnedLine struct {
 // Empty reports whether there is nothing to write.
 func (c Changes) Empty() bool {
 	return len(c.Items) == 0 && len(c.Inserts) == 0 && len(c.Updates) == 0 &&
-		len(c.Entries) == 0 && len(c.Named) == 0 && len(c.Products) == 0
+		len(c.Entries) == 0 && len(c.Named) == 0 && len(c.Products) == 0 &&
+		len(c.NewBackorders) == 0 && len(c.Backorders) == 0 && len(c.NewIncoming) == 0 && len(c.Incoming) == 0
 }
 
 // Changes returns what the requests so far have changed.
@@ -51,6 +57,7 @@ func (b *Book) Changes() Changes {
 
 	for _, it := range b.items {
 		if it.changed {
+			it.Waiting = b.waiting[it.ProductID]
 			c.Items = append(c.Items, it)
 		}
 	}
@@ -79,8 +86,34 @@ func (b *Book) Changes() Changes {
 		}
 	}
 
+	b.addBackorderChanges(&c)
+	b.addIncomingChanges(&c)
 	c.Events = append(c.Events, b.itemEvents(c.Items)...)
 	return c
+}
+
+func (b *Book) addBackorderChanges(c *Changes) {
+	c.NewBackorders = b.newBackorders
+	for _, w := range b.backorders {
+		if w.readVersion != 0 && w.readVersion != w.Version {
+			c.Backorders = append(c.Backorders, w)
+		}
+	}
+	slices.SortFunc(c.Backorders, func(x, y *Backorder) int { return bytes.Compare(x.ID[:], y.ID[:]) })
+}
+
+func (b *Book) addIncomingChanges(c *Changes) {
+	for _, d := range b.incoming {
+		switch {
+		case d.readVersion == 0:
+			c.NewIncoming = append(c.NewIncoming, d)
+		case d.readVersion != d.Version:
+			c.Incoming = append(c.Incoming, d)
+		}
+	}
+	byID := func(x, y *Incoming) int { return bytes.Compare(x.ID[:], y.ID[:]) }
+	slices.SortFunc(c.NewIncoming, byID)
+	slices.SortFunc(c.Incoming, byID)
 }
 
 // Items iterates over the items of the book as they are once its changes are committed, in no particular order. It

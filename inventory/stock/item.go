@@ -14,6 +14,7 @@ type Item struct {
 	Reserved  int64
 	Version   int64 // as read; the whole batch moves it once
 	Threshold int64 // the available quantity is low if it is at or below the threshold
+	Waiting   int64 // the quantity of the product that backorders wait for, if Version > 0
 	Deleted   bool  // empty and hidden from clients; kept for its ledger and version
 
 	changed bool

@@ -67,7 +67,7 @@ func (c CreateItem) decide(b *Book) (out inventoryapi.Item, err error) {
 		Reserved:          it.Reserved,
 		Available:         it.Available(),
 		LowStockThreshold: it.Threshold,
-		Version:           b.version(it.ProductID),
+		Version:           b.tellVersion(it.ProductID),
 		Created:           created,
 	}, nil
 }

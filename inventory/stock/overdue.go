@@ -43,7 +43,9 @@ func (b *Book) takeBack(short []inventoryapi.ShortLine, correlationID string) er
 
 	missing := make(map[uuid.UUID]int64, len(short))
 	for _, s := range short {
-		missing[s.ProductID] = s.Requested - s.Available
+		if n := s.Requested - b.free(s.ProductID); n > 0 {
+			missing[s.ProductID] = n
+		}
 	}
 	for _, held := range overdue {
 		if len(missing) == 0 {
@@ -117,7 +119,7 @@ func (b *Book) noteShort(short []inventoryapi.ShortLine) {
 		b.short = map[uuid.UUID]int64{}
 	}
 	for _, s := range short {
-		b.short[s.ProductID] += s.Requested
+		b.short[s.ProductID] += s.Requested + b.waiting[s.ProductID]
 	}
 }
 

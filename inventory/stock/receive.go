@@ -130,6 +130,6 @@ func (r Receive) decide(b *Book) (out Receipt, err error) {
 	}
 
 	out.Quantity, out.Stock, out.Reserved = r.Quantity, it.Quantity, it.Reserved
-	out.Version = b.version(it.ProductID)
+	out.Version = b.tellVersion(it.ProductID)
 	return out, nil
 }

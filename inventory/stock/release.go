@@ -46,6 +46,9 @@ func (r Release) Reads(reads *Reads) {
 func (r Release) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	held := b.reservations[r.id]
 	if held == nil {
+		if w := b.backorders[r.id]; w != nil && w.Status != inventoryapi.BackorderGranted {
+			return r.cancelBackorder(b, w)
+		}
 		if _, archived := b.archived[r.id]; archived || r.owner == (Owner{}) {
 			_, err := r.find(b)
 			return out, err
@@ -64,13 +67,34 @@ func (r Release) decide(b *Book) (out inventoryapi.ReleaseResult, err error) {
 	return b.releaseAnswer(held)
 }
 
+// cancelBackorder ends a backorder that waits for the stock of the reservation. The caller wants its stock
+// neither now nor later.
+func (r Release) cancelBackorder(b *Book, w *Backorder) (out inventoryapi.ReleaseResult, err error) {
+	switch {
+	case w.Status == inventoryapi.BackorderExpired:
+		return out, &inventoryapi.StatusError{
+			Code:          inventoryapi.AlreadyResolved,
+			ReservationID: w.ID,
+			Status:        inventoryapi.StatusExpired,
+		}
+	case w.Status == inventoryapi.BackorderWaiting && !b.completeBackorders[w.ID]:
+		return out, &MoreError{Backorders: []uuid.UUID{w.ID}}
+	case w.Status == inventoryapi.BackorderWaiting:
+		c := backorderChange{w.ID, r.operationID, r.actor, r.reason}
+		c.end(b, w, inventoryapi.BackorderCancelled)
+	}
+	return inventoryapi.ReleaseResult{
+		ReservationID: w.ID,
+		Status:        inventoryapi.StatusReleased,
+		Lines:         []inventoryapi.StockLine{},
+	}, nil
+}
+
 // recordTombstone records the release of a reservation that does not exist. The reserve request may still be on its
 // way: without this row it would hold stock that no caller releases. No stock moves, so there is no event.
 func (r Release) recordTombstone(b *Book) (out inventoryapi.ReleaseResult, err error) {
-	if other, ok := b.owners[r.owner]; ok {
-		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
-			"%s %s has reservation %s under number %d",
-			r.owner.Kind, r.owner.ID, other, r.owner.Number)
+	if err := b.refuseUsedOwner(r.owner, r.id); err != nil {
+		return out, err
 	}
 	held := &Reservation{
 		ID:         r.id,

@@ -98,13 +98,15 @@ func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 	if a, ok := b.archived[r.in.ReservationID]; ok {
 		return out, &inventoryapi.StatusError{Code: inventoryapi.AlreadyResolved, ReservationID: a.ID, Status: a.Status}
 	}
-	if other, ok := b.owners[r.owner()]; ok {
-		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "number",
-			"%s %s already has reservation %s with number %d; send another number",
-			r.in.OwnerKind, r.in.OwnerID, other, r.in.Number)
+	if w := b.backorders[r.in.ReservationID]; w != nil && w.Status != inventoryapi.BackorderGranted {
+		return out, inventoryapi.Errorf(inventoryapi.AlreadyExists, "reservation_id",
+			"backorder %s has this id and is %s; send a new reservation_id", w.ID, w.Status)
+	}
+	if err := b.refuseUsedOwner(r.owner(), r.in.ReservationID); err != nil {
+		return out, err
 	}
 
-	picks, err := b.allocate(r.in.Lines, cmp.Or(r.in.Strategy, r.defaultStrategy), r.correlationID)
+	picks, err := b.allocate(r.in.Lines, r.strategy(), r.correlationID)
 	if err != nil {
 		return out, err
 	}
@@ -121,24 +123,41 @@ func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 		ReserveOp:   r.in.OperationID,
 		CreatedAt:   b.now,
 	}
+	b.hold(held, picks, r.correlationID)
+	return b.reservationAnswer(held, false)
+}
 
+// hold reserves the picks for a new reservation, and returns the entries.
+func (b *Book) hold(held *Reservation, picks []pick, correlationID string) []Entry {
 	entries := make([]Entry, len(picks))
 	for i, p := range picks {
 		held.Lines = append(held.Lines, Line{No: p.line, ItemID: p.item.ID, Quantity: p.quantity})
 		entries[i] = b.record(p.item, Entry{
-			OperationID:   r.in.OperationID,
+			OperationID:   held.ReserveOp,
 			Line:          p.line,
 			Kind:          Reserved,
 			ReservedDelta: p.quantity,
 			ReservationID: held.ID,
-			Actor:         r.in.Actor,
+			Actor:         held.Actor,
+			Reason:        held.Reason,
 		})
 	}
-
 	b.reservations[held.ID] = held
 	b.owners[held.Owner] = held.ID
-	b.addEvent(inventoryapi.EventReserved, held, r.in.OperationID, entries, r.correlationID)
-	return b.reservationAnswer(held, false)
+	b.addEvent(inventoryapi.EventReserved, held, held.ReserveOp, entries, correlationID)
+	return entries
+}
+
+// strategy returns the strategy of the allocation; "" is priority.
+func (r Reserve) strategy() inventoryapi.Strategy { return cmp.Or(r.in.Strategy, r.defaultStrategy) }
+
+// backorderHash is the hash of a request to place a backorder. It covers all that the hash of a reserve covers, and the
+// wait; the text keeps the two kinds of requests apart. The database keeps the hashes, so the encoding must not change.
+func backorderHash(reserve []byte, waitSeconds int64) []byte {
+	buf := append([]byte("backorder"), reserve...)
+	buf = binary.AppendVarint(buf, waitSeconds)
+	sum := sha256.Sum256(buf)
+	return sum[:]
 }
 
 // answerRepeat answers a reserve whose reservation exists. A repeat of the same request gets the same reservation,

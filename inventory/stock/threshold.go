@@ -109,6 +109,6 @@ func (t SetThreshold) decide(b *Book) (out inventoryapi.ThresholdResult, err err
 		b.changeFacts(p)
 	}
 
-	out.Version = b.version(t.ProductID)
+	out.Version = b.tellVersion(t.ProductID)
 	return out, nil
 }

@@ -162,7 +162,7 @@ func (t Transfer) answer(b *Book, replayed bool) (out inventoryapi.TransferResul
 		Replayed:    replayed,
 	}
 	if !replayed {
-		out.Version = b.version(t.ProductID)
+		out.Version = b.tellVersion(t.ProductID)
 	}
 	return out, nil
 }

@@ -61,7 +61,7 @@ func (s *Store) Extent(ctx context.Context) (e Extent, now time.Time, err error)
 	p, err := s.q.Pages(ctx, s.pool)
 	if err == nil {
 		var clock inventorydb.ClockRow
-		clock, err = s.q.Clock(ctx, s.pool, nil)
+		clock, err = s.q.Clock(ctx, s.pool, inventorydb.ClockParams{})
 		now = clock.At
 	}
 	if err != nil {

@@ -47,7 +47,8 @@ func Classify(err error) Class {
 		return Blocked
 	case "23505":
 		switch pg.ConstraintName {
-		case "reservations_pkey", "archived_reservations_pkey", "reservations_owner_key", "items_product_location_key":
+		case "reservations_pkey", "archived_reservations_pkey", "reservations_owner_key", "items_product_location_key",
+			"reservations_not_backordered", "backorders_pkey", "backorders_owner_key", "incoming_stock_pkey":
 			return Conflict // another transaction wrote the row between the read and the write of this one
 		case "stock_ledger_operation_key", "stock_operations_pkey":
 			return OperationTaken
@@ -64,11 +65,13 @@ func Classify(err error) Class {
 	return Other
 }
 
-// ReservationExists reports whether an insert failed because its reservation id exists, live or archived.
+// ReservationExists reports whether an insert failed because its reservation id exists, live or archived or as that of
+// a backorder.
 func ReservationExists(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == "23505" &&
-		(pg.ConstraintName == "reservations_pkey" || pg.ConstraintName == "archived_reservations_pkey")
+		(pg.ConstraintName == "reservations_pkey" || pg.ConstraintName == "archived_reservations_pkey" ||
+			pg.ConstraintName == "reservations_not_backordered")
 }
 
 // unusable reports whether a connection must not be used again: its prepared statements do not fit the schema any more,

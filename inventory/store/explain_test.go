@@ -64,6 +64,9 @@ var growing = []string{
 	"outbox",
 	"processed_events",
 	"ledger_balances",
+	"backorders",
+	"backorder_lines",
+	"incoming_stock",
 }
 
 // scans returns the growing tables that a plan reads whole.
@@ -115,6 +118,8 @@ type figures struct {
 	now                                time.Time
 	hot                                uuid.UUID // a product that many reservations hold
 	products, reservations, operations []uuid.UUID
+	backorders                         []uuid.UUID
+	incoming                           []uuid.UUID
 	items                              []int64
 }
 
@@ -151,6 +156,25 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 		ALTER TABLE ledger_balances DISABLE TRIGGER USER;
 		INSERT INTO ledger_balances SELECT item_id, 1, 0, 0, 0, 0 FROM items;
 		ALTER TABLE ledger_balances ENABLE TRIGGER USER;
+		INSERT INTO backorders (backorder_id, owner_kind, owner_id, number, request_hash, status, deadline, ttl_seconds,
+			actor, place_operation, resolve_operation, created_at, resolved_at)
+		SELECT md5('backorder ' || n)::uuid, 'order', id, 2, sha256('x'),
+			CASE WHEN n % 10 = 0 THEN 'waiting' ELSE 'granted' END, now() + n * interval '1 second',
+			900, 'test', id, CASE WHEN n % 10 > 0 THEN id END, now(),
+			CASE WHEN n % 10 > 0 THEN now() END
+		FROM made;
+		INSERT INTO backorder_lines (backorder_id, line_no, product_id, quantity, position, deadline, waiting)
+		SELECT b.backorder_id, 1, md5('product ' || CASE WHEN b.position % 20 = 0 THEN 0 ELSE b.position % 5000 END)::uuid, 1,
+			b.position, b.deadline, b.status = 'waiting'
+		FROM backorders b;
+		UPDATE items i SET waiting = w.quantity
+		FROM (SELECT product_id, sum(quantity) AS quantity FROM backorder_lines WHERE waiting GROUP BY 1) w
+		WHERE w.product_id = i.product_id;
+		INSERT INTO incoming_stock (incoming_id, product_id, location_id, quantity, expected_at, status, actor,
+			created_at, updated_at)
+		SELECT id, md5('product ' || n % 5000)::uuid, 1, 5, now() + n * interval '1 second',
+			CASE WHEN n % 10 = 0 THEN 'expected' ELSE 'cancelled' END, 'test', now(), now()
+		FROM made;
 		INSERT INTO processed_events (consumer, event_id) SELECT 'test', id FROM made`)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "ANALYZE")
@@ -160,7 +184,9 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 			(SELECT array_agg(product_id) FROM (SELECT DISTINCT product_id FROM items ORDER BY 1 OFFSET 2000 LIMIT 20) p),
 			(SELECT array_agg(reservation_id) FROM (SELECT reservation_id FROM reservations ORDER BY 1 OFFSET 2000 LIMIT 20) r),
 			(SELECT array_agg(operation_id) FROM (SELECT operation_id FROM stock_ledger ORDER BY 1 OFFSET 2000 LIMIT 20) o),
+			(SELECT array_agg(backorder_id) FROM (SELECT backorder_id FROM backorders ORDER BY 1 OFFSET 2000 LIMIT 20) b),
+			(SELECT array_agg(incoming_id) FROM (SELECT incoming_id FROM incoming_stock ORDER BY 1 OFFSET 2000 LIMIT 20) d),
 			(SELECT array_agg(item_id) FROM generate_series(1000, 1019) item_id)`).
-		Scan(&f.now, &f.hot, &f.products, &f.reservations, &f.operations, &f.items))
+		Scan(&f.now, &f.hot, &f.products, &f.reservations, &f.operations, &f.backorders, &f.incoming, &f.items))
 	return f
 }

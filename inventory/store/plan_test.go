@@ -53,19 +53,26 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			_, err := q.LocationExists(ctx, db, "l1")
 			return err
 		},
-		"Clock":           func(ctx context.Context, q q, db db) error { _, err := q.Clock(ctx, db, f.products); return err },
+		"Clock": func(ctx context.Context, q q, db db) error {
+			_, err := q.Clock(ctx, db, inventorydb.ClockParams{ProductIds: f.products, BackorderIds: f.backorders})
+			return err
+		},
 		"BoundStatistics": func(ctx context.Context, q q, db db) error { return q.BoundStatistics(ctx, db, "1000") },
 		"LockItems": func(ctx context.Context, q q, db db) error {
-			_, err := q.LockItems(ctx, db, inventorydb.LockItemsParams{ProductIds: f.products, ReservationIds: f.reservations})
+			_, err := q.LockItems(ctx, db, inventorydb.LockItemsParams{
+				ProductIds: f.products, ReservationIds: f.reservations, BackorderIds: f.backorders,
+			})
 			return err
 		},
 		"UpdateItems": func(ctx context.Context, q q, db db) error {
 			_, err := q.UpdateItems(ctx, db, inventorydb.UpdateItemsParams{
-				ItemIds: f.items, Versions: numbers, Quantities: numbers, Reserveds: numbers,
+				ItemIds: f.items, Versions: numbers, Quantities: numbers, Reserveds: numbers, Waitings: numbers,
 			})
 			return err
 		},
-		"LockProducts": func(ctx context.Context, q q, db db) error { return q.LockProducts(ctx, db, f.products) },
+		"LockProducts": func(ctx context.Context, q q, db db) error {
+			return q.LockProducts(ctx, db, inventorydb.LockProductsParams{ProductIds: f.products, BackorderIds: f.backorders})
+		},
 		"EnsureItems": func(ctx context.Context, q q, db db) error {
 			return q.EnsureItems(ctx, db, inventorydb.EnsureItemsParams{
 				ProductIds: f.products, Locations: slices.Repeat([]string{"l1"}, n),
@@ -286,6 +293,7 @@ func TestPlans(t *testing.T) {
 	made := fill(t, conn)
 	calls := planned(made)
 	maps.Copy(calls, plannedArchive(made))
+	maps.Copy(calls, plannedBackorders(made))
 	queries := inventorydb.New()
 	for _, name := range methods(queries) {
 		if reason := scanned[name]; reason != "" {

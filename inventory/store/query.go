@@ -22,13 +22,18 @@ func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
 func (s *Store) GetReservation(
 	ctx context.Context, id uuid.UUID,
 ) (out inventoryapi.Reservation, found bool, err error) {
-	// One snapshot for both statements, so that lines and status belong together.
+	// One snapshot for all statements, so that lines and status belong together.
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return out, false, fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	return s.reservationIn(ctx, tx, id)
+}
 
+func (s *Store) reservationIn(
+	ctx context.Context, tx pgx.Tx, id uuid.UUID,
+) (out inventoryapi.Reservation, found bool, err error) {
 	row, err := s.q.GetReservation(ctx, tx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return out, false, s.refuseArchived(ctx, tx, id)
@@ -58,7 +63,8 @@ func (s *Store) GetReservation(
 }
 
 // Availabilities returns the stock of the given products, each once, in the given order and as of one moment. It omits
-// unknown products. It counts the stock of overdue reservations as available.
+// unknown products. It counts the stock of overdue reservations as available, and not the stock that backorders wait
+// for.
 func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]stock.Availability, error) {
 	rows, err := s.q.StockOfProducts(ctx, s.pool, productIDs)
 	if err != nil {
@@ -80,6 +86,7 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]s
 		a.TotalStock += r.Quantity
 		a.ReservedQuantity += reserved
 		a.OverdueQuantity += r.Overdue
+		a.WaitingQuantity = r.Waiting // of the product, the same at every location
 		a.AvailableQuantity += r.Quantity - reserved
 		a.Version += r.Version // each change moves the version of an item, so the sum grows with every change
 		a.Locations = append(a.Locations, inventoryapi.LocationStock{
@@ -100,6 +107,7 @@ func (s *Store) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]s
 	out := make([]stock.Availability, 0, len(found))
 	for _, id := range productIDs {
 		if a := found[id]; a != nil {
+			a.AvailableQuantity = max(a.AvailableQuantity-a.WaitingQuantity, 0)
 			a.Version += gone[id] // so that the version does not fall when an item is deleted
 			out = append(out, *a)
 			delete(found, id)

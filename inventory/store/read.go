@@ -22,6 +22,9 @@ type view struct {
 	archived     []stock.Archived
 	operations   []stock.Operation
 	products     []stock.Product
+	backorders   []stock.Backorder
+	waiting      map[uuid.UUID]int64 // by product
+	incoming     []stock.Incoming
 	now          time.Time
 }
 
@@ -38,20 +41,26 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 	for _, place := range reads.Ensure {
 		facts = append(facts, place.ProductID)
 	}
-	if len(facts) > 0 {
-		t.send(s.lockProducts(ctx, facts))
+	if len(facts)+len(reads.Backorders) > 0 {
+		t.send(s.lockProducts(ctx, facts, reads.Backorders))
 	}
 	if len(reads.Ensure) > 0 {
 		t.send(s.ensureItems(ctx, reads.Ensure))
 	}
 
 	products := Distinct(reads.Products)
-	t.send(s.lockItems(ctx, v, products, reads.Reservations))
-	if len(reads.Reservations)+len(reads.Reserves)+len(reads.Owners) > 0 {
+	t.send(s.lockItems(ctx, v, products, reads))
+	if len(reads.Reservations)+len(reads.Reserves)+len(reads.Backorders)+len(reads.Owners) > 0 {
 		t.send(s.lockReservations(ctx, v, reads))
 	}
-	if len(reads.Reserves) > 0 { // after the locks: a reservation may move to the archive while this transaction waits
-		t.send(s.archived(ctx, v, reads.Reserves))
+	made := slices.Concat(reads.Reserves, reads.Backorders) // ids that may be in use already
+	var backorderLines []inventorydb.LinesOfBackordersRow
+	if len(made) > 0 { // after the locks: a reservation may move to the archive while this transaction waits
+		t.send(
+			s.archived(ctx, v, made),
+			s.backorders(ctx, v, made, reads.Owners),
+			s.backorderLines(ctx, &backorderLines, made),
+		)
 	}
 
 	var lines []inventorydb.LinesOfReservationsRow
@@ -62,21 +71,30 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 		t.send(s.entriesOf(ctx, v, reads.Operations))
 	}
 	if len(facts) > 0 {
-		t.send(s.productsOf(ctx, v, facts))
+		t.send(s.productsOf(ctx, v, facts), s.waitingOf(ctx, v, facts))
 	}
 	if len(reads.Named) > 0 {
 		t.send(s.operations(ctx, v, reads.Named))
 	}
-	t.send(s.clock(ctx, v, products))
+	if len(reads.Incoming) > 0 {
+		t.send(s.lockIncoming(ctx, v, reads.Incoming))
+	}
+	t.send(s.clock(ctx, v, products, reads.Backorders))
 	if err := t.sync(); err != nil {
 		return nil, err
 	}
 
 	again, operations := v.repeated(reads)
-	missing := v.missing(reads.Reservations)
+	missing := slices.DeleteFunc(v.missing(reads.Reservations), func(id uuid.UUID) bool {
+		return slices.Contains(made, id) // looked up above
+	})
 	if len(again)+len(operations)+len(missing) > 0 {
 		if len(missing) > 0 {
-			t.send(s.archived(ctx, v, missing))
+			t.send(
+				s.archived(ctx, v, missing),
+				s.backorders(ctx, v, missing, nil),
+				s.backorderLines(ctx, &backorderLines, missing),
+			)
 		}
 		if len(again) > 0 {
 			t.send(s.lines(ctx, &lines, again))
@@ -91,9 +109,20 @@ func (s *Store) read(ctx context.Context, t *transaction, reads stock.Reads) (*s
 
 	v.attach(lines)
 	book := stock.NewBook(v.now.UTC(), v.items, v.reservations, v.entries)
+	book.LimitGrants(s.maxGrants)
 	book.NoteArchived(v.archived)
 	book.NoteOperations(v.operations)
 	book.NoteProducts(v.products)
+	if len(facts) > 0 {
+		book.NoteWaiting(v.waiting, facts)
+	}
+	if len(v.backorders) > 0 {
+		attachLines(v.backorders, backorderLines)
+		book.NoteBackorders(v.backorders, func(id uuid.UUID) bool { return slices.Contains(reads.Backorders, id) })
+	}
+	if len(v.incoming) > 0 {
+		book.NoteIncoming(v.incoming)
+	}
 	return book, nil
 }
 
@@ -105,6 +134,9 @@ func (v *view) repeated(reads stock.Reads) (reservations, operations []uuid.UUID
 	}
 	reserves := make(map[uuid.UUID]bool, len(reads.Reserves))
 	for _, id := range reads.Reserves {
+		reserves[id] = true
+	}
+	for _, id := range reads.Backorders { // a repeat of a granted one answers with the reservation
 		reserves[id] = true
 	}
 	for i := range v.reservations {
@@ -143,9 +175,9 @@ func (v *view) attach(lines []inventorydb.LinesOfReservationsRow) {
 }
 
 // clock reads the time. It fails if another transaction created an item of a product while this one waited for locks.
-func (s *Store) clock(ctx context.Context, v *view, products []uuid.UUID) step {
+func (s *Store) clock(ctx context.Context, v *view, products, backorders []uuid.UUID) step {
 	return step{"read the clock", func(db inventorydb.DBTX) error {
-		now, err := s.q.Clock(ctx, db, products)
+		now, err := s.q.Clock(ctx, db, inventorydb.ClockParams{ProductIds: products, BackorderIds: backorders})
 		if err != nil {
 			return err
 		}
@@ -162,8 +194,9 @@ func (s *Store) clock(ctx context.Context, v *view, products []uuid.UUID) step {
 	}}
 }
 
-func (s *Store) lockProducts(ctx context.Context, products []uuid.UUID) step {
-	return step{"lock products", func(db inventorydb.DBTX) error { return s.q.LockProducts(ctx, db, products) }}
+func (s *Store) lockProducts(ctx context.Context, products, backorders []uuid.UUID) step {
+	arg := inventorydb.LockProductsParams{ProductIds: products, BackorderIds: backorders}
+	return step{"lock products", func(db inventorydb.DBTX) error { return s.q.LockProducts(ctx, db, arg) }}
 }
 
 func (s *Store) ensureItems(ctx context.Context, places []stock.Place) step {
@@ -175,8 +208,10 @@ func (s *Store) ensureItems(ctx context.Context, places []stock.Place) step {
 	return step{"create items", func(db inventorydb.DBTX) error { return s.q.EnsureItems(ctx, db, arg) }}
 }
 
-func (s *Store) lockItems(ctx context.Context, v *view, products, reservations []uuid.UUID) step {
-	arg := inventorydb.LockItemsParams{ProductIds: products, ReservationIds: reservations}
+func (s *Store) lockItems(ctx context.Context, v *view, products []uuid.UUID, reads stock.Reads) step {
+	arg := inventorydb.LockItemsParams{
+		ProductIds: products, ReservationIds: reads.Reservations, BackorderIds: reads.Backorders,
+	}
 	return step{"lock items", func(db inventorydb.DBTX) error {
 		rows, err := s.q.LockItems(ctx, db, arg)
 		if err != nil {
@@ -193,6 +228,7 @@ func (s *Store) lockItems(ctx context.Context, v *view, products, reservations [
 				Reserved:  r.Reserved,
 				Version:   r.Version,
 				Threshold: r.LowStockThreshold,
+				Waiting:   r.Waiting,
 				Deleted:   r.Deleted,
 			}
 		}
@@ -201,7 +237,9 @@ func (s *Store) lockItems(ctx context.Context, v *view, products, reservations [
 }
 
 func (s *Store) lockReservations(ctx context.Context, v *view, reads stock.Reads) step {
-	arg := inventorydb.LockReservationsParams{ReservationIds: slices.Concat(reads.Reservations, reads.Reserves)}
+	arg := inventorydb.LockReservationsParams{
+		ReservationIds: slices.Concat(reads.Reservations, reads.Reserves, reads.Backorders),
+	}
 	for _, o := range reads.Owners {
 		arg.OwnerKinds = append(arg.OwnerKinds, string(o.Kind))
 		arg.OwnerIds = append(arg.OwnerIds, o.ID)

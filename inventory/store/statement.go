@@ -54,7 +54,7 @@ func (r *recorder) QueryRow(_ context.Context, sql string, _ ...any) pgx.Row {
 // transactional lists the statements that transactions use.
 func transactional(q *inventorydb.Queries) []string {
 	ctx, r := context.Background(), &recorder{texts: []string{sqlBegin, sqlCommit}}
-	_ = q.LockProducts(ctx, r, nil)
+	_ = q.LockProducts(ctx, r, inventorydb.LockProductsParams{})
 	_ = q.EnsureItems(ctx, r, inventorydb.EnsureItemsParams{})
 	_, _ = q.LockItems(ctx, r, inventorydb.LockItemsParams{})
 	_, _ = q.LockReservations(ctx, r, inventorydb.LockReservationsParams{})
@@ -63,7 +63,14 @@ func transactional(q *inventorydb.Queries) []string {
 	_, _ = q.EntriesOfOperations(ctx, r, nil)
 	_, _ = q.Products(ctx, r, nil)
 	_, _ = q.Operations(ctx, r, nil)
-	_, _ = q.Clock(ctx, r, nil)
+	_, _ = q.Clock(ctx, r, inventorydb.ClockParams{})
+	_, _ = q.Backorders(ctx, r, inventorydb.BackordersParams{})
+	_, _ = q.LinesOfBackorders(ctx, r, nil)
+	_, _ = q.WaitingOfProducts(ctx, r, nil)
+	_, _ = q.ProductsWaitedForWith(ctx, r, nil)
+	_, _ = q.WaitingPage(ctx, r, inventorydb.WaitingPageParams{})
+	_, _ = q.OverdueBackorders(ctx, r, inventorydb.OverdueBackordersParams{})
+	_, _ = q.LockIncoming(ctx, r, nil)
 	_, _ = q.OverdueReservations(ctx, r, inventorydb.OverdueReservationsParams{})
 	_, _ = q.UpdateItems(ctx, r, inventorydb.UpdateItemsParams{})
 	_, _ = q.InsertReservations(ctx, r, inventorydb.InsertReservationsParams{})
@@ -74,6 +81,12 @@ func transactional(q *inventorydb.Queries) []string {
 	_, _ = q.InsertEntries(ctx, r, inventorydb.InsertEntriesParams{})
 	_, _ = q.UpsertProducts(ctx, r, inventorydb.UpsertProductsParams{})
 	_, _ = q.InsertOperations(ctx, r, inventorydb.InsertOperationsParams{})
+	_, _ = q.InsertBackorders(ctx, r, inventorydb.InsertBackordersParams{})
+	_, _ = q.InsertBackorderLines(ctx, r, inventorydb.InsertBackorderLinesParams{})
+	_, _ = q.UpdateBackorders(ctx, r, inventorydb.UpdateBackordersParams{})
+	_, _ = q.UpdateBackorderLines(ctx, r, inventorydb.UpdateBackorderLinesParams{})
+	_, _ = q.InsertIncoming(ctx, r, inventorydb.InsertIncomingParams{})
+	_, _ = q.UpdateIncoming(ctx, r, inventorydb.UpdateIncomingParams{})
 	_, _ = q.InsertEvents(ctx, r, inventorydb.InsertEventsParams{})
 	return r.texts
 }

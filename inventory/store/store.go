@@ -16,20 +16,25 @@ type Store struct {
 	pool       *pgxpool.Pool
 	q          *inventorydb.Queries
 	statements []string // the statements that transactions use
+	maxGrants  int      // of one transaction
 }
 
 // New returns a store on pool.
 func New(pool *pgxpool.Pool) *Store {
 	q := inventorydb.New()
-	return &Store{pool: pool, q: q, statements: transactional(q)}
+	return &Store{pool: pool, q: q, statements: transactional(q), maxGrants: stock.MaxGrants}
 }
+
+// LimitGrants bounds the backorders that one transaction grants; stock.MaxGrants if it is not called.
+func (s *Store) LimitGrants(most int) { s.maxGrants = most }
 
 // Decide runs one transaction: it reads and locks the rows that the requests need, calls decide with them, and writes
 // the changes that decide returns. A nil error means that the changes are committed. Any other error leaves the
 // database as it was, except that a commit whose answer was lost (see Classify) may have happened.
 //
 // If a reserve fell short and overdue reservations which are not among the reads hold its stock, the error is an
-// OverdueError. The caller adds them to the reads and calls Decide again.
+// OverdueError. If backorders can be granted or are overdue, and the reads lack their products, it is a
+// stock.MoreError. The caller adds what the error names to the reads and calls Decide again.
 func (s *Store) Decide(ctx context.Context, reads stock.Reads, decide func(*stock.Book) (stock.Changes, error)) error {
 	t, err := s.begin(ctx)
 	if err != nil {
@@ -56,6 +61,15 @@ func (s *Store) decide(
 	}
 	if err := s.findOverdue(ctx, t, reads, book); err != nil {
 		return err
+	}
+	if err := s.findOverdueBackorders(ctx, t, reads, book); err != nil {
+		return err
+	}
+	switch granted, err := s.grant(ctx, t, reads, book); {
+	case err != nil:
+		return err
+	case granted:
+		changes = book.Changes()
 	}
 	if changes.Empty() && len(reads.Ensure) == 0 {
 		return nil

@@ -21,7 +21,8 @@ const largeWrite = 16
 // write sends each group of statements as soon as it is encoded.
 //
 // The update of the items is the first statement, because it checks their versions. write waits for the answer to this
-// one statement. So a transaction that lost a race fails here, and COMMIT is never sent for it.
+// one statement. So a transaction that lost a race fails here, and COMMIT is never sent for it. If backorders change,
+// which is rare, it waits for all answers.
 func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) error {
 	large := len(c.Entries) >= largeWrite
 
@@ -30,6 +31,8 @@ func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) erro
 		t.flushForAnswers()
 	}
 
+	s.insertBackorders(ctx, t, c.NewBackorders)
+	s.updateBackorders(ctx, t, c.Backorders) // before the reservations: a trigger looks for the grant
 	s.insertReservations(ctx, t, c.Inserts)
 	s.updateReservations(ctx, t, c.Updates)
 	s.closeLines(ctx, t, c.Resolved)
@@ -42,6 +45,14 @@ func (s *Store) write(ctx context.Context, t *transaction, c stock.Changes) erro
 	s.writeEntries(ctx, t, c)
 	s.writeOperations(ctx, t, c.Named)
 	s.writeProducts(ctx, t, c.Products)
+	s.writeIncoming(ctx, t, c)
+	if len(c.Backorders) > 0 { // their versions are checked, too, also if no item changes
+		t.flushForAnswers()
+		if err := t.receive(); err != nil {
+			return err
+		}
+		return s.writeEvents(ctx, t, c)
+	}
 	if large {
 		t.flush()
 	} else {
@@ -83,6 +94,7 @@ func (s *Store) writeItems(ctx context.Context, t *transaction, items []*stock.I
 		arg.Quantities = append(arg.Quantities, it.Quantity)
 		arg.Reserveds = append(arg.Reserveds, it.Reserved)
 		arg.Thresholds = append(arg.Thresholds, it.Threshold)
+		arg.Waitings = append(arg.Waitings, it.Waiting)
 		arg.Deleteds = append(arg.Deleteds, it.Deleted)
 	}
 	t.send(expect("update items", len(items), func(db inventorydb.DBTX) (int64, error) {
@@ -270,7 +282,7 @@ func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes
 // Announce writes events that belong to no change of stock, in a transaction of their own. If an event of its aggregate
 // has its version and type already, Announce fails and writes none of them.
 func (s *Store) Announce(ctx context.Context, list []stock.Event) error {
-	clock, err := s.q.Clock(ctx, s.pool, nil)
+	clock, err := s.q.Clock(ctx, s.pool, inventorydb.ClockParams{})
 	if err != nil {
 		return fmt.Errorf("read the clock: %w", err)
 	}

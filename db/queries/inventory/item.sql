@@ -7,13 +7,18 @@
 -- an array and not a joined set, so that PostgreSQL looks up every item by its key: for a join it may read all items,
 -- and a prepared plan that was right for few items stays when there are many.
 SELECT i.item_id, i.product_id, i.location_id, l.code AS location, l.priority, i.quantity, i.reserved, i.version,
-       i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted
+       i.low_stock_threshold, (i.deleted_at IS NOT NULL)::boolean AS deleted, i.waiting
 FROM items i
 JOIN locations l USING (location_id)
 WHERE i.item_id = ANY (ARRAY(
     SELECT p.item_id FROM items p WHERE p.product_id = ANY (@product_ids::uuid[])
     UNION ALL
     SELECT rl.item_id FROM reservation_lines rl WHERE rl.reservation_id = ANY (@reservation_ids::uuid[])
+    UNION ALL
+    SELECT p.item_id
+    FROM backorder_lines bl
+    CROSS JOIN LATERAL (SELECT v.item_id FROM items v WHERE v.product_id = bl.product_id) p
+    WHERE bl.backorder_id = ANY (@backorder_ids::uuid[])
 ))
 ORDER BY i.item_id
 FOR NO KEY UPDATE OF i;
@@ -22,20 +27,27 @@ FOR NO KEY UPDATE OF i;
 -- The version check: it does not update a row that has changed since it was read; the count of rows shows that.
 UPDATE items i
 SET quantity = u.quantity, reserved = u.reserved, version = i.version + 1, updated_at = now(),
-    low_stock_threshold = u.threshold, deleted_at = CASE WHEN u.deleted THEN coalesce(i.deleted_at, now()) END
+    low_stock_threshold = u.threshold, waiting = u.waiting, deleted_at = CASE WHEN u.deleted THEN coalesce(i.deleted_at, now()) END
 FROM (
     SELECT unnest(@item_ids::bigint[]) AS item_id, unnest(@versions::bigint[]) AS version,
            unnest(@quantities::bigint[]) AS quantity, unnest(@reserveds::bigint[]) AS reserved,
-           unnest(@thresholds::bigint[]) AS threshold, unnest(@deleteds::boolean[]) AS deleted
+           unnest(@thresholds::bigint[]) AS threshold, unnest(@waitings::bigint[]) AS waiting,
+           unnest(@deleteds::boolean[]) AS deleted
 ) u
 WHERE i.item_id = u.item_id AND i.version = u.version;
 
 -- name: LockProducts :exec
 -- Only one transaction at a time adds items to a product; it holds this lock until it ends. A row lock is not enough:
 -- two transactions that make the first items of a product have no row in common. The transaction takes these locks
--- before all others, in the order of the products.
+-- before all others, in the order of the products. A transaction that changes the waiting list of a product takes the lock
+-- too, because the product may have no item.
 SELECT pg_advisory_xact_lock(hashtextextended(p.product_id::text, 0))
-FROM (SELECT DISTINCT unnest(@product_ids::uuid[]) AS product_id ORDER BY 1) p;
+FROM (
+    SELECT unnest(@product_ids::uuid[]) AS product_id
+    UNION
+    SELECT bl.product_id FROM backorder_lines bl WHERE bl.backorder_id = ANY (@backorder_ids::uuid[])
+    ORDER BY 1
+) p;
 
 -- name: EnsureItems :exec
 -- Creates the missing items of product and location pairs, empty and marked as deleted. A request that succeeds then
@@ -55,7 +67,7 @@ ON CONFLICT ON CONSTRAINT items_product_location_key DO NOTHING;
 -- deadline hold. next_deadline is the time in microseconds until the next reservation is overdue; -1 if no reservation
 -- holds the item's stock. An item without reserved stock costs no look-up, and an item without overdue reservations
 -- costs one. (OFFSET 0 keeps PostgreSQL from doing the first look-up again wherever its result is used.)
-SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted,
+SELECT i.product_id, l.code AS location, i.quantity, i.reserved, i.waiting, i.version, (i.deleted_at IS NOT NULL)::boolean AS deleted,
        coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)::boolean AS sellable,
        CASE WHEN h.first <= statement_timestamp() THEN (
            SELECT sum(rl.quantity) FROM reservation_lines rl

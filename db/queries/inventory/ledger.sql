@@ -31,7 +31,14 @@ FROM (
 -- name: Clock :one
 -- The database's clock decides every deadline. The transaction reads it after it has its locks: a time that it reads
 -- before would be stale by as long as it waits for them, and now() is the transaction's start. For the same reason this
--- query returns the items that the products have now: the statement that locked them saw only the items that existed
+-- query returns the items that the products, and the products of the backorders, have now: the statement that locked them saw only the items that existed
 -- when it began to wait.
 SELECT clock_timestamp()::timestamptz AS at,
-       ARRAY(SELECT i.item_id FROM items i WHERE i.product_id = ANY (@product_ids::uuid[]))::bigint[] AS item_ids;
+       ARRAY(
+           SELECT i.item_id FROM items i WHERE i.product_id = ANY (@product_ids::uuid[])
+           UNION ALL
+           SELECT i.item_id
+           FROM backorder_lines bl
+           CROSS JOIN LATERAL (SELECT v.item_id FROM items v WHERE v.product_id = bl.product_id) i
+           WHERE bl.backorder_id = ANY (@backorder_ids::uuid[])
+       )::bigint[] AS item_ids;

@@ -7,7 +7,7 @@ SELECT set_config('holdfast.reset', 'on', true);
 -- name: WipeInventory :exec
 -- CASCADE also truncates every other table that refers to an item or a reservation.
 TRUNCATE locations, items, reservations, reservation_lines, stock_ledger, stock_imports, stock_operations, products, outbox, processed_events,
-    ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE;
+    backorders, backorder_lines, incoming_stock, ledger_balances, archive.reservations, archive.reservation_lines, archive.stock_ledger, archive.horizons CASCADE;
 
 -- name: CountBeside :one
 -- Counts the reservations that hold stock and the items that have stock, except those of the given reservations and
