@@ -288,6 +288,8 @@ func TestSenderDies(t *testing.T) {
 
 	stop()
 	require.NoError(t, w.store.Redeliver(t.Context(), d.DeliveryID, "olga"))
+	_, err = w.store.MarkFailed(t.Context(), leased[0], errors.New("too late"))
+	require.NoError(t, err)
 	require.NoError(t, w.store.MarkDelivered(t.Context(), leased[0]))
 	w.awaitStatus(s, merchantwebhook.Pending, 1)
 }
