@@ -18,9 +18,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	log := slog.New(slog.NewJSONHandler(os.Stdout, nil))
-	if err := run(ctx, log); err != nil {
+	err := run(ctx, log)
+	stop()
+	if err != nil {
 		log.Error("accounting ended", "error", err)
 		os.Exit(1)
 	}
@@ -49,7 +50,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 	for {
 		err := consume(ctx, broker, books, log)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // a program that is stopped has not failed
+			return nil // a program that is stopped has not failed
 		}
 		log.Warn("the events stop for a moment", "error", err)
 		select {
