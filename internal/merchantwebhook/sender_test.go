@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -211,19 +212,23 @@ func TestSlowMerchantDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.config.Concurrency, w.config.PerSubscription = 4, 2
-	release := make(chan struct{})
-	slow := receive(t, func(int, http.ResponseWriter, *http.Request) { <-release })
+	released := make(chan struct{})
+	slow := receive(t, func(int, http.ResponseWriter, *http.Request) { <-released })
 	fast := receive(t, always(http.StatusOK))
 	s := w.subscribe(slow.URL)
 	w.consume(paid(40)...) // due earlier than the other's
 	f := w.subscribe(fast.URL)
 	w.consume(paid(20)...)
 	w.startSender()
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release) // a failed test does not hang
 
 	w.awaitStatus(f, merchantwebhook.Delivered, 20)
+	w.consume(paid(20)...) // the slow one had the sender to itself meanwhile
+	w.awaitStatus(f, merchantwebhook.Delivered, 40)
 	require.Len(t, slow.all(), w.config.PerSubscription)
-	close(release)
-	w.awaitStatus(s, merchantwebhook.Delivered, 60)
+	release()
+	w.awaitStatus(s, merchantwebhook.Delivered, 80)
 }
 
 // TestRotation: during a rotation a merchant may verify with either secret, and afterwards only with the new one. A
