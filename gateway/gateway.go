@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -51,7 +52,7 @@ func (c *Config) Validate() error {
 
 // Contracts are the OpenAPI documents of the services behind the gateway. They say which operations the gateway
 // offers, to which roles, and within which limits (routes).
-type Contracts struct{ API, Inventory, DeadMessages []byte }
+type Contracts struct{ API, Inventory, DeadMessages, Webhooks []byte }
 
 // Run returns the process: it serves clients until ctx ends, then fails readiness and waits for requests under way.
 func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
@@ -110,6 +111,10 @@ func newRouter(
 	if err != nil {
 		return nil, nil, fmt.Errorf("the contract of dead messages: %w", err)
 	}
+	toWebhooks, err := routes(contracts.Webhooks) // the same process
+	if err != nil {
+		return nil, nil, fmt.Errorf("the contract of webhooks: %w", err)
+	}
 	large, err := largeBodies(contracts)
 	if err != nil {
 		return nil, nil, err
@@ -146,7 +151,7 @@ func newRouter(
 	for _, r := range toInventory {
 		private.Handle(r.method, r.path, r.allow, forward(inventoryProxy, r.timeout))
 	}
-	for _, r := range toEvents {
+	for _, r := range slices.Concat(toEvents, toWebhooks) {
 		private.Handle(r.method, r.path, r.allow, forward(eventsProxy, r.timeout))
 	}
 	return router, health, nil
@@ -155,7 +160,7 @@ func newRouter(
 // largeBodies returns the body limits of the routes in all contracts whose bodies may be larger than others.
 func largeBodies(contracts Contracts) (map[string]int64, error) {
 	out := map[string]int64{}
-	for _, spec := range [][]byte{contracts.API, contracts.Inventory, contracts.DeadMessages} {
+	for _, spec := range [][]byte{contracts.API, contracts.Inventory, contracts.DeadMessages, contracts.Webhooks} {
 		contract, err := httpx.ReadContract(spec)
 		if err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 	"holdfast/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/deadletter"
+	"holdfast/internal/merchantwebhook"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
 	"holdfast/internal/telemetry"
@@ -41,7 +42,9 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 		Auth:         testAuth,
 	}
 	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
-	contracts := Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI}
+	contracts := Contracts{
+		API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI, Webhooks: merchantwebhook.OpenAPI,
+	}
 	router, _, err := newRouter(cfg, env, transport, contracts)
 	require.NoError(t, err)
 

@@ -210,3 +210,54 @@ type ShipmentLine struct {
 	Short       int64
 	Rerouting   int64
 }
+
+type WebhookAction struct {
+	SubscriptionID uuid.UUID
+	Position       int64
+	Action         string
+	Actor          string
+	Detail         string
+	At             time.Time
+}
+
+type WebhookDelivery struct {
+	DeliveryID     uuid.UUID
+	SubscriptionID uuid.UUID
+	EventID        uuid.UUID
+	Status         string
+	Attempts       int32
+	Redeliveries   int32
+	Lease          int64
+	DueAt          time.Time
+	LastAttemptAt  *time.Time
+	LastStatus     int32
+	LastError      string
+	CreatedAt      time.Time
+	EndedAt        *time.Time
+}
+
+type WebhookEvent struct {
+	EventID          uuid.UUID
+	EventType        string
+	AggregateID      uuid.UUID
+	AggregateVersion int64
+	Body             []byte
+}
+
+type WebhookSubscription struct {
+	SubscriptionID      uuid.UUID
+	Url                 string
+	EventTypes          []string
+	Description         string
+	Enabled             bool
+	DisabledAt          *time.Time
+	DisabledReason      string
+	Secret              string
+	PreviousSecret      string
+	PreviousSecretUntil *time.Time
+	FailingSince        *time.Time
+	LastError           string
+	CreatedAt           time.Time
+	UpdatedAt           time.Time
+	DeletedAt           *time.Time
+}

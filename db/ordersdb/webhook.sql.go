@@ -8,51 +8,1028 @@ package ordersdb
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-const KeepWebhook = `-- name: KeepWebhook :exec
-WITH old AS (
-    SELECT w.source, w.webhook_id FROM received_webhooks w WHERE w.received_at < $4 ORDER BY w.received_at LIMIT 100
-), forgotten AS (
-    DELETE FROM received_webhooks USING old
-    WHERE received_webhooks.source = old.source AND received_webhooks.webhook_id = old.webhook_id
+const AddWebhookDeliveries = `-- name: AddWebhookDeliveries :execrows
+WITH matching AS MATERIALIZED (
+    SELECT s.subscription_id, s.enabled FROM webhook_subscriptions s
+    WHERE s.deleted_at IS NULL AND EXISTS (
+        SELECT FROM unnest(s.event_types) AS pattern
+        WHERE pattern = $2::text
+           OR right(pattern, 2) = '.*' AND starts_with($2::text, left(pattern, -1)))
+), event AS (
+    INSERT INTO webhook_events (event_id, event_type, aggregate_id, aggregate_version, body)
+    SELECT $1::uuid, $2::text, $3::uuid, $4::bigint, $5::bytea
+    WHERE EXISTS (SELECT FROM matching)
+    ON CONFLICT (event_id) DO NOTHING
 )
-INSERT INTO received_webhooks (source, webhook_id, received_at) VALUES ($1, $2, $3)
-ON CONFLICT (source, webhook_id) DO NOTHING
+INSERT INTO webhook_deliveries (subscription_id, event_id, status, ended_at)
+SELECT m.subscription_id, $1::uuid, CASE WHEN m.enabled THEN 'pending' ELSE 'held' END,
+       CASE WHEN m.enabled THEN NULL ELSE now() END
+FROM matching m
+ON CONFLICT ON CONSTRAINT webhook_deliveries_event_key DO NOTHING
 `
 
-type KeepWebhookParams struct {
-	Source     string
-	WebhookID  string
-	ReceivedAt time.Time
-	Before     time.Time
+type AddWebhookDeliveriesParams struct {
+	EventID          uuid.UUID
+	EventType        string
+	AggregateID      uuid.UUID
+	AggregateVersion int64
+	Body             []byte
 }
 
-// Remembers a webhook, and forgets some that no sender repeats any more.
-func (q *Queries) KeepWebhook(ctx context.Context, db DBTX, arg KeepWebhookParams) error {
-	_, err := db.Exec(ctx, KeepWebhook,
-		arg.Source,
-		arg.WebhookID,
-		arg.ReceivedAt,
-		arg.Before,
+// Adds a delivery of the event for each subscription that gets events of its type. It changes nothing if they are there.
+func (q *Queries) AddWebhookDeliveries(ctx context.Context, db DBTX, arg AddWebhookDeliveriesParams) (int64, error) {
+	result, err := db.Exec(ctx, AddWebhookDeliveries,
+		arg.EventID,
+		arg.EventType,
+		arg.AggregateID,
+		arg.AggregateVersion,
+		arg.Body,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const CountPendingWebhooks = `-- name: CountPendingWebhooks :one
+SELECT count(*) AS pending,
+       greatest(0, coalesce(extract(epoch FROM now() - min(d.due_at)), 0))::float8 AS overdue_seconds
+FROM webhook_deliveries d
+JOIN webhook_subscriptions s ON s.subscription_id = d.subscription_id
+WHERE d.status = 'pending' AND s.enabled
+`
+
+type CountPendingWebhooksRow struct {
+	Pending        int64
+	OverdueSeconds float64
+}
+
+// What the sender has before it: deliveries of enabled subscriptions, and how long the one that is due longest waits.
+func (q *Queries) CountPendingWebhooks(ctx context.Context, db DBTX) (CountPendingWebhooksRow, error) {
+	row := db.QueryRow(ctx, CountPendingWebhooks)
+	var i CountPendingWebhooksRow
+	err := row.Scan(&i.Pending, &i.OverdueSeconds)
+	return i, err
+}
+
+const CountWebhookDeliveries = `-- name: CountWebhookDeliveries :one
+SELECT count(*) AS matching, now()::timestamptz AS at
+FROM webhook_deliveries d
+JOIN webhook_events e ON e.event_id = d.event_id
+WHERE d.subscription_id = $1 AND d.status = ANY ($2::text[])
+  AND d.created_at >= $3::timestamptz AND d.created_at < $4::timestamptz
+  AND d.ended_at < coalesce($5::timestamptz, now())
+  AND ($6::text = '' OR e.event_type = $6)
+`
+
+type CountWebhookDeliveriesParams struct {
+	SubscriptionID uuid.UUID
+	Statuses       []string
+	FromTime       time.Time
+	ToTime         time.Time
+	EndedBefore    *time.Time
+	EventType      string
+}
+
+type CountWebhookDeliveriesRow struct {
+	Matching int64
+	At       time.Time
+}
+
+// How many deliveries RedeliverWebhooks would send again, and the database's time.
+func (q *Queries) CountWebhookDeliveries(ctx context.Context, db DBTX, arg CountWebhookDeliveriesParams) (CountWebhookDeliveriesRow, error) {
+	row := db.QueryRow(ctx, CountWebhookDeliveries,
+		arg.SubscriptionID,
+		arg.Statuses,
+		arg.FromTime,
+		arg.ToTime,
+		arg.EndedBefore,
+		arg.EventType,
+	)
+	var i CountWebhookDeliveriesRow
+	err := row.Scan(&i.Matching, &i.At)
+	return i, err
+}
+
+const CountWebhookSubscriptions = `-- name: CountWebhookSubscriptions :one
+SELECT count(*) FILTER (WHERE enabled) AS enabled, count(*) FILTER (WHERE NOT enabled) AS disabled
+FROM webhook_subscriptions WHERE deleted_at IS NULL
+`
+
+type CountWebhookSubscriptionsRow struct {
+	Enabled  int64
+	Disabled int64
+}
+
+func (q *Queries) CountWebhookSubscriptions(ctx context.Context, db DBTX) (CountWebhookSubscriptionsRow, error) {
+	row := db.QueryRow(ctx, CountWebhookSubscriptions)
+	var i CountWebhookSubscriptionsRow
+	err := row.Scan(&i.Enabled, &i.Disabled)
+	return i, err
+}
+
+const CreateWebhookSubscription = `-- name: CreateWebhookSubscription :one
+
+INSERT INTO webhook_subscriptions (subscription_id, url, event_types, description, secret)
+VALUES ($1, $2, $3, $4, $5)
+RETURNING subscription_id, url, event_types, description, enabled, disabled_at, disabled_reason, secret, previous_secret, previous_secret_until, failing_since, last_error, created_at, updated_at, deleted_at
+`
+
+type CreateWebhookSubscriptionParams struct {
+	SubscriptionID uuid.UUID
+	Url            string
+	EventTypes     []string
+	Description    string
+	Secret         string
+}
+
+// Webhooks for merchants. A subscription gets the events whose type it names. A delivery is one event for one
+// subscription: pending (the sender tries it), delivered, failed (the last attempt failed, or the receiver is gone) or
+// held (the subscription was disabled when the event came, or while it was pending). A subscription with deleted_at is
+// treated as absent.
+func (q *Queries) CreateWebhookSubscription(ctx context.Context, db DBTX, arg CreateWebhookSubscriptionParams) (WebhookSubscription, error) {
+	row := db.QueryRow(ctx, CreateWebhookSubscription,
+		arg.SubscriptionID,
+		arg.Url,
+		arg.EventTypes,
+		arg.Description,
+		arg.Secret,
+	)
+	var i WebhookSubscription
+	err := row.Scan(
+		&i.SubscriptionID,
+		&i.Url,
+		&i.EventTypes,
+		&i.Description,
+		&i.Enabled,
+		&i.DisabledAt,
+		&i.DisabledReason,
+		&i.Secret,
+		&i.PreviousSecret,
+		&i.PreviousSecretUntil,
+		&i.FailingSince,
+		&i.LastError,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.DeletedAt,
+	)
+	return i, err
+}
+
+const DeleteDeletedWebhookSubscriptions = `-- name: DeleteDeletedWebhookSubscriptions :execrows
+DELETE FROM webhook_subscriptions s
+WHERE s.deleted_at IS NOT NULL
+  AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.subscription_id = s.subscription_id)
+`
+
+func (q *Queries) DeleteDeletedWebhookSubscriptions(ctx context.Context, db DBTX) (int64, error) {
+	result, err := db.Exec(ctx, DeleteDeletedWebhookSubscriptions)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const DeleteOldWebhookEvents = `-- name: DeleteOldWebhookEvents :execrows
+DELETE FROM webhook_events e
+WHERE e.event_id = ANY (ARRAY(
+    SELECT v.event_id FROM webhook_events v
+    WHERE v.event_id < $1::uuid AND NOT EXISTS (
+        SELECT FROM webhook_deliveries d WHERE d.event_id = v.event_id AND d.status = 'pending')
+    ORDER BY v.event_id
+    LIMIT $2 FOR UPDATE SKIP LOCKED))
+`
+
+type DeleteOldWebhookEventsParams struct {
+	BelowID uuid.UUID
+	Most    int32
+}
+
+// Deletes events with their deliveries. An event's id begins with the time at which it was made. An event that is still
+// pending for a subscription stays.
+func (q *Queries) DeleteOldWebhookEvents(ctx context.Context, db DBTX, arg DeleteOldWebhookEventsParams) (int64, error) {
+	result, err := db.Exec(ctx, DeleteOldWebhookEvents, arg.BelowID, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const DeleteWebhookDeliveriesOfDeleted = `-- name: DeleteWebhookDeliveriesOfDeleted :execrows
+DELETE FROM webhook_deliveries w
+WHERE w.delivery_id = ANY (ARRAY(
+    SELECT d.delivery_id FROM webhook_deliveries d
+    JOIN webhook_subscriptions s ON s.subscription_id = d.subscription_id
+    WHERE s.deleted_at IS NOT NULL
+    LIMIT $1 FOR UPDATE OF d SKIP LOCKED))
+`
+
+func (q *Queries) DeleteWebhookDeliveriesOfDeleted(ctx context.Context, db DBTX, most int32) (int64, error) {
+	result, err := db.Exec(ctx, DeleteWebhookDeliveriesOfDeleted, most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const DeleteWebhookSubscription = `-- name: DeleteWebhookSubscription :execrows
+UPDATE webhook_subscriptions
+SET deleted_at = now(), updated_at = now(), secret = '', previous_secret = '', previous_secret_until = NULL, enabled = false,
+    disabled_at = coalesce(disabled_at, now())
+WHERE subscription_id = $1 AND deleted_at IS NULL
+`
+
+func (q *Queries) DeleteWebhookSubscription(ctx context.Context, db DBTX, subscriptionID uuid.UUID) (int64, error) {
+	result, err := db.Exec(ctx, DeleteWebhookSubscription, subscriptionID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const DisableWebhookSubscription = `-- name: DisableWebhookSubscription :execrows
+UPDATE webhook_subscriptions SET enabled = false, disabled_at = now(), disabled_reason = $1, updated_at = now()
+WHERE subscription_id = $2 AND enabled AND deleted_at IS NULL
+`
+
+type DisableWebhookSubscriptionParams struct {
+	Reason         string
+	SubscriptionID uuid.UUID
+}
+
+func (q *Queries) DisableWebhookSubscription(ctx context.Context, db DBTX, arg DisableWebhookSubscriptionParams) (int64, error) {
+	result, err := db.Exec(ctx, DisableWebhookSubscription, arg.Reason, arg.SubscriptionID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const EnableWebhookSubscription = `-- name: EnableWebhookSubscription :exec
+UPDATE webhook_subscriptions
+SET enabled = true, disabled_at = NULL, disabled_reason = '', failing_since = NULL, last_error = '', updated_at = now()
+WHERE subscription_id = $1
+`
+
+func (q *Queries) EnableWebhookSubscription(ctx context.Context, db DBTX, subscriptionID uuid.UUID) error {
+	_, err := db.Exec(ctx, EnableWebhookSubscription, subscriptionID)
+	return err
+}
+
+const GetWebhookDelivery = `-- name: GetWebhookDelivery :one
+SELECT d.delivery_id, d.subscription_id, d.event_id, d.status, d.attempts, d.redeliveries, d.lease, d.due_at, d.last_attempt_at, d.last_status, d.last_error, d.created_at, d.ended_at, e.event_id, e.event_type, e.aggregate_id, e.aggregate_version, e.body FROM webhook_deliveries d
+JOIN webhook_events e ON e.event_id = d.event_id
+JOIN webhook_subscriptions s ON s.subscription_id = d.subscription_id
+WHERE d.delivery_id = $1 AND s.deleted_at IS NULL
+`
+
+type GetWebhookDeliveryRow struct {
+	WebhookDelivery WebhookDelivery
+	WebhookEvent    WebhookEvent
+}
+
+func (q *Queries) GetWebhookDelivery(ctx context.Context, db DBTX, deliveryID uuid.UUID) (GetWebhookDeliveryRow, error) {
+	row := db.QueryRow(ctx, GetWebhookDelivery, deliveryID)
+	var i GetWebhookDeliveryRow
+	err := row.Scan(
+		&i.WebhookDelivery.DeliveryID,
+		&i.WebhookDelivery.SubscriptionID,
+		&i.WebhookDelivery.EventID,
+		&i.WebhookDelivery.Status,
+		&i.WebhookDelivery.Attempts,
+		&i.WebhookDelivery.Redeliveries,
+		&i.WebhookDelivery.Lease,
+		&i.WebhookDelivery.DueAt,
+		&i.WebhookDelivery.LastAttemptAt,
+		&i.WebhookDelivery.LastStatus,
+		&i.WebhookDelivery.LastError,
+		&i.WebhookDelivery.CreatedAt,
+		&i.WebhookDelivery.EndedAt,
+		&i.WebhookEvent.EventID,
+		&i.WebhookEvent.EventType,
+		&i.WebhookEvent.AggregateID,
+		&i.WebhookEvent.AggregateVersion,
+		&i.WebhookEvent.Body,
+	)
+	return i, err
+}
+
+const GetWebhookSubscription = `-- name: GetWebhookSubscription :one
+SELECT subscription_id, url, event_types, description, enabled, disabled_at, disabled_reason, secret, previous_secret, previous_secret_until, failing_since, last_error, created_at, updated_at, deleted_at FROM webhook_subscriptions WHERE subscription_id = $1 AND deleted_at IS NULL
+`
+
+func (q *Queries) GetWebhookSubscription(ctx context.Context, db DBTX, subscriptionID uuid.UUID) (WebhookSubscription, error) {
+	row := db.QueryRow(ctx, GetWebhookSubscription, subscriptionID)
+	var i WebhookSubscription
+	err := row.Scan(
+		&i.SubscriptionID,
+		&i.Url,
+		&i.EventTypes,
+		&i.Description,
+		&i.Enabled,
+		&i.DisabledAt,
+		&i.DisabledReason,
+		&i.Secret,
+		&i.PreviousSecret,
+		&i.PreviousSecretUntil,
+		&i.FailingSince,
+		&i.LastError,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.DeletedAt,
+	)
+	return i, err
+}
+
+const HoldWebhookDeliveries = `-- name: HoldWebhookDeliveries :execrows
+UPDATE webhook_deliveries SET status = 'held', ended_at = now() WHERE subscription_id = $1 AND status = 'pending'
+`
+
+func (q *Queries) HoldWebhookDeliveries(ctx context.Context, db DBTX, subscriptionID uuid.UUID) (int64, error) {
+	result, err := db.Exec(ctx, HoldWebhookDeliveries, subscriptionID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const LeaseWebhookDeliveries = `-- name: LeaseWebhookDeliveries :many
+WITH busy AS (
+    SELECT unnest($1::uuid[]) AS subscription_id, unnest($2::bigint[]) AS under_way
+), picked AS MATERIALIZED (
+    SELECT due.delivery_id, due.due_at,
+           coalesce(b.under_way, 0) + row_number() OVER (PARTITION BY s.subscription_id ORDER BY due.due_at) AS turn
+    FROM webhook_subscriptions s
+    LEFT JOIN busy b ON b.subscription_id = s.subscription_id
+    CROSS JOIN LATERAL (
+        SELECT d.delivery_id, d.due_at FROM webhook_deliveries d
+        WHERE d.subscription_id = s.subscription_id AND d.status = 'pending' AND d.due_at <= now()
+        ORDER BY d.due_at
+        LIMIT $3 FOR UPDATE SKIP LOCKED
+    ) due
+    WHERE s.enabled
+), chosen AS MATERIALIZED (
+    SELECT p.delivery_id FROM picked p WHERE p.turn <= $3 ORDER BY p.turn, p.due_at LIMIT $4
+), leased AS (
+    UPDATE webhook_deliveries d
+    SET due_at = now() + make_interval(secs => $5::float8), attempts = d.attempts + 1, lease = d.lease + 1,
+        last_attempt_at = now()
+    WHERE d.delivery_id = ANY (ARRAY(SELECT c.delivery_id FROM chosen c))
+    RETURNING d.delivery_id, d.subscription_id, d.event_id, d.attempts, d.lease, d.redeliveries
+)
+SELECT l.delivery_id, l.subscription_id, l.event_id, l.attempts, l.lease, l.redeliveries, e.event_type, e.body, s.url,
+       s.secret, CASE WHEN s.previous_secret_until > now() THEN s.previous_secret ELSE '' END::text AS previous_secret
+FROM leased l
+JOIN webhook_events e ON e.event_id = l.event_id
+JOIN webhook_subscriptions s ON s.subscription_id = l.subscription_id
+`
+
+type LeaseWebhookDeliveriesParams struct {
+	BusyIds         []uuid.UUID
+	BusyCounts      []int64
+	PerSubscription int32
+	Size            int32
+	LeaseSeconds    float64
+}
+
+type LeaseWebhookDeliveriesRow struct {
+	DeliveryID     uuid.UUID
+	SubscriptionID uuid.UUID
+	EventID        uuid.UUID
+	Attempts       int32
+	Lease          int64
+	Redeliveries   int32
+	EventType      string
+	Body           []byte
+	Url            string
+	Secret         string
+	PreviousSecret string
+}
+
+// Leases due deliveries of enabled subscriptions: at most per_subscription of each, less what this process has under way
+// for it (busy_ids, busy_counts). Deliveries of the subscriptions with the fewest under way come first, so that one with
+// many due deliveries leaves room for the others. A row whose sender has died is due again when its lease ends.
+func (q *Queries) LeaseWebhookDeliveries(ctx context.Context, db DBTX, arg LeaseWebhookDeliveriesParams) ([]LeaseWebhookDeliveriesRow, error) {
+	rows, err := db.Query(ctx, LeaseWebhookDeliveries,
+		arg.BusyIds,
+		arg.BusyCounts,
+		arg.PerSubscription,
+		arg.Size,
+		arg.LeaseSeconds,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LeaseWebhookDeliveriesRow{}
+	for rows.Next() {
+		var i LeaseWebhookDeliveriesRow
+		if err := rows.Scan(
+			&i.DeliveryID,
+			&i.SubscriptionID,
+			&i.EventID,
+			&i.Attempts,
+			&i.Lease,
+			&i.Redeliveries,
+			&i.EventType,
+			&i.Body,
+			&i.Url,
+			&i.Secret,
+			&i.PreviousSecret,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListWebhookActions = `-- name: ListWebhookActions :many
+SELECT subscription_id, position, action, actor, detail, at FROM (
+    SELECT subscription_id, position, action, actor, detail, at FROM webhook_actions WHERE subscription_id = $1 ORDER BY position DESC LIMIT 100
+) latest ORDER BY position
+`
+
+func (q *Queries) ListWebhookActions(ctx context.Context, db DBTX, subscriptionID uuid.UUID) ([]WebhookAction, error) {
+	rows, err := db.Query(ctx, ListWebhookActions, subscriptionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []WebhookAction{}
+	for rows.Next() {
+		var i WebhookAction
+		if err := rows.Scan(
+			&i.SubscriptionID,
+			&i.Position,
+			&i.Action,
+			&i.Actor,
+			&i.Detail,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListWebhookDeliveries = `-- name: ListWebhookDeliveries :many
+SELECT d.delivery_id, d.subscription_id, d.event_id, d.status, d.attempts, d.redeliveries, d.lease, d.due_at, d.last_attempt_at, d.last_status, d.last_error, d.created_at, d.ended_at, e.event_type, e.aggregate_id, e.aggregate_version
+FROM webhook_deliveries d
+JOIN webhook_events e ON e.event_id = d.event_id
+JOIN webhook_subscriptions s ON s.subscription_id = d.subscription_id
+WHERE s.deleted_at IS NULL AND (d.created_at, d.delivery_id) < ($1::timestamptz, $2::uuid)
+  AND ($3::text = '' OR e.event_type = $3)
+  AND d.created_at >= $4::timestamptz AND d.created_at < $5::timestamptz
+ORDER BY d.created_at DESC, d.delivery_id DESC
+LIMIT $6
+`
+
+type ListWebhookDeliveriesParams struct {
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	EventType       string
+	FromTime        time.Time
+	ToTime          time.Time
+	PageSize        int32
+}
+
+type ListWebhookDeliveriesRow struct {
+	WebhookDelivery  WebhookDelivery
+	EventType        string
+	AggregateID      uuid.UUID
+	AggregateVersion int64
+}
+
+// One page, the latest first. An empty event type matches every delivery. There is a query per index, because a plan for
+// filters that may be absent reads all deliveries.
+func (q *Queries) ListWebhookDeliveries(ctx context.Context, db DBTX, arg ListWebhookDeliveriesParams) ([]ListWebhookDeliveriesRow, error) {
+	rows, err := db.Query(ctx, ListWebhookDeliveries,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.EventType,
+		arg.FromTime,
+		arg.ToTime,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListWebhookDeliveriesRow{}
+	for rows.Next() {
+		var i ListWebhookDeliveriesRow
+		if err := rows.Scan(
+			&i.WebhookDelivery.DeliveryID,
+			&i.WebhookDelivery.SubscriptionID,
+			&i.WebhookDelivery.EventID,
+			&i.WebhookDelivery.Status,
+			&i.WebhookDelivery.Attempts,
+			&i.WebhookDelivery.Redeliveries,
+			&i.WebhookDelivery.Lease,
+			&i.WebhookDelivery.DueAt,
+			&i.WebhookDelivery.LastAttemptAt,
+			&i.WebhookDelivery.LastStatus,
+			&i.WebhookDelivery.LastError,
+			&i.WebhookDelivery.CreatedAt,
+			&i.WebhookDelivery.EndedAt,
+			&i.EventType,
+			&i.AggregateID,
+			&i.AggregateVersion,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListWebhookDeliveriesByStatus = `-- name: ListWebhookDeliveriesByStatus :many
+SELECT d.delivery_id, d.subscription_id, d.event_id, d.status, d.attempts, d.redeliveries, d.lease, d.due_at, d.last_attempt_at, d.last_status, d.last_error, d.created_at, d.ended_at, e.event_type, e.aggregate_id, e.aggregate_version
+FROM webhook_deliveries d
+JOIN webhook_events e ON e.event_id = d.event_id
+JOIN webhook_subscriptions s ON s.subscription_id = d.subscription_id
+WHERE s.deleted_at IS NULL AND (d.created_at, d.delivery_id) < ($1::timestamptz, $2::uuid)
+  AND d.status = $3
+  AND ($4::text = '' OR e.event_type = $4)
+  AND d.created_at >= $5::timestamptz AND d.created_at < $6::timestamptz
+ORDER BY d.created_at DESC, d.delivery_id DESC
+LIMIT $7
+`
+
+type ListWebhookDeliveriesByStatusParams struct {
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	Status          string
+	EventType       string
+	FromTime        time.Time
+	ToTime          time.Time
+	PageSize        int32
+}
+
+type ListWebhookDeliveriesByStatusRow struct {
+	WebhookDelivery  WebhookDelivery
+	EventType        string
+	AggregateID      uuid.UUID
+	AggregateVersion int64
+}
+
+func (q *Queries) ListWebhookDeliveriesByStatus(ctx context.Context, db DBTX, arg ListWebhookDeliveriesByStatusParams) ([]ListWebhookDeliveriesByStatusRow, error) {
+	rows, err := db.Query(ctx, ListWebhookDeliveriesByStatus,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.Status,
+		arg.EventType,
+		arg.FromTime,
+		arg.ToTime,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListWebhookDeliveriesByStatusRow{}
+	for rows.Next() {
+		var i ListWebhookDeliveriesByStatusRow
+		if err := rows.Scan(
+			&i.WebhookDelivery.DeliveryID,
+			&i.WebhookDelivery.SubscriptionID,
+			&i.WebhookDelivery.EventID,
+			&i.WebhookDelivery.Status,
+			&i.WebhookDelivery.Attempts,
+			&i.WebhookDelivery.Redeliveries,
+			&i.WebhookDelivery.Lease,
+			&i.WebhookDelivery.DueAt,
+			&i.WebhookDelivery.LastAttemptAt,
+			&i.WebhookDelivery.LastStatus,
+			&i.WebhookDelivery.LastError,
+			&i.WebhookDelivery.CreatedAt,
+			&i.WebhookDelivery.EndedAt,
+			&i.EventType,
+			&i.AggregateID,
+			&i.AggregateVersion,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListWebhookDeliveriesBySubscription = `-- name: ListWebhookDeliveriesBySubscription :many
+SELECT d.delivery_id, d.subscription_id, d.event_id, d.status, d.attempts, d.redeliveries, d.lease, d.due_at, d.last_attempt_at, d.last_status, d.last_error, d.created_at, d.ended_at, e.event_type, e.aggregate_id, e.aggregate_version
+FROM webhook_deliveries d
+JOIN webhook_events e ON e.event_id = d.event_id
+JOIN webhook_subscriptions s ON s.subscription_id = d.subscription_id
+WHERE s.deleted_at IS NULL AND (d.created_at, d.delivery_id) < ($1::timestamptz, $2::uuid)
+  AND d.subscription_id = $3 AND ($4::text = '' OR d.status = $4)
+  AND ($5::text = '' OR e.event_type = $5)
+  AND d.created_at >= $6::timestamptz AND d.created_at < $7::timestamptz
+ORDER BY d.created_at DESC, d.delivery_id DESC
+LIMIT $8
+`
+
+type ListWebhookDeliveriesBySubscriptionParams struct {
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	SubscriptionID  uuid.UUID
+	Status          string
+	EventType       string
+	FromTime        time.Time
+	ToTime          time.Time
+	PageSize        int32
+}
+
+type ListWebhookDeliveriesBySubscriptionRow struct {
+	WebhookDelivery  WebhookDelivery
+	EventType        string
+	AggregateID      uuid.UUID
+	AggregateVersion int64
+}
+
+// An empty status matches every delivery.
+func (q *Queries) ListWebhookDeliveriesBySubscription(ctx context.Context, db DBTX, arg ListWebhookDeliveriesBySubscriptionParams) ([]ListWebhookDeliveriesBySubscriptionRow, error) {
+	rows, err := db.Query(ctx, ListWebhookDeliveriesBySubscription,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.SubscriptionID,
+		arg.Status,
+		arg.EventType,
+		arg.FromTime,
+		arg.ToTime,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListWebhookDeliveriesBySubscriptionRow{}
+	for rows.Next() {
+		var i ListWebhookDeliveriesBySubscriptionRow
+		if err := rows.Scan(
+			&i.WebhookDelivery.DeliveryID,
+			&i.WebhookDelivery.SubscriptionID,
+			&i.WebhookDelivery.EventID,
+			&i.WebhookDelivery.Status,
+			&i.WebhookDelivery.Attempts,
+			&i.WebhookDelivery.Redeliveries,
+			&i.WebhookDelivery.Lease,
+			&i.WebhookDelivery.DueAt,
+			&i.WebhookDelivery.LastAttemptAt,
+			&i.WebhookDelivery.LastStatus,
+			&i.WebhookDelivery.LastError,
+			&i.WebhookDelivery.CreatedAt,
+			&i.WebhookDelivery.EndedAt,
+			&i.EventType,
+			&i.AggregateID,
+			&i.AggregateVersion,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListWebhookSubscriptions = `-- name: ListWebhookSubscriptions :many
+SELECT subscription_id, url, event_types, description, enabled, disabled_at, disabled_reason, secret, previous_secret, previous_secret_until, failing_since, last_error, created_at, updated_at, deleted_at FROM webhook_subscriptions
+WHERE deleted_at IS NULL AND (created_at, subscription_id) < ($1::timestamptz, $2::uuid)
+  AND enabled = ANY ($3::boolean[])
+ORDER BY created_at DESC, subscription_id DESC
+LIMIT $4
+`
+
+type ListWebhookSubscriptionsParams struct {
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	Enabled         []bool
+	PageSize        int32
+}
+
+// One page, the latest first.
+func (q *Queries) ListWebhookSubscriptions(ctx context.Context, db DBTX, arg ListWebhookSubscriptionsParams) ([]WebhookSubscription, error) {
+	rows, err := db.Query(ctx, ListWebhookSubscriptions,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.Enabled,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []WebhookSubscription{}
+	for rows.Next() {
+		var i WebhookSubscription
+		if err := rows.Scan(
+			&i.SubscriptionID,
+			&i.Url,
+			&i.EventTypes,
+			&i.Description,
+			&i.Enabled,
+			&i.DisabledAt,
+			&i.DisabledReason,
+			&i.Secret,
+			&i.PreviousSecret,
+			&i.PreviousSecretUntil,
+			&i.FailingSince,
+			&i.LastError,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.DeletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const LockWebhookSubscription = `-- name: LockWebhookSubscription :one
+SELECT subscription_id, url, event_types, description, enabled, disabled_at, disabled_reason, secret, previous_secret, previous_secret_until, failing_since, last_error, created_at, updated_at, deleted_at FROM webhook_subscriptions WHERE subscription_id = $1 AND deleted_at IS NULL FOR UPDATE
+`
+
+func (q *Queries) LockWebhookSubscription(ctx context.Context, db DBTX, subscriptionID uuid.UUID) (WebhookSubscription, error) {
+	row := db.QueryRow(ctx, LockWebhookSubscription, subscriptionID)
+	var i WebhookSubscription
+	err := row.Scan(
+		&i.SubscriptionID,
+		&i.Url,
+		&i.EventTypes,
+		&i.Description,
+		&i.Enabled,
+		&i.DisabledAt,
+		&i.DisabledReason,
+		&i.Secret,
+		&i.PreviousSecret,
+		&i.PreviousSecretUntil,
+		&i.FailingSince,
+		&i.LastError,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.DeletedAt,
+	)
+	return i, err
+}
+
+const LogWebhookAction = `-- name: LogWebhookAction :exec
+INSERT INTO webhook_actions (subscription_id, action, actor, detail) VALUES ($1, $2, $3, $4)
+`
+
+type LogWebhookActionParams struct {
+	SubscriptionID uuid.UUID
+	Action         string
+	Actor          string
+	Detail         string
+}
+
+func (q *Queries) LogWebhookAction(ctx context.Context, db DBTX, arg LogWebhookActionParams) error {
+	_, err := db.Exec(ctx, LogWebhookAction,
+		arg.SubscriptionID,
+		arg.Action,
+		arg.Actor,
+		arg.Detail,
 	)
 	return err
 }
 
-const WebhookReceived = `-- name: WebhookReceived :one
-
-SELECT EXISTS (SELECT FROM received_webhooks WHERE source = $1 AND webhook_id = $2) AS received
+const MarkWebhookDelivered = `-- name: MarkWebhookDelivered :execrows
+UPDATE webhook_deliveries
+SET status = 'delivered', ended_at = now(), last_status = $1::integer, last_error = ''
+WHERE delivery_id = $2 AND lease = $3 AND status IN ('pending', 'held')
 `
 
-type WebhookReceivedParams struct {
-	Source    string
-	WebhookID string
+type MarkWebhookDeliveredParams struct {
+	LastStatus int32
+	DeliveryID uuid.UUID
+	Lease      int64
 }
 
-// Webhooks that the platform has received.
-func (q *Queries) WebhookReceived(ctx context.Context, db DBTX, arg WebhookReceivedParams) (bool, error) {
-	row := db.QueryRow(ctx, WebhookReceived, arg.Source, arg.WebhookID)
-	var received bool
-	err := row.Scan(&received)
-	return received, err
+// The outcome of an attempt counts only while no later attempt has begun. A delivery that was put on hold during the
+// attempt is delivered all the same.
+func (q *Queries) MarkWebhookDelivered(ctx context.Context, db DBTX, arg MarkWebhookDeliveredParams) (int64, error) {
+	result, err := db.Exec(ctx, MarkWebhookDelivered, arg.LastStatus, arg.DeliveryID, arg.Lease)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const MarkWebhookFailed = `-- name: MarkWebhookFailed :execrows
+UPDATE webhook_deliveries
+SET status = CASE WHEN $1::boolean THEN 'failed' ELSE status END,
+    ended_at = CASE WHEN $1::boolean THEN now() ELSE ended_at END,
+    due_at = now() + make_interval(secs => $2::float8),
+    last_status = $3::integer, last_error = $4
+WHERE delivery_id = $5 AND lease = $6 AND status = 'pending'
+`
+
+type MarkWebhookFailedParams struct {
+	GiveUp       bool
+	PauseSeconds float64
+	LastStatus   int32
+	LastError    string
+	DeliveryID   uuid.UUID
+	Lease        int64
+}
+
+func (q *Queries) MarkWebhookFailed(ctx context.Context, db DBTX, arg MarkWebhookFailedParams) (int64, error) {
+	result, err := db.Exec(ctx, MarkWebhookFailed,
+		arg.GiveUp,
+		arg.PauseSeconds,
+		arg.LastStatus,
+		arg.LastError,
+		arg.DeliveryID,
+		arg.Lease,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const MarkWebhookFailing = `-- name: MarkWebhookFailing :one
+UPDATE webhook_subscriptions SET failing_since = coalesce(failing_since, now()), last_error = $1
+WHERE subscription_id = $2 AND enabled
+RETURNING (failing_since < now() - make_interval(secs => $3::float8))::boolean AS too_long
+`
+
+type MarkWebhookFailingParams struct {
+	LastError      string
+	SubscriptionID uuid.UUID
+	DisableSeconds float64
+}
+
+// Returns whether the subscription, which is enabled, has failed for longer than the given time.
+func (q *Queries) MarkWebhookFailing(ctx context.Context, db DBTX, arg MarkWebhookFailingParams) (bool, error) {
+	row := db.QueryRow(ctx, MarkWebhookFailing, arg.LastError, arg.SubscriptionID, arg.DisableSeconds)
+	var too_long bool
+	err := row.Scan(&too_long)
+	return too_long, err
+}
+
+const MarkWebhookWorking = `-- name: MarkWebhookWorking :exec
+UPDATE webhook_subscriptions SET failing_since = NULL, last_error = ''
+WHERE subscription_id = $1 AND failing_since IS NOT NULL
+`
+
+func (q *Queries) MarkWebhookWorking(ctx context.Context, db DBTX, subscriptionID uuid.UUID) error {
+	_, err := db.Exec(ctx, MarkWebhookWorking, subscriptionID)
+	return err
+}
+
+const RedeliverWebhook = `-- name: RedeliverWebhook :execrows
+UPDATE webhook_deliveries
+SET status = 'pending', ended_at = NULL, attempts = 0, redeliveries = redeliveries + 1, due_at = now()
+WHERE delivery_id = $1 AND status <> 'pending'
+`
+
+func (q *Queries) RedeliverWebhook(ctx context.Context, db DBTX, deliveryID uuid.UUID) (int64, error) {
+	result, err := db.Exec(ctx, RedeliverWebhook, deliveryID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const RedeliverWebhooks = `-- name: RedeliverWebhooks :execrows
+UPDATE webhook_deliveries w
+SET status = 'pending', ended_at = NULL, attempts = 0, redeliveries = w.redeliveries + 1, due_at = now()
+WHERE w.delivery_id = ANY (ARRAY(
+    SELECT d.delivery_id FROM webhook_deliveries d
+    JOIN webhook_events e ON e.event_id = d.event_id
+    WHERE d.subscription_id = $1 AND d.status = ANY ($2::text[])
+      AND d.created_at >= $3::timestamptz AND d.created_at < $4::timestamptz
+      AND d.ended_at < $5::timestamptz
+      AND ($6::text = '' OR e.event_type = $6)
+    ORDER BY d.created_at, d.delivery_id
+    LIMIT $7 FOR UPDATE OF d SKIP LOCKED))
+`
+
+type RedeliverWebhooksParams struct {
+	SubscriptionID uuid.UUID
+	Statuses       []string
+	FromTime       time.Time
+	ToTime         time.Time
+	EndedBefore    time.Time
+	EventType      string
+	Size           int32
+}
+
+// Makes deliveries pending again, the oldest first. One that ends again has a later ended_at and matches no more, so the
+// caller may repeat the statement until it changes nothing.
+func (q *Queries) RedeliverWebhooks(ctx context.Context, db DBTX, arg RedeliverWebhooksParams) (int64, error) {
+	result, err := db.Exec(ctx, RedeliverWebhooks,
+		arg.SubscriptionID,
+		arg.Statuses,
+		arg.FromTime,
+		arg.ToTime,
+		arg.EndedBefore,
+		arg.EventType,
+		arg.Size,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const RotateWebhookSecret = `-- name: RotateWebhookSecret :one
+UPDATE webhook_subscriptions
+SET previous_secret = secret, previous_secret_until = now() + make_interval(secs => $1::float8),
+    secret = $2, updated_at = now()
+WHERE subscription_id = $3
+RETURNING subscription_id, url, event_types, description, enabled, disabled_at, disabled_reason, secret, previous_secret, previous_secret_until, failing_since, last_error, created_at, updated_at, deleted_at
+`
+
+type RotateWebhookSecretParams struct {
+	OverlapSeconds float64
+	Secret         string
+	SubscriptionID uuid.UUID
+}
+
+// The secret before the last one ends at once: two are valid at most.
+func (q *Queries) RotateWebhookSecret(ctx context.Context, db DBTX, arg RotateWebhookSecretParams) (WebhookSubscription, error) {
+	row := db.QueryRow(ctx, RotateWebhookSecret, arg.OverlapSeconds, arg.Secret, arg.SubscriptionID)
+	var i WebhookSubscription
+	err := row.Scan(
+		&i.SubscriptionID,
+		&i.Url,
+		&i.EventTypes,
+		&i.Description,
+		&i.Enabled,
+		&i.DisabledAt,
+		&i.DisabledReason,
+		&i.Secret,
+		&i.PreviousSecret,
+		&i.PreviousSecretUntil,
+		&i.FailingSince,
+		&i.LastError,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.DeletedAt,
+	)
+	return i, err
+}
+
+const SubscribesToWebhookEvent = `-- name: SubscribesToWebhookEvent :one
+SELECT EXISTS (
+    SELECT FROM webhook_subscriptions s, unnest(s.event_types) AS pattern
+    WHERE s.deleted_at IS NULL
+      AND (pattern = $1::text
+           OR right(pattern, 2) = '.*' AND starts_with($1::text, left(pattern, -1)))
+) AS subscribed
+`
+
+// Reports whether a subscription, enabled or not, gets events of the type.
+func (q *Queries) SubscribesToWebhookEvent(ctx context.Context, db DBTX, eventType string) (bool, error) {
+	row := db.QueryRow(ctx, SubscribesToWebhookEvent, eventType)
+	var subscribed bool
+	err := row.Scan(&subscribed)
+	return subscribed, err
+}
+
+const UpdateWebhookSubscription = `-- name: UpdateWebhookSubscription :exec
+UPDATE webhook_subscriptions SET url = $1, event_types = $2, description = $3, updated_at = now()
+WHERE subscription_id = $4
+`
+
+type UpdateWebhookSubscriptionParams struct {
+	Url            string
+	EventTypes     []string
+	Description    string
+	SubscriptionID uuid.UUID
+}
+
+func (q *Queries) UpdateWebhookSubscription(ctx context.Context, db DBTX, arg UpdateWebhookSubscriptionParams) error {
+	_, err := db.Exec(ctx, UpdateWebhookSubscription,
+		arg.Url,
+		arg.EventTypes,
+		arg.Description,
+		arg.SubscriptionID,
+	)
+	return err
 }

@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/eventprocess"
+	"holdfast/internal/merchantwebhook"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
@@ -46,6 +47,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["API_URL"] = localURL(s.ports.api)
 	s.vars["INVENTORY_URL"] = localURL(s.ports.inventory)
 	s.vars["EVENTS_URL"] = localURL(s.ports.events)
+	s.vars["WEBHOOKS_DEVELOPMENT"] = "true" // a developer receives webhooks on this machine
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_PUBLIC_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_WEBHOOK_URL"] = localURL(s.ports.api) + server.PaymentWebhookPath
@@ -56,7 +58,10 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		run(s, "worker", workers.Run),
 		run(s, "api", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
 		run(s, "gateway", gateway.Run(gateway.Contracts{
-			API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI,
+			API:          api.Spec,
+			Inventory:    inventory.OpenAPI,
+			DeadMessages: deadletter.OpenAPI,
+			Webhooks:     merchantwebhook.OpenAPI,
 		})),
 	} {
 		if err := start(ctx); err != nil {

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,8 +22,12 @@ type Effect func(ctx context.Context, tx pgx.Tx) error
 
 // Handler applies an event. Effects outside the consumer's own database happen in it, and must be idempotent by the
 // event's id. It returns the effect on the own database, or nil if there is none. A handler ignores types that it does
-// not know. It returns a Poison error if another attempt cannot succeed.
+// not know. It returns a Poison error if another attempt cannot succeed, and ErrNothingToDo if the event has no effect
+// anywhere: the inbox then does not remember it, which saves a transaction.
 type Handler func(ctx context.Context, e events.Envelope) (Effect, error)
+
+// ErrNothingToDo says that an event has no effect, neither in a database nor elsewhere.
+var ErrNothingToDo = errors.New("the event has no effect")
 
 // Options are what a consumer needs.
 type Options struct {
@@ -140,6 +145,9 @@ func (c *Consumer) process(ctx context.Context, e events.Envelope) (string, erro
 		return skipped, err
 	}
 	effect, err := c.Handler(ctx, e)
+	if errors.Is(err, ErrNothingToDo) {
+		return ignored, nil
+	}
 	if err != nil {
 		return "", err
 	}

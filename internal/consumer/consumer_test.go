@@ -384,6 +384,19 @@ func TestExhausted(t *testing.T) {
 	w.requireMetric("orders_events_dlq_total", 1)
 }
 
+// TestNothingToDo: an event without an effect is acknowledged and not remembered.
+func TestNothingToDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(func(context.Context, events.Envelope) (consumer.Effect, error) { return nil, consumer.ErrNothingToDo })
+
+	w.send(newEvent(uuid.New(), 1), newEvent(uuid.New(), 1))
+	w.requireMetric("orders_events_consumed_total", 2)
+	w.requireEmpty(w.queue)
+	require.Zero(t, w.count("SELECT count(*) FROM processed_events"))
+	w.requireEmpty(rabbitmq.DeadLetterQueue(w.queue))
+}
+
 // TestFailedEffectIsNotRemembered: if the effect fails, its transaction takes the inbox row with it.
 func TestFailedEffectIsNotRemembered(t *testing.T) {
 	t.Parallel()

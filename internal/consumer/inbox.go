@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/db/inboxdb"
+	"holdfast/internal/events"
 )
 
 // Inbox remembers which events a consumer has processed.
@@ -56,18 +56,11 @@ func (i *Inbox) Add(ctx context.Context, event uuid.UUID, effect Effect) (bool, 
 func (i *Inbox) Forget(ctx context.Context, before time.Time, limit int) (int, error) {
 	n, err := i.q.ForgetProcessed(ctx, i.pool, inboxdb.ForgetProcessedParams{
 		Consumer: i.consumer,
-		BelowID:  firstID(before),
+		BelowID:  events.FirstID(before),
 		Most:     int32(limit), //nolint:gosec // a constant
 	})
 	if err != nil {
 		return 0, fmt.Errorf("delete old events from the inbox: %w", err)
 	}
 	return int(n), nil
-}
-
-// firstID is the smallest UUIDv7 of a time: its first 48 bits are the milliseconds since 1970 (RFC 9562, section 5.7).
-func firstID(at time.Time) uuid.UUID {
-	var id uuid.UUID
-	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16)
-	return id
 }

@@ -12,6 +12,7 @@ import (
 // The outcomes of a delivery.
 const (
 	processed = "processed"
+	ignored   = "ignored" // it has no effect
 	skipped   = "skipped" // it was processed before
 	retried   = "retried"
 	died      = "dead"
@@ -34,7 +35,8 @@ func newMetrics(service string, known []string, reg prometheus.Registerer) *metr
 		known: known,
 		consumed: f.NewCounterVec(prometheus.CounterOpts{
 			Name: service + "_events_consumed_total",
-			Help: "Deliveries by outcome: processed, skipped (a duplicate), retried (later), dead, returned (to the queue).",
+			Help: "Deliveries by outcome: processed, ignored (no effect), skipped (a duplicate), retried (later), dead, " +
+				"returned (to the queue).",
 		}, []string{"event_type", "status"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    service + "_events_processing_duration_seconds",

@@ -7,6 +7,7 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/httpx"
+	"holdfast/internal/merchantwebhook"
 	"holdfast/internal/orderconsumer"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/rabbitmq"
@@ -19,15 +20,16 @@ import (
 
 // consumers are the parts of the process that read queues.
 type consumers struct {
-	parts  []service.Part
-	checks []httpx.Check
-	dead   *deadletter.Store
-	mover  *deadletter.Mover
-	close  func()
+	parts    []service.Part
+	checks   []httpx.Check
+	dead     *deadletter.Store
+	mover    *deadletter.Mover
+	webhooks *merchantwebhook.Store
+	close    func()
 }
 
-// newConsumers returns the consumer of each side and the mover of dead messages. The caller calls close after they have
-// ended.
+// newConsumers returns the consumer of each side, that of webhooks with their sender, and the mover of dead messages.
+// The caller calls close after they have ended.
 func newConsumers(
 	cfg Config,
 	env service.Env,
@@ -51,7 +53,7 @@ func newConsumers(
 		Log:       env.Log,
 		Registry:  env.Registry,
 	}
-	forOrders, forInventory := options, options
+	forOrders, forInventory, forWebhooks := options, options, options
 	forOrders.Service, forOrders.Queue = "orders", rabbitmq.OrdersInventoryEvents
 	forOrders.Types, forOrders.Handler = orderconsumer.Types(), ofOrders.Handle
 	forOrders.Inbox = consumer.NewInbox(orders, orderconsumer.Name)
@@ -59,10 +61,21 @@ func newConsumers(
 	forInventory.Types, forInventory.Handler = backstop.Types(), ofInventory.Handle
 	forInventory.Inbox = consumer.NewInbox(pools[database.Inventory], backstop.Name)
 
+	webhooks := merchantwebhook.NewStore(orders)
+	forWebhooks.Service, forWebhooks.Queue = "webhooks", rabbitmq.WebhooksEvents
+	forWebhooks.Types, forWebhooks.Handler = merchantwebhook.Types(), merchantwebhook.NewHandler(webhooks).Handle
+	forWebhooks.Inbox = consumer.NewInbox(orders, merchantwebhook.Name)
+	sender := merchantwebhook.NewSender(merchantwebhook.SenderOptions{
+		Config:   cfg.Webhooks,
+		Store:    webhooks,
+		Log:      env.Log,
+		Registry: env.Registry,
+	})
+
 	dead := deadletter.NewStore(orders)
 	mover := deadletter.NewMover(deadletter.MoverOptions{
 		Store:     dead,
-		Queues:    []string{rabbitmq.OrdersInventoryEvents, rabbitmq.InventoryOrderEvents},
+		Queues:    []string{rabbitmq.OrdersInventoryEvents, rabbitmq.InventoryOrderEvents, rabbitmq.WebhooksEvents},
 		Connector: connector,
 		Topology:  topology,
 		Log:       env.Log,
@@ -72,6 +85,8 @@ func newConsumers(
 		parts: []service.Part{
 			{Name: "orders consumer", Run: consumer.New(forOrders).Run},
 			{Name: "inventory consumer", Run: consumer.New(forInventory).Run},
+			{Name: "webhooks consumer", Run: consumer.New(forWebhooks).Run},
+			{Name: "webhooks sender", Run: sender.Run},
 			{Name: "mover of dead messages", Run: mover.Run},
 		},
 		// The relays work without both; what the consumers cannot do comes again.
@@ -79,8 +94,9 @@ func newConsumers(
 			{Name: "temporal", Probe: temporalclient.ProbeServer(temporal)},
 			{Name: "inventory", Probe: inventory.Ping},
 		},
-		dead:  dead,
-		mover: mover,
+		dead:     dead,
+		mover:    mover,
+		webhooks: webhooks,
 		close: func() {
 			inventory.Close()
 			temporal.Close()

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"holdfast/internal/service"
 )
 
 // pace decides how long a relay waits between two batches.
@@ -32,14 +34,14 @@ func newPace(cfg Config) *pace {
 func (p *pace) wait(ctx context.Context, o outcome, err error) {
 	switch {
 	case err != nil || o.leased > 0 && o.published == 0:
-		pause(ctx, p.failures.NextBackOff())
+		service.Pause(ctx, p.failures.NextBackOff())
 	case o.seen >= p.batch:
 		p.reset()
 	case o.seen > 0:
 		p.reset()
-		pause(ctx, p.idle.NextBackOff())
+		service.Pause(ctx, p.idle.NextBackOff())
 	default:
-		pause(ctx, p.idle.NextBackOff())
+		service.Pause(ctx, p.idle.NextBackOff())
 	}
 }
 

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/db/outboxdb"
+	"holdfast/internal/events"
 )
 
 // Event is a leased row of an outbox.
@@ -120,7 +120,7 @@ func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
 // deleted.
 func (s *Store) DeletePublished(ctx context.Context, before time.Time, limit int) (int, error) {
 	n, err := s.q.DeletePublished(ctx, s.pool, outboxdb.DeletePublishedParams{
-		BelowID: firstID(before),
+		BelowID: events.FirstID(before),
 		Before:  before,
 		Most:    int32(limit), //nolint:gosec // a constant
 	})
@@ -128,13 +128,6 @@ func (s *Store) DeletePublished(ctx context.Context, before time.Time, limit int
 		return 0, fmt.Errorf("delete published events: %w", err)
 	}
 	return int(n), nil
-}
-
-// firstID is the smallest UUIDv7 of a time: its first 48 bits are the milliseconds since 1970 (RFC 9562, section 5.7).
-func firstID(at time.Time) uuid.UUID {
-	var id uuid.UUID
-	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16)
-	return id
 }
 
 // Ping reports whether the database answers.

@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	"time"
+
+	"holdfast/internal/service"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 
 // measureBacklog exports the number and age of the events that wait, until ctx ends.
 func (r *Relay) measureBacklog(ctx context.Context) {
-	every(ctx, backlogInterval, func() {
+	service.Every(ctx, backlogInterval, func() {
 		limited, cancel := context.WithTimeout(ctx, storeTimeout)
 		defer cancel()
 		backlog, err := r.source.Store.Backlog(limited)
@@ -34,7 +36,7 @@ func (r *Relay) measureBacklog(ctx context.Context) {
 
 // deletePublished deletes events that were published longer ago than the retention, until ctx ends.
 func (r *Relay) deletePublished(ctx context.Context) {
-	every(ctx, deleteInterval, func() {
+	service.Every(ctx, deleteInterval, func() {
 		before := time.Now().Add(-r.cfg.Retention)
 		for n := deleteBatch; n == deleteBatch && ctx.Err() == nil; {
 			limited, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -46,24 +48,8 @@ func (r *Relay) deletePublished(ctx context.Context) {
 				r.log.WarnContext(ctx, "cannot delete old events", "error", err)
 			}
 			if err == nil {
-				pause(ctx, deletePause)
+				service.Pause(ctx, deletePause)
 			}
 		}
 	})
-}
-
-// every calls do now and then at the given interval, until ctx ends.
-func every(ctx context.Context, interval time.Duration, do func()) {
-	for ctx.Err() == nil {
-		do()
-		pause(ctx, interval)
-	}
-}
-
-// pause waits for the given time, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

@@ -17,6 +17,7 @@ const (
 const (
 	OrdersInventoryEvents = "orders.inventory_events" // events of inventory, for the order side
 	InventoryOrderEvents  = "inventory.order_events"  // events of orders, for inventory
+	WebhooksEvents        = "webhooks.events"         // all events, for the webhooks of merchants
 )
 
 // Unrouted is the exchange and the queue for events whose type no queue is bound to. A message in this queue means that
@@ -65,11 +66,13 @@ func Platform() Topology {
 	}
 	t.addConsumed(OrdersInventoryEvents, Binding{Exchange: InventoryEvents, Key: "inventory.*"})
 	t.addConsumed(InventoryOrderEvents, Binding{Exchange: OrderEvents, Key: "order.*"})
+	t.addConsumed(WebhooksEvents,
+		Binding{Exchange: OrderEvents, Key: "order.#"}, Binding{Exchange: InventoryEvents, Key: "inventory.#"})
 	return t
 }
 
 // addConsumed adds a queue with its dead-letter queue and its retry queues.
-func (t *Topology) addConsumed(name string, binding Binding) {
+func (t *Topology) addConsumed(name string, bindings ...Binding) {
 	dead := Binding{Exchange: DeadLetterExchange(name)}
 	t.Exchanges = append(t.Exchanges, Exchange{Name: dead.Exchange, Kind: amqp.ExchangeFanout})
 	t.Queues = append(t.Queues,
@@ -80,7 +83,7 @@ func (t *Topology) addConsumed(name string, binding Binding) {
 		},
 		Queue{
 			Name:          name,
-			Bindings:      []Binding{binding},
+			Bindings:      bindings,
 			DeliveryLimit: deliveryLimit,
 			DeadLetters:   &dead,
 		},

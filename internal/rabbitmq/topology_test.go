@@ -165,5 +165,10 @@ func TestPlatformNames(t *testing.T) {
 		"inventory.order_events.retry.5s",
 		"inventory.order_events.retry.30s",
 		"inventory.order_events.retry.300s",
+		"webhooks.events.dlq",
+		"webhooks.events",
+		"webhooks.events.retry.5s",
+		"webhooks.events.retry.30s",
+		"webhooks.events.retry.300s",
 	}, names)
 }

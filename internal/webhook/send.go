@@ -7,25 +7,43 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
 // Sender delivers webhooks to receivers.
 type Sender struct {
-	HTTP *http.Client // follows no redirect: a receiver that moves is configured anew
-	Keys Keys
+	HTTP    *http.Client // follows no redirect: a receiver that moves is configured anew
+	Keys    Keys
+	Timeout time.Duration // of one delivery, the receiver's answer included; 0 means defaultTimeout
 }
 
-// sendTimeout bounds one delivery, the receiver's answer included.
-const sendTimeout = 10 * time.Second
+const defaultTimeout = 10 * time.Second
+
+// maxAnswer is how much of an answer's body is read, in bytes.
+const maxAnswer = 4096
 
 // ErrGone says that the receiver wants no more webhooks at this address: it answered 410.
-var ErrGone = errors.New("the receiver wants no more webhooks")
+var ErrGone = errors.New("the receiver wants no more webhooks: it answered 410 Gone")
 
-// Send signs a webhook with the present time and posts it once. Any status but 2xx is an error; the caller repeats the
-// delivery with the same id and body.
+// RefusedError says that the receiver answered with a status other than 2xx.
+type RefusedError struct {
+	Status     int
+	RetryAfter time.Duration // how long the receiver asks to be left alone; 0 if it does not say
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the receiver answered %d %s", e.Status, http.StatusText(e.Status))
+}
+
+// Send signs a webhook with the present time and posts it once. Any status but 2xx is an error: ErrGone or a
+// *RefusedError. The caller repeats the delivery with the same id and body.
 func (s Sender) Send(ctx context.Context, url, id string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	timeout := s.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	header, err := s.Keys.Sign(id, time.Now(), body)
 	if err != nil {
@@ -44,15 +62,30 @@ func (s Sender) Send(ctx context.Context, url, id string, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("deliver webhook %s: %w", id, err)
 	}
-	defer res.Body.Close()                                     //nolint:errcheck // an error after reading has no effect
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 4096)) // so that the connection can be used again
+	defer res.Body.Close() //nolint:errcheck // an error after reading has no effect
+	// A connection whose answer is read can be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer))
 	switch {
 	case res.StatusCode == http.StatusGone:
 		return ErrGone
 	case res.StatusCode < 200 || res.StatusCode > 299:
-		return fmt.Errorf("deliver webhook %s: the receiver answered %s", id, res.Status)
+		refused := &RefusedError{Status: res.StatusCode, RetryAfter: retryAfter(res.Header, time.Now())}
+		return fmt.Errorf("deliver webhook %s: %w", id, refused)
 	}
 	return nil
+}
+
+// retryAfter returns how long a receiver asks to be left alone: Retry-After has a number of seconds or a time (RFC
+// 9110, section 10.2.3). It returns 0 for anything else.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
 }
 
 // The pauses between deliveries.

@@ -271,8 +271,32 @@ func TestSend(t *testing.T) {
 	require.ErrorContains(t, send(), "302")
 	answer = http.StatusInternalServerError
 	require.ErrorContains(t, send(), "500")
+	var refused *RefusedError
+	require.ErrorAs(t, send(), &refused)
+	require.Equal(t, RefusedError{Status: 500}, *refused)
 	s.Keys = keys(t, NewSecret())
 	require.ErrorContains(t, send(), "418")
+	s.Timeout = time.Nanosecond
+	require.ErrorIs(t, send(), context.DeadlineExceeded)
+}
+
+// TestRetryAfter: a receiver may ask for a number of seconds or name a time. Anything else asks for nothing.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                              0,
+		"120":                           2 * time.Minute,
+		"0":                             0,
+		"-1":                            0,
+		"1.5":                           0,
+		"99999999999999999999":          0,
+		"Sun, 01 Mar 2026 12:00:30 GMT": 30 * time.Second,
+		"Sun, 01 Mar 2026 11:00:00 GMT": 0,
+		"soon":                          0,
+	} {
+		require.Equal(t, want, retryAfter(http.Header{"Retry-After": {value}}, now), value)
+	}
 }
 
 // TestPause: the pauses double up to ten minutes.

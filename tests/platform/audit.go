@@ -282,3 +282,10 @@ func (p *Platform) auditBooks(o *audited) {
 		require.Fail(p.T, "an order that has ended is in no end state", "order %s is %s", o.ID, o.State)
 	}
 }
+
+// Count counts in the orders database.
+func (p *Platform) Count(query string, args ...any) (n int) {
+	p.T.Helper()
+	require.NoError(p.T, p.Orders.QueryRow(p.T.Context(), query, args...).Scan(&n))
+	return n
+}

@@ -109,11 +109,15 @@ func (p *Platform) Start(name string) *Process {
 }
 
 // StartEvents runs the process that publishes events to the broker at the given address. A platform has it only after
-// this call. If it dies, the events that it had leased are published a second later.
+// this call, and a gateway that starts later leads to it. If it dies, the events that it had leased are published a
+// second later, and its webhooks are sent again after two. Its webhooks may go to this machine.
 func (p *Platform) StartEvents(broker string) *Process {
 	p.T.Helper()
 	p.env["AMQP_URL"], p.env["EVENTS_LEASE"] = broker, "1s"
-	return p.Start("events")
+	p.env["WEBHOOKS_DEVELOPMENT"], p.env["WEBHOOKS_TIMEOUT"], p.env["WEBHOOKS_LEASE"] = "true", "1s", "2s"
+	c := p.Start("events")
+	p.env["EVENTS_URL"] = "http://" + c.address
+	return c
 }
 
 // Address is where the process listens.
