@@ -51,7 +51,7 @@ func (c *Config) Validate() error {
 
 // Contracts are the OpenAPI documents of the services behind the gateway. They say which operations the gateway
 // offers, to which roles, and within which limits (routes).
-type Contracts struct{ API, Inventory, DeadMessages []byte }
+type Contracts struct{ API, Inventory, DeadMessages, Notifications []byte }
 
 // Run returns the process: it serves clients until ctx ends, then fails readiness and waits for requests under way.
 func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
@@ -107,6 +107,11 @@ func newRouter(
 	if err != nil {
 		return nil, nil, fmt.Errorf("the contract of dead messages: %w", err)
 	}
+	ofNotifications, err := routes(contracts.Notifications)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the contract of notifications: %w", err)
+	}
+	toEvents = append(toEvents, ofNotifications...)
 	large, err := largeBodies(contracts)
 	if err != nil {
 		return nil, nil, err
@@ -151,7 +156,9 @@ func newRouter(
 // largeBodies returns the body limits of the routes in all contracts whose bodies may be larger than others.
 func largeBodies(contracts Contracts) (map[string]int64, error) {
 	out := map[string]int64{}
-	for _, spec := range [][]byte{contracts.API, contracts.Inventory, contracts.DeadMessages} {
+	for _, spec := range [][]byte{
+		contracts.API, contracts.Inventory, contracts.DeadMessages, contracts.Notifications,
+	} {
 		contract, err := httpx.ReadContract(spec)
 		if err != nil {
 			return nil, err

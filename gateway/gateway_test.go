@@ -15,6 +15,7 @@ import (
 	"holdfast/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/deadletter"
+	"holdfast/internal/notification"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
 	"holdfast/internal/telemetry"
@@ -22,6 +23,14 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// contracts are the documents of the real services.
+var contracts = Contracts{
+	API:           api.Spec,
+	Inventory:     inventory.OpenAPI,
+	DeadMessages:  deadletter.OpenAPI,
+	Notifications: notification.OpenAPI,
+}
 
 var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
@@ -41,7 +50,6 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 		Auth:         testAuth,
 	}
 	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
-	contracts := Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI}
 	router, _, err := newRouter(cfg, env, transport, contracts)
 	require.NoError(t, err)
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,15 +14,18 @@ import (
 	"holdfast/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/deadletter"
+	"holdfast/internal/notification"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 )
 
-// TestEveryOperationDeclaresItsRoles: every operation of the orders interface and of dead messages has x-gateway,
-// without which no client could reach it, and the gateway refuses a role that the operation does not declare.
+// TestEveryOperationDeclaresItsRoles: every operation of orders, dead messages and notifications has x-gateway, without
+// which no client could reach it, and the gateway refuses a role that the operation does not declare.
 func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 	t.Parallel()
-	for name, spec := range map[string][]byte{"orders": api.Spec, "dead messages": deadletter.OpenAPI} {
+	for name, spec := range map[string][]byte{
+		"orders": api.Spec, "dead messages": deadletter.OpenAPI, "notifications": notification.OpenAPI,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			requireRoles(t, spec)
@@ -43,8 +47,7 @@ func requireRoles(t *testing.T, spec []byte) {
 	offered, err := routes(spec)
 	require.NoError(t, err)
 	for _, r := range offered {
-		at := strings.NewReplacer(":order_id", "1", ":product_id", "1", ":reservation_id", "1", ":dead_message_id", "1").
-			Replace(r.path)
+		at := regexp.MustCompile(`:\w+`).ReplaceAllString(r.path, "1")
 		for _, role := range auth.Roles() {
 			by, status, _ := reached(t, edge, role, r.method, at)
 			if slices.Contains(r.roles, role) {
@@ -62,7 +65,7 @@ func TestLimitsAreTheServices(t *testing.T) {
 	stock, err := routes(inventory.OpenAPI)
 	require.NoError(t, err)
 	at := slices.IndexFunc(stock, func(r route) bool { return r.path == inventoryapi.ImportPath })
-	large, err := largeBodies(Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI})
+	large, err := largeBodies(contracts)
 	require.NoError(t, err)
 	require.EqualValues(t, inventoryapi.MaxImportBytes, large[inventoryapi.ImportPath])
 	require.Equal(t, inventoryapi.ImportTimeout, stock[at].timeout)

@@ -234,11 +234,11 @@ type CreateOrder struct {
 	// Currency ISO 4217; EUR by default.
 	Currency string `json:"currency,omitempty,omitzero"`
 
-	// Email Stored with the order and returned with it. No mail is sent to it yet.
+	// Email Where the shop tells the customer what happens to the order, if the shop sends mail.
 	Email string            `json:"email,omitempty,omitzero"`
 	Lines []CreateOrderLine `json:"lines"`
 
-	// Metadata At most 20 entries, with names of at most 100 bytes.
+	// Metadata At most 20 entries, with names of at most 100 bytes. `locale` names the language of mail to the customer, as in de-AT.
 	Metadata map[string]string `json:"metadata,omitempty,omitzero"`
 
 	// PaymentMethod Pay at once with this method. In the sandbox: pm_ok, pm_declined, pm_insufficient_funds, pm_timeout, pm_flaky.

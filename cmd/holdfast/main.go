@@ -17,6 +17,7 @@ import (
 	"holdfast/gateway"
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
+	"holdfast/internal/notification"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
@@ -43,7 +44,12 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	contracts := gateway.Contracts{API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI}
+	contracts := gateway.Contracts{
+		API:           api.Spec,
+		Inventory:     inventory.OpenAPI,
+		DeadMessages:  deadletter.OpenAPI,
+		Notifications: notification.OpenAPI,
+	}
 	inventoryDocs := server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI}
 	root.AddCommand(
 		process("gateway", "Run the entrance for clients (port 3000).", gateway.Run(contracts)),

@@ -14,6 +14,7 @@ import (
 	"holdfast/gateway"
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
+	"holdfast/internal/notification"
 	"holdfast/internal/eventprocess"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
@@ -48,6 +49,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["EVENTS_URL"] = localURL(s.ports.events)
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_PUBLIC_URL"] = localURL(s.ports.sandbox)
+	s.vars["NOTIFY_CHANNEL"] = "log" // no mail leaves a developer's machine
 
 	for _, start := range []func(context.Context) error{
 		run(s, "payment-sandbox", sandboxserver.Run),
@@ -55,7 +57,10 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		run(s, "worker", workers.Run),
 		run(s, "api", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
 		run(s, "gateway", gateway.Run(gateway.Contracts{
-			API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI,
+			API:           api.Spec,
+			Inventory:     inventory.OpenAPI,
+			DeadMessages:  deadletter.OpenAPI,
+			Notifications: notification.OpenAPI,
 		})),
 	} {
 		if err := start(ctx); err != nil {

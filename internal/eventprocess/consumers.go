@@ -7,6 +7,7 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/httpx"
+	"holdfast/internal/notification"
 	"holdfast/internal/orderconsumer"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/rabbitmq"
@@ -23,11 +24,12 @@ type consumers struct {
 	checks []httpx.Check
 	dead   *deadletter.Store
 	mover  *deadletter.Mover
+	told   *notification.Store
 	close  func()
 }
 
-// newConsumers returns the consumer of each side and the mover of dead messages. The caller calls close after they have
-// ended.
+// newConsumers returns the consumer of each side, the parts that tell customers, and the mover of dead messages. The
+// caller calls close after they have ended.
 func newConsumers(
 	cfg Config,
 	env service.Env,
@@ -59,21 +61,29 @@ func newConsumers(
 	forInventory.Types, forInventory.Handler = backstop.Types(), ofInventory.Handle
 	forInventory.Inbox = consumer.NewInbox(pools[database.Inventory], backstop.Name)
 
+	tell, told, err := newNotifications(cfg, env, orders, options)
+	if err != nil {
+		temporal.Close()
+		inventory.Close()
+		return nil, err
+	}
 	dead := deadletter.NewStore(orders)
 	mover := deadletter.NewMover(deadletter.MoverOptions{
-		Store:     dead,
-		Queues:    []string{rabbitmq.OrdersInventoryEvents, rabbitmq.InventoryOrderEvents},
+		Store: dead,
+		Queues: []string{
+			rabbitmq.OrdersInventoryEvents, rabbitmq.InventoryOrderEvents, rabbitmq.OrdersNotifications,
+		},
 		Connector: connector,
 		Topology:  topology,
 		Log:       env.Log,
 		Registry:  env.Registry,
 	})
 	return &consumers{
-		parts: []service.Part{
-			{Name: "orders consumer", Run: consumer.New(forOrders).Run},
-			{Name: "inventory consumer", Run: consumer.New(forInventory).Run},
-			{Name: "mover of dead messages", Run: mover.Run},
-		},
+		parts: append(tell,
+			service.Part{Name: "orders consumer", Run: consumer.New(forOrders).Run},
+			service.Part{Name: "inventory consumer", Run: consumer.New(forInventory).Run},
+			service.Part{Name: "mover of dead messages", Run: mover.Run},
+		),
 		// The relays work without both; what the consumers cannot do comes again.
 		checks: []httpx.Check{
 			{Name: "temporal", Probe: temporalclient.ProbeServer(temporal)},
@@ -81,6 +91,7 @@ func newConsumers(
 		},
 		dead:  dead,
 		mover: mover,
+		told:  told,
 		close: func() {
 			inventory.Close()
 			temporal.Close()

@@ -1,5 +1,6 @@
 // Package eventprocess is the process that publishes the events of both databases to RabbitMQ, applies each side's
-// events to the other side, and serves the administration of dead messages.
+// events to the other side, tells customers what happened to their orders, and serves the administration of dead
+// messages and of notifications.
 package eventprocess
 
 import (
@@ -16,6 +17,8 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/deadletter/server"
 	"holdfast/internal/httpx"
+	"holdfast/internal/notification"
+	notifications "holdfast/internal/notification/server"
 	"holdfast/internal/outbox"
 	"holdfast/internal/rabbitmq"
 	"holdfast/internal/service"
@@ -37,11 +40,12 @@ type Config struct {
 	RabbitMQ rabbitmq.Config
 	Relay    outbox.Config
 	Consumer consumer.Config
+	Notify   notification.Config
 }
 
 // maxConns is how many connections to each database the process needs: one for the batch in flight, and a few for the
-// consumer's workers, for operators, for upkeep and for /ready.
-const maxConns = 12
+// consumers' workers, for notifications, for operators, for upkeep and for /ready.
+const maxConns = 14
 
 // outboxes says whose events go to which exchange.
 var outboxes = []struct {
@@ -88,7 +92,11 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 
 	health := httpx.NewHealth(checks...)
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
-	if err := server.Register(router, c.dead, c.mover, auth.NewVerifier(cfg.Auth)); err != nil {
+	verifier := auth.NewVerifier(cfg.Auth)
+	if err := server.Register(router, c.dead, c.mover, verifier); err != nil {
+		return err
+	}
+	if err := notifications.Register(router, c.told, verifier); err != nil {
 		return err
 	}
 	web := httpx.Server{

@@ -17,6 +17,7 @@ const (
 const (
 	OrdersInventoryEvents = "orders.inventory_events" // events of inventory, for the order side
 	InventoryOrderEvents  = "inventory.order_events"  // events of orders, for inventory
+	OrdersNotifications   = "orders.notifications"    // events of orders, for what customers are told
 )
 
 // Unrouted is the exchange and the queue for events whose type no queue is bound to. A message in this queue means that
@@ -65,6 +66,7 @@ func Platform() Topology {
 	}
 	t.addConsumed(OrdersInventoryEvents, Binding{Exchange: InventoryEvents, Key: "inventory.*"})
 	t.addConsumed(InventoryOrderEvents, Binding{Exchange: OrderEvents, Key: "order.*"})
+	t.addConsumed(OrdersNotifications, Binding{Exchange: OrderEvents, Key: "order.*"})
 	return t
 }
 

@@ -165,5 +165,10 @@ func TestPlatformNames(t *testing.T) {
 		"inventory.order_events.retry.5s",
 		"inventory.order_events.retry.30s",
 		"inventory.order_events.retry.300s",
+		"orders.notifications.dlq",
+		"orders.notifications",
+		"orders.notifications.retry.5s",
+		"orders.notifications.retry.30s",
+		"orders.notifications.retry.300s",
 	}, names)
 }
