@@ -61,7 +61,7 @@ func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
 		transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 		defer transport.CloseIdleConnections()
 
-		router, health, err := newRouter(cfg, env, transport, contracts)
+		router, health, err := newRouter(ctx, cfg, env, transport, contracts)
 		if err != nil {
 			return err
 		}
@@ -79,8 +79,9 @@ func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
 // docsTimeout is how long the api may take to answer with a page of its documentation.
 const docsTimeout = 5 * time.Second
 
+// newRouter returns the gateway's routes. When ctx ends, they end the streams that they forward.
 func newRouter(
-	cfg Config, env service.Env, transport http.RoundTripper, contracts Contracts,
+	ctx context.Context, cfg Config, env service.Env, transport http.RoundTripper, contracts Contracts,
 ) (*httpx.Router, *httpx.Health, error) {
 	api, err := url.Parse(cfg.APIURL)
 	if err != nil {
@@ -142,7 +143,11 @@ func newRouter(
 
 	private := router.Group("", auth.NewVerifier(cfg.Auth).Require)
 	for _, r := range toAPI {
-		private.Handle(r.method, r.path, r.allow, forward(apiProxy, r.timeout))
+		handler := forward(apiProxy, r.timeout)
+		if r.streamed {
+			handler = forwardStream(ctx, apiProxy, r.timeout)
+		}
+		private.Handle(r.method, r.path, r.allow, handler)
 	}
 	for _, r := range toInventory {
 		private.Handle(r.method, r.path, r.allow, forward(inventoryProxy, r.timeout))

@@ -50,7 +50,7 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 		Auth:         testAuth,
 	}
 	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
-	router, _, err := newRouter(cfg, env, transport, contracts)
+	router, _, err := newRouter(t.Context(), cfg, env, transport, contracts)
 	require.NoError(t, err)
 
 	edge := httptest.NewServer(router)

@@ -346,6 +346,12 @@ type Order struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
+// OrderEnd The data of the event `end`.
+type OrderEnd struct {
+	// Status No order reaches `fulfilling`, `completed`, `backordered`, `in_review` or `refunded` yet; clients and filters already know them.
+	Status OrderStatus `json:"status"`
+}
+
 // OrderLine defines model for OrderLine.
 type OrderLine struct {
 	LineNo    int                `json:"line_no"`
@@ -556,6 +562,12 @@ type CreateOrderParams struct {
 	// Prefer How long to wait for the stock to be decided (RFC 7240): `wait=5` waits up to 5 seconds, at most 10;
 	// `respond-async` does not wait. The default is 2 seconds. If many orders wait, the answer is 202 at once.
 	Prefer string `json:"Prefer,omitempty,omitzero"`
+}
+
+// FollowOrderParams defines parameters for FollowOrder.
+type FollowOrderParams struct {
+	// LastEventID The id of the last event that the client has seen. Without it the answer begins with the first event.
+	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
 // ExtendOrderParams defines parameters for ExtendOrder.

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"holdfast/api/follow"
 	"holdfast/api/orderapi"
 	"holdfast/api/starter"
 	"holdfast/internal/address"
@@ -44,6 +45,8 @@ type handlers struct {
 	log       *slog.Logger
 	sellable  *sellableSync
 	starter   *starter.Starter
+	hub       *follow.Hub
+	pace      pace // of the streams of events
 }
 
 // Workflows is what the handlers need of orderclient.Client.

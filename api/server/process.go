@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"holdfast/api"
+	"holdfast/api/follow"
 	"holdfast/api/starter"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
@@ -36,6 +37,7 @@ type Config struct {
 	Temporal       temporalclient.Config
 	Pool           database.Pool
 	Starts         starter.Config
+	Follow         follow.Config
 }
 
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
@@ -88,13 +90,17 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		inventory: inventory,
 		log:       env.Log,
 		sellable:  newSellableSync(store, inventory, env.Log),
+		hub:       follow.New(cfg.Follow, store, env.Log, env.Registry),
+		pace:      usualPace,
 	}
 	h.starter = starter.New(cfg.Starts, store, h.workflows, env.Log)
-	// Both run until the last request is answered, not only until ctx ends.
+	defer context.AfterFunc(ctx, h.hub.Stop)() // a stream would keep the server from stopping
+	// These run until the last request is answered, not only until ctx ends.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { h.sellable.run(background) })
 	running.Go(func() { h.starter.Run(background) })
+	running.Go(func() { h.hub.Run(background) })
 	defer running.Wait()
 	defer stop()
 
