@@ -79,6 +79,7 @@ func New(o Options) *Service {
 		strategy: o.Strategy,
 		metrics:  newMetrics(o.Registry),
 	}
+	o.Registry.MustRegister(newProposalCollector(s.store))
 	s.availability = availability.New(s.store, o.Cache)
 	s.writer = groupcommit.New(groupcommit.Options{
 		Store:      s.store,

@@ -25,6 +25,7 @@ const (
 	ProductNotFound     Code = "product_not_found"
 	ItemNotFound        Code = "item_not_found"
 	ReservationNotFound Code = "reservation_not_found"
+	ProposalNotFound    Code = "proposal_not_found"
 
 	AlreadyExists   Code = "already_exists"   // the id, number or operation id was used for something else
 	AlreadyResolved Code = "already_resolved" // it ended in another way; the error has the current status
@@ -41,6 +42,8 @@ const (
 	InvalidRelease        Code = "invalid_release" // more than the item has reserved
 	InvalidConfirm        Code = "invalid_confirm" // more than the item has, or has reserved
 	InvalidReturn         Code = "invalid_return"  // not confirmed, or more than is left to return
+
+	ProposalClosed Code = "proposal_closed" // the reorder proposal was received or dismissed before
 
 	ReservationExpired Code = "reservation_expired"
 
@@ -76,6 +79,7 @@ var rows = []row{
 	{ProductNotFound, http.StatusNotFound, false, NotFound, "No such product in stock-keeping"},
 	{ItemNotFound, http.StatusNotFound, false, NotFound, "The product has no stock at this location"},
 	{ReservationNotFound, http.StatusNotFound, false, NotFound, "No such reservation"},
+	{ProposalNotFound, http.StatusNotFound, false, NotFound, "No such reorder proposal"},
 	{AlreadyExists, http.StatusConflict, false, Conflict, "The id was used for something else"},
 	{AlreadyResolved, http.StatusConflict, false, Conflict, "The reservation ended another way"},
 	{IdempotencyKeyReused, http.StatusUnprocessableEntity, false, Conflict, "The idempotency key names another request"},
@@ -87,6 +91,7 @@ var rows = []row{
 	{InvalidRelease, http.StatusConflict, false, BusinessRule, "The release is not valid"},
 	{InvalidConfirm, http.StatusConflict, false, BusinessRule, "The confirmation is not valid"},
 	{InvalidReturn, http.StatusConflict, false, BusinessRule, "The return is not valid"},
+	{ProposalClosed, http.StatusConflict, false, BusinessRule, "The reorder proposal is closed"},
 	{ReservationExpired, http.StatusGone, false, Expired, "The reservation has expired"},
 }
 

@@ -64,6 +64,7 @@ var growing = []string{
 	"outbox",
 	"processed_events",
 	"ledger_balances",
+	"reorder_proposals",
 }
 
 // scans returns the growing tables that a plan reads whole.
@@ -119,7 +120,7 @@ type figures struct {
 }
 
 // fill makes 20,000 items at four locations and 50,000 reservations. 500 reservations are pending, and a fifth hold one
-// product.
+// product. A tenth of the items has an open reorder proposal.
 func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 	t.Helper()
 	_, err := conn.Exec(t.Context(), `
@@ -151,7 +152,10 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 		ALTER TABLE ledger_balances DISABLE TRIGGER USER;
 		INSERT INTO ledger_balances SELECT item_id, 1, 0, 0, 0, 0 FROM items;
 		ALTER TABLE ledger_balances ENABLE TRIGGER USER;
-		INSERT INTO processed_events (consumer, event_id) SELECT 'test', id FROM made`)
+		INSERT INTO processed_events (consumer, event_id) SELECT 'test', id FROM made;
+		INSERT INTO reorder_proposals (item_id, cause) SELECT item_id, 'low_stock' FROM items WHERE item_id % 10 = 0;
+		INSERT INTO reorder_proposals (item_id, cause, status, closed_at, received_quantity)
+		SELECT item_id, 'low_stock', 'received', now(), 1 FROM items`)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "ANALYZE")
 	require.NoError(t, err)
