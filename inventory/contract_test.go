@@ -109,8 +109,8 @@ func TestContractRefusesBadInput(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// setUp makes the product, reservation and proposal of the valid request. If a new operation of the contract needs something
-// else, its valid request fails, and so does this test, until setUp makes that too.
+// setUp makes the product, reservation and proposal of the valid request. If a new operation of the contract needs
+// something else, its valid request fails, and so does this test, until setUp makes that too.
 func (o *operation) setUp(t *testing.T, s inventorytest.Subject) {
 	t.Helper()
 	product := s.Stock(t, 100, 100)
