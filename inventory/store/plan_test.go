@@ -34,7 +34,7 @@ var scanned = map[string]string{
 	"CountOperations":           "one row per operator's change, and the archive runs it once a day",
 	"CountOpenReorderProposals": "an index that has only the open proposals, at a scrape of the metrics",
 	"CountImports":              "one row per imported file, and the archive runs it once a day",
-	"OverduePage":               "one row per item, for operators and once a minute; a look-up per item with reserved stock",
+	"OverduePage":               "one row per item, for operators and once a minute; a look-up per item with holds",
 }
 
 // page is the number of rows that the lists request.
