@@ -61,10 +61,11 @@ $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 
 generate: $(TOOLS)/sqlc $(TOOLS)/oapi-codegen ## Generate the code for SQL and OpenAPI
 	$(TOOLS)/sqlc generate
-	go generate ./api ./inventory ./internal/deadletter ./internal/merchantwebhook ./internal/order ./internal/eventcatalogue
+	go generate ./api ./inventory ./internal/deadletter ./internal/merchantwebhook ./internal/notification ./internal/order ./internal/eventcatalogue
 
 verify: generate ## Fail when generated code is not what its sources say
-	@git diff --exit-code -- db api inventory docs/architecture docs/events internal/deadletter internal/merchantwebhook || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
+	@git diff --exit-code -- db api inventory docs/architecture docs/events internal/deadletter internal/merchantwebhook internal/notification || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
+
 	@test -z "$$(git status --porcelain -- db/ordersdb db/inventorydb db/inboxdb db/outboxdb db/sandboxdb)" || { echo "generated files are not committed: git add db" >&2; exit 1; }
 
 lint: $(TOOLS)/golangci-lint workflowcheck ## Check style, import rules and the workflows' determinism

@@ -52,7 +52,7 @@ func (c *Config) Validate() error {
 
 // Contracts are the OpenAPI documents of the services behind the gateway. They say which operations the gateway
 // offers, to which roles, and within which limits (routes).
-type Contracts struct{ API, Inventory, DeadMessages, Webhooks []byte }
+type Contracts struct{ API, Inventory, DeadMessages, Webhooks, Notifications []byte }
 
 // Run returns the process: it serves clients until ctx ends, then fails readiness and waits for requests under way.
 func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
@@ -62,7 +62,7 @@ func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
 		transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 		defer transport.CloseIdleConnections()
 
-		router, health, err := newRouter(cfg, env, transport, contracts)
+		router, health, err := newRouter(ctx, cfg, env, transport, contracts)
 		if err != nil {
 			return err
 		}
@@ -83,8 +83,9 @@ const webhookTimeout = 15 * time.Second
 // docsTimeout is how long the api may take to answer with a page of its documentation.
 const docsTimeout = 5 * time.Second
 
+// newRouter returns the gateway's routes. When ctx ends, they end the streams that they forward.
 func newRouter(
-	cfg Config, env service.Env, transport http.RoundTripper, contracts Contracts,
+	ctx context.Context, cfg Config, env service.Env, transport http.RoundTripper, contracts Contracts,
 ) (*httpx.Router, *httpx.Health, error) {
 	api, err := url.Parse(cfg.APIURL)
 	if err != nil {
@@ -115,6 +116,11 @@ func newRouter(
 	if err != nil {
 		return nil, nil, fmt.Errorf("the contract of webhooks: %w", err)
 	}
+	ofNotifications, err := routes(contracts.Notifications)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the contract of notifications: %w", err)
+	}
+	toEvents = append(toEvents, ofNotifications...)
 	large, err := largeBodies(contracts)
 	if err != nil {
 		return nil, nil, err
@@ -146,7 +152,11 @@ func newRouter(
 
 	private := router.Group("", auth.NewVerifier(cfg.Auth).Require)
 	for _, r := range toAPI {
-		private.Handle(r.method, r.path, r.allow, forward(apiProxy, r.timeout))
+		handler := forward(apiProxy, r.timeout)
+		if r.streamed {
+			handler = forwardStream(ctx, apiProxy, r.timeout)
+		}
+		private.Handle(r.method, r.path, r.allow, handler)
 	}
 	for _, r := range toInventory {
 		private.Handle(r.method, r.path, r.allow, forward(inventoryProxy, r.timeout))
@@ -160,7 +170,9 @@ func newRouter(
 // largeBodies returns the body limits of the routes in all contracts whose bodies may be larger than others.
 func largeBodies(contracts Contracts) (map[string]int64, error) {
 	out := map[string]int64{}
-	for _, spec := range [][]byte{contracts.API, contracts.Inventory, contracts.DeadMessages, contracts.Webhooks} {
+	for _, spec := range [][]byte{
+		contracts.API, contracts.Inventory, contracts.DeadMessages, contracts.Webhooks, contracts.Notifications,
+	} {
 		contract, err := httpx.ReadContract(spec)
 		if err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
+	"holdfast/internal/notification"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
 	"holdfast/internal/telemetry"
@@ -23,6 +24,15 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// contracts are the documents of the real services.
+var contracts = Contracts{
+	API:           api.Spec,
+	Inventory:     inventory.OpenAPI,
+	DeadMessages:  deadletter.OpenAPI,
+	Webhooks:      merchantwebhook.OpenAPI,
+	Notifications: notification.OpenAPI,
+}
 
 var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
@@ -42,10 +52,7 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 		Auth:         testAuth,
 	}
 	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
-	contracts := Contracts{
-		API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI, Webhooks: merchantwebhook.OpenAPI,
-	}
-	router, _, err := newRouter(cfg, env, transport, contracts)
+	router, _, err := newRouter(t.Context(), cfg, env, transport, contracts)
 	require.NoError(t, err)
 
 	edge := httptest.NewServer(router)

@@ -29,7 +29,11 @@ var timeouts = map[string]time.Duration{
 	"write":    10 * time.Second,
 	"critical": 15 * time.Second, // moves money or waits for a workflow
 	"import":   inventoryapi.ImportTimeout,
+	streamed:   5 * time.Second, // until the answer begins; it has no end
 }
+
+// streamed is the x-timeout of an operation whose answer is a stream of events.
+const streamed = "stream"
 
 // route is one operation as the gateway offers it.
 type route struct {
@@ -37,6 +41,7 @@ type route struct {
 	roles        []auth.Role
 	unnamedRoles []auth.Role // the roles that may use it without naming products; nil means roles
 	timeout      time.Duration
+	streamed     bool
 	namesActor   bool
 }
 
@@ -79,9 +84,9 @@ func (r *route) read(item *openapi3.PathItem, op *openapi3.Operation) error {
 	}
 	timeout, known := timeouts[kind]
 	if !known {
-		return fmt.Errorf("x-timeout is %q; it is one of read, write, critical and import", kind)
+		return fmt.Errorf("x-timeout is %q; it is one of read, write, critical, import and stream", kind)
 	}
-	r.timeout = timeout
+	r.timeout, r.streamed = timeout, kind == streamed
 
 	for _, p := range slices.Concat(item.Parameters, op.Parameters) {
 		r.namesActor = r.namesActor || p.Value.In == openapi3.ParameterInHeader && p.Value.Name == actorHeader

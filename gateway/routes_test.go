@@ -15,16 +15,20 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
+	"holdfast/internal/notification"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 )
 
-// TestEveryOperationDeclaresItsRoles: every operation of orders, of dead messages and of webhooks has x-gateway,
-// without which no client could reach it, and the gateway refuses a role that the operation does not declare.
+// TestEveryOperationDeclaresItsRoles: every operation that is not inventory's has x-gateway, without which no client
+// could reach it, and the gateway refuses a role that the operation does not declare.
 func TestEveryOperationDeclaresItsRoles(t *testing.T) {
 	t.Parallel()
 	for name, spec := range map[string][]byte{
-		"orders": api.Spec, "dead messages": deadletter.OpenAPI, "webhooks": merchantwebhook.OpenAPI,
+		"orders":        api.Spec,
+		"dead messages": deadletter.OpenAPI,
+		"webhooks":      merchantwebhook.OpenAPI,
+		"notifications": notification.OpenAPI,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,9 +71,7 @@ func TestLimitsAreTheServices(t *testing.T) {
 	stock, err := routes(inventory.OpenAPI)
 	require.NoError(t, err)
 	at := slices.IndexFunc(stock, func(r route) bool { return r.path == inventoryapi.ImportPath })
-	large, err := largeBodies(Contracts{
-		API: api.Spec, Inventory: inventory.OpenAPI, DeadMessages: deadletter.OpenAPI, Webhooks: merchantwebhook.OpenAPI,
-	})
+	large, err := largeBodies(contracts)
 	require.NoError(t, err)
 	require.EqualValues(t, inventoryapi.MaxImportBytes, large[inventoryapi.ImportPath])
 	require.Equal(t, inventoryapi.ImportTimeout, stock[at].timeout)

@@ -109,8 +109,8 @@ func TestContractRefusesBadInput(t *testing.T) {
 	inventorytest.RequireConsistent(t, s.Pool)
 }
 
-// setUp makes the product and reservation of the valid request. If a new operation of the contract needs something
-// else, its valid request fails, and so does this test, until setUp makes that too.
+// setUp makes the product, reservation and proposal of the valid request. If a new operation of the contract needs
+// something else, its valid request fails, and so does this test, until setUp makes that too.
 func (o *operation) setUp(t *testing.T, s inventorytest.Subject) {
 	t.Helper()
 	product := s.Stock(t, 100, 100)
@@ -172,6 +172,12 @@ func (o *operation) setUp(t *testing.T, s inventorytest.Subject) {
 		require.NoError(t, err)
 	case "expire":
 		o.prepare = func() { s.Age(t, in.ReservationID) }
+	case "dismissReorderProposal":
+		_, err := s.API.Reserve(t.Context(), inventorytest.NewReserve(inventorytest.Line(s.Stock(t, 1), 1)))
+		require.NoError(t, err)
+		open, err := s.Service.ReorderProposals(t.Context(), inventoryapi.ReorderOpen, inventoryapi.Page{})
+		require.NoError(t, err)
+		o.params["proposal_id"] = open.Items[0].ProposalID.String()
 	}
 }
 

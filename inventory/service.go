@@ -89,6 +89,7 @@ func New(o Options) *Service {
 	if o.MaxGrants > 0 {
 		s.store.LimitGrants(o.MaxGrants)
 	}
+	o.Registry.MustRegister(newProposalCollector(s.store))
 	s.availability = availability.New(s.store, o.Cache)
 	if o.ContinueGrants {
 		s.granter = &granter{

@@ -343,11 +343,11 @@ type CreateOrder struct {
 	// Currency ISO 4217; EUR by default.
 	Currency string `json:"currency,omitempty,omitzero"`
 
-	// Email Stored with the order and returned with it. No mail is sent to it yet.
+	// Email Where the shop tells the customer what happens to the order, if the shop sends mail.
 	Email string            `json:"email,omitempty,omitzero"`
 	Lines []CreateOrderLine `json:"lines"`
 
-	// Metadata At most 20 entries, with names of at most 100 bytes.
+	// Metadata At most 20 entries, with names of at most 100 bytes. `locale` names the language of mail to the customer, as in de-AT.
 	Metadata map[string]string `json:"metadata,omitempty,omitzero"`
 
 	// PaymentMethod Pay at once with this method. In the sandbox: pm_ok, pm_declined, pm_insufficient_funds, pm_timeout, pm_flaky.
@@ -498,6 +498,12 @@ type Order struct {
 	// Total An amount in the currency's minor units, so 1230 is 12.30 EUR.
 	Total     Money     `json:"total"`
 	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// OrderEnd The data of the event `end`.
+type OrderEnd struct {
+	// Status No order reaches `backordered` yet; clients and filters already know it.
+	Status OrderStatus `json:"status"`
 }
 
 // OrderLine defines model for OrderLine.
@@ -818,6 +824,12 @@ type CancelOrderParams struct {
 
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// FollowOrderParams defines parameters for FollowOrder.
+type FollowOrderParams struct {
+	// LastEventID The id of the last event that the client has seen. Without it the answer begins with the first event.
+	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
 // ExtendOrderParams defines parameters for ExtendOrder.

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"holdfast/api/follow"
 	"holdfast/api/orderapi"
 	"holdfast/api/review"
 	"holdfast/api/starter"
@@ -46,6 +47,8 @@ type handlers struct {
 	sellable  *sellableSync
 	starter   *starter.Starter
 	review    review.Config
+	hub       *follow.Hub
+	pace      pace // of the streams of events
 }
 
 // Workflows is what the handlers need of orderclient.Client.

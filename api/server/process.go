@@ -12,6 +12,7 @@ import (
 
 	"holdfast/api"
 	"holdfast/api/review"
+	"holdfast/api/follow"
 	"holdfast/api/starter"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
@@ -40,6 +41,7 @@ type Config struct {
 	Starts         starter.Config
 	Webhooks       provider.WebhookConfig // of the payment provider
 	Review         review.Config
+	Follow         follow.Config
 }
 
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
@@ -93,13 +95,17 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		log:       env.Log,
 		sellable:  newSellableSync(store, inventory, env.Log),
 		review:    cfg.Review,
+		hub:       follow.New(cfg.Follow, store, env.Log, env.Registry),
+		pace:      usualPace,
 	}
 	h.starter = starter.New(cfg.Starts, store, h.workflows, env.Log)
-	// Both run until the last request is answered, not only until ctx ends.
+	defer context.AfterFunc(ctx, h.hub.Stop)() // a stream would keep the server from stopping
+	// These run until the last request is answered, not only until ctx ends.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { h.sellable.run(background) })
 	running.Go(func() { h.starter.Run(background) })
+	running.Go(func() { h.hub.Run(background) })
 	defer running.Wait()
 	defer stop()
 

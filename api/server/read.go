@@ -84,20 +84,23 @@ func (h *handlers) GetTimeline(c *gin.Context, id uuid.UUID) {
 	}
 	out := orderapi.Timeline{Items: make([]orderapi.TimelineEntry, len(entries))}
 	for i, e := range entries {
-		out.Items[i] = orderapi.TimelineEntry{
-			Seq:          e.Seq,
-			Event:        string(e.Event),
-			FromStatus:   string(e.From),
-			Status:       orderapi.OrderStatus(e.State),
-			At:           e.At.UTC(),
-			Actor:        e.Actor,
-			Reason:       e.Reason,
-			Attempt:      e.Attempt,
-			Shipment:     e.Shipment,
-			NextDeadline: orZero(e.NextDeadline),
-		}
+		out.Items[i] = wireEntry(e)
 	}
 	c.JSON(http.StatusOK, out)
+}
+
+func wireEntry(e orderstore.TimelineEntry) orderapi.TimelineEntry {
+	return orderapi.TimelineEntry{
+		Seq:          e.Seq,
+		Event:        string(e.Event),
+		FromStatus:   string(e.From),
+		Status:       orderapi.OrderStatus(e.State),
+		At:           e.At.UTC(),
+		Actor:        e.Actor,
+		Reason:       e.Reason,
+		Attempt:      e.Attempt,
+		NextDeadline: orZero(e.NextDeadline),
+	}
 }
 
 // owned returns an order that the caller may see, or answers 404. A caller must not learn whether an order of another

@@ -46,6 +46,9 @@ type ServerInterface interface {
 	// CancelOrder Cancel an order, or a part of it.
 	// (POST /api/orders/{order_id}/cancel)
 	CancelOrder(c *gin.Context, orderID OrderID, params CancelOrderParams)
+	// FollowOrder The events of an order as they happen (server-sent events).
+	// (GET /api/orders/{order_id}/events)
+	FollowOrder(c *gin.Context, orderID OrderID, params FollowOrderParams)
 	// ExtendOrder Hold an unpaid order's stock for longer.
 	// (POST /api/orders/{order_id}/extend)
 	ExtendOrder(c *gin.Context, orderID OrderID, params ExtendOrderParams)
@@ -471,6 +474,55 @@ func (siw *ServerInterfaceWrapper) CancelOrder(c *gin.Context) {
 	}
 
 	siw.Handler.CancelOrder(c, orderID, params)
+}
+
+// FollowOrder operation middleware
+func (siw *ServerInterfaceWrapper) FollowOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FollowOrderParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Last-Event-ID, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Last-Event-ID: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.LastEventID = LastEventID
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.FollowOrder(c, orderID, params)
 }
 
 // ExtendOrder operation middleware
@@ -1166,6 +1218,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/lose", wrapper.LoseShipment)
 	router.POST(options.BaseURL+"/api/orders/:order_id/hold", wrapper.HoldOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/unhold", wrapper.UnholdOrder)
+	router.GET(options.BaseURL+"/api/orders/:order_id/events", wrapper.FollowOrder)
 	router.POST(options.BaseURL+"/api/inventory/reserve", wrapper.CreateReservation)
 	router.DELETE(options.BaseURL+"/api/inventory/reserve/:reservation_id", wrapper.ReleaseReservation)
 	router.GET(options.BaseURL+"/api/inventory/reserve/:reservation_id", wrapper.GetReservation)

@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
+	"holdfast/internal/notification"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
@@ -45,10 +46,11 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	contracts := gateway.Contracts{
-		API:          api.Spec,
-		Inventory:    inventory.OpenAPI,
-		DeadMessages: deadletter.OpenAPI,
-		Webhooks:     merchantwebhook.OpenAPI,
+		API:           api.Spec,
+		Inventory:     inventory.OpenAPI,
+		DeadMessages:  deadletter.OpenAPI,
+		Webhooks:      merchantwebhook.OpenAPI,
+		Notifications: notification.OpenAPI,
 	}
 	inventoryDocs := server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI}
 	root.AddCommand(

@@ -171,6 +171,19 @@ type Product struct {
 	CatalogueVersion  int64
 }
 
+type ReorderProposal struct {
+	ProposalID       uuid.UUID
+	ItemID           int64
+	Cause            string
+	Status           string
+	OpenedAt         time.Time
+	ClosedAt         *time.Time
+	ClosedBy         string
+	Reason           string
+	ReceivedQuantity int64
+	SilentUntil      *time.Time
+}
+
 type Reservation struct {
 	ReservationID    uuid.UUID
 	OwnerKind        string

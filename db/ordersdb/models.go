@@ -52,6 +52,32 @@ type DeadMessageAction struct {
 	OutboxEventID *uuid.UUID
 }
 
+type Notification struct {
+	NotificationID uuid.UUID
+	EventID        uuid.UUID
+	OrderID        uuid.UUID
+	Kind           string
+	OccurredAt     time.Time
+	AmountMinor    int64
+	Currency       string
+	Status         string
+	Channel        string
+	Detail         string
+	Attempts       int32
+	Resends        int32
+	Leases         int32
+	DueAt          time.Time
+	CreatedAt      time.Time
+	ResolvedAt     *time.Time
+}
+
+type NotificationAction struct {
+	NotificationID uuid.UUID
+	Position       int64
+	Actor          string
+	At             time.Time
+}
+
 type Order struct {
 	OrderID         uuid.UUID
 	Seq             int64

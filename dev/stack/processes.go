@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/deadletter"
 	"holdfast/internal/eventprocess"
 	"holdfast/internal/merchantwebhook"
+	"holdfast/internal/notification"
 	"holdfast/internal/payment/sandboxserver"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
@@ -51,6 +52,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_PUBLIC_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_WEBHOOK_URL"] = localURL(s.ports.api) + server.PaymentWebhookPath
+	s.vars["NOTIFY_CHANNEL"] = "log" // no mail leaves a developer's machine
 
 	for _, start := range []func(context.Context) error{
 		run(s, "payment-sandbox", sandboxserver.Run),
@@ -58,10 +60,11 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		run(s, "worker", workers.Run),
 		run(s, "api", server.Run(server.Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI})),
 		run(s, "gateway", gateway.Run(gateway.Contracts{
-			API:          api.Spec,
-			Inventory:    inventory.OpenAPI,
-			DeadMessages: deadletter.OpenAPI,
-			Webhooks:     merchantwebhook.OpenAPI,
+			API:           api.Spec,
+			Inventory:     inventory.OpenAPI,
+			DeadMessages:  deadletter.OpenAPI,
+			Webhooks:      merchantwebhook.OpenAPI,
+			Notifications: notification.OpenAPI,
 		})),
 	} {
 		if err := start(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"holdfast/internal/deadletter"
 	"holdfast/internal/httpx"
 	"holdfast/internal/merchantwebhook"
+	"holdfast/internal/notification"
 	"holdfast/internal/orderconsumer"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/rabbitmq"
@@ -25,11 +26,12 @@ type consumers struct {
 	dead     *deadletter.Store
 	mover    *deadletter.Mover
 	webhooks *merchantwebhook.Store
+	told     *notification.Store
 	close    func()
 }
 
-// newConsumers returns the consumer of each side, that of webhooks with their sender, and the mover of dead messages.
-// The caller calls close after they have ended.
+// newConsumers returns the consumer of each side, that of webhooks with their sender, the parts that tell customers, and
+// the mover of dead messages. The caller calls close after they have ended.
 func newConsumers(
 	cfg Config,
 	env service.Env,
@@ -72,23 +74,34 @@ func newConsumers(
 		Registry: env.Registry,
 	})
 
+	tell, told, err := newNotifications(cfg, env, orders, options)
+	if err != nil {
+		temporal.Close()
+		inventory.Close()
+		return nil, err
+	}
 	dead := deadletter.NewStore(orders)
 	mover := deadletter.NewMover(deadletter.MoverOptions{
-		Store:     dead,
-		Queues:    []string{rabbitmq.OrdersInventoryEvents, rabbitmq.InventoryOrderEvents, rabbitmq.WebhooksEvents},
+		Store: dead,
+		Queues: []string{
+			rabbitmq.OrdersInventoryEvents,
+			rabbitmq.InventoryOrderEvents,
+			rabbitmq.WebhooksEvents,
+			rabbitmq.OrdersNotifications,
+		},
 		Connector: connector,
 		Topology:  topology,
 		Log:       env.Log,
 		Registry:  env.Registry,
 	})
 	return &consumers{
-		parts: []service.Part{
-			{Name: "orders consumer", Run: consumer.New(forOrders).Run},
-			{Name: "inventory consumer", Run: consumer.New(forInventory).Run},
-			{Name: "webhooks consumer", Run: consumer.New(forWebhooks).Run},
-			{Name: "webhooks sender", Run: sender.Run},
-			{Name: "mover of dead messages", Run: mover.Run},
-		},
+		parts: append(tell,
+			service.Part{Name: "orders consumer", Run: consumer.New(forOrders).Run},
+			service.Part{Name: "inventory consumer", Run: consumer.New(forInventory).Run},
+			service.Part{Name: "webhooks consumer", Run: consumer.New(forWebhooks).Run},
+			service.Part{Name: "webhooks sender", Run: sender.Run},
+			service.Part{Name: "mover of dead messages", Run: mover.Run},
+		),
 		// The relays work without both; what the consumers cannot do comes again.
 		checks: []httpx.Check{
 			{Name: "temporal", Probe: temporalclient.ProbeServer(temporal)},
@@ -97,6 +110,7 @@ func newConsumers(
 		dead:     dead,
 		mover:    mover,
 		webhooks: webhooks,
+		told:     told,
 		close: func() {
 			inventory.Close()
 			temporal.Close()

@@ -1,6 +1,6 @@
 // Package eventprocess is the process that publishes the events of both databases to RabbitMQ, applies each side's
-// events to the other side, sends the webhooks of merchants, and serves the administration of dead messages and
-// webhooks.
+// events to the other side, sends the webhooks of merchants, tells customers what happened to their orders, and serves
+// the administration of dead messages, webhooks and notifications.
 package eventprocess
 
 import (
@@ -19,6 +19,8 @@ import (
 	"holdfast/internal/httpx"
 	"holdfast/internal/merchantwebhook"
 	webhookserver "holdfast/internal/merchantwebhook/server"
+	"holdfast/internal/notification"
+	notifications "holdfast/internal/notification/server"
 	"holdfast/internal/outbox"
 	"holdfast/internal/rabbitmq"
 	"holdfast/internal/service"
@@ -41,11 +43,12 @@ type Config struct {
 	Relay    outbox.Config
 	Consumer consumer.Config
 	Webhooks merchantwebhook.Config
+	Notify   notification.Config
 }
 
 // maxConns is how many connections to each database the process needs: one for the batch in flight, and a few for the
-// consumers' workers, for webhooks, for operators, for upkeep and for /ready.
-const maxConns = 16
+// consumers' workers, for webhooks, for notifications, for operators, for upkeep and for /ready.
+const maxConns = 18
 
 // outboxes says whose events go to which exchange.
 var outboxes = []struct {
@@ -98,6 +101,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}
 	err = webhookserver.Register(router, c.webhooks, merchantwebhook.NewAddresses(cfg.Webhooks), verifier)
 	if err != nil {
+		return err
+	}
+	if err := notifications.Register(router, c.told, verifier); err != nil {
 		return err
 	}
 	web := httpx.Server{

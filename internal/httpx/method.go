@@ -30,6 +30,10 @@ func methodOf(r *http.Request) string {
 	return r.Method
 }
 
+// IsHead reports whether the client sent HEAD. A handler sees GET then (Router); one whose answer has no end must not
+// write it for such a client.
+func IsHead(r *http.Request) bool { return methodOf(r) == http.MethodHead }
+
 // ServeHTTP answers HEAD like GET (RFC 9110, 9.3.2): every layer sees GET, and net/http, which knows the client's
 // method, leaves out the body.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {

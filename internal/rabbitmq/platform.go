@@ -18,6 +18,7 @@ const (
 	OrdersInventoryEvents = "orders.inventory_events" // events of inventory, for the order side
 	InventoryOrderEvents  = "inventory.order_events"  // events of orders, for inventory
 	WebhooksEvents        = "webhooks.events"         // all events, for the webhooks of merchants
+	OrdersNotifications   = "orders.notifications"    // events of orders, for what customers are told
 )
 
 // Unrouted is the exchange and the queue for events whose type no queue is bound to. A message in this queue means that
@@ -68,6 +69,7 @@ func Platform() Topology {
 	t.addConsumed(InventoryOrderEvents, Binding{Exchange: OrderEvents, Key: "order.*"})
 	t.addConsumed(WebhooksEvents,
 		Binding{Exchange: OrderEvents, Key: "order.#"}, Binding{Exchange: InventoryEvents, Key: "inventory.#"})
+	t.addConsumed(OrdersNotifications, Binding{Exchange: OrderEvents, Key: "order.*"})
 	return t
 }
 

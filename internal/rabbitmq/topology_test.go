@@ -170,5 +170,10 @@ func TestPlatformNames(t *testing.T) {
 		"webhooks.events.retry.5s",
 		"webhooks.events.retry.30s",
 		"webhooks.events.retry.300s",
+		"orders.notifications.dlq",
+		"orders.notifications",
+		"orders.notifications.retry.5s",
+		"orders.notifications.retry.30s",
+		"orders.notifications.retry.300s",
 	}, names)
 }

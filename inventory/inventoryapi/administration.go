@@ -79,6 +79,9 @@ type Administration interface {
 	// ImportStock sets counts from a CSV file. Each row succeeds or fails by itself; the error concerns the file as a
 	// whole.
 	ImportStock(ctx context.Context, csv io.Reader, o ImportOptions) (ImportReport, error)
+	// DismissReorderProposal closes an open proposal without an order. The item is not proposed again for the same cause
+	// for a day, unless stock is received before. If the proposal is closed, the error is ProposalClosed.
+	DismissReorderProposal(ctx context.Context, proposal uuid.UUID, in DismissRequest) (ReorderProposal, error)
 }
 
 // ETag returns the entity tag of a product at a version.

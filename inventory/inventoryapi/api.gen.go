@@ -101,6 +101,45 @@ func (e OwnerKind) Valid() bool {
 	}
 }
 
+// Defines values for ReorderProposalCause.
+const (
+	Depleted ReorderProposalCause = "depleted"
+	LowStock ReorderProposalCause = "low_stock"
+)
+
+// Valid indicates whether the value is a known member of the ReorderProposalCause enum.
+func (e ReorderProposalCause) Valid() bool {
+	switch e {
+	case Depleted:
+		return true
+	case LowStock:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReorderStatus.
+const (
+	ReorderDismissed ReorderStatus = "dismissed"
+	ReorderOpen      ReorderStatus = "open"
+	ReorderReceived  ReorderStatus = "received"
+)
+
+// Valid indicates whether the value is a known member of the ReorderStatus enum.
+func (e ReorderStatus) Valid() bool {
+	switch e {
+	case ReorderDismissed:
+		return true
+	case ReorderOpen:
+		return true
+	case ReorderReceived:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Status.
 const (
 	StatusConfirmed Status = "confirmed"
@@ -312,6 +351,13 @@ type DeleteItemRequest struct {
 	// OperationID Names this change in the ledger; the same on every retry. If it is absent, the server makes one.
 	OperationID openapi_types.UUID `json:"operation_id,omitempty,omitzero"`
 	Reason      string             `json:"reason"`
+}
+
+// DismissRequest defines model for DismissRequest.
+type DismissRequest struct {
+	// Actor The actor, if the request has no X-Actor.
+	Actor  string `json:"actor,omitempty,omitzero"`
+	Reason string `json:"reason"`
 }
 
 // ExtendBackorderRequest defines model for ExtendBackorderRequest.
@@ -683,6 +729,49 @@ type ReleaseResult struct {
 	ReservedStock    int64              `json:"reserved_stock"`
 	Status           Status             `json:"status"`
 }
+
+// ReorderProposal The stock figures are the present ones.
+type ReorderProposal struct {
+	Available int64 `json:"available"`
+
+	// Cause `depleted`: the available stock was 0 while the proposal was open.
+	Cause    ReorderProposalCause `json:"cause"`
+	ClosedAt time.Time            `json:"closed_at,omitempty,omitzero"`
+
+	// ClosedBy The actor of the receipt, or who dismissed it.
+	ClosedBy          string             `json:"closed_by,omitempty,omitzero"`
+	Location          string             `json:"location"`
+	LowStockThreshold int64              `json:"low_stock_threshold"`
+	OpenedAt          time.Time          `json:"opened_at"`
+	ProductID         openapi_types.UUID `json:"product_id"`
+	ProposalID        openapi_types.UUID `json:"proposal_id"`
+	Quantity          int64              `json:"quantity"`
+
+	// Reason Why it was dismissed.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// ReceivedQuantity The quantity of the receipt that closed it.
+	ReceivedQuantity int64         `json:"received_quantity,omitempty,omitzero"`
+	Reserved         int64         `json:"reserved"`
+	Status           ReorderStatus `json:"status"`
+
+	// SuggestedQuantity How much to order; present in lists of open proposals. It fills the stock up to what two weeks would sell at
+	// the latest rate, and at least up to twice the threshold. The rate is that of the last 14 days, or of the last
+	// 1,000 changes of the stock if they are younger. Stock that is already ordered is not known.
+	SuggestedQuantity int64 `json:"suggested_quantity,omitempty,omitzero"`
+}
+
+// ReorderProposalCause `depleted`: the available stock was 0 while the proposal was open.
+type ReorderProposalCause string
+
+// ReorderProposalList defines model for ReorderProposalList.
+type ReorderProposalList struct {
+	Items      []ReorderProposal `json:"items"`
+	NextCursor string            `json:"next_cursor,omitempty,omitzero"`
+}
+
+// ReorderStatus defines model for ReorderStatus.
+type ReorderStatus string
 
 // Reservation defines model for Reservation.
 type Reservation struct {
@@ -1145,6 +1234,24 @@ type ListOverdueParams struct {
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// ListReorderProposalsParams defines parameters for ListReorderProposals.
+type ListReorderProposalsParams struct {
+	// Status `open` by default.
+	Status ReorderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// DismissReorderProposalParams defines parameters for DismissReorderProposal.
+type DismissReorderProposalParams struct {
+	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+}
+
 // GetAvailabilityParams defines parameters for GetAvailability.
 type GetAvailabilityParams struct {
 	// Quantity The wanted quantity; 1 by default.
@@ -1325,6 +1432,9 @@ type ReceiveIncomingJSONRequestBody = ReceiveIncomingRequest
 
 // PutLocationJSONRequestBody defines body for PutLocation for application/json ContentType.
 type PutLocationJSONRequestBody = LocationRequest
+
+// DismissReorderProposalJSONRequestBody defines body for DismissReorderProposal for application/json ContentType.
+type DismissReorderProposalJSONRequestBody = DismissRequest
 
 // ReserveJSONRequestBody defines body for Reserve for application/json ContentType.
 type ReserveJSONRequestBody = ReserveRequest

@@ -27,6 +27,7 @@ const (
 	ReservationNotFound Code = "reservation_not_found"
 	BackorderNotFound   Code = "backorder_not_found"
 	IncomingNotFound    Code = "incoming_not_found"
+	ProposalNotFound    Code = "proposal_not_found"
 
 	AlreadyExists   Code = "already_exists"   // the id, number or operation id was used for something else
 	AlreadyResolved Code = "already_resolved" // it ended in another way; the error has the current status
@@ -47,8 +48,10 @@ const (
 	BackorderNotWaiting Code = "backorder_not_waiting" // it has ended; the error has its status
 	IncomingClosed      Code = "incoming_closed"       // the delivery was received or cancelled
 
-	ReservationExpired    Code = "reservation_expired"
 	BackorderPastDeadline Code = "backorder_expired"
+	ProposalClosed        Code = "proposal_closed" // the reorder proposal was received or dismissed before
+
+	ReservationExpired Code = "reservation_expired"
 
 	Unavailable Code = "unavailable" // the service did not answer; send the same request again
 )
@@ -84,6 +87,7 @@ var rows = []row{
 	{ReservationNotFound, http.StatusNotFound, false, NotFound, "No such reservation"},
 	{BackorderNotFound, http.StatusNotFound, false, NotFound, "No such backorder"},
 	{IncomingNotFound, http.StatusNotFound, false, NotFound, "No such delivery"},
+	{ProposalNotFound, http.StatusNotFound, false, NotFound, "No such reorder proposal"},
 	{AlreadyExists, http.StatusConflict, false, Conflict, "The id was used for something else"},
 	{AlreadyResolved, http.StatusConflict, false, Conflict, "The reservation ended another way"},
 	{IdempotencyKeyReused, http.StatusUnprocessableEntity, false, Conflict, "The idempotency key names another request"},
@@ -97,6 +101,7 @@ var rows = []row{
 	{InvalidRelease, http.StatusConflict, false, BusinessRule, "The release is not valid"},
 	{InvalidConfirm, http.StatusConflict, false, BusinessRule, "The confirmation is not valid"},
 	{InvalidReturn, http.StatusConflict, false, BusinessRule, "The return is not valid"},
+	{ProposalClosed, http.StatusConflict, false, BusinessRule, "The reorder proposal is closed"},
 	{ReservationExpired, http.StatusGone, false, Expired, "The reservation has expired"},
 	{BackorderPastDeadline, http.StatusGone, false, Expired, "The deadline of the backorder has passed"},
 }

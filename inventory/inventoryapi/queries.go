@@ -43,4 +43,7 @@ type Queries interface {
 	// Ledger returns the changes of a product's stock, newest first, at one location, or at all if the location is
 	// empty. For a product without items the error is ProductNotFound.
 	Ledger(ctx context.Context, productID uuid.UUID, location string, page Page) (Ledger, error)
+	// ReorderProposals returns the proposals in a status, newest first; an empty status means open ones. Only an open
+	// proposal has a suggested quantity.
+	ReorderProposals(ctx context.Context, status ReorderStatus, page Page) (ReorderProposalList, error)
 }

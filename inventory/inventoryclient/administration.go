@@ -106,6 +106,17 @@ func (c *Client) PutLocation(
 	return call[inventoryapi.Location](ctx, WriteTimeout, uuid.Nil, do)
 }
 
+// DismissReorderProposal implements Administration.
+func (c *Client) DismissReorderProposal(
+	ctx context.Context, proposal uuid.UUID, in inventoryapi.DismissRequest,
+) (inventoryapi.ReorderProposal, error) {
+	params := &inventoryapi.DismissReorderProposalParams{}
+	do := func(ctx context.Context) (*http.Response, error) {
+		return c.rest.DismissReorderProposal(ctx, proposal, params, in)
+	}
+	return call[inventoryapi.ReorderProposal](ctx, WriteTimeout, uuid.Nil, do)
+}
+
 // ImportStock implements Administration.
 func (c *Client) ImportStock(
 	ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions,

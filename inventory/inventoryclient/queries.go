@@ -65,6 +65,15 @@ func (c *Client) Ledger(
 	return call[inventoryapi.Ledger](ctx, ReadTimeout, uuid.Nil, do)
 }
 
+// ReorderProposals implements Queries.
+func (c *Client) ReorderProposals(
+	ctx context.Context, status inventoryapi.ReorderStatus, page inventoryapi.Page,
+) (inventoryapi.ReorderProposalList, error) {
+	params := &inventoryapi.ListReorderProposalsParams{Status: status, Cursor: page.Cursor, Limit: given(page.Limit)}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListReorderProposals(ctx, params) }
+	return call[inventoryapi.ReorderProposalList](ctx, ReadTimeout, uuid.Nil, do)
+}
+
 // given returns nil for a limit of 0, so that the request has no limit and the service uses its default.
 func given(limit int) *int {
 	if limit == 0 {

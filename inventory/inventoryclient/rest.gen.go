@@ -322,6 +322,38 @@ type ClientInterface interface {
 	// Corresponds with GET /api/inventory/overdue (the `ListOverdue` operationId).
 	ListOverdue(ctx context.Context, params *ListOverdueParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListReorderProposals Products and locations for which more stock should be ordered, newest first.
+	//
+	// A proposal opens when an item's available stock falls to its threshold or to 0. It is open until stock is received
+	// or an operator dismisses it; an item has one open proposal at most. If the stock is still low after the receipt, the
+	// next proposal opens at once. A product that the catalogue does not sell is not proposed.
+	// Through the gateway: operators and admins.
+	//
+	// Corresponds with GET /api/inventory/reorder-proposals (the `ListReorderProposals` operationId).
+	ListReorderProposals(ctx context.Context, params *ListReorderProposalsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DismissReorderProposalWithBody Close a proposal without ordering.
+	//
+	// The item is not proposed again for the same cause for 24 hours, unless stock is received before. A closed proposal
+	// is refused as `proposal_closed`.
+	// Through the gateway: operators and admins.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/inventory/reorder-proposals/{proposal_id}/dismiss (the `DismissReorderProposal` operationId).
+	DismissReorderProposalWithBody(ctx context.Context, proposalID openapi_types.UUID, params *DismissReorderProposalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DismissReorderProposal Close a proposal without ordering.
+	//
+	// The item is not proposed again for the same cause for 24 hours, unless stock is received before. A closed proposal
+	// is refused as `proposal_closed`.
+	// Through the gateway: operators and admins.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/inventory/reorder-proposals/{proposal_id}/dismiss (the `DismissReorderProposal` operationId).
+	DismissReorderProposal(ctx context.Context, proposalID openapi_types.UUID, params *DismissReorderProposalParams, body DismissReorderProposalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ReserveWithBody Reserve all lines or none.
 	//
 	// A reserve that would be short first expires overdue reservations of these products, in the same transaction and
@@ -1111,6 +1143,68 @@ func (c *restClient) ListMostReserved(ctx context.Context, params *ListMostReser
 // Corresponds with GET /api/inventory/overdue (the `ListOverdue` operationId).
 func (c *restClient) ListOverdue(ctx context.Context, params *ListOverdueParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListOverdueRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListReorderProposals Products and locations for which more stock should be ordered, newest first.
+//
+// A proposal opens when an item's available stock falls to its threshold or to 0. It is open until stock is received
+// or an operator dismisses it; an item has one open proposal at most. If the stock is still low after the receipt, the
+// next proposal opens at once. A product that the catalogue does not sell is not proposed.
+// Through the gateway: operators and admins.
+//
+// Corresponds with GET /api/inventory/reorder-proposals (the `ListReorderProposals` operationId).
+func (c *restClient) ListReorderProposals(ctx context.Context, params *ListReorderProposalsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReorderProposalsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DismissReorderProposalWithBody Close a proposal without ordering.
+//
+// The item is not proposed again for the same cause for 24 hours, unless stock is received before. A closed proposal
+// is refused as `proposal_closed`.
+// Through the gateway: operators and admins.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/inventory/reorder-proposals/{proposal_id}/dismiss (the `DismissReorderProposal` operationId).
+func (c *restClient) DismissReorderProposalWithBody(ctx context.Context, proposalID openapi_types.UUID, params *DismissReorderProposalParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDismissReorderProposalRequestWithBody(c.Server, proposalID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DismissReorderProposal Close a proposal without ordering.
+//
+// The item is not proposed again for the same cause for 24 hours, unless stock is received before. A closed proposal
+// is refused as `proposal_closed`.
+// Through the gateway: operators and admins.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/inventory/reorder-proposals/{proposal_id}/dismiss (the `DismissReorderProposal` operationId).
+func (c *restClient) DismissReorderProposal(ctx context.Context, proposalID openapi_types.UUID, params *DismissReorderProposalParams, body DismissReorderProposalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDismissReorderProposalRequest(c.Server, proposalID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2688,6 +2782,136 @@ func NewListOverdueRequest(server string, params *ListOverdueParams) (*http.Requ
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListReorderProposalsRequest constructs an http.Request for the ListReorderProposals method
+func NewListReorderProposalsRequest(server string, params *ListReorderProposalsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/reorder-proposals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDismissReorderProposalRequest calls the generic DismissReorderProposal builder with application/json body
+func NewDismissReorderProposalRequest(server string, proposalID openapi_types.UUID, params *DismissReorderProposalParams, body DismissReorderProposalJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDismissReorderProposalRequestWithBody(server, proposalID, params, "application/json", bodyReader)
+}
+
+// NewDismissReorderProposalRequestWithBody constructs an http.Request for the DismissReorderProposal method, with any body, and a specified content type
+func NewDismissReorderProposalRequestWithBody(server string, proposalID openapi_types.UUID, params *DismissReorderProposalParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "proposal_id", proposalID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/inventory/reorder-proposals/%s/dismiss", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Actor", params.XActor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("X-Actor", headerParam0)
+
 	}
 
 	return req, nil

@@ -51,6 +51,9 @@ func Administration(t *testing.T, s Subject) {
 		{"writes that change nothing", testNothing},
 		{"names of changes without an entry", testNamedWithoutEntry},
 		{"import of files with mistakes", testImportMistakes},
+		{"reorder proposals", testReorder},
+		{"dismissed proposals", testDismiss},
+		{"proposals of unsold products", testReorderOfUnsold},
 		{"malformed", testAdministrationMalformed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, a) })

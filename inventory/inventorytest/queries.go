@@ -414,7 +414,11 @@ func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
 		"low stock": func(l string, p inventoryapi.Page) error { _, err := q.LowStock(t.Context(), l, p); return err },
 		"holds":     func(_ string, p inventoryapi.Page) error { _, err := q.Holds(t.Context(), product, p); return err },
 		"overdue":   func(_ string, p inventoryapi.Page) error { _, err := q.Overdue(t.Context(), p); return err },
-		"ledger":    func(l string, p inventoryapi.Page) error { _, err := q.Ledger(t.Context(), product, l, p); return err },
+		"reorder": func(_ string, p inventoryapi.Page) error {
+			_, err := q.ReorderProposals(t.Context(), inventoryapi.ReorderOpen, p)
+			return err
+		},
+		"ledger": func(l string, p inventoryapi.Page) error { _, err := q.Ledger(t.Context(), product, l, p); return err },
 	}
 
 	encode := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"mime"
 	"net/http"
 
@@ -107,6 +108,17 @@ func (h handlers) PutLocation(c *gin.Context, code string, params inventoryapi.P
 	if decode(c, &in) {
 		o := inventoryapi.WriteOptions{Actor: params.XActor, Key: params.IdempotencyKey}
 		out, err := h.api.PutLocation(c.Request.Context(), code, in, o)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) DismissReorderProposal(
+	c *gin.Context, id uuid.UUID, params inventoryapi.DismissReorderProposalParams,
+) {
+	var in inventoryapi.DismissRequest
+	if decode(c, &in) {
+		in.Actor = cmp.Or(params.XActor, in.Actor)
+		out, err := h.api.DismissReorderProposal(c.Request.Context(), id, in)
 		answer(c, http.StatusOK, out, err)
 	}
 }

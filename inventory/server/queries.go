@@ -72,6 +72,13 @@ func (h handlers) ListLedger(c *gin.Context, productID uuid.UUID, params invento
 	}
 }
 
+func (h handlers) ListReorderProposals(c *gin.Context, params inventoryapi.ListReorderProposalsParams) {
+	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
+		out, err := h.api.ReorderProposals(c.Request.Context(), params.Status, page)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
 func pageOf(c *gin.Context, cursor string, limit *int) (inventoryapi.Page, bool) {
 	n, ok := limitOf(c, limit)
 	return inventoryapi.Page{Cursor: cursor, Limit: n}, ok

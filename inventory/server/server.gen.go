@@ -67,6 +67,12 @@ type ServerInterface interface {
 	// ListOverdue The pending reservations whose deadline has passed, earliest deadline first.
 	// (GET /api/inventory/overdue)
 	ListOverdue(c *gin.Context, params ListOverdueParams)
+	// ListReorderProposals Products and locations for which more stock should be ordered, newest first.
+	// (GET /api/inventory/reorder-proposals)
+	ListReorderProposals(c *gin.Context, params ListReorderProposalsParams)
+	// DismissReorderProposal Close a proposal without ordering.
+	// (POST /api/inventory/reorder-proposals/{proposal_id}/dismiss)
+	DismissReorderProposal(c *gin.Context, proposalID openapi_types.UUID, params DismissReorderProposalParams)
 	// Reserve Reserve all lines or none.
 	// (POST /api/inventory/reserve)
 	Reserve(c *gin.Context)
@@ -799,6 +805,98 @@ func (siw *ServerInterfaceWrapper) ListOverdue(c *gin.Context) {
 	}
 
 	siw.Handler.ListOverdue(c, params)
+}
+
+// ListReorderProposals operation middleware
+func (siw *ServerInterfaceWrapper) ListReorderProposals(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReorderProposalsParams
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListReorderProposals(c, params)
+}
+
+// DismissReorderProposal operation middleware
+func (siw *ServerInterfaceWrapper) DismissReorderProposal(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "proposal_id" -------------
+	var proposalID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "proposal_id", c.Param("proposal_id"), &proposalID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter proposal_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DismissReorderProposalParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "X-Actor" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Actor")]; found {
+		var XActor ActorHeader
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for X-Actor, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Actor", valueList[0], &XActor, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter X-Actor: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.XActor = XActor
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DismissReorderProposal(c, proposalID, params)
 }
 
 // Reserve operation middleware
@@ -1869,4 +1967,6 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/inventory/incoming/:incoming_id", wrapper.GetIncoming)
 	router.PUT(options.BaseURL+"/api/inventory/incoming/:incoming_id", wrapper.ChangeIncoming)
 	router.POST(options.BaseURL+"/api/inventory/incoming/:incoming_id/receive", wrapper.ReceiveIncoming)
+	router.GET(options.BaseURL+"/api/inventory/reorder-proposals", wrapper.ListReorderProposals)
+	router.POST(options.BaseURL+"/api/inventory/reorder-proposals/:proposal_id/dismiss", wrapper.DismissReorderProposal)
 }

@@ -67,6 +67,7 @@ var growing = []string{
 	"backorders",
 	"backorder_lines",
 	"incoming_stock",
+	"reorder_proposals",
 }
 
 // scans returns the growing tables that a plan reads whole.
@@ -124,7 +125,7 @@ type figures struct {
 }
 
 // fill makes 20,000 items at four locations and 50,000 reservations. 500 reservations are pending, and a fifth hold one
-// product.
+// product. A tenth of the items has an open reorder proposal.
 func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 	t.Helper()
 	_, err := conn.Exec(t.Context(), `
@@ -175,7 +176,10 @@ func fill(t *testing.T, conn *pgx.Conn) (f figures) {
 		SELECT id, md5('product ' || n % 5000)::uuid, 1, 5, now() + n * interval '1 second',
 			CASE WHEN n % 10 = 0 THEN 'expected' ELSE 'cancelled' END, 'test', now(), now()
 		FROM made;
-		INSERT INTO processed_events (consumer, event_id) SELECT 'test', id FROM made`)
+		INSERT INTO processed_events (consumer, event_id) SELECT 'test', id FROM made;
+		INSERT INTO reorder_proposals (item_id, cause) SELECT item_id, 'low_stock' FROM items WHERE item_id % 10 = 0;
+		INSERT INTO reorder_proposals (item_id, cause, status, closed_at, received_quantity)
+		SELECT item_id, 'low_stock', 'received', now(), 1 FROM items`)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "ANALYZE")
 	require.NoError(t, err)

@@ -10,11 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/db/inventorydb"
 	"holdfast/internal/database"
+	"holdfast/inventory/stock"
 	"holdfast/tests/testenv"
 )
 
@@ -22,16 +24,17 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 // scanned lists the queries that may read whole tables, each with the reason why no request waits for it.
 var scanned = map[string]string{
-	"StockTotals":          "computed outside of requests, for the remembered statistics",
-	"MostReservedProducts": "computed outside of requests, for the remembered statistics",
-	"AllowReset":           "reads no table; only the reset of example data",
-	"WipeInventory":        "only the reset of example data",
-	"CountBeside":          "only the reset of example data",
-	"DeleteImports":        "one row per imported file, and the archive runs it once a day",
-	"DeleteOperations":     "one row per operator's change, and the archive runs it once a day",
-	"CountOperations":      "one row per operator's change, and the archive runs it once a day",
-	"CountImports":         "one row per imported file, and the archive runs it once a day",
-	"OverduePage":          "one row per item, for operators and once a minute; one look-up per item with reserved stock",
+	"StockTotals":               "computed outside of requests, for the remembered statistics",
+	"MostReservedProducts":      "computed outside of requests, for the remembered statistics",
+	"AllowReset":                "reads no table; only the reset of example data",
+	"WipeInventory":             "only the reset of example data",
+	"CountBeside":               "only the reset of example data",
+	"DeleteImports":             "one row per imported file, and the archive runs it once a day",
+	"DeleteOperations":          "one row per operator's change, and the archive runs it once a day",
+	"CountOperations":           "one row per operator's change, and the archive runs it once a day",
+	"CountOpenReorderProposals": "an index that has only the open proposals, at a scrape of the metrics",
+	"CountImports":              "one row per imported file, and the archive runs it once a day",
+	"OverduePage":               "one row per item, for operators and once a minute; a look-up per item with holds",
 }
 
 // page is the number of rows that the lists request.
@@ -264,6 +267,20 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			_, err := q.HoldPage(ctx, db, inventorydb.HoldPageParams{
 				ProductID: f.hot, AfterExpiresAt: f.now, PageSize: page,
 			})
+			return err
+		},
+		"ReorderProposalPage": func(ctx context.Context, q q, db db) error {
+			_, err := q.ReorderProposalPage(ctx, db, inventorydb.ReorderProposalPageParams{
+				Sample: stock.SalesSample, WindowSeconds: 1e6, Status: "open", BeforeOpenedAt: f.now, PageSize: page,
+			})
+			return err
+		},
+		"GetReorderProposal": func(ctx context.Context, q q, db db) error {
+			_, err := q.GetReorderProposal(ctx, db, uuid.New())
+			return err
+		},
+		"DismissReorderProposal": func(ctx context.Context, q q, db db) error {
+			_, err := q.DismissReorderProposal(ctx, db, inventorydb.DismissReorderProposalParams{ProposalID: uuid.New()})
 			return err
 		},
 		"LedgerPage": func(ctx context.Context, q q, db db) error {

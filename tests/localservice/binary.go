@@ -31,6 +31,10 @@ var (
 	RabbitMQPackage = Package{"RabbitMQ", "rabbitmq-server", "rabbitmq-server"}
 )
 
+// SMTPPackage is a mail server for tests. It is a program without a service of its own, and replaces no other mail
+// server.
+var SMTPPackage = Package{"aiosmtpd", "python3-aiosmtpd", "aiosmtpd"}
+
 // Missing returns the given packages whose program is not on this machine. Without arguments it checks all
 // packages of the stack.
 func Missing(of ...Package) []Package {

@@ -1,5 +1,5 @@
 // Package localservice runs private instances of PostgreSQL, Redis and RabbitMQ from the
-// distribution's own binaries, for the development stack and the tests.
+// distribution's own binaries, for the development stack and the tests, and of a mail server for the tests.
 //
 // Only its data directory identifies an instance. The process that starts it holds a lock on that directory,
 // so two stacks never share a directory. The current directory of every server lies inside the data directory,

@@ -15,7 +15,8 @@ import (
 // no apt-get, and that it did not try.
 var ErrMayNotInstall = errors.New("packages cannot be installed from here")
 
-// Install installs all missing packages and reports each step. It needs root and apt-get; without them the
+// Install installs those of the given packages that are missing, without arguments those of the stack, and reports each
+// step. It needs root and apt-get; without them the
 // error is ErrMayNotInstall and says exactly what to run instead. Install keeps the packages' own servers
 // from starting, now and at the next boot, because the stack runs private instances. If no package is
 // missing, it does nothing.
@@ -23,8 +24,8 @@ var ErrMayNotInstall = errors.New("packages cannot be installed from here")
 // It waits only for a limited time for a mirror that does not answer. When ctx ends while packages are
 // unpacked, that goes on for a moment (see unpackPatience), because half an installation is worse than a
 // late answer.
-func Install(ctx context.Context, progress func(message string)) error {
-	missing := Missing()
+func Install(ctx context.Context, progress func(message string), of ...Package) error {
+	missing := Missing(of...)
 	if len(missing) == 0 {
 		return nil
 	}

@@ -120,6 +120,13 @@ func (p *Platform) StartEvents(broker string) *Process {
 	return c
 }
 
+// Configure sets variables of processes that start later, as pairs of names and values.
+func (p *Platform) Configure(pairs ...string) {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		p.env[pairs[i]] = pairs[i+1]
+	}
+}
+
 // Address is where the process listens.
 func (c *Process) Address() string { return c.address }
 
