@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -65,7 +64,7 @@ func resetLives(t *testing.T, p *platform.Platform) {
 
 			workflowID := orderflow.OrderWorkflowID(uuid.MustParse(id))
 			p.WithTemporal(func(c client.Client) {
-				require.NoError(t, c.GetWorkflow(t.Context(), workflowID, "").Get(t.Context(), nil))
+				require.Equal(t, life.ends, p.AwaitIdle(uuid.MustParse(id)))
 				run, _ := p.CurrentRun(c, workflowID)
 				before, timeline := p.Do("alice", http.MethodGet, "/api/orders/"+id, nil), p.Timeline("alice", id)
 				available, reserved, _ := p.Available(product)
@@ -75,7 +74,7 @@ func resetLives(t *testing.T, p *platform.Platform) {
 					for _, reapply := range []bool{true, false} {
 						where := fmt.Sprintf("order %s reset to event %d, reapply %t", id, point, reapply)
 						require.NoError(t, p.Reset(c, workflowID, run, point, reapply), where)
-						require.Equal(t, life.ends, ending(p, c, id), where)
+						require.Equal(t, life.ends, ending(p, id), where)
 						require.Equal(t, before.Raw, p.Do("alice", http.MethodGet, "/api/orders/"+id, nil).Raw, where)
 						require.Equal(t, timeline, p.Timeline("alice", id), where)
 						a, r, _ := p.Available(product)
@@ -87,18 +86,14 @@ func resetLives(t *testing.T, p *platform.Platform) {
 	}
 }
 
-// ending waits for the end of an order's latest run. A run that was reset to a point at which the order was reserved
-// waits for its customer. ending then sends it a cancellation, and the run finds how the earlier run has ended.
-func ending(p *platform.Platform, c client.Client, id string) order.State {
+// ending waits until an order's latest run comes to rest. A run that was reset to a point at which the order was
+// reserved waits for its customer. ending then sends it a cancellation, and the run finds how the earlier run has ended.
+func ending(p *platform.Platform, id string) order.State {
 	p.T.Helper()
-	run := c.GetWorkflow(p.T.Context(), orderflow.OrderWorkflowID(uuid.MustParse(id)), "")
-	soon, cancel := context.WithTimeout(p.T.Context(), 4*time.Second)
-	defer cancel()
-	var result orderflow.OrderResult
-	if err := run.Get(soon, &result); err != nil {
-		asked := p.Act("alice", id, "cancel", nil)
-		require.Contains(p.T, []int{http.StatusOK, http.StatusConflict}, asked.Status, asked.Raw)
+	if state, resting := p.Rests(uuid.MustParse(id), 4*time.Second); resting {
+		return state
 	}
-	require.NoError(p.T, run.Get(p.T.Context(), &result))
-	return result.State
+	asked := p.Act("alice", id, "cancel", nil)
+	require.Contains(p.T, []int{http.StatusOK, http.StatusConflict}, asked.Status, asked.Raw)
+	return p.AwaitIdle(uuid.MustParse(id))
 }

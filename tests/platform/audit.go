@@ -122,37 +122,52 @@ func (p *Platform) awaitWorkflows(orders map[uuid.UUID]*audited) {
 	})
 }
 
-// AwaitIdle waits until the workflow of an order has ended, or waits for the warehouse with nothing under way.
-func (p *Platform) AwaitIdle(id uuid.UUID) {
+// AwaitIdle waits until the workflow of an order has ended, or waits for the warehouse with nothing under way. It
+// returns the order's state as the workflow knows it, or "" if an operator has deleted the workflow.
+func (p *Platform) AwaitIdle(id uuid.UUID) order.State {
 	p.T.Helper()
-	ctx, cancel := context.WithTimeout(p.T.Context(), settled)
+	state, resting := p.Rests(id, settled)
+	require.True(p.T, resting, "order %s does not come to rest", id)
+	return state
+}
+
+// Rests is AwaitIdle within a time of the caller's, and reports whether the workflow has come to rest.
+func (p *Platform) Rests(id uuid.UUID, within time.Duration) (state order.State, resting bool) {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.T.Context(), within)
 	defer cancel()
 	p.WithTemporal(func(c client.Client) {
-		last := ""
-		for {
-			described, err := c.DescribeWorkflowExecution(ctx, orderflow.OrderWorkflowID(id), "")
-			var gone *serviceerror.NotFound
-			if errors.As(err, &gone) {
-				return // an operator has deleted the workflow
-			}
-			require.NoError(p.T, err, "order %s does not come to rest: %s", id, last)
-			last = described.GetWorkflowExecutionInfo().GetStatus().String()
-			if last == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED.String() || last == "Running" && p.isIdle(ctx, c, id) {
-				return
-			}
+		for !resting && ctx.Err() == nil {
+			state, resting = atRest(ctx, c, orderflow.OrderWorkflowID(id))
 			select {
 			case <-ctx.Done():
-				require.Fail(p.T, "an order does not come to rest", "order %s: %s", id, last)
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	})
+	return state, resting
 }
 
-func (p *Platform) isIdle(ctx context.Context, c client.Client, id uuid.UUID) bool {
-	var view orderflow.View
-	answer, err := c.QueryWorkflow(ctx, orderflow.OrderWorkflowID(id), "", orderflow.QueryState)
-	return err == nil && answer.Get(&view) == nil && view.Idle
+// atRest reports whether a workflow is at rest now.
+func atRest(ctx context.Context, c client.Client, workflow string) (order.State, bool) {
+	described, err := c.DescribeWorkflowExecution(ctx, workflow, "")
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return "", true
+	}
+	switch described.GetWorkflowExecutionInfo().GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		var result orderflow.OrderResult
+		err := c.GetWorkflow(ctx, workflow, "").Get(ctx, &result)
+		return result.State, err == nil
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		var view orderflow.View
+		answer, err := c.QueryWorkflow(ctx, workflow, "", orderflow.QueryState)
+		idle := err == nil && answer.Get(&view) == nil && view.Idle
+		return view.State, idle
+	default:
+		return "", false
+	}
 }
 
 // books reads the three databases.

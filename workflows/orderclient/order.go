@@ -82,10 +82,10 @@ func (c *Client) Pay(
 	return update[orderflow.PayResult](ctx, c, target, in)
 }
 
-// Cancel calls an order off. An order is cancelled once: the first request decides.
+// Cancel calls an order off. It is idempotent by the order's state, so each call is an update of its own: an order that
+// refused a cancellation may be able to take one later.
 func (c *Client) Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error) {
-	name := orderflow.UpdateCancel
-	target := updateID{workflow: orderflow.OrderWorkflowID(id), name: name, update: name}
+	target := keyed(id, orderflow.UpdateCancel, uuid.NewString())
 	return update[orderflow.CancelResult](ctx, c, target, in)
 }
 
