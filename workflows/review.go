@@ -9,8 +9,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// An order for which a rule of the api asks for review holds its stock in state in_review until an operator approves it,
-// somebody cancels it, or its deadline passes: without an approval it is never paid. Half of the time before the
+// An order for which a rule of the api asks for review holds its stock in state in_review until an operator approves
+// it, somebody cancels it, or its deadline passes: without an approval it is never paid. Half of the time before the
 // deadline, the order is marked for operators.
 
 // reviewIsLateAt returns when operators are told that an order still waits for review; false if that is not to come.

@@ -33,6 +33,8 @@ func TestRules(t *testing.T) {
 		NewCountry:   true,
 		Time:         time.Hour,
 	}
+	eur := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "EUR"} }
+	const much = 1 << 40
 	for name, c := range map[string]struct {
 		config  review.Config
 		total   money.Amount
@@ -41,18 +43,17 @@ func TestRules(t *testing.T) {
 		want    []string
 		asked   int
 	}{
-		"no rule is set":            {review.Config{}, money.Amount{Minor: 1 << 40, Currency: "EUR"}, "DE", history{}, nil, 0},
-		"small, and paid before":    {all, money.Amount{Minor: 99_999, Currency: "EUR"}, "", history{paid: true}, nil, 0},
-		"large":                     {all, money.Amount{Minor: 500_000, Currency: "EUR"}, "", history{paid: true}, []string{"amount"}, 1},
-		"the first order":           {all, money.Amount{Minor: 20_000, Currency: "JPY"}, "", history{}, []string{"first_order"}, 1},
-		"a currency without a rule": {all, money.Amount{Minor: 1 << 40, Currency: "KWD"}, "", history{}, nil, 0},
-		"to another country": {
-			all, money.Amount{Minor: 1, Currency: "EUR"}, "FR", history{true, "DE", 0}, []string{"new_country"}, 1,
+		"no rule is set":         {review.Config{}, eur(much), "DE", history{}, nil, 0},
+		"small, and paid before": {all, eur(99_999), "", history{paid: true}, nil, 0},
+		"large":                  {all, eur(500_000), "", history{paid: true}, []string{"amount"}, 1},
+		"the first order": {
+			all, money.Amount{Minor: 20_000, Currency: "JPY"}, "", history{}, []string{"first_order"}, 1,
 		},
-		"to the same country": {all, money.Amount{Minor: 1, Currency: "EUR"}, "de", history{true, "DE", 0}, nil, 1},
+		"a currency without a rule": {all, money.Amount{Minor: much, Currency: "KWD"}, "", history{}, nil, 0},
+		"to another country":        {all, eur(1), "FR", history{true, "DE", 0}, []string{"new_country"}, 1},
+		"to the same country":       {all, eur(1), "de", history{true, "DE", 0}, nil, 1},
 		"all at once": {
-			all, money.Amount{Minor: 500_000, Currency: "EUR"}, "FR", history{false, "DE", 0},
-			[]string{"amount", "first_order", "new_country"}, 1,
+			all, eur(500_000), "FR", history{false, "DE", 0}, []string{"amount", "first_order", "new_country"}, 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"holdfast/api"
-	"holdfast/api/review"
 	"holdfast/api/follow"
+	"holdfast/api/review"
 	"holdfast/api/starter"
 	"holdfast/internal/auth"
 	"holdfast/internal/database"

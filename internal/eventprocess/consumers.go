@@ -30,8 +30,8 @@ type consumers struct {
 	close    func()
 }
 
-// newConsumers returns the consumer of each side, that of webhooks with their sender, the parts that tell customers, and
-// the mover of dead messages. The caller calls close after they have ended.
+// newConsumers returns the consumer of each side, that of webhooks with their sender, the parts that tell customers,
+// and the mover of dead messages. The caller calls close after they have ended.
 func newConsumers(
 	cfg Config,
 	env service.Env,

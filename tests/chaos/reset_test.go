@@ -87,7 +87,8 @@ func resetLives(t *testing.T, p *platform.Platform) {
 }
 
 // ending waits until an order's latest run comes to rest. A run that was reset to a point at which the order was
-// reserved waits for its customer. ending then sends it a cancellation, and the run finds how the earlier run has ended.
+// reserved waits for its customer. ending then sends it a cancellation, and the run finds how the earlier run has
+// ended.
 func ending(p *platform.Platform, id string) order.State {
 	p.T.Helper()
 	if state, resting := p.Rests(uuid.MustParse(id), 4*time.Second); resting {
