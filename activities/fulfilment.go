@@ -22,7 +22,7 @@ func (a *InventoryActivities) ReturnUnits(
 		return orderflow.ReservationResult{}, writeError("read", id, err)
 	}
 
-	status := string(held.Status)
+	out := orderflow.ReservationResult{ReservationID: id, Status: string(held.Status)}
 	for _, want := range in.Lines {
 		missing := want.UpTo - returned(held, want)
 		if missing <= 0 {
@@ -40,9 +40,10 @@ func (a *InventoryActivities) ReturnUnits(
 		if err != nil {
 			return orderflow.ReservationResult{}, writeError("return", id, err)
 		}
-		status = string(res.Status)
+		out.Status = string(res.Status)
+		out.Returned += missing
 	}
-	return orderflow.ReservationResult{ReservationID: id, Status: status}, nil
+	return out, nil
 }
 
 // returned counts the units of a line that came back to a location.

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"go.temporal.io/sdk/workflow"
@@ -20,12 +19,12 @@ import (
 // run has paid asks again, and nothing is paid twice.
 type debts struct {
 	running  bool
-	closing  bool  // the order has ended, so no further debt arises
-	refunded int64 // of the captured money, in minor units
-	refunds  int   // how many refunds were made
-	refused  bool  // the provider refuses a refund for good
-	returned map[int][]orderflow.ReturnUpTo
-	paying   int // how many payments of a debt are under way
+	closing  bool        // the order has ended, so no further debt arises
+	refunded int64       // of the captured money, in minor units
+	refunds  int         // how many refunds were made
+	refused  bool        // the provider refuses a refund for good
+	returned []stockDebt // what inventory has back, as far as this run knows
+	paying   int         // how many payments of a debt are under way
 }
 
 // payDebts starts the coroutines.
@@ -44,8 +43,8 @@ func (o *orderRun) payDebts(ctx workflow.Context) {
 	} {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			for {
-				_ = workflow.Await(ctx, func() bool { return debt.due() || o.debts.closing })
-				if !debt.due() {
+				_ = workflow.Await(ctx, func() bool { return debt.due() || o.debts.closing || o.unrecordable })
+				if !debt.due() || o.unrecordable {
 					return
 				}
 				o.debts.paying++
@@ -100,27 +99,35 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 }
 
 func (o *orderRun) owesStock() bool {
-	return o.fulfilment != nil && !maps.EqualFunc(o.debts.returned, o.shipments().returns(), slices.Equal)
+	return o.fulfilment != nil && !slices.Equal(o.debts.returned, o.shipments().returns())
 }
 
 // payStock gives the stock of cancelled units back. Inventory looks up what it has back already.
 func (o *orderRun) payStock(ctx workflow.Context) {
 	due := o.shipments().returns()
-	for _, number := range slices.Sorted(maps.Keys(due)) {
-		if slices.Equal(due[number], o.debts.returned[number]) {
+	for i := 0; i < len(due); {
+		ref := o.ref
+		ref.Number = due[i].reservation
+		var lines []orderflow.ReturnUpTo
+		for ; i < len(due) && due[i].reservation == ref.Number; i++ {
+			if !slices.Contains(o.debts.returned, due[i]) {
+				lines = append(lines, due[i].ReturnUpTo)
+			}
+		}
+		if len(lines) == 0 {
 			continue
 		}
-		ref := o.ref
-		ref.Number = number
-		if err := returnUnits(ctx, orderflow.ReturnUnitsInput{
+		units, err := returnUnits(ctx, orderflow.ReturnUnitsInput{
 			Reservation:   ref,
-			Lines:         due[number],
+			Lines:         lines,
 			Actor:         orderflow.ActorSystem,
 			Reason:        "units of the order were cancelled",
 			CorrelationID: o.in.CorrelationID,
-		}); err != nil {
+		})
+		switch {
+		case err != nil:
 			o.recordFailedUndo(ctx, "give the stock back", err)
-		} else {
+		case units > 0:
 			o.note(ctx, order.EventStockReleased, orderflow.ActorSystem, "")
 		}
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -40,7 +41,7 @@ func (o *orderRun) fulfil(ctx workflow.Context) error {
 		return err
 	}
 	o.payDebts(ctx)
-	o.rerouteOpen(ctx)
+	o.goOnRerouting(ctx)
 
 	cancelled := false
 	timer := workflow.NewTimerWithOptions(ctx, runTime, workflow.TimerOptions{Summary: "continue as new"})
@@ -58,6 +59,7 @@ func (o *orderRun) fulfil(ctx workflow.Context) error {
 		switch {
 		case o.mailbox.urgent():
 			o.handleBlockedRecorder(ctx)
+			o.goOnRerouting(ctx)
 		case !o.mailbox.empty():
 			o.mailbox.runFirstUnless(ctx, func(c *command[order.Input]) error { return o.refuse(c.input) })
 		case stop():
@@ -114,6 +116,7 @@ type change struct {
 	shipment int // the number of the shipment that the event concerns; 0: none
 	actor    string
 	reason   string
+	key      string                            // the Idempotency-Key of a request that a repeat would do twice
 	apply    func(*orderflow.Fulfilment) error // changes a copy, or returns why not
 	then     func(workflow.Context)            // what the change causes, once it is decided; may be nil
 }
@@ -122,6 +125,9 @@ type change struct {
 func (o *orderRun) tried(c change) (*orderflow.Fulfilment, error) {
 	if err := o.refuse(c.input); err != nil {
 		return nil, err
+	}
+	if c.key != "" && slices.Contains(o.keys, c.key) {
+		return nil, errUnchanged
 	}
 	after := o.fulfilment.Clone()
 	if after == nil { // the loop of a paid order has not begun; it plans them first
@@ -150,7 +156,17 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 			return err
 		}
 		o.fulfilment = after
+		if c.key != "" {
+			o.keys = append(o.keys, c.key)
+			o.keys = o.keys[max(0, len(o.keys)-maxKeys):]
+		}
 		o.applyEvent(ctx, c.input, c.event, c.shipment, c.actor, c.reason)
+		if c.then != nil || len(o.shipments().rerouting()) > 0 {
+			// What follows moves stock, so the change must be in the row first: a run that knows only the row goes on from it.
+			if o.recorder.waitAll(ctx); o.recorder.blocked() {
+				return nil
+			}
+		}
 		if c.then != nil {
 			c.then(ctx)
 		}
@@ -158,8 +174,24 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 		o.conclude(ctx, c.actor, c.reason)
 		return nil
 	}
+	loads := o.loads
 	err := o.request(ctx, &command[order.Input]{input: c.input, actor: c.actor, run: run})
+	if err == nil && o.loads != loads { // the change was decided on a state that an earlier run had left behind
+		err = refuse(string(order.NotReady), "the order has changed meanwhile; send the same request again")
+	}
 	return orderflow.FulfilmentResult{View: o.view()}, err
+}
+
+// maxKeys is how many Idempotency-Keys an order remembers from run to run.
+const maxKeys = 100
+
+// goOnRerouting ends what an earlier run has begun.
+func (o *orderRun) goOnRerouting(ctx workflow.Context) {
+	if !o.underFulfilment() || o.recorder.blocked() {
+		return
+	}
+	o.rerouteOpen(ctx)
+	o.conclude(ctx, orderflow.ActorSystem, "")
 }
 
 // conclude ends the order if no shipment is open any more.
@@ -241,7 +273,7 @@ func (o *orderRun) takeAgain(
 		}, 0, nil)
 		switch refusal(err) {
 		case "":
-		case orderflow.ErrReservationClosed: // by another run
+		case orderflow.ErrReservationClosed, orderflow.ErrReservationRefused: // another run has used the number
 			continue
 		default:
 			return nil, 0
@@ -283,7 +315,7 @@ func (o *orderRun) quiet(ctx workflow.Context) bool {
 // row.
 func (o *orderRun) continueAsNew(ctx workflow.Context) error {
 	in := o.in
-	in.Continues = true
+	in.Continues, in.Keys = true, o.keys
 	return workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
 		InitialVersioningBehavior: workflow.ContinueAsNewVersioningBehaviorAutoUpgrade,
 	}, orderflow.OrderWorkflow, in)

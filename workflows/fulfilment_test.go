@@ -481,3 +481,38 @@ func TestOrderPaidBeforeFulfilment(t *testing.T) {
 	require.NoError(t, h.env.GetWorkflowError())
 	require.Nil(t, h.last.Fulfilment)
 }
+
+// TestKeySurvivesContinueAsNew: a change that an earlier run has carried out is not carried out again under its key.
+func TestKeySurvivesContinueAsNew(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.earlier = paidRow()
+	again := h.send(time.Minute, orderflow.UpdateCancelLines, orderflow.CancelLinesInput{
+		Actor: "alice", Key: "once", Lines: []orderflow.LineQuantity{{LineNo: 1, Quantity: 1}},
+	})
+	h.ship(2*time.Minute, 1)
+	h.deliver(3*time.Minute, 1)
+	result := h.run(60, func(in *orderflow.OrderInput) {
+		in.Continues, in.Keys = true, []string{"cancel_lines-0-once"}
+	})
+	require.Equal(t, order.Completed, result.State)
+	require.NoError(t, again.err)
+	require.Equal(t, []int64{1000}, h.refunded(), "only what the earlier run owed")
+}
+
+// TestReroutingThatAnEarlierRunBegan: a run that finds units to be rerouted, and none anywhere, ends the order.
+func TestReroutingThatAnEarlierRunBegan(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.earlier = paidRow()
+	h.earlier.State = order.Fulfilling
+	first := &h.earlier.Fulfilment.Shipments[0]
+	first.Status = orderflow.ShipmentLost
+	first.Lines[0].Rerouting = 2
+	h.script[reserve] = always(refuse(orderflow.ErrOutOfStock, []orderflow.ShortLine{}))
+	result := h.run(60, func(in *orderflow.OrderInput) { in.Continues = true })
+	require.Equal(t, order.Refunded, result.State)
+	require.Equal(t, []int64{1000, 2500}, h.refunded())
+}

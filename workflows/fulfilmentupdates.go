@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"slices"
 
 	"go.temporal.io/sdk/workflow"
@@ -92,6 +93,7 @@ func (o *orderRun) shortPick(in orderflow.ShipmentInput) change {
 		input:    order.Pick,
 		event:    order.EventShortPicked,
 		shipment: in.Shipment,
+		key:      scoped(in.Key, orderflow.UpdateShortPick, in.Shipment),
 		actor:    in.Actor,
 		reason:   string(in.Cause),
 		apply: toShipments(func(s *shipments) error {
@@ -191,6 +193,7 @@ func (o *orderRun) cancelLines(in orderflow.CancelLinesInput) change {
 	return change{
 		input:  order.CancelLines,
 		event:  order.EventLinesCancelled,
+		key:    scoped(in.Key, orderflow.UpdateCancelLines, 0),
 		actor:  in.Actor,
 		reason: in.Reason,
 		apply: toShipments(func(s *shipments) error {
@@ -242,6 +245,14 @@ func (o *orderRun) unhold(in orderflow.UnholdInput) change {
 			return nil
 		},
 	}
+}
+
+// scoped makes a client's key one of a kind of request about one shipment; an empty key stays empty.
+func scoped(key, update string, shipment int) string {
+	if key == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s-%d-%s", update, shipment, key)
 }
 
 // toShipments is a change of the shipments alone.

@@ -163,7 +163,7 @@ func newHarness(t *testing.T) *harness {
 		if err == nil {
 			h.returns = append(h.returns, in)
 		}
-		return stockResult{}, err
+		return stockResult{Returned: 1}, err
 	})
 	register(orderflow.WriteOffStock, func(context.Context, orderflow.WriteOffInput) (orderflow.WriteOffResult, error) {
 		return orderflow.WriteOffResult{}, h.answer(orderflow.WriteOffStock)

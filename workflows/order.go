@@ -54,6 +54,8 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	}
 	if o.underFulfilment() {
 		o.settle(ctx)
+	}
+	if o.underFulfilment() { // still: an earlier run may have cancelled it
 		if err := o.fulfil(ctx); err != nil {
 			return orderflow.OrderResult{}, err
 		}
@@ -109,6 +111,8 @@ type orderRun struct {
 	fulfilment   *orderflow.Fulfilment    // nil until the order is confirmed
 	reservations int                      // the highest number of a reservation that this run has tried
 	debts        debts
+	keys         []string // the Idempotency-Keys of the changes that were carried out, the last ones
+	loads        int      // how many times the row of an earlier run replaced the state of this one
 
 	// What this execution knows of an earlier run or of a lost workflow task (takeover.go).
 	stockConfirmed bool // the reservation is confirmed, by this execution or by an earlier one that it knows of
@@ -129,6 +133,7 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 		in:    in,
 		root:  ctx,
 		state: order.Pending, // the api has inserted the row
+		keys:  in.Keys,
 		ref: orderflow.ReservationRef{
 			OwnerKind:  orderflow.OwnerOrder,
 			OwnerID:    in.OrderID,
@@ -455,7 +460,7 @@ func (o *orderRun) finish(ctx workflow.Context) (orderflow.OrderResult, error) {
 		o.recorder.drain(ctx)
 	})
 	o.debts.closing = true
-	if o.unrecordable && o.state.CarriedOut() {
+	if o.unrecordable && (o.state.CarriedOut() || o.fulfilment != nil) {
 		return orderflow.OrderResult{}, fmt.Errorf("the paid order cannot be recorded: %w", o.recorder.failed)
 	}
 	if o.unrecordable {

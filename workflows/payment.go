@@ -161,9 +161,9 @@ func (o *orderRun) awaitAction(
 	defer stop()
 	timer := workflow.NewTimerWithOptions(timerCtx, max(o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, minAuthorise),
 		workflow.TimerOptions{Summary: "the customer must have confirmed the payment"})
-	for {
-		seen := o.news
+	for seen := o.news; ; {
 		_ = workflow.Await(ctx, func() bool { return o.news > seen || o.cancellation() != nil || timer.IsReady() })
+		seen = o.news // before the look-up, so that news which come during it lead to another one
 		if o.cancellation() != nil {
 			return auth, errNoAction
 		}

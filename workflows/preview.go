@@ -16,7 +16,11 @@ func (o *orderRun) previewCancel(in orderflow.CancelLinesInput) (orderflow.Cance
 	if len(in.Lines) > 0 {
 		input = order.CancelLines
 	}
-	if err := o.refuse(input); err != nil {
+	err := o.refuse(input)
+	if err == nil && o.in.Continues && o.state == order.Pending { // the run has not read the row yet
+		err = refuse(string(order.NotReady), "try again shortly")
+	}
+	if err != nil {
 		return refusedPreview(out, err), nil
 	}
 	if o.fulfilment == nil { // nothing is paid, and all stock that is reserved goes back

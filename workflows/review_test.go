@@ -114,3 +114,13 @@ func TestReviewSurvivesARestart(t *testing.T) {
 		require.Equal(t, order.Confirmed, h.run(60, reviewed).State)
 	})
 }
+
+// TestReviewThatEnded: a run that finds the order ended does not bring it back into review.
+func TestReviewThatEnded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.earlier = left(order.InReview, 2, 0, 0)
+	h.script[reserve] = always(refuse(orderflow.ErrReservationClosed, orderflow.ReservationExpired))
+	require.Equal(t, order.Failed, h.run(60, reviewed).State)
+	require.Equal(t, []order.Event{order.EventFailed}, h.events())
+}

@@ -285,27 +285,31 @@ func share(totalMinor, n, of int64) int64 {
 	return int64(quotient)                                 //nolint:gosec // at most the total
 }
 
-// returns lists, for each reservation, how many units of each line inventory must have back in all: those that were
-// cancelled.
-func (s shipments) returns() map[int][]orderflow.ReturnUpTo {
-	out := map[int][]orderflow.ReturnUpTo{}
+// stockDebt is how many units of a line of one reservation inventory must have back at a location, in all.
+type stockDebt struct {
+	reservation int
+	orderflow.ReturnUpTo
+}
+
+// returns lists the stock of the units that were cancelled.
+func (s shipments) returns() []stockDebt {
+	var out []stockDebt
 	for _, x := range s {
 		for _, l := range x.Lines {
 			if l.Cancelled == 0 {
 				continue
 			}
-			lines := out[l.Reservation]
-			i := slices.IndexFunc(lines, func(r orderflow.ReturnUpTo) bool {
-				return r.LineNo == l.LineNo && r.Location == x.Location
+			i := slices.IndexFunc(out, func(d stockDebt) bool {
+				return d.reservation == l.Reservation && d.LineNo == l.LineNo && d.Location == x.Location
 			})
 			if i < 0 {
-				lines = append(lines, orderflow.ReturnUpTo{LineNo: l.LineNo, Location: x.Location})
-				i = len(lines) - 1
+				out = append(out, stockDebt{l.Reservation, orderflow.ReturnUpTo{LineNo: l.LineNo, Location: x.Location}})
+				i = len(out) - 1
 			}
-			lines[i].UpTo += l.Cancelled
-			out[l.Reservation] = lines
+			out[i].UpTo += l.Cancelled
 		}
 	}
+	slices.SortStableFunc(out, func(x, y stockDebt) int { return cmp.Compare(x.reservation, y.reservation) })
 	return out
 }
 

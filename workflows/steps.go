@@ -222,14 +222,14 @@ func findRefund(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.Paym
 	}, in)
 }
 
-// returnUnits puts confirmed units back, up to a number for each line.
-func returnUnits(ctx workflow.Context, in orderflow.ReturnUnitsInput) error {
-	_, err := execute[orderflow.ReservationResult](ctx, step{
+// returnUnits puts confirmed units back, up to a number for each line, and returns how many came back now.
+func returnUnits(ctx workflow.Context, in orderflow.ReturnUnitsInput) (int64, error) {
+	out, err := execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ReturnUnits,
 		summary:  "put units back on the shelf",
 		noFast:   true,
 	}, in)
-	return err
+	return out.Returned, err
 }
 
 // writeOffStock makes inventory count nothing of a product as available at a location.

@@ -51,12 +51,7 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 		return
 	}
 
-	switch {
-	case row.State == order.InReview: // no operator has approved the order
-		o.state, o.recorder.entries = order.InReview, nil
-	case o.state == order.InReview && row.State.Holding(): // an operator has
-		o.state, o.recorder.entries = order.Reserved, nil
-	}
+	o.takeOverReview(row)
 	o.tookOver = true
 	o.addUnresolved(row.PaymentAttempts)
 	if o.state == order.Paying {
@@ -72,6 +67,27 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 	entries := o.entriesAfter(ctx, row)
 	o.recorder.replace(entries, row.Seq)
 	o.seq = row.Seq + int64(len(entries))
+}
+
+// takeOverReview keeps an order in review until it is approved, and does not ask for an approval again.
+func (o *orderRun) takeOverReview(row orderflow.RecordedOrder) {
+	approved := slices.IndexFunc(o.recorder.entries, func(e orderflow.TimelineEntry) bool {
+		return e.Event == order.EventApproved
+	})
+	switch {
+	case row.State == order.InReview && o.state.Holding() && approved < 0:
+		o.state, o.recorder.entries = order.InReview, nil
+	case row.State == order.Reserved || row.State == order.Paying: // an operator has approved it, or none had to
+		o.recorder.entries = o.recorder.entries[approved+1:]
+		for i := range o.recorder.entries {
+			if e := &o.recorder.entries[i]; e.From == order.InReview {
+				e.From = order.Reserved
+			}
+		}
+		if o.state == order.InReview {
+			o.state, o.recorder.entries = order.Reserved, nil
+		}
+	}
 }
 
 // entriesAfter returns this run's unrecorded timeline entries, renumbered to follow the row. It drops the entries that
@@ -144,6 +160,7 @@ func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 
 // load copies the row into the state of this run, and drops what this run has not recorded.
 func (o *orderRun) load(row orderflow.RecordedOrder) {
+	o.loads++
 	o.state, o.seq, o.reason, o.by = row.State, row.Seq, row.Reason, orderflow.ActorSystem
 	o.attempts, o.declines = row.PaymentAttempts, row.Declines
 	o.loadFulfilment(row)
@@ -363,10 +380,10 @@ func (o *orderRun) undoUnrecordable(ctx workflow.Context) {
 	if refusal(o.recorder.failed) == orderflow.ErrRecordConflict && o.rowHoldsStock(ctx) {
 		o.undo.reset()
 	}
-	if o.fulfilment != nil && o.state != order.Confirmed {
-		return // goods have left: the workflow fails, and the adoption goes on from what is recorded
+	if o.fulfilment != nil && o.rowIsPaid(ctx) {
+		return // the warehouse has the order: the workflow fails, and the adoption goes on from what is recorded
 	}
-	if o.state == order.Confirmed {
+	if o.fulfilment != nil || o.state == order.Confirmed {
 		o.fulfilment = nil
 		o.unresolved = append(o.unresolved, o.capturedAttempt)
 		o.capturedAttempt = 0
@@ -376,6 +393,12 @@ func (o *orderRun) undoUnrecordable(ctx workflow.Context) {
 		o.state, o.reason, o.by = order.Failed, "the order could not be recorded", orderflow.ActorSystem
 		o.undo.attempt(ctx, o.recordFailedUndo)
 	}
+}
+
+// rowIsPaid reports whether the row has the order as paid, or cannot be read. It waits for the orders database.
+func (o *orderRun) rowIsPaid(ctx workflow.Context) bool {
+	found, err := o.findRow(ctx)
+	return err != nil || found.Order != nil && found.Order.State.CarriedOut()
 }
 
 // rowHoldsStock reports whether the order in the row has stock, reserved or confirmed. If the row cannot be read, it

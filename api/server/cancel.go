@@ -32,6 +32,7 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID, params orderapi.Can
 	lines := orderflow.CancelLinesInput{
 		Lines:         lineQuantities(body.Lines),
 		Reason:        body.Reason,
+		Key:           params.IdempotencyKey,
 		Actor:         auth.From(c).Subject,
 		CorrelationID: correlation.From(c.Request.Context()),
 	}

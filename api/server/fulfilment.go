@@ -58,6 +58,7 @@ func (h *handlers) ShortPickShipment(
 		Shipment: number,
 		Lines:    lineQuantities(body.Lines),
 		Cause:    orderflow.ShortCause(body.Cause),
+		Key:      params.IdempotencyKey,
 	})
 }
 

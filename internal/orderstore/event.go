@@ -97,15 +97,27 @@ func (s *Store) contents(ctx context.Context, in orderflow.RecordInput) ([]event
 	return lines, o.Total, nil
 }
 
-// paymentData finds the amount among the payments of the same record.
+// paymentData finds the amount among the payments of the same record. The entries and the payments of a step are in the
+// same order.
 func paymentData(
 	in orderflow.RecordInput, e orderflow.TimelineEntry, step orderflow.PaymentStep,
 ) events.OrderPayment {
 	data := events.OrderPayment{OrderID: in.View.OrderID, State: string(e.State), Attempt: e.Attempt}
-	for _, p := range in.Payments {
-		if p.Step == step && p.State != orderflow.PaymentFailed {
-			data.Attempt, data.Amount = p.Attempt, &p.Amount
+	earlier := 0 // entries of this event before this one
+	for _, other := range in.Entries {
+		if other.Event == e.Event && other.Seq < e.Seq {
+			earlier++
 		}
+	}
+	for _, p := range in.Payments {
+		if p.Step != step || p.State == orderflow.PaymentFailed {
+			continue
+		}
+		if earlier == 0 {
+			data.Attempt, data.Amount = p.Attempt, &p.Amount
+			break
+		}
+		earlier--
 	}
 	return data
 }

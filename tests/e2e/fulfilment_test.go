@@ -188,3 +188,34 @@ func holdsOrders(t *testing.T, s *platform.Platform) {
 	reports(t, s, id, 1, "ship", leaves)
 	require.Equal(t, "completed", reports(t, s, id, 1, "deliver", nil).Str("status"))
 }
+
+// reviews: an order above the limit is not paid before an operator has approved it.
+func reviews(t *testing.T, s *platform.Platform) {
+	product := s.Product(3000)
+	placed := s.Place("alice", http.StatusCreated, platform.OneLine(product, 800, "payment_method", "pm_ok"))
+	id := placed.Str("order_id")
+	waits := s.Await("alice", id, "in_review", 10*time.Second)
+	require.Equal(t, []any{"amount"}, waits.Body["review"])
+	require.NotEmpty(t, waits.Str("expires_at"), "the stock is held meanwhile")
+	early := s.Pay("alice", id, "pm_ok")
+	require.Equal(t, http.StatusConflict, early.Status, early.Raw)
+	require.Equal(t, "order_in_review", early.Str("code"))
+	byCustomer := s.Act("alice", id, "approve", nil)
+	require.Equal(t, http.StatusForbidden, byCustomer.Status, byCustomer.Raw)
+
+	approved := s.Act(platform.Operator, id, "approve", map[string]string{"reason": "known customer"})
+	require.Equal(t, http.StatusOK, approved.Status, approved.Raw)
+	s.Await("alice", id, "confirmed", 15*time.Second)
+	again := s.Act(platform.Operator, id, "approve", nil)
+	require.Equal(t, "invalid_state", again.Str("code"), again.Raw)
+
+	other := s.Place("alice", http.StatusCreated, platform.OneLine(product, 900)).Str("order_id")
+	s.Await("alice", other, "in_review", 10*time.Second)
+	unreasoned := s.Act(platform.Operator, other, "reject", map[string]string{})
+	require.Equal(t, http.StatusBadRequest, unreasoned.Status, unreasoned.Raw)
+	rejected := s.Act(platform.Operator, other, "reject", map[string]string{"reason": "no such address"})
+	require.Equal(t, http.StatusOK, rejected.Status, rejected.Raw)
+	require.Equal(t, "cancelled", rejected.Str("status"))
+	late := s.Act(platform.Operator, id, "reject", map[string]string{"reason": "too late"})
+	require.Equal(t, "invalid_state", late.Str("code"), late.Raw)
+}

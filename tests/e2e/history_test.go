@@ -117,6 +117,14 @@ func TestHistoriesReplay(t *testing.T) {
 			require.Equal(t, "invalid_state", paid.Str("code"))
 			return placed
 		}},
+		{"order-reviewed", "confirmed", func() platform.Answer {
+			placed := s.Do("alice", http.MethodPost, "/api/orders",
+				platform.OneLine(s.Product(900), 800, "payment_method", "pm_ok"))
+			id := placed.Str("order_id")
+			s.Await("alice", id, "in_review", 10*time.Second)
+			require.Equal(t, http.StatusOK, s.Act(platform.Operator, id, "approve", nil).Status)
+			return placed
+		}},
 		{"order-delivered", "completed", func() platform.Answer {
 			id, _ := paidOrder(t, s, 2, 1, 3)
 			reports(t, s, id, 1, "pack", nil)

@@ -37,6 +37,7 @@ func TestOrders(t *testing.T) {
 		"a lost parcel":                        losesParcels,
 		"a paid order is cancelled":            cancelsPaid,
 		"a held order is not shipped":          holdsOrders,
+		"a large order is reviewed":            reviews,
 		"orders are listed":                    lists,
 		"every timeline entry is complete":     timeline,
 		"a reservation without an order":       reservationFromOutside,

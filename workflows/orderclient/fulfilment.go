@@ -14,7 +14,11 @@ import (
 func (c *Client) ReportShipment(
 	ctx context.Context, id uuid.UUID, name, key string, in orderflow.ShipmentInput,
 ) (orderflow.FulfilmentResult, error) {
-	return update[orderflow.FulfilmentResult](ctx, c, keyed(id, name, key), in)
+	return update[orderflow.FulfilmentResult](ctx, c, updateID{
+		workflow: orderflow.OrderWorkflowID(id),
+		name:     name,
+		update:   fmt.Sprintf("%s-%d-%s", name, in.Shipment, key),
+	}, in)
 }
 
 // CancelLines cancels units of a paid order, once per key.

@@ -118,6 +118,7 @@ type ShipmentInput struct {
 	TrackingNumber string         `json:"tracking_number,omitempty"`
 	Cause          ShortCause     `json:"cause,omitempty"`  // of UpdateShortPick
 	Remedy         LossRemedy     `json:"remedy,omitempty"` // of UpdateLose
+	Key            string         `json:"key,omitempty"`    // the request's Idempotency-Key, of UpdateShortPick
 	Actor          string         `json:"actor"`
 	CorrelationID  string         `json:"correlation_id,omitempty"`
 }
@@ -157,6 +158,7 @@ type UnholdInput struct {
 type CancelLinesInput struct {
 	Lines         []LineQuantity `json:"lines"`
 	Reason        string         `json:"reason,omitempty"`
+	Key           string         `json:"key,omitempty"` // the request's Idempotency-Key
 	Actor         string         `json:"actor"`
 	CorrelationID string         `json:"correlation_id,omitempty"`
 }

@@ -55,6 +55,8 @@ type OrderInput struct {
 	// Continues says that an earlier run of the workflow has recorded the order as paid, and that this run goes on from
 	// the order's row.
 	Continues bool `json:"continues,omitempty"`
+	// Keys are the Idempotency-Keys of the changes that the earlier run has carried out, the last ones.
+	Keys []string `json:"keys,omitempty"`
 }
 
 // Review is why an operator must look at an order, and for how long the order waits for that.
@@ -235,6 +237,8 @@ type ReservationResult struct {
 	ExpiresAt     time.Time `json:"expires_at"` // of a pending reservation
 	// Lines say where the stock of a reservation was taken. Only its confirmation answers them.
 	Lines []ReservedLine `json:"lines,omitempty"`
+	// Returned is how many units ReturnUnits has put back.
+	Returned int64 `json:"returned,omitempty"`
 }
 
 // Statuses of a reservation, as inventory names them.
