@@ -72,7 +72,7 @@ func TestItemsAreNeverDeleted(t *testing.T) {
 	t.Parallel()
 	s := inventorytest.NewService(t)
 	s.Stock(t, 5)
-	for _, sql := range []string{"DELETE FROM items", "TRUNCATE items"} {
+	for _, sql := range []string{"DELETE FROM items", "TRUNCATE items CASCADE"} {
 		_, err := s.Pool.Exec(t.Context(), sql)
 		var pg *pgconn.PgError
 		require.ErrorAs(t, err, &pg, sql)

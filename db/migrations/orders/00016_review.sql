@@ -4,7 +4,7 @@ ALTER TABLE orders ADD COLUMN review jsonb;
 
 ALTER TABLE order_timeline DROP CONSTRAINT order_timeline_transition;
 ALTER TABLE order_timeline ADD CONSTRAINT order_timeline_transition CHECK (from_state = state OR from_state || '>' || state IN (
-    '>', '>cancelled', '>failed', '>pending', '>rejected', '>reserved', 'confirmed>cancelled',
+    '>cancelled', '>failed', '>pending', '>rejected', '>reserved', 'confirmed>cancelled',
     'confirmed>fulfilling', 'fulfilling>cancelled', 'fulfilling>completed', 'fulfilling>refunded',
     'in_review>cancelled', 'in_review>expired', 'in_review>failed', 'in_review>reserved', 'paying>cancelled',
     'paying>confirmed', 'paying>expired', 'paying>failed', 'paying>reserved', 'pending>cancelled',
@@ -17,7 +17,7 @@ UPDATE orders SET state = 'reserved' WHERE state = 'in_review';
 UPDATE order_timeline SET from_state = 'reserved' WHERE from_state = 'in_review';
 UPDATE order_timeline SET state = 'reserved' WHERE state = 'in_review';
 ALTER TABLE order_timeline ADD CONSTRAINT order_timeline_transition CHECK (from_state = state OR from_state || '>' || state IN (
-    '>', '>cancelled', '>failed', '>pending', '>rejected', '>reserved', 'confirmed>cancelled',
+    '>cancelled', '>failed', '>pending', '>rejected', '>reserved', 'confirmed>cancelled',
     'confirmed>fulfilling', 'fulfilling>cancelled', 'fulfilling>completed', 'fulfilling>refunded',
     'paying>cancelled', 'paying>confirmed', 'paying>expired', 'paying>failed', 'paying>reserved',
     'pending>cancelled', 'pending>expired', 'pending>failed', 'pending>rejected', 'pending>reserved',
