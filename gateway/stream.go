@@ -32,7 +32,7 @@ func forwardStream(stopping context.Context, p *httputil.ReverseProxy, timeout t
 		out := c.Request.WithContext(ctx)
 		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
 		if httpx.IsHead(c.Request) {
-			out.Method = http.MethodHead // the service must not begin a stream that nobody reads
+			out.Method = http.MethodHead // a HEAD request has no body, so the service must not begin a stream
 		}
 
 		connection := http.NewResponseController(c.Writer)

@@ -1,7 +1,7 @@
 // Package follow tells any number of listeners what is recorded of the orders that they follow.
 //
 // A [Hub] asks the database one question per interval: which of the followed orders have changed? So 1,000 listeners
-// cost as much as one query, and nothing is asked while nobody listens (ADR 17). What a listener gets depends only on
+// cost as much as one query, and a hub without listeners asks nothing (ADR 17). What a listener gets depends only on
 // what is recorded, so an outage of the database delays an entry and never loses one.
 //
 // A hub keeps one timeline per followed order, and a listener reads it when it has time. A slow listener skips versions
@@ -27,7 +27,7 @@ import (
 type Config struct {
 	// MaxListeners is how many clients may follow orders at once. Each has a connection.
 	MaxListeners int `env:"API_MAX_LISTENERS" envDefault:"2000"`
-	// Poll is how often the database is asked for changes while somebody listens.
+	// Poll is how often a hub with listeners asks the database for changes.
 	Poll time.Duration `env:"API_LISTENERS_POLL" envDefault:"250ms"`
 }
 

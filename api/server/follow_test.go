@@ -274,7 +274,7 @@ func TestWhatAClientGets(t *testing.T) {
 	}
 }
 
-// TestWhoMayFollow: the order's customer may, and nobody learns whether another order exists.
+// TestWhoMayFollow: a customer may follow their own order, and gets 404 for another customer's order.
 func TestWhoMayFollow(t *testing.T) {
 	t.Parallel()
 	s := startFollow(t, 10, quickPace)

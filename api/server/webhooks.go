@@ -29,7 +29,7 @@ type paymentWebhooks struct {
 	provider payment.Webhooks
 }
 
-// receive answers 200 for an event that was processed or that concerns nobody, so that the provider stops. For any
+// receive answers 200 for an event that was processed or that concerns no order, so that the provider stops. For any
 // other answer the provider sends the event again.
 func (h *paymentWebhooks) receive(c *gin.Context) {
 	body, err := webhook.ReadBody(c.Request, webhook.MaxBody)

@@ -109,7 +109,7 @@ func placeAll(ctx context.Context, svc *inventory.Service, product uuid.UUID, ca
 	return <-failed
 }
 
-// awaitGrants waits until nobody waits any more.
+// awaitGrants waits until inventory has granted every backorder.
 func (s *shop) awaitGrants(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

@@ -134,7 +134,7 @@ func TestConsumed(t *testing.T) {
 	for range 10 {
 		publish(rabbitmq.OrderEvents, paid)
 	}
-	publish(rabbitmq.InventoryEvents, newEvent(inventoryapi.EventLowStock)) // nobody gets it
+	publish(rabbitmq.InventoryEvents, newEvent(inventoryapi.EventLowStock)) // no subscription names its type
 	publish(rabbitmq.InventoryEvents, newEvent(inventoryapi.EventDepleted))
 	publish(rabbitmq.OrderEvents, newEvent(events.TypeOrderCreated))
 

@@ -83,8 +83,8 @@ type WebhookConfig struct {
 	StripeSecrets []string `env:"STRIPE_WEBHOOK_SECRET"`
 }
 
-// Configured reports whether there is a secret, so that webhooks can be received. Without webhooks the platform still
-// finds out what became of a payment, but later.
+// Configured reports whether there is a secret, so that webhooks can be received. Without webhooks an order looks its
+// payment up at the end of the time that the customer has for an action.
 func (c WebhookConfig) Configured() bool { return len(c.Secrets) > 0 || len(c.StripeSecrets) > 0 }
 
 // NewWebhooks returns the reader of the chosen provider's webhooks. It fails without a secret.
