@@ -87,7 +87,7 @@ bench-orders: build ## Measure orders per second; results in bench/results/order
 bench-inventory: build ## Measure the inventory service; results in bench/results/inventory.json (ARGS=-only hot)
 	go run ./bench/inventory -out bench/results/inventory.json $(ARGS)
 
-bench-events: build ## Measure the relay of the events; results in bench/results/events.json (ARGS='-rows 100000')
+bench-events: ## Measure the relay of the events; results in bench/results/events.json (ARGS='-rows 100000')
 	go run ./bench/events -out bench/results/events.json $(ARGS)
 
 plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes, 16 GB (ARGS='-reservations 300000 -products 3000')

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -51,8 +51,6 @@ const backlog = `
 		now() - interval '1 hour' + n * interval '1 millisecond'
 	FROM generate_series(1, $1::integer) n`
 
-var publishedMetric = regexp.MustCompile(`(?m)^inventory_events_published_total\{.*status="published"\} (\S+)$`)
-
 // drain fills the inventory's outbox and then starts the relay.
 func (e *environment) drain(ctx context.Context) (*drainResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
@@ -78,19 +76,11 @@ func (e *environment) drain(ctx context.Context) (*drainResult, error) {
 			return nil, fmt.Errorf("%d of %d events were published: %w", published, e.rows, ctx.Err())
 		case <-tick.C:
 		}
-		metrics, err := e.get(ctx, "/metrics")
-		if err != nil {
+		var err error
+		if published, err = e.published(); err != nil {
 			return nil, err
 		}
-		published = 0
-		for _, m := range publishedMetric.FindAllStringSubmatch(metrics, -1) {
-			n, err := strconv.ParseFloat(m[1], 64)
-			if err != nil {
-				return nil, err
-			}
-			published += int(n)
-		}
-		megabytes, err := residentMemory(e.relay.Process.Pid)
+		megabytes, err := residentMemory()
 		if err != nil {
 			return nil, err
 		}
@@ -122,9 +112,9 @@ func (e *environment) checkQueue(r *drainResult) error {
 	return err
 }
 
-// residentMemory is how much memory a process has, in megabytes.
-func residentMemory(pid int) (float64, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// residentMemory is how much memory this process has, in megabytes (proc(5), VmRSS).
+func residentMemory() (float64, error) {
+	raw, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, err
 	}
@@ -134,5 +124,5 @@ func residentMemory(pid int) (float64, error) {
 			return kilobytes / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("process %d has no memory", pid)
+	return 0, errors.New("/proc/self/status does not say VmRSS")
 }

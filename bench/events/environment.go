@@ -4,20 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
+	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	amqp "github.com/rabbitmq/amqp091-go"
+	"golang.org/x/sync/errgroup"
 
-	"holdfast/internal/await"
+	"holdfast/internal/config"
 	"holdfast/internal/database"
+	"holdfast/internal/outbox"
+	"holdfast/internal/rabbitmq"
 	"holdfast/tests/localservice"
 )
 
@@ -29,8 +29,16 @@ type environment struct {
 	rabbitmq *localservice.RabbitMQ
 	pools    map[database.Name]*pgxpool.Pool
 	conn     *amqp.Connection
-	relay    *exec.Cmd
-	address  string
+
+	metrics   *prometheus.Registry
+	relays    errgroup.Group
+	endRelays context.CancelFunc // nil while no relay runs
+}
+
+// relayConfig is the part of the events process's configuration that a relay needs.
+type relayConfig struct {
+	RabbitMQ rabbitmq.Config
+	Relay    outbox.Config
 }
 
 // maxConns is how many events may be in commit at once: the rate must not depend on the time that one takes.
@@ -83,70 +91,75 @@ func (e *environment) versions(ctx context.Context, r *report) error {
 	return nil
 }
 
-// startRelay runs the events process and returns when it is ready.
+// startRelay publishes the events of both databases, as the events process does, until stopRelay is called.
 func (e *environment) startRelay(ctx context.Context) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	cfg, err := config.LoadFrom[relayConfig](map[string]string{"AMQP_URL": e.rabbitmq.URL()})
 	if err != nil {
-		return fmt.Errorf("find a port: %w", err)
-	}
-	e.address = l.Addr().String()
-	if err := l.Close(); err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(e.bin, "holdfast"), "events") //nolint:noctx // it is stopped in order
-	cmd.Env = append(os.Environ(),
-		"ORDERS_DATABASE_URL="+e.postgres.URL(string(database.Orders)),
-		"INVENTORY_DATABASE_URL="+e.postgres.URL(string(database.Inventory)),
-		"AMQP_URL="+e.rabbitmq.URL(), "EVENTS_LISTEN="+e.address, "LOG_LEVEL=error",
-	)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the events process (make build makes it): %w", err)
-	}
-	e.relay = cmd
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	return await.Until(ctx, 20*time.Millisecond, func() error {
-		_, err := e.get(ctx, "/ready")
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	e.metrics = prometheus.NewRegistry()
+	connector := rabbitmq.NewConnector(cfg.RabbitMQ, log, e.metrics)
+	topology := rabbitmq.Platform()
+	session, err := connector.Open(ctx, "bench")
+	if err != nil {
 		return err
-	})
-}
-
-// stopRelay stops the events process in order.
-func (e *environment) stopRelay() error {
-	if e.relay == nil {
-		return nil
 	}
-	cmd := e.relay
-	e.relay = nil
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stop the events process: %w", err)
+	err = session.Declare(topology)
+	session.Close()
+	if err != nil {
+		return err
 	}
-	kill := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
-	defer kill.Stop()
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("the events process did not stop cleanly: %w", err)
+	ctx, e.endRelays = context.WithCancel(ctx)
+	for name, exchange := range map[database.Name]string{
+		database.Inventory: rabbitmq.InventoryEvents, database.Orders: rabbitmq.OrderEvents,
+	} {
+		relay := outbox.New(outbox.Options{
+			Config:    cfg.Relay,
+			Source:    outbox.Source{Service: string(name), Exchange: exchange, Store: outbox.NewStore(e.pools[name])},
+			Connector: connector,
+			Topology:  topology,
+			Log:       log,
+			Registry:  e.metrics,
+		})
+		e.relays.Go(func() error { return relay.Run(ctx) })
 	}
 	return nil
 }
 
-// get asks the events process.
-func (e *environment) get(ctx context.Context, path string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.address+path, nil)
+// stopRelay stops both relays in order.
+func (e *environment) stopRelay() error {
+	if e.endRelays == nil {
+		return nil
+	}
+	e.endRelays()
+	e.endRelays = nil
+	if err := e.relays.Wait(); err != nil {
+		return fmt.Errorf("a relay did not stop cleanly: %w", err)
+	}
+	return nil
+}
+
+// published is how many events of the inventory the relay has published.
+func (e *environment) published() (int, error) {
+	families, err := e.metrics.Gather()
 	if err != nil {
-		return "", err
+		return 0, fmt.Errorf("read the metrics: %w", err)
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
+	n := 0.0
+	for _, f := range families {
+		if f.GetName() != "inventory_events_published_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "status" && l.GetValue() == "published" {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
 	}
-	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answers %s: %s", path, res.Status, body)
-	}
-	return string(body), err
+	return int(n), nil
 }
 
 // stop ends everything, the last first.
@@ -154,7 +167,6 @@ func (e *environment) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	faults := []error{e.stopRelay()}
-	http.DefaultClient.CloseIdleConnections()
 	if e.conn != nil {
 		_ = e.conn.Close()
 	}

@@ -48,7 +48,7 @@ func (e *environment) latency(ctx context.Context) (*latencyResult, error) {
 	if err := ch.Qos(1000, 0, false); err != nil {
 		return nil, err
 	}
-	deliveries, err := ch.Consume(rabbitmq.InventoryOrderEvents, "", false, false, false, false, nil)
+	deliveries, err := ch.Consume(rabbitmq.WebhooksEvents, "", false, false, false, false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("consume: %w", err)
 	}

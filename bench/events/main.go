@@ -1,7 +1,8 @@
 // Command events measures the relay: how many events a second it publishes with RabbitMQ's confirms, how much memory it
-// uses while it drains a long backlog, and how long an event takes from its commit to a consumer. It runs the real
-// binary on a PostgreSQL server with durable commits and on a RabbitMQ server of its own, prints a table and writes
-// everything as JSON. What it starts it stops, it aims at 127.0.0.1 only, and every run is bounded in time.
+// uses while it drains a long backlog, and how long an event takes from its commit to a consumer. It runs the relays of
+// the events process (internal/outbox) without its consumers, on a PostgreSQL server with durable commits and on a
+// RabbitMQ server of its own, prints a table and writes everything as JSON. What it starts it stops, it aims at
+// 127.0.0.1 only, and every run is bounded in time.
 //
 //	make bench-events
 //	go run ./bench/events -only drain -rows 100000
@@ -27,7 +28,6 @@ import (
 
 type options struct {
 	out      string
-	bin      string
 	rows     int
 	rate     float64
 	duration time.Duration
@@ -59,7 +59,6 @@ func run(ctx context.Context) (err error) {
 	var only string
 	scenarios := []string{"drain", "latency"}
 	flag.StringVar(&o.out, "out", "", "write the results as JSON to this file")
-	flag.StringVar(&o.bin, "bin", "bin", "the directory of holdfast")
 	flag.StringVar(&only, "only", "", "run only these scenarios, comma-separated: "+strings.Join(scenarios, ", "))
 	flag.IntVar(&o.rows, "rows", 1_000_000, "events that wait when the drain begins")
 	flag.Float64Var(&o.rate, "rate", 500, "events a second of the latency run")
