@@ -47,6 +47,7 @@ type handlers struct {
 	sellable  *sellableSync
 	starter   *starter.Starter
 	review    review.Config
+	returns   ReturnConfig
 	hub       *follow.Hub
 	pace      pace // of the streams of events
 }
@@ -71,6 +72,13 @@ type Workflows interface {
 	) (orderflow.CancelPreview, error)
 	Hold(ctx context.Context, order uuid.UUID, key string, in orderflow.HoldInput) (orderflow.FulfilmentResult, error)
 	Unhold(ctx context.Context, order uuid.UUID, key string, in orderflow.UnholdInput) (orderflow.FulfilmentResult, error)
+	Return(
+		ctx context.Context, in orderflow.OrderInput, name, key string, arg orderflow.ReturnInput,
+	) (orderflow.FulfilmentResult, error)
+	PreviewReturn(
+		ctx context.Context, order uuid.UUID, in orderflow.PreviewReturnInput,
+	) (orderflow.ReturnPreview, error)
+	GoOn(ctx context.Context, in orderflow.OrderInput) error
 	TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error)
 	PaymentChanged(ctx context.Context, order uuid.UUID, event string, in orderflow.PaymentChangedInput) error
 
@@ -94,44 +102,71 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		return
 	}
 	wait := preferredWait(c, params.Prefer)
-	if err := h.price(c, in); err != nil {
-		if answered := h.answerRepeat(c, in, 0); !answered { // a repeat is answered whatever the catalogue says by now
-			httpx.Fail(c, err)
-		}
+	placed, err := h.place(c, in)
+	if err != nil {
+		h.answerNotPlaced(c, in, err)
 		return
 	}
-
-	if in.Review, err = h.review.Of(c.Request.Context(), h.store, *in); err != nil {
-		h.fail(c, err)
-		return
-	}
-
-	placed, err := h.starter.Place(c.Request.Context(), *in, wait)
-	switch {
-	case errors.Is(err, starter.ErrFull):
-		if answered := h.answerRepeat(c, in, 0); answered {
-			return
-		}
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
-			"too many orders wait to be processed; nothing was ordered; send the order again in a minute"))
-	case err != nil:
-		h.log.ErrorContext(c.Request.Context(), "cannot insert an order", "order_id", in.OrderID, "error", err)
-		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
-			"it is not known whether the order was accepted; send it again with the same Idempotency-Key"))
-	case !placed.New:
+	if !placed.New {
 		if answered := h.answerRepeat(c, in, wait); !answered {
 			h.fail(c, fmt.Errorf("order %s is in the database and cannot be read", in.OrderID))
 		}
-	case errors.Is(placed.Err, orderclient.ErrEnded): // the order may be recorded all the same
+		return
+	}
+	switch result := placed.Await(c.Request.Context(), wait); {
+	case errors.Is(result.Err, orderclient.ErrEnded): // the order may be recorded all the same
 		if answered := h.answerRepeat(c, in, 0); !answered {
 			httpx.Fail(c, stopped(in.OrderID))
 		}
-	case placed.Err != nil:
+	case result.Err != nil:
 		p := orderapi.Table.New(orderapi.OrderRejected, cannotRecord)
 		p.OrderID = in.OrderID.String()
 		httpx.Fail(c, p)
 	default:
-		h.answerCreated(c, in, asRecorded(*in, placed.View))
+		h.answerCreated(c, in, asRecorded(*in, result.View))
+	}
+}
+
+// errNotKnown says that the orders database did not answer whether it has inserted an order.
+var errNotKnown = errors.New("the orders database did not say whether it has inserted the order")
+
+// place prices and inserts the order.
+func (h *handlers) place(c *gin.Context, in *orderflow.OrderInput) (placed starter.Placed, err error) {
+	ctx := c.Request.Context()
+	leave, err := h.starter.Admit(ctx)
+	if err != nil {
+		return placed, err
+	}
+	defer leave()
+	if err := h.price(c, in); err != nil {
+		return placed, err
+	}
+	if in.Review, err = h.review.Of(ctx, h.store, *in); err != nil {
+		return placed, h.unavailable(c, err)
+	}
+	if placed, err = h.starter.Place(ctx, *in); err != nil && !errors.Is(err, starter.ErrFull) {
+		err = fmt.Errorf("%w: %w", errNotKnown, err)
+	}
+	return placed, err
+}
+
+// answerNotPlaced answers a request whose order place has not inserted. A repeat is answered with the order that there
+// is, whatever the catalogue says by now and however many orders wait.
+func (h *handlers) answerNotPlaced(c *gin.Context, in *orderflow.OrderInput, cause error) {
+	switch {
+	case errors.Is(cause, starter.ErrBusy):
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "more orders arrive at once than can be accepted; "+
+			"this request ordered nothing; send it again in a second, with the same Idempotency-Key"))
+	case errors.Is(cause, errNotKnown):
+		h.log.ErrorContext(c.Request.Context(), "cannot insert an order", "order_id", in.OrderID, "error", cause)
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"it is not known whether the order was accepted; send it again with the same Idempotency-Key"))
+	case h.answerRepeat(c, in, 0):
+	case errors.Is(cause, starter.ErrFull):
+		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
+			"too many orders wait to be processed; nothing was ordered; send the order again in a minute"))
+	default:
+		httpx.Fail(c, cause)
 	}
 }
 

@@ -125,6 +125,25 @@ func newOrder() orderflow.OrderInput {
 	}
 }
 
+// place inserts an order, as the api does, and waits until it is recorded.
+func place(t *testing.T, s *starter.Starter, in orderflow.OrderInput, wait time.Duration) (result, error) {
+	t.Helper()
+	leave, err := s.Admit(t.Context())
+	require.NoError(t, err)
+	defer leave()
+	placed, err := s.Place(t.Context(), in)
+	if err != nil {
+		return result{}, err
+	}
+	leave()
+	return result{placed.New, placed.Await(t.Context(), wait)}, nil
+}
+
+type result struct {
+	New bool
+	starter.Result
+}
+
 func (w *world) waiting() int {
 	w.t.Helper()
 	n, _, err := w.store.CountStarts(w.t.Context(), 1_000_000)
@@ -148,13 +167,13 @@ func TestOrderIsStartedAtOnce(t *testing.T) {
 	s, _ := w.starter(10)
 	in := newOrder()
 
-	out, err := s.Place(t.Context(), in, time.Minute)
+	out, err := place(t, s, in, time.Minute)
 	require.NoError(t, err)
 	require.True(t, out.New)
 	require.Equal(t, order.Reserved, out.View.State)
 	require.Zero(t, w.waiting(), "the first record takes the order from the line")
 
-	again, err := s.Place(t.Context(), in, time.Minute)
+	again, err := place(t, s, in, time.Minute)
 	require.NoError(t, err)
 	require.False(t, again.New)
 	require.Equal(t, []uuid.UUID{in.OrderID}, w.workflows.ids())
@@ -173,7 +192,7 @@ func TestOrdersStartInTurn(t *testing.T) {
 	for range 40 {
 		in := newOrder()
 		ids = append(ids, in.OrderID)
-		out, err := s.Place(t.Context(), in, 0)
+		out, err := place(t, s, in, 0)
 		require.NoError(t, err)
 		require.True(t, out.New)
 		require.Nil(t, out.View)
@@ -236,9 +255,9 @@ func TestStartWithoutAnOutcomeIsRepeated(t *testing.T) {
 	in := newOrder()
 	for _, in := range []orderflow.OrderInput{in, newOrder()} {
 		began := time.Now()
-		out, err := s.Place(t.Context(), in, time.Minute)
+		out, err := place(t, s, in, time.Minute)
 		require.NoError(t, err)
-		require.Equal(t, starter.Result{New: true}, out, "accepted, and not decided")
+		require.Equal(t, result{New: true}, out, "accepted, and not decided")
 		require.Less(t, time.Since(began), 30*time.Second, "the caller does not wait for an outage to end")
 	}
 	require.Equal(t, 2, w.waiting())
@@ -257,7 +276,7 @@ func TestOrderWhoseWorkflowHasEnded(t *testing.T) {
 	w := newWorld(t)
 	w.workflows.answer = func(context.Context, orderflow.OrderInput) error { return orderclient.ErrEnded }
 	s, _ := w.starter(10)
-	out, err := s.Place(t.Context(), newOrder(), time.Minute)
+	out, err := place(t, s, newOrder(), time.Minute)
 	require.NoError(t, err)
 	require.ErrorIs(t, out.Err, orderclient.ErrEnded)
 	require.Eventually(t, func() bool { return w.waiting() == 0 }, 10*time.Second, time.Millisecond)
@@ -279,7 +298,7 @@ func TestLineIsBounded(t *testing.T) {
 	s, _ := w.starter(3)
 	for {
 		in := newOrder()
-		_, err := s.Place(t.Context(), in, 0)
+		_, err := place(t, s, in, 0)
 		if errors.Is(err, starter.ErrFull) {
 			_, err := w.store.Get(t.Context(), in.OrderID)
 			require.ErrorIs(t, err, orderstore.ErrNotFound)
@@ -296,7 +315,7 @@ func TestStopGivesOrdersBack(t *testing.T) {
 	w := newWorld(t)
 	w.workflows.answer = func(ctx context.Context, _ orderflow.OrderInput) error { <-ctx.Done(); return ctx.Err() }
 	s, stop := w.starter(10)
-	out, err := s.Place(t.Context(), newOrder(), 0)
+	out, err := place(t, s, newOrder(), 0)
 	require.NoError(t, err)
 	require.True(t, out.New)
 	stop()
@@ -339,7 +358,7 @@ func TestLineOfAnEarlierProcess(t *testing.T) {
 	began := time.Now()
 	s, _ := w.starter(1000)
 	fresh := newOrder()
-	_, err := s.Place(t.Context(), fresh, 0)
+	_, err := place(t, s, fresh, 0)
 	require.NoError(t, err)
 	w.awaitState(fresh.OrderID, order.Reserved)
 	require.Less(t, time.Since(began), 8*time.Second, "at one batch a second it takes 13 s")
