@@ -126,7 +126,7 @@ func (c *Consumer) settle(ctx context.Context, d amqp.Delivery) error {
 
 	status := processed
 	if err == nil {
-		status, err = c.process(ctx, e)
+		status, err = c.process(ctx, e, d.Redelivered || attempts(d) > 0)
 	}
 	if err != nil {
 		status = c.putAside(log, d, e, err)
@@ -138,11 +138,15 @@ func (c *Consumer) settle(ctx context.Context, d amqp.Delivery) error {
 	return d.Ack(false)
 }
 
-// process applies an event unless it was applied before.
-func (c *Consumer) process(ctx context.Context, e events.Envelope) (string, error) {
-	done, err := c.Inbox.Has(ctx, e.EventID)
-	if err != nil || done {
-		return skipped, err
+// process applies an event unless it was applied before. again says that the broker or this consumer has delivered the
+// message before: then the inbox is asked first, which saves the handler's work. A message that a relay has published
+// twice is found when it is added to the inbox.
+func (c *Consumer) process(ctx context.Context, e events.Envelope, again bool) (string, error) {
+	if again {
+		done, err := c.Inbox.Has(ctx, e.EventID)
+		if err != nil || done {
+			return skipped, err
+		}
 	}
 	effect, err := c.Handler(ctx, e)
 	if errors.Is(err, ErrNothingToDo) {

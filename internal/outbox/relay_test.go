@@ -199,7 +199,7 @@ func TestEnvelope(t *testing.T) {
 			insert(t, pool, e)
 			r.start(t, pool)
 
-			deliveries, err := s.Consume(t.Context(), r.topology.Name(rabbitmq.InventoryOrderEvents), 1)
+			deliveries, err := s.Consume(t.Context(), r.topology.Name(rabbitmq.WebhooksEvents), 1)
 			require.NoError(t, err)
 			d := <-deliveries
 			require.NoError(t, d.Ack(false))
@@ -262,7 +262,7 @@ func TestTwoRelaysUnderFaults(t *testing.T) {
 		}
 	})
 	beside.Go(func() { fill(t, pool, aggregates, versions) })
-	b := collect(t, s, r.topology.Name(rabbitmq.InventoryOrderEvents), aggregates*versions)
+	b := collect(t, s, r.topology.Name(rabbitmq.WebhooksEvents), aggregates*versions)
 	close(stop)
 	beside.Wait()
 	b.requireOrder(t)
@@ -370,7 +370,7 @@ func TestRelayOutlivesTheDatabase(t *testing.T) {
 	require.Equal(t, 1, unpublished(t, pool))
 	proxy.Up()
 	requirePublished(t, pool)
-	collect(t, s, r.topology.Name(rabbitmq.InventoryOrderEvents), 2)
+	collect(t, s, r.topology.Name(rabbitmq.WebhooksEvents), 2)
 }
 
 // TestStopFinishesTheBatch: a relay that is told to stop leaves no event leased; it has marked those that it has

@@ -16,7 +16,7 @@ const (
 // The queues that the platform's own consumers read.
 const (
 	OrdersInventoryEvents = "orders.inventory_events" // events of inventory, for the order side
-	InventoryOrderEvents  = "inventory.order_events"  // events of orders, for inventory
+	InventoryOrderEvents  = "inventory.order_events"  // the ends of orders, for inventory
 	WebhooksEvents        = "webhooks.events"         // all events, for the webhooks of merchants
 	OrdersNotifications   = "orders.notifications"    // events of orders, for what customers are told
 )
@@ -66,11 +66,25 @@ func Platform() Topology {
 		}},
 	}
 	t.addConsumed(OrdersInventoryEvents, Binding{Exchange: InventoryEvents, Key: "inventory.*"})
-	t.addConsumed(InventoryOrderEvents, Binding{Exchange: OrderEvents, Key: "order.*"})
+	t.addConsumed(InventoryOrderEvents, ofOrders("cancelled", "expired", "failed")...)
 	t.addConsumed(WebhooksEvents,
 		Binding{Exchange: OrderEvents, Key: "order.#"}, Binding{Exchange: InventoryEvents, Key: "inventory.#"})
-	t.addConsumed(OrdersNotifications, Binding{Exchange: OrderEvents, Key: "order.*"})
+	t.addConsumed(OrdersNotifications, ofOrders("confirmed", "shipped", "completed", "cancelled", "expired", "refunded",
+		"failed", "rejected", "backordered", "in_review")...)
+	t.Retired = []Retired{ // each message in a queue costs RabbitMQ a write to the disk, also one that nobody needs
+		{Queue: InventoryOrderEvents, Binding: Binding{Exchange: OrderEvents, Key: "order.*"}},
+		{Queue: OrdersNotifications, Binding: Binding{Exchange: OrderEvents, Key: "order.*"}},
+	}
 	return t
+}
+
+// ofOrders binds a queue to some types of events of orders.
+func ofOrders(types ...string) []Binding {
+	out := make([]Binding, len(types))
+	for i, t := range types {
+		out[i] = Binding{Exchange: OrderEvents, Key: "order." + t}
+	}
+	return out
 }
 
 // addConsumed adds a queue with its dead-letter queue and its retry queues.

@@ -107,7 +107,7 @@ func TestSuperviseReconnects(t *testing.T) {
 	t.Parallel()
 	direct := session(t)
 	own := declared(t, direct, nil)
-	queue := own.Name(rabbitmq.InventoryOrderEvents)
+	queue := own.Name(rabbitmq.WebhooksEvents)
 	proxy, cfg := proxied(t)
 
 	received := make(chan amqp.Delivery)
@@ -168,7 +168,7 @@ func TestDeletedQueueEndsTheSession(t *testing.T) {
 	t.Parallel()
 	s, owner := session(t), session(t)
 	own := declared(t, owner, nil)
-	deliveries, err := s.Consume(t.Context(), own.Name(rabbitmq.InventoryOrderEvents), 1)
+	deliveries, err := s.Consume(t.Context(), own.Name(rabbitmq.WebhooksEvents), 1)
 	require.NoError(t, err)
 
 	conn, err := amqp.Dial(testenv.RabbitMQ(t))
@@ -176,7 +176,7 @@ func TestDeletedQueueEndsTheSession(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close() })
 	ch, err := conn.Channel()
 	require.NoError(t, err)
-	_, err = ch.QueueDelete(own.Name(rabbitmq.InventoryOrderEvents), false, false, false)
+	_, err = ch.QueueDelete(own.Name(rabbitmq.WebhooksEvents), false, false, false)
 	require.NoError(t, err)
 
 	<-s.Done()
@@ -190,7 +190,7 @@ func TestConsumerStopsInOrder(t *testing.T) {
 	t.Parallel()
 	s, other := session(t), session(t)
 	own := declared(t, other, nil)
-	queue := own.Name(rabbitmq.InventoryOrderEvents)
+	queue := own.Name(rabbitmq.WebhooksEvents)
 	ctx, cancel := context.WithCancel(t.Context())
 	deliveries, err := s.Consume(ctx, queue, 1)
 	require.NoError(t, err)

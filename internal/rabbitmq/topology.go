@@ -35,6 +35,13 @@ type Queue struct {
 type Topology struct {
 	Exchanges []Exchange
 	Queues    []Queue
+	Retired   []Retired // what an earlier version has bound and this one does not
+}
+
+// Retired is a binding of a queue that Declare takes away.
+type Retired struct {
+	Queue   string
+	Binding Binding
 }
 
 // MismatchError says that an exchange or queue exists with other properties than the declared ones. Nothing was
@@ -54,8 +61,9 @@ func (e *MismatchError) Error() string {
 // Unwrap returns the broker's error.
 func (e *MismatchError) Unwrap() error { return e.Err }
 
-// Declare creates what is missing and leaves alone what is there. It is idempotent, and several processes may call it
-// at the same time. If something exists with other properties, it returns a *MismatchError.
+// Declare creates what is missing, takes the retired bindings away, and leaves alone what else is there. It is
+// idempotent, and several processes may call it at the same time. If something exists with other properties, it
+// returns a *MismatchError.
 func (s *Session) Declare(t Topology) error {
 	for _, e := range t.Exchanges {
 		if err := s.declareExchange(e); err != nil {
@@ -65,6 +73,15 @@ func (s *Session) Declare(t Topology) error {
 	for _, q := range t.Queues {
 		if err := s.declareQueue(q); err != nil {
 			return err
+		}
+	}
+	for _, r := range t.Retired {
+		err := s.onOwnChannel(func(ch *amqp.Channel) error {
+			return ch.QueueUnbind(r.Queue, r.Binding.Key, r.Binding.Exchange, nil)
+		})
+		if err != nil {
+			return fmt.Errorf("unbind the queue %q from %q of the exchange %q: %w",
+				r.Queue, r.Binding.Key, r.Binding.Exchange, err)
 		}
 	}
 	return nil

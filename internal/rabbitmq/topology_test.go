@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/rabbitmq"
+	"holdfast/tests/broker"
 	"holdfast/tests/testenv"
 )
 
@@ -79,8 +81,31 @@ func TestEventsReachTheirQueues(t *testing.T) {
 	}
 
 	requireDepth(t, s, own.Name(rabbitmq.OrdersInventoryEvents), 1)
-	requireDepth(t, s, own.Name(rabbitmq.InventoryOrderEvents), 2)
+	requireDepth(t, s, own.Name(rabbitmq.InventoryOrderEvents), 1)
+	requireDepth(t, s, own.Name(rabbitmq.WebhooksEvents), 3)
 	requireDepth(t, s, own.Name(rabbitmq.Unrouted), 1)
+}
+
+// TestRetiredBindingIsTakenAway: a queue that an earlier version has bound to more events does not get them any more.
+func TestRetiredBindingIsTakenAway(t *testing.T) {
+	t.Parallel()
+	s := session(t)
+	own := broker.New(t, func(q *rabbitmq.Queue) {
+		if strings.HasSuffix(q.Name, rabbitmq.InventoryOrderEvents) {
+			q.Bindings = []rabbitmq.Binding{{Exchange: q.Bindings[0].Exchange, Key: "order.*"}}
+		}
+	})
+	earlier := own.Topology
+	earlier.Retired = nil
+	require.NoError(t, s.Declare(earlier))
+	created := message(own.Name(rabbitmq.OrderEvents), "order.created")
+	require.NoError(t, publish(t, s, created)[0])
+	requireDepth(t, s, own.Name(rabbitmq.InventoryOrderEvents), 1)
+
+	require.NoError(t, s.Declare(own.Topology))
+	require.NoError(t, publish(t, s, created)[0])
+	requireDepth(t, s, own.Name(rabbitmq.WebhooksEvents), 2)
+	requireDepth(t, s, own.Name(rabbitmq.InventoryOrderEvents), 1)
 }
 
 // TestRejectedMessageIsADeadLetter: a rejected message keeps its routing key and stays in the dead-letter queue.

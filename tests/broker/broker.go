@@ -48,6 +48,10 @@ func New(t testing.TB, change func(*rabbitmq.Queue)) Topology {
 			change(q)
 		}
 	}
+	for i := range o.Retired {
+		r := &o.Retired[i]
+		r.Queue, r.Binding.Exchange = o.Name(r.Queue), o.Name(r.Binding.Exchange)
+	}
 	t.Cleanup(func() { o.remove(t) })
 	return o
 }
