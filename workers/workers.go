@@ -56,9 +56,10 @@ type Polling struct {
 	// WorkflowTasks and Activities are how many are carried out at once, regular and local activities counted apart.
 	WorkflowTasks int `env:"WORKER_WORKFLOW_TASKS" envDefault:"200"`
 	Activities    int `env:"WORKER_ACTIVITIES" envDefault:"200"`
-	// CachedWorkflows is how many open orders the process keeps in memory. Any other is replayed from its history when
-	// it has something to do.
-	CachedWorkflows int `env:"WORKER_CACHED_WORKFLOWS" envDefault:"10000"`
+	// CachedWorkflows is how many open orders the process keeps in memory. Any other is replayed from its history when it
+	// has something to do. A paid order that waits for the warehouse takes some 140 KB (make bench-orders ARGS='-only
+	// memory').
+	CachedWorkflows int `env:"WORKER_CACHED_WORKFLOWS" envDefault:"2000"`
 }
 
 // Validate refuses bounds that the SDK cannot work within.
