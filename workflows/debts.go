@@ -10,13 +10,13 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// debts is what a paid order gives back because of units that no shipment brings: money to the customer, and the stock
-// of cancelled units to inventory. Each has a coroutine, so that an outage of the one delays neither the other nor the
-// warehouse.
+// debts is what a paid order gives back: to the customer the money for units that no shipment brings or that came
+// back, and to inventory the stock of units that were cancelled or went on the shelf again. Each has a coroutine, so
+// that an outage of the one delays neither the other nor the warehouse.
 //
-// A debt is recorded before it is paid, because it follows from the recorded shipments. Inventory and the payment
-// provider act once per key, and the keys follow from what was recorded. So a run that does not know what an earlier
-// run has paid asks again, and nothing is paid twice.
+// A debt is recorded before it is paid, because it follows from the recorded shipments and returns. Inventory and the
+// payment provider act once per key, and the keys follow from what was recorded. So a run that does not know what an
+// earlier run has paid asks again, and nothing is paid twice.
 type debts struct {
 	running  bool
 	closing  bool        // the order has ended, so no further debt arises
@@ -72,7 +72,7 @@ func (o *orderRun) awaitDebts(ctx workflow.Context) {
 func (o *orderRun) debtsPaid() bool { return o.debts.paying == 0 && !o.owesMoney() && !o.owesStock() }
 
 func (o *orderRun) owesMoney() bool {
-	return o.fulfilment != nil && !o.debts.refused && o.shipments().refundDue(o.in.Lines) > o.debts.refunded
+	return o.fulfilment != nil && !o.debts.refused && refundDue(o.fulfilment, o.in.Lines) > o.debts.refunded
 }
 
 // payMoney refunds what is due. The key of a refund is its number. If an earlier run has used the key for another
@@ -80,7 +80,7 @@ func (o *orderRun) owesMoney() bool {
 func (o *orderRun) payMoney(ctx workflow.Context) {
 	payment := o.payment(o.capturedAttempt)
 	payment.RefundKey = orderflow.PartRefundKey(o.in.OrderID, payment.Attempt, o.debts.refunds+1)
-	payment.Amount.Minor = o.shipments().refundDue(o.in.Lines) - o.debts.refunded
+	payment.Amount.Minor = refundDue(o.fulfilment, o.in.Lines) - o.debts.refunded
 	res, err := refundPayment(ctx, payment)
 	if refusal(err) == orderflow.ErrPaymentKeyUsed {
 		if res, err = findRefund(ctx, payment); err == nil {
@@ -99,12 +99,12 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 }
 
 func (o *orderRun) owesStock() bool {
-	return o.fulfilment != nil && !slices.Equal(o.debts.returned, o.shipments().returns())
+	return o.fulfilment != nil && !slices.Equal(o.debts.returned, o.shipments().backInStock())
 }
 
 // payStock gives the stock of cancelled units back. Inventory looks up what it has back already.
 func (o *orderRun) payStock(ctx workflow.Context) {
-	due := o.shipments().returns()
+	due := o.shipments().backInStock()
 	for i := 0; i < len(due); {
 		ref := o.ref
 		ref.Number = due[i].reservation
@@ -121,7 +121,7 @@ func (o *orderRun) payStock(ctx workflow.Context) {
 			Reservation:   ref,
 			Lines:         lines,
 			Actor:         orderflow.ActorSystem,
-			Reason:        "units of the order were cancelled",
+			Reason:        "units of the order were cancelled or returned",
 			CorrelationID: o.in.CorrelationID,
 		})
 		switch {

@@ -27,13 +27,16 @@ const runTime = 24 * time.Hour
 // fulfils reports whether the order's workflow goes on after the order is paid.
 func (o *orderRun) fulfils() bool { return o.in.Revision >= orderflow.RevisionFulfilment }
 
+// goesOn reports whether the workflow of a paid order has something to wait for.
+func (o *orderRun) goesOn(ctx workflow.Context) bool { return o.underFulfilment() || o.returning(ctx) }
+
 // underFulfilment reports whether something is still to happen to the shipments of a paid order.
 func (o *orderRun) underFulfilment() bool {
 	return o.fulfils() && o.state.CarriedOut() && !o.state.Closed() && !o.unrecordable
 }
 
-// fulfil carries out what is asked of a paid order until its last shipment is delivered or given up. It returns an
-// error that continues the workflow as new after runTime.
+// fulfil carries out what is asked of a paid order until its last shipment is delivered or given up, and no return is
+// open. It returns an error that continues the workflow as new after runTime.
 func (o *orderRun) fulfil(ctx workflow.Context) error {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx) // a cancellation of the workflow is one of the inputs
 	defer cancel()
@@ -45,14 +48,16 @@ func (o *orderRun) fulfil(ctx workflow.Context) error {
 
 	cancelled := false
 	timer := workflow.NewTimerWithOptions(ctx, runTime, workflow.TimerOptions{Summary: "continue as new"})
-	for o.underFulfilment() {
+	for o.goesOn(ctx) {
 		if o.mailbox.empty() {
 			o.show(ctx)
 		}
+		_, lapse := nextLapse(o.fulfilment)
+		o.lapseAlarm.set(ctx, lapse, "a return lapses")
 		stop := func() bool { return o.root.Err() != nil && !cancelled }
 		tired := func() bool { return timer.IsReady() && o.quiet(ctx) }
 		if err := workflow.Await(ctx, func() bool {
-			return o.mailbox.urgent() || !o.mailbox.empty() || stop() || tired() || !o.underFulfilment()
+			return o.mailbox.urgent() || !o.mailbox.empty() || stop() || tired() || o.lapseAlarm.rings() || !o.goesOn(ctx)
 		}); err != nil {
 			return err
 		}
@@ -65,6 +70,8 @@ func (o *orderRun) fulfil(ctx workflow.Context) error {
 		case stop():
 			cancelled = true
 			o.cancelByTemporal(ctx)
+		case o.lapseAlarm.rings():
+			o.lapse(ctx)
 		case tired():
 			return o.continueAsNew(ctx)
 		}
@@ -138,6 +145,9 @@ func (o *orderRun) tried(c change) (*orderflow.Fulfilment, error) {
 
 // mayChange is the validator of a change.
 func (o *orderRun) mayChange(c change) error {
+	if o.startsFromRow() {
+		return nil // change decides once the row is read
+	}
 	_, err := o.tried(c)
 	if errors.Is(err, errUnchanged) {
 		return nil
@@ -174,6 +184,11 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 		o.conclude(ctx, c.actor, c.reason)
 		return nil
 	}
+	if o.startsFromRow() {
+		if err := workflow.Await(ctx, func() bool { return !o.startsFromRow() }); err != nil {
+			return orderflow.FulfilmentResult{}, err
+		}
+	}
 	loads := o.loads
 	err := o.request(ctx, &command[order.Input]{input: c.input, actor: c.actor, run: run})
 	if err == nil && o.loads != loads { // the change was decided on a state that an earlier run had left behind
@@ -181,6 +196,9 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 	}
 	return orderflow.FulfilmentResult{View: o.view()}, err
 }
+
+// startsFromRow reports whether this run continues an order whose row it has not read yet.
+func (o *orderRun) startsFromRow() bool { return o.in.Continues && o.state == order.Pending }
 
 // maxKeys is how many Idempotency-Keys an order remembers from run to run.
 const maxKeys = 100
@@ -198,13 +216,24 @@ func (o *orderRun) goOnRerouting(ctx workflow.Context) {
 func (o *orderRun) conclude(ctx workflow.Context, actor, reason string) {
 	all := o.shipments()
 	switch {
+	case o.state == order.Completed:
+		o.concludeReturns(ctx)
 	case all.open() || !o.underFulfilment():
 	case all.anyDelivered():
 		o.apply(ctx, order.AllDelivered, orderflow.ActorSystem, "")
+		o.concludeReturns(ctx)
 	case all.onlyCancelled():
 		o.apply(ctx, order.Cancel, actor, reason)
 	default:
 		o.apply(ctx, order.NoneDelivered, orderflow.ActorSystem, "nothing could be delivered")
+	}
+}
+
+// concludeReturns ends a completed order of which the customer gets all of the money back.
+func (o *orderRun) concludeReturns(ctx workflow.Context) {
+	if len(o.fulfilment.Returns) > 0 && !openReturns(o.fulfilment) &&
+		refundDue(o.fulfilment, o.in.Lines) == o.in.Total.Minor {
+		o.apply(ctx, order.AllReturned, orderflow.ActorSystem, "")
 	}
 }
 

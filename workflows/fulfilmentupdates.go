@@ -32,6 +32,9 @@ func (o *orderRun) handleFulfilment(ctx workflow.Context) error {
 	if err := handleChange(ctx, o, orderflow.UpdateUnhold, "Lets the fulfilment go on.", o.unhold); err != nil {
 		return err
 	}
+	if err := o.handleReturns(ctx); err != nil {
+		return err
+	}
 	return handleChange(ctx, o, orderflow.UpdateCancelLines,
 		"Cancels units that have not left, and gives their stock and their price back.", o.cancelLines)
 }

@@ -52,10 +52,10 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	for o.state == order.InReview || o.state == order.Reserved {
 		o.next(ctx)
 	}
-	if o.underFulfilment() {
+	if o.goesOn(ctx) {
 		o.settle(ctx)
 	}
-	if o.underFulfilment() { // still: an earlier run may have cancelled it
+	if o.goesOn(ctx) { // still: an earlier run may have cancelled it
 		if err := o.fulfil(ctx); err != nil {
 			return orderflow.OrderResult{}, err
 		}
@@ -113,6 +113,7 @@ type orderRun struct {
 	debts        debts
 	keys         []string // the Idempotency-Keys of the changes that were carried out, the last ones
 	loads        int      // how many times the row of an earlier run replaced the state of this one
+	lapseAlarm   alarm    // rings when an approved return lapses
 
 	// What this execution knows of an earlier run or of a lost workflow task (takeover.go).
 	stockConfirmed bool // the reservation is confirmed, by this execution or by an earlier one that it knows of

@@ -17,7 +17,7 @@ func (o *orderRun) previewCancel(in orderflow.CancelLinesInput) (orderflow.Cance
 		input = order.CancelLines
 	}
 	err := o.refuse(input)
-	if err == nil && o.in.Continues && o.state == order.Pending { // the run has not read the row yet
+	if err == nil && o.startsFromRow() {
 		err = refuse(string(order.NotReady), "try again shortly")
 	}
 	if err != nil {
@@ -33,22 +33,19 @@ func (o *orderRun) previewCancel(in orderflow.CancelLinesInput) (orderflow.Cance
 		return out, nil
 	}
 
-	after := shipments(o.fulfilment.Clone().Shipments)
+	changed := o.fulfilment.Clone()
 	if input == order.Cancel {
-		after.cancelAll()
-	} else {
-		changed, err := o.tried(o.cancelLines(in))
-		if err != nil {
-			return refusedPreview(out, err), nil
-		}
-		after = changed.Shipments
+		shipments(changed.Shipments).cancelAll()
+	} else if changed, err = o.tried(o.cancelLines(in)); err != nil {
+		return refusedPreview(out, err), nil
 	}
+	after := shipments(changed.Shipments)
 	if !after.open() && !after.anyDelivered() {
 		out.Status = order.Cancelled
 	} else if !after.open() {
 		out.Status = order.Completed
 	}
-	out.RefundMinor = after.refundDue(o.in.Lines) - o.shipments().refundDue(o.in.Lines)
+	out.RefundMinor = refundDue(changed, o.in.Lines) - refundDue(o.fulfilment, o.in.Lines)
 	for _, l := range o.in.Lines {
 		if n := o.shipments().brought(l.LineNo) - after.brought(l.LineNo); n > 0 {
 			out.Lines = append(out.Lines, orderflow.LineQuantity{LineNo: l.LineNo, Quantity: n})

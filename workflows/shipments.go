@@ -264,16 +264,6 @@ func (s shipments) brought(lineNo int) int64 {
 	return n
 }
 
-// refundDue returns how much of the order's price goes back to the customer in all, in minor units: the price of the
-// units that no shipment brings.
-func (s shipments) refundDue(lines []orderflow.Line) int64 {
-	var due int64
-	for _, l := range lines {
-		due += share(l.Total.Minor, l.Quantity-s.brought(l.LineNo), l.Quantity)
-	}
-	return due
-}
-
 // share returns the price of n of a line's units, rounded half up. The price of all of them is the total.
 func share(totalMinor, n, of int64) int64 {
 	if n <= 0 || of <= 0 {
@@ -291,12 +281,12 @@ type stockDebt struct {
 	orderflow.ReturnUpTo
 }
 
-// returns lists the stock of the units that were cancelled.
-func (s shipments) returns() []stockDebt {
+// backInStock lists the stock of the units that were cancelled, or came back and went on the shelf again.
+func (s shipments) backInStock() []stockDebt {
 	var out []stockDebt
 	for _, x := range s {
 		for _, l := range x.Lines {
-			if l.Cancelled == 0 {
+			if l.Cancelled+l.Restocked == 0 {
 				continue
 			}
 			i := slices.IndexFunc(out, func(d stockDebt) bool {
@@ -306,7 +296,7 @@ func (s shipments) returns() []stockDebt {
 				out = append(out, stockDebt{l.Reservation, orderflow.ReturnUpTo{LineNo: l.LineNo, Location: x.Location}})
 				i = len(out) - 1
 			}
-			out[i].UpTo += l.Cancelled
+			out[i].UpTo += l.Cancelled + l.Restocked
 		}
 	}
 	slices.SortStableFunc(out, func(x, y stockDebt) int { return cmp.Compare(x.reservation, y.reservation) })

@@ -109,7 +109,9 @@ func TestEveryRequestInEveryState(t *testing.T) {
 				default:
 					require.NoError(t, got.err)
 					require.Contains(t, h.events(), cmp.Or(rule.Event, map[order.Input]order.Event{
-						order.Pick: order.EventPacked, order.Carry: order.EventDelivered,
+						order.Pick:   order.EventPacked,
+						order.Carry:  order.EventDelivered,
+						order.Return: order.EventReturnRequested,
 					}[input]))
 				}
 			})
@@ -140,6 +142,9 @@ func (h *harness) request(after time.Duration, input order.Input) *reply {
 		return h.pack(after, h.lastShipment)
 	case order.Carry:
 		return h.deliver(after, 1)
+	case order.Return:
+		h.deliver(after-500*time.Millisecond, 1) // where it is under way
+		return h.requestReturn(after, 1, 1)
 	default:
 		require.Fail(h.t, "not a request", "%s", input)
 		return nil

@@ -95,6 +95,8 @@ func (o *orderRun) refuseFulfilment(input order.Input) order.Refusal {
 	switch {
 	case !o.fulfils():
 		return order.InvalidState // the workflow is about to end
+	case input == order.Return && !o.takesReturns():
+		return order.NotReady // until the workflow ends or runs again
 	case input == order.Cancel && o.shipments().left():
 		return order.AlreadyShipped
 	case input == order.Pick && o.fulfilment != nil && o.fulfilment.Hold != nil:
@@ -177,6 +179,11 @@ func (o *orderRun) describe() string {
 		text += fmt.Sprintf("\n\nShipment %d from %s: %s, %d unit(s)", s.Number, s.Location, s.Status, units(s.Lines))
 		if s.TrackingNumber != "" {
 			text += ", " + s.Carrier + " " + s.TrackingNumber
+		}
+	}
+	if o.fulfilment != nil {
+		for _, r := range o.fulfilment.Returns {
+			text += fmt.Sprintf("\n\nReturn %d: %s, %s", r.Number, r.Status, r.Reason)
 		}
 	}
 	if o.fulfilment != nil && o.fulfilment.Hold != nil {

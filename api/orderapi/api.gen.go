@@ -229,6 +229,63 @@ func (e ReservationStatus) Valid() bool {
 	}
 }
 
+// Defines values for ReturnReason.
+const (
+	ReturnReasonDamaged        ReturnReason = "damaged"
+	ReturnReasonNoLongerWanted ReturnReason = "no_longer_wanted"
+	ReturnReasonNotAsDescribed ReturnReason = "not_as_described"
+	ReturnReasonOther          ReturnReason = "other"
+	ReturnReasonWrongItem      ReturnReason = "wrong_item"
+)
+
+// Valid indicates whether the value is a known member of the ReturnReason enum.
+func (e ReturnReason) Valid() bool {
+	switch e {
+	case ReturnReasonDamaged:
+		return true
+	case ReturnReasonNoLongerWanted:
+		return true
+	case ReturnReasonNotAsDescribed:
+		return true
+	case ReturnReasonOther:
+		return true
+	case ReturnReasonWrongItem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReturnStatus.
+const (
+	ReturnStatusApproved  ReturnStatus = "approved"
+	ReturnStatusCancelled ReturnStatus = "cancelled"
+	ReturnStatusLapsed    ReturnStatus = "lapsed"
+	ReturnStatusReceived  ReturnStatus = "received"
+	ReturnStatusRejected  ReturnStatus = "rejected"
+	ReturnStatusRequested ReturnStatus = "requested"
+)
+
+// Valid indicates whether the value is a known member of the ReturnStatus enum.
+func (e ReturnStatus) Valid() bool {
+	switch e {
+	case ReturnStatusApproved:
+		return true
+	case ReturnStatusCancelled:
+		return true
+	case ReturnStatusLapsed:
+		return true
+	case ReturnStatusReceived:
+		return true
+	case ReturnStatusRejected:
+		return true
+	case ReturnStatusRequested:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ShipmentStatus.
 const (
 	ShipmentStatusCancelled ShipmentStatus = "cancelled"
@@ -261,16 +318,16 @@ func (e ShipmentStatus) Valid() bool {
 
 // Defines values for ShortPickCause.
 const (
-	Damaged ShortPickCause = "damaged"
-	Missing ShortPickCause = "missing"
+	ShortPickCauseDamaged ShortPickCause = "damaged"
+	ShortPickCauseMissing ShortPickCause = "missing"
 )
 
 // Valid indicates whether the value is a known member of the ShortPickCause enum.
 func (e ShortPickCause) Valid() bool {
 	switch e {
-	case Damaged:
+	case ShortPickCauseDamaged:
 		return true
-	case Missing:
+	case ShortPickCauseMissing:
 		return true
 	default:
 		return false
@@ -442,6 +499,21 @@ type LineQuantity struct {
 	Quantity int64 `json:"quantity"`
 }
 
+// ListedReturn defines model for ListedReturn.
+type ListedReturn struct {
+	CustomerID string     `json:"customer_id"`
+	Items      []PickItem `json:"items"`
+	Note       string     `json:"note,omitempty,omitzero"`
+
+	// Number The return's number within the order.
+	Number      int                `json:"number"`
+	OrderID     openapi_types.UUID `json:"order_id"`
+	Reason      ReturnReason       `json:"reason"`
+	ReceiveBy   time.Time          `json:"receive_by,omitempty,omitzero"`
+	RequestedAt time.Time          `json:"requested_at"`
+	Status      ReturnStatus       `json:"status"`
+}
+
 // LoseShipment defines model for LoseShipment.
 type LoseShipment struct {
 	Remedy LoseShipmentRemedy `json:"remedy"`
@@ -478,12 +550,18 @@ type Order struct {
 	// PositionInLine How many orders are processed until this one is, itself included; present while it waits for that. 1000 means 1000 or more.
 	PositionInLine int `json:"position_in_line,omitempty,omitzero"`
 
-	// Preview The answer to `preview=true`.
+	// Preview The answer to `preview=true` of a cancellation.
 	Preview CancelPreview `json:"preview,omitempty,omitzero"`
 
 	// Reason The reason for the status; empty if there is none to give.
 	Reason        string             `json:"reason,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
+
+	// ReturnPreview The answer to `preview=true` of a return.
+	ReturnPreview ReturnPreview `json:"return_preview,omitempty,omitzero"`
+
+	// Returns What the customer sends back.
+	Returns []Return `json:"returns,omitempty,omitzero"`
 
 	// Review The rules for which an operator must approve the order: `amount`, `first_order`, `new_country`.
 	Review []string `json:"review,omitempty,omitzero"`
@@ -644,8 +722,18 @@ type ProductList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
+// ReceiveReturn defines model for ReceiveReturn.
+type ReceiveReturn struct {
+	Lines []ReturnArrival `json:"lines"`
+}
+
 // RejectOrder defines model for RejectOrder.
 type RejectOrder struct {
+	Reason string `json:"reason"`
+}
+
+// RejectReturn defines model for RejectReturn.
+type RejectReturn struct {
 	Reason string `json:"reason"`
 }
 
@@ -660,6 +748,13 @@ type ReleasedReservation struct {
 
 	// Status `pending`: the stock is held until expires_at.
 	Status ReservationStatus `json:"status"`
+}
+
+// RequestReturn defines model for RequestReturn.
+type RequestReturn struct {
+	Lines  []LineQuantity `json:"lines"`
+	Note   string         `json:"note,omitempty,omitzero"`
+	Reason ReturnReason   `json:"reason"`
 }
 
 // Reservation defines model for Reservation.
@@ -690,6 +785,78 @@ type ReservationLine struct {
 
 // ReservationStatus `pending`: the stock is held until expires_at.
 type ReservationStatus string
+
+// Return defines model for Return.
+type Return struct {
+	Lines []ReturnLine `json:"lines"`
+
+	// Note The customer's words, or why the return was rejected.
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Number From 1 within the order.
+	Number int          `json:"number"`
+	Reason ReturnReason `json:"reason"`
+
+	// ReceiveBy When an approved return lapses.
+	ReceiveBy   time.Time    `json:"receive_by,omitempty,omitzero"`
+	RequestedAt time.Time    `json:"requested_at"`
+	Status      ReturnStatus `json:"status"`
+
+	// UpdatedAt When the status last changed.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ReturnArrival defines model for ReturnArrival.
+type ReturnArrival struct {
+	// Damaged Units that cannot be sold again.
+	Damaged int64 `json:"damaged,omitempty,omitzero"`
+	LineNo  int   `json:"line_no"`
+
+	// RefundMinor What the customer gets back for the line, in minor units, at most the price of the units; absent: their price.
+	RefundMinor *int64 `json:"refund_minor,omitempty"`
+
+	// Restocked Units that go back on the shelf.
+	Restocked int64 `json:"restocked,omitempty,omitzero"`
+}
+
+// ReturnLine defines model for ReturnLine.
+type ReturnLine struct {
+	// Damaged What arrived and cannot be sold again; absent if nothing did.
+	Damaged int64 `json:"damaged,omitempty,omitzero"`
+	LineNo  int   `json:"line_no"`
+
+	// Quantity What the customer sends back.
+	Quantity int64 `json:"quantity"`
+
+	// Refund Of a received return.
+	Refund Money `json:"refund,omitempty,omitzero"`
+
+	// Restocked What arrived and went back on the shelf; absent if nothing did.
+	Restocked int64 `json:"restocked,omitempty,omitzero"`
+}
+
+// ReturnList defines model for ReturnList.
+type ReturnList struct {
+	Items []ListedReturn `json:"items"`
+
+	// NextCursor Absent on the last page.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// ReturnPreview defines model for ReturnPreview.
+type ReturnPreview struct {
+	// Refund What the customer would get back.
+	Refund Money `json:"refund"`
+
+	// Restocked The units that would go back on the shelf.
+	Restocked []LineQuantity `json:"restocked"`
+}
+
+// ReturnReason defines model for ReturnReason.
+type ReturnReason string
+
+// ReturnStatus defines model for ReturnStatus.
+type ReturnStatus string
 
 // ShipShipment defines model for ShipShipment.
 type ShipShipment struct {
@@ -783,6 +950,9 @@ type OrderID = openapi_types.UUID
 // ReservationID defines model for ReservationID.
 type ReservationID = openapi_types.UUID
 
+// ReturnNumber defines model for ReturnNumber.
+type ReturnNumber = int
+
 // ShipmentNumber defines model for ShipmentNumber.
 type ShipmentNumber = int
 
@@ -844,6 +1014,19 @@ type PayOrderParams struct {
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// RequestReturnParams defines parameters for RequestReturn.
+type RequestReturnParams struct {
+	Preview bool `form:"preview,omitempty" json:"preview,omitempty,omitzero"`
+
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ReceiveReturnParams defines parameters for ReceiveReturn.
+type ReceiveReturnParams struct {
+	Preview bool `form:"preview,omitempty" json:"preview,omitempty,omitzero"`
+}
+
 // ShortPickShipmentParams defines parameters for ShortPickShipment.
 type ShortPickShipmentParams struct {
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
@@ -879,6 +1062,16 @@ type DeactivateProductParams struct {
 type ReplaceProductParams struct {
 	// IfMatch The product's `ETag`, several tags, or `*`. Without it the answer is 428.
 	IfMatch string `json:"If-Match,omitempty,omitzero"`
+}
+
+// ListReturnsParams defines parameters for ListReturns.
+type ListReturnsParams struct {
+	// Status By default `requested,approved`: what is open.
+	Status []ReturnStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Cursor `next_cursor` of the previous page.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // ListShipmentsParams defines parameters for ListShipments.
@@ -919,6 +1112,15 @@ type PayOrderJSONRequestBody = PayOrder
 
 // RejectOrderJSONRequestBody defines body for RejectOrder for application/json ContentType.
 type RejectOrderJSONRequestBody = RejectOrder
+
+// RequestReturnJSONRequestBody defines body for RequestReturn for application/json ContentType.
+type RequestReturnJSONRequestBody = RequestReturn
+
+// ReceiveReturnJSONRequestBody defines body for ReceiveReturn for application/json ContentType.
+type ReceiveReturnJSONRequestBody = ReceiveReturn
+
+// RejectReturnJSONRequestBody defines body for RejectReturn for application/json ContentType.
+type RejectReturnJSONRequestBody = RejectReturn
 
 // LoseShipmentJSONRequestBody defines body for LoseShipment for application/json ContentType.
 type LoseShipmentJSONRequestBody = LoseShipment

@@ -40,6 +40,10 @@ const (
 	PreconditionRequired problem.Code = "precondition_required"
 	ShipmentNotFound     problem.Code = "shipment_not_found"
 	InvalidShipmentState problem.Code = "invalid_shipment_state"
+	ReturnNotFound       problem.Code = "return_not_found"
+	InvalidReturnState   problem.Code = "invalid_return_state"
+	NotReturnable        problem.Code = "not_returnable"
+	ReturnWindowOver     problem.Code = "return_window_over"
 	OrderOnHold          problem.Code = "order_on_hold"
 	AlreadyShipped       problem.Code = "already_shipped"
 	OrderInReview        problem.Code = "order_in_review"
@@ -79,6 +83,10 @@ var Table = problem.Common.Extend(problem.Table{
 	PreconditionRequired: {Status: http.StatusPreconditionRequired, Title: "If-Match is required"},
 	ShipmentNotFound:     {Status: http.StatusNotFound, Title: "The order has no such shipment"},
 	InvalidShipmentState: {Status: http.StatusConflict, Title: "The shipment's status does not allow this"},
+	ReturnNotFound:       {Status: http.StatusNotFound, Title: "The order has no such return"},
+	InvalidReturnState:   {Status: http.StatusConflict, Title: "The return's status does not allow this"},
+	NotReturnable:        {Status: http.StatusConflict, Title: "The units cannot be returned"},
+	ReturnWindowOver:     {Status: http.StatusConflict, Title: "The time for a return is over"},
 	OrderOnHold:          {Status: http.StatusConflict, Title: "The fulfilment is held"},
 	OrderInReview:        {Status: http.StatusConflict, Retryable: true, Title: "The order waits for review"},
 	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},

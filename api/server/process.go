@@ -41,6 +41,7 @@ type Config struct {
 	Starts         starter.Config
 	Webhooks       provider.WebhookConfig // of the payment provider
 	Review         review.Config
+	Returns        ReturnConfig
 	Follow         follow.Config
 }
 
@@ -95,6 +96,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		log:       env.Log,
 		sellable:  newSellableSync(store, inventory, env.Log),
 		review:    cfg.Review,
+		returns:   cfg.Returns,
 		hub:       follow.New(cfg.Follow, store, env.Log, env.Registry),
 		pace:      usualPace,
 	}

@@ -249,6 +249,9 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 	for _, s := range o.Shipments {
 		out.Shipments = append(out.Shipments, wireShipment(s))
 	}
+	for _, r := range o.Returns {
+		out.Returns = append(out.Returns, wireReturn(r, o.Total.Currency))
+	}
 	if o.Review != nil {
 		out.Review = o.Review.Reasons
 	}

@@ -61,6 +61,21 @@ type ServerInterface interface {
 	// RejectOrder Reject an order that waits for review.
 	// (POST /api/orders/{order_id}/reject)
 	RejectOrder(c *gin.Context, orderID OrderID)
+	// RequestReturn Ask to send delivered units back.
+	// (POST /api/orders/{order_id}/returns)
+	RequestReturn(c *gin.Context, orderID OrderID, params RequestReturnParams)
+	// ApproveReturn Let the customer send the units.
+	// (POST /api/orders/{order_id}/returns/{number}/approve)
+	ApproveReturn(c *gin.Context, orderID OrderID, number ReturnNumber)
+	// CancelReturn Keep the units.
+	// (POST /api/orders/{order_id}/returns/{number}/cancel)
+	CancelReturn(c *gin.Context, orderID OrderID, number ReturnNumber)
+	// ReceiveReturn Report what has arrived.
+	// (POST /api/orders/{order_id}/returns/{number}/receive)
+	ReceiveReturn(c *gin.Context, orderID OrderID, number ReturnNumber, params ReceiveReturnParams)
+	// RejectReturn Refuse a return.
+	// (POST /api/orders/{order_id}/returns/{number}/reject)
+	RejectReturn(c *gin.Context, orderID OrderID, number ReturnNumber)
 	// DeliverShipment Report that a shipment was delivered.
 	// (POST /api/orders/{order_id}/shipments/{number}/deliver)
 	DeliverShipment(c *gin.Context, orderID OrderID, number ShipmentNumber)
@@ -100,6 +115,9 @@ type ServerInterface interface {
 	// ReplaceProduct Replace a product and its prices; operators only.
 	// (PUT /api/products/{product_id})
 	ReplaceProduct(c *gin.Context, productID openapi_types.UUID, params ReplaceProductParams)
+	// ListReturns The returns in some statuses, oldest first.
+	// (GET /api/returns)
+	ListReturns(c *gin.Context, params ListReturnsParams)
 	// ListShipments The pick list of a location, oldest first.
 	// (GET /api/shipments)
 	ListShipments(c *gin.Context, params ListShipmentsParams)
@@ -673,6 +691,210 @@ func (siw *ServerInterfaceWrapper) RejectOrder(c *gin.Context) {
 	siw.Handler.RejectOrder(c, orderID)
 }
 
+// RequestReturn operation middleware
+func (siw *ServerInterfaceWrapper) RequestReturn(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RequestReturnParams
+
+	// ------------- Optional query parameter "preview" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "preview", c.Request.URL.Query(), &params.Preview, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter preview: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey AttemptKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RequestReturn(c, orderID, params)
+}
+
+// ApproveReturn operation middleware
+func (siw *ServerInterfaceWrapper) ApproveReturn(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ReturnNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ApproveReturn(c, orderID, number)
+}
+
+// CancelReturn operation middleware
+func (siw *ServerInterfaceWrapper) CancelReturn(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ReturnNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CancelReturn(c, orderID, number)
+}
+
+// ReceiveReturn operation middleware
+func (siw *ServerInterfaceWrapper) ReceiveReturn(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ReturnNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveReturnParams
+
+	// ------------- Optional query parameter "preview" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "preview", c.Request.URL.Query(), &params.Preview, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter preview: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReceiveReturn(c, orderID, number, params)
+}
+
+// RejectReturn operation middleware
+func (siw *ServerInterfaceWrapper) RejectReturn(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "number" -------------
+	var number ReturnNumber
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RejectReturn(c, orderID, number)
+}
+
 // DeliverShipment operation middleware
 func (siw *ServerInterfaceWrapper) DeliverShipment(c *gin.Context) {
 
@@ -1123,6 +1345,49 @@ func (siw *ServerInterfaceWrapper) ReplaceProduct(c *gin.Context) {
 	siw.Handler.ReplaceProduct(c, productID, params)
 }
 
+// ListReturns operation middleware
+func (siw *ServerInterfaceWrapper) ListReturns(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReturnsParams
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListReturns(c, params)
+}
+
 // ListShipments operation middleware
 func (siw *ServerInterfaceWrapper) ListShipments(c *gin.Context) {
 
@@ -1211,6 +1476,12 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/orders/:order_id/approve", wrapper.ApproveOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/reject", wrapper.RejectOrder)
 	router.GET(options.BaseURL+"/api/shipments", wrapper.ListShipments)
+	router.GET(options.BaseURL+"/api/returns", wrapper.ListReturns)
+	router.POST(options.BaseURL+"/api/orders/:order_id/returns", wrapper.RequestReturn)
+	router.POST(options.BaseURL+"/api/orders/:order_id/returns/:number/approve", wrapper.ApproveReturn)
+	router.POST(options.BaseURL+"/api/orders/:order_id/returns/:number/reject", wrapper.RejectReturn)
+	router.POST(options.BaseURL+"/api/orders/:order_id/returns/:number/cancel", wrapper.CancelReturn)
+	router.POST(options.BaseURL+"/api/orders/:order_id/returns/:number/receive", wrapper.ReceiveReturn)
 	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/pack", wrapper.PackShipment)
 	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/ship", wrapper.ShipShipment)
 	router.POST(options.BaseURL+"/api/orders/:order_id/shipments/:number/short-pick", wrapper.ShortPickShipment)

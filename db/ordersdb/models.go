@@ -215,6 +215,28 @@ type ReceivedWebhook struct {
 	ReceivedAt time.Time
 }
 
+type Return struct {
+	OrderID   uuid.UUID
+	Number    int32
+	Status    string
+	Reason    string
+	Note      string
+	Key       string
+	ReceiveBy *time.Time
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+type ReturnLine struct {
+	OrderID     uuid.UUID
+	Number      int32
+	LineNo      int32
+	Quantity    int64
+	Restocked   int64
+	Damaged     int64
+	RefundMinor int64
+}
+
 type Shipment struct {
 	OrderID        uuid.UUID
 	Number         int32
@@ -235,6 +257,7 @@ type ShipmentLine struct {
 	Cancelled   int64
 	Short       int64
 	Rerouting   int64
+	Restocked   int64
 }
 
 type WebhookAction struct {

@@ -70,6 +70,18 @@ func (q *Queries) DeferStart(ctx context.Context, db DBTX, arg DeferStartParams)
 	return err
 }
 
+const DeliveredAt = `-- name: DeliveredAt :one
+SELECT at FROM order_timeline WHERE order_id = $1 AND event = 'delivered' ORDER BY seq DESC LIMIT 1
+`
+
+// When the last delivered shipment of an order was delivered.
+func (q *Queries) DeliveredAt(ctx context.Context, db DBTX, orderID uuid.UUID) (time.Time, error) {
+	row := db.QueryRow(ctx, DeliveredAt, orderID)
+	var at time.Time
+	err := row.Scan(&at)
+	return at, err
+}
+
 const FindRecordedOrder = `-- name: FindRecordedOrder :one
 SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
        o.hold_reason, o.hold_note, o.currency,
@@ -671,6 +683,101 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 	return items, nil
 }
 
+const ListReturns = `-- name: ListReturns :many
+WITH page AS (
+    SELECT r.order_id, r.number, r.status, r.reason, r.note, r.key, r.receive_by, r.created_at, r.updated_at FROM unnest($1::text[]) AS wanted (status)
+    CROSS JOIN LATERAL (
+        SELECT order_id, number, status, reason, note, key, receive_by, created_at, updated_at FROM returns
+        WHERE returns.status = wanted.status
+          AND (created_at, order_id, number) > ($2::timestamptz, $3::uuid, $4::int)
+        ORDER BY created_at, order_id, number
+        LIMIT $5
+    ) r
+    ORDER BY r.created_at, r.order_id, r.number
+    LIMIT $5
+)
+SELECT page.order_id, page.number, page.status, page.reason, page.note, page.receive_by, page.created_at, page.updated_at,
+       o.customer_id, rl.line_no, rl.quantity, rl.restocked, rl.damaged, rl.refund_minor, ol.product_id, ol.sku, ol.name
+FROM page
+JOIN orders o ON o.order_id = page.order_id
+JOIN return_lines rl ON rl.order_id = page.order_id AND rl.number = page.number
+JOIN order_lines ol ON ol.order_id = page.order_id AND ol.line_no = rl.line_no
+ORDER BY page.created_at, page.order_id, page.number, rl.line_no
+`
+
+type ListReturnsParams struct {
+	Statuses       []string
+	AfterCreatedAt time.Time
+	AfterID        uuid.UUID
+	AfterNumber    int32
+	PageSize       int32
+}
+
+type ListReturnsRow struct {
+	OrderID     uuid.UUID
+	Number      int32
+	Status      string
+	Reason      string
+	Note        string
+	ReceiveBy   *time.Time
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	CustomerID  string
+	LineNo      int32
+	Quantity    int64
+	Restocked   int64
+	Damaged     int64
+	RefundMinor int64
+	ProductID   uuid.UUID
+	Sku         string
+	Name        string
+}
+
+// The returns in some statuses, oldest first, each row with one line. The cursor is the last return of the previous page.
+func (q *Queries) ListReturns(ctx context.Context, db DBTX, arg ListReturnsParams) ([]ListReturnsRow, error) {
+	rows, err := db.Query(ctx, ListReturns,
+		arg.Statuses,
+		arg.AfterCreatedAt,
+		arg.AfterID,
+		arg.AfterNumber,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListReturnsRow{}
+	for rows.Next() {
+		var i ListReturnsRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Number,
+			&i.Status,
+			&i.Reason,
+			&i.Note,
+			&i.ReceiveBy,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.CustomerID,
+			&i.LineNo,
+			&i.Quantity,
+			&i.Restocked,
+			&i.Damaged,
+			&i.RefundMinor,
+			&i.ProductID,
+			&i.Sku,
+			&i.Name,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ListShipments = `-- name: ListShipments :many
 WITH page AS (
     SELECT s.order_id, s.number, s.location, s.status, s.carrier, s.tracking_number, s.created_at, s.updated_at FROM unnest($1::text[]) AS wanted (status)
@@ -1078,30 +1185,72 @@ WITH advanced AS (
     DELETE FROM shipments USING advanced
     WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($50::int[])
 ), contents AS (
-    INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting)
-    SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting
+    INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting, restocked)
+    SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting, n.restocked
     FROM advanced CROSS JOIN (
         SELECT unnest($55::int[]) AS number, unnest($56::int[]) AS line_no,
                unnest($57::int[]) AS reservation, unnest($58::bigint[]) AS quantity,
                unnest($59::bigint[]) AS cancelled, unnest($60::bigint[]) AS short,
-               unnest($61::bigint[]) AS rerouting
+               unnest($61::bigint[]) AS rerouting, unnest($62::bigint[]) AS restocked
     ) n
     ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
-    SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting
-    WHERE (l.quantity, l.cancelled, l.short, l.rerouting)
-        IS DISTINCT FROM (excluded.quantity, excluded.cancelled, excluded.short, excluded.rerouting)
+    SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting,
+        restocked = excluded.restocked
+    WHERE (l.quantity, l.cancelled, l.short, l.rerouting, l.restocked)
+        IS DISTINCT FROM (excluded.quantity, excluded.cancelled, excluded.short, excluded.rerouting, excluded.restocked)
+), unpacked AS (
+    -- A lost execution may have put a line into a shipment that does not have it in this execution.
+    DELETE FROM shipment_lines USING advanced
+    WHERE shipment_lines.order_id = advanced.order_id
+      AND shipment_lines.number <= cardinality($50::int[])
+      AND NOT EXISTS (
+          SELECT FROM (
+              SELECT unnest($55::int[]) AS number, unnest($56::int[]) AS line_no,
+                     unnest($57::int[]) AS reservation
+          ) n WHERE (n.number, n.line_no, n.reservation)
+              = (shipment_lines.number, shipment_lines.line_no, shipment_lines.reservation))
+), sent_back AS (
+    INSERT INTO returns AS r (order_id, number, status, reason, note, key, receive_by, created_at, updated_at)
+    SELECT advanced.order_id, n.number, n.status, n.reason, n.note, n.key, nullif(n.receive_by, $28::timestamptz),
+           $9, $9
+    FROM advanced CROSS JOIN (
+        SELECT unnest($63::int[]) AS number, unnest($64::text[]) AS status,
+               unnest($65::text[]) AS reason, unnest($66::text[]) AS note,
+               unnest($67::text[]) AS key, unnest($68::timestamptz[]) AS receive_by
+    ) n
+    ON CONFLICT (order_id, number) DO UPDATE
+    SET status = excluded.status, reason = excluded.reason, note = excluded.note, key = excluded.key,
+        receive_by = excluded.receive_by, updated_at = excluded.updated_at
+    WHERE (r.status, r.reason, r.note, r.key, r.receive_by)
+        IS DISTINCT FROM (excluded.status, excluded.reason, excluded.note, excluded.key, excluded.receive_by)
+), kept AS (
+    DELETE FROM returns USING advanced
+    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($63::int[])
+), arrived AS (
+    INSERT INTO return_lines AS l (order_id, number, line_no, quantity, restocked, damaged, refund_minor)
+    SELECT advanced.order_id, n.number, n.line_no, n.quantity, n.restocked, n.damaged, n.refund_minor
+    FROM advanced CROSS JOIN (
+        SELECT unnest($69::int[]) AS number, unnest($70::int[]) AS line_no,
+               unnest($71::bigint[]) AS quantity, unnest($72::bigint[]) AS restocked,
+               unnest($73::bigint[]) AS damaged, unnest($74::bigint[]) AS refund_minor
+    ) n
+    ON CONFLICT (order_id, number, line_no) DO UPDATE
+    SET quantity = excluded.quantity, restocked = excluded.restocked, damaged = excluded.damaged,
+        refund_minor = excluded.refund_minor
+    WHERE (l.quantity, l.restocked, l.damaged, l.refund_minor)
+        IS DISTINCT FROM (excluded.quantity, excluded.restocked, excluded.damaged, excluded.refund_minor)
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
-    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($62::int[])
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($75::int[])
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $63, e.payload, e.headers, e.created_at
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $76, e.payload, e.headers, e.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($64::uuid[]) AS event_id, unnest($65::bigint[]) AS version,
-               unnest($66::text[]) AS event_type, unnest($67::json[]) AS payload,
-               unnest($68::json[]) AS headers, unnest($69::timestamptz[]) AS created_at
+        SELECT unnest($77::uuid[]) AS event_id, unnest($78::bigint[]) AS version,
+               unnest($79::text[]) AS event_type, unnest($80::json[]) AS payload,
+               unnest($81::json[]) AS headers, unnest($82::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )
@@ -1170,6 +1319,19 @@ type RecordOrderParams struct {
 	ContentCancelled        []int64
 	ContentShort            []int64
 	ContentRerouting        []int64
+	ContentRestocked        []int64
+	ReturnNumbers           []int32
+	ReturnStatuses          []string
+	ReturnReasons           []string
+	ReturnNotes             []string
+	ReturnKeys              []string
+	ReturnDeadlines         []time.Time
+	ReturnedNumbers         []int32
+	ReturnedLineNos         []int32
+	ReturnedQuantities      []int64
+	ReturnedRestocked       []int64
+	ReturnedDamaged         []int64
+	ReturnedRefunds         []int64
 	EndedAttempts           []int32
 	SchemaVersion           int32
 	EventIds                []uuid.UUID
@@ -1248,6 +1410,19 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.ContentCancelled,
 		arg.ContentShort,
 		arg.ContentRerouting,
+		arg.ContentRestocked,
+		arg.ReturnNumbers,
+		arg.ReturnStatuses,
+		arg.ReturnReasons,
+		arg.ReturnNotes,
+		arg.ReturnKeys,
+		arg.ReturnDeadlines,
+		arg.ReturnedNumbers,
+		arg.ReturnedLineNos,
+		arg.ReturnedQuantities,
+		arg.ReturnedRestocked,
+		arg.ReturnedDamaged,
+		arg.ReturnedRefunds,
 		arg.EndedAttempts,
 		arg.SchemaVersion,
 		arg.EventIds,
@@ -1262,8 +1437,74 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 	return advanced, err
 }
 
+const ReturnLinesOfOrders = `-- name: ReturnLinesOfOrders :many
+SELECT order_id, number, line_no, quantity, restocked, damaged, refund_minor FROM return_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number, line_no
+`
+
+func (q *Queries) ReturnLinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]ReturnLine, error) {
+	rows, err := db.Query(ctx, ReturnLinesOfOrders, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReturnLine{}
+	for rows.Next() {
+		var i ReturnLine
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Number,
+			&i.LineNo,
+			&i.Quantity,
+			&i.Restocked,
+			&i.Damaged,
+			&i.RefundMinor,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ReturnsOfOrders = `-- name: ReturnsOfOrders :many
+SELECT order_id, number, status, reason, note, key, receive_by, created_at, updated_at FROM returns WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number
+`
+
+func (q *Queries) ReturnsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]Return, error) {
+	rows, err := db.Query(ctx, ReturnsOfOrders, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Return{}
+	for rows.Next() {
+		var i Return
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Number,
+			&i.Status,
+			&i.Reason,
+			&i.Note,
+			&i.Key,
+			&i.ReceiveBy,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ShipmentLinesOfOrders = `-- name: ShipmentLinesOfOrders :many
-SELECT order_id, number, line_no, reservation, quantity, cancelled, short, rerouting FROM shipment_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number, line_no, reservation
+SELECT order_id, number, line_no, reservation, quantity, cancelled, short, rerouting, restocked FROM shipment_lines WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number, line_no, reservation
 `
 
 func (q *Queries) ShipmentLinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]ShipmentLine, error) {
@@ -1284,6 +1525,7 @@ func (q *Queries) ShipmentLinesOfOrders(ctx context.Context, db DBTX, orderIds [
 			&i.Cancelled,
 			&i.Short,
 			&i.Rerouting,
+			&i.Restocked,
 		); err != nil {
 			return nil, err
 		}

@@ -35,6 +35,15 @@ const (
 	EventCompleted        Event = "completed"
 	EventNothingDelivered Event = "nothing_delivered"
 
+	// What happens to the goods that a customer sends back.
+	EventReturnRequested Event = "return_requested"
+	EventReturnApproved  Event = "return_approved"
+	EventReturnRejected  Event = "return_rejected"
+	EventReturnCancelled Event = "return_cancelled"
+	EventReturnReceived  Event = "return_received"
+	EventReturnLapsed    Event = "return_lapsed" // nothing has arrived in time
+	EventAllReturned     Event = "all_returned"  // the customer has all of the money back
+
 	// These events do not change the state.
 	EventPaid               Event = "paid"
 	EventActionRequired     Event = "action_required" // the customer must confirm the payment at the bank
@@ -89,6 +98,13 @@ var events = []eventRow{
 	{EventUnheld, internal, repeatable},
 	{EventCompleted, "completed", tentative},
 	{EventNothingDelivered, internal, tentative},
+	{EventReturnRequested, internal, tentative},
+	{EventReturnApproved, internal, tentative},
+	{EventReturnRejected, internal, tentative},
+	{EventReturnCancelled, internal, tentative},
+	{EventReturnReceived, internal, tentative},
+	{EventReturnLapsed, internal, tentative},
+	{EventAllReturned, internal, tentative},
 	{EventPaid, "paid", repeatable},
 	{EventActionRequired, internal, tentative},
 	{EventPaymentVoided, internal, tentative},

@@ -33,6 +33,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.Approve:        "order_not_ready",
 		order.Pick:           "order_not_ready",
 		order.Carry:          "order_not_ready",
+		order.Return:         "order_not_ready",
 		order.DeadlinePassed: "→ expired",
 		order.StockDelayed:   "→ pending",
 		order.StockHeld:      "→ reserved",
@@ -79,8 +80,15 @@ var cells = map[order.State]map[order.Input]string{
 		order.Unhold:        "→ fulfilling",
 		order.Pick:          "→ fulfilling",
 		order.Carry:         "→ fulfilling",
+		order.Return:        "→ fulfilling",
+		order.ReturnOverdue: "→ fulfilling",
 		order.AllDelivered:  "→ completed",
 		order.NoneDelivered: "→ refunded",
+	},
+	order.Completed: {
+		order.Return:        "→ completed",
+		order.ReturnOverdue: "→ completed",
+		order.AllReturned:   "→ refunded",
 	},
 	order.Expired:   {order.Pay: "order_expired", order.Extend: "order_expired"},
 	order.Cancelled: {order.Cancel: "="},
@@ -103,7 +111,7 @@ func TestEveryCell(t *testing.T) {
 				got = "="
 			case rule.To != "":
 				got = "→ " + string(rule.To)
-				named := i == order.Pick || i == order.Carry // the request names what happened
+				named := i == order.Pick || i == order.Carry || i == order.Return // the request names what happened
 				require.Equal(t, named, rule.Event == "", "a transition has a name in the timeline")
 			case rule.Impossible():
 				got = ""
@@ -113,14 +121,16 @@ func TestEveryCell(t *testing.T) {
 			tested++
 		}
 	}
-	require.Equal(t, 14*21, tested)
+	require.Equal(t, 14*24, tested)
 }
 
-// TestClosedStatesAreLeftByNothing: the table has no transition from a closed state.
-func TestClosedStatesAreLeftByNothing(t *testing.T) {
+// TestClosedStatesStayClosed: an order leaves a closed state only when all of it is returned, and is closed then too.
+func TestClosedStatesStayClosed(t *testing.T) {
 	t.Parallel()
 	for _, tr := range order.Transitions() {
-		require.False(t, tr.From.Closed(), "%s", tr)
+		if tr.From.Closed() {
+			require.Equal(t, order.Transition{From: order.Completed, To: order.Refunded}, tr)
+		}
 	}
 }
 

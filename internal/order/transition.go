@@ -21,6 +21,7 @@ const (
 	Approve     Input = "approve"
 	Pick        Input = "pick" // pack, report a short pick, or ship: what a hold stops
 	Carry       Input = "carry"
+	Return      Input = "return" // request, approve, reject, cancel or receive one
 
 	Create         Input = "create"          // the api inserts the order
 	DeadlinePassed Input = "deadline_passed" // inventory confirms it or does not answer
@@ -35,6 +36,8 @@ const (
 	GaveUp           Input = "gave_up"           // the result of a step means that the order cannot go on
 	AllDelivered     Input = "all_delivered"     // no shipment is open, and at least one was delivered
 	NoneDelivered    Input = "none_delivered"    // no shipment is open, and none was delivered
+	ReturnOverdue    Input = "return_overdue"    // an approved return has not arrived in time
+	AllReturned      Input = "all_returned"      // the customer has all of the money back
 )
 
 // meanings describe each input for the page in docs.
@@ -53,6 +56,7 @@ var meanings = map[Input]string{
 	Pick: "the warehouse packs or ships a shipment, or reports that units are missing or damaged; refused as " +
 		"`order_on_hold` while the fulfilment is held",
 	Carry:  "the carrier or an operator reports that a shipment was delivered or lost",
+	Return: "a return of delivered units is requested, approved, rejected, cancelled or received",
 	Create: "the api inserts the order's row, before the workflow starts",
 	DeadlinePassed: "the timer has fired, and inventory says that the deadline has passed or does not answer; " +
 		"or the stock was not decided within the order's time to live",
@@ -65,7 +69,9 @@ var meanings = map[Input]string{
 	PaymentAbandoned: "the provider gave no answer in time; the workflow voids the payment",
 	GaveUp: "the result of a step means that the order cannot go on: " +
 		"the third decline, the tenth payment, a reservation that is gone, a capture that is refused",
-	AllDelivered: "each shipment is delivered, cancelled or lost, and at least one is delivered",
+	AllDelivered:  "each shipment is delivered, cancelled or lost, and at least one is delivered",
+	ReturnOverdue: "an approved return has not arrived in time; it lapses",
+	AllReturned:   "everything was returned or given up, and the customer gets all of the money back",
 	NoneDelivered: "each shipment is cancelled or lost: all units were missing, damaged or lost, and the money goes " +
 		"back",
 }
@@ -82,6 +88,7 @@ func Inputs() []Input {
 		Approve,
 		Pick,
 		Carry,
+		Return,
 		Create,
 		DeadlinePassed,
 		StockDelayed,
@@ -94,16 +101,18 @@ func Inputs() []Input {
 		GaveUp,
 		AllDelivered,
 		NoneDelivered,
+		ReturnOverdue,
+		AllReturned,
 	}
 }
 
 // IsRequest reports whether the input is a request, whose client waits for an answer.
 func (i Input) IsRequest() bool {
 	switch i {
-	case Pay, Cancel, Extend, CancelLines, Hold, Unhold, Approve, Pick, Carry:
+	case Pay, Cancel, Extend, CancelLines, Hold, Unhold, Approve, Pick, Carry, Return:
 		return true
 	case Create, DeadlinePassed, StockDelayed, StockHeld, ReviewNeeded, StockRefused, PaymentCaptured, PaymentDeclined,
-		PaymentAbandoned, GaveUp, AllDelivered, NoneDelivered:
+		PaymentAbandoned, GaveUp, AllDelivered, NoneDelivered, ReturnOverdue, AllReturned:
 		return false
 	}
 	return false
@@ -168,6 +177,7 @@ var table = map[State]map[Input]Rule{
 		Approve:        refused(NotReady),
 		Pick:           refused(NotReady),
 		Carry:          refused(NotReady),
+		Return:         refused(NotReady),
 		DeadlinePassed: moves(Expired, EventExpired),
 		StockDelayed:   moves(Pending, EventPending),
 		StockHeld:      moves(Reserved, EventReserved),
@@ -214,8 +224,15 @@ var table = map[State]map[Input]Rule{
 		Unhold:        moves(Fulfilling, EventUnheld),
 		Pick:          moves(Fulfilling, named),
 		Carry:         moves(Fulfilling, named),
+		Return:        moves(Fulfilling, named),
+		ReturnOverdue: moves(Fulfilling, EventReturnLapsed),
 		AllDelivered:  moves(Completed, EventCompleted),
 		NoneDelivered: moves(Refunded, EventNothingDelivered),
+	},
+	Completed: {
+		Return:        moves(Completed, named),
+		ReturnOverdue: moves(Completed, EventReturnLapsed),
+		AllReturned:   moves(Refunded, EventAllReturned),
 	},
 	Expired:   {Pay: refused(Overdue), Extend: refused(Overdue)},
 	Cancelled: {Cancel: {Repeated: true}},

@@ -13,7 +13,7 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// fulfilment reads the shipments of an order as its workflow knows them; nil if none are planned.
+// fulfilment reads the shipments and returns of an order as its workflow knows them; nil if no shipments are planned.
 func (s *Store) fulfilment(
 	ctx context.Context, id uuid.UUID, row ordersdb.FindRecordedOrderRow,
 ) (*orderflow.Fulfilment, error) {
@@ -32,6 +32,9 @@ func (s *Store) fulfilment(
 		return nil, nil
 	}
 	out := orderflow.Fulfilment{Hold: holdOf(row.HoldReason, row.HoldNote)}
+	if out.Returns, err = s.returns(ctx, id); err != nil {
+		return nil, err
+	}
 	for _, r := range rows {
 		out.Shipments = append(out.Shipments, shipmentOf(r).Shipment)
 	}
@@ -71,6 +74,7 @@ func shipmentLineOf(l ordersdb.ShipmentLine) orderflow.ShipmentLine {
 		Cancelled:   l.Cancelled,
 		Short:       l.Short,
 		Rerouting:   l.Rerouting,
+		Restocked:   l.Restocked,
 	}
 }
 

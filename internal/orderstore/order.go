@@ -43,6 +43,7 @@ type Order struct {
 	Lines           []Line
 	Payments        []Payment
 	Shipments       []Shipment      // of a paid order, by number
+	Returns         []Return        // of a paid order, by number
 	Hold            *orderflow.Hold // nil while the fulfilment is not held
 	ActionURL       string          // where the customer confirms the payment under way
 }

@@ -116,7 +116,7 @@ func (s *Store) whole(ctx context.Context, row ordersdb.Order) (Order, error) {
 	return list[0], nil
 }
 
-// assemble decodes rows into orders, and reads their lines, payments and shipments.
+// assemble decodes rows into orders, and reads their lines, payments, shipments and returns.
 func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, error) {
 	if len(rows) == 0 {
 		return []Order{}, nil
@@ -128,7 +128,7 @@ func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, e
 	var batch pgx.Batch
 	parts := queueParts(&batch, ids)
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, fmt.Errorf("read the lines, payments and shipments of orders: %w", err)
+		return nil, fmt.Errorf("read the parts of orders: %w", err)
 	}
 	return parts.assemble(rows)
 }
@@ -140,15 +140,19 @@ type parts struct {
 
 	shipments     []ordersdb.Shipment
 	shipmentLines []ordersdb.ShipmentLine
+	returns       []ordersdb.Return
+	returnLines   []ordersdb.ReturnLine
 }
 
-// queueParts puts the queries for the lines, payments and shipments of orders into a batch.
+// queueParts puts the queries for the lines, payments, shipments and returns of orders into a batch.
 func queueParts(batch *pgx.Batch, ids []uuid.UUID) *parts {
 	var p parts
 	collect(batch, &p.lines, ordersdb.LinesOfOrders, ids)
 	collect(batch, &p.payments, ordersdb.PaymentsOfOrders, ids)
 	collect(batch, &p.shipments, ordersdb.ShipmentsOfOrders, ids)
 	collect(batch, &p.shipmentLines, ordersdb.ShipmentLinesOfOrders, ids)
+	collect(batch, &p.returns, ordersdb.ReturnsOfOrders, ids)
+	collect(batch, &p.returnLines, ordersdb.ReturnLinesOfOrders, ids)
 	return &p
 }
 
@@ -184,6 +188,13 @@ func (p *parts) assemble(rows []ordersdb.Order) ([]Order, error) {
 	for _, l := range p.shipmentLines {
 		to := &at[l.OrderID].Shipments[l.Number-1] // the numbers have no gap
 		to.Lines = append(to.Lines, shipmentLineOf(l))
+	}
+	for _, r := range p.returns {
+		at[r.OrderID].Returns = append(at[r.OrderID].Returns, returnOf(r))
+	}
+	for _, l := range p.returnLines {
+		to := &at[l.OrderID].Returns[l.Number-1] // the numbers have no gap
+		to.Lines = append(to.Lines, returnLineOf(l))
 	}
 	return out, nil
 }

@@ -158,7 +158,7 @@ func addPayments(params *ordersdb.RecordOrderParams, payments []orderflow.Paymen
 	}
 }
 
-// addFulfilment adds all shipments of a paid order.
+// addFulfilment adds all shipments and returns of a paid order.
 func addFulfilment(params *ordersdb.RecordOrderParams, f *orderflow.Fulfilment) {
 	if f == nil {
 		return
@@ -181,6 +181,29 @@ func addFulfilment(params *ordersdb.RecordOrderParams, f *orderflow.Fulfilment) 
 			params.ContentCancelled = append(params.ContentCancelled, l.Cancelled)
 			params.ContentShort = append(params.ContentShort, l.Short)
 			params.ContentRerouting = append(params.ContentRerouting, l.Rerouting)
+			params.ContentRestocked = append(params.ContentRestocked, l.Restocked)
+		}
+	}
+	addReturns(params, f.Returns)
+}
+
+// addReturns adds all returns of a paid order.
+func addReturns(params *ordersdb.RecordOrderParams, returns []orderflow.Return) {
+	for _, r := range returns {
+		number := int32(r.Number) //nolint:gosec // returns are few
+		params.ReturnNumbers = append(params.ReturnNumbers, number)
+		params.ReturnStatuses = append(params.ReturnStatuses, string(r.Status))
+		params.ReturnReasons = append(params.ReturnReasons, string(r.Reason))
+		params.ReturnNotes = append(params.ReturnNotes, storable(r.Note))
+		params.ReturnKeys = append(params.ReturnKeys, storable(r.Key))
+		params.ReturnDeadlines = append(params.ReturnDeadlines, orNoTime(r.ReceiveBy))
+		for _, l := range r.Lines {
+			params.ReturnedNumbers = append(params.ReturnedNumbers, number)
+			params.ReturnedLineNos = append(params.ReturnedLineNos, int32(l.LineNo)) //nolint:gosec // at most 100
+			params.ReturnedQuantities = append(params.ReturnedQuantities, l.Quantity)
+			params.ReturnedRestocked = append(params.ReturnedRestocked, l.Restocked)
+			params.ReturnedDamaged = append(params.ReturnedDamaged, l.Damaged)
+			params.ReturnedRefunds = append(params.ReturnedRefunds, l.RefundMinor)
 		}
 	}
 }

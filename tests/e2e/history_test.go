@@ -133,6 +133,12 @@ func TestHistoriesReplay(t *testing.T) {
 			reports(t, s, id, 1, "deliver", nil)
 			return reports(t, s, id, 2, "deliver", nil)
 		}},
+		{"order-returned", "refunded", func() platform.Answer {
+			id, _ := deliveredOrder(t, s, 1)
+			require.Equal(t, http.StatusOK, s.Act("alice", id, "returns", wants(1)).Status)
+			require.Equal(t, http.StatusOK, s.Act(platform.Operator, id, "returns/1/approve", nil).Status)
+			return s.Act(platform.Operator, id, "returns/1/receive", arrives(1, 0))
+		}},
 		{"order-short-picked-held-and-lost", "refunded", func() platform.Answer {
 			id, _ := paidOrder(t, s, 2, 1, 2)
 			short := map[string]any{"cause": "missing", "lines": []map[string]any{{"line_no": 1, "quantity": 1}}}

@@ -2,6 +2,7 @@ package orderclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -42,20 +43,67 @@ func (c *Client) Unhold(
 	return update[orderflow.FulfilmentResult](ctx, c, keyed(id, orderflow.UpdateUnhold, key), in)
 }
 
+// Return asks for a step of a return, once per key. in is the order's input as its row has it: if the order's workflow
+// has ended, it starts again with the request, and goes on from the row. Return waits nine seconds at most for the
+// outcome.
+func (c *Client) Return(
+	ctx context.Context, in orderflow.OrderInput, name, key string, arg orderflow.ReturnInput,
+) (orderflow.FulfilmentResult, error) {
+	ctx, stop := context.WithTimeout(ctx, updateTimeout+acceptTimeout)
+	defer stop()
+	in.Revision, in.Continues = orderflow.CurrentRevision, true
+	id := updateID{
+		workflow: orderflow.OrderWorkflowID(in.OrderID),
+		name:     name,
+		update:   fmt.Sprintf("%s-%d-%s", name, arg.Return, key),
+	}
+	for attempt := 1; ; attempt++ {
+		out, err := startAndUpdate[orderflow.FulfilmentResult](
+			ctx, c, startOptions(in, startAgain), orderflow.OrderWorkflow, in, id, arg)
+		if !errors.Is(err, ErrEnded) || attempt == maxReturnStarts {
+			return out, err
+		}
+	}
+}
+
+// maxReturnStarts is how often a request for a return is sent: the workflow may end at the moment at which the request
+// reaches it.
+const maxReturnStarts = 3
+
+// PreviewReturn says what a step of a return would do, and changes nothing. The order's workflow need not run, but a
+// worker must. ErrEnded: Temporal has deleted the workflow, or its last run does not know returns; GoOn starts it
+// again.
+func (c *Client) PreviewReturn(
+	ctx context.Context, id uuid.UUID, in orderflow.PreviewReturnInput,
+) (orderflow.ReturnPreview, error) {
+	return query[orderflow.ReturnPreview](ctx, c, id, orderflow.QueryPreviewReturn, in)
+}
+
+// GoOn starts the workflow of a paid order again, to go on from the order's row, unless it is running.
+func (c *Client) GoOn(ctx context.Context, in orderflow.OrderInput) error {
+	in.Revision, in.Continues = orderflow.CurrentRevision, true
+	_, err := c.startUnlessRunning(ctx, startOptions(in, startAgain), orderflow.OrderWorkflow, in)
+	return err
+}
+
 // PreviewCancel says what a cancellation would do to the order, and changes nothing. The order's workflow need not run,
 // but a worker must.
 func (c *Client) PreviewCancel(
 	ctx context.Context, id uuid.UUID, in orderflow.CancelLinesInput,
 ) (orderflow.CancelPreview, error) {
-	var out orderflow.CancelPreview
+	return query[orderflow.CancelPreview](ctx, c, id, orderflow.QueryPreviewCancel, in)
+}
+
+// query asks the workflow of an order.
+func query[Out any](ctx context.Context, c *Client, id uuid.UUID, name string, in any) (out Out, err error) {
 	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
-	answer, err := c.temporal.QueryWorkflow(ctx, orderflow.OrderWorkflowID(id), "", orderflow.QueryPreviewCancel, in)
+	answer, err := c.temporal.QueryWorkflow(ctx, orderflow.OrderWorkflowID(id), "", name, in)
 	if err == nil {
 		err = answer.Get(&out)
 	}
 	if err != nil {
-		return out, fmt.Errorf("ask order %s for a preview: %w", id, classify(err))
+		return out, fmt.Errorf("ask order %s for %s: %w", id, name, classify(err))
 	}
 	return out, nil
 }

@@ -57,15 +57,18 @@ type ShipmentLine struct {
 	Quantity    int64 `json:"quantity"`    // what is in the shipment now
 	Cancelled   int64 `json:"cancelled,omitempty"`
 	Short       int64 `json:"short,omitempty"` // units that were missing or damaged
+	// Restocked is how many units of a delivered shipment have come back and went back on the shelf.
+	Restocked int64 `json:"restocked,omitempty"`
 	// Rerouting is how many of the units that were short or lost another shipment is to bring, as long as that is not
 	// decided.
 	Rerouting int64 `json:"rerouting,omitempty"`
 }
 
 // Fulfilment is a paid order's side of the warehouse. What the order owes the customer follows from it: the price of
-// the units that no shipment brings.
+// the units that no shipment brings, and what is refunded for the units that came back.
 type Fulfilment struct {
 	Shipments []Shipment `json:"shipments"`
+	Returns   []Return   `json:"returns,omitempty"`
 	Hold      *Hold      `json:"hold,omitempty"` // nil while the fulfilment is not held
 }
 
@@ -79,6 +82,7 @@ func (f *Fulfilment) Clone() *Fulfilment {
 	for i := range out.Shipments {
 		out.Shipments[i].Lines = slices.Clone(out.Shipments[i].Lines)
 	}
+	out.Returns = cloneReturns(out.Returns)
 	return &out
 }
 

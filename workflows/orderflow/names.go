@@ -46,12 +46,20 @@ const (
 	UpdateShortPick   = "short_pick"
 	UpdateDeliver     = "deliver"
 	UpdateLose        = "lose"
+	// Of a paid order of which something was delivered.
+	UpdateRequestReturn = "request_return"
+	UpdateApproveReturn = "approve_return"
+	UpdateRejectReturn  = "reject_return"
+	UpdateCancelReturn  = "cancel_return"
+	UpdateReceiveReturn = "receive_return"
 	// Of a reservation without an order.
 	UpdateConfirm = "confirm"
 	UpdateRelease = "release"
 	QueryState    = "state"
 	// QueryPreviewCancel answers what a cancellation of an order would do.
 	QueryPreviewCancel = "preview_cancel"
+	// QueryPreviewReturn answers what a step of a return would do.
+	QueryPreviewReturn = "preview_return"
 )
 
 // Activities, by the names they are registered under.
@@ -95,6 +103,9 @@ const (
 	ErrNotThisOrder       = "not_this_order"      // the workflow was started under an id that is not its order's
 	ErrShipmentNotFound   = "shipment_not_found"  // the order has no shipment with this number
 	ErrShipmentState      = "invalid_shipment_state"
+	ErrReturnNotFound     = "return_not_found" // the order has no return with this number
+	ErrReturnState        = "invalid_return_state"
+	ErrNotReturnable      = "not_returnable" // the units were not delivered, or are in another return
 )
 
 // RefusesUpdate reports whether kind is the type of an error by which our workflows refuse an update: an order.Refusal,
@@ -105,6 +116,7 @@ func RefusesUpdate(kind string) bool {
 	case string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
 		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrUnavailable,
 		string(order.OnHold), string(order.AlreadyShipped), string(order.UnderReview), ErrShipmentNotFound, ErrShipmentState,
+		ErrReturnNotFound, ErrReturnState, ErrNotReturnable,
 		ErrReservationClosed, ErrReservationExpired, ErrReservationRefused,
 		ErrRecordConflict, ErrRecordImpossible:
 		return true

@@ -73,8 +73,10 @@ const (
 	// RevisionFulfilment keeps the workflow of a paid order running until the order is delivered (ADR 15). Before it, the
 	// workflow ended once the order was paid.
 	RevisionFulfilment = 2
+	// RevisionReturns lets the workflow of a completed order go on while a return is open, and run again for one.
+	RevisionReturns = 3
 	// CurrentRevision is what new orders follow.
-	CurrentRevision = RevisionFulfilment
+	CurrentRevision = RevisionReturns
 )
 
 // OrderResult is what an order's workflow ends with.

@@ -120,18 +120,60 @@ WITH advanced AS (
     DELETE FROM shipments USING advanced
     WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality(@shipment_numbers::int[])
 ), contents AS (
-    INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting)
-    SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting
+    INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting, restocked)
+    SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting, n.restocked
     FROM advanced CROSS JOIN (
         SELECT unnest(@content_numbers::int[]) AS number, unnest(@content_line_nos::int[]) AS line_no,
                unnest(@content_reservations::int[]) AS reservation, unnest(@content_quantities::bigint[]) AS quantity,
                unnest(@content_cancelled::bigint[]) AS cancelled, unnest(@content_short::bigint[]) AS short,
-               unnest(@content_rerouting::bigint[]) AS rerouting
+               unnest(@content_rerouting::bigint[]) AS rerouting, unnest(@content_restocked::bigint[]) AS restocked
     ) n
     ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
-    SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting
-    WHERE (l.quantity, l.cancelled, l.short, l.rerouting)
-        IS DISTINCT FROM (excluded.quantity, excluded.cancelled, excluded.short, excluded.rerouting)
+    SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting,
+        restocked = excluded.restocked
+    WHERE (l.quantity, l.cancelled, l.short, l.rerouting, l.restocked)
+        IS DISTINCT FROM (excluded.quantity, excluded.cancelled, excluded.short, excluded.rerouting, excluded.restocked)
+), unpacked AS (
+    -- A lost execution may have put a line into a shipment that does not have it in this execution.
+    DELETE FROM shipment_lines USING advanced
+    WHERE shipment_lines.order_id = advanced.order_id
+      AND shipment_lines.number <= cardinality(@shipment_numbers::int[])
+      AND NOT EXISTS (
+          SELECT FROM (
+              SELECT unnest(@content_numbers::int[]) AS number, unnest(@content_line_nos::int[]) AS line_no,
+                     unnest(@content_reservations::int[]) AS reservation
+          ) n WHERE (n.number, n.line_no, n.reservation)
+              = (shipment_lines.number, shipment_lines.line_no, shipment_lines.reservation))
+), sent_back AS (
+    INSERT INTO returns AS r (order_id, number, status, reason, note, key, receive_by, created_at, updated_at)
+    SELECT advanced.order_id, n.number, n.status, n.reason, n.note, n.key, nullif(n.receive_by, @no_time::timestamptz),
+           @updated_at, @updated_at
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@return_numbers::int[]) AS number, unnest(@return_statuses::text[]) AS status,
+               unnest(@return_reasons::text[]) AS reason, unnest(@return_notes::text[]) AS note,
+               unnest(@return_keys::text[]) AS key, unnest(@return_deadlines::timestamptz[]) AS receive_by
+    ) n
+    ON CONFLICT (order_id, number) DO UPDATE
+    SET status = excluded.status, reason = excluded.reason, note = excluded.note, key = excluded.key,
+        receive_by = excluded.receive_by, updated_at = excluded.updated_at
+    WHERE (r.status, r.reason, r.note, r.key, r.receive_by)
+        IS DISTINCT FROM (excluded.status, excluded.reason, excluded.note, excluded.key, excluded.receive_by)
+), kept AS (
+    DELETE FROM returns USING advanced
+    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality(@return_numbers::int[])
+), arrived AS (
+    INSERT INTO return_lines AS l (order_id, number, line_no, quantity, restocked, damaged, refund_minor)
+    SELECT advanced.order_id, n.number, n.line_no, n.quantity, n.restocked, n.damaged, n.refund_minor
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@returned_numbers::int[]) AS number, unnest(@returned_line_nos::int[]) AS line_no,
+               unnest(@returned_quantities::bigint[]) AS quantity, unnest(@returned_restocked::bigint[]) AS restocked,
+               unnest(@returned_damaged::bigint[]) AS damaged, unnest(@returned_refunds::bigint[]) AS refund_minor
+    ) n
+    ON CONFLICT (order_id, number, line_no) DO UPDATE
+    SET quantity = excluded.quantity, restocked = excluded.restocked, damaged = excluded.damaged,
+        refund_minor = excluded.refund_minor
+    WHERE (l.quantity, l.restocked, l.damaged, l.refund_minor)
+        IS DISTINCT FROM (excluded.quantity, excluded.restocked, excluded.damaged, excluded.refund_minor)
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
@@ -297,6 +339,38 @@ SELECT * FROM shipments WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order
 
 -- name: ShipmentLinesOfOrders :many
 SELECT * FROM shipment_lines WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, number, line_no, reservation;
+
+-- name: ReturnsOfOrders :many
+SELECT * FROM returns WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, number;
+
+-- name: ReturnLinesOfOrders :many
+SELECT * FROM return_lines WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, number, line_no;
+
+-- name: ListReturns :many
+-- The returns in some statuses, oldest first, each row with one line. The cursor is the last return of the previous page.
+WITH page AS (
+    SELECT r.* FROM unnest(@statuses::text[]) AS wanted (status)
+    CROSS JOIN LATERAL (
+        SELECT * FROM returns
+        WHERE returns.status = wanted.status
+          AND (created_at, order_id, number) > (@after_created_at::timestamptz, @after_id::uuid, @after_number::int)
+        ORDER BY created_at, order_id, number
+        LIMIT @page_size
+    ) r
+    ORDER BY r.created_at, r.order_id, r.number
+    LIMIT @page_size
+)
+SELECT page.order_id, page.number, page.status, page.reason, page.note, page.receive_by, page.created_at, page.updated_at,
+       o.customer_id, rl.line_no, rl.quantity, rl.restocked, rl.damaged, rl.refund_minor, ol.product_id, ol.sku, ol.name
+FROM page
+JOIN orders o ON o.order_id = page.order_id
+JOIN return_lines rl ON rl.order_id = page.order_id AND rl.number = page.number
+JOIN order_lines ol ON ol.order_id = page.order_id AND ol.line_no = rl.line_no
+ORDER BY page.created_at, page.order_id, page.number, rl.line_no;
+
+-- name: DeliveredAt :one
+-- When the last delivered shipment of an order was delivered.
+SELECT at FROM order_timeline WHERE order_id = @order_id AND event = 'delivered' ORDER BY seq DESC LIMIT 1;
 
 -- name: ListShipments :many
 -- The pick list: the shipments of a location in some statuses, oldest first, each row with one line. The cursor is the

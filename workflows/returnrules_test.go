@@ -1,0 +1,57 @@
+package workflows
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"holdfast/workflows/orderflow"
+)
+
+// TestReturnsNeverGiveBackTooMuch: whatever comes back, in whatever portions, a line never gives back more than its
+// price or more units than were sent; and if all units come back at their price, it gives back just its price.
+func TestReturnsNeverGiveBackTooMuch(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		line := orderflow.Line{LineNo: 1, Quantity: rapid.Int64Range(1, 20).Draw(t, "units")}
+		line.Total.Minor = rapid.Int64Range(0, 10_000).Draw(t, "price")
+		lines := []orderflow.Line{line}
+		f := &orderflow.Fulfilment{Shipments: []orderflow.Shipment{{
+			Number: 1,
+			Status: orderflow.ShipmentDelivered,
+			Lines:  []orderflow.ShipmentLine{{LineNo: 1, Reservation: 1, Quantity: line.Quantity}},
+		}}}
+
+		var back, onShelf int64
+		full := true
+		for range rapid.IntRange(1, 8).Draw(t, "returns") {
+			n := rapid.Int64Range(1, 6).Draw(t, "requested")
+			err := requestReturn(f, orderflow.ReturnInput{
+				Reason:   orderflow.ReturnOther,
+				Lines:    []orderflow.LineQuantity{{LineNo: 1, Quantity: n}},
+				Approved: true,
+			})
+			if err != nil {
+				require.Greater(t, n, line.Quantity-back, "refused only if the customer has not so many")
+				continue
+			}
+			arrival := orderflow.Arrival{LineNo: 1, Restocked: rapid.Int64Range(0, n).Draw(t, "restocked")}
+			arrival.Damaged = rapid.Int64Range(0, n-arrival.Restocked).Draw(t, "damaged")
+			if rapid.Bool().Draw(t, "less than the price") {
+				less := max(0, priceOfReturned(f, lines, 1, arrival.Restocked+arrival.Damaged)-1)
+				arrival.RefundMinor, full = &less, false
+			}
+			received := orderflow.ReturnInput{Return: len(f.Returns), Arrived: []orderflow.Arrival{arrival}}
+			require.NoError(t, receiveReturn(f, received, lines))
+			back, onShelf = back+arrival.Restocked+arrival.Damaged, onShelf+arrival.Restocked
+
+			require.LessOrEqual(t, back, line.Quantity)
+			require.LessOrEqual(t, refundDue(f, lines), line.Total.Minor)
+			require.Equal(t, onShelf, restocked(f.Shipments, 1))
+		}
+		if full && back == line.Quantity {
+			require.Equal(t, line.Total.Minor, refundDue(f, lines))
+		}
+	})
+}
