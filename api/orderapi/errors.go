@@ -44,6 +44,7 @@ const (
 	InvalidReturnState   problem.Code = "invalid_return_state"
 	NotReturnable        problem.Code = "not_returnable"
 	ReturnWindowOver     problem.Code = "return_window_over"
+	OpenOrderLimit       problem.Code = "open_order_limit"
 	OrderOnHold          problem.Code = "order_on_hold"
 	AlreadyShipped       problem.Code = "already_shipped"
 	OrderInReview        problem.Code = "order_in_review"
@@ -87,6 +88,7 @@ var Table = problem.Common.Extend(problem.Table{
 	InvalidReturnState:   {Status: http.StatusConflict, Title: "The return's status does not allow this"},
 	NotReturnable:        {Status: http.StatusConflict, Title: "The units cannot be returned"},
 	ReturnWindowOver:     {Status: http.StatusConflict, Title: "The time for a return is over"},
+	OpenOrderLimit:       {Status: http.StatusConflict, Title: "Too many unpaid orders"},
 	OrderOnHold:          {Status: http.StatusConflict, Title: "The fulfilment is held"},
 	OrderInReview:        {Status: http.StatusConflict, Retryable: true, Title: "The order waits for review"},
 	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},

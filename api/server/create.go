@@ -144,7 +144,9 @@ func (h *handlers) place(c *gin.Context, in *orderflow.OrderInput) (placed start
 	if in.Review, err = h.review.Of(ctx, h.store, *in); err != nil {
 		return placed, h.unavailable(c, err)
 	}
-	if placed, err = h.starter.Place(ctx, *in); err != nil && !errors.Is(err, starter.ErrFull) {
+	placed, err = h.starter.Place(ctx, *in)
+	var hoarding *orderstore.HoardingError
+	if err != nil && !errors.Is(err, starter.ErrFull) && !errors.As(err, &hoarding) {
 		err = fmt.Errorf("%w: %w", errNotKnown, err)
 	}
 	return placed, err
@@ -153,6 +155,7 @@ func (h *handlers) place(c *gin.Context, in *orderflow.OrderInput) (placed start
 // answerNotPlaced answers a request whose order place has not inserted. A repeat is answered with the order that there
 // is, whatever the catalogue says by now and however many orders wait.
 func (h *handlers) answerNotPlaced(c *gin.Context, in *orderflow.OrderInput, cause error) {
+	var hoarding *orderstore.HoardingError
 	switch {
 	case errors.Is(cause, starter.ErrBusy):
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "more orders arrive at once than can be accepted; "+
@@ -165,6 +168,10 @@ func (h *handlers) answerNotPlaced(c *gin.Context, in *orderflow.OrderInput, cau
 	case errors.Is(cause, starter.ErrFull):
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable,
 			"too many orders wait to be processed; nothing was ordered; send the order again in a minute"))
+	case errors.As(cause, &hoarding):
+		httpx.Fail(c, orderapi.Table.New(orderapi.OpenOrderLimit,
+			"you have %d unpaid orders of %d units in all, and the shop allows no more than that at once; "+
+				"pay or cancel one of them, or order less", hoarding.OpenOrders, hoarding.OpenUnits))
 	default:
 		httpx.Fail(c, cause)
 	}

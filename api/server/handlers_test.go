@@ -407,6 +407,22 @@ func TestCreateOrder(t *testing.T) {
 	}
 }
 
+// TestOpenOrderLimit: a customer with as many unpaid orders as the shop allows gets no further one, and a repeat of an
+// order that was placed is answered with that order.
+func TestOpenOrderLimit(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	s.store.LimitOpen(orderstore.OpenLimits{Orders: 1, Units: 100})
+	product, _ := s.create(`{"sku":"MUG-1","name":"Mug","prices":[{"amount_minor":1490,"currency":"EUR"}]}`)
+	body := `{"lines":[{"product_id":"` + product.ProductID.String() + `","quantity":2}]}`
+	accepted, key := answer{202, "", `"status":"pending"`}, uuid.NewString()
+	s.workflows.place = func(orderflow.OrderInput) (orderflow.PlaceResult, error) { return orderflow.PlaceResult{}, errOpen }
+
+	s.expect(auth.Customer, http.MethodPost, "/api/orders", body, accepted, "Idempotency-Key", key)
+	s.expect(auth.Customer, http.MethodPost, "/api/orders", body, answer{409, "open_order_limit", "pay or cancel"})
+	s.expect(auth.Customer, http.MethodPost, "/api/orders", body, accepted, "Idempotency-Key", key)
+}
+
 // TestRowThatCannotBeReadIsAFaultOfOurs: a row that the server cannot read is no outage of the database. The answer is
 // 500 and names the correlation id to report.
 func TestRowThatCannotBeReadIsAFaultOfOurs(t *testing.T) {

@@ -42,7 +42,11 @@ type Config struct {
 	Webhooks       provider.WebhookConfig // of the payment provider
 	Review         review.Config
 	Returns        ReturnConfig
-	Follow         follow.Config
+	// OpenOrders and OpenUnits are how many orders, and units in them, one customer may have open and unpaid. 0 orders: any
+	// number.
+	OpenOrders int64 `env:"API_MAX_OPEN_ORDERS" envDefault:"100"`
+	OpenUnits  int64 `env:"API_MAX_OPEN_UNITS" envDefault:"10000"`
+	Follow     follow.Config
 }
 
 // Run returns the process: it serves the orders interface until ctx ends, then fails readiness and waits for requests
@@ -89,6 +93,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	})
 
 	store := orderstore.New(pool)
+	store.LimitOpen(orderstore.OpenLimits{Orders: cfg.OpenOrders, Units: cfg.OpenUnits})
 	h := &handlers{
 		store:     store,
 		workflows: orderclient.New(temporal),

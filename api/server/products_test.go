@@ -41,6 +41,7 @@ type catalogueServer struct {
 	pool     *pgxpool.Pool
 	stock    *toldInventory
 	sellable *sellableSync
+	store    *orderstore.Store
 
 	workflows *scripted
 }
@@ -161,6 +162,7 @@ func startCatalogue(t testing.TB) catalogueServer {
 		pool:      pool,
 		stock:     stock,
 		sellable:  h.sellable,
+		store:     store,
 		workflows: workflows,
 	}
 }

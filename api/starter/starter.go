@@ -181,7 +181,8 @@ type Result struct {
 
 // Place inserts the order and has its workflow started.
 //
-// If it returns ErrFull, the order is not inserted. After any other error it is not known whether it is.
+// If it returns ErrFull or a *orderstore.HoardingError, the order is not inserted. After any other error it is not known
+// whether it is.
 func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput) (placed Placed, err error) {
 	var permit adaptivelimiter.Permit
 	direct := false
@@ -207,9 +208,12 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput) (placed Pl
 	if direct && (err != nil || !inserted) {
 		permit.Drop()
 	}
-	if err != nil {
+	var hoarding *orderstore.HoardingError
+	if err != nil && !errors.As(err, &hoarding) {
 		// The database may have inserted the order. The lease would then keep every starter from it.
 		s.spawn(func() { s.giveBack(in.OrderID, 0) })
+	}
+	if err != nil {
 		return Placed{}, err
 	}
 	if !inserted {
@@ -387,8 +391,8 @@ func (s *Starter) start(permit adaptivelimiter.Permit, order orderstore.Start) {
 		s.retryLater(order, err)
 	default:
 		s.log.ErrorContext(ctx, "the workflow of an order ended without recording the order", "order_id", id, "error", err)
+		s.doneWaiting(id) // first, so that who is told does not find the order waiting
 		s.tell(id, Result{Err: err})
-		s.doneWaiting(id)
 	}
 	if s.behind.Load() {
 		s.poke()

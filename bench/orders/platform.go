@@ -154,6 +154,7 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 		"SANDBOX_DATABASE_URL="+p.postgres.URL(string(database.Sandbox)),
 		"REDIS_URL="+p.redis.URL(), "TEMPORAL_ADDRESS="+temporal, "TEMPORAL_NAMESPACE="+orderflow.Namespace,
 		"TEMPORAL_WORKER_BUILD_ID="+buildID, "JWT_SECRET="+jwtSecret, "SERVICE_API_KEYS="+serviceKey,
+		"API_MAX_OPEN_ORDERS=0", // all orders are one customer's
 	)
 	if p.settings != "" {
 		env = append(env, strings.Split(p.settings, ",")...)

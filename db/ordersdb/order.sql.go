@@ -977,42 +977,50 @@ func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid
 
 const PlaceOrder = `-- name: PlaceOrder :one
 
-WITH placed AS (
+WITH held AS (
+    SELECT h.orders, h.units
+    FROM (SELECT) one LEFT JOIN LATERAL open_holds($1, $2) h ON $3::bigint > 0
+), placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
                         metadata, workflow_id, run_id, correlation_id, ttl_seconds, review, created_at, updated_at)
-    VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9,
-            $10, $11, '', $12, $13, $14, $15, $15)
+    SELECT $4, 0, $5, $6, $2, $1, $7, $8, $9, $10,
+           $11, $12, '', $13, $14, $15, $16, $16
+    FROM held
+    WHERE held.orders IS NULL OR held.orders < $3 AND held.units + $17::bigint <= $18::bigint
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
     INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
-    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, $7
+    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, $8
     FROM placed CROSS JOIN (
-        SELECT unnest($16::int[]) AS line_no, unnest($17::uuid[]) AS product_id, unnest($18::text[]) AS sku,
-               unnest($19::text[]) AS name, unnest($20::bigint[]) AS quantity,
-               unnest($21::bigint[]) AS unit_price, unnest($22::bigint[]) AS line_total
+        SELECT unnest($19::int[]) AS line_no, unnest($20::uuid[]) AS product_id, unnest($21::text[]) AS sku,
+               unnest($22::text[]) AS name, unnest($23::bigint[]) AS quantity,
+               unnest($24::bigint[]) AS unit_price, unnest($25::bigint[]) AS line_total
     ) l
 ), entry AS (
     INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
-    SELECT placed.order_id, 0, $23, '', $2, $15, $4 FROM placed
+    SELECT placed.order_id, 0, $26, '', $5, $16, $2 FROM placed
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
-    SELECT placed.order_id, $24, now() + make_interval(secs => $25::float8) FROM placed
+    SELECT placed.order_id, $27, now() + make_interval(secs => $28::float8) FROM placed
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT $26, 'order', placed.order_id, 0, $27, $28, $29, $30, $15
+    SELECT $29, 'order', placed.order_id, 0, $30, $31, $32, $33, $16
     FROM placed
 )
-SELECT count(*) > 0 AS inserted FROM placed
+SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint AS open_orders,
+       coalesce(held.units, 0)::bigint AS open_units
+FROM held
 `
 
 type PlaceOrderParams struct {
+	Issuer        string
+	CustomerID    string
+	MaxOrders     int64
 	OrderID       uuid.UUID
 	State         string
 	RequestHash   []byte
-	CustomerID    string
-	Issuer        string
 	TotalMinor    int64
 	Currency      string
 	ShipTo        []byte
@@ -1023,6 +1031,8 @@ type PlaceOrderParams struct {
 	TtlSeconds    int32
 	Review        []byte
 	PlacedAt      time.Time
+	Units         int64
+	MaxUnits      int64
 	LineNos       []int32
 	ProductIds    []uuid.UUID
 	Skus          []string
@@ -1040,18 +1050,26 @@ type PlaceOrderParams struct {
 	EventHeaders  []byte
 }
 
+type PlaceOrderRow struct {
+	Inserted   bool
+	OpenOrders int64
+	OpenUnits  int64
+}
+
 // The projection of an order. seq is the number of its last recorded transition; updated_at is that transition's
 // time, by the workflow's clock. A repeated or late write changes nothing. If a workflow task was lost and its second
 // execution had another outcome, the second execution has the later times, so its record overwrites the record of the
 // lost execution.
-// Inserts an order with everything that belongs to it, if the order has no row yet, and returns whether it did.
-func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams) (bool, error) {
+// Inserts an order with everything that belongs to it, if the order has no row yet and its customer may have another
+// open order, and returns whether it did. max_orders = 0 means that the customer may have any number.
+func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams) (PlaceOrderRow, error) {
 	row := db.QueryRow(ctx, PlaceOrder,
+		arg.Issuer,
+		arg.CustomerID,
+		arg.MaxOrders,
 		arg.OrderID,
 		arg.State,
 		arg.RequestHash,
-		arg.CustomerID,
-		arg.Issuer,
 		arg.TotalMinor,
 		arg.Currency,
 		arg.ShipTo,
@@ -1062,6 +1080,8 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.TtlSeconds,
 		arg.Review,
 		arg.PlacedAt,
+		arg.Units,
+		arg.MaxUnits,
 		arg.LineNos,
 		arg.ProductIds,
 		arg.Skus,
@@ -1078,9 +1098,9 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.EventPayload,
 		arg.EventHeaders,
 	)
-	var inserted bool
-	err := row.Scan(&inserted)
-	return inserted, err
+	var i PlaceOrderRow
+	err := row.Scan(&i.Inserted, &i.OpenOrders, &i.OpenUnits)
+	return i, err
 }
 
 const PositionInLine = `-- name: PositionInLine :one

@@ -30,8 +30,27 @@ type Start struct {
 	Attempts int // how many times a start was tried, this time included
 }
 
+// OpenLimits limit what one customer may have in open orders that are not paid: orders, and units of all their lines.
+// They keep a single customer from holding a whole stock without paying.
+type OpenLimits struct{ Orders, Units int64 } // without limit if Orders is 0
+
+func (l OpenLimits) allow(orders, units int64) bool {
+	return l.Orders == 0 || orders < l.Orders && units <= l.Units
+}
+
+// HoardingError says that a customer has too much in open orders for another one.
+type HoardingError struct{ OpenOrders, OpenUnits int64 } // without the order that was refused
+
+func (e *HoardingError) Error() string {
+	return fmt.Sprintf("the customer has %d open orders of %d units in all", e.OpenOrders, e.OpenUnits)
+}
+
+// LimitOpen sets the limits for the orders that Place inserts. By default there are none.
+func (s *Store) LimitOpen(limits OpenLimits) { s.limits = limits }
+
 // Place inserts an order in state pending, with its lines, the first entry of its timeline and the event order.created,
-// in one statement. It reports false and changes nothing if the order has a row. The order then waits for its workflow:
+// in one statement. It reports false and changes nothing if the order has a row. It returns a *HoardingError and changes
+// nothing if the customer has as many open orders or units as the limits allow; the order may have a row then. The order then waits for its workflow:
 // until the workflow records the order for the first time, LeaseStarts returns it. If leased is true, that happens only
 // after Lease, because the caller starts the workflow now.
 func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool) (bool, error) {
@@ -97,11 +116,18 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 		params.UnitPrices = append(params.UnitPrices, l.UnitPrice.Minor)
 		params.LineTotals = append(params.LineTotals, l.Total.Minor)
 	}
-	inserted, err := s.q.PlaceOrder(ctx, s.pool, params)
-	if err != nil {
-		return false, fmt.Errorf("insert order %s: %w", in.OrderID, err)
+	params.MaxOrders, params.MaxUnits = s.limits.Orders, s.limits.Units
+	for _, l := range in.Lines {
+		params.Units += l.Quantity
 	}
-	return inserted, nil
+	row, err := s.q.PlaceOrder(ctx, s.pool, params)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("insert order %s: %w", in.OrderID, err)
+	case !row.Inserted && !s.limits.allow(row.OpenOrders, row.OpenUnits+params.Units):
+		return false, &HoardingError{OpenOrders: row.OpenOrders, OpenUnits: row.OpenUnits}
+	}
+	return row.Inserted, nil
 }
 
 // Placed returns the order as Place inserts it.

@@ -29,8 +29,9 @@ var (
 
 // Store works on the orders database.
 type Store struct {
-	pool *pgxpool.Pool
-	q    *ordersdb.Queries
+	pool   *pgxpool.Pool
+	q      *ordersdb.Queries
+	limits OpenLimits
 }
 
 // New returns a store on pool.

@@ -99,6 +99,7 @@ func start(t *testing.T, faults bool) *Platform {
 		"REDIS_URL":                testenv.Redis(t),
 		"JWT_SECRET":               jwtSecret,
 		"SERVICE_API_KEYS":         serviceKey,
+		"API_MAX_OPEN_ORDERS":      "0",
 		"REVIEW_AMOUNTS":           "EUR:1000000", // 800 units of a test product
 		"PAYMENT_WEBHOOK_SECRETS":  WebhookSecret,
 		"SANDBOX_WEBHOOK_SECRETS":  WebhookSecret,

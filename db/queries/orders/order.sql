@@ -4,12 +4,18 @@
 -- lost execution.
 
 -- name: PlaceOrder :one
--- Inserts an order with everything that belongs to it, if the order has no row yet, and returns whether it did.
-WITH placed AS (
+-- Inserts an order with everything that belongs to it, if the order has no row yet and its customer may have another
+-- open order, and returns whether it did. max_orders = 0 means that the customer may have any number.
+WITH held AS (
+    SELECT h.orders, h.units
+    FROM (SELECT) one LEFT JOIN LATERAL open_holds(@issuer, @customer_id) h ON @max_orders::bigint > 0
+), placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
                         metadata, workflow_id, run_id, correlation_id, ttl_seconds, review, created_at, updated_at)
-    VALUES (@order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @currency, @ship_to, @email,
-            @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @review, @placed_at, @placed_at)
+    SELECT @order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @currency, @ship_to, @email,
+           @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @review, @placed_at, @placed_at
+    FROM held
+    WHERE held.orders IS NULL OR held.orders < @max_orders AND held.units + @units::bigint <= @max_units::bigint
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
@@ -32,7 +38,9 @@ WITH placed AS (
     SELECT @event_id, 'order', placed.order_id, 0, @event_type, @schema_version, @event_payload, @event_headers, @placed_at
     FROM placed
 )
-SELECT count(*) > 0 AS inserted FROM placed;
+SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint AS open_orders,
+       coalesce(held.units, 0)::bigint AS open_units
+FROM held;
 
 -- name: RecordOrder :one
 -- Advances an order's row and writes what belongs to the change, and returns whether the row changed.
