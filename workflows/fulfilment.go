@@ -2,7 +2,7 @@ package workflows
 
 import (
 	"errors"
-	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -124,6 +124,7 @@ type change struct {
 	actor    string
 	reason   string
 	key      string                            // the Idempotency-Key of a request that a repeat would do twice
+	request  string                            // tells requests with the same key apart
 	apply    func(*orderflow.Fulfilment) error // changes a copy, or returns why not
 	then     func(workflow.Context)            // what the change causes, once it is decided; may be nil
 }
@@ -133,8 +134,8 @@ func (o *orderRun) tried(c change) (*orderflow.Fulfilment, error) {
 	if err := o.refuse(c.input); err != nil {
 		return nil, err
 	}
-	if c.key != "" && slices.Contains(o.keys, c.key) {
-		return nil, errUnchanged
+	if err := o.used(c); err != nil {
+		return nil, err
 	}
 	after := o.fulfilment.Clone()
 	if after == nil { // the loop of a paid order has not begun; it plans them first
@@ -167,7 +168,7 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 		}
 		o.fulfilment = after
 		if c.key != "" {
-			o.keys = append(o.keys, c.key)
+			o.keys = append(o.keys, c.key+" "+c.request)
 			o.keys = o.keys[max(0, len(o.keys)-maxKeys):]
 		}
 		o.applyEvent(ctx, c.input, c.event, c.shipment, c.actor, c.reason)
@@ -194,7 +195,30 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 	if err == nil && o.loads != loads { // the change was decided on a state that an earlier run had left behind
 		err = refuse(string(order.NotReady), "the order has changed meanwhile; send the same request again")
 	}
-	return orderflow.FulfilmentResult{View: o.view()}, err
+	return orderflow.FulfilmentResult{View: o.view(), Request: c.request}, err
+}
+
+// used returns errUnchanged if the change was carried out under its key, and the refusal ErrKeyReused if another one
+// was.
+func (o *orderRun) used(c change) error {
+	if c.key == "" {
+		return nil
+	}
+	for _, known := range o.keys {
+		key, request, _ := strings.Cut(known, " ") // no key has a space
+		switch {
+		case key != c.key:
+		case request == c.request || request == "": // an earlier version did not keep the request
+			return errUnchanged
+		default:
+			return keyReused()
+		}
+	}
+	return nil
+}
+
+func keyReused() error {
+	return refuse(orderflow.ErrKeyReused, "the Idempotency-Key was used for another request; take a new one")
 }
 
 // startsFromRow reports whether this run continues an order whose row it has not read yet.

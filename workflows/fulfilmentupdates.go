@@ -97,6 +97,7 @@ func (o *orderRun) shortPick(in orderflow.ShipmentInput) change {
 		event:    order.EventShortPicked,
 		shipment: in.Shipment,
 		key:      scoped(in.Key, orderflow.UpdateShortPick, in.Shipment),
+		request:  in.Request,
 		actor:    in.Actor,
 		reason:   string(in.Cause),
 		apply: toShipments(func(s *shipments) error {
@@ -194,11 +195,12 @@ func (o *orderRun) lose(in orderflow.ShipmentInput) change {
 
 func (o *orderRun) cancelLines(in orderflow.CancelLinesInput) change {
 	return change{
-		input:  order.CancelLines,
-		event:  order.EventLinesCancelled,
-		key:    scoped(in.Key, orderflow.UpdateCancelLines, 0),
-		actor:  in.Actor,
-		reason: in.Reason,
+		input:   order.CancelLines,
+		event:   order.EventLinesCancelled,
+		key:     scoped(in.Key, orderflow.UpdateCancelLines, 0),
+		request: in.Request,
+		actor:   in.Actor,
+		reason:  in.Reason,
 		apply: toShipments(func(s *shipments) error {
 			for _, l := range in.Lines {
 				if l.Quantity < 1 || o.line(l.LineNo).Quantity < l.Quantity {

@@ -152,8 +152,14 @@ func findReturn(f *orderflow.Fulfilment, number int, statuses ...orderflow.Retur
 // requestReturn adds a return. Refusals: ErrInvalidInput, ErrNotReturnable. A request whose key has made a return is
 // errUnchanged.
 func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
-	if in.Key != "" && slices.ContainsFunc(f.Returns, func(r orderflow.Return) bool { return r.Key == in.Key }) {
-		return errUnchanged
+	for _, r := range f.Returns {
+		if in.Key == "" || r.Key != in.Key {
+			continue
+		}
+		if asksFor(r, in) {
+			return errUnchanged
+		}
+		return keyReused()
 	}
 	if !slices.Contains(orderflow.ReturnReasons(), in.Reason) {
 		return refuse(orderflow.ErrInvalidInput, "the reason of a return is one of %v", orderflow.ReturnReasons())
@@ -183,6 +189,14 @@ func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
 	}
 	f.Returns = append(f.Returns, added)
 	return nil
+}
+
+// asksFor reports whether a request is the one that made the return.
+func asksFor(r orderflow.Return, in orderflow.ReturnInput) bool {
+	return r.Reason == in.Reason && slices.EqualFunc(r.Lines, in.Lines,
+		func(l orderflow.ReturnLine, asked orderflow.LineQuantity) bool {
+			return l.LineNo == asked.LineNo && l.Quantity == asked.Quantity
+		})
 }
 
 // maxReturns bounds the returns of one order.
@@ -322,10 +336,11 @@ func (o *orderRun) requestReturn(in orderflow.ReturnInput) change {
 		event = order.EventReturnApproved
 	}
 	return change{
-		input:  order.Return,
-		event:  event,
-		actor:  in.Actor,
-		reason: string(in.Reason),
+		input:   order.Return,
+		event:   event,
+		request: in.Request,
+		actor:   in.Actor,
+		reason:  string(in.Reason),
 		apply:  func(f *orderflow.Fulfilment) error { return requestReturn(f, in) },
 	}
 }

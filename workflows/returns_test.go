@@ -186,7 +186,7 @@ func TestReturnRefused(t *testing.T) {
 		h.requestReturn(time.Second, 2, 1):                                   "", // the same key
 		step(time.Minute, orderflow.UpdateReceiveReturn, 1):                  orderflow.ErrReturnState,
 		step(2*time.Minute, orderflow.UpdateApproveReturn, 2):                orderflow.ErrReturnNotFound,
-		h.requestReturn(2*time.Minute, 1, 3):                                 "", // the same key again, with other lines
+		h.requestReturn(2*time.Minute, 2, 3):                                 orderflow.ErrKeyReused,
 		step(3*time.Minute, orderflow.UpdateRejectReturn, 1):                 "",
 		h.send(3*time.Minute, orderflow.UpdateRequestReturn, overReturned()): orderflow.ErrNotReturnable,
 	}

@@ -29,7 +29,13 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID, params orderapi.Can
 		httpx.Fail(c, err)
 		return
 	}
+	request, err := orderflow.RequestHash(body)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
 	lines := orderflow.CancelLinesInput{
+		Request:       request,
 		Lines:         lineQuantities(body.Lines),
 		Reason:        body.Reason,
 		Key:           params.IdempotencyKey,
@@ -41,8 +47,8 @@ func (h *handlers) CancelOrder(c *gin.Context, id uuid.UUID, params orderapi.Can
 		h.previewCancel(c, id, lines)
 	case len(body.Lines) > 0:
 		h.changePaid(c, id, order.CancelLines, params.IdempotencyKey, func(ctx context.Context, key string) error {
-			_, err := h.workflows.CancelLines(ctx, id, key, lines)
-			return err
+			out, err := h.workflows.CancelLines(ctx, id, key, lines)
+			return sameRequest(request, out, err)
 		})
 	default:
 		h.cancelWhole(c, id, orderflow.CancelInput{

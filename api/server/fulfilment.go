@@ -54,11 +54,17 @@ func (h *handlers) ShortPickShipment(
 		httpx.Fail(c, err)
 		return
 	}
+	request, err := orderflow.RequestHash(body)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
 	h.report(c, id, orderflow.UpdateShortPick, order.Pick, params.IdempotencyKey, orderflow.ShipmentInput{
 		Shipment: number,
 		Lines:    lineQuantities(body.Lines),
 		Cause:    orderflow.ShortCause(body.Cause),
 		Key:      params.IdempotencyKey,
+		Request:  request,
 	})
 }
 
@@ -114,9 +120,35 @@ func (h *handlers) report(
 ) {
 	in.Actor, in.CorrelationID = auth.From(c).Subject, correlation.From(c.Request.Context())
 	h.changePaid(c, id, input, givenKey, func(ctx context.Context, key string) error {
-		_, err := h.workflows.ReportShipment(ctx, id, update, key, in)
-		return err
+		out, err := h.workflows.ReportShipment(ctx, id, update, key, in)
+		if errors.Is(err, orderclient.ErrEnded) && h.wasReported(ctx, id, update, in) {
+			return nil // the report has ended the order, and its answer was lost
+		}
+		return sameRequest(in.Request, out, err)
 	})
+}
+
+// wasReported reports whether the row of an order has what a report says.
+func (h *handlers) wasReported(ctx context.Context, id uuid.UUID, update string, in orderflow.ShipmentInput) bool {
+	row, err := h.store.Get(ctx, id)
+	if err != nil || in.Shipment > len(row.Shipments) {
+		return false
+	}
+	is := map[string]orderflow.ShipmentStatus{
+		orderflow.UpdateDeliver: orderflow.ShipmentDelivered,
+		orderflow.UpdateLose:    orderflow.ShipmentLost,
+	}[update]
+	return row.Shipments[in.Shipment-1].Status == is
+}
+
+// sameRequest returns err, or a refusal if the outcome is that of another request under the same key.
+func sameRequest(request string, out orderflow.FulfilmentResult, err error) error {
+	if err == nil && out.Request != request {
+		return &orderclient.RefusedError{
+			Kind: orderflow.ErrKeyReused, Detail: "the Idempotency-Key was used for another request; take a new one",
+		}
+	}
+	return err
 }
 
 // sendToPaid sends an update to the workflow of an order. If the order is paid and its workflow has ended, because a

@@ -45,11 +45,17 @@ func (h *handlers) RequestReturn(c *gin.Context, id uuid.UUID, params orderapi.R
 		httpx.Fail(c, err)
 		return
 	}
+	request, err := orderflow.RequestHash(body)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
 	in := orderflow.ReturnInput{
-		Lines:  lineQuantities(body.Lines),
-		Reason: orderflow.ReturnReason(body.Reason),
-		Note:   body.Note,
-		Key:    params.IdempotencyKey,
+		Lines:   lineQuantities(body.Lines),
+		Reason:  orderflow.ReturnReason(body.Reason),
+		Note:    body.Note,
+		Key:     params.IdempotencyKey,
+		Request: request,
 	}
 	if auth.From(c).Operates() {
 		in.Approved, in.ReceiveBy = true, h.receiveBy()
@@ -130,8 +136,8 @@ func (h *handlers) returnStep(c *gin.Context, id uuid.UUID, step returnStep, in 
 		h.previewReturn(c, row, orderflow.PreviewReturnInput{Update: step.update, Input: in})
 		return
 	}
-	_, err = h.workflows.Return(c.Request.Context(), orderstore.InputOf(row), step.update, key, in)
-	h.answerOrder(c, id, order.Return, err, func(orderstore.Order) error { return nil })
+	out, err := h.workflows.Return(c.Request.Context(), orderstore.InputOf(row), step.update, key, in)
+	h.answerOrder(c, id, order.Return, sameRequest(in.Request, out, err), func(orderstore.Order) error { return nil })
 }
 
 // mayReturn returns why a return of the order is refused without asking its workflow, or nil.

@@ -101,6 +101,9 @@ func fulfils(t *testing.T, s *platform.Platform) {
 	reports(t, s, id, 1, "deliver", nil)
 	done := reports(t, s, id, 2, "deliver", nil)
 	require.Equal(t, "completed", done.Str("status"))
+	reports(t, s, id, 2, "deliver", nil) // the answer was lost
+	lost := s.Act(platform.Operator, id, "shipments/2/lose", map[string]any{"remedy": "refund"})
+	require.Equal(t, "invalid_state", lost.Str("code"), lost.Raw)
 
 	events := s.Events("alice", id)
 	require.Equal(t, []string{"packed", "shipped", "shipped", "delivered", "delivered", "completed"},
@@ -114,7 +117,11 @@ func fulfils(t *testing.T, s *platform.Platform) {
 func picksShort(t *testing.T, s *platform.Platform) {
 	id, product := paidOrder(t, s, 3, 1, 2)
 	short := map[string]any{"cause": "missing", "lines": []map[string]any{{"line_no": 1, "quantity": 1}}}
-	first := reports(t, s, id, 1, "short-pick", short)
+	first := s.Act(platform.Operator, id, "shipments/1/short-pick", short, "Idempotency-Key", "short-"+id)
+	require.Equal(t, http.StatusOK, first.Status, first.Raw)
+	other := map[string]any{"cause": "damaged", "lines": short["lines"]}
+	reused := s.Act(platform.Operator, id, "shipments/1/short-pick", other, "Idempotency-Key", "short-"+id)
+	require.Equal(t, http.StatusUnprocessableEntity, reused.Status, reused.Raw)
 	require.Equal(t, []string{"main planned", "second planned"}, shipments(first), first.Raw)
 	available, _, _ := s.Available(product)
 	require.Zero(t, available, "what inventory counted at the empty shelf is written off")

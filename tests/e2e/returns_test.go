@@ -55,6 +55,8 @@ func returnsGoods(t *testing.T, s *platform.Platform) {
 	again := s.Act("alice", id, "returns", wants(2), "Idempotency-Key", "return-"+id)
 	require.Equal(t, http.StatusOK, again.Status, again.Raw)
 	require.Len(t, again.Body["returns"], 1, "the same key is the same return")
+	other := s.Act("alice", id, "returns", wants(1), "Idempotency-Key", "return-"+id)
+	require.Equal(t, "idempotency_key_reused", other.Str("code"), other.Raw)
 	self := s.Act("alice", id, "returns/1/approve", nil)
 	require.Equal(t, http.StatusForbidden, self.Status, self.Raw)
 	early := s.Act(platform.Operator, id, "returns/1/receive", arrives(2, 0))

@@ -120,9 +120,10 @@ type ShipmentInput struct {
 	Lines          []LineQuantity `json:"lines,omitempty"`
 	Carrier        string         `json:"carrier,omitempty"`
 	TrackingNumber string         `json:"tracking_number,omitempty"`
-	Cause          ShortCause     `json:"cause,omitempty"`  // of UpdateShortPick
-	Remedy         LossRemedy     `json:"remedy,omitempty"` // of UpdateLose
-	Key            string         `json:"key,omitempty"`    // the request's Idempotency-Key, of UpdateShortPick
+	Cause          ShortCause     `json:"cause,omitempty"`   // of UpdateShortPick
+	Remedy         LossRemedy     `json:"remedy,omitempty"`  // of UpdateLose
+	Key            string         `json:"key,omitempty"`     // the request's Idempotency-Key, of UpdateShortPick
+	Request        string         `json:"request,omitempty"` // tells requests with the same key apart
 	Actor          string         `json:"actor"`
 	CorrelationID  string         `json:"correlation_id,omitempty"`
 }
@@ -162,7 +163,8 @@ type UnholdInput struct {
 type CancelLinesInput struct {
 	Lines         []LineQuantity `json:"lines"`
 	Reason        string         `json:"reason,omitempty"`
-	Key           string         `json:"key,omitempty"` // the request's Idempotency-Key
+	Key           string         `json:"key,omitempty"`     // the request's Idempotency-Key
+	Request       string         `json:"request,omitempty"` // tells requests with the same key apart
 	Actor         string         `json:"actor"`
 	CorrelationID string         `json:"correlation_id,omitempty"`
 }
@@ -179,7 +181,8 @@ type CancelPreview struct {
 
 // FulfilmentResult answers an update of a paid order.
 type FulfilmentResult struct {
-	View View `json:"view"`
+	View    View   `json:"view"`
+	Request string `json:"request,omitempty"` // of the input: a repeat under the same key gets the first request's
 }
 
 // ReturnUnitsInput asks inventory to have taken back confirmed units of a reservation, up to a number for each line.

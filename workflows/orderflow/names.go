@@ -105,7 +105,8 @@ const (
 	ErrShipmentState      = "invalid_shipment_state"
 	ErrReturnNotFound     = "return_not_found" // the order has no return with this number
 	ErrReturnState        = "invalid_return_state"
-	ErrNotReturnable      = "not_returnable" // the units were not delivered, or are in another return
+	ErrKeyReused          = "idempotency_key_reused" // the key of the request names another one
+	ErrNotReturnable      = "not_returnable"         // the units were not delivered, or are in another return
 )
 
 // RefusesUpdate reports whether kind is the type of an error by which our workflows refuse an update: an order.Refusal,
@@ -116,7 +117,7 @@ func RefusesUpdate(kind string) bool {
 	case string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
 		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrUnavailable,
 		string(order.OnHold), string(order.AlreadyShipped), string(order.UnderReview), ErrShipmentNotFound, ErrShipmentState,
-		ErrReturnNotFound, ErrReturnState, ErrNotReturnable,
+		ErrReturnNotFound, ErrReturnState, ErrNotReturnable, ErrKeyReused,
 		ErrReservationClosed, ErrReservationExpired, ErrReservationRefused,
 		ErrRecordConflict, ErrRecordImpossible:
 		return true

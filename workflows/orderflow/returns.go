@@ -81,6 +81,7 @@ type ReturnInput struct {
 	ReceiveBy *time.Time     `json:"receive_by,omitempty"` // when the return lapses, once it is approved
 	Arrived   []Arrival      `json:"arrived,omitempty"`    // of UpdateReceiveReturn
 	Key       string         `json:"key,omitempty"`        // the request's Idempotency-Key, of UpdateRequestReturn
+	Request   string         `json:"request,omitempty"`    // tells requests with the same key apart
 
 	Actor         string `json:"actor"`
 	CorrelationID string `json:"correlation_id,omitempty"`
