@@ -22,6 +22,13 @@ type Inventory interface {
 	Confirm(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ConfirmResult, error)
 	Release(ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest) (inventoryapi.ReleaseResult, error)
 	Expire(ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest) (inventoryapi.ReleaseResult, error)
+	PlaceBackorder(ctx context.Context, in inventoryapi.PlaceBackorderRequest) (inventoryapi.Backorder, error)
+	CancelBackorder(
+		ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest,
+	) (inventoryapi.Backorder, error)
+	ExpireBackorder(
+		ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
+	) (inventoryapi.Backorder, error)
 	Extend(ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error)
 	Return(ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error)
 	GetReservation(ctx context.Context, id uuid.UUID) (inventoryapi.Reservation, error)
@@ -131,15 +138,15 @@ func (a *InventoryActivities) ConfirmReservation(
 	}, nil
 }
 
-// ReleaseStock releases a reservation and makes its stock available again. If inventory has never seen the reservation,
-// it stores the release, and refuses a reserve that arrives later. If the reservation has already ended, ReleaseStock
-// succeeds and returns the status in which it ended.
+// ReleaseStock releases a reservation and makes its stock available again. If inventory has never seen the
+// reservation, it stores the release, and refuses a reserve that arrives later. A backorder that still waits is
+// cancelled. If the reservation has already ended, ReleaseStock succeeds and returns the status in which it ended.
 func (a *InventoryActivities) ReleaseStock(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	ref, id := in.Reservation, reservationID(in.Reservation)
-	res, err := a.inventory.Release(ctx, id, inventoryapi.ReleaseRequest{
+	request := inventoryapi.ReleaseRequest{
 		OperationID: operation(id, orderflow.ReleaseStock),
 		Actor:       in.Actor,
 		Reason:      recordable(in.Reason),
@@ -147,21 +154,35 @@ func (a *InventoryActivities) ReleaseStock(
 		OwnerID:     ref.OwnerID,
 		Number:      ref.Number,
 		WorkflowID:  ref.WorkflowID,
-	})
+	}
+	if in.Backorder {
+		_, err := a.inventory.CancelBackorder(ctx, id, request)
+		if res, ended, err := endOfWait(id, "cancel", err); ended || err != nil {
+			return res, err
+		}
+	}
+	res, err := a.inventory.Release(ctx, id, request)
 	return endResult(id, string(res.Status), "release", err)
 }
 
 // ExpireReservation ends a reservation whose deadline has passed and makes its stock available again. Before the
-// deadline it fails with ErrNotDue and the deadline. If the reservation has already ended, ExpireReservation succeeds
-// and returns the status in which it ended.
+// deadline it fails with ErrNotDue and the deadline. So it does with a backorder that still waits. If the reservation
+// has already ended, ExpireReservation succeeds and returns the status in which it ended.
 func (a *InventoryActivities) ExpireReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
-	res, err := a.inventory.Expire(ctx, id, inventoryapi.ResolveRequest{
+	request := inventoryapi.ResolveRequest{
 		OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: recordable(in.Reason),
-	})
+	}
+	if in.Backorder {
+		_, err := a.inventory.ExpireBackorder(ctx, id, request)
+		if res, ended, err := endOfWait(id, "expire", err); ended || err != nil {
+			return res, err
+		}
+	}
+	res, err := a.inventory.Expire(ctx, id, request)
 	return endResult(id, string(res.Status), "expire", err)
 }
 

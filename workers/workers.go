@@ -115,6 +115,7 @@ func RegisterWorkflows(r worker.WorkflowRegistry) {
 func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
 	for name, fn := range map[string]any{
 		orderflow.ReserveStock:       g.Inventory.ReserveStock,
+		orderflow.ReserveOrWait:      g.Inventory.ReserveOrWait,
 		orderflow.ExtendReservation:  g.Inventory.ExtendReservation,
 		orderflow.ConfirmReservation: g.Inventory.ConfirmReservation,
 		orderflow.ReleaseStock:       g.Inventory.ReleaseStock,

@@ -374,7 +374,7 @@ func (o *orderRun) continueAsNew(ctx workflow.Context) error {
 	}, orderflow.OrderWorkflow, in)
 }
 
-// goOn goes on from the row of a paid order that an earlier run has recorded.
+// goOn goes on from the row of a paid or backordered order that an earlier run has recorded.
 func (o *orderRun) goOn(ctx workflow.Context) error {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
@@ -382,12 +382,16 @@ func (o *orderRun) goOn(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	if found.Order == nil || !found.Order.State.Settled() {
-		return refuse(orderflow.ErrRecordConflict,
-			"the order is not recorded as paid, so there is nothing to go on from; start the workflow without continues")
+	if found.Order == nil || !found.Order.State.Settled() && found.Order.State != order.Backordered {
+		return refuse(orderflow.ErrRecordConflict, "the order is not recorded as paid or backordered, "+
+			"so there is nothing to go on from; start the workflow without continues")
 	}
 	o.recorder.input = nil
 	o.load(*found.Order)
+	if o.state == order.Backordered {
+		o.undo.add("give the stock back", o.undoReserve)
+		o.lookForStock(ctx)
+	}
 	workflow.SetCurrentDetails(ctx, o.describe())
 	return nil
 }

@@ -46,6 +46,10 @@ type harness struct {
 	earlier *orderflow.RecordedOrder
 	last    orderflow.View // of the last record
 
+	// Of an order that waits for stock: what inventory answers to ReserveOrWait at a time after the start, and how long
+	// the wait is.
+	waiting func(passed time.Duration) string
+
 	// Of a paid order. taken says where inventory takes a line of a reservation; by default from one location.
 	taken    func(reservation int, line orderflow.ReserveLine) []orderflow.ReservedLine
 	reserved map[int][]orderflow.ReserveLine // by the number of the reservation
@@ -102,6 +106,23 @@ func newHarness(t *testing.T) *harness {
 		h.reserved[in.Reservation.Number] = in.Lines
 		h.mu.Unlock()
 		return stockResult{ReservationID: uuid.Max, Status: h.held, ExpiresAt: h.deadline}, err
+	})
+	start := h.env.Now()
+	register(orderflow.ReserveOrWait, func(_ context.Context, in orderflow.ReserveInput) (stockResult, error) {
+		err := h.answer(orderflow.ReserveOrWait)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.reserved[in.Reservation.Number] = in.Lines
+		out := stockResult{ReservationID: uuid.Max, Status: h.waiting(h.env.Now().Sub(start))}
+		switch out.Status {
+		case orderflow.ReservationWaiting:
+			out.ExpiresAt = start.Add(time.Duration(in.WaitSeconds) * time.Second)
+		case orderflow.ReservationPending:
+			out.ExpiresAt = h.env.Now().Add(time.Duration(in.TTLSeconds) * time.Second)
+		default:
+			return stockResult{}, refuse(orderflow.ErrReservationClosed, out.Status)
+		}
+		return out, err
 	})
 	register(orderflow.ExtendReservation, func(_ context.Context, in orderflow.ReservationInput) (stockResult, error) {
 		err := h.answer(orderflow.ExtendReservation)

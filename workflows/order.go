@@ -46,10 +46,13 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	default:
 		o.reserve(ctx)
 	}
-	if in.PaymentMethod != "" && o.state == order.Reserved {
+	if in.PaymentMethod != "" && o.state == order.Reserved && !in.Continues {
 		o.payAtOnce()
 	}
-	for o.state == order.InReview || o.state == order.Reserved {
+	for o.state == order.Backordered || o.state == order.InReview || o.state == order.Reserved {
+		if o.waitedLong(ctx) {
+			return orderflow.OrderResult{}, o.continueAsNew(ctx)
+		}
 		o.next(ctx)
 	}
 	if o.goesOn(ctx) {
@@ -109,6 +112,7 @@ type orderRun struct {
 	// Of a paid order (fulfilment.go).
 	taken        []orderflow.ReservedLine // where the stock was taken
 	fulfilment   *orderflow.Fulfilment    // nil until the order is confirmed
+	started      time.Time                // when this run began
 	reservations int                      // the highest number of a reservation that this run has tried
 	debts        debts
 	keys         []string // the Idempotency-Keys of the changes that were carried out, the last ones
@@ -134,7 +138,9 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 		in:    in,
 		root:  ctx,
 		state: order.Pending, // the api has inserted the row
-		keys:  in.Keys,
+
+		started: workflow.Now(ctx),
+		keys:    in.Keys,
 		ref: orderflow.ReservationRef{
 			OwnerKind:  orderflow.OwnerOrder,
 			OwnerID:    in.OrderID,
@@ -175,10 +181,10 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 	case err == nil:
 		o.reservation, o.expiresAt = &held.ReservationID, held.ExpiresAt
 		switch {
-		case held.Status != orderflow.ReservationConfirmed && o.in.Review != nil:
-			o.apply(ctx, order.ReviewNeeded, orderflow.ActorSystem, strings.Join(o.in.Review.Reasons, ", "))
+		case held.Status == orderflow.ReservationWaiting:
+			o.apply(ctx, order.StockAwaited, orderflow.ActorSystem, "")
 		case held.Status != orderflow.ReservationConfirmed:
-			o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
+			o.stockHeld(ctx)
 		case o.localSteps() && o.in.PaymentMethod != "" && o.ownOpenRow(ctx):
 			// A lost task has confirmed the reservation for the payment that came with the order. The payment continues.
 			o.stockConfirmed = true
@@ -200,25 +206,21 @@ func (o *orderRun) reserve(ctx workflow.Context) {
 	}
 }
 
+// stockHeld notes that the stock is held: the order can be paid, or an operator must approve it first.
+func (o *orderRun) stockHeld(ctx workflow.Context) {
+	if o.in.Review != nil {
+		o.apply(ctx, order.ReviewNeeded, orderflow.ActorSystem, strings.Join(o.in.Review.Reasons, ", "))
+		return
+	}
+	o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
+}
+
 // awaitReserve calls inventory and waits for its answer. decided is false if the order was cancelled first.
 //
 // If inventory does not answer the first attempt, a cancellation does not wait for inventory. The caller then releases
 // the reservation, and inventory refuses a reserve that arrives after the release.
 func (o *orderRun) awaitReserve(ctx workflow.Context) (held orderflow.ReservationResult, decided bool, err error) {
-	in := orderflow.ReserveInput{
-		Reservation:   o.ref,
-		Actor:         orderflow.ActorSystem,
-		TTLSeconds:    o.in.TTLSeconds,
-		CorrelationID: o.in.CorrelationID,
-		Lines:         make([]orderflow.ReserveLine, len(o.in.Lines)),
-	}
-	if o.in.Review != nil {
-		in.TTLSeconds = max(in.TTLSeconds, o.in.Review.Seconds)
-	}
-	for i, l := range o.in.Lines {
-		in.Lines[i] = orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity}
-	}
-
+	in := o.reserveInput()
 	ctx, stop := workflow.NewDisconnectedContext(ctx)
 	defer stop() // stops the reserve if the order was cancelled first
 	slow := false
@@ -229,11 +231,33 @@ func (o *orderRun) awaitReserve(ctx workflow.Context) (held orderflow.Reservatio
 		}
 	}
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		held, err = reserveStock(ctx, in, 0, onSlow)
+		if o.in.WaitSeconds > 0 {
+			held, err = reserveOrWait(ctx, in, onSlow)
+		} else {
+			held, err = reserveStock(ctx, in, 0, onSlow)
+		}
 		decided = true
 	})
 	_ = workflow.Await(ctx, func() bool { return decided || (slow && o.cancellation() != nil) })
 	return held, decided, err
+}
+
+func (o *orderRun) reserveInput() orderflow.ReserveInput {
+	in := orderflow.ReserveInput{
+		Reservation:   o.ref,
+		Actor:         orderflow.ActorSystem,
+		TTLSeconds:    o.in.TTLSeconds,
+		WaitSeconds:   o.in.WaitSeconds,
+		CorrelationID: o.in.CorrelationID,
+		Lines:         make([]orderflow.ReserveLine, len(o.in.Lines)),
+	}
+	if o.in.Review != nil {
+		in.TTLSeconds = max(in.TTLSeconds, o.in.Review.Seconds)
+	}
+	for i, l := range o.in.Lines {
+		in.Lines[i] = orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity}
+	}
+	return in
 }
 
 // next waits for the one input that comes first and carries it out.
@@ -246,15 +270,20 @@ func (o *orderRun) next(ctx workflow.Context) {
 	if inReview {
 		deadline, timer = late, "the review is late"
 	}
+	if o.state == order.Backordered {
+		deadline, timer = o.wakeWhileWaiting(deadline), "the wait for stock ends, or the run does"
+	}
 	switch o.mailbox.next(ctx, deadline, timer) {
 	case wakeUrgent:
 		o.handleBlockedRecorder(ctx)
 	case wakeCommand:
 		o.mailbox.runFirst(ctx)
 	case wakeDeadline:
-		if inReview {
+		switch {
+		case inReview:
 			o.escalate(ctx)
-		} else {
+		case o.state == order.Backordered && workflow.Now(ctx).Before(o.expiresAt): // waitedLong
+		default:
 			o.expire(ctx)
 		}
 	case wakeCancelled:
@@ -269,8 +298,12 @@ func (o *orderRun) expire(ctx workflow.Context) {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	reason := "not paid before the deadline"
-	if o.state == order.InReview {
+	switch o.state {
+	case order.InReview:
 		reason = "not reviewed before the deadline"
+	case order.Backordered:
+		reason = "no stock came before the deadline"
+	default:
 	}
 	in := o.reservationInput("the deadline has passed")
 	res, err := expireReservation(ctx, in, true, o.localSteps())
@@ -278,6 +311,9 @@ func (o *orderRun) expire(ctx workflow.Context) {
 	case refusal(err) == orderflow.ErrNotDue:
 		o.expiresAt = details[time.Time](err)
 		o.earlyExpiries++
+		if o.state == order.Backordered { // the deadline may be that of the reservation by now
+			o.lookForStock(ctx)
+		}
 		return
 	case err == nil && res.Status == orderflow.ReservationConfirmed:
 		o.handleEarlierConfirm(ctx)
@@ -285,7 +321,7 @@ func (o *orderRun) expire(ctx workflow.Context) {
 	case err == nil:
 		o.undo.forget()
 		o.recorder.expiryKnown = true
-		o.noteReleased(ctx)
+		o.noteEnd(ctx, res)
 	default: // no answer
 		o.undo.replace("let the reservation expire", o.letExpire)
 	}
@@ -298,7 +334,7 @@ func (o *orderRun) letExpire(ctx workflow.Context, brief bool) error {
 	res, err := expireReservation(ctx, in, brief, false)
 	switch {
 	case err == nil && res.Status != orderflow.ReservationConfirmed:
-		o.noteReleased(ctx)
+		o.noteEnd(ctx, res)
 		return nil
 	case err != nil && !isFinal(err):
 		return err
@@ -376,7 +412,7 @@ func (o *orderRun) releaseOrReturn(ctx workflow.Context, in orderflow.Reservatio
 		return err
 	}
 	if res.Status != orderflow.ReservationConfirmed {
-		o.noteReleased(ctx)
+		o.noteEnd(ctx, res)
 		return nil
 	}
 
@@ -400,6 +436,13 @@ func (o *orderRun) releaseOrReturn(ctx workflow.Context, in orderflow.Reservatio
 // errConfirmedEarlier says that an earlier execution has confirmed the reservation.
 var errConfirmedEarlier = errors.New("an earlier execution of the workflow has confirmed the reservation")
 
+// noteEnd is noteReleased, unless the reservation was still a backorder, which held nothing.
+func (o *orderRun) noteEnd(ctx workflow.Context, res orderflow.ReservationResult) {
+	if res.Status != orderflow.ReservationWaiting {
+		o.noteReleased(ctx)
+	}
+}
+
 // noteReleased adds to the timeline that the stock went back, if this run knows that stock was held.
 func (o *orderRun) noteReleased(ctx workflow.Context) {
 	if o.reservation != nil && !o.adopted {
@@ -420,6 +463,7 @@ func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
 		Actor:         orderflow.ActorSystem,
 		Reason:        reason,
 		CorrelationID: o.in.CorrelationID,
+		Backorder:     o.in.WaitSeconds > 0,
 	}
 }
 

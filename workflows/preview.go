@@ -25,7 +25,7 @@ func (o *orderRun) previewCancel(in orderflow.CancelLinesInput) (orderflow.Cance
 	}
 	if o.fulfilment == nil { // nothing is paid, and all stock that is reserved goes back
 		out.Status = order.Cancelled
-		if o.reservation != nil {
+		if o.state.Holding() {
 			for _, l := range o.in.Lines {
 				out.Lines = append(out.Lines, orderflow.LineQuantity{LineNo: l.LineNo, Quantity: l.Quantity})
 			}

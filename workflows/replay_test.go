@@ -98,6 +98,7 @@ func TestActivitiesMatchTheContract(t *testing.T) {
 
 	want := map[string][2]any{
 		orderflow.ReserveStock:       {orderflow.ReserveInput{}, orderflow.ReservationResult{}},
+		orderflow.ReserveOrWait:      {orderflow.ReserveInput{}, orderflow.ReservationResult{}},
 		orderflow.ExtendReservation:  {orderflow.ReservationInput{}, orderflow.ReservationResult{}},
 		orderflow.ConfirmReservation: {orderflow.ReservationInput{}, orderflow.ReservationResult{}},
 		orderflow.ReleaseStock:       {orderflow.ReservationInput{}, orderflow.ReservationResult{}},

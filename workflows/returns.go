@@ -341,7 +341,7 @@ func (o *orderRun) requestReturn(in orderflow.ReturnInput) change {
 		request: in.Request,
 		actor:   in.Actor,
 		reason:  string(in.Reason),
-		apply:  func(f *orderflow.Fulfilment) error { return requestReturn(f, in) },
+		apply:   func(f *orderflow.Fulfilment) error { return requestReturn(f, in) },
 	}
 }
 

@@ -48,6 +48,10 @@ var reach = map[order.State]struct {
 		h.ship(9*time.Second, 1)
 		h.lose(10*time.Second, 1, orderflow.RemedyRefund)
 	}},
+	order.Backordered: {at: 3 * time.Second, ends: order.Expired, set: func(h *harness) {
+		h.waitsFor(time.Minute, never)
+		h.expiry = orderflow.ReservationWaiting
+	}},
 	order.InReview: {at: 3 * time.Second, ends: order.Expired, set: func(h *harness) {
 		h.order = func(in *orderflow.OrderInput) {
 			in.Review = &orderflow.Review{Reasons: []string{"amount"}, Seconds: 60}

@@ -28,6 +28,20 @@ func reserveStock(
 	}, in)
 }
 
+// reserveOrWait is reserveStock, except that the lines wait for stock if inventory has too few. The result's status is
+// then ReservationWaiting. A repeat answers how it stands by now.
+func reserveOrWait(
+	ctx workflow.Context,
+	in orderflow.ReserveInput,
+	onSlow func(),
+) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{
+		activity: orderflow.ReserveOrWait,
+		summary:  "hold the stock, or wait for it",
+		onSlow:   onSlow,
+	}, in)
+}
+
 // extendReservation moves the deadline to at least in.ExpiresAt, within the given time. Refusals:
 // ErrReservationExpired, ErrReservationClosed.
 func extendReservation(

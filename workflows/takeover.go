@@ -51,6 +51,10 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 		return
 	}
 
+	if row.State == order.Backordered && o.state == order.Backordered {
+		o.load(row) // this run has found the order on the waiting list, as the earlier one left it
+		return
+	}
 	o.takeOverReview(row)
 	o.tookOver = true
 	o.addUnresolved(row.PaymentAttempts)
@@ -215,7 +219,7 @@ func (o *orderRun) handleEarlierConfirm(ctx workflow.Context) {
 	if row != nil {
 		o.load(*row)
 	}
-	if o.state == order.Pending {
+	if o.state == order.Pending || o.state == order.Backordered {
 		o.apply(ctx, order.StockHeld, orderflow.ActorSystem, "")
 	}
 	if o.state == order.Reserved {

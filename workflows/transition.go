@@ -82,6 +82,7 @@ func (o *orderRun) refuse(input order.Input) error {
 		order.NotReady:          "the stock is not decided yet; try again shortly",
 		order.PaymentInProgress: "a payment is under way; look at the order before trying again",
 		order.Overdue:           "the order has expired; place a new one",
+		order.AwaitingStock:     "the order waits for stock; it can be paid once there is some",
 		order.UnderReview:       "an operator must approve the order first; look at it again later",
 		order.OnHold:            "the fulfilment is held; an operator must let it go on first",
 		order.AlreadyShipped:    "a shipment has left; cancel the lines that have not, or return what arrives",
@@ -105,11 +106,11 @@ func (o *orderRun) refuseFulfilment(input order.Input) order.Refusal {
 	return ""
 }
 
-// deadline is when the reservation ends, or nil if the order holds no reservation that can end.
+// deadline is when the reservation or the wait for stock ends, or nil if the order has neither.
 func (o *orderRun) deadline() *time.Time { return o.deadlineIn(o.state) }
 
 func (o *orderRun) deadlineIn(state order.State) *time.Time {
-	if o.expiresAt.IsZero() || !state.Holding() {
+	if o.expiresAt.IsZero() || !state.Holding() && state != order.Backordered {
 		return nil
 	}
 	t := o.expiresAt

@@ -48,6 +48,11 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 		}); err != nil {
 		return err
 	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateStockGranted, o.onStockGranted,
+		workflow.UpdateHandlerOptions{Description: "Inventory has reserved the stock for which the order waits."},
+	); err != nil {
+		return err
+	}
 	if err := o.handleFulfilment(ctx); err != nil {
 		return err
 	}

@@ -363,6 +363,18 @@ type ApproveOrder struct {
 	Reason string `json:"reason,omitempty,omitzero"`
 }
 
+// Backorder defines model for Backorder.
+type Backorder struct {
+	// Position The order's place on the waiting list, from 1; of several products the last. Absent in lists.
+	Position int `json:"position,omitempty,omitzero"`
+
+	// PromisedAt When there will be stock if the expected deliveries come in time; absent if they are not enough, and in lists.
+	PromisedAt time.Time `json:"promised_at,omitempty,omitzero"`
+
+	// WaitUntil Without stock by then the order expires.
+	WaitUntil time.Time `json:"wait_until"`
+}
+
 // CancelOrder defines model for CancelOrder.
 type CancelOrder struct {
 	// Lines The units to cancel, of a paid order. Without lines the whole order is cancelled.
@@ -411,8 +423,11 @@ type CreateOrder struct {
 	PaymentMethod string  `json:"payment_method,omitempty,omitzero"`
 	ShipTo        Address `json:"ship_to,omitempty,omitzero"`
 
-	// TTLSeconds How long the stock is held for payment; 15 minutes by default.
+	// TTLSeconds How long the stock is held for payment; 15 minutes by default, and 4 hours with `wait_for_stock_seconds`.
 	TTLSeconds int `json:"ttl_seconds,omitempty,omitzero"`
+
+	// WaitForStockSeconds If there is too little stock, wait for it so long, first come, first served, instead of being rejected. The order is `backordered` meanwhile.
+	WaitForStockSeconds int `json:"wait_for_stock_seconds,omitempty,omitzero"`
 }
 
 // CreateOrderLine defines model for CreateOrderLine.
@@ -527,6 +542,8 @@ type Money = money.Amount
 
 // Order defines model for Order.
 type Order struct {
+	// Backorder Present while the order waits for stock.
+	Backorder Backorder `json:"backorder,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
 
 	// CustomerID The subject of the token with which the order was placed.
@@ -580,7 +597,6 @@ type Order struct {
 
 // OrderEnd The data of the event `end`.
 type OrderEnd struct {
-	// Status No order reaches `backordered` yet; clients and filters already know it.
 	Status OrderStatus `json:"status"`
 }
 
@@ -607,7 +623,7 @@ type OrderList struct {
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
 }
 
-// OrderStatus No order reaches `backordered` yet; clients and filters already know it.
+// OrderStatus defines model for OrderStatus.
 type OrderStatus string
 
 // PayOrder defines model for PayOrder.
@@ -935,10 +951,8 @@ type TimelineEntry struct {
 	Seq          int64     `json:"seq"`
 
 	// Shipment The shipment that the event concerns.
-	Shipment int `json:"shipment,omitempty,omitzero"`
-
-	// Status No order reaches `backordered` yet; clients and filters already know it.
-	Status OrderStatus `json:"status"`
+	Shipment int         `json:"shipment,omitempty,omitzero"`
+	Status   OrderStatus `json:"status"`
 }
 
 // AttemptKey defines model for AttemptKey.

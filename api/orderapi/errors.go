@@ -48,6 +48,7 @@ const (
 	OrderOnHold          problem.Code = "order_on_hold"
 	AlreadyShipped       problem.Code = "already_shipped"
 	OrderInReview        problem.Code = "order_in_review"
+	OrderBackordered     problem.Code = "order_backordered"
 )
 
 // Table has every code with its HTTP status, and whether the same request may succeed later.
@@ -90,6 +91,7 @@ var Table = problem.Common.Extend(problem.Table{
 	ReturnWindowOver:     {Status: http.StatusConflict, Title: "The time for a return is over"},
 	OpenOrderLimit:       {Status: http.StatusConflict, Title: "Too many unpaid orders"},
 	OrderOnHold:          {Status: http.StatusConflict, Title: "The fulfilment is held"},
+	OrderBackordered:     {Status: http.StatusConflict, Retryable: true, Title: "The order waits for stock"},
 	OrderInReview:        {Status: http.StatusConflict, Retryable: true, Title: "The order waits for review"},
 	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},
 })

@@ -254,6 +254,7 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 		Issuer:        who.Issuer,
 		Total:         money.Amount{Currency: body.Currency},
 		TTLSeconds:    body.TTLSeconds,
+		WaitSeconds:   body.WaitForStockSeconds,
 		PaymentMethod: body.PaymentMethod,
 		Email:         body.Email,
 		Metadata:      body.Metadata,
@@ -263,6 +264,9 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	ttl := time.Duration(cmp.Or(body.TTLSeconds, defaultTTL)) * time.Second
 	startBy := in.PlacedAt.Add(ttl)
 	in.StartBy = &startBy
+	if in.WaitSeconds > 0 && in.TTLSeconds == 0 {
+		in.TTLSeconds = grantedTTL
+	}
 
 	for name := range body.Metadata {
 		if len(name) > maxMetadataKey {
@@ -280,6 +284,10 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 
 // defaultTTL is how many seconds stock is reserved for if the request does not say. The value is also in the contract.
 const defaultTTL = 900
+
+// grantedTTL is how many seconds stock is reserved for an order that would wait for it, if the request does not say:
+// the customer learns of the stock by a mail. The value is also in the contract.
+const grantedTTL = 4 * 60 * 60
 
 // orderHash returns the hash of an order's request. The server compares it to tell a repeat from a different request
 // under the same key.
@@ -422,7 +430,7 @@ func (h *handlers) answerCreated(c *gin.Context, in *orderflow.OrderInput, row o
 		c.JSON(http.StatusAccepted, h.wireWithPosition(c, row))
 	default:
 		c.Header("Location", orderLocation(row.OrderID))
-		c.JSON(http.StatusCreated, wireOrder(row))
+		c.JSON(http.StatusCreated, h.wireWithPosition(c, row))
 	}
 }
 

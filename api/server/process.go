@@ -42,8 +42,8 @@ type Config struct {
 	Webhooks       provider.WebhookConfig // of the payment provider
 	Review         review.Config
 	Returns        ReturnConfig
-	// OpenOrders and OpenUnits are how many orders, and units in them, one customer may have open and unpaid. 0 orders: any
-	// number.
+	// OpenOrders and OpenUnits are how many orders, and units in them, one customer may have open and unpaid. 0 orders:
+	// any number.
 	OpenOrders int64 `env:"API_MAX_OPEN_ORDERS" envDefault:"100"`
 	OpenUnits  int64 `env:"API_MAX_OPEN_UNITS" envDefault:"10000"`
 	Follow     follow.Config

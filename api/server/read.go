@@ -21,6 +21,7 @@ import (
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
+	"holdfast/inventory/inventoryapi"
 )
 
 // GetOrder answers an order as the orders database has it.
@@ -204,15 +205,25 @@ func (h *handlers) unavailable(c *gin.Context, err error) error {
 	return orderapi.Table.New(problem.Unavailable, "the orders database did not answer; send the same request again")
 }
 
-// wireWithPosition is wireOrder, with the order's place in the line if it waits for its workflow.
+// wireWithPosition is wireOrder, with the order's place in the line if it waits for its workflow, or on the waiting
+// list if it waits for stock.
 func (h *handlers) wireWithPosition(c *gin.Context, o orderstore.Order) orderapi.Order {
 	out := wireOrder(o)
-	if !o.Waits() {
+	if !o.Waits() && o.State != order.Backordered {
 		return out
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	var err error
+	if o.State == order.Backordered {
+		var waiting inventoryapi.Backorder
+		if waiting, err = h.inventory.GetBackorder(ctx, out.ReservationID); err != nil {
+			h.log.WarnContext(ctx, "cannot tell an order's place on the waiting list", "order_id", o.OrderID, "error", err)
+			return out
+		}
+		out.Backorder.Position, out.Backorder.PromisedAt = int(waiting.Position), waiting.PromisedAt
+		return out
+	}
 	if out.PositionInLine, err = h.store.PositionInLine(ctx, o.OrderID); err != nil {
 		h.log.WarnContext(ctx, "cannot tell the place of an order in the line", "order_id", o.OrderID, "error", err)
 	}
@@ -239,6 +250,9 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 		out.Status, out.Reason = orderapi.OrderStatus(order.Expired), "not paid before the deadline"
 	case o.State.Holding():
 		out.ExpiresAt = orZero(o.ExpiresAt)
+	}
+	if o.State == order.Backordered {
+		out.Backorder.WaitUntil = orZero(o.ExpiresAt)
 	}
 	if o.ReservationID != nil {
 		out.ReservationID = *o.ReservationID

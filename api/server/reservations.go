@@ -24,6 +24,7 @@ import (
 // without a workflow would have no timer. It only reads, and tells inventory which products are sold.
 type Inventory interface {
 	GetReservation(ctx context.Context, reservationID uuid.UUID) (inventoryapi.Reservation, error)
+	GetBackorder(ctx context.Context, backorderID uuid.UUID) (inventoryapi.Backorder, error)
 	Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error)
 	SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error)
 }

@@ -181,8 +181,8 @@ type Result struct {
 
 // Place inserts the order and has its workflow started.
 //
-// If it returns ErrFull or a *orderstore.HoardingError, the order is not inserted. After any other error it is not known
-// whether it is.
+// If it returns ErrFull or a *orderstore.HoardingError, the order is not inserted. After any other error it is not
+// known whether it is.
 func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput) (placed Placed, err error) {
 	var permit adaptivelimiter.Permit
 	direct := false

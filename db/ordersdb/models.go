@@ -106,6 +106,7 @@ type Order struct {
 	HoldNote        string
 	ActionUrl       string
 	Review          []byte
+	WaitSeconds     int32
 }
 
 type OrderLine struct {

@@ -169,7 +169,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -203,12 +203,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.HoldNote,
 		&i.ActionUrl,
 		&i.Review,
+		&i.WaitSeconds,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -242,6 +243,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.HoldNote,
 		&i.ActionUrl,
 		&i.Review,
+		&i.WaitSeconds,
 	)
 	return i, err
 }
@@ -383,7 +385,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -439,6 +441,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.WaitSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -451,9 +454,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -515,6 +518,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.WaitSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -527,7 +531,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -590,6 +594,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.WaitSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -602,9 +607,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -672,6 +677,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.WaitSeconds,
 		); err != nil {
 			return nil, err
 		}
@@ -982,31 +988,31 @@ WITH held AS (
     FROM (SELECT) one LEFT JOIN LATERAL open_holds($1, $2) h ON $3::bigint > 0
 ), placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, review, created_at, updated_at)
+                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, wait_seconds, review, created_at, updated_at)
     SELECT $4, 0, $5, $6, $2, $1, $7, $8, $9, $10,
-           $11, $12, '', $13, $14, $15, $16, $16
+           $11, $12, '', $13, $14, $15, $16, $17, $17
     FROM held
-    WHERE held.orders IS NULL OR held.orders < $3 AND held.units + $17::bigint <= $18::bigint
+    WHERE held.orders IS NULL OR held.orders < $3 AND held.units + $18::bigint <= $19::bigint
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
     INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
     SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, $8
     FROM placed CROSS JOIN (
-        SELECT unnest($19::int[]) AS line_no, unnest($20::uuid[]) AS product_id, unnest($21::text[]) AS sku,
-               unnest($22::text[]) AS name, unnest($23::bigint[]) AS quantity,
-               unnest($24::bigint[]) AS unit_price, unnest($25::bigint[]) AS line_total
+        SELECT unnest($20::int[]) AS line_no, unnest($21::uuid[]) AS product_id, unnest($22::text[]) AS sku,
+               unnest($23::text[]) AS name, unnest($24::bigint[]) AS quantity,
+               unnest($25::bigint[]) AS unit_price, unnest($26::bigint[]) AS line_total
     ) l
 ), entry AS (
     INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
-    SELECT placed.order_id, 0, $26, '', $5, $16, $2 FROM placed
+    SELECT placed.order_id, 0, $27, '', $5, $17, $2 FROM placed
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
-    SELECT placed.order_id, $27, now() + make_interval(secs => $28::float8) FROM placed
+    SELECT placed.order_id, $28, now() + make_interval(secs => $29::float8) FROM placed
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT $29, 'order', placed.order_id, 0, $30, $31, $32, $33, $16
+    SELECT $30, 'order', placed.order_id, 0, $31, $32, $33, $34, $17
     FROM placed
 )
 SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint AS open_orders,
@@ -1029,6 +1035,7 @@ type PlaceOrderParams struct {
 	WorkflowID    string
 	CorrelationID string
 	TtlSeconds    int32
+	WaitSeconds   int32
 	Review        []byte
 	PlacedAt      time.Time
 	Units         int64
@@ -1078,6 +1085,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.WorkflowID,
 		arg.CorrelationID,
 		arg.TtlSeconds,
+		arg.WaitSeconds,
 		arg.Review,
 		arg.PlacedAt,
 		arg.Units,
@@ -1592,7 +1600,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1646,6 +1654,7 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.WaitSeconds,
 		); err != nil {
 			return nil, err
 		}

@@ -85,6 +85,11 @@ func orderTypes() []Type {
 			Example: changed(order.InReview, "amount"),
 		},
 		{
+			Name:    events.TypeOrderBackordered,
+			Summary: "There is too little stock for an order, and the order waits. Once it is granted, order.reserved follows.",
+			Example: changed(order.Backordered, ""),
+		},
+		{
 			Name:    events.TypeOrderShipped,
 			Summary: "A shipment of an order has left its location.",
 			Example: events.OrderShipped{

@@ -26,6 +26,8 @@ const (
 	TypeOrderInReview  = OrderPrefix + "in_review"
 	TypeOrderShipped   = OrderPrefix + "shipped"
 	TypeOrderCompleted = OrderPrefix + "completed"
+
+	TypeOrderBackordered = OrderPrefix + "backordered"
 )
 
 // OrderCreated is the data of order.created.

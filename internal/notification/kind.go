@@ -26,16 +26,16 @@ const (
 // kinds says of which events the customer is told. The events that no order has yet are in it too, so that the process
 // which is rolled out before their publisher tells of the first one.
 var kinds = map[string]Kind{
-	events.TypeOrderConfirmed:          Confirmed,
-	events.OrderPrefix + "shipped":     Shipped,
-	events.OrderPrefix + "completed":   Completed,
-	events.TypeOrderCancelled:          Cancelled,
-	events.TypeOrderExpired:            Expired,
-	events.TypeOrderRefunded:           Refunded,
-	events.TypeOrderFailed:             Failed,
-	events.TypeOrderRejected:           Rejected,
-	events.OrderPrefix + "backordered": Backordered,
-	events.OrderPrefix + "in_review":   InReview,
+	events.TypeOrderConfirmed:        Confirmed,
+	events.OrderPrefix + "shipped":   Shipped,
+	events.OrderPrefix + "completed": Completed,
+	events.TypeOrderCancelled:        Cancelled,
+	events.TypeOrderExpired:          Expired,
+	events.TypeOrderRefunded:         Refunded,
+	events.TypeOrderFailed:           Failed,
+	events.TypeOrderRejected:         Rejected,
+	events.TypeOrderBackordered:      Backordered,
+	events.OrderPrefix + "in_review": InReview,
 }
 
 // Types lists the events of which customers are told.

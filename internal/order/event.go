@@ -18,6 +18,7 @@ const (
 	EventCancelled        Event = "cancelled"
 	EventFailed           Event = "failed"
 
+	EventBackordered     Event = "backordered" // the order waits for stock
 	EventInReview        Event = "in_review"
 	EventApproved        Event = "approved"
 	EventReviewEscalated Event = "review_escalated" // half of the time for the review is over
@@ -84,6 +85,7 @@ var events = []eventRow{
 	{EventExpired, "expired", tentative},
 	{EventCancelled, "cancelled", tentative},
 	{EventFailed, "failed", tentative},
+	{EventBackordered, "backordered", tentative},
 	{EventInReview, "in_review", tentative},
 	{EventApproved, internal, tentative},
 	{EventReviewEscalated, internal, tentative},

@@ -37,8 +37,18 @@ var cells = map[order.State]map[order.Input]string{
 		order.DeadlinePassed: "→ expired",
 		order.StockDelayed:   "→ pending",
 		order.StockHeld:      "→ reserved",
+		order.StockAwaited:   "→ backordered",
 		order.ReviewNeeded:   "→ in_review",
 		order.StockRefused:   "→ rejected",
+		order.GaveUp:         "→ failed",
+	},
+	order.Backordered: {
+		order.Pay:            "order_backordered",
+		order.Cancel:         "→ cancelled",
+		order.Extend:         "order_backordered",
+		order.DeadlinePassed: "→ expired",
+		order.StockHeld:      "→ reserved",
+		order.ReviewNeeded:   "→ in_review",
 		order.GaveUp:         "→ failed",
 	},
 	order.InReview: {
@@ -121,7 +131,7 @@ func TestEveryCell(t *testing.T) {
 			tested++
 		}
 	}
-	require.Equal(t, 14*24, tested)
+	require.Equal(t, 14*25, tested)
 }
 
 // TestClosedStatesStayClosed: an order leaves a closed state only when all of it is returned, and is closed then too.
@@ -198,6 +208,7 @@ func TestEventsKeepTheirDecisions(t *testing.T) {
 		order.EventFailed:          "failed",
 		order.EventPaymentRefunded: "refunded",
 		order.EventInReview:        "in_review",
+		order.EventBackordered:     "backordered",
 		order.EventShipped:         "shipped",
 		order.EventCompleted:       "completed",
 	}, published)

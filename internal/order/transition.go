@@ -28,6 +28,7 @@ const (
 
 	StockDelayed     Input = "stock_delayed" // inventory has not answered in time; the reserve goes on
 	StockHeld        Input = "stock_held"
+	StockAwaited     Input = "stock_awaited" // inventory has put the order on the waiting list
 	ReviewNeeded     Input = "review_needed" // the stock is held, and an operator must approve the order
 	StockRefused     Input = "stock_refused"
 	PaymentCaptured  Input = "payment_captured"
@@ -61,7 +62,8 @@ var meanings = map[Input]string{
 	DeadlinePassed: "the timer has fired, and inventory says that the deadline has passed or does not answer; " +
 		"or the stock was not decided within the order's time to live",
 	StockDelayed:     "inventory has not answered in time; the reserve goes on",
-	StockHeld:        "inventory has reserved every line",
+	StockHeld:        "inventory has reserved every line, at once or from the waiting list",
+	StockAwaited:     "inventory has too little stock, and the order waits for it, first come, first served",
 	ReviewNeeded:     "inventory has reserved every line, and a rule wants an operator to look at the order",
 	StockRefused:     "a line falls short, or inventory finds the request wrong",
 	PaymentCaptured:  "the provider has captured the payment",
@@ -93,6 +95,7 @@ func Inputs() []Input {
 		DeadlinePassed,
 		StockDelayed,
 		StockHeld,
+		StockAwaited,
 		ReviewNeeded,
 		StockRefused,
 		PaymentCaptured,
@@ -111,8 +114,8 @@ func (i Input) IsRequest() bool {
 	switch i {
 	case Pay, Cancel, Extend, CancelLines, Hold, Unhold, Approve, Pick, Carry, Return:
 		return true
-	case Create, DeadlinePassed, StockDelayed, StockHeld, ReviewNeeded, StockRefused, PaymentCaptured, PaymentDeclined,
-		PaymentAbandoned, GaveUp, AllDelivered, NoneDelivered, ReturnOverdue, AllReturned:
+	case Create, DeadlinePassed, StockDelayed, StockHeld, StockAwaited, ReviewNeeded, StockRefused, PaymentCaptured,
+		PaymentDeclined, PaymentAbandoned, GaveUp, AllDelivered, NoneDelivered, ReturnOverdue, AllReturned:
 		return false
 	}
 	return false
@@ -127,6 +130,7 @@ const (
 	PaymentInProgress Refusal = "payment_in_progress" // a payment has not finished; look again
 	Overdue           Refusal = "order_expired"       // too late
 	UnderReview       Refusal = "order_in_review"     // an operator has not approved it yet
+	AwaitingStock     Refusal = "order_backordered"   // it waits for stock
 	InvalidState      Refusal = "invalid_state"       // a later request is refused too
 
 	// These two depend on the shipments of a paid order, which the table does not know. The workflow adds them.
@@ -181,8 +185,18 @@ var table = map[State]map[Input]Rule{
 		DeadlinePassed: moves(Expired, EventExpired),
 		StockDelayed:   moves(Pending, EventPending),
 		StockHeld:      moves(Reserved, EventReserved),
+		StockAwaited:   moves(Backordered, EventBackordered),
 		ReviewNeeded:   moves(InReview, EventInReview),
 		StockRefused:   moves(Rejected, EventRejected),
+		GaveUp:         moves(Failed, EventFailed),
+	},
+	Backordered: {
+		Pay:            refused(AwaitingStock),
+		Cancel:         moves(Cancelled, EventCancelled),
+		Extend:         refused(AwaitingStock),
+		DeadlinePassed: moves(Expired, EventExpired),
+		StockHeld:      moves(Reserved, EventReserved),
+		ReviewNeeded:   moves(InReview, EventInReview),
 		GaveUp:         moves(Failed, EventFailed),
 	},
 	InReview: {

@@ -39,6 +39,7 @@ func Types() []string {
 		inventoryapi.EventRestocked,
 		inventoryapi.EventAdjusted,
 		inventoryapi.EventTransferred,
+		inventoryapi.EventBackorderGranted,
 	}
 }
 
@@ -57,6 +58,7 @@ type Stock interface {
 // Workflows changes orders.
 type Workflows interface {
 	Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
+	StockGranted(ctx context.Context, id, event uuid.UUID, in orderflow.StockGrantedInput) error
 }
 
 // Handler applies the events of inventory.
@@ -118,11 +120,32 @@ func (h *Handler) Handle(ctx context.Context, e events.Envelope) (consumer.Effec
 			return nil, err
 		}
 		return h.backInStock(ctx, inventoryapi.EventLine{ProductID: change.ProductID, Stock: change.Stock})
+	case inventoryapi.EventBackorderGranted:
+		return nil, h.wake(ctx, e)
 	case inventoryapi.EventDepleted, inventoryapi.EventLowStock:
 		return h.runsLow(ctx, e)
 	default:
 		return nil, nil
 	}
+}
+
+// wake tells an order that waits for stock that inventory has reserved it.
+func (h *Handler) wake(ctx context.Context, e events.Envelope) error {
+	granted, err := consumer.Data[inventoryapi.BackorderGrantedEvent](e)
+	if err != nil || granted.OwnerKind != inventoryapi.OwnerOrder {
+		return err
+	}
+	err = h.workflows.StockGranted(ctx, granted.OwnerID, e.EventID, orderflow.StockGrantedInput{
+		CorrelationID: correlation.From(ctx),
+	})
+	switch {
+	case orderclient.OutcomeUnknown(err):
+		return fmt.Errorf("tell order %s of its stock: %w", granted.OwnerID, err)
+	case err != nil: // the order has ended, and gives the stock back or has done so; or its workflow will be taken up
+		h.log.WarnContext(ctx, "an order did not take the stock for which it waited", "event_id", e.EventID,
+			"order_id", granted.OwnerID, "error", err)
+	}
+	return nil
 }
 
 // compare compares a change of a reservation with its order.

@@ -35,8 +35,14 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 // cancels notes the cancellations that reach Temporal, and answers each with err. tests/e2e has a real Temporal.
 type cancels struct {
-	err  error
-	seen []orderflow.CancelInput
+	err     error
+	seen    []orderflow.CancelInput
+	granted []uuid.UUID // the orders that were told of their stock
+}
+
+func (c *cancels) StockGranted(_ context.Context, id, _ uuid.UUID, _ orderflow.StockGrantedInput) error {
+	c.granted = append(c.granted, id)
+	return c.err
 }
 
 func (c *cancels) Cancel(
@@ -313,4 +319,26 @@ func TestOlderStockDoesNotOverwrite(t *testing.T) {
 	marked, err := w.store.SoldOut(t.Context(), []uuid.UUID{product})
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{product}, marked)
+}
+
+// TestGrantWakesItsOrder: the order that waits for stock is told of the grant; an outage of Temporal makes the event
+// come again, and an order that has ended does not.
+func TestGrantWakesItsOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	granted := inventoryapi.BackorderGrantedEvent{
+		ReservationID: w.reservation, OwnerKind: inventoryapi.OwnerOrder, OwnerID: w.order, Number: 1,
+	}
+	require.NoError(t, w.handle(inventoryapi.EventBackorderGranted, granted))
+	require.Equal(t, []uuid.UUID{w.order}, w.workflows.granted)
+
+	w.workflows.err = errors.New("no connection")
+	require.ErrorContains(t, w.handle(inventoryapi.EventBackorderGranted, granted), "no connection")
+	w.workflows.err = orderclient.ErrEnded
+	require.NoError(t, w.handle(inventoryapi.EventBackorderGranted, granted))
+
+	granted.OwnerKind = inventoryapi.OwnerCustomer
+	w.workflows.granted = nil
+	require.NoError(t, w.handle(inventoryapi.EventBackorderGranted, granted))
+	require.Empty(t, w.workflows.granted, "a reservation without an order has no order to wake")
 }

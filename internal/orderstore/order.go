@@ -37,6 +37,7 @@ type Order struct {
 	RunID           string // of the run of the workflow that wrote the row
 	CorrelationID   string // of the request that created the order
 	TTLSeconds      int    // how long the customer wants the stock to be held; 0 leaves it to inventory
+	WaitSeconds     int    // how long it waits for stock if there is too little
 	Review          *orderflow.Review
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
@@ -122,6 +123,7 @@ func orderOf(r ordersdb.Order) (Order, error) {
 		RunID:           r.RunID,
 		CorrelationID:   r.CorrelationID,
 		TTLSeconds:      int(r.TtlSeconds),
+		WaitSeconds:     int(r.WaitSeconds),
 		ActionURL:       r.ActionUrl,
 		Hold:            holdOf(r.HoldReason, r.HoldNote),
 		CreatedAt:       r.CreatedAt,

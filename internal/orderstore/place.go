@@ -48,11 +48,12 @@ func (e *HoardingError) Error() string {
 // LimitOpen sets the limits for the orders that Place inserts. By default there are none.
 func (s *Store) LimitOpen(limits OpenLimits) { s.limits = limits }
 
-// Place inserts an order in state pending, with its lines, the first entry of its timeline and the event order.created,
-// in one statement. It reports false and changes nothing if the order has a row. It returns a *HoardingError and changes
-// nothing if the customer has as many open orders or units as the limits allow; the order may have a row then. The order then waits for its workflow:
-// until the workflow records the order for the first time, LeaseStarts returns it. If leased is true, that happens only
-// after Lease, because the caller starts the workflow now.
+// Place inserts an order in state pending, with its lines, the first entry of its timeline and the event
+// order.created, in one statement. It reports false and changes nothing if the order has a row. It returns a
+// *HoardingError and changes nothing if the customer has as many open orders or units as the limits allow; the order
+// may have a row then. The order then waits for its workflow: until the workflow records the order for the first time,
+// LeaseStarts returns it. If leased is true, that happens only after Lease, because the caller starts the workflow
+// now.
 func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool) (bool, error) {
 	hash, err := requestHash(in)
 	if err != nil {
@@ -95,7 +96,8 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 		Metadata:      meta,
 		WorkflowID:    orderflow.OrderWorkflowID(in.OrderID),
 		CorrelationID: in.CorrelationID,
-		TtlSeconds:    int32(in.TTLSeconds), //nolint:gosec // at most a day
+		TtlSeconds:    int32(in.TTLSeconds),  //nolint:gosec // at most a day
+		WaitSeconds:   int32(in.WaitSeconds), //nolint:gosec // at most a year
 		PlacedAt:      in.PlacedAt,
 		Input:         input,
 		EventID:       created.EventID,
@@ -145,6 +147,7 @@ func Placed(in orderflow.OrderInput) Order {
 		WorkflowID:    orderflow.OrderWorkflowID(in.OrderID),
 		CorrelationID: in.CorrelationID,
 		TTLSeconds:    in.TTLSeconds,
+		WaitSeconds:   in.WaitSeconds,
 		Review:        in.Review,
 		CreatedAt:     in.PlacedAt,
 		UpdatedAt:     in.PlacedAt,

@@ -61,6 +61,7 @@ func InputOf(o Order) orderflow.OrderInput {
 		Issuer:        o.Issuer,
 		Total:         o.Total,
 		TTLSeconds:    o.TTLSeconds,
+		WaitSeconds:   o.WaitSeconds,
 		Review:        o.Review,
 		ShipTo:        o.ShipTo,
 		Email:         o.Email,

@@ -139,6 +139,12 @@ func TestHistoriesReplay(t *testing.T) {
 			require.Equal(t, http.StatusOK, s.Act(platform.Operator, id, "returns/1/approve", nil).Status)
 			return s.Act(platform.Operator, id, "returns/1/receive", arrives(1, 0))
 		}},
+		{"order-backordered", "expired", func() platform.Answer {
+			product := s.Product(1)
+			placed := s.Place("alice", http.StatusCreated, platform.OneLine(product, 2, "wait_for_stock_seconds", 1))
+			s.Await("alice", placed.Str("order_id"), "expired", 20*time.Second)
+			return placed
+		}},
 		{"order-short-picked-held-and-lost", "refunded", func() platform.Answer {
 			id, _ := paidOrder(t, s, 2, 1, 2)
 			short := map[string]any{"cause": "missing", "lines": []map[string]any{{"line_no": 1, "quantity": 1}}}

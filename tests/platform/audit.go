@@ -248,8 +248,9 @@ func (p *Platform) auditTimeline(o *audited) {
 		require.EqualValues(p.T, i, e.Seq, "order %s: entries are numbered without a gap", o.ID)
 		require.Equal(p.T, string(state), e.From, "order %s, entry %d", o.ID, e.Seq)
 		require.True(p.T, e.HasActor && e.HasMoment, "order %s, entry %d", o.ID, e.Seq)
-		require.Equal(p.T, order.State(e.To).Holding(), e.NextIsThere,
-			"order %s, entry %d (%s): a deadline while stock is held, and only then", o.ID, e.Seq, e.Event)
+		to := order.State(e.To)
+		require.Equal(p.T, to.Holding() || to == order.Backordered, e.NextIsThere,
+			"order %s, entry %d (%s): a deadline while stock is held or waited for, and only then", o.ID, e.Seq, e.Event)
 		state = order.State(e.To)
 	}
 	require.Equal(p.T, o.State, string(state), "order %s: the timeline explains the state", o.ID)

@@ -89,6 +89,15 @@ func (c *Client) Cancel(ctx context.Context, id uuid.UUID, in orderflow.CancelIn
 	return update[orderflow.CancelResult](ctx, c, target, in)
 }
 
+// StockGranted tells an order that waits for stock that inventory has reserved it, once per event of inventory.
+func (c *Client) StockGranted(
+	ctx context.Context, id, event uuid.UUID, in orderflow.StockGrantedInput,
+) error {
+	name := orderflow.UpdateStockGranted
+	_, err := update[orderflow.StockGrantedResult](ctx, c, keyed(id, name, event.String()), in)
+	return err
+}
+
 // Approve approves an order that waits for review.
 func (c *Client) Approve(
 	ctx context.Context, id uuid.UUID, key string, in orderflow.ApproveInput,

@@ -37,6 +37,8 @@ const (
 	UpdateApprove = "approve" // an order that waits for review
 	// UpdatePaymentChanged tells an order that the provider has news of a payment for whose action the order waits.
 	UpdatePaymentChanged = "payment_changed"
+	// UpdateStockGranted tells an order that waits for stock that inventory has reserved it.
+	UpdateStockGranted = "stock_granted"
 	// Of a paid order.
 	UpdateCancelLines = "cancel_lines"
 	UpdateHold        = "hold"
@@ -65,6 +67,7 @@ const (
 // Activities, by the names they are registered under.
 const (
 	ReserveStock       = "ReserveStock"
+	ReserveOrWait      = "ReserveOrWait"
 	ExtendReservation  = "ExtendReservation"
 	ConfirmReservation = "ConfirmReservation"
 	ReleaseStock       = "ReleaseStock"
@@ -116,7 +119,8 @@ func RefusesUpdate(kind string) bool {
 	switch kind {
 	case string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
 		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrUnavailable,
-		string(order.OnHold), string(order.AlreadyShipped), string(order.UnderReview), ErrShipmentNotFound, ErrShipmentState,
+		string(order.OnHold), string(order.AlreadyShipped), string(order.UnderReview), string(order.AwaitingStock),
+		ErrShipmentNotFound, ErrShipmentState,
 		ErrReturnNotFound, ErrReturnState, ErrNotReturnable, ErrKeyReused,
 		ErrReservationClosed, ErrReservationExpired, ErrReservationRefused,
 		ErrRecordConflict, ErrRecordImpossible:

@@ -52,11 +52,23 @@ type OrderInput struct {
 	StartBy *time.Time `json:"start_by,omitempty"`
 	// Review says why an operator must approve the order before it is paid; nil if none must.
 	Review *Review `json:"review,omitempty"`
-	// Continues says that an earlier run of the workflow has recorded the order as paid, and that this run goes on from
-	// the order's row.
+	// WaitSeconds is how long the order waits for stock if there is too little; 0: it is rejected then.
+	WaitSeconds int `json:"wait_seconds,omitempty"`
+	// Continues says that an earlier run of the workflow has recorded the order as paid or backordered, and that this run
+	// goes on from the order's row.
 	Continues bool `json:"continues,omitempty"`
 	// Keys are the Idempotency-Keys of the changes that the earlier run has carried out, the last ones.
 	Keys []string `json:"keys,omitempty"`
+}
+
+// StockGrantedInput tells an order that inventory has reserved the stock for which the order waits.
+type StockGrantedInput struct {
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// StockGrantedResult answers it.
+type StockGrantedResult struct {
+	View View `json:"view"`
 }
 
 // Review is why an operator must look at an order, and for how long the order waits for that.
@@ -221,6 +233,8 @@ type ReserveInput struct {
 	TTLSeconds    int            `json:"ttl_seconds"` // 0 leaves it to inventory
 	Lines         []ReserveLine  `json:"lines"`
 	CorrelationID string         `json:"correlation_id,omitempty"`
+	// WaitSeconds is how long the order waits for stock, of ReserveOrWait.
+	WaitSeconds int `json:"wait_seconds,omitempty"`
 }
 
 // ReservationInput names a reservation and the write to it.
@@ -230,13 +244,17 @@ type ReservationInput struct {
 	Reason        string         `json:"reason,omitempty"`
 	ExpiresAt     *time.Time     `json:"expires_at,omitempty"` // for an extension: the least deadline wanted
 	CorrelationID string         `json:"correlation_id,omitempty"`
+	// Backorder says that the reservation may still be a backorder that waits for stock.
+	Backorder bool `json:"backorder,omitempty"`
 }
 
 // ReservationResult is a reservation after a write.
 type ReservationResult struct {
 	ReservationID uuid.UUID `json:"reservation_id"`
-	Status        string    `json:"status"`
-	ExpiresAt     time.Time `json:"expires_at"` // of a pending reservation
+	// Status is the reservation's. ReservationWaiting is that of a backorder; a release or an expiry answers it if it has
+	// ended the wait of one, which held no stock.
+	Status    string    `json:"status"`
+	ExpiresAt time.Time `json:"expires_at"` // of a pending reservation, or the end of the wait for stock
 	// Lines say where the stock of a reservation was taken. Only its confirmation answers them.
 	Lines []ReservedLine `json:"lines,omitempty"`
 	// Returned is how many units ReturnUnits has put back.
@@ -245,6 +263,7 @@ type ReservationResult struct {
 
 // Statuses of a reservation, as inventory names them.
 const (
+	ReservationWaiting   = "waiting" // a backorder; inventory will make it a reservation
 	ReservationPending   = "pending"
 	ReservationConfirmed = "confirmed"
 	ReservationReleased  = "released"

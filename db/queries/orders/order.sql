@@ -11,9 +11,9 @@ WITH held AS (
     FROM (SELECT) one LEFT JOIN LATERAL open_holds(@issuer, @customer_id) h ON @max_orders::bigint > 0
 ), placed AS (
     INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, review, created_at, updated_at)
+                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, wait_seconds, review, created_at, updated_at)
     SELECT @order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @currency, @ship_to, @email,
-           @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @review, @placed_at, @placed_at
+           @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @wait_seconds, @review, @placed_at, @placed_at
     FROM held
     WHERE held.orders IS NULL OR held.orders < @max_orders AND held.units + @units::bigint <= @max_units::bigint
     ON CONFLICT (order_id) DO NOTHING
