@@ -416,7 +416,9 @@ func TestOpenOrderLimit(t *testing.T) {
 	product, _ := s.create(`{"sku":"MUG-1","name":"Mug","prices":[{"amount_minor":1490,"currency":"EUR"}]}`)
 	body := `{"lines":[{"product_id":"` + product.ProductID.String() + `","quantity":2}]}`
 	accepted, key := answer{202, "", `"status":"pending"`}, uuid.NewString()
-	s.workflows.place = func(orderflow.OrderInput) (orderflow.PlaceResult, error) { return orderflow.PlaceResult{}, errOpen }
+	s.workflows.place = func(orderflow.OrderInput) (orderflow.PlaceResult, error) {
+		return orderflow.PlaceResult{}, errOpen
+	}
 
 	s.expect(auth.Customer, http.MethodPost, "/api/orders", body, accepted, "Idempotency-Key", key)
 	s.expect(auth.Customer, http.MethodPost, "/api/orders", body, answer{409, "open_order_limit", "pay or cancel"})
