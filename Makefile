@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory bench-events plans-inventory images images-offline test-containers test-compose ci clean
+.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory bench-events plans-inventory images images-offline test-containers test-compose ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -23,6 +23,11 @@ up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after t
 test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
+
+test-order-life: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests of an order: its table, its workflow, every path through the gateway, kills
+	bin/holdfast-dev testenv -- go test ./internal/order/... ./workflows/... ./activities/... ./internal/orderstore/... \
+		./internal/payment/... ./api/... ./tests/e2e/...
+	bin/holdfast-dev testenv -- go test ./tests/chaos -run 'Fulfilment|Paying|Reset|Operators|Races'
 
 test-short: ## Run the tests that need no server, in a minute
 	go test -short ./... $(ARGS)

@@ -131,10 +131,13 @@ type change struct {
 
 // tried returns the shipments after a change, or why the change is refused.
 func (o *orderRun) tried(c change) (*orderflow.Fulfilment, error) {
-	if err := o.refuse(c.input); err != nil {
+	if err := o.used(c); err != nil {
 		return nil, err
 	}
-	if err := o.used(c); err != nil {
+	if o.repeats(c) {
+		return nil, errUnchanged
+	}
+	if err := o.refuse(c.input); err != nil {
 		return nil, err
 	}
 	after := o.fulfilment.Clone()
@@ -190,12 +193,22 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 			return orderflow.FulfilmentResult{}, err
 		}
 	}
+	if o.repeats(c) || errors.Is(o.used(c), errUnchanged) {
+		err := o.recorder.wait(ctx, o.recorder.added)
+		return orderflow.FulfilmentResult{View: o.view(), Request: c.request}, err
+	}
 	loads := o.loads
 	err := o.request(ctx, &command[order.Input]{input: c.input, actor: c.actor, run: run})
 	if err == nil && o.loads != loads { // the change was decided on a state that an earlier run had left behind
 		err = refuse(string(order.NotReady), "the order has changed meanwhile; send the same request again")
 	}
 	return orderflow.FulfilmentResult{View: o.view(), Request: c.request}, err
+}
+
+// repeats reports whether a report of the carrier finds what it says. A repeat of the report that has ended the order
+// does, in a state that allows no report any more.
+func (o *orderRun) repeats(c change) bool {
+	return c.input == order.Carry && o.fulfilment != nil && errors.Is(c.apply(o.fulfilment.Clone()), errUnchanged)
 }
 
 // used returns errUnchanged if the change was carried out under its key, and the refusal ErrKeyReused if another one

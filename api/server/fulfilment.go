@@ -121,7 +121,8 @@ func (h *handlers) report(
 	in.Actor, in.CorrelationID = auth.From(c).Subject, correlation.From(c.Request.Context())
 	h.changePaid(c, id, input, givenKey, func(ctx context.Context, key string) error {
 		out, err := h.workflows.ReportShipment(ctx, id, update, key, in)
-		if errors.Is(err, orderclient.ErrEnded) && h.wasReported(ctx, id, update, in) {
+		over := errors.Is(err, orderclient.ErrEnded) || orderclient.RefusalKind(err) == string(order.InvalidState)
+		if over && h.wasReported(ctx, id, update, in) {
 			return nil // the report has ended the order, and its answer was lost
 		}
 		return sameRequest(in.Request, out, err)

@@ -42,11 +42,13 @@ type shippedLine struct {
 	Total, Quantity int64
 	Brought         int64 // units that have come to the customer, or still will
 	Kept            int64 // units that have left the stock for good
+	Granted         int64 // for units that came back
 }
 
-// given is the price of the units that no shipment brings, rounded half up.
+// given is what the customer gets back: the price of the units that no shipment brings, rounded half up, and what was
+// granted for those that came back.
 func (l shippedLine) given() int64 {
-	return (l.Total*(l.Quantity-l.Brought) + l.Quantity/2) / l.Quantity
+	return min(l.Total, (l.Total*(l.Quantity-l.Brought)+l.Quantity/2)/l.Quantity+l.Granted)
 }
 
 type entry struct {
@@ -79,8 +81,8 @@ type charge struct {
 //   - every order is in an end state or waits for the warehouse, and its timeline explains that state;
 //   - counters = ledger = reservations, and no reservation is pending, of an order or from outside;
 //   - money is taken once for each paid order, and for no other; no money is left set aside; the price of units that
-//     no shipment brings is refunded, to the cent;
-//   - stock has left for each paid order and for no other; the stock of cancelled units is back;
+//     no shipment brings, and what was granted for returns, is refunded, to the cent;
+//   - stock has left for each paid order and for no other; the stock of cancelled and restocked units is back;
 //   - every reservation of an order and every payment has its order;
 //   - every event matches its schema.
 //
@@ -194,7 +196,10 @@ func (p *Platform) books() map[uuid.UUID]*audited {
 	for _, l := range query[shippedLine](p, p.Orders, `
 		SELECT l.order_id, l.line_total_minor AS total, l.quantity,
 			sum(s.rerouting + CASE WHEN h.status = 'lost' THEN 0 ELSE s.quantity END)::bigint AS brought,
-			sum(s.quantity + s.short)::bigint AS kept
+			sum(s.quantity + s.short - s.restocked)::bigint AS kept,
+			coalesce((
+				SELECT sum(r.refund_minor) FROM return_lines r WHERE r.order_id = l.order_id AND r.line_no = l.line_no
+			), 0)::bigint AS granted
 		FROM order_lines l
 		JOIN shipment_lines s USING (order_id, line_no)
 		JOIN shipments h USING (order_id, number)
