@@ -22,6 +22,7 @@ import (
 	"holdfast/internal/events"
 	"holdfast/tests/asyncapi"
 	"holdfast/tests/broker"
+	"holdfast/tests/localservice"
 	"holdfast/tests/platform"
 	"holdfast/tests/testenv"
 )
@@ -193,6 +194,10 @@ func goExample(t *testing.T, brokerURL string) (*program, *pgxpool.Pool) {
 // its library.
 func pythonExample(t *testing.T, brokerURL string) (*program, func(query string) [][]any) {
 	t.Helper()
+	if err := testenv.Install(t.Context(), localservice.PikaPackage); err != nil {
+		t.Logf("the example in Python cannot run: %v", err)
+		return nil, nil
+	}
 	python := ""
 	for _, candidate := range []string{"python3", "/usr/bin/python3"} {
 		if exec.CommandContext(t.Context(), candidate, "-c", "import pika, sqlite3").Run() == nil {

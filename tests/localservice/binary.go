@@ -35,7 +35,13 @@ var (
 // server.
 var SMTPPackage = Package{"aiosmtpd", "python3-aiosmtpd", "aiosmtpd"}
 
-// Missing returns the given packages whose program is not on this machine. Without arguments it checks all
+// PikaPackage is Python's library for RabbitMQ, which an example uses. It has no program.
+var PikaPackage = Package{"pika", "python3-pika", ""}
+
+// debianPython is the interpreter that finds the libraries of Debian's packages.
+const debianPython = "/usr/bin/python3"
+
+// Missing returns the given packages whose program or library is not on this machine. Without arguments it checks all
 // packages of the stack.
 func Missing(of ...Package) []Package {
 	if len(of) == 0 {
@@ -56,6 +62,8 @@ func (p Package) find() (string, error) {
 		return findPostgres("")
 	case RabbitMQPackage:
 		return find(p.Binary, rabbitmqBin)
+	case PikaPackage:
+		return debianPython, exec.Command(debianPython, "-c", "import pika").Run()
 	default:
 		return find(p.Binary)
 	}

@@ -20,7 +20,7 @@ func MailServer(t testing.TB, port int, o localservice.SMTPOptions) *localservic
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), startTimeout)
 	defer cancel()
-	require.NoError(t, shared.installOnly(ctx, localservice.SMTPPackage))
+	require.NoError(t, Install(ctx, localservice.SMTPPackage))
 	dir, err := shared.directory("smtp-" + rand.Text()[:8])
 	require.NoError(t, err)
 	server, err := localservice.StartSMTP(ctx, localservice.Options{Dir: dir, Port: port, Volatile: true}, o)
@@ -33,12 +33,12 @@ func MailServer(t testing.TB, port int, o localservice.SMTPOptions) *localservic
 	return server
 }
 
-// installOnly installs one package that only some tests need.
-func (e *Environment) installOnly(ctx context.Context, p localservice.Package) error {
-	e.installing.Lock()
-	defer e.installing.Unlock()
+// Install installs one package that only some tests need, unless it is there.
+func Install(ctx context.Context, p localservice.Package) error {
+	shared.installing.Lock()
+	defer shared.installing.Unlock()
 	if len(localservice.Missing(p)) == 0 {
 		return nil
 	}
-	return localservice.Install(ctx, func(message string) { e.say("%s", message) }, p)
+	return localservice.Install(ctx, func(message string) { shared.say("%s", message) }, p)
 }
