@@ -149,6 +149,7 @@ func newRouter(
 	public.GET("/docs", forward(apiProxy, docsTimeout))
 	public.GET("/docs/*file", forward(apiProxy, docsTimeout))
 	public.POST("/webhooks/payments", forward(apiProxy, webhookTimeout)) // signed by the payment provider
+	public.POST("/webhooks/carriers", forward(apiProxy, webhookTimeout)) // signed by the carriers
 
 	private := router.Group("", auth.NewVerifier(cfg.Auth).Require)
 	for _, r := range toAPI {

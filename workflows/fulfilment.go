@@ -193,12 +193,12 @@ func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentR
 			return orderflow.FulfilmentResult{}, err
 		}
 	}
-	if o.repeats(c) || errors.Is(o.used(c), errUnchanged) {
-		err := o.recorder.wait(ctx, o.recorder.added)
-		return orderflow.FulfilmentResult{View: o.view(), Request: c.request}, err
-	}
 	loads := o.loads
 	err := o.request(ctx, &command[order.Input]{input: c.input, actor: c.actor, run: run})
+	if err != nil && (o.repeats(c) || errors.Is(o.used(c), errUnchanged)) {
+		// The first of two equal requests has ended the order, which allows no request any more.
+		err = o.recorder.wait(ctx, o.recorder.added)
+	}
 	if err == nil && o.loads != loads { // the change was decided on a state that an earlier run had left behind
 		err = refuse(string(order.NotReady), "the order has changed meanwhile; send the same request again")
 	}

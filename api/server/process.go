@@ -22,6 +22,7 @@ import (
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
 	"holdfast/internal/temporalclient"
+	"holdfast/internal/webhook"
 	"holdfast/inventory/inventoryclient"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
@@ -40,6 +41,7 @@ type Config struct {
 	Pool           database.Pool
 	Starts         starter.Config
 	Webhooks       provider.WebhookConfig // of the payment provider
+	Carriers       CarrierConfig
 	Review         review.Config
 	Returns        ReturnConfig
 	// OpenOrders and OpenUnits are how many orders, and units in them, one customer may have open and unpaid. 0 orders:
@@ -125,6 +127,13 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 			return err
 		}
 		router.POST(PaymentWebhookPath, (&paymentWebhooks{h, reads}).receive)
+	}
+	if len(cfg.Carriers.Secrets) > 0 {
+		keys, err := webhook.ParseKeys(cfg.Carriers.Secrets)
+		if err != nil {
+			return fmt.Errorf("CARRIER_WEBHOOK_SECRETS: %w", err)
+		}
+		router.POST(CarrierWebhookPath, (&carrierWebhooks{h, keys, cfg.Carriers.LostRemedy}).receive)
 	}
 	server := httpx.Server{
 		Addr:     cfg.Listen,

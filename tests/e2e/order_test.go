@@ -33,6 +33,7 @@ func TestOrders(t *testing.T) {
 		"a cancelled order holds nothing":      cancels,
 		"an extended order lives longer":       extends,
 		"a paid order is delivered":            fulfils,
+		"carriers report":                      carriersReport,
 		"goods come back":                      returnsGoods,
 		"missing units come from elsewhere":    picksShort,
 		"a lost parcel":                        losesParcels,

@@ -38,7 +38,7 @@ import (
 const (
 	jwtSecret  = "a-secret-of-the-tests-with-enough-bytes"
 	serviceKey = "a-service-key-of-the-tests"
-	// WebhookSecret signs what the payment sandbox sends to the api.
+	// WebhookSecret signs what the payment sandbox and a carrier send to the api.
 	WebhookSecret = "whsec_dGhlLXRlc3RzLXNpZ24td2ViaG9va3Mtd2l0aC10aGlz" //nolint:gosec // of the tests alone
 )
 
@@ -102,6 +102,7 @@ func start(t *testing.T, faults bool) *Platform {
 		"API_MAX_OPEN_ORDERS":      "0",
 		"REVIEW_AMOUNTS":           "EUR:1000000", // 800 units of a test product
 		"PAYMENT_WEBHOOK_SECRETS":  WebhookSecret,
+		"CARRIER_WEBHOOK_SECRETS":  WebhookSecret,
 		"SANDBOX_WEBHOOK_SECRETS":  WebhookSecret,
 		"PATH":                     os.Getenv("PATH"),
 	}
