@@ -40,7 +40,7 @@ func TestBodiesHaveOneMeaning(t *testing.T) {
 
 	send := func(o httpxtest.Operation, body string) (*httptest.ResponseRecorder, problem.Problem) {
 		req := httptest.NewRequest(o.Method, o.Path, strings.NewReader(body))
-		authtest.Authorize(t, req.Header, servicetoken.API, "olga", auth.Operator)
+		authtest.Authorize(t, req.Header, servicetoken.API, "olga", auth.Admin)
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("If-Match", "*")
 		rec := httptest.NewRecorder()
