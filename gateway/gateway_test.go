@@ -120,8 +120,10 @@ func TestClientsCannotSpeakForServices(t *testing.T) {
 	require.False(t, ok, "a token for inventory is of no use at another service")
 	require.Empty(t, seen.Get("Authorization"), "no service gets a client's token")
 
+	delete(evil, "Connection") // it made the proxy drop some of them
 	require.Equal(t, http.StatusOK, send(t, edge+"/docs", evil).StatusCode)
 	require.Empty(t, seen.Values(servicetoken.Header), "the gateway vouches for nobody on a public route")
+	require.Empty(t, seen.Get("Authorization"))
 }
 
 // TestUpstreamGone answers a problem at once when a service does not listen.

@@ -36,7 +36,8 @@ func (s catalogueServer) personalOrder(customer, mark string, state order.State)
 		`INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor, reason)
 			SELECT $1, n, 'note', state, state, now(), actor, text FROM orders,
 			(VALUES (7, 'somebody', $2::text), (8, 'system', 'not paid')) AS v (n, actor, text) WHERE order_id = $1`,
-		`INSERT INTO notifications (notification_id, event_id, order_id, kind, occurred_at, status, detail, due_at, resolved_at)
+		`INSERT INTO notifications
+			(notification_id, event_id, order_id, kind, occurred_at, status, detail, due_at, resolved_at)
 			VALUES (gen_random_uuid(), gen_random_uuid(), $1, 'confirmed', now(), 'skipped', $2, now(), now())`,
 		`INSERT INTO shipments (order_id, number, location, status, carrier, tracking_number, created_at, updated_at)
 			VALUES ($1, 1, 'main', 'delivered', 'dhl', $2, now(), now())`,
@@ -104,7 +105,8 @@ func TestEraseCustomer(t *testing.T) {
 	require.Equal(t, []any{price.Minor, int64(1), "not paid"}, []any{total, lines, words})
 
 	s.expect(auth.Admin, http.MethodPost, path, body, answer{http.StatusOK, "", `"orders_erased":0`})
-	rows, err := s.pool.Query(t.Context(), "SELECT actor || ' ' || reason || ' ' || orders FROM customer_erasures ORDER BY erased_at")
+	rows, err := s.pool.Query(t.Context(),
+		"SELECT actor || ' ' || reason || ' ' || orders FROM customer_erasures ORDER BY erased_at")
 	require.NoError(t, err)
 	audit, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)

@@ -62,7 +62,8 @@ func TestInjection(t *testing.T) {
 	}
 	require.Greater(t, sent, 1000)
 
-	require.Equal(t, tables, [2]int{countTables(t, p.Orders), countTables(t, p.Stock)})
+	require.Equal(t, tables[0], countTables(t, p.Orders))
+	require.Equal(t, tables[1], countTables(t, p.Stock))
 	for _, name := range []string{"gateway", "api", "inventory", "worker", "events"} {
 		requireOwnLines(t, name, p.Process(name).Log())
 	}
