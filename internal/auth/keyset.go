@@ -42,8 +42,13 @@ type keySet struct{ keys keyfunc.Keyfunc }
 func newKeySet(ctx context.Context, c Config, log *slog.Logger) (*keySet, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented type
 	context.AfterFunc(ctx, transport.CloseIdleConnections)
+	client := &http.Client{
+		Transport: bounded{transport},
+		// Another address may be one over which another machine can send its own keys (checkKeySetURL).
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	fetched, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{c.JWKSURL}, keyfunc.Override{
-		Client:            &http.Client{Transport: bounded{transport}},
+		Client:            client,
 		HTTPTimeout:       keySetTimeout,
 		RefreshInterval:   c.Refresh,
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(unknownKeyInterval), 1),

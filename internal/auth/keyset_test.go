@@ -290,6 +290,17 @@ func TestUnknownKeyFlood(t *testing.T) {
 	require.EqualValues(t, 2, reads.Load(), "the first read, and one because of the flood")
 }
 
+// TestKeySetIsNotRedirected: the keys come from the configured address and from no other.
+func TestKeySetIsNotRedirected(t *testing.T) {
+	t.Parallel()
+	provider := newIdentityProvider(t, published(t, "1", newRSA(t).Public(), "", ""))
+	redirects := httptest.NewServer(http.RedirectHandler(provider.URL, http.StatusFound))
+	t.Cleanup(redirects.Close)
+	v := (&identityProvider{Server: redirects}).verifier(t, nil)
+	require.ErrorIs(t, v.Ready(t.Context()), auth.ErrNoKeys)
+	require.Zero(t, provider.reads.Load())
+}
+
 // TestVerifierStops: a verifier with a key set ends with its context; TestMain looks for goroutines that it left.
 func TestVerifierStops(t *testing.T) {
 	t.Parallel()
