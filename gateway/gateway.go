@@ -25,6 +25,7 @@ import (
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 )
 
 // Config is the gateway's configuration, from the environment.
@@ -34,6 +35,7 @@ type Config struct {
 	InventoryURL string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
 	EventsURL    string   `env:"EVENTS_URL" envDefault:"http://127.0.0.1:9091"`
 	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	Internal     servicetoken.Config
 	Auth         auth.Config
 }
 
@@ -126,7 +128,12 @@ func newRouter(
 		return nil, nil, err
 	}
 
+	verifier, err := auth.NewVerifier(ctx, cfg.Auth, env.Log)
+	if err != nil {
+		return nil, nil, err
+	}
 	health := httpx.NewHealth(
+		httpx.Check{Name: "token_keys", Required: true, Probe: verifier.Ready},
 		httpx.Check{Name: "api", Required: true, Probe: alive(transport, api)},
 		httpx.Check{Name: "inventory", Required: true, Probe: alive(transport, inventory)},
 		// Orders work without it: events wait in the outbox.
@@ -136,14 +143,9 @@ func newRouter(
 		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: large,
 	})
 
-	apiProxy := proxy(api, transport, env.Log, nil)
-	eventsProxy := proxy(events, transport, env.Log, nil)
-	// The inventory service takes requests of services only, so the gateway sends its own key.
-	inventoryProxy := proxy(inventory, transport, env.Log, func(r *httputil.ProxyRequest) {
-		r.Out.Header.Del("Authorization")
-		r.Out.Header.Set(servicekey.Header, cfg.ServiceKeys[0])
-		nameActor(r)
-	})
+	apiProxy := proxy(api, transport, env.Log)
+	eventsProxy := proxy(events, transport, env.Log)
+	inventoryProxy := proxy(inventory, transport, env.Log)
 
 	public := router.Group("")
 	public.GET("/docs", forward(apiProxy, docsTimeout))
@@ -151,19 +153,20 @@ func newRouter(
 	public.POST("/webhooks/payments", forward(apiProxy, webhookTimeout)) // signed by the payment provider
 	public.POST("/webhooks/carriers", forward(apiProxy, webhookTimeout)) // signed by the carriers
 
-	private := router.Group("", auth.NewVerifier(cfg.Auth).Require)
+	private := router.Group("", verifier.Require)
+	vouch := newVoucher(cfg.Internal)
 	for _, r := range toAPI {
 		handler := forward(apiProxy, r.timeout)
 		if r.streamed {
 			handler = forwardStream(ctx, apiProxy, r.timeout)
 		}
-		private.Handle(r.method, r.path, r.allow, handler)
+		private.Handle(r.method, r.path, r.allow, vouch.to(servicetoken.API), handler)
 	}
 	for _, r := range toInventory {
-		private.Handle(r.method, r.path, r.allow, forward(inventoryProxy, r.timeout))
+		private.Handle(r.method, r.path, r.allow, vouch.to(servicetoken.Inventory), forward(inventoryProxy, r.timeout))
 	}
 	for _, r := range slices.Concat(toEvents, toWebhooks) {
-		private.Handle(r.method, r.path, r.allow, forward(eventsProxy, r.timeout))
+		private.Handle(r.method, r.path, r.allow, vouch.to(servicetoken.Events), forward(eventsProxy, r.timeout))
 	}
 	return router, health, nil
 }
@@ -183,19 +186,18 @@ func largeBodies(contracts Contracts) (map[string]int64, error) {
 	return out, nil
 }
 
-// identityHeaders are the headers that only our own services may set. The gateway removes them from clients' requests.
+// identityHeaders are the headers that only our own services may set. The gateway removes them from clients' requests,
+// and the client's own token, which is for the gateway only.
 var identityHeaders = []string{
-	servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role", "X-Forwarded-User", "X-Internal", actorHeader,
+	"Authorization", servicetoken.Header, servicekey.Header, servicekey.SourceHeader,
+	"X-User-Id", "X-User-Role", "X-Forwarded-User", "X-Internal", actorHeader,
 }
 
-// proxy returns a proxy for one service. credentials sets the headers by which the service knows the gateway; nil
-// leaves the client's own token.
+// proxy returns a proxy for one service. It sends along for whom the gateway vouches (voucher).
 //
 // Headers are set in Rewrite, because ReverseProxy removes the headers that a client lists in Connection before it
 // calls Rewrite. So a client cannot remove one of our headers.
-func proxy(
-	target *url.URL, transport http.RoundTripper, log *slog.Logger, credentials func(*httputil.ProxyRequest),
-) *httputil.ReverseProxy {
+func proxy(target *url.URL, transport http.RoundTripper, log *slog.Logger) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -205,9 +207,7 @@ func proxy(
 				r.Out.Header.Del(name)
 			}
 			r.Out.Header.Set(correlation.Header, correlation.From(r.In.Context()))
-			if credentials != nil {
-				credentials(r)
-			}
+			nameUser(r)
 		},
 		// The gateway has already set this header on the response. Without this, the client would get it twice.
 		ModifyResponse: func(res *http.Response) error {

@@ -14,11 +14,13 @@ import (
 
 	"holdfast/api"
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
 	"holdfast/internal/notification"
 	"holdfast/internal/service"
 	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory"
 )
@@ -49,6 +51,7 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 		InventoryURL: behind.URL,
 		EventsURL:    behind.URL,
 		ServiceKeys:  []string{"our-key"},
+		Internal:     authtest.Internal,
 		Auth:         testAuth,
 	}
 	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
@@ -58,6 +61,13 @@ func start(t *testing.T, upstream http.HandlerFunc) string {
 	edge := httptest.NewServer(router)
 	t.Cleanup(edge.Close)
 	return edge.URL
+}
+
+// vouched returns for whom the gateway vouches in a request to the given service; ok is false if it does not, or if the
+// service would not accept it.
+func vouched(header http.Header, service string) (as servicetoken.Caller, ok bool) {
+	as, err := servicetoken.NewVerifier(authtest.Internal, service).Verify(header.Get(servicetoken.Header))
+	return as, err == nil
 }
 
 func send(t *testing.T, url string, headers map[string]string) *http.Response {
@@ -82,22 +92,38 @@ func TestClientsCannotSpeakForServices(t *testing.T) {
 	var seen http.Header
 	edge := start(t, func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Clone() })
 	evil := map[string]string{
-		servicekey.Header:  "stolen",
-		"X-Source-Service": "worker",
-		"X-User-ID":        "admin",
-		"X-User-Role":      "admin",
-		"Connection":       "X-Correlation-ID, Authorization, X-API-Key",
+		servicekey.Header:   "stolen",
+		servicetoken.Header: authtest.Token(t, servicetoken.API, "mallory", auth.Admin),
+		"X-Source-Service":  "worker",
+		"X-User-ID":         "admin",
+		"X-User-Role":       "admin",
+		"Connection":        "X-Correlation-ID, Authorization, X-API-Key, " + servicetoken.Header,
 	}
+	alice := servicetoken.Caller{Service: "gateway", Subject: "alice", Issuer: "holdfast", Role: "customer"}
 
 	require.Equal(t, http.StatusOK, send(t, edge+"/api/orders/1", evil).StatusCode)
-	for _, name := range []string{servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role"} {
+	for _, name := range []string{
+		servicekey.Header, "X-Source-Service", "X-User-Id", "X-User-Role", "Authorization",
+	} {
 		require.Empty(t, seen.Get(name), name)
 	}
 	require.NotEmpty(t, seen.Get("X-Correlation-Id"))
+	as, ok := vouched(seen, servicetoken.API)
+	require.True(t, ok)
+	require.Equal(t, alice, as)
 
 	require.Equal(t, http.StatusOK, send(t, edge+"/api/inventory/1", evil).StatusCode)
-	require.Equal(t, "our-key", seen.Get(servicekey.Header), "the gateway sends its own key with reads of inventory")
-	require.Empty(t, seen.Get("Authorization"), "inventory gets no client's token")
+	as, ok = vouched(seen, servicetoken.Inventory)
+	require.True(t, ok)
+	require.Equal(t, alice, as)
+	_, ok = vouched(seen, servicetoken.API)
+	require.False(t, ok, "a token for inventory is of no use at another service")
+	require.Empty(t, seen.Get("Authorization"), "no service gets a client's token")
+
+	delete(evil, "Connection") // it made the proxy drop some of them
+	require.Equal(t, http.StatusOK, send(t, edge+"/docs", evil).StatusCode)
+	require.Empty(t, seen.Values(servicetoken.Header), "the gateway vouches for nobody on a public route")
+	require.Empty(t, seen.Get("Authorization"))
 }
 
 // TestUpstreamGone answers a problem at once when a service does not listen.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
 )
@@ -32,7 +33,7 @@ func startStreams(t *testing.T, upstream http.HandlerFunc) (edge string, stop fu
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	cfg := Config{
-		APIURL: behind.URL, InventoryURL: behind.URL, EventsURL: behind.URL, ServiceKeys: []string{"k"}, Auth: testAuth,
+		APIURL: behind.URL, InventoryURL: behind.URL, EventsURL: behind.URL, Internal: authtest.Internal, Auth: testAuth,
 	}
 	env := service.Env{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry()}
 	router, _, err := newRouter(ctx, cfg, env, transport, contracts)
@@ -133,7 +134,7 @@ func TestStreamThatDoesNotBegin(t *testing.T) {
 	require.NoError(t, err)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	p := proxy(target, transport, slog.New(slog.DiscardHandler), nil)
+	p := proxy(target, transport, slog.New(slog.DiscardHandler))
 	engine := gin.New()
 	engine.GET("/", forwardStream(t.Context(), p, 50*time.Millisecond))
 	edge := httptest.NewServer(engine)

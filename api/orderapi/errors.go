@@ -49,6 +49,8 @@ const (
 	AlreadyShipped       problem.Code = "already_shipped"
 	OrderInReview        problem.Code = "order_in_review"
 	OrderBackordered     problem.Code = "order_backordered"
+	CustomerNotFound     problem.Code = "customer_not_found"
+	OrdersOpen           problem.Code = "orders_open"
 )
 
 // Table has every code with its HTTP status, and whether the same request may succeed later.
@@ -93,5 +95,7 @@ var Table = problem.Common.Extend(problem.Table{
 	OrderOnHold:          {Status: http.StatusConflict, Title: "The fulfilment is held"},
 	OrderBackordered:     {Status: http.StatusConflict, Retryable: true, Title: "The order waits for stock"},
 	OrderInReview:        {Status: http.StatusConflict, Retryable: true, Title: "The order waits for review"},
+	CustomerNotFound:     {Status: http.StatusNotFound, Title: "No such customer"},
+	OrdersOpen:           {Status: http.StatusConflict, Title: "Orders of the customer are open"},
 	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},
 })

@@ -11,6 +11,16 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+type CustomerErasure struct {
+	ErasureID  uuid.UUID
+	Issuer     string
+	CustomerID string
+	Actor      string
+	Reason     string
+	Orders     int64
+	ErasedAt   time.Time
+}
+
 type CustomerReservation struct {
 	ReservationID uuid.UUID
 	OwnerID       uuid.UUID
@@ -107,6 +117,7 @@ type Order struct {
 	ActionUrl       string
 	Review          []byte
 	WaitSeconds     int32
+	ErasedAt        *time.Time
 }
 
 type OrderLine struct {

@@ -127,6 +127,12 @@ func (p *Platform) Configure(pairs ...string) {
 	}
 }
 
+// Variable returns a variable of the platform's environment.
+func (p *Platform) Variable(name string) string { return p.env[name] }
+
+// Log is what the process has written so far.
+func (c *Process) Log() string { return c.logs.String() }
+
 // Address is where the process listens.
 func (c *Process) Address() string { return c.address }
 
