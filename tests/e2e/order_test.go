@@ -50,6 +50,8 @@ func TestOrders(t *testing.T) {
 		"the catalogue is administered":        administers,
 		"the operators' commands":              operatorCommands,
 		"a namespace is prepared":              prepares,
+		"histories are replayed":               replayCommand,
+		"histories that are not replayed":      replayCommandFails,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
