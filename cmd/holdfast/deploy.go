@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,13 +39,16 @@ func newDeploy() *cobra.Command {
 // newPrepare creates the namespace and the search attributes that a Temporal server needs before orders can start.
 func newPrepare() *cobra.Command {
 	var wait, retention time.Duration
+	var check bool
 	cmd := &cobra.Command{
 		Use: "prepare", Args: cobra.NoArgs,
 		Short: "Create the namespace, its search attributes and the adoption's schedule if they are missing.",
 		Long: "Registers the namespace TEMPORAL_NAMESPACE if it is missing, adds the search attributes that it lacks,\n" +
 			"and creates or updates the schedule that takes up orders for which no workflow runs. It returns once the\n" +
-			"server accepts all of it. An operator may run it again; several may run it at once. An existing namespace\n" +
-			"keeps its settings, its retention among them.",
+			"server accepts all of it. An operator may run it again; several may run it at once.\n\n" +
+			"If the namespace has another retention, or a search attribute of another type, it changes nothing and lists\n" +
+			"every difference with its remedy. --check only looks: it lists what is missing and what differs, and exits\n" +
+			"with status 1 if there is any.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load[temporalclient.Config]()
 			if err != nil {
@@ -53,6 +57,9 @@ func newPrepare() *cobra.Command {
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
 
+			if check {
+				return checkPrepared(ctx, cmd, cfg, retention)
+			}
 			if err := temporalclient.EnsureNamespace(ctx, cfg, retention, orderflow.SearchAttributes()); err != nil {
 				return err
 			}
@@ -69,10 +76,48 @@ func newPrepare() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&check, "check", false, "change nothing and say what is missing or different")
 	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long it may take")
 	cmd.Flags().DurationVar(&retention, "retention", temporalclient.Retention,
-		"how long a new namespace keeps the history of a closed workflow")
+		"how long the namespace keeps the history of a closed workflow")
 	return cmd
+}
+
+// checkPrepared lists what prepare would add or refuse.
+func checkPrepared(
+	ctx context.Context, cmd *cobra.Command, cfg temporalclient.Config, retention time.Duration,
+) error {
+	c, err := temporalclient.Dial(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+
+	state, err := temporalclient.InspectNamespace(ctx, c, cfg.Namespace, retention, orderflow.SearchAttributes())
+	if err != nil {
+		return err
+	}
+	scheduled := false
+	if !slices.Contains(state.Missing, "namespace "+cfg.Namespace) {
+		if scheduled, err = workers.HasAdoption(ctx, c); err != nil {
+			return err
+		}
+	}
+	if !scheduled {
+		state.Missing = append(state.Missing, "schedule "+orderflow.AdoptionSchedule)
+	}
+	for _, m := range state.Missing {
+		fmt.Fprintln(cmd.OutOrStdout(), "missing    "+m)
+	}
+	for _, d := range state.Different {
+		fmt.Fprintln(cmd.OutOrStdout(), "different  "+d)
+	}
+	if n := len(state.Missing) + len(state.Different); n > 0 {
+		return fmt.Errorf("namespace %s at %s is not ready for orders: %d things are missing or different",
+			cfg.Namespace, cfg.Address, n)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "namespace %s at %s is ready for orders\n", cfg.Namespace, cfg.Address)
+	return nil
 }
 
 func newSetCurrent() *cobra.Command {
