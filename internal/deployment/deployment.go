@@ -98,12 +98,13 @@ func queues() []string { return []string{orderflow.OrdersQueue, orderflow.Paymen
 
 // Status is the deployment at one time.
 type Status struct {
-	Deployment string        `json:"deployment"`
-	Window     time.Duration `json:"window"`
-	Versions   []Version     `json:"versions"`
+	Deployment string    `json:"deployment"`
+	Versions   []Version `json:"versions"`
 	// Elsewhere counts open orders and reservations on no listed version: no worker has begun them yet, or Temporal has
 	// forgotten their version.
 	Elsewhere int64 `json:"elsewhere"`
+
+	Window time.Duration `json:"-"` // in which ended workflows are counted
 
 	token []byte // a change that names it is refused if another change came between
 }

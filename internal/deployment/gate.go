@@ -163,7 +163,7 @@ func (d *Deployment) replayOpen(ctx context.Context, buildID string, g Gate) ([]
 	return []Finding{{
 		Problem: fmt.Sprintf("%d of %d open orders and reservations do not replay, the first: %s",
 			len(sum.diverging), len(open), describe(sum.diverging[0])),
-		Remedy: "a reset or `deploy move` would break them on this build: look with `holdfast replay --open`, " +
+		Remedy: "they stay on their version, but cannot be moved to this one: look with `holdfast replay --open`, " +
 			"and put the change behind workflow.GetVersion",
 	}}, nil
 }
