@@ -54,10 +54,13 @@ bin/tools/docker-compose: $(TOOLS)/docker-compose
 
 bin/tools/stripe-mock: $(TOOLS)/stripe-mock
 
+# Temporal's command prints the version that its build gives it; its modules of the server are those of dev/go.mod.
+$(TOOLS)/temporal: TOOL_FLAGS = -ldflags "-X github.com/temporalio/cli/temporalcli.Version=$$(awk '$$1 == "github.com/temporalio/cli" {print substr($$2, 2)}' go.mod)"
+
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 	@echo "building the tool $*"
 	@mkdir -p $(TOOLS)
-	@cd tools/$* && go build -o $@ $$(awk '$$1 == "tool" {print $$2}' go.mod)
+	@cd tools/$* && go build $(TOOL_FLAGS) -o $@ $$(awk '$$1 == "tool" {print $$2}' go.mod)
 
 generate: $(TOOLS)/sqlc $(TOOLS)/oapi-codegen ## Generate the code for SQL and OpenAPI
 	$(TOOLS)/sqlc generate
