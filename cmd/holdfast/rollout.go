@@ -61,8 +61,17 @@ func (f *gateFlags) change(
 		gate.Progress = func(done, total int) { progress.at("replayed", done, total) }
 		err := apply(ctx, d, &gate)
 		progress.end()
-		return err
+		return hint(err, "--force --reason '...' goes on all the same")
 	})
+}
+
+// hint adds how to go on to the error of a version that is not fit.
+func hint(err error, how string) error {
+	var refused *deployment.Refused
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w\n  %s", err, how)
+	}
+	return err
 }
 
 // actor names the person or the job that runs a command.
@@ -144,7 +153,7 @@ func newRollback() *cobra.Command {
 			return withDeployment(cmd, func(ctx context.Context, d *deployment.Deployment, _ deployConfig) error {
 				v, err := d.Rollback(ctx, to, force)
 				if err != nil {
-					return err
+					return hint(err, "--force goes back all the same")
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "all new orders start on %s\n", v.BuildID)
 				return nil

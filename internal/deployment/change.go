@@ -79,7 +79,7 @@ func (d *Deployment) pass(ctx context.Context, buildID string, gate *Gate) (Stat
 // the newer version stay on it. It returns the version on which new orders start now. Unless force is set, it refuses
 // a version for which no worker polls.
 func (d *Deployment) Rollback(ctx context.Context, to string, force bool) (Version, error) {
-	status, err := d.Status(ctx, time.Minute)
+	status, err := d.versions(ctx)
 	if err != nil {
 		return Version{}, err
 	}

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/workflows/orderflow"
 )
@@ -132,33 +133,50 @@ func (s Status) In(state State) (Version, bool) {
 // ErrNoDeployment says that no worker of the deployment has polled yet.
 var ErrNoDeployment = errors.New("no worker of the deployment has polled yet")
 
+// parallel is how many versions are counted at once.
+const parallel = 8
+
 // Status reads the versions, the last created first, with their workers and workflows. Ends of workflows are counted
 // within the window before now. Temporal's list of workflows, from which it counts, is some seconds behind.
 func (d *Deployment) Status(ctx context.Context, window time.Duration) (Status, error) {
-	out, err := d.routing(ctx)
+	out, err := d.versions(ctx)
 	if err != nil {
 		return Status{}, err
 	}
 	out.Window = window
+	if out.Elsewhere, err = d.count(ctx, OpenQuery()); err != nil {
+		return Status{}, err
+	}
+
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	since := time.Now().Add(-window)
+	for i := range out.Versions {
+		group.Go(func() error { return d.countWorkflows(groupCtx, &out.Versions[i], since) })
+	}
+	if err := group.Wait(); err != nil {
+		return Status{}, err
+	}
+	for _, v := range out.Versions {
+		out.Elsewhere -= v.Open.Orders + v.Open.Reservations
+	}
+	out.Elsewhere = max(out.Elsewhere, 0) // the counts are not of one instant
+	return out, nil
+}
+
+// versions reads the versions and their workers, and counts no workflows.
+func (d *Deployment) versions(ctx context.Context) (Status, error) {
+	out, err := d.routing(ctx)
+	if err != nil {
+		return Status{}, err
+	}
 	polling, err := d.polling(ctx)
 	if err != nil {
 		return Status{}, err
 	}
-
-	open, err := d.count(ctx, OpenQuery())
-	if err != nil {
-		return Status{}, err
-	}
-	out.Elsewhere = open
 	for i := range out.Versions {
-		v := &out.Versions[i]
-		v.Workers = polling[v.BuildID]
-		if err := d.countWorkflows(ctx, v, time.Now().Add(-window)); err != nil {
-			return Status{}, err
-		}
-		out.Elsewhere -= v.Open.Orders + v.Open.Reservations
+		out.Versions[i].Workers = polling[out.Versions[i].BuildID]
 	}
-	out.Elsewhere = max(out.Elsewhere, 0) // the counts are not of one instant
 	return out, nil
 }
 

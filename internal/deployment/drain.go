@@ -28,7 +28,7 @@ func (b *Busy) Error() string {
 // Drain returns nil if the last worker of a version may stop: no new order starts on it, no open workflow is on it, and
 // Temporal has confirmed that it is drained. Otherwise its error is a *Busy. It changes nothing.
 func (d *Deployment) Drain(ctx context.Context, buildID string) error {
-	status, err := d.Status(ctx, time.Minute)
+	status, err := d.versions(ctx)
 	if err != nil {
 		return err
 	}
@@ -36,6 +36,9 @@ func (d *Deployment) Drain(ctx context.Context, buildID string) error {
 	if !known {
 		return fmt.Errorf("%s has no version %s: Temporal has forgotten it, or no worker of it has polled; "+
 			"`holdfast deploy status` lists the versions", d.name, buildID)
+	}
+	if err := d.countWorkflows(ctx, &v, time.Now()); err != nil {
+		return err
 	}
 	if v.State.TakesNewOrders() || v.Open.Total() > 0 || v.State == Draining {
 		return &Busy{Version: v}

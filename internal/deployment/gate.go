@@ -42,7 +42,7 @@ type Finding struct {
 
 func (f Finding) String() string { return f.Problem + "\n    " + f.Remedy }
 
-// Refused is the error of a change that the gate stops.
+// Refused is the error of a change to a version that is not fit for it.
 type Refused struct {
 	BuildID  string
 	Findings []Finding
@@ -53,21 +53,24 @@ func (r *Refused) Error() string {
 	for i, f := range r.Findings {
 		lines[i] = "  - " + f.String()
 	}
-	return fmt.Sprintf("version %s is not fit for new orders, and nothing was changed:\n%s\n"+
-		"  --force --reason '...' goes on in spite of this", r.BuildID, strings.Join(lines, "\n"))
+	return fmt.Sprintf("version %s is not fit, and nothing was changed:\n%s", r.BuildID, strings.Join(lines, "\n"))
 }
 
 // Examine returns the reasons not to start more new orders on a version; none means that it is fit. It changes nothing.
 func (d *Deployment) Examine(ctx context.Context, buildID string, g Gate) ([]Finding, error) {
-	status, polls, err := d.awaitWorker(ctx, buildID, g)
+	var out []Finding
+	unfit, err := d.awaitWorker(ctx, buildID, g.WorkerWait)
 	if err != nil {
 		return nil, err
 	}
-	v, _ := status.Find(buildID)
-	var out []Finding
-	if !polls {
-		out = append(out, notPolling(buildID, v))
+	if unfit != nil {
+		out = append(out, *unfit)
 	}
+	status, err := d.Status(ctx, g.Window)
+	if err != nil {
+		return out, ignoreNoDeployment(err)
+	}
+	v, _ := status.Find(buildID)
 	if v.Stuck > 0 {
 		out = append(out, Finding{
 			Problem: fmt.Sprintf("%d open workflows of it are stuck: their workflow tasks fail", v.Stuck),
@@ -84,31 +87,39 @@ func (d *Deployment) Examine(ctx context.Context, buildID string, g Gate) ([]Fin
 	return append(out, f...), err
 }
 
-// awaitWorker reads the status once a worker of the version polls all queues, or once g.WorkerWait has passed.
-func (d *Deployment) awaitWorker(ctx context.Context, buildID string, g Gate) (status Status, polls bool, err error) {
-	waiting, cancel := context.WithTimeout(ctx, g.WorkerWait)
+// ignoreNoDeployment returns nil if no worker has polled yet: then there is nothing more to examine.
+func ignoreNoDeployment(err error) error {
+	if errors.Is(err, ErrNoDeployment) {
+		return nil
+	}
+	return err
+}
+
+// awaitWorker returns nil once a worker of the version polls all queues, and what is wrong once wait has passed.
+func (d *Deployment) awaitWorker(ctx context.Context, buildID string, wait time.Duration) (*Finding, error) {
+	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	errSilent := errors.New("no worker of the version polls")
-	err = await.Until(waiting, 250*time.Millisecond, func() error {
-		// The last look must not be cut off by the end of the wait.
-		seen, err := d.Status(ctx, g.Window)
-		if err != nil && !errors.Is(err, ErrNoDeployment) {
+	errSilent := errors.New("no worker of the version polls every queue")
+	var v Version
+	err := await.Until(waiting, 250*time.Millisecond, func() error {
+		status, err := d.versions(ctx) // a look is not cut off by the end of the wait
+		if ignoreNoDeployment(err) != nil {
 			return await.Never(err)
 		}
-		status = seen
-		v, known := seen.Find(buildID)
-		if !known || !v.Polls() {
+		v, _ = status.Find(buildID)
+		if !v.Polls() {
 			return errSilent
 		}
 		return nil
 	})
 	switch {
 	case err == nil:
-		return status, true, nil
+		return nil, nil
 	case errors.Is(err, errSilent) && ctx.Err() == nil:
-		return status, false, nil
+		f := notPolling(buildID, v)
+		return &f, nil
 	}
-	return status, false, err
+	return nil, err
 }
 
 func notPolling(buildID string, v Version) Finding {

@@ -49,13 +49,12 @@ func (d *Deployment) Move(ctx context.Context, m Move) (Moved, error) {
 	if m.From == m.To {
 		return out, fmt.Errorf("the workflows of version %s are to move to the same version", m.From)
 	}
-	status, polls, err := d.awaitWorker(ctx, m.To, Gate{Window: time.Minute, WorkerWait: m.WorkerWait})
+	unfit, err := d.awaitWorker(ctx, m.To, m.WorkerWait)
 	if err != nil {
 		return out, err
 	}
-	if !polls {
-		v, _ := status.Find(m.To)
-		return out, &Refused{BuildID: m.To, Findings: []Finding{notPolling(m.To, v)}}
+	if unfit != nil {
+		return out, &Refused{BuildID: m.To, Findings: []Finding{*unfit}}
 	}
 
 	open, err := replay.List(ctx, d.temporal, d.on(m.From)+" AND "+openWorkflows, 0)

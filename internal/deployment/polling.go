@@ -2,10 +2,12 @@ package deployment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
@@ -18,7 +20,7 @@ const pollAge = 90 * time.Second
 // polling counts the polling processes by build id and task queue. A worker that stops in order says so and no longer
 // counts; a worker that was killed counts for up to pollAge.
 func (d *Deployment) polling(ctx context.Context) (map[string]map[string]int, error) {
-	stopped, err := d.stopped(ctx)
+	stops, err := d.stops(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +38,16 @@ func (d *Deployment) polling(ctx context.Context) (map[string]map[string]int, er
 			return nil, fmt.Errorf("describe the task queue %s: %w", queue, err)
 		}
 		for _, p := range answer.GetPollers() {
+			last := p.GetLastAccessTime().AsTime()
+			if p.GetDeploymentOptions().GetDeploymentName() != d.name || time.Since(last) > pollAge {
+				continue
+			}
 			build := p.GetDeploymentOptions().GetBuildId()
-			if p.GetDeploymentOptions().GetDeploymentName() != d.name ||
-				time.Since(p.GetLastAccessTime().AsTime()) > pollAge ||
-				stopped[process{p.GetIdentity(), queue, build}] {
+			stopped, err := d.hasStopped(ctx, stops[process{p.GetIdentity(), queue, build}], last)
+			if err != nil {
+				return nil, err
+			}
+			if stopped {
 				continue
 			}
 			if out[build] == nil {
@@ -51,12 +59,12 @@ func (d *Deployment) polling(ctx context.Context) (map[string]map[string]int, er
 	return out, nil
 }
 
-// process is a worker process on one task queue.
+// process is a worker process on one task queue. A container that is started again keeps its identity.
 type process struct{ identity, queue, build string }
 
-// stopped lists the processes that have told Temporal that they stop.
-func (d *Deployment) stopped(ctx context.Context) (map[process]bool, error) {
-	out := map[process]bool{}
+// stops lists the instances of each process that have told Temporal that they stop.
+func (d *Deployment) stops(ctx context.Context) (map[process][]string, error) {
+	out := map[process][]string{}
 	request := &workflowservice.ListWorkersRequest{Namespace: d.namespace}
 	for {
 		page, err := d.temporal.WorkflowService().ListWorkers(ctx, request)
@@ -64,8 +72,14 @@ func (d *Deployment) stopped(ctx context.Context) (map[process]bool, error) {
 			return nil, fmt.Errorf("list the workers: %w", err)
 		}
 		for _, w := range page.GetWorkers() {
-			if w.GetStatus() == enumspb.WORKER_STATUS_SHUTTING_DOWN || w.GetStatus() == enumspb.WORKER_STATUS_SHUTDOWN {
-				out[process{w.GetWorkerIdentity(), w.GetTaskQueue(), w.GetDeploymentVersion().GetBuildId()}] = true
+			if w.GetDeploymentVersion().GetDeploymentName() != d.name {
+				continue
+			}
+			switch w.GetStatus() {
+			case enumspb.WORKER_STATUS_SHUTTING_DOWN, enumspb.WORKER_STATUS_SHUTDOWN:
+				p := process{w.GetWorkerIdentity(), w.GetTaskQueue(), w.GetDeploymentVersion().GetBuildId()}
+				out[p] = append(out[p], w.GetWorkerInstanceKey())
+			default:
 			}
 		}
 		request.NextPageToken = page.GetNextPageToken()
@@ -73,4 +87,26 @@ func (d *Deployment) stopped(ctx context.Context) (map[process]bool, error) {
 			return out, nil
 		}
 	}
+}
+
+// hasStopped reports whether one of the instances stopped after the last request for a task. If all stopped before it,
+// another instance has asked since.
+func (d *Deployment) hasStopped(ctx context.Context, instances []string, lastPoll time.Time) (bool, error) {
+	for _, instance := range instances {
+		described, err := d.temporal.WorkflowService().DescribeWorker(ctx, &workflowservice.DescribeWorkerRequest{
+			Namespace:         d.namespace,
+			WorkerInstanceKey: instance,
+		})
+		var gone *serviceerror.NotFound
+		if errors.As(err, &gone) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("describe the worker %s: %w", instance, err)
+		}
+		if !described.GetWorkerInfo().GetWorkerHeartbeat().GetHeartbeatTime().AsTime().Before(lastPoll) {
+			return true, nil
+		}
+	}
+	return false, nil
 }

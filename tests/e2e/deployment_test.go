@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,11 +149,13 @@ func TestUnfitVersions(t *testing.T) {
 		}})
 		w.RegisterWorkflowWithOptions(otherOrder, workflow.RegisterOptions{Name: orderflow.OrderWorkflow})
 		require.NoError(t, w.Start())
-		defer w.Stop()
+		stop := sync.OnceFunc(w.Stop)
+		defer stop()
 
 		v.divergingOrders(c)
 		v.stuckOrders(c)
 		v.failingOrders(c)
+		v.abandonedOrders(c, stop)
 	})
 }
 
@@ -211,6 +215,25 @@ func (v versions) failingOrders(c client.Client) {
 	v.awaitOn(buildB, func(b deployment.Version) bool { return b.Failed == 3 })
 	v.refuses("workflows that ended on it in the last 15m0s failed", "ramp", buildB, "10")
 	v.does("ramp", buildB, "10", "--max-failure-rise", "100")
+}
+
+// abandonedOrders stops the last worker of a version that has an open order.
+func (v versions) abandonedOrders(c client.Client, stop func()) {
+	const id = "order-left-alone"
+	v.start(c, id, buildX)
+	v.awaitOn(buildX, func(x deployment.Version) bool { return x.Open.Orders == 1 })
+	v.refuses("version build-x still carries on 1 orders, 0 reservations, 0 other workflows", "drain", buildX)
+	v.does("drain", buildX, "--allow-open-orders")
+	v.refuses("is current: new orders start on it", "drain", buildA, "--allow-open-orders")
+
+	stop()
+	require.Eventually(v.T, func() bool {
+		out, errs, err := v.Run([]string{"deploy", "status"})
+		require.NoError(v.T, err, errs)
+		return regexp.MustCompile(`(?m)^build-x +[a-z]+ +0 +1 +0 +0 `).MatchString(out) &&
+			strings.Contains(out, "version build-x has open workflows and no worker")
+	}, 30*time.Second, 200*time.Millisecond)
+	require.NoError(v.T, c.TerminateWorkflow(v.T.Context(), id, "", "the test is over"))
 }
 
 // does runs a command of deploy, which must succeed.
