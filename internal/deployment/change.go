@@ -30,6 +30,12 @@ func (d *Deployment) Ramp(ctx context.Context, buildID string, percent float32, 
 	case current.BuildID == buildID:
 		return fmt.Errorf("version %s is current already: every new order starts on it", buildID)
 	}
+	if percent == 0 {
+		if ramping, _ := status.In(Ramping); ramping.BuildID != buildID {
+			return nil
+		}
+		buildID = "" // a version that ramps to 0 % would still count as ramping
+	}
 	return d.setRamp(ctx, buildID, percent, status)
 }
 

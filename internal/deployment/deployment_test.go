@@ -98,6 +98,13 @@ func TestOperatorsDoNotCross(t *testing.T) {
 	require.Equal(t, Ramping, b.State)
 	require.InDelta(t, 20, b.RampPercent, 0.001)
 	require.NoError(t, d.Ramp(t.Context(), "b", 20, gate()), "the same again changes nothing")
+	for range 2 {
+		require.NoError(t, d.Ramp(t.Context(), "b", 0, nil))
+		now, err = d.routing(t.Context())
+		require.NoError(t, err)
+		_, ramps := now.In(Ramping)
+		require.False(t, ramps, "a share of 0 ends the ramp")
+	}
 	require.ErrorContains(t, d.Ramp(t.Context(), "b", 101, nil), "choose 0 to 100 percent")
 	require.ErrorContains(t, d.Ramp(t.Context(), "a", 10, gate()), "is current already")
 }
