@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory bench-events plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -59,10 +59,13 @@ bin/tools/docker-compose: $(TOOLS)/docker-compose
 
 bin/tools/stripe-mock: $(TOOLS)/stripe-mock
 
+# Temporal's command prints the version that its build gives it; its modules of the server are those of dev/go.mod.
+$(TOOLS)/temporal: TOOL_FLAGS = -ldflags "-X github.com/temporalio/cli/temporalcli.Version=$$(awk '$$1 == "github.com/temporalio/cli" {print substr($$2, 2)}' go.mod)"
+
 $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 	@echo "building the tool $*"
 	@mkdir -p $(TOOLS)
-	@cd tools/$* && go build -o $@ $$(awk '$$1 == "tool" {print $$2}' go.mod)
+	@cd tools/$* && go build $(TOOL_FLAGS) -o $@ $$(awk '$$1 == "tool" {print $$2}' go.mod)
 
 generate: $(TOOLS)/sqlc $(TOOLS)/oapi-codegen ## Generate the code for SQL and OpenAPI
 	$(TOOLS)/sqlc generate
@@ -85,6 +88,9 @@ vet: ## Run go vet on every module
 
 workflowcheck: $(TOOLS)/workflowcheck ## Check that workflows are deterministic
 	$(TOOLS)/workflowcheck ./workflows/...
+
+replay: bin/holdfast workflowcheck ## Replay every recorded history, and check that workflows are deterministic
+	bin/holdfast replay --file workflows/testdata/*.json
 
 bench-orders: build ## Measure orders per second; results in bench/results/orders.json (ARGS='-only pairs -pairs 5')
 	go run ./bench/orders -out bench/results/orders.json $(ARGS)

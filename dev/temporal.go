@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/server/common/dynamicconfig"
 
 	"holdfast/dev/temporalserver"
 )
@@ -15,6 +16,7 @@ import (
 func temporalCommand() *cobra.Command {
 	var cfg temporalserver.Config
 	var onStdinClose bool
+	settings := map[string]string{}
 	cmd := &cobra.Command{
 		Use:   "temporal",
 		Short: "Run the embedded Temporal server until SIGINT or SIGTERM",
@@ -30,6 +32,10 @@ func temporalCommand() *cobra.Command {
 					_, _ = io.Copy(io.Discard, cmd.InOrStdin())
 					stop()
 				}()
+			}
+			cfg.DynamicConfig = map[dynamicconfig.Key]any{}
+			for key, value := range settings {
+				cfg.DynamicConfig[dynamicconfig.MakeKey(key)] = value
 			}
 			cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 			server, err := temporalserver.Start(ctx, cfg)
@@ -52,6 +58,8 @@ func temporalCommand() *cobra.Command {
 	flags.IntVar(&cfg.FrontendPort, "port", 7233, "port for clients; 0 picks one")
 	flags.IntVar(&cfg.UIPort, "ui-port", 8233, "port of the Web UI; 0 picks one, -1 leaves it out")
 	flags.StringVar(&cfg.DefaultNamespace, "default-namespace", "holdfast", "namespace that the Web UI opens")
+	flags.StringToStringVar(&settings, "setting", nil,
+		"a key of Temporal's dynamic configuration and its value, for tests that cannot wait for a production delay")
 	flags.BoolVar(&onStdinClose, "exit-on-stdin-close", false, "also stop when standard input closes")
 	_ = cmd.MarkFlagRequired("postgres-url")
 	return cmd

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -24,6 +25,19 @@ const (
 	// adoptionLimit is how many orders and reservations one run takes up at most, in each of the three places.
 	adoptionLimit = 200
 )
+
+// HasAdoption reports whether Temporal has the schedule of the adoption.
+func HasAdoption(ctx context.Context, c client.Client) (bool, error) {
+	_, err := c.ScheduleClient().GetHandle(ctx, orderflow.AdoptionSchedule).Describe(ctx)
+	var absent *serviceerror.NotFound
+	if errors.As(err, &absent) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("describe the schedule %s: %w", orderflow.AdoptionSchedule, err)
+	}
+	return true, nil
+}
 
 // ScheduleAdoption makes Temporal run the adoption (workflows.Adoption) every minute. An existing schedule gets the
 // settings of this version, and stays paused if an operator has paused it. The call is idempotent, also from several

@@ -14,6 +14,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 	"go.uber.org/goleak"
 
+	"holdfast/internal/replay"
+	"holdfast/internal/temporalclient"
 	"holdfast/workers"
 	"holdfast/workflows"
 	"holdfast/workflows/orderflow"
@@ -37,19 +39,19 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 	for _, file := range histories {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			r := worker.NewWorkflowReplayer()
-			workers.RegisterWorkflows(r)
-			require.NoError(t, replay(t, r, file))
+			require.NoError(t, replayFile(t, workers.NewReplayer(temporalclient.Config{}), file))
 		})
 	}
 }
 
-func replay(t *testing.T, r worker.WorkflowReplayer, file string) error {
+func replayFile(t *testing.T, r *replay.Replayer, file string) error {
 	t.Helper()
 	f, err := os.Open(file)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
-	return workers.Replay(r, f)
+	h, err := replay.Read(f)
+	require.NoError(t, err)
+	return r.Replay(h)
 }
 
 // TestChangedWorkflowFailsReplay proves that the test above can fail.
@@ -68,9 +70,11 @@ func TestChangedWorkflowFailsReplay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := worker.NewWorkflowReplayer()
-			r.RegisterWorkflowWithOptions(changed, workflow.RegisterOptions{Name: orderflow.OrderWorkflow})
-			require.Error(t, replay(t, r, "testdata/order-confirmed.json"))
+			r := replay.New(worker.WorkflowReplayerOptions{}, func(r worker.WorkflowRegistry) {
+				r.RegisterWorkflowWithOptions(changed, workflow.RegisterOptions{Name: orderflow.OrderWorkflow})
+			})
+			var d *replay.Divergence
+			require.ErrorAs(t, replayFile(t, r, "testdata/order-confirmed.json"), &d)
 		})
 	}
 }

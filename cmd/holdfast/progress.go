@@ -47,6 +47,13 @@ func (p *progress) at(step string, done, total int) {
 	}
 }
 
+// clear removes the live line, so that the next output does not begin after it.
+func (p *progress) clear() {
+	if p.live && p.step != "" {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
 // end finishes the live line, so that the next output begins on a new line.
 func (p *progress) end() {
 	if p.live && p.step != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,8 +24,9 @@ import (
 const Retention = 7 * 24 * time.Hour
 
 // EnsureNamespace registers the configured namespace if it is missing, adds missing search attributes, and returns when
-// the server accepts both. An existing namespace keeps its settings. The call is idempotent, also from several
-// processes at once. A search attribute that exists with another type is an error: Temporal cannot change a type.
+// the server accepts both. The call is idempotent, also from several processes at once. If the namespace exists with
+// another retention, or a search attribute with another type, EnsureNamespace changes nothing and its error lists all
+// differences: Temporal cannot change a type, and a retention is somebody's decision.
 func EnsureNamespace(
 	ctx context.Context,
 	cfg Config,
@@ -36,6 +38,15 @@ func EnsureNamespace(
 		return err
 	}
 	defer c.Close()
+
+	state, err := InspectNamespace(ctx, c, cfg.Namespace, retention, attributes)
+	if err != nil {
+		return err
+	}
+	if len(state.Different) > 0 {
+		return fmt.Errorf("namespace %s exists and is not as it should be; nothing was changed:\n  - %s",
+			cfg.Namespace, strings.Join(state.Different, "\n  - "))
+	}
 
 	_, err = c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 		Namespace:                        cfg.Namespace,
@@ -72,6 +83,63 @@ func listAttributes(
 	})
 }
 
+// NamespaceState is how a namespace differs from what is wanted.
+type NamespaceState struct {
+	// Missing are what EnsureNamespace would add: the namespace, or search attributes.
+	Missing []string
+	// Different are what EnsureNamespace refuses, each with its remedy.
+	Different []string
+}
+
+// InspectNamespace compares a namespace with what is wanted. It changes nothing.
+func InspectNamespace(
+	ctx context.Context,
+	c client.Client,
+	namespace string,
+	retention time.Duration,
+	wanted map[string]enumspb.IndexedValueType,
+) (NamespaceState, error) {
+	var state NamespaceState
+	described, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{
+		Namespace: namespace,
+	})
+	var absent *serviceerror.NamespaceNotFound
+	if errors.As(err, &absent) {
+		state.Missing = append(state.Missing, "namespace "+namespace)
+		for _, name := range slices.Sorted(maps.Keys(wanted)) {
+			state.Missing = append(state.Missing, "search attribute "+name)
+		}
+		return state, nil
+	}
+	if err != nil {
+		return state, fmt.Errorf("describe the namespace %s: %w", namespace, err)
+	}
+	if s := described.GetNamespaceInfo().GetState(); s != enumspb.NAMESPACE_STATE_REGISTERED {
+		state.Different = append(state.Different, fmt.Sprintf("the namespace is %s: use another one", s))
+	}
+	if has := described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); has != retention {
+		state.Different = append(state.Different, wrongRetention(namespace, has, retention))
+	}
+
+	have, err := listAttributes(ctx, c, namespace)
+	if errors.As(err, &absent) { // it was registered a moment ago
+		have, err = &operatorservice.ListSearchAttributesResponse{}, nil
+	}
+	if err != nil {
+		return state, fmt.Errorf("list the search attributes of %s: %w", namespace, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		existing, ok := have.GetCustomAttributes()[name]
+		switch {
+		case !ok:
+			state.Missing = append(state.Missing, "search attribute "+name)
+		case existing != wanted[name]:
+			state.Different = append(state.Different, wrongType(namespace, name, existing, wanted[name]).Error())
+		}
+	}
+	return state, nil
+}
+
 // CheckNamespace returns nil if the namespace exists and has all wanted search attributes. Otherwise its error says
 // what EnsureNamespace would add. It changes nothing.
 func CheckNamespace(
@@ -105,6 +173,11 @@ func CheckNamespace(
 			namespace, strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+func wrongRetention(namespace string, has, wants time.Duration) string {
+	return fmt.Sprintf("it keeps closed workflows for %s, not %s: say --retention %[1]s if that is right, "+
+		"or run \"temporal operator namespace update --namespace %[3]s --retention %[2]s\"", has, wants, namespace)
 }
 
 func wrongType(namespace, name string, has, wants enumspb.IndexedValueType) error {

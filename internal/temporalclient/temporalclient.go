@@ -8,7 +8,9 @@ import (
 	"log/slog"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 
 	"holdfast/internal/clienttls"
@@ -84,6 +86,27 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 		o.Credentials = client.NewAPIKeyStaticCredentials(c.APIKey)
 	}
 	return o, nil
+}
+
+// ReplayerOptions are what a replayer needs to read the histories that workers with this configuration write: the same
+// data converter, and those interceptors of the client that workers use too.
+func (c Config) ReplayerOptions() worker.WorkflowReplayerOptions {
+	o, _ := c.options(nil) // its only fault is in the files for TLS, and a replayer does not connect
+	return replayerOptions(o)
+}
+
+func replayerOptions(o client.Options) worker.WorkflowReplayerOptions {
+	out := worker.WorkflowReplayerOptions{
+		DataConverter:      o.DataConverter,
+		FailureConverter:   o.FailureConverter,
+		ContextPropagators: o.ContextPropagators,
+	}
+	for _, i := range o.Interceptors {
+		if w, ok := i.(interceptor.WorkerInterceptor); ok {
+			out.Interceptors = append(out.Interceptors, w)
+		}
+	}
+	return out
 }
 
 // Dial connects to Temporal and fails if Temporal does not answer before ctx ends. The caller closes the client. A nil

@@ -12,11 +12,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 
 	"holdfast/tests/platform"
-	"holdfast/workflows/orderflow"
 )
 
 // block is a block of commands in a page.
@@ -29,8 +26,7 @@ func operatorCommands(t *testing.T, p *platform.Platform) {
 	require.NoError(t, err)
 	require.FileExists(t, tool, "run make bin/tools/temporal")
 	for page, events := range map[string][]string{
-		"README.md":                {"reserved", "cancelled"},
-		"docs/guides/operators.md": {"reserved", "cancelled"},
+		"README.md": {"reserved", "cancelled"}, // TestOperatorsGuide has the other page
 	} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
@@ -80,24 +76,4 @@ func runBlock(t *testing.T, p *platform.Platform, commands string) (order string
 	available, reserved, _ := p.Available(product)
 	require.Equal(t, []int64{5, 0}, []int64{available, reserved}, "the stock is back")
 	return m[1]
-}
-
-// prepares makes a namespace ready by the command, twice.
-func prepares(t *testing.T, p *platform.Platform) {
-	namespace := "prepared-" + uuid.NewString()
-	for range 2 {
-		out, errs, err := p.Run([]string{"deploy", "prepare", "--retention", "24h"}, "TEMPORAL_NAMESPACE", namespace)
-		require.NoError(t, err, errs)
-		require.Contains(t, out, "namespace "+namespace)
-	}
-	p.WithTemporal(func(c client.Client) {
-		schedule, err := c.WorkflowService().DescribeSchedule(t.Context(), &workflowservice.DescribeScheduleRequest{
-			Namespace: namespace, ScheduleId: orderflow.AdoptionSchedule,
-		})
-		require.NoError(t, err)
-		require.Equal(t, time.Minute, schedule.GetSchedule().GetSpec().GetInterval()[0].GetInterval().AsDuration())
-	})
-	_, errs, err := p.Run([]string{"deploy", "prepare", "--wait", "2s"}, "TEMPORAL_ADDRESS", "127.0.0.1:1")
-	require.Error(t, err)
-	require.Contains(t, errs, "connect to Temporal at 127.0.0.1:1")
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
 
+	"holdfast/internal/replay"
+	"holdfast/internal/temporalclient"
 	"holdfast/tests/platform"
 	"holdfast/workers"
 	"holdfast/workflows/orderflow"
@@ -172,7 +173,7 @@ func TestHistoriesReplay(t *testing.T) {
 		id := c.run().Str("order_id")
 		s.Await("alice", id, c.ends, 30*time.Second)
 		s.AwaitIdle(uuid.MustParse(id))
-		replay(s, fmt.Sprintf("%s-r%d", c.name, orderflow.CurrentRevision), orderflow.OrderWorkflowID(uuid.MustParse(id)))
+		replays(s, fmt.Sprintf("%s-r%d", c.name, orderflow.CurrentRevision), orderflow.OrderWorkflowID(uuid.MustParse(id)))
 	}
 
 	for _, c := range []struct {
@@ -204,12 +205,12 @@ func TestHistoriesReplay(t *testing.T) {
 			run := temporal.GetWorkflow(t.Context(), orderflow.ReservationWorkflowID(uuid.MustParse(id)), "")
 			require.NoError(t, run.Get(t.Context(), nil), c.name)
 		})
-		replay(s, c.name, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
+		replays(s, c.name, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
 	}
 }
 
-// replay replays the history of a workflow that has come to rest with the workflow of this build.
-func replay(s *platform.Platform, name, workflowID string) {
+// replays replays the history of a workflow that has come to rest with the workflow of this build.
+func replays(s *platform.Platform, name, workflowID string) {
 	dir := s.T.TempDir()
 	if recordHistories {
 		dir = filepath.Join("..", "..", "workflows", "testdata")
@@ -220,7 +221,7 @@ func replay(s *platform.Platform, name, workflowID string) {
 	}
 	history := s.History(workflowID)
 	require.NoError(s.T, os.WriteFile(file, history, 0o644))
-	r := worker.NewWorkflowReplayer()
-	workers.RegisterWorkflows(r)
-	require.NoError(s.T, workers.Replay(r, bytes.NewReader(history)), name)
+	h, err := replay.Read(bytes.NewReader(history))
+	require.NoError(s.T, err)
+	require.NoError(s.T, workers.NewReplayer(temporalclient.Config{}).Replay(h), name)
 }

@@ -52,6 +52,9 @@ func TestOrders(t *testing.T) {
 		"the catalogue is administered":        administers,
 		"the operators' commands":              operatorCommands,
 		"a namespace is prepared":              prepares,
+		"a namespace of others is refused":     preparesNothingElse,
+		"histories are replayed":               replayCommand,
+		"histories that are not replayed":      replayCommandFails,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -109,7 +109,12 @@ func (e *Environment) localTemporal(ctx context.Context) (string, error) {
 	// must not share databases.
 	database := "temporal_" + strings.ToLower(rand.Text()[:8])
 	cmd := exec.Command(binary, "temporal", "--postgres-url", postgres.URL, "--database", database,
-		"--port", "0", "--ui-port", "-1", "--exit-on-stdin-close")
+		"--port", "0", "--ui-port", "-1", "--exit-on-stdin-close",
+		// A version of a worker is drained seconds after its last workflow has ended instead of minutes.
+		"--setting", "matching.wv.VersionDrainageStatusVisibilityGracePeriod=2s",
+		"--setting", "matching.wv.VersionDrainageStatusRefreshInterval=1s",
+		// A workflow counts as stuck after its second failed workflow task instead of its fifth.
+		"--setting", "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2")
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	log, err := os.Create(filepath.Join(dir, "temporal.log"))
