@@ -1,19 +1,21 @@
 package gateway
 
 import (
-	"io"
+	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"holdfast/api"
 	"holdfast/internal/auth"
+	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
 	"holdfast/internal/notification"
@@ -21,9 +23,10 @@ import (
 	"holdfast/internal/servicekey"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory"
+	"holdfast/tests/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // contracts are the documents of the real services.
 var contracts = Contracts{
@@ -36,28 +39,108 @@ var contracts = Contracts{
 
 var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
+// configured returns a configuration with the defaults of the environment, except that nothing is limited.
+func configured(t *testing.T, vars map[string]string) Config {
+	t.Helper()
+	all := map[string]string{
+		"SERVICE_API_KEYS": "our-key",
+		"JWT_SECRET":       testAuth.Secret,
+		"RATE_LIMIT_READS": "0", "RATE_LIMIT_WRITES": "0", "RATE_LIMIT_ORDERS": "0",
+		"RATE_LIMIT_ADMIN": "0", "RATE_LIMIT_WEBHOOKS": "0",
+	}
+	maps.Copy(all, vars)
+	cfg, err := config.LoadFrom[Config](all)
+	require.NoError(t, err)
+	return cfg
+}
+
+// before are the variables of a gateway before services that all have the given addresses.
+func before(addresses ...string) map[string]string {
+	all := strings.Join(addresses, ",")
+	return map[string]string{"API_URL": all, "INVENTORY_URL": all, "EVENTS_URL": all}
+}
+
+// edge is a gateway under test.
+type edgeServer struct {
+	*gateway
+	url  string
+	stop context.CancelFunc // as the end of the process would
+	logs *logBuffer
+}
+
+// run runs a gateway with the given configuration behind a server that is like the process's, and watches the health of
+// its services.
+func run(t *testing.T, cfg Config, change ...func(*http.Server)) *edgeServer {
+	t.Helper()
+	transport := newTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	e := &edgeServer{stop: cancel, logs: &logBuffer{}}
+	env := service.Env{Log: telemetry.NewLogger(e.logs, "gateway", slog.LevelInfo), Registry: telemetry.NewRegistry()}
+	g, err := newGateway(ctx, cfg, env, transport, contracts)
+	require.NoError(t, err)
+	e.gateway = g
+
+	var watching sync.WaitGroup
+	for _, u := range []*upstream{g.api, g.inventory, g.events} {
+		watching.Go(func() { u.watch(ctx) })
+	}
+	server := httptest.NewUnstartedServer(g.router)
+	for _, c := range change {
+		c(server.Config)
+	}
+	server.Start()
+	e.url = server.URL
+	t.Cleanup(func() {
+		server.Close()
+		cancel()
+		watching.Wait()
+		require.NoError(t, g.close())
+	})
+	return e
+}
+
+// metric returns the sum of a metric over its labels.
+func (e *edgeServer) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := e.metrics.Gather()
+	require.NoError(t, err)
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return sum
+}
+
+// logBuffer keeps what is logged.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // start runs a gateway before the given service, which stands for api, inventory and events.
 func start(t *testing.T, upstream http.HandlerFunc) string {
 	t.Helper()
 	behind := httptest.NewServer(upstream)
 	t.Cleanup(behind.Close)
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-
-	cfg := Config{
-		APIURL:       behind.URL,
-		InventoryURL: behind.URL,
-		EventsURL:    behind.URL,
-		ServiceKeys:  []string{"our-key"},
-		Auth:         testAuth,
-	}
-	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
-	router, _, err := newRouter(t.Context(), cfg, env, transport, contracts)
-	require.NoError(t, err)
-
-	edge := httptest.NewServer(router)
-	t.Cleanup(edge.Close)
-	return edge.URL
+	return run(t, configured(t, before(behind.URL))).url
 }
 
 func send(t *testing.T, url string, headers map[string]string) *http.Response {
@@ -108,4 +191,23 @@ func TestUpstreamGone(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 	require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
 	require.NotEmpty(t, res.Header.Get("Retry-After"))
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// leave sends a request and closes the connection a moment later.
+func leave(t *testing.T, url string) {
+	t.Helper()
+	token, err := auth.Sign(testAuth, "alice", auth.Customer, time.Minute)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err == nil {
+		_ = res.Body.Close()
+	}
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
