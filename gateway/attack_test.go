@@ -166,7 +166,7 @@ func TestSmuggling(t *testing.T) {
 		"a sign":                  head + "Content-Length: +0\r\n\r\n" + hidden,
 		"chunked, spelled oddly":  head + "Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n" + hidden,
 		"chunked twice":           head + "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n" + hidden,
-		"two encodings":           head + "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+		"two encodings":           head + "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
 		"a space before a colon":  head + "Transfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + hidden,
 		"a folded header":         head + "X: a\r\n Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n" + hidden,
 		"a bare line feed":        head + "Content-Length: 0\nTransfer-Encoding: chunked\r\n\r\n" + hidden,

@@ -163,6 +163,47 @@ func TestInstanceDiesUnderLoad(t *testing.T) {
 	require.GreaterOrEqual(t, edge.metric(t, "gateway_upstream_ejections_total"), 1.0)
 }
 
+// TestInstanceDiesWhileItAnswers: an answer that breaks off in the middle is asked for again at another instance, as
+// long as the client has got nothing of it. The client gets one whole answer, with its length.
+func TestInstanceDiesWhileItAnswers(t *testing.T) {
+	t.Parallel()
+	const whole = "the whole answer"
+	dying := newBackend(t, "", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "the who")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	edge := run(t, configured(t, before(dying.URL, newBackend(t, "", answering(whole)).URL)))
+	ask := customer(t)
+	for range 10 {
+		status, body, header := ask(http.MethodGet, edge.url+"/api/orders", "")
+		require.Equal(t, http.StatusOK, status, body)
+		require.Equal(t, whole, body)
+		require.Equal(t, fmt.Sprint(len(whole)), header.Get("Content-Length"))
+	}
+	require.Positive(t, dying.served.Load())
+}
+
+// TestLongAnswersPass: an answer that is longer than what is read ahead passes whole, with and without its length.
+func TestLongAnswersPass(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{readAheadMax - 1, readAheadMax, readAheadMax + 1, 5 * readAheadMax} {
+		text := strings.Repeat("x", size)
+		for _, announced := range []bool{true, false} {
+			service := newBackend(t, "", func(w http.ResponseWriter, _ *http.Request) {
+				if announced {
+					w.Header().Set("Content-Length", fmt.Sprint(size))
+				}
+				_, _ = io.WriteString(w, text)
+			})
+			edge := run(t, configured(t, before(service.URL)))
+			status, body, _ := customer(t)(http.MethodGet, edge.url+"/api/orders", "")
+			require.Equal(t, http.StatusOK, status)
+			require.Equal(t, text, body, "%d bytes, announced %v", size, announced)
+		}
+	}
+}
+
 // TestUnsafeRequestsAreSentOnce: a request that may have taken effect is sent to another instance only if it has an
 // Idempotency-Key, or if nothing of it was sent.
 func TestUnsafeRequestsAreSentOnce(t *testing.T) {

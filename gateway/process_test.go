@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ func TestProcessDrains(t *testing.T) {
 		<-release
 		_, _ = io.WriteString(w, "the answer")
 	})
+	answer := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(answer) // a test that fails must not leave the request waiting
 	cfg := configured(t, before(backend.URL))
 	cfg.Listen, cfg.PrivateListen = "127.0.0.1:0", "127.0.0.1:0"
 
@@ -90,7 +93,7 @@ func TestProcessDrains(t *testing.T) {
 		_, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", public[len("http://"):])
 		return err != nil
 	}, 10*time.Second, 5*time.Millisecond, "no new connection")
-	close(release)
+	answer()
 	require.Equal(t, "200 the answer", <-answered)
 	require.NoError(t, <-done)
 }

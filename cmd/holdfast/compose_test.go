@@ -342,7 +342,12 @@ func TestComposeStartsByHealth(t *testing.T) {
 	}
 	for name := range processes {
 		url, err := readyURL(listens{
-			Gateway: ":3000", API: ":3001", Sandbox: "127.0.0.1:3003", Inventory: ":8080", Worker: ":9090", Events: ":9091",
+			Gateway:   "127.0.0.1:9092",
+			API:       ":3001",
+			Sandbox:   "127.0.0.1:3003",
+			Inventory: ":8080",
+			Worker:    ":9090",
+			Events:    ":9091",
 		}, name)
 		require.NoError(t, err)
 		require.Contains(t, served, http.MethodGet+" "+url[strings.LastIndex(url, "/"):])
