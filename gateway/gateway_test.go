@@ -103,6 +103,12 @@ func run(t *testing.T, cfg Config, change ...func(*http.Server)) *edgeServer {
 // metric returns the sum of a metric over its labels.
 func (e *edgeServer) metric(t *testing.T, name string) float64 {
 	t.Helper()
+	return e.metricOf(t, name, "", "")
+}
+
+// metricOf returns the sum of a metric's series that have the given label; "" stands for all.
+func (e *edgeServer) metricOf(t *testing.T, name, label, value string) float64 {
+	t.Helper()
 	families, err := e.metrics.Gather()
 	require.NoError(t, err)
 	sum := 0.0
@@ -111,7 +117,13 @@ func (e *edgeServer) metric(t *testing.T, name string) float64 {
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			has := label == ""
+			for _, l := range m.GetLabel() {
+				has = has || l.GetName() == label && l.GetValue() == value
+			}
+			if has {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
 		}
 	}
 	return sum

@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth"
 	"holdfast/internal/servicekey"
+	"holdfast/tests/fault"
 	"holdfast/tests/testenv"
 )
 
@@ -144,38 +146,67 @@ func TestWithoutATokenTheAddressCounts(t *testing.T) {
 	require.Equal(t, http.StatusOK, from(behind, a+", "+b))
 }
 
-// TestRedisIsDown: the gateway then counts by itself. No request waits longer than the limit for Redis, none fails, and
-// /ready says that the gateway is degraded. When Redis is back, the gateways count together again.
+// TestRedisIsDown: when Redis hangs or refuses connections, the gateway counts by itself. No request waits longer for
+// Redis than the limit, none fails, and /ready says that the gateway is degraded. When Redis is back, the gateways
+// count together again.
 func TestRedisIsDown(t *testing.T) {
 	t.Parallel()
-	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections, answers nothing
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = silent.Close() })
-	vars := limited(t, "RATE_LIMIT_READS", "20", "REDIS_URL", "redis://"+silent.Addr().String())
-	vars["RATE_LIMIT_REDIS_TIMEOUT"] = "50ms"
-	edge := run(t, configured(t, vars))
+	for name, fail := range map[string]func(*fault.TCP){"hangs": hang, "is down": down} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := redis.ParseURL(testenv.Redis(t))
+			require.NoError(t, err)
+			between := fault.NewTCP(t, server.Addr)
+			vars := limited(t, "RATE_LIMIT_READS", "20", "REDIS_URL", "redis://"+between.Address())
+			vars["RATE_LIMIT_REDIS_TIMEOUT"] = "500ms"
+			edge := run(t, configured(t, vars))
+			subject := "alice " + uuid.NewString()
+			together := func() float64 { return edge.metricOf(t, "gateway_rate_limit_checks_total", "place", "redis") }
 
-	slow, refused := 0, 0
-	for range 30 {
-		start := time.Now()
-		q := edge.limits.take(t.Context(), "key", 20)
-		if time.Since(start) > 40*time.Millisecond {
-			slow++
-		}
-		require.Less(t, time.Since(start), time.Second)
-		if !q.allowed {
-			refused++
-		}
+			require.Equal(t, http.StatusOK, as(t, subject, edge.url, "GET /api/orders", nil).StatusCode)
+			require.InDelta(t, 1, together(), 0)
+
+			fail(between)
+			slow, refused := 0, 0
+			for range 30 {
+				start := time.Now()
+				if !edge.limits.take(t.Context(), "key of "+subject, 20).allowed {
+					refused++
+				}
+				if time.Since(start) > 250*time.Millisecond {
+					slow++
+				}
+			}
+			require.LessOrEqual(t, slow, 3, "the first request waits, and one each second")
+			require.InDelta(t, 10, refused, 2, "the local limiter stands in")
+			require.Equal(t, http.StatusOK, as(t, subject, edge.url, "GET /api/orders", nil).StatusCode)
+			require.Contains(t, edge.logs.String(), "this gateway counts requests by itself")
+			require.Equal(t, "degraded", readiness(t, edge))
+
+			between.Up()
+			counted := together()
+			require.Eventually(t, func() bool {
+				edge.limits.take(t.Context(), "another key of "+subject, 1000)
+				return together() > counted
+			}, 20*time.Second, 50*time.Millisecond)
+			require.Equal(t, "ready", readiness(t, edge))
+		})
 	}
-	require.LessOrEqual(t, slow, 3, "the first request waits, and one each second")
-	require.InDelta(t, 10, refused, 1, "the local limiter stands in")
-	require.Equal(t, http.StatusOK, as(t, "alice", edge.url, "GET /api/orders", nil).StatusCode)
-	require.Contains(t, edge.logs.String(), "this gateway counts requests by itself")
+}
 
-	scrape := httptest.NewRecorder()
-	operators(edge).ServeHTTP(scrape, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ready", nil))
-	require.Equal(t, http.StatusOK, scrape.Code)
-	require.Contains(t, scrape.Body.String(), `"status":"degraded"`)
+func hang(p *fault.TCP) { p.Hang() }
+
+func down(p *fault.TCP) { p.Down() }
+
+// readiness returns the status of /ready.
+func readiness(t *testing.T, e *edgeServer) string {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	operators(e).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/ready", nil))
+	require.Equal(t, http.StatusOK, answer.Code)
+	var said struct{ Status string }
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&said))
+	return said.Status
 }
 
 // TestLocalLimiterForgets: a client that pauses has its whole quota again, and the limiter has forgotten it.
