@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose ci clean
+.PHONY: help writable up test test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -112,7 +112,30 @@ test-containers: build ## Run the store's and inventory's tests on containers, t
 test-compose: $(TOOLS)/docker-compose ## Run docker-compose.yml, kill each container while orders run, and check the books
 	HOLDFAST_TEST_COMPOSE=$(TOOLS)/docker-compose go test -count=1 -timeout 20m -run TestContainersKilled -v ./tests/chaos $(ARGS)
 
-ci: verify lint test smoke ## What CI runs where no Docker engine is
+security: scan-secrets vulnerabilities sbom ## Look for secrets, known vulnerabilities and licences
+
+# What cannot be done without a network says SKIPPED and does not fail. The scanner must find a secret made up for it, so
+# that it cannot pass because it looks at nothing.
+scan-secrets: ## Look for secrets in the whole history
+	@$(MAKE) -s $(TOOLS)/gitleaks 2> /dev/null || { echo "SKIPPED scan-secrets: gitleaks cannot be built here"; exit 0; }; \
+	if printf 'token = "ghp_%s"\n' "$$(od -An -tx1 -N18 /dev/urandom | tr -d ' \n')" | $(TOOLS)/gitleaks stdin --no-banner --log-level fatal; then \
+		echo "the scanner does not find a secret" >&2; exit 1; fi; \
+	$(TOOLS)/gitleaks git --no-banner --no-color --redact -v .
+
+vulnerabilities: bin/holdfast ## Look for known vulnerabilities in the binary (needs vuln.go.dev)
+	@$(MAKE) -s $(TOOLS)/govulncheck 2> /dev/null || { echo "SKIPPED vulnerabilities: govulncheck cannot be built here"; exit 0; }; \
+	out=$$($(TOOLS)/govulncheck -mode=binary bin/holdfast 2>&1) && echo "$$out" || { \
+		if [[ $$out == *"fetching vulnerabilities"* ]]; then echo "SKIPPED vulnerabilities: vuln.go.dev does not answer"; \
+		else echo "$$out" >&2; exit 1; fi; }
+
+# Licences that oblige the one who runs or distributes the platform to publish its source are refused.
+sbom: ## List the modules that we build on with their licences (bin/sbom.json, CycloneDX)
+	@mkdir -p bin; $(MAKE) -s $(TOOLS)/cyclonedx-gomod 2> /dev/null || { echo "SKIPPED sbom: cyclonedx-gomod cannot be built here"; exit 0; }; \
+	$(TOOLS)/cyclonedx-gomod mod -licenses -json -output bin/sbom.json . 2> bin/sbom.log || { cat bin/sbom.log >&2; exit 1; }; \
+	sed -n '/"components"/,$$s/.*"id": "\(.*\)".*/\1/p' bin/sbom.json | sort | uniq -c | sort -rn; \
+	if grep -E '"id": "(A?L?GPL|SSPL|BUSL|CC-BY-NC)' bin/sbom.json; then echo "a module has a licence that we cannot use" >&2; exit 1; fi
+
+ci: verify lint security test smoke ## What CI runs where no Docker engine is
 
 clean: ## Remove what was built; data of `make up` stays (.holdfast)
 	rm -rf bin

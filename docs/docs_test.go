@@ -2,6 +2,7 @@
 package docs_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -58,4 +59,27 @@ func maybeDir(path string) string {
 		}
 	}
 	return path
+}
+
+// TestSecurityPage: the page on the OWASP API Security Top 10 has all ten risks, each with a test that proves the
+// control, and each test that it names exists.
+func TestSecurityPage(t *testing.T) {
+	t.Parallel()
+	const page = "security/owasp-api-top-10.md"
+	raw, err := os.ReadFile(page)
+	require.NoError(t, err)
+	test := regexp.MustCompile("\\[`(Test\\w+)`\\]\\(([^)]+)\\)")
+
+	risks := strings.Split(string(raw), "\n## ")[1:]
+	for n := 1; n <= 10; n++ {
+		risk := risks[n-1]
+		require.True(t, strings.HasPrefix(risk, fmt.Sprintf("API%d: ", n)), risk[:min(40, len(risk))])
+		named := test.FindAllStringSubmatch(risk, -1)
+		require.NotEmpty(t, named, "API%d names no test", n)
+		for _, m := range named {
+			code, err := os.ReadFile(filepath.Join(filepath.Dir(page), m[2]))
+			require.NoError(t, err)
+			require.Contains(t, string(code), "\nfunc "+m[1]+"(t *testing.T)", "API%d", n)
+		}
+	}
 }

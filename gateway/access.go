@@ -11,15 +11,19 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
+	"holdfast/internal/servicetoken"
 )
 
 // actorHeader tells the inventory service who acts.
 const actorHeader = "X-Actor"
 
-type actorKey struct{}
+type (
+	actorKey struct{}
+	tokenKey struct{}
+)
 
 // allow is a middleware that refuses a caller whose role may not use the route. If the service records who acts, it
-// keeps the token's subject for nameActor.
+// keeps the token's subject for nameUser.
 func (r route) allow(c *gin.Context) {
 	id := auth.From(c)
 	roles := r.roles
@@ -38,8 +42,36 @@ func (r route) allow(c *gin.Context) {
 	}
 }
 
-// nameActor sends the token's subject to the service as the actor. The proxy has dropped the client's own header.
-func nameActor(r *httputil.ProxyRequest) {
+// voucher makes the internal tokens with which the gateway tells a service who the user is.
+type voucher struct{ signer *servicetoken.Signer }
+
+func newVoucher(c servicetoken.Config) voucher {
+	return voucher{servicetoken.NewSigner(c, "gateway")}
+}
+
+// to returns a middleware that makes an internal token for a service, for the user that the client's token names. It
+// keeps the token for nameUser.
+func (v voucher) to(service string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		id := auth.From(c)
+		token, err := v.signer.Sign(service, servicetoken.Caller{
+			Subject: id.Subject,
+			Issuer:  id.Issuer,
+			Role:    string(id.Role),
+		})
+		if err != nil {
+			httpx.Fail(c, err)
+			return
+		}
+		c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), tokenKey{}, token))
+	}
+}
+
+// nameUser tells the service who the user is. The proxy has dropped the client's own headers of these names.
+func nameUser(r *httputil.ProxyRequest) {
+	if token, ok := r.In.Context().Value(tokenKey{}).(string); ok {
+		r.Out.Header.Set(servicetoken.Header, token)
+	}
 	if actor, ok := r.In.Context().Value(actorKey{}).(string); ok {
 		r.Out.Header.Set(actorHeader, actor)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -81,7 +82,10 @@ func TestOnlyOperatorsAdminister(t *testing.T) {
 			require.Equal(t, method, seen.Method)
 			require.Equal(t, path, seen.URL.Path)
 			require.Equal(t, []string{"ölga"}, seen.Header.Values("X-Actor"), route)
-			require.Equal(t, "our-key", seen.Header.Get(servicekey.Header))
+			require.Empty(t, seen.Header.Values(servicekey.Header))
+			as, ok := vouched(seen.Header, servicetoken.Inventory)
+			require.True(t, ok)
+			require.Equal(t, []string{"ölga", string(role)}, []string{as.Subject, as.Role})
 			require.JSONEq(t, `{"reason":"r"}`, string(body))
 			require.Empty(t, seen.Header.Get("Authorization"))
 		}

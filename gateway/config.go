@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/redisclient"
+	"holdfast/internal/servicetoken"
 )
 
 // Config is the gateway's configuration, from the environment. docs/guides/gateway.md explains every variable.
@@ -23,6 +24,7 @@ type Config struct {
 	ServiceKeys   []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 	// TrustedProxies are the addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
 	TrustedProxies []string `env:"TRUSTED_PROXIES"`
+	Internal       servicetoken.Config
 	Auth           auth.Config
 	Upstream       UpstreamConfig
 	Limits         LimitConfig

@@ -15,11 +15,11 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/problem"
-	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 )
 
-// reached returns which service answered. The credentials that the gateway sent along tell "inventory" and "other"
-// apart; "gateway" means that the gateway refused the request itself.
+// reached returns which service answered. The audience of the token that the gateway sent along tells "inventory" and
+// "other" apart; "gateway" means that the gateway refused the request itself.
 func reached(
 	t *testing.T, edge string, role auth.Role, method, path string,
 ) (by string, status int, p problem.Problem) {
@@ -44,7 +44,7 @@ func startSaying(t *testing.T) string {
 	t.Helper()
 	return start(t, func(w http.ResponseWriter, r *http.Request) {
 		by := "other"
-		if r.Header.Get(servicekey.Header) == "our-key" {
+		if _, ok := vouched(r.Header, servicetoken.Inventory); ok {
 			by = "inventory"
 		}
 		w.Header().Set("X-Reached", by)

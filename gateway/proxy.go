@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
 	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 )
 
 // call is one request on its way to a service.
@@ -51,8 +52,11 @@ type proxy struct {
 	compressed http.Handler // the same, with compressed answers
 }
 
-// identityHeaders are the headers that only our own services may set. The gateway removes them from clients' requests.
-var identityHeaders = []string{servicekey.Header, "X-Source-Service", actorHeader}
+// identityHeaders are the headers that only our own services may set. The gateway removes them from clients' requests,
+// and the client's own token, which is for the gateway only.
+var identityHeaders = []string{
+	"Authorization", servicetoken.Header, servicekey.Header, servicekey.SourceHeader, actorHeader,
+}
 
 // identityPrefixes begin the names of further ones: of identities, of the client's address, and of other paths and
 // methods, which some servers believe before the request's own.
@@ -61,12 +65,11 @@ var identityPrefixes = []string{
 	"X-Method-Override", "True-Client-", "Cf-Connecting-", "Forwarded",
 }
 
-// newProxy returns a proxy for a service. credentials sets the headers by which the service knows the gateway; nil
-// leaves the client's own token.
+// newProxy returns a proxy for a service. It sends along for whom the gateway vouches (voucher).
 //
 // Headers are set in Rewrite, because ReverseProxy removes the headers that a client lists in Connection before it
 // calls Rewrite. So a client cannot remove one of our headers.
-func newProxy(u *upstream, log *slog.Logger, credentials func(*httputil.ProxyRequest)) (*proxy, error) {
+func newProxy(u *upstream, log *slog.Logger) (*proxy, error) {
 	reverse := &httputil.ReverseProxy{
 		Transport: u,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -83,9 +86,7 @@ func newProxy(u *upstream, log *slog.Logger, credentials func(*httputil.ProxyReq
 			r.Out.Header.Set("X-Forwarded-Host", r.In.Host)
 			r.Out.Header.Set("X-Forwarded-Proto", call.client.proto)
 			r.Out.Header.Set(correlation.Header, correlation.From(r.In.Context()))
-			if credentials != nil {
-				credentials(r)
-			}
+			nameUser(r)
 		},
 		// The gateway has set these headers already. Without this, the client would get them twice.
 		ModifyResponse: func(res *http.Response) error {

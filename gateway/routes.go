@@ -68,10 +68,10 @@ func routes(spec []byte) ([]route, error) {
 
 func (r *route) read(item *openapi3.PathItem, op *openapi3.Operation) error {
 	var err error
-	if r.roles, err = rolesOf(op.Extensions["x-gateway"]); err != nil {
+	if r.roles, err = auth.ReadRoles(op.Extensions["x-gateway"]); err != nil {
 		return err
 	}
-	if r.unnamedRoles, err = rolesOf(op.Extensions["x-gateway-without-product-ids"]); err != nil {
+	if r.unnamedRoles, err = auth.ReadRoles(op.Extensions["x-gateway-without-product-ids"]); err != nil {
 		return err
 	}
 
@@ -92,23 +92,4 @@ func (r *route) read(item *openapi3.PathItem, op *openapi3.Operation) error {
 		r.namesActor = r.namesActor || p.Value.In == openapi3.ParameterInHeader && p.Value.Name == actorHeader
 	}
 	return nil
-}
-
-func rolesOf(extension any) ([]auth.Role, error) {
-	if extension == nil {
-		return nil, nil
-	}
-	list, ok := extension.([]any)
-	if !ok {
-		return nil, fmt.Errorf("the roles are a list, not %v", extension)
-	}
-	var out []auth.Role
-	for _, name := range list {
-		role := auth.Role(fmt.Sprint(name))
-		if !slices.Contains(auth.Roles(), role) {
-			return nil, fmt.Errorf("there is no role %q", role)
-		}
-		out = append(out, role)
-	}
-	return out, nil
 }

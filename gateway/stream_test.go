@@ -119,7 +119,7 @@ func TestStreamThatDoesNotBegin(t *testing.T) {
 	cfg, log := configured(t, before(behind.URL)), slog.New(slog.DiscardHandler)
 	u, err := newUpstream("api", cfg.APIURL, cfg.Upstream, transport, newUpstreamMetrics(telemetry.NewRegistry()), log)
 	require.NoError(t, err)
-	p, err := newProxy(u, log, nil)
+	p, err := newProxy(u, log)
 	require.NoError(t, err)
 	engine := gin.New()
 	engine.GET("/", forwardStream(t.Context(), p, 50*time.Millisecond))

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/http/httputil"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -18,7 +17,7 @@ import (
 	"holdfast/internal/httpx"
 	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
-	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 )
 
 // webhookTimeout is how long the api may take to process an event of the payment provider.
@@ -36,6 +35,7 @@ type gateway struct {
 	health    *httpx.Health
 	redis     *redis.Client // nil if none is configured
 	clients   *clients
+	verifier  *auth.Verifier
 	limits    *limiter
 	api       *upstream
 	inventory *upstream
@@ -54,6 +54,9 @@ func newGateway(
 	}()
 	if g.clients, err = newClients(cfg); err != nil {
 		return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
+	}
+	if g.verifier, err = auth.NewVerifier(ctx, cfg.Auth, env.Log); err != nil {
+		return nil, err
 	}
 	if cfg.Redis.Given() {
 		if g.redis, err = redisclient.Open(cfg.Redis, "gateway", env.Log, env.Registry); err != nil {
@@ -113,6 +116,7 @@ func (g *gateway) edge() []gin.HandlerFunc {
 // checks are what /ready asks.
 func (g *gateway) checks() *httpx.Health {
 	all := []httpx.Check{
+		{Name: "token_keys", Required: true, Probe: g.verifier.Ready},
 		{Name: "api", Required: true, Probe: g.api.alive},
 		{Name: "inventory", Required: true, Probe: g.inventory.alive},
 		// Orders work without it: events wait in the outbox.
@@ -128,20 +132,15 @@ func (g *gateway) checks() *httpx.Health {
 
 // route adds the public routes, and the routes of the contracts.
 func (g *gateway) route(ctx context.Context, contracts Contracts) error {
-	api, err := newProxy(g.api, g.log, nil)
+	api, err := newProxy(g.api, g.log)
 	if err != nil {
 		return err
 	}
-	// The inventory service takes requests of services only, so the gateway sends its own key.
-	inventory, err := newProxy(g.inventory, g.log, func(r *httputil.ProxyRequest) {
-		r.Out.Header.Del("Authorization")
-		r.Out.Header.Set(servicekey.Header, g.cfg.ServiceKeys[0])
-		nameActor(r)
-	})
+	inventory, err := newProxy(g.inventory, g.log)
 	if err != nil {
 		return err
 	}
-	events, err := newProxy(g.events, g.log, nil)
+	events, err := newProxy(g.events, g.log)
 	if err != nil {
 		return err
 	}
@@ -153,17 +152,18 @@ func (g *gateway) route(ctx context.Context, contracts Contracts) error {
 	// Signed by the payment provider.
 	public.POST("/webhooks/payments", g.limits.limit(classes.webhooks), forward(api, webhookTimeout))
 
-	private := g.router.Group("", auth.NewVerifier(g.cfg.Auth).Require)
+	private, vouch := g.router.Group("", g.verifier.Require), newVoucher(g.cfg.Internal)
 	for _, c := range []struct {
-		name string
-		spec []byte
-		to   *proxy
+		name    string
+		spec    []byte
+		to      *proxy
+		service string // for which the gateway vouches
 	}{
-		{"api", contracts.API, api},
-		{"inventory", contracts.Inventory, inventory},
-		{"dead messages", contracts.DeadMessages, events},
-		{"webhooks", contracts.Webhooks, events},
-		{"notifications", contracts.Notifications, events},
+		{"api", contracts.API, api, servicetoken.API},
+		{"inventory", contracts.Inventory, inventory, servicetoken.Inventory},
+		{"dead messages", contracts.DeadMessages, events, servicetoken.Events},
+		{"webhooks", contracts.Webhooks, events, servicetoken.Events},
+		{"notifications", contracts.Notifications, events, servicetoken.Events},
 	} {
 		offered, err := routes(c.spec)
 		if err != nil {
@@ -174,7 +174,7 @@ func (g *gateway) route(ctx context.Context, contracts Contracts) error {
 			if r.streamed {
 				handler = forwardStream(ctx, c.to, r.timeout)
 			}
-			private.Handle(r.method, r.path, g.limits.limit(classes.of(r)), r.allow, handler)
+			private.Handle(r.method, r.path, g.limits.limit(classes.of(r)), r.allow, vouch.to(c.service), handler)
 		}
 	}
 	return nil

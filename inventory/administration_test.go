@@ -12,9 +12,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/correlation"
 	"holdfast/internal/events"
-	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
@@ -247,7 +249,7 @@ func TestETag(t *testing.T) {
 		url := base + "/api/inventory/" + p.String() + path
 		req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 		require.NoError(t, err)
-		req.Header.Set(servicekey.Header, inventorytest.ServiceKey)
+		authtest.Authorize(t, req.Header, servicetoken.Inventory, "olga", auth.Operator)
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("X-Actor", "olga")
 		if ifMatch != "" {

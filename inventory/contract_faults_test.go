@@ -246,7 +246,7 @@ func badValues(schema *openapi3.Schema, required bool) (raw []string) {
 		if schema.Min != nil {
 			raw = append(raw, fmt.Sprint(int64(*schema.Min)-1), "-9223372036854775808")
 		}
-		if schema.Max != nil {
+		if schema.Max != nil && *schema.Max < 1<<63 { // beyond are the numbers above, which no int64 holds
 			raw = append(raw, fmt.Sprint(int64(*schema.Max)+1), "9223372036854775807")
 		}
 	default:

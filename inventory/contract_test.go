@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,8 +19,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/problem"
-	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
@@ -253,13 +255,23 @@ func encode(body any) []byte {
 	return raw
 }
 
+// actorOf returns the actor that a request names. A request with a fault in its actor gets a token for that actor, so
+// that the answer tells of the fault and not of the token.
+func actorOf(r sending) string {
+	var body struct {
+		Actor string `json:"actor"`
+	}
+	_ = json.Unmarshal(r.body, &body) // a fault in the body is what many of the requests are about
+	return cmp.Or(r.header.Get("X-Actor"), body.Actor)
+}
+
 func exchange(t *testing.T, client *http.Client, base, method string, r sending) (int, http.Header, []byte) {
 	t.Helper()
 	ctx, url := context.WithoutCancel(t.Context()), base+r.path+"?"+r.query
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(r.body))
 	require.NoError(t, err)
 	maps.Copy(req.Header, r.header)
-	req.Header.Set(servicekey.Header, inventorytest.ServiceKey)
+	authtest.ActFor(t, req.Header, servicetoken.Inventory, actorOf(r))
 	if r.contentType != "" {
 		req.Header.Set("Content-Type", r.contentType)
 	}

@@ -15,9 +15,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/correlation"
 	"holdfast/internal/database"
 	"holdfast/internal/events"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventoryclient"
@@ -282,7 +284,7 @@ func TestClientWithoutAnswer(t *testing.T) {
 		cancel()
 	}
 
-	wrong := inventoryclient.New(corrupt.URL, "k", nil)
+	wrong := inventoryclient.New(corrupt.URL, servicetoken.NewSigner(authtest.Internal, "test"), nil)
 	_, err = wrong.GetReservation(t.Context(), uuid.New())
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory/cache"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/server"
@@ -27,8 +29,9 @@ type Config struct {
 	QueueLimit int           `env:"INVENTORY_QUEUE_LIMIT" envDefault:"10000"`
 	Strategy   string        `env:"ALLOCATION_STRATEGY" envDefault:"priority"`
 
-	Pool  database.Pool
-	Redis redisclient.Config // of the cache; without it there is no cache
+	Internal servicetoken.Config
+	Pool     database.Pool
+	Redis    redisclient.Config // of the cache; without it there is no cache
 }
 
 // Validate checks the rules that the tags cannot express, and reports all faults together.
@@ -99,7 +102,11 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		Health:      health,
 		LargeBodies: contract.LargeBodies(),
 	})
-	if err := server.Register(router, svc, cfg.ServiceKeys, OpenAPI); err != nil {
+	guard, err := auth.NewGuard(cfg.Internal, cfg.ServiceKeys, servicetoken.Inventory, OpenAPI)
+	if err != nil {
+		return fmt.Errorf("inventory: %w", err)
+	}
+	if err := server.Register(router, svc, guard, OpenAPI); err != nil {
 		return err
 	}
 

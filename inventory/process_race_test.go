@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/database"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
@@ -166,6 +167,7 @@ func startBinary(t *testing.T, binary, databaseURL string) binaryProcess {
 		"INVENTORY_DATABASE_URL=" + databaseURL,
 		"INVENTORY_LISTEN=127.0.0.1:0",
 		"SERVICE_API_KEYS=" + inventorytest.ServiceKey,
+		"INTERNAL_TOKEN_SECRETS=" + authtest.Internal.Secrets[0],
 	}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

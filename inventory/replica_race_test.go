@@ -12,8 +12,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/problem"
-	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
@@ -149,7 +150,7 @@ func postReserve(
 		return
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(servicekey.Header, inventorytest.ServiceKey)
+	authtest.ActFor(t, req.Header, servicetoken.Inventory, inventorytest.Actor)
 
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)

@@ -25,6 +25,7 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/payment/provider"
 	"holdfast/internal/service"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryclient"
 	"holdfast/workflows"
@@ -36,11 +37,12 @@ import (
 type Config struct {
 	DatabaseURL    string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
 	InventoryURL   string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
-	ServiceKeys    []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	ServiceKeys    []string `env:"SERVICE_API_KEYS,required,notEmpty"` // for the payment sandbox
 	Listen         string   `env:"WORKER_LISTEN" envDefault:":9090"`
 	DeploymentName string   `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
 	// BuildID names this worker's version; open orders stay on the version that started them.
 	BuildID  string `env:"TEMPORAL_WORKER_BUILD_ID,required,notEmpty"`
+	Internal servicetoken.Config
 	Payment  provider.Config
 	Temporal temporalclient.Config
 	Pool     database.Pool
@@ -156,7 +158,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 
 	httpClient := newHTTPClient()
 	defer httpClient.CloseIdleConnections()
-	inventory := inventoryclient.New(cfg.InventoryURL, cfg.ServiceKeys[0], httpClient)
+	inventory := inventoryclient.New(cfg.InventoryURL, servicetoken.NewSigner(cfg.Internal, "worker"), httpClient)
 	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], httpClient)
 	if err != nil {
 		return err

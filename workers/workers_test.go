@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/database"
 	"holdfast/internal/payment/provider"
 	"holdfast/internal/service"
@@ -38,6 +39,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		InventoryURL:   inventory.URL,
 		Payment:        provider.Config{Name: provider.Sandbox, SandboxURL: inventory.URL},
 		ServiceKeys:    []string{"a-key"},
+		Internal:       authtest.Internal,
 		Listen:         "127.0.0.1:0",
 		DeploymentName: orderflow.DeploymentName,
 		BuildID:        "ready",

@@ -375,6 +375,26 @@ type CreateReservation struct {
 	TTLSeconds int `json:"ttl_seconds,omitempty,omitzero"`
 }
 
+// CustomerErasure defines model for CustomerErasure.
+type CustomerErasure struct {
+	CustomerID string             `json:"customer_id"`
+	ErasedAt   time.Time          `json:"erased_at"`
+	ErasureID  openapi_types.UUID `json:"erasure_id"`
+	Issuer     string             `json:"issuer"`
+
+	// OrdersErased The orders whose data this request erased; 0 for a repeat.
+	OrdersErased int64 `json:"orders_erased"`
+}
+
+// EraseCustomer defines model for EraseCustomer.
+type EraseCustomer struct {
+	// Issuer The issuer of the customer's tokens; that of the admin's token by default.
+	Issuer string `json:"issuer,omitempty,omitzero"`
+
+	// Reason Why, for the record. Name the request, and nothing about the customer.
+	Reason string `json:"reason"`
+}
+
 // Extend defines model for Extend.
 type Extend struct {
 	// TTLSeconds Seconds from now. The new deadline is at most 24 hours after the order or reservation was placed.
@@ -892,6 +912,9 @@ type ListShipmentsParams struct {
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
+
+// EraseCustomerJSONRequestBody defines body for EraseCustomer for application/json ContentType.
+type EraseCustomerJSONRequestBody = EraseCustomer
 
 // CreateReservationJSONRequestBody defines body for CreateReservation for application/json ContentType.
 type CreateReservationJSONRequestBody = CreateReservation

@@ -43,6 +43,8 @@ const (
 	OrderOnHold          problem.Code = "order_on_hold"
 	AlreadyShipped       problem.Code = "already_shipped"
 	OrderInReview        problem.Code = "order_in_review"
+	CustomerNotFound     problem.Code = "customer_not_found"
+	OrdersOpen           problem.Code = "orders_open"
 )
 
 // Table has every code with its HTTP status, and whether the same request may succeed later.
@@ -81,5 +83,7 @@ var Table = problem.Common.Extend(problem.Table{
 	InvalidShipmentState: {Status: http.StatusConflict, Title: "The shipment's status does not allow this"},
 	OrderOnHold:          {Status: http.StatusConflict, Title: "The fulfilment is held"},
 	OrderInReview:        {Status: http.StatusConflict, Retryable: true, Title: "The order waits for review"},
+	CustomerNotFound:     {Status: http.StatusNotFound, Title: "No such customer"},
+	OrdersOpen:           {Status: http.StatusConflict, Title: "Orders of the customer are open"},
 	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},
 })

@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/api"
-	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/httpx"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory"
 )
@@ -26,7 +27,7 @@ func TestDocs(t *testing.T) {
 		Health:   httpx.NewHealth(),
 	})
 	other := Document{Name: "Inventory", File: "inventory.yaml", Spec: inventory.OpenAPI}
-	require.NoError(t, Register(router, &handlers{}, auth.NewVerifier(auth.Config{}), other))
+	require.NoError(t, Register(router, &handlers{}, authtest.Guard(t, servicetoken.API, api.Spec), other))
 
 	get := func(path string) string {
 		rec := httptest.NewRecorder()

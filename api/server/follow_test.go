@@ -20,14 +20,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/api"
 	"holdfast/api/follow"
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/tests/testenv"
 	"holdfast/workflows/orderflow"
@@ -68,7 +71,8 @@ func startFollow(t *testing.T, listeners int, p pace) followServer {
 	t.Cleanup(func() { cancel(); running.Wait() })
 
 	router := httpx.NewRouter(httpx.Options{Log: log, Registry: telemetry.NewRegistry(), Health: httpx.NewHealth()})
-	require.NoError(t, Register(router, &handlers{store: store, log: log, hub: hub, pace: p}, auth.NewVerifier(testAuth)))
+	h := &handlers{store: store, log: log, hub: hub, pace: p}
+	require.NoError(t, Register(router, h, authtest.Guard(t, servicetoken.API, api.Spec)))
 	server := httptest.NewUnstartedServer(router)
 	server.Config.ReadTimeout, server.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
 	server.Start()
@@ -114,9 +118,7 @@ func (s followServer) connect(method, subject string, id uuid.UUID, last string)
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+"/api/orders/"+id.String()+"/events", nil)
 	require.NoError(s.t, err)
-	token, err := auth.Sign(testAuth, subject, auth.Customer, time.Minute)
-	require.NoError(s.t, err)
-	req.Header.Set("Authorization", "Bearer "+token)
+	authtest.Authorize(s.t, req.Header, servicetoken.API, subject, auth.Customer)
 	if last != "" {
 		req.Header.Set("Last-Event-ID", last)
 	}
@@ -358,10 +360,8 @@ func TestSlowReader(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4096))
-	token, err := auth.Sign(testAuth, "alice", auth.Customer, time.Minute)
-	require.NoError(t, err)
-	_, err = io.WriteString(conn, "GET /api/orders/"+id.String()+"/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+
-		token+"\r\n\r\n")
+	_, err = io.WriteString(conn, "GET /api/orders/"+id.String()+"/events HTTP/1.1\r\nHost: a\r\n"+
+		servicetoken.Header+": "+authtest.Token(t, servicetoken.API, "alice", auth.Customer)+"\r\n\r\n")
 	require.NoError(t, err)
 	s.awaitListeners(1)
 	s.awaitListeners(0)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"holdfast/api"
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/httpx/httpxtest"
 	"holdfast/internal/money"
 	"holdfast/internal/order"
@@ -122,7 +124,7 @@ func recordOf(id uuid.UUID, customer, hash string, state order.State, deadline *
 			OrderID:     id,
 			RequestHash: hash,
 			CustomerID:  customer,
-			Issuer:      testAuth.Issuer,
+			Issuer:      authtest.Issuer,
 			Total:       price,
 			PlacedAt:    time.Now(),
 			Lines:       []orderflow.Line{line},
@@ -419,14 +421,22 @@ func TestRowThatCannotBeReadIsAFaultOfOurs(t *testing.T) {
 		answer{http.StatusInternalServerError, problem.Internal, "correlation_id"})
 }
 
-// TestOrdersOfOthersAreNotFound sends each operation on an order, as the contract has it, as another customer than the
-// order's. The answer must be the same as for an order that does not exist.
-func TestOrdersOfOthersAreNotFound(t *testing.T) {
+// TestNothingOfOthersIsVisible sends each operation of the contract on an order, a shipment or a reservation as another
+// customer than its owner. The answer is the same as for one that does not exist, or 403 where no customer may do it.
+func TestNothingOfOthersIsVisible(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
-	id := uuid.New()
+	id, held := uuid.New(), uuid.New()
 	in := recordOf(id, "mallory", strings.Repeat("ab", 32), order.Reserved, nil)
 	_, err := orderstore.New(s.pool).Record(t.Context(), in)
+	require.NoError(t, err)
+	err = orderstore.New(s.pool).RegisterReservation(t.Context(), orderstore.Reservation{
+		ID:           held,
+		OwnerID:      uuid.New(),
+		Issuer:       authtest.Issuer,
+		CustomerID:   "mallory",
+		TheirOrderID: "theirs",
+	})
 	require.NoError(t, err)
 
 	bodies := map[string]string{}
@@ -435,19 +445,37 @@ func TestOrdersOfOthersAreNotFound(t *testing.T) {
 	}
 	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
 	require.NoError(t, err)
-	tested := 0
+	tested := map[int]int{}
 	for path, item := range doc.Paths.Map() {
-		if !strings.Contains(path, "{order_id}") {
+		if !strings.Contains(path, "{order_id}") && !strings.Contains(path, "{reservation_id}") {
 			continue
 		}
-		for method := range item.Operations() {
-			at := strings.NewReplacer("{order_id}", id.String(), "{number}", "1").Replace(path)
-			s.expect(auth.Customer, method, at, bodies[method+" "+path],
-				answer{http.StatusNotFound, orderapi.OrderNotFound, "there is no order"})
-			tested++
+		for method, op := range item.Operations() {
+			roles, err := auth.ReadRoles(op.Extensions["x-gateway"])
+			require.NoError(t, err)
+			theirs := answer{http.StatusNotFound, orderapi.OrderNotFound, "there is no order"}
+			absent := strings.NewReplacer("{order_id}", uuid.NewString(), "{reservation_id}", uuid.NewString())
+			present := strings.NewReplacer("{order_id}", id.String(), "{reservation_id}", held.String())
+			switch {
+			case !slices.Contains(roles, auth.Customer):
+				theirs = answer{http.StatusForbidden, problem.Forbidden, "operators"}
+			case strings.Contains(path, "{reservation_id}"):
+				theirs = answer{http.StatusNotFound, orderapi.ReservationNotFound, "there is no reservation"}
+			}
+			for _, of := range []*strings.Replacer{present, absent} {
+				at := strings.ReplaceAll(of.Replace(path), "{number}", "1")
+				s.expect(auth.Customer, method, at, bodies[method+" "+path], theirs)
+			}
+			tested[theirs.status]++
 		}
 	}
-	require.GreaterOrEqual(t, tested, 5)
+	require.GreaterOrEqual(t, tested[http.StatusNotFound], 9)
+	require.GreaterOrEqual(t, tested[http.StatusForbidden], 10)
+
+	_, raw := s.send(auth.Customer, http.MethodGet, "/api/orders", "")
+	require.Contains(t, raw, `"items":[]`)
+	list, raw := s.send(auth.Customer, http.MethodGet, "/api/orders?customer_id=mallory", "")
+	require.Equal(t, http.StatusForbidden, list.StatusCode, raw)
 }
 
 // TestPreferredWait: a client says how long it waits by the Prefer header, in the forms of RFC 7240.

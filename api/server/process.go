@@ -21,6 +21,7 @@ import (
 	"holdfast/internal/payment/provider"
 	"holdfast/internal/problem"
 	"holdfast/internal/service"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryclient"
 	"holdfast/workflows/orderclient"
@@ -35,7 +36,7 @@ type Config struct {
 	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 	// DeploymentName is the deployment of the workers that carry out the orders; it needs a current version.
 	DeploymentName string `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
-	Auth           auth.Config
+	Internal       servicetoken.Config
 	Temporal       temporalclient.Config
 	Pool           database.Pool
 	Starts         starter.Config
@@ -63,7 +64,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return err
 	}
 	defer temporal.Close()
-	inventory := inventoryclient.New(cfg.InventoryURL, cfg.ServiceKeys[0], nil)
+	inventory := inventoryclient.New(cfg.InventoryURL, servicetoken.NewSigner(cfg.Internal, "api"), nil)
 	defer inventory.Close()
 
 	health := httpx.NewHealth(
@@ -109,7 +110,11 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	defer running.Wait()
 	defer stop()
 
-	if err := Register(router, h, auth.NewVerifier(cfg.Auth), more...); err != nil {
+	guard, err := auth.NewGuard(cfg.Internal, cfg.ServiceKeys, servicetoken.API, api.Spec)
+	if err != nil {
+		return fmt.Errorf("api: %w", err)
+	}
+	if err := Register(router, h, guard, more...); err != nil {
 		return err
 	}
 	if cfg.Webhooks.Configured() {
@@ -129,9 +134,9 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	return server.Serve(ctx)
 }
 
-// Register adds the contract's routes, which need a token that verifier accepts, and the public documentation of this
-// and of more interfaces.
-func Register(router gin.IRouter, h ServerInterface, verifier *auth.Verifier, more ...Document) error {
+// Register adds the contract's routes, which need a caller that guard admits, and the public documentation of this and
+// of more interfaces.
+func Register(router gin.IRouter, h ServerInterface, guard *auth.Guard, more ...Document) error {
 	contract, err := httpx.ReadContract(api.Spec)
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -139,7 +144,7 @@ func Register(router gin.IRouter, h ServerInterface, verifier *auth.Verifier, mo
 	if err := serveDocs(router, more); err != nil {
 		return err
 	}
-	private := router.Group("", verifier.Require, contract.Validate)
+	private := router.Group("", guard.Require, contract.Validate)
 	RegisterHandlersWithOptions(private, h, GinServerOptions{ErrorHandler: failParameter})
 	return nil
 }

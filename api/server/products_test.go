@@ -23,9 +23,11 @@ import (
 	"holdfast/api/orderapi"
 	"holdfast/api/starter"
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/tests/eventcheck"
@@ -116,8 +118,6 @@ func (i *toldInventory) stop(down bool) {
 	i.down = down
 }
 
-var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
-
 func startCatalogue(t testing.TB) catalogueServer {
 	t.Helper()
 	url := testenv.Database(t)
@@ -152,7 +152,7 @@ func startCatalogue(t testing.TB) catalogueServer {
 	var loop sync.WaitGroup
 	loop.Go(func() { h.starter.Run(running) })
 	t.Cleanup(func() { stop(); loop.Wait() })
-	require.NoError(t, Register(router, h, auth.NewVerifier(testAuth)))
+	require.NoError(t, Register(router, h, authtest.Guard(t, servicetoken.API, api.Spec)))
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 	return catalogueServer{
@@ -170,9 +170,7 @@ func (s catalogueServer) send(role auth.Role, method, path, body string, headers
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
 	require.NoError(s.t, err)
-	token, err := auth.Sign(testAuth, "somebody", role, time.Minute)
-	require.NoError(s.t, err)
-	req.Header.Set("Authorization", "Bearer "+token)
+	authtest.Authorize(s.t, req.Header, servicetoken.API, "somebody", role)
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])

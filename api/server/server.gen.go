@@ -16,6 +16,9 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// EraseCustomer Erase a customer's personal data; admins only.
+	// (POST /admin/customers/{customer_id}/erase)
+	EraseCustomer(c *gin.Context, customerID string)
 	// ConfirmReservation Take the held stock out of the inventory for good; operators only.
 	// (POST /api/inventory/confirm/{reservation_id})
 	ConfirmReservation(c *gin.Context, reservationID ReservationID)
@@ -113,6 +116,31 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(c *gin.Context)
+
+// EraseCustomer operation middleware
+func (siw *ServerInterfaceWrapper) EraseCustomer(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "customer_id" -------------
+	var customerID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "customer_id", c.Param("customer_id"), &customerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter customer_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.EraseCustomer(c, customerID)
+}
 
 // ConfirmReservation operation middleware
 func (siw *ServerInterfaceWrapper) ConfirmReservation(c *gin.Context) {
@@ -1230,4 +1258,5 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/api/products/:product_id", wrapper.DeactivateProduct)
 	router.GET(options.BaseURL+"/api/products/:product_id", wrapper.GetProduct)
 	router.PUT(options.BaseURL+"/api/products/:product_id", wrapper.ReplaceProduct)
+	router.POST(options.BaseURL+"/admin/customers/:customer_id/erase", wrapper.EraseCustomer)
 }

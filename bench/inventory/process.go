@@ -15,10 +15,14 @@ import (
 	"time"
 
 	"holdfast/bench/load"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory/inventoryclient"
 )
 
-const serviceKey = "bench-key"
+const (
+	serviceKey     = "bench-key"
+	internalSecret = "an-internal-secret-of-the-benchmark"
+)
 
 // process is the inventory process under test.
 type process struct {
@@ -42,6 +46,7 @@ func (e *environment) serve(ctx context.Context, s *shop, redis string) (*proces
 		"INVENTORY_DATABASE_URL="+s.url,
 		"INVENTORY_LISTEN="+address,
 		"SERVICE_API_KEYS="+serviceKey,
+		"INTERNAL_TOKEN_SECRETS="+internalSecret,
 		"REDIS_URL="+redis)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -49,7 +54,8 @@ func (e *environment) serve(ctx context.Context, s *shop, redis string) (*proces
 	}
 
 	transport := &http.Transport{MaxIdleConnsPerHost: e.callers * 2, MaxConnsPerHost: e.callers}
-	client := inventoryclient.New("http://"+address, serviceKey, &http.Client{Transport: transport})
+	signer := servicetoken.NewSigner(servicetoken.Config{Secrets: []string{internalSecret}}, "bench")
+	client := inventoryclient.New("http://"+address, signer, &http.Client{Transport: transport})
 	p := &process{cmd: cmd, client: client}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		err := p.client.Ping(ctx)

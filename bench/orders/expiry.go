@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/bench/load"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventoryclient"
@@ -90,7 +91,7 @@ func resale(units int) func(context.Context, *platform) ([]result, error) {
 func (p *platform) reserveAll(
 	ctx context.Context, product uuid.UUID, units int, deadline time.Time,
 ) (took []float64, refused int64, err error) {
-	client := inventoryclient.New(p.inventory, serviceKey, nil)
+	client := inventoryclient.New(p.inventory, servicetoken.NewSigner(internal, "bench"), nil)
 	defer client.Close()
 	var mu sync.Mutex
 	var buying sync.WaitGroup

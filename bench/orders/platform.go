@@ -23,6 +23,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/await"
 	"holdfast/internal/database"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
 	"holdfast/inventory/stock"
@@ -32,13 +33,17 @@ import (
 )
 
 const (
-	jwtSecret  = "a-secret-of-the-benchmark-with-enough-bytes"
-	serviceKey = "a-service-key-of-the-benchmark"
-	buildID    = "bench"
-	issuer     = "holdfast"
+	jwtSecret      = "a-secret-of-the-benchmark-with-enough-bytes"
+	serviceKey     = "a-service-key-of-the-benchmark"
+	internalSecret = "an-internal-secret-of-the-benchmark"
+	buildID        = "bench"
+	issuer         = "holdfast"
 	// plenty is more stock than any run can sell.
 	plenty = 1_000_000_000
 )
+
+// internal signs the tokens with which the benchmark calls inventory itself.
+var internal = servicetoken.Config{Secrets: []string{internalSecret}}
 
 // platform is the whole platform with servers of its own.
 type platform struct {
@@ -154,6 +159,7 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 		"SANDBOX_DATABASE_URL="+p.postgres.URL(string(database.Sandbox)),
 		"REDIS_URL="+p.redis.URL(), "TEMPORAL_ADDRESS="+temporal, "TEMPORAL_NAMESPACE="+orderflow.Namespace,
 		"TEMPORAL_WORKER_BUILD_ID="+buildID, "JWT_SECRET="+jwtSecret, "SERVICE_API_KEYS="+serviceKey,
+		"INTERNAL_TOKEN_SECRETS="+internalSecret,
 	)
 	if p.settings != "" {
 		env = append(env, strings.Split(p.settings, ",")...)

@@ -87,7 +87,7 @@ func TestHealthKnowsEachProcess(t *testing.T) {
 func TestSecretsCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	_, err := execute(t, "secrets", "--dir", dir)
+	_, err := execute(t, "secrets", "generate", "--dir", dir)
 	require.NoError(t, err)
 	read := func(name string) string {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -105,7 +105,7 @@ func TestSecretsCommand(t *testing.T) {
 	}
 	require.NotEqual(t, first["jwt_secret"], first["service_api_keys"])
 
-	_, err = execute(t, "secrets", "--dir", dir)
+	_, err = execute(t, "secrets", "generate", "--dir", dir)
 	require.NoError(t, err)
 	for _, secret := range secretFiles {
 		name := secret.name

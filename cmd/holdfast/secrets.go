@@ -21,6 +21,7 @@ var secretFiles = []struct {
 }{
 	{"jwt_secret", random},
 	{"service_api_keys", random},
+	{"internal_token_secrets", random},
 	{"payment_webhook_secrets", webhook.NewSecret},
 }
 
@@ -28,10 +29,19 @@ var secretFiles = []struct {
 func random() string { return rand.Text() + rand.Text() }
 
 func newSecrets() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "secrets",
+		Short: "Make the platform's own secrets.",
+	}
+	cmd.AddCommand(newGenerate())
+	return cmd
+}
+
+func newGenerate() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "secrets", Args: cobra.NoArgs,
-		Short: "Make random secrets as files, for JWT_SECRET_FILE, SERVICE_API_KEYS_FILE and PAYMENT_WEBHOOK_SECRETS_FILE.",
+		Use: "generate", Args: cobra.NoArgs,
+		Short: "Make random secrets as files, for JWT_SECRET_FILE and the other variables of their names.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, secret := range secretFiles {
 				path := filepath.Join(dir, secret.name)

@@ -11,6 +11,16 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+type CustomerErasure struct {
+	ErasureID  uuid.UUID
+	Issuer     string
+	CustomerID string
+	Actor      string
+	Reason     string
+	Orders     int64
+	ErasedAt   time.Time
+}
+
 type CustomerReservation struct {
 	ReservationID uuid.UUID
 	OwnerID       uuid.UUID
@@ -106,6 +116,7 @@ type Order struct {
 	HoldNote        string
 	ActionUrl       string
 	Review          []byte
+	ErasedAt        *time.Time
 }
 
 type OrderLine struct {

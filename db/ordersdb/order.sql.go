@@ -157,7 +157,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, erased_at FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -191,12 +191,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.HoldNote,
 		&i.ActionUrl,
 		&i.Review,
+		&i.ErasedAt,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, erased_at FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -230,6 +231,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.HoldNote,
 		&i.ActionUrl,
 		&i.Review,
+		&i.ErasedAt,
 	)
 	return i, err
 }
@@ -371,7 +373,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, erased_at FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -427,6 +429,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -439,9 +442,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.erased_at FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, erased_at FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -503,6 +506,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -515,7 +519,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, erased_at FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -578,6 +582,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -590,9 +595,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.erased_at FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, erased_at FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -660,6 +665,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -1330,7 +1336,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, erased_at FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1384,6 +1390,7 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.HoldNote,
 			&i.ActionUrl,
 			&i.Review,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}

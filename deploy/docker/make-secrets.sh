@@ -21,6 +21,7 @@ put() {
 put postgres_password "$(random)"
 put jwt_secret "$(random)"
 put service_api_keys "$(random)"
+put internal_token_secrets "$(random)"
 put rabbitmq_conf "default_user = holdfast
 default_pass = $(random)"
 put amqp_url "amqp://holdfast:$(sed -n 's/^default_pass = //p' rabbitmq_conf)@rabbitmq:5672/"

@@ -29,7 +29,7 @@ func loadSettings(dir string) (map[string]string, error) {
 			vars[name] = value
 		}
 	}
-	for _, name := range []string{"JWT_SECRET", "SERVICE_API_KEYS"} {
+	for _, name := range []string{"JWT_SECRET", "SERVICE_API_KEYS", "INTERNAL_TOKEN_SECRETS"} {
 		if vars[name] == "" {
 			vars[name] = rand.Text() + rand.Text() // 260 bits
 		}

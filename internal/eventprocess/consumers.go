@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/orderstore"
 	"holdfast/internal/rabbitmq"
 	"holdfast/internal/service"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/backstop"
 	"holdfast/inventory/inventoryclient"
@@ -43,7 +44,7 @@ func newConsumers(
 	if err != nil {
 		return nil, err
 	}
-	inventory := inventoryclient.New(cfg.InventoryAPI, cfg.ServiceKeys[0], nil)
+	inventory := inventoryclient.New(cfg.InventoryAPI, servicetoken.NewSigner(cfg.Internal, "events"), nil)
 
 	orders := pools[database.Orders]
 	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, orderclient.New(temporal), env.Log, env.Registry)

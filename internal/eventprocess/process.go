@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/consumer"
 	"holdfast/internal/database"
+	"holdfast/internal/deadletter"
 	"holdfast/internal/deadletter/server"
 	"holdfast/internal/httpx"
 	"holdfast/internal/merchantwebhook"
@@ -24,6 +25,7 @@ import (
 	"holdfast/internal/outbox"
 	"holdfast/internal/rabbitmq"
 	"holdfast/internal/service"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 )
 
@@ -32,10 +34,10 @@ type Config struct {
 	OrdersURL    string `env:"ORDERS_DATABASE_URL,required,notEmpty"`
 	InventoryURL string `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
 	Listen       string `env:"EVENTS_LISTEN" envDefault:":9091"`
-	// The consumers call inventory and Temporal. Operators send tokens.
+	// The consumers call inventory and Temporal.
 	InventoryAPI string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
 	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
-	Auth         auth.Config
+	Internal     servicetoken.Config
 	Temporal     temporalclient.Config
 
 	Pool     database.Pool
@@ -95,15 +97,19 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 
 	health := httpx.NewHealth(checks...)
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
-	verifier := auth.NewVerifier(cfg.Auth)
-	if err := server.Register(router, c.dead, c.mover, verifier); err != nil {
+	guard, err := auth.NewGuard(cfg.Internal, cfg.ServiceKeys, servicetoken.Events,
+		deadletter.OpenAPI, merchantwebhook.OpenAPI, notification.OpenAPI)
+	if err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	if err := server.Register(router, c.dead, c.mover, guard); err != nil {
 		return err
 	}
-	err = webhookserver.Register(router, c.webhooks, merchantwebhook.NewAddresses(cfg.Webhooks), verifier)
+	err = webhookserver.Register(router, c.webhooks, merchantwebhook.NewAddresses(cfg.Webhooks), guard)
 	if err != nil {
 		return err
 	}
-	if err := notifications.Register(router, c.told, verifier); err != nil {
+	if err := notifications.Register(router, c.told, guard); err != nil {
 		return err
 	}
 	web := httpx.Server{

@@ -24,6 +24,7 @@ var onceHeaders = []string{
 	"If-None-Match",
 	"X-Actor",
 	"X-Api-Key",
+	"X-Internal-Token",
 }
 
 // guards are headers with which a caller protects a write. An empty one is usually an unset variable in a script: the

@@ -38,11 +38,18 @@ var ErrSessionEnded = errors.New("the session with RabbitMQ has ended")
 func open(ctx context.Context, cfg Config, name string, onBlocked func(bool)) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
+	// The library reads settings of TLS from the address too, one of which turns the check of the server off. With
+	// settings of our own it ignores those.
+	secure, err := cfg.tls().Build()
+	if err != nil {
+		return nil, fmt.Errorf("AMQP_TLS_*: %w", err)
+	}
 	var socket net.Conn
 	conn, err := amqp.DialConfig(cfg.URL, amqp.Config{
-		Heartbeat:  cfg.Heartbeat,
-		Locale:     "en_US",
-		Properties: amqp.Table{"connection_name": "holdfast-" + name, "product": "holdfast"},
+		Heartbeat:       cfg.Heartbeat,
+		Locale:          "en_US",
+		Properties:      amqp.Table{"connection_name": "holdfast-" + name, "product": "holdfast"},
+		TLSClientConfig: secure,
 		Dial: func(network, address string) (net.Conn, error) {
 			var err error
 			if socket, err = (&net.Dialer{}).DialContext(ctx, network, address); err != nil {

@@ -12,16 +12,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"holdfast/internal/clienttls"
 )
 
 // Config says where Redis is and how much of it a process may use. The timeouts are upper bounds: a call ends earlier
 // if its context ends.
 type Config struct {
-	URL          string        `env:"REDIS_URL"` // redis:// or rediss://; empty means no Redis
+	URL          string        `env:"REDIS_URL"` // redis:// or rediss:// (TLS); empty means no Redis
+	CA           string        `env:"REDIS_TLS_CA"`
+	Certificate  string        `env:"REDIS_TLS_CERTIFICATE"`
+	Key          string        `env:"REDIS_TLS_KEY"`
 	PoolSize     int           `env:"REDIS_POOL_SIZE" envDefault:"10"`
 	DialTimeout  time.Duration `env:"REDIS_DIAL_TIMEOUT" envDefault:"5s"`
 	ReadTimeout  time.Duration `env:"REDIS_READ_TIMEOUT" envDefault:"3s"`
 	WriteTimeout time.Duration `env:"REDIS_WRITE_TIMEOUT" envDefault:"3s"`
+}
+
+// tls are the settings of a connection with TLS.
+func (c Config) tls() clienttls.Config {
+	return clienttls.Config{CA: c.CA, Certificate: c.Certificate, Key: c.Key}
 }
 
 // Given reports whether a Redis is configured.
@@ -33,9 +43,15 @@ func (c Config) Validate() error {
 		return nil
 	}
 	var faults []error
-	if _, err := redis.ParseURL(c.URL); err != nil {
+	o, err := redis.ParseURL(c.URL)
+	if err != nil {
 		// The message leaves out the cause, which may repeat the URL with its password.
 		faults = append(faults, errors.New("REDIS_URL is no address of a Redis server, such as redis://127.0.0.1:6379/0"))
+	} else if o.TLSConfig == nil && c.tls().Given() {
+		faults = append(faults, errors.New("REDIS_TLS_* belongs to an address that begins with rediss://"))
+	}
+	if _, err := c.tls().Build(); err != nil {
+		faults = append(faults, fmt.Errorf("REDIS_TLS_*: %w", err))
 	}
 	if c.PoolSize < 1 {
 		faults = append(faults, fmt.Errorf("REDIS_POOL_SIZE is %d; it is at least 1", c.PoolSize))
@@ -64,6 +80,13 @@ func Open(c Config, name string, log *slog.Logger, reg prometheus.Registerer) (*
 	o, err := redis.ParseURL(c.URL)
 	if err != nil {
 		return nil, errors.New("REDIS_URL is no address of a Redis server") // see Validate
+	}
+	if o.TLSConfig != nil {
+		host := o.TLSConfig.ServerName
+		if o.TLSConfig, err = c.tls().Build(); err != nil {
+			return nil, fmt.Errorf("REDIS_TLS_*: %w", err)
+		}
+		o.TLSConfig.ServerName = host
 	}
 	o.ClientName = "holdfast-" + name
 	o.PoolSize, o.MaxActiveConns = c.PoolSize, c.PoolSize // PoolSize alone does not bound the connections

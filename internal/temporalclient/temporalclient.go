@@ -3,12 +3,15 @@ package temporalclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"google.golang.org/grpc"
+
+	"holdfast/internal/clienttls"
 )
 
 // Config says where Temporal is. Temporal's own tools and its Kubernetes worker controller use the same variables.
@@ -17,6 +20,19 @@ type Config struct {
 	Namespace string `env:"TEMPORAL_NAMESPACE" envDefault:"holdfast"`
 	// Compression of what is sent to Temporal. On a network of one's own it costs more than it saves.
 	Compression Compression `env:"TEMPORAL_COMPRESSION" envDefault:"none"`
+
+	// TLS encrypts the connection. Each other setting of it, and an API key, turns it on.
+	TLS         bool   `env:"TEMPORAL_TLS" envDefault:"false"`
+	CA          string `env:"TEMPORAL_TLS_SERVER_CA_CERT_DATA"` // the authorities to trust, PEM; empty means the system's
+	Certificate string `env:"TEMPORAL_TLS_CLIENT_CERT_DATA"`    // of this process, PEM, for mutual TLS
+	Key         string `env:"TEMPORAL_TLS_CLIENT_KEY_DATA"`
+	ServerName  string `env:"TEMPORAL_TLS_SERVER_NAME"`
+	APIKey      string `env:"TEMPORAL_API_KEY"` // sent with each call, for Temporal Cloud or an authorizer
+}
+
+// secure are the settings of a connection with TLS.
+func (c Config) secure() clienttls.Config {
+	return clienttls.Config{CA: c.CA, Certificate: c.Certificate, Key: c.Key, ServerName: c.ServerName}
 }
 
 // Compression is how requests to Temporal are compressed.
@@ -28,17 +44,22 @@ const (
 	CompressionGzip Compression = "gzip"
 )
 
-// Validate refuses what the SDK does not have.
+// Validate reports every fault.
 func (c Config) Validate() error {
+	var faults []error
 	switch c.Compression {
 	case "", CompressionNone, CompressionGzip:
-		return nil
+	default:
+		faults = append(faults, fmt.Errorf("TEMPORAL_COMPRESSION is %q; it is none or gzip", c.Compression))
 	}
-	return fmt.Errorf("TEMPORAL_COMPRESSION is %q; it is none or gzip", c.Compression)
+	if _, err := c.secure().Build(); err != nil {
+		faults = append(faults, fmt.Errorf("TEMPORAL_TLS_*: %w", err))
+	}
+	return errors.Join(faults...)
 }
 
 // options are those of every client of ours.
-func (c Config) options(logger *slog.Logger) client.Options {
+func (c Config) options(logger *slog.Logger) (client.Options, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
@@ -53,13 +74,26 @@ func (c Config) options(logger *slog.Logger) client.Options {
 	if c.Compression != CompressionGzip {
 		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
-	return o
+	if c.TLS || c.APIKey != "" || c.secure().Given() {
+		var err error
+		if o.ConnectionOptions.TLS, err = c.secure().Build(); err != nil {
+			return o, fmt.Errorf("TEMPORAL_TLS_*: %w", err)
+		}
+	}
+	if c.APIKey != "" {
+		o.Credentials = client.NewAPIKeyStaticCredentials(c.APIKey)
+	}
+	return o, nil
 }
 
 // Dial connects to Temporal and fails if Temporal does not answer before ctx ends. The caller closes the client. A nil
 // logger discards all messages.
 func Dial(ctx context.Context, cfg Config, logger *slog.Logger) (client.Client, error) {
-	c, err := client.DialContext(ctx, cfg.options(logger))
+	options, err := cfg.options(logger)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.DialContext(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Temporal at %s: %w", cfg.Address, err)
 	}
@@ -69,7 +103,11 @@ func Dial(ctx context.Context, cfg Config, logger *slog.Logger) (client.Client, 
 // Lazy returns a client that connects with its first call, so that a process can start without Temporal, report itself
 // not ready, and recover later. The caller closes the client. A nil logger discards all messages.
 func Lazy(cfg Config, logger *slog.Logger) (client.Client, error) {
-	c, err := client.NewLazyClient(cfg.options(logger))
+	options, err := cfg.options(logger)
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.NewLazyClient(options)
 	if err != nil {
 		return nil, fmt.Errorf("make a client for Temporal at %s: %w", cfg.Address, err)
 	}

@@ -90,8 +90,14 @@ func ETag(version int64) string { return etag.Format(version) }
 // IfMatch is a parsed If-Match header.
 type IfMatch = etag.Match
 
+// maxIfMatch is the maxLength of the header in the contract, in bytes.
+const maxIfMatch = 1024
+
 // ParseIfMatch parses the header. An empty text means that the request has no such header.
 func ParseIfMatch(header string) (IfMatch, error) {
+	if len(header) > maxIfMatch {
+		return IfMatch{}, Errorf(InvalidInput, "If-Match", "the header has at most %d bytes", maxIfMatch)
+	}
 	match, err := etag.ParseIfMatch(header)
 	if err != nil {
 		return match, Errorf(InvalidInput, "If-Match", "%s", err)

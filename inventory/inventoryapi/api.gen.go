@@ -1144,7 +1144,7 @@ type ImportStockParams struct {
 	// DryRun Report what the import would do and change nothing.
 	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
 
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1157,7 +1157,7 @@ type ImportStockParams struct {
 
 // CancelIncomingParams defines parameters for CancelIncoming.
 type CancelIncomingParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1170,7 +1170,7 @@ type CancelIncomingParams struct {
 
 // ChangeIncomingParams defines parameters for ChangeIncoming.
 type ChangeIncomingParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1183,7 +1183,7 @@ type ChangeIncomingParams struct {
 
 // ReceiveIncomingParams defines parameters for ReceiveIncoming.
 type ReceiveIncomingParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1196,7 +1196,7 @@ type ReceiveIncomingParams struct {
 
 // PutLocationParams defines parameters for PutLocation.
 type PutLocationParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1248,7 +1248,7 @@ type ListReorderProposalsParams struct {
 
 // DismissReorderProposalParams defines parameters for DismissReorderProposal.
 type DismissReorderProposalParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 }
 
@@ -1260,7 +1260,7 @@ type GetAvailabilityParams struct {
 
 // AdjustStockParams defines parameters for AdjustStock.
 type AdjustStockParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1303,7 +1303,7 @@ type ListIncomingParams struct {
 
 // AddIncomingParams defines parameters for AddIncoming.
 type AddIncomingParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1328,7 +1328,7 @@ type ListLedgerParams struct {
 
 // DeleteItemParams defines parameters for DeleteItem.
 type DeleteItemParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1344,7 +1344,7 @@ type DeleteItemParams struct {
 
 // CreateItemParams defines parameters for CreateItem.
 type CreateItemParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1360,7 +1360,7 @@ type CreateItemParams struct {
 
 // ReceiveStockParams defines parameters for ReceiveStock.
 type ReceiveStockParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1376,7 +1376,7 @@ type ReceiveStockParams struct {
 
 // SetThresholdParams defines parameters for SetThreshold.
 type SetThresholdParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the
@@ -1392,7 +1392,7 @@ type SetThresholdParams struct {
 
 // TransferStockParams defines parameters for TransferStock.
 type TransferStockParams struct {
-	// XActor The actor; takes precedence over the body's `actor`. The gateway sets it from the token.
+	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
 
 	// IdempotencyKey Names this change; 1 to 255 printable ASCII characters without spaces; the same on every retry. The key is the

@@ -1,6 +1,7 @@
 package inventoryclient
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ var _ inventoryapi.Administration = (*Client)(nil)
 func (c *Client) ReceiveStock(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.ReceiveRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.StockChange, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.ReceiveStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ReceiveStock(ctx, productID, params, in)
@@ -27,6 +29,7 @@ func (c *Client) ReceiveStock(
 func (c *Client) AdjustStock(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.StockChange, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.AdjustStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.AdjustStock(ctx, productID, params, in)
@@ -38,6 +41,7 @@ func (c *Client) AdjustStock(
 func (c *Client) TransferStock(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.TransferRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.TransferResult, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.TransferStockParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.TransferStock(ctx, productID, params, in)
@@ -49,6 +53,7 @@ func (c *Client) TransferStock(
 func (c *Client) SetThreshold(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.ThresholdRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.ThresholdResult, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.SetThresholdParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.SetThreshold(ctx, productID, params, in)
@@ -62,6 +67,7 @@ func (c *Client) CreateItem(
 	productID uuid.UUID, location string,
 	in inventoryapi.CreateItemRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.Item, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.CreateItemParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.CreateItem(ctx, productID, location, params, in)
@@ -75,6 +81,7 @@ func (c *Client) DeleteItem(
 	productID uuid.UUID, location string,
 	in inventoryapi.DeleteItemRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.StockChange, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.DeleteItemParams{XActor: o.Actor, IdempotencyKey: o.Key, IfMatch: o.IfMatch}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.DeleteItem(ctx, productID, location, params, in)
@@ -101,6 +108,7 @@ func (c *Client) Locations(ctx context.Context) ([]inventoryapi.Location, error)
 func (c *Client) PutLocation(
 	ctx context.Context, code string, in inventoryapi.LocationRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.Location, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.PutLocationParams{XActor: o.Actor, IdempotencyKey: o.Key}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.PutLocation(ctx, code, params, in) }
 	return call[inventoryapi.Location](ctx, WriteTimeout, uuid.Nil, do)
@@ -110,6 +118,7 @@ func (c *Client) PutLocation(
 func (c *Client) DismissReorderProposal(
 	ctx context.Context, proposal uuid.UUID, in inventoryapi.DismissRequest,
 ) (inventoryapi.ReorderProposal, error) {
+	ctx = actingFor(ctx, in.Actor)
 	params := &inventoryapi.DismissReorderProposalParams{}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.DismissReorderProposal(ctx, proposal, params, in)
@@ -121,6 +130,7 @@ func (c *Client) DismissReorderProposal(
 func (c *Client) ImportStock(
 	ctx context.Context, csv io.Reader, o inventoryapi.ImportOptions,
 ) (inventoryapi.ImportReport, error) {
+	ctx = actingFor(ctx, o.Actor)
 	params := &inventoryapi.ImportStockParams{DryRun: o.DryRun, XActor: o.Actor, IdempotencyKey: o.Key}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ImportStockWithBody(ctx, params, "text/csv", csv)

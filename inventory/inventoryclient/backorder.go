@@ -1,6 +1,7 @@
 package inventoryclient
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -18,6 +19,7 @@ var (
 func (c *Client) PlaceBackorder(
 	ctx context.Context, in inventoryapi.PlaceBackorderRequest,
 ) (inventoryapi.Backorder, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.PlaceBackorder(ctx, in) }
 	return call[inventoryapi.Backorder](ctx, WriteTimeout, in.BackorderID, do)
 }
@@ -32,6 +34,7 @@ func (c *Client) GetBackorder(ctx context.Context, id uuid.UUID) (inventoryapi.B
 func (c *Client) CancelBackorder(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest,
 ) (inventoryapi.Backorder, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.CancelBackorder(ctx, id, in) }
 	return call[inventoryapi.Backorder](ctx, WriteTimeout, id, do)
 }
@@ -40,6 +43,7 @@ func (c *Client) CancelBackorder(
 func (c *Client) ExpireBackorder(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
 ) (inventoryapi.Backorder, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ExpireBackorder(ctx, id, in) }
 	return call[inventoryapi.Backorder](ctx, WriteTimeout, id, do)
 }
@@ -48,6 +52,7 @@ func (c *Client) ExpireBackorder(
 func (c *Client) ExtendBackorder(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ExtendBackorderRequest,
 ) (inventoryapi.Backorder, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ExtendBackorder(ctx, id, in) }
 	return call[inventoryapi.Backorder](ctx, WriteTimeout, id, do)
 }
@@ -65,6 +70,7 @@ func (c *Client) WaitingList(
 func (c *Client) AddIncoming(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.AddIncomingRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.Incoming, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.AddIncomingParams{XActor: o.Actor, IdempotencyKey: o.Key}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.AddIncoming(ctx, productID, params, in)
@@ -76,6 +82,7 @@ func (c *Client) AddIncoming(
 func (c *Client) ChangeIncoming(
 	ctx context.Context, incomingID uuid.UUID, in inventoryapi.ChangeIncomingRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.Incoming, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.ChangeIncomingParams{XActor: o.Actor, IdempotencyKey: o.Key}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ChangeIncoming(ctx, incomingID, params, in)
@@ -87,6 +94,7 @@ func (c *Client) ChangeIncoming(
 func (c *Client) ReceiveIncoming(
 	ctx context.Context, incomingID uuid.UUID, in inventoryapi.ReceiveIncomingRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.IncomingReceipt, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.ReceiveIncomingParams{XActor: o.Actor, IdempotencyKey: o.Key}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ReceiveIncoming(ctx, incomingID, params, in)
@@ -98,6 +106,7 @@ func (c *Client) ReceiveIncoming(
 func (c *Client) CancelIncoming(
 	ctx context.Context, incomingID uuid.UUID, in inventoryapi.CancelIncomingRequest, o inventoryapi.WriteOptions,
 ) (inventoryapi.Incoming, error) {
+	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.CancelIncomingParams{XActor: o.Actor, IdempotencyKey: o.Key}
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.CancelIncoming(ctx, incomingID, params, in)

@@ -15,7 +15,7 @@ import (
 
 	"holdfast/internal/correlation"
 	"holdfast/internal/problem"
-	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -46,9 +46,9 @@ const idleConnections = 64
 // optionalHeaders are the headers that a write may have in addition to its body.
 var optionalHeaders = []string{"X-Actor", "Idempotency-Key", "If-Match"}
 
-// New returns a client of the service at baseURL that authenticates with serviceKey. If httpClient is nil, the client
-// gets a connection pool of its own. Each call sets its own time limit.
-func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
+// New returns a client of the service at baseURL that authenticates with tokens of signer. Each token names the actor
+// of the call. If httpClient is nil, the client gets a connection pool of its own. Each call sets its own time limit.
+func New(baseURL string, signer *servicetoken.Signer, httpClient *http.Client) *Client {
 	if httpClient == nil {
 		pool := &http.Transport{
 			MaxIdleConnsPerHost: idleConnections,
@@ -64,7 +64,12 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 				req.Header.Del(name)
 			}
 		}
-		req.Header.Set(servicekey.Header, serviceKey)
+		actor, _ := ctx.Value(actorKey{}).(string)
+		token, err := signer.Sign(servicetoken.Inventory, servicetoken.Caller{Subject: actor})
+		if err != nil {
+			return err
+		}
+		req.Header.Set(servicetoken.Header, token)
 		if id := correlation.From(ctx); id != "" {
 			req.Header.Set(correlation.Header, id)
 		}
@@ -76,8 +81,16 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 	return &Client{rest: rest, base: base, http: httpClient}
 }
 
+type actorKey struct{}
+
+// actingFor names the actor of the call that ctx is for. The service accepts no other actor in its request.
+func actingFor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
 // Reserve implements API.
 func (c *Client) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Reserve(ctx, in) }
 	return call[inventoryapi.Reservation](ctx, WriteTimeout, in.ReservationID, do)
 }
@@ -86,6 +99,7 @@ func (c *Client) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (i
 func (c *Client) Confirm(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
 ) (inventoryapi.ConfirmResult, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Confirm(ctx, id, in) }
 	return call[inventoryapi.ConfirmResult](ctx, WriteTimeout, id, do)
 }
@@ -94,6 +108,7 @@ func (c *Client) Confirm(
 func (c *Client) Release(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ReleaseRequest,
 ) (inventoryapi.ReleaseResult, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Release(ctx, id, in) }
 	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, do)
 }
@@ -102,6 +117,7 @@ func (c *Client) Release(
 func (c *Client) Expire(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ResolveRequest,
 ) (inventoryapi.ReleaseResult, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Expire(ctx, id, in) }
 	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, do)
 }
@@ -110,6 +126,7 @@ func (c *Client) Expire(
 func (c *Client) Extend(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest,
 ) (inventoryapi.ExtendResult, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Extend(ctx, id, in) }
 	return call[inventoryapi.ExtendResult](ctx, WriteTimeout, id, do)
 }
@@ -118,6 +135,7 @@ func (c *Client) Extend(
 func (c *Client) Return(
 	ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest,
 ) (inventoryapi.ReturnResult, error) {
+	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Return(ctx, id, in) }
 	return call[inventoryapi.ReturnResult](ctx, WriteTimeout, id, do)
 }

@@ -13,9 +13,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/database"
 	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryclient"
@@ -30,6 +32,7 @@ func ProcessConfig(databaseURL, redisURL string) inventory.Config {
 		DatabaseURL: databaseURL,
 		Listen:      "127.0.0.1:0",
 		ServiceKeys: []string{"another-key", ServiceKey},
+		Internal:    authtest.Internal,
 		TTL:         inventory.DefaultTTL,
 		Strategy:    "priority",
 		QueueLimit:  inventory.DefaultQueueLimit,
@@ -100,7 +103,8 @@ func NewClient(t testing.TB, baseURL string) *inventoryclient.Client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 200}
 	t.Cleanup(transport.CloseIdleConnections)
-	return inventoryclient.New(baseURL, ServiceKey, &http.Client{Transport: transport})
+	signer := servicetoken.NewSigner(authtest.Internal, "inventorytest")
+	return inventoryclient.New(baseURL, signer, &http.Client{Transport: transport})
 }
 
 // NewServer returns the service behind its HTTP server, on a database of its own.

@@ -11,8 +11,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/problem"
 	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -69,16 +72,89 @@ var badAdministration = []struct{ method, path, body, field string }{
 func send(h http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(servicekey.Header, "key")
+	req.Header.Set(servicekey.Header, authtest.ServiceKey)
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i] == "Content-Type" {
 			req.Header.Del(headers[i])
 		}
-		req.Header.Add(headers[i], headers[i+1])
+		switch headers[i] {
+		case servicetoken.Header:
+			req.Header.Set(headers[i], headers[i+1])
+		case "X-Actor":
+			req.Header.Set(servicetoken.Header, tokenFor(headers[i+1]))
+			fallthrough
+		default:
+			req.Header.Add(headers[i], headers[i+1])
+		}
 	}
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, req)
 	return rec
+}
+
+// tokenFor returns a token with which another service acts for the actor.
+func tokenFor(actor string) string {
+	signer := servicetoken.NewSigner(authtest.Internal, "worker")
+	token, err := signer.Sign(servicetoken.Inventory, servicetoken.Caller{Subject: actor})
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
+// TestActorIsVerified: no request is carried out for an actor for whom its caller does not act, whether it names the
+// actor in the header or in the body.
+func TestActorIsVerified(t *testing.T) {
+	t.Parallel()
+	s := &recordingService{}
+	h := newRouter(t, s)
+	adjust := "/api/inventory/" + id + "/adjust"
+	user := func(role auth.Role) []string {
+		return []string{servicetoken.Header, authtest.Token(t, servicetoken.Inventory, "olga", role)}
+	}
+	service := func(actor string) []string { return []string{servicetoken.Header, tokenFor(actor)} }
+	header := func(actor string, credentials []string) []string {
+		return append([]string{"X-Actor", actor}, credentials...)
+	}
+
+	for _, c := range []struct {
+		name    string
+		headers []string
+		body    string
+		status  int
+	}{
+		{"an operator", user(auth.Operator), `{"actor":"olga"}`, http.StatusOK},
+		{"an operator as another", user(auth.Operator), `{"actor":"oscar"}`, http.StatusForbidden},
+		{"an operator as the platform", user(auth.Operator), `{"actor":"system"}`, http.StatusForbidden},
+		{"a customer", user(auth.Customer), `{"actor":"olga"}`, http.StatusForbidden},
+		{"a service for an operator", service("olga"), `{"actor":"olga"}`, http.StatusOK},
+		{"a service for another", service("olga"), `{"actor":"oscar"}`, http.StatusForbidden},
+		{"a service for nobody", service(""), `{"actor":"olga"}`, http.StatusForbidden},
+		{"a service for the platform", service("system"), `{"actor":"system"}`, http.StatusOK},
+		{"a key as the platform", nil, `{"actor":"system"}`, http.StatusOK},
+		{"a key as an operator", nil, `{"actor":"olga"}`, http.StatusForbidden},
+		{"no actor", nil, `{}`, http.StatusOK}, // the service refuses it
+
+		{"a header", header("olga", user(auth.Operator)), `{}`, http.StatusOK},
+		{"a header beside a body", header("olga", user(auth.Operator)), `{"actor":"oscar"}`, http.StatusOK},
+		{"another's header", header("oscar", user(auth.Operator)), `{}`, http.StatusForbidden},
+		{"a service's header", header("oscar", service("olga")), `{"actor":"olga"}`, http.StatusForbidden},
+	} {
+		s.options = inventoryapi.WriteOptions{}
+		rec := send(h, http.MethodPost, adjust, c.body, c.headers...)
+		require.Equal(t, c.status, rec.Code, "%s: %s", c.name, rec.Body)
+		if c.status == http.StatusForbidden {
+			require.Empty(t, s.options, c.name)
+		}
+	}
+
+	req := httptest.NewRequest(http.MethodPost, adjust, strings.NewReader(`{}`))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(servicekey.Header, authtest.ServiceKey)
+	req.Header.Set("X-Actor", "olga")
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	require.Equal(t, http.StatusForbidden, rec.Code, "a key names no operator in the header")
 }
 
 // recordingService records the arguments that reach the service.
@@ -148,7 +224,7 @@ func TestImportLimit(t *testing.T) {
 	req := httptest.NewRequest(http.MethodPost, inventoryapi.ImportPath, body)
 	req.ContentLength = -1
 	req.Header.Set("Content-Type", "text/csv")
-	req.Header.Set(servicekey.Header, "key")
+	req.Header.Set(servicekey.Header, authtest.ServiceKey)
 	rec := httptest.NewRecorder()
 	newRouter(t, &recordingService{}).ServeHTTP(rec, req)
 	require.Equal(t, http.StatusRequestEntityTooLarge, rec.Code)

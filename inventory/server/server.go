@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
 	"holdfast/inventory/inventoryapi"
@@ -24,19 +25,27 @@ type Service interface {
 	inventoryapi.IncomingStock
 }
 
-// Register adds the routes of the contract, an OpenAPI document, to router, behind the service keys.
+// Register adds the routes of the contract, an OpenAPI document, to router. They need a caller that guard admits, and
+// take only that caller for the actor of a request.
 //
 // Bodies are decoded as strictly as the orders interface's, but not held to the contract's schemas: the service checks
 // every value itself, for its callers in Go too, and answers with finer codes (invalid_quantity, negative_quantity)
 // than a schema can. A second check would change those codes, and costs a reserve as much as its decoding.
-func Register(router gin.IRouter, api Service, serviceKeys []string, spec []byte) error {
+func Register(router gin.IRouter, api Service, guard *auth.Guard, spec []byte) error {
 	contract, err := httpx.ReadContract(spec)
 	if err != nil {
 		return fmt.Errorf("inventory: %w", err)
 	}
-	group := router.Group("", httpx.RequireServiceKey(serviceKeys), contract.Parameters)
+	group := router.Group("", guard.Require, verifyActorHeader, contract.Parameters)
 	RegisterHandlersWithOptions(group, handlers{api}, GinServerOptions{ErrorHandler: failParameter})
 	return nil
+}
+
+// verifyActorHeader refuses an X-Actor for whom the caller does not act.
+func verifyActorHeader(c *gin.Context) {
+	if err := auth.CheckActor(c, c.GetHeader(actorHeader)); err != nil {
+		httpx.Fail(c, err)
+	}
 }
 
 // parameter finds the parameter's name in the message of the generated code, which passes the name in no other way.

@@ -17,9 +17,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
 	"holdfast/internal/servicekey"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory/inventoryapi"
 )
@@ -45,7 +47,7 @@ func newRouter(t *testing.T, api Service) http.Handler {
 		Registry: telemetry.NewRegistry(),
 		Health:   httpx.NewHealth(),
 	})
-	require.NoError(t, Register(router, api, []string{"key"}, contract(t)))
+	require.NoError(t, Register(router, api, authtest.Guard(t, servicetoken.Inventory, contract(t)), contract(t)))
 	return router
 }
 
@@ -167,7 +169,7 @@ func TestBadInput(t *testing.T) {
 			continue // the body may be absent
 		}
 		name := c.method + " " + c.path + " " + c.body[:min(len(c.body), 60)]
-		rec, p := do(h, c.method, c.path, "key", c.body)
+		rec, p := do(h, c.method, c.path, authtest.ServiceKey, c.body)
 		require.Equal(t, c.status, rec.Code, "%s: %s", name, rec.Body)
 		require.Equal(t, problem.ContentType, rec.Header().Get("Content-Type"), name)
 		require.Equal(t, c.field, p.Field, "%s: %s", name, rec.Body)
@@ -176,14 +178,14 @@ func TestBadInput(t *testing.T) {
 	}
 
 	req := httptest.NewRequest(http.MethodPost, reserve, bytes.NewBufferString("a=b"))
-	req.Header.Set(servicekey.Header, "key")
+	req.Header.Set(servicekey.Header, authtest.ServiceKey)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, req)
 	require.Equal(t, http.StatusUnsupportedMediaType, rec.Code)
 }
 
-// TestServiceKey: every route except health, readiness and metrics needs a service key.
+// TestServiceKey: every route except health, readiness and metrics needs a service key or an internal token.
 func TestServiceKey(t *testing.T) {
 	t.Parallel()
 	h := newRouter(t, refusing{t: t})
@@ -202,10 +204,10 @@ func TestServiceKey(t *testing.T) {
 		require.Equal(t, http.StatusOK, rec.Code, path)
 	}
 
-	rec, p := do(h, http.MethodGet, "/nowhere", "key", "")
+	rec, p := do(h, http.MethodGet, "/nowhere", authtest.ServiceKey, "")
 	require.Equal(t, http.StatusNotFound, rec.Code)
 	require.Equal(t, problem.RouteNotFound, p.Code)
-	rec, p = do(h, http.MethodPut, "/api/inventory/reserve", "key", "")
+	rec, p = do(h, http.MethodPut, "/api/inventory/reserve", authtest.ServiceKey, "")
 	require.Equal(t, http.StatusMethodNotAllowed, rec.Code)
 	require.Equal(t, problem.MethodNotAllowed, p.Code)
 }
@@ -252,7 +254,7 @@ func TestErrorsTravel(t *testing.T) {
 func getFailing(t *testing.T, err error) (*httptest.ResponseRecorder, problem.Problem) {
 	t.Helper()
 	h := newRouter(t, refusing{t: t, allowed: err})
-	return do(h, http.MethodGet, "/api/inventory/"+id, "key", "")
+	return do(h, http.MethodGet, "/api/inventory/"+id, authtest.ServiceKey, "")
 }
 
 // TestRoutesMatchContract: the server has exactly the routes of openapi.yaml.
@@ -263,7 +265,8 @@ func TestRoutesMatchContract(t *testing.T) {
 		Registry: telemetry.NewRegistry(),
 		Health:   httpx.NewHealth(),
 	})
-	require.NoError(t, Register(router, refusing{t: t}, []string{"key"}, contract(t)))
+	guard := authtest.Guard(t, servicetoken.Inventory, contract(t))
+	require.NoError(t, Register(router, refusing{t: t}, guard, contract(t)))
 	var served []string
 	for _, r := range router.Routes() {
 		if !slices.Contains([]string{"/health", "/ready", "/metrics"}, r.Path) {

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"holdfast/internal/auth"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/tests/broker"
 	"holdfast/tests/platform"
@@ -37,19 +36,28 @@ func TestOperatorsReleaseCancelsTheOrder(t *testing.T) {
 	p.Audit()
 }
 
-// TestDeadMessagesAreServed: the real process answers operators about dead messages, and refuses customers.
+// TestDeadMessagesAreServed: the real process answers operators about dead messages, and refuses customers. It refuses
+// every client that comes past the gateway, as api and inventory do.
 func TestDeadMessagesAreServed(t *testing.T) {
 	t.Parallel()
 	server := broker.Start(t)
 	p := platform.Start(t)
-	address := "http://" + p.StartEvents(server.URL()).Address()
-	for role, want := range map[auth.Role]int{auth.Operator: http.StatusOK, auth.Customer: http.StatusForbidden} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/admin/dlq/count", nil)
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer "+p.Token("olga", role))
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		require.Equal(t, want, res.StatusCode, "%s", role)
+	p.StartEvents(server.URL())
+	p.Process("gateway").Stop()
+	p.Gateway = "http://" + p.Start("gateway").Address()
+	const path = "/admin/dlq/count"
+	require.Equal(t, http.StatusOK, p.Do(platform.Operator, http.MethodGet, path, nil).Status)
+	require.Equal(t, http.StatusForbidden, p.Do("alice", http.MethodGet, path, nil).Status)
+
+	for process, path := range map[string]string{
+		"events":    path,
+		"api":       "/api/orders",
+		"inventory": "/api/inventory/stats",
+	} {
+		past := p.For(t)
+		past.Gateway = "http://" + p.Process(process).Address()
+		a := past.Do(platform.Operator, http.MethodGet, path, nil)
+		require.Equal(t, http.StatusUnauthorized, a.Status, "%s: %s", process, a.Raw)
+		require.Contains(t, a.Raw, "clients send their requests to the gateway")
 	}
 }

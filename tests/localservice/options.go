@@ -28,6 +28,8 @@ type Options struct {
 	Volatile bool
 	// Settings are further settings of PostgreSQL, as in "shared_buffers=1GB". The others ignore them.
 	Settings []string
+	// TLS makes the server accept connections with TLS as well; nil means none.
+	TLS *TLS
 	// Log receives messages for people: a moved port, a server taken over. Nil is silent.
 	Log *slog.Logger
 }

@@ -79,6 +79,13 @@ func (p *Postgres) start(ctx context.Context, o Options) error {
 	if o.Volatile {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
+	if o.TLS != nil {
+		files, err := p.writeTLS(*o.TLS)
+		if err != nil {
+			return err
+		}
+		settings = append(settings, "ssl=on", "ssl_cert_file="+files.certificate, "ssl_key_file="+files.key)
+	}
 	settings = append(settings, o.Settings...)
 	args := []string{"-D", data, "-p", strconv.Itoa(p.port)}
 	for _, s := range settings {

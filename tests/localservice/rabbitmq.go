@@ -17,7 +17,7 @@ import (
 // RabbitMQ is a private RabbitMQ server with its web console, and the Erlang port mapper it needs.
 type RabbitMQ struct {
 	*instance
-	port, management int
+	port, management, tlsPort int
 }
 
 // StartRabbitMQ starts RabbitMQ in o.Dir and returns once it accepts connections. ctx bounds the
@@ -72,7 +72,24 @@ func (r *RabbitMQ) start(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if err := r.configure(); err != nil {
+	secure := ""
+	if o.TLS != nil {
+		if r.tlsPort, err = r.takePort(0, r.title+" with TLS"); err != nil {
+			return err
+		}
+		files, err := r.writeTLS(*o.TLS)
+		if err != nil {
+			return err
+		}
+		secure = fmt.Sprintf(`listeners.ssl.1 = 127.0.0.1:%d
+ssl_options.cacertfile = %s
+ssl_options.certfile = %s
+ssl_options.keyfile = %s
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+`, r.tlsPort, files.ca, files.certificate, files.key)
+	}
+	if err := r.configure(secure); err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
 	// Erlang would start the port mapper as a daemon of the whole machine, which stays when RabbitMQ
@@ -107,8 +124,8 @@ func (r *RabbitMQ) start(ctx context.Context, o Options) error {
 	}, r.dial)
 }
 
-// configure writes the server's files at each start, because the ports may have moved.
-func (r *RabbitMQ) configure() error {
+// configure writes the server's files at each start, because the ports may have moved. The lines of secure are for TLS.
+func (r *RabbitMQ) configure(secure string) error {
 	files := map[string]string{
 		"rabbitmq.conf": fmt.Sprintf(`# Written at each start.
 listeners.tcp.1 = 127.0.0.1:%d
@@ -117,7 +134,7 @@ management.tcp.port = %d
 log.console = true
 log.console.level = info
 log.file = false
-`, r.port, r.management),
+%s`, r.port, r.management, secure),
 		"enabled_plugins":   "[rabbitmq_management].\n",
 		"rabbitmq-env.conf": "# Empty: the machine's own settings are not for this instance.\n",
 		"advanced.config":   "[].\n",
@@ -185,6 +202,11 @@ func (r *RabbitMQ) Port() int { return r.port }
 // URL is the server's AMQP address, virtual host "/". RabbitMQ admits this user from the same machine
 // only.
 func (r *RabbitMQ) URL() string { return fmt.Sprintf("amqp://guest:guest@127.0.0.1:%d/", r.port) }
+
+// TLSURL is the address for connections with TLS, if Options.TLS is set.
+func (r *RabbitMQ) TLSURL() string {
+	return fmt.Sprintf("amqps://guest:guest@127.0.0.1:%d/", r.tlsPort)
+}
 
 // ManagementURL is the address of the web console; user and password are "guest".
 func (r *RabbitMQ) ManagementURL() string { return fmt.Sprintf("http://127.0.0.1:%d", r.management) }

@@ -14,7 +14,7 @@ import (
 // Redis is a private Redis server.
 type Redis struct {
 	*instance
-	port int
+	port, tlsPort int
 }
 
 // StartRedis starts Redis in o.Dir and returns once it answers. Unless the instance is volatile, Redis appends
@@ -51,15 +51,29 @@ func (r *Redis) start(ctx context.Context, o Options) error {
 	if o.Volatile {
 		appendOnly = "no"
 	}
+	var secure []string
+	if o.TLS != nil {
+		if r.tlsPort, err = r.takePort(0, r.title+" with TLS"); err != nil {
+			return err
+		}
+		files, err := r.writeTLS(*o.TLS)
+		if err != nil {
+			return err
+		}
+		secure = []string{
+			"--tls-port", strconv.Itoa(r.tlsPort), "--tls-auth-clients", "yes",
+			"--tls-ca-cert-file", files.ca, "--tls-cert-file", files.certificate, "--tls-key-file", files.key,
+		}
+	}
 	err = r.run(ctx, program{
 		name:  "redis-server",
 		path:  binary,
 		dir:   r.dir,
 		owner: r.owner,
-		args: []string{
+		args: append([]string{
 			"--port", strconv.Itoa(r.port), "--bind", "127.0.0.1", "--dir", r.dir,
 			"--appendonly", appendOnly, "--save", "", "--daemonize", "no", "--logfile", "",
-		},
+		}, secure...),
 		log:  filepath.Join(r.dir, "redis.log"),
 		stop: syscall.SIGTERM,
 	}, r.ping)
@@ -94,3 +108,6 @@ func (r *Redis) Port() int { return r.port }
 
 // URL is the server's address, database 0.
 func (r *Redis) URL() string { return fmt.Sprintf("redis://127.0.0.1:%d/0", r.port) }
+
+// TLSURL is the address for connections with TLS, if Options.TLS is set.
+func (r *Redis) TLSURL() string { return fmt.Sprintf("rediss://127.0.0.1:%d/0", r.tlsPort) }

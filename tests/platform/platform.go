@@ -21,6 +21,7 @@ import (
 	"holdfast/internal/money"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/payment/sandbox"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
 	"holdfast/inventory/inventoryapi"
@@ -36,8 +37,9 @@ import (
 )
 
 const (
-	jwtSecret  = "a-secret-of-the-tests-with-enough-bytes"
-	serviceKey = "a-service-key-of-the-tests"
+	jwtSecret      = "a-secret-of-the-tests-with-enough-bytes"
+	serviceKey     = "a-service-key-of-the-tests"
+	internalSecret = "an-internal-secret-of-the-tests-with-enough-bytes"
 	// WebhookSecret signs what the payment sandbox sends to the api.
 	WebhookSecret = "whsec_dGhlLXRlc3RzLXNpZ24td2ViaG9va3Mtd2l0aC10aGlz" //nolint:gosec // of the tests alone
 )
@@ -99,6 +101,7 @@ func start(t *testing.T, faults bool) *Platform {
 		"REDIS_URL":                testenv.Redis(t),
 		"JWT_SECRET":               jwtSecret,
 		"SERVICE_API_KEYS":         serviceKey,
+		"INTERNAL_TOKEN_SECRETS":   internalSecret,
 		"REVIEW_AMOUNTS":           "EUR:1000000", // 800 units of a test product
 		"PAYMENT_WEBHOOK_SECRETS":  WebhookSecret,
 		"SANDBOX_WEBHOOK_SECRETS":  WebhookSecret,
@@ -146,7 +149,8 @@ func (p *Platform) startProcesses(t *testing.T, faults bool) {
 
 	inner := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	t.Cleanup(inner.CloseIdleConnections)
-	p.Inventory = inventoryclient.New(inventoryURL, serviceKey, inner)
+	signer := servicetoken.NewSigner(servicetoken.Config{Secrets: []string{internalSecret}}, "tests")
+	p.Inventory = inventoryclient.New(inventoryURL, signer, inner)
 	p.Provider = sandbox.New(providerURL, serviceKey, inner)
 	p.WithTemporal(func(c client.Client) {
 		require.NoError(t, workers.MakeCurrent(t.Context(), c, orderflow.DeploymentName, "e2e"))

@@ -127,6 +127,9 @@ func (p *Platform) Configure(pairs ...string) {
 	}
 }
 
+// Log is what the process has written so far.
+func (c *Process) Log() string { return c.logs.String() }
+
 // Address is where the process listens.
 func (c *Process) Address() string { return c.address }
 

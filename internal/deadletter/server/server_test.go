@@ -19,19 +19,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/database"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/deadletter/deadletterapi"
 	"holdfast/internal/deadletter/server"
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
-
-var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
 // queues is what the dead-letter queues hold.
 type queues struct{ messages int }
@@ -58,7 +58,8 @@ func start(t *testing.T, queued int) edge {
 		Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(),
 	})
 	store := deadletter.NewStore(pool)
-	require.NoError(t, server.Register(router, store, queues{queued}, auth.NewVerifier(testAuth)))
+	guard := authtest.Guard(t, servicetoken.Events, deadletter.OpenAPI)
+	require.NoError(t, server.Register(router, store, queues{queued}, guard))
 	s := httptest.NewServer(router)
 	t.Cleanup(s.Close)
 	return edge{t, s.URL, store, pool}
@@ -87,9 +88,8 @@ func send[T any](e edge, role auth.Role, method, path, body string) (status int,
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if role != "" {
-		token, err := auth.Sign(testAuth, "olga", role, time.Minute)
-		require.NoError(e.t, err)
-		req.Header.Set("Authorization", "Bearer "+token)
+		token := authtest.Token(e.t, servicetoken.Events, "olga", role)
+		req.Header.Set(servicetoken.Header, token)
 	}
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	require.NoError(e.t, err)
@@ -117,7 +117,7 @@ func TestRoutesAreTheSpecifications(t *testing.T) {
 	router := httpx.NewRouter(httpx.Options{
 		Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(),
 	})
-	require.NoError(t, server.Register(router, nil, nil, auth.NewVerifier(testAuth)))
+	require.NoError(t, server.Register(router, nil, nil, authtest.Guard(t, servicetoken.Events, deadletter.OpenAPI)))
 	for _, r := range router.Routes() {
 		if strings.HasPrefix(r.Path, "/admin/") {
 			got = append(got, r.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}"))

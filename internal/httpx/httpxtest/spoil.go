@@ -184,3 +184,19 @@ func Write(t testing.TB, body any) string {
 	t.Helper()
 	return write(t, body)
 }
+
+// Inject returns copies of a body, each with text in place of one of its texts or as the name of a member of a free
+// object.
+func Inject(t testing.TB, body any, text string) []string {
+	t.Helper()
+	var out []string
+	walk(body, "", func(_, name, path string, value any) {
+		if _, ok := value.(string); ok {
+			out = append(out, replace(t, body, "", path, write(t, name)+":"+write(t, text)))
+		}
+		if name == "anything" {
+			out = append(out, replace(t, body, "", path, write(t, text)+":"+write(t, value)))
+		}
+	})
+	return out
+}

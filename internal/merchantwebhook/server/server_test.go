@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/consumer"
 	"holdfast/internal/database"
 	"holdfast/internal/events"
@@ -26,14 +27,13 @@ import (
 	"holdfast/internal/merchantwebhook/server"
 	"holdfast/internal/merchantwebhook/webhookapi"
 	"holdfast/internal/problem"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/internal/webhook"
 	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
-
-var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
 type edge struct {
 	t     *testing.T
@@ -63,7 +63,8 @@ func router(t *testing.T, store server.Store) *httpx.Router {
 		Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(),
 	})
 	addresses := merchantwebhook.NewAddresses(merchantwebhook.Config{})
-	require.NoError(t, server.Register(r, store, addresses, auth.NewVerifier(testAuth)))
+	guard := authtest.Guard(t, servicetoken.Events, merchantwebhook.OpenAPI)
+	require.NoError(t, server.Register(r, store, addresses, guard))
 	return r
 }
 
@@ -76,9 +77,8 @@ func send[T any](e edge, role auth.Role, method, path, body string) (status int,
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if role != "" {
-		token, err := auth.Sign(testAuth, "olga", role, time.Minute)
-		require.NoError(e.t, err)
-		req.Header.Set("Authorization", "Bearer "+token)
+		token := authtest.Token(e.t, servicetoken.Events, "olga", role)
+		req.Header.Set(servicetoken.Header, token)
 	}
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	require.NoError(e.t, err)

@@ -33,22 +33,15 @@ type Store interface {
 	SendAgain(ctx context.Context, id uuid.UUID, actor string) error
 }
 
-// Register adds the contract's routes, which need an operator's token that verifier accepts.
-func Register(router gin.IRouter, store Store, verifier *auth.Verifier) error {
+// Register adds the contract's routes, which need a caller that guard admits.
+func Register(router gin.IRouter, store Store, guard *auth.Guard) error {
 	contract, err := httpx.ReadContract(notification.OpenAPI)
 	if err != nil {
 		return fmt.Errorf("notifications: %w", err)
 	}
-	private := router.Group("", verifier.Require, requireOperator, contract.Validate)
+	private := router.Group("", guard.Require, contract.Validate)
 	RegisterHandlersWithOptions(private, &handlers{store}, GinServerOptions{ErrorHandler: failParameter})
 	return nil
-}
-
-// requireOperator refuses customers. The gateway does the same; this service does not rely on it.
-func requireOperator(c *gin.Context) {
-	if !auth.From(c).Operates() {
-		httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators may do this"))
-	}
 }
 
 // parameter finds the parameter's name in the message of the generated code, which passes the name in no other way.

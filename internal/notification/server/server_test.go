@@ -19,19 +19,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/auth/authtest"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
 	"holdfast/internal/notification"
 	"holdfast/internal/notification/notificationapi"
 	"holdfast/internal/notification/server"
 	"holdfast/internal/problem"
+	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/tests/testenv"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
-
-var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
 type edge struct {
 	t     *testing.T
@@ -45,7 +45,7 @@ func newRouter(t *testing.T, store server.Store) *httpx.Router {
 	router := httpx.NewRouter(httpx.Options{
 		Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(), Health: httpx.NewHealth(),
 	})
-	require.NoError(t, server.Register(router, store, auth.NewVerifier(testAuth)))
+	require.NoError(t, server.Register(router, store, authtest.Guard(t, servicetoken.Events, notification.OpenAPI)))
 	return router
 }
 
@@ -89,9 +89,8 @@ func send[T any](e edge, role auth.Role, method, path string) (status int, out T
 	req, err := http.NewRequestWithContext(e.t.Context(), method, e.url+path, http.NoBody)
 	require.NoError(e.t, err)
 	if role != "" {
-		token, err := auth.Sign(testAuth, "olga", role, time.Minute)
-		require.NoError(e.t, err)
-		req.Header.Set("Authorization", "Bearer "+token)
+		token := authtest.Token(e.t, servicetoken.Events, "olga", role)
+		req.Header.Set(servicetoken.Header, token)
 	}
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	require.NoError(e.t, err)

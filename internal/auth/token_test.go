@@ -16,7 +16,8 @@ var cfg = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audie
 
 func TestVerify(t *testing.T) {
 	t.Parallel()
-	v := auth.NewVerifier(cfg)
+	v, err := auth.NewVerifier(t.Context(), cfg, nil)
+	require.NoError(t, err)
 	own, err := auth.Sign(cfg, "alice", auth.Operator, time.Minute)
 	require.NoError(t, err)
 	id, err := v.Verify(own)
@@ -87,4 +88,30 @@ func TestVerify(t *testing.T) {
 	require.Error(t, auth.Config{Secret: "short"}.Validate())
 	_, err = auth.Sign(cfg, "alice", "root", time.Minute)
 	require.Error(t, err)
+}
+
+// TestSecretsRotate: while an operator changes the secret, tokens of both are accepted, and new ones get the new one.
+func TestSecretsRotate(t *testing.T) {
+	t.Parallel()
+	before, during, after := cfg, cfg, cfg
+	during.Secret, during.PreviousSecret = strings.Repeat("n", 32), cfg.Secret
+	after.Secret = during.Secret
+	for _, c := range []struct {
+		name          string
+		signs, checks auth.Config
+		ok            bool
+	}{
+		{"an old token at a new gateway", before, during, true},
+		{"a new token at a new gateway", during, during, true},
+		{"a new token afterwards", during, after, true},
+		{"an old token afterwards", before, after, false},
+		{"a new token at an old gateway", during, before, false},
+	} {
+		token, err := auth.Sign(c.signs, "alice", auth.Customer, time.Minute)
+		require.NoError(t, err)
+		v, err := auth.NewVerifier(t.Context(), c.checks, nil)
+		require.NoError(t, err)
+		_, err = v.Verify(token)
+		require.Equal(t, c.ok, err == nil, "%s: %v", c.name, err)
+	}
 }
