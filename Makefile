@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -100,6 +100,9 @@ bench-inventory: build ## Measure the inventory service; results in bench/result
 
 bench-events: ## Measure the relay of the events; results in bench/results/events.json (ARGS='-rows 100000')
 	go run ./bench/events -out bench/results/events.json $(ARGS)
+
+bench-gateway: build ## Measure what the gateway costs; results in bench/results/gateway.json (ARGS='-only throughput')
+	go run ./bench/gateway -out bench/results/gateway.json $(ARGS)
 
 plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes, 16 GB (ARGS='-reservations 300000 -products 3000')
 	go run ./bench/plans -out docs/architecture/inventory-plans-table.md $(ARGS)

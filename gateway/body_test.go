@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/httpx"
 )
 
 // dial opens a connection to the gateway, on which a test writes bytes that no HTTP client would send.
@@ -100,16 +102,18 @@ func TestBodyThatStalls(t *testing.T) {
 func TestClientThatLeaves(t *testing.T) {
 	t.Parallel()
 	arrived, left := make(chan struct{}), make(chan struct{})
-	edge := start(t, func(_ http.ResponseWriter, r *http.Request) {
+	behind := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		close(arrived)
 		<-r.Context().Done()
 		close(left)
-	})
+	}))
+	t.Cleanup(behind.Close)
+	edge := run(t, configured(t, before(behind.URL)))
 
 	token, err := auth.Sign(testAuth, "alice", auth.Customer, time.Minute)
 	require.NoError(t, err)
-	conn := dial(t, edge)
+	conn := dial(t, edge.url)
 	_, err = fmt.Fprintf(conn,
 		"POST /api/orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 2\r\n\r\n{}", token)
 	require.NoError(t, err)
@@ -118,15 +122,12 @@ func TestClientThatLeaves(t *testing.T) {
 	<-left
 
 	require.Eventually(t, func() bool {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, edge+"/metrics", nil)
-		require.NoError(t, err)
-		res, err := http.DefaultClient.Do(req)
-		require.NoError(t, err)
-		defer res.Body.Close() //nolint:errcheck // only read from
-		metrics, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		require.NotContains(t, string(metrics), `status="503"`)
-		return strings.Contains(string(metrics), `http_requests_total{method="POST",route="/api/orders",status="408"} 1`)
+		scrape := httptest.NewRecorder()
+		httpx.OperatorHandler(edge.health, edge.metrics).ServeHTTP(scrape,
+			httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		require.NotContains(t, scrape.Body.String(), `status="503"`)
+		return strings.Contains(scrape.Body.String(),
+			`http_requests_total{method="POST",route="/api/orders",status="408"} 1`)
 	}, 10*time.Second, 10*time.Millisecond)
 }
 

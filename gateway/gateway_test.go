@@ -1,20 +1,22 @@
 package gateway
 
 import (
-	"io"
+	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"holdfast/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/auth/authtest"
+	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
 	"holdfast/internal/notification"
@@ -23,9 +25,10 @@ import (
 	"holdfast/internal/servicetoken"
 	"holdfast/internal/telemetry"
 	"holdfast/inventory"
+	"holdfast/tests/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // contracts are the documents of the real services.
 var contracts = Contracts{
@@ -38,29 +41,121 @@ var contracts = Contracts{
 
 var testAuth = auth.Config{Secret: strings.Repeat("s", 32), Issuer: "holdfast", Audience: "holdfast"}
 
+// configured returns a configuration with the defaults of the environment, except that nothing is limited.
+func configured(t *testing.T, vars map[string]string) Config {
+	t.Helper()
+	all := map[string]string{
+		"SERVICE_API_KEYS":       "our-key",
+		"JWT_SECRET":             testAuth.Secret,
+		"INTERNAL_TOKEN_SECRETS": strings.Join(authtest.Internal.Secrets, ","),
+		"RATE_LIMIT_READS":       "0", "RATE_LIMIT_WRITES": "0", "RATE_LIMIT_ORDERS": "0",
+		"RATE_LIMIT_ADMIN": "0", "RATE_LIMIT_WEBHOOKS": "0",
+	}
+	maps.Copy(all, vars)
+	cfg, err := config.LoadFrom[Config](all)
+	require.NoError(t, err)
+	return cfg
+}
+
+// before are the variables of a gateway before services that all have the given addresses.
+func before(addresses ...string) map[string]string {
+	all := strings.Join(addresses, ",")
+	return map[string]string{"API_URL": all, "INVENTORY_URL": all, "EVENTS_URL": all}
+}
+
+// edge is a gateway under test.
+type edgeServer struct {
+	*gateway
+	url  string
+	stop context.CancelFunc // as the end of the process would
+	logs *logBuffer
+}
+
+// run runs a gateway with the given configuration behind a server that is like the process's, and watches the health of
+// its services.
+func run(t *testing.T, cfg Config, change ...func(*http.Server)) *edgeServer {
+	t.Helper()
+	transport := newTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	e := &edgeServer{stop: cancel, logs: &logBuffer{}}
+	env := service.Env{Log: telemetry.NewLogger(e.logs, "gateway", slog.LevelInfo), Registry: telemetry.NewRegistry()}
+	g, err := newGateway(ctx, cfg, env, transport, contracts)
+	require.NoError(t, err)
+	e.gateway = g
+
+	var watching sync.WaitGroup
+	for _, u := range []*upstream{g.api, g.inventory, g.events} {
+		watching.Go(func() { u.watch(ctx) })
+	}
+	server := httptest.NewUnstartedServer(g.router)
+	for _, c := range change {
+		c(server.Config)
+	}
+	server.Start()
+	e.url = server.URL
+	t.Cleanup(func() {
+		server.Close()
+		cancel()
+		watching.Wait()
+		require.NoError(t, g.close())
+	})
+	return e
+}
+
+// metric returns the sum of a metric over its labels.
+func (e *edgeServer) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	return e.metricOf(t, name, "", "")
+}
+
+// metricOf returns the sum of a metric's series that have the given label; "" stands for all.
+func (e *edgeServer) metricOf(t *testing.T, name, label, value string) float64 {
+	t.Helper()
+	families, err := e.metrics.Gather()
+	require.NoError(t, err)
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			has := label == ""
+			for _, l := range m.GetLabel() {
+				has = has || l.GetName() == label && l.GetValue() == value
+			}
+			if has {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// logBuffer keeps what is logged.
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // start runs a gateway before the given service, which stands for api, inventory and events.
 func start(t *testing.T, upstream http.HandlerFunc) string {
 	t.Helper()
 	behind := httptest.NewServer(upstream)
 	t.Cleanup(behind.Close)
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-
-	cfg := Config{
-		APIURL:       behind.URL,
-		InventoryURL: behind.URL,
-		EventsURL:    behind.URL,
-		ServiceKeys:  []string{"our-key"},
-		Internal:     authtest.Internal,
-		Auth:         testAuth,
-	}
-	env := service.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: telemetry.NewRegistry()}
-	router, _, err := newRouter(t.Context(), cfg, env, transport, contracts)
-	require.NoError(t, err)
-
-	edge := httptest.NewServer(router)
-	t.Cleanup(edge.Close)
-	return edge.URL
+	return run(t, configured(t, before(behind.URL))).url
 }
 
 // vouched returns for whom the gateway vouches in a request to the given service; ok is false if it does not, or if the
@@ -134,4 +229,27 @@ func TestUpstreamGone(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 	require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
 	require.NotEmpty(t, res.Header.Get("Retry-After"))
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// leave sends a request, and closes the connection when the request has arrived at the service.
+func leave(t *testing.T, url string, arrived <-chan struct{}) {
+	t.Helper()
+	token, err := auth.Sign(testAuth, "alice", auth.Customer, time.Minute)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+token)
+	go func() {
+		<-arrived
+		cancel()
+	}()
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err == nil {
+		_ = res.Body.Close()
+	}
+	require.ErrorIs(t, err, context.Canceled)
 }

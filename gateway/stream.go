@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httputil"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -17,17 +16,20 @@ import (
 // clientTime is how long a client may take for a part of a stream before it is cut off.
 const clientTime = 10 * time.Second
 
-// forwardStream forwards a request whose answer is a stream of events. The service has timeout to begin its answer, and
-// the answer has no end. When stopping ends, the client gets the end of the answer, so that it can connect again.
+// forwardStream forwards a request whose answer is a stream of events, or a change to another protocol such as
+// WebSocket. The service has timeout to begin its answer, and the answer has no end. When stopping ends, the client
+// gets the end of the answer, so that it can connect again.
 //
 // ReverseProxy passes on each part of a text/event-stream at once.
-func forwardStream(stopping context.Context, p *httputil.ReverseProxy, timeout time.Duration) gin.HandlerFunc {
+func forwardStream(stopping context.Context, p *proxy, timeout time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		ctx, cancel := context.WithCancelCause(c.Request.Context())
+		call := &call{gin: c, client: clientOf(c), timeout: timeout, streamed: true}
+		ctx, cancel := context.WithCancelCause(context.WithValue(c.Request.Context(), callKey{}, call))
 		defer cancel(nil)
-		late := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
-		defer late.Stop()
+		overdue := time.AfterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
+		defer overdue.Stop()
 		defer context.AfterFunc(stopping, func() { cancel(errStopping) })()
+		defer call.annotate()
 
 		out := c.Request.WithContext(ctx)
 		out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, 0, nil
@@ -36,28 +38,26 @@ func forwardStream(stopping context.Context, p *httputil.ReverseProxy, timeout t
 		}
 
 		connection := http.NewResponseController(c.Writer)
-		requestProxy := *p // a copy, because the handlers need this request's values
-		requestProxy.ModifyResponse = func(res *http.Response) error {
-			if !late.Stop() {
+		stream := *p.ReverseProxy // a copy, because the handlers need this request's values
+		stream.ModifyResponse = func(res *http.Response) error {
+			if !overdue.Stop() {
 				return context.DeadlineExceeded
 			}
 			// Otherwise the deadline for the request's body would end the request.
 			_ = connection.SetReadDeadline(time.Time{})
-			res.Body = untilStop{res.Body, ctx}
+			if res.StatusCode != http.StatusSwitchingProtocols { // whose body is a connection
+				res.Body = untilStop{res.Body, ctx}
+			}
 			return p.ModifyResponse(res)
 		}
-		requestProxy.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) {
-			switch cause := context.Cause(ctx); {
-			case errors.Is(cause, context.DeadlineExceeded):
-				err = problem.Common.New(problem.UpstreamTimeout, "the service did not answer within %s; connect again", timeout)
-			case errors.Is(cause, errStopping):
-				err = problem.Common.New(problem.Unavailable, "the gateway is stopping; connect again")
-			default:
-				err = upstreamProblem(ctx, err, timeout)
+		stream.ErrorHandler = func(_ http.ResponseWriter, r *http.Request, err error) {
+			if errors.Is(context.Cause(ctx), errStopping) {
+				httpx.Fail(c, problem.Common.New(problem.Unavailable, "the gateway is stopping; connect again"))
+				return
 			}
-			httpx.Fail(c, err)
+			answerFailure(r, err)
 		}
-		requestProxy.ServeHTTP(patient{c.Writer, connection}, out)
+		stream.ServeHTTP(patient{c.Writer, connection}, out)
 		_ = connection.SetWriteDeadline(time.Now().Add(clientTime)) // for the end of the answer
 	}
 }

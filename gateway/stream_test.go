@@ -2,13 +2,11 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"testing"
 	"time"
 
@@ -16,8 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth"
-	"holdfast/internal/auth/authtest"
-	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
 )
 
@@ -28,22 +24,10 @@ func startStreams(t *testing.T, upstream http.HandlerFunc) (edge string, stop fu
 	t.Helper()
 	behind := httptest.NewServer(upstream)
 	t.Cleanup(behind.Close)
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	cfg := Config{
-		APIURL: behind.URL, InventoryURL: behind.URL, EventsURL: behind.URL, Internal: authtest.Internal, Auth: testAuth,
-	}
-	env := service.Env{Log: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry()}
-	router, _, err := newRouter(ctx, cfg, env, transport, contracts)
-	require.NoError(t, err)
-
-	server := httptest.NewUnstartedServer(router)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
-	server.Start()
-	t.Cleanup(server.Close)
-	return server.URL, cancel
+	e := run(t, configured(t, before(behind.URL)), func(s *http.Server) {
+		s.ReadTimeout, s.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
+	})
+	return e.url, e.stop
 }
 
 func open(t *testing.T, method, url string) *http.Response {
@@ -130,11 +114,13 @@ func TestStreamThatDoesNotBegin(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	t.Cleanup(behind.Close)
-	target, err := url.Parse(behind.URL)
-	require.NoError(t, err)
-	transport := &http.Transport{}
+	transport := newTransport()
 	t.Cleanup(transport.CloseIdleConnections)
-	p := proxy(target, transport, slog.New(slog.DiscardHandler))
+	cfg, log := configured(t, before(behind.URL)), slog.New(slog.DiscardHandler)
+	u, err := newUpstream("api", cfg.APIURL, cfg.Upstream, transport, newUpstreamMetrics(telemetry.NewRegistry()), log)
+	require.NoError(t, err)
+	p, err := newProxy(u, log)
+	require.NoError(t, err)
 	engine := gin.New()
 	engine.GET("/", forwardStream(t.Context(), p, 50*time.Millisecond))
 	edge := httptest.NewServer(engine)

@@ -165,10 +165,14 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 	if p.settings != "" {
 		env = append(env, strings.Split(p.settings, ",")...)
 	}
+	for _, limit := range []string{"READS", "WRITES", "ORDERS", "ADMIN"} {
+		env = append(env, "RATE_LIMIT_"+limit+"=0") // one customer sends all the load
+	}
 	address := map[string]string{}
 	for name, variable := range map[string]string{
 		"payment-sandbox": "SANDBOX_LISTEN", "inventory": "INVENTORY_LISTEN", "worker": "WORKER_LISTEN",
-		"api": "API_LISTEN", "gateway": "GATEWAY_LISTEN", "events": "EVENTS_LISTEN",
+		"api": "API_LISTEN", "gateway": "GATEWAY_LISTEN", "gateway-private": "GATEWAY_PRIVATE_LISTEN",
+		"events": "EVENTS_LISTEN",
 	} {
 		free, err := freeAddress(ctx)
 		if err != nil {
@@ -207,7 +211,7 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 	if err := workers.MakeCurrent(ctx, p.temporal, orderflow.DeploymentName, buildID); err != nil { // the api waits for it
 		return err
 	}
-	for _, name := range []string{"inventory", "api", "gateway"} {
+	for _, name := range []string{"inventory", "api", "gateway-private"} {
 		if err := p.awaitReady(ctx, address[name]+"/ready"); err != nil {
 			return err
 		}

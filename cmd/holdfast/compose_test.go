@@ -236,7 +236,11 @@ func TestComposePublishesTheKnownPorts(t *testing.T) {
 		known[m[1]] = m[2]
 	}
 	inside := map[string]string{"temporal": "7233", "temporalUI": "8080"}
-	names := map[string]string{"temporalUI": "temporal-ui", "sandbox": "payment-sandbox"}
+	names := map[string]string{
+		"temporalUI":     "temporal-ui",
+		"sandbox":        "payment-sandbox",
+		"gatewayPrivate": "gateway",
+	}
 	for name, port := range known {
 		service := name
 		if other, ok := names[name]; ok {
@@ -265,6 +269,11 @@ func TestComposePublishesTheKnownPorts(t *testing.T) {
 		} {
 			defaults := map[string]string{}
 			collect(processes[name], defaults)
+			if name == "gateway" {
+				private := defaults["GATEWAY_PRIVATE_LISTEN"]
+				require.Equal(t, private[strings.LastIndex(private, ":"):],
+					*project.Services[name].Environment["GATEWAY_PRIVATE_LISTEN"], "Prometheus is another container")
+			}
 			port := defaults[variable][strings.LastIndex(defaults[variable], ":"):]
 			require.Equal(t, port, *project.Services[name].Environment[variable], name)
 			require.Contains(t, source(t, "Dockerfile"), strings.TrimPrefix(port, ":"), "EXPOSE")
@@ -333,7 +342,12 @@ func TestComposeStartsByHealth(t *testing.T) {
 	}
 	for name := range processes {
 		url, err := readyURL(listens{
-			Gateway: ":3000", API: ":3001", Sandbox: "127.0.0.1:3003", Inventory: ":8080", Worker: ":9090", Events: ":9091",
+			Gateway:   "127.0.0.1:9092",
+			API:       ":3001",
+			Sandbox:   "127.0.0.1:3003",
+			Inventory: ":8080",
+			Worker:    ":9090",
+			Events:    ":9091",
 		}, name)
 		require.NoError(t, err)
 		require.Contains(t, served, http.MethodGet+" "+url[strings.LastIndex(url, "/"):])
@@ -453,7 +467,7 @@ func TestPrometheusScrapesEveryProcess(t *testing.T) {
 		defaults := map[string]string{}
 		collect(configuration, defaults)
 		for variable, address := range defaults {
-			if strings.HasSuffix(variable, "_LISTEN") {
+			if strings.HasSuffix(variable, "_LISTEN") && variable != "GATEWAY_LISTEN" { // which is for clients only
 				require.Contains(t, targets, name+address[strings.LastIndex(address, ":"):])
 			}
 		}

@@ -74,7 +74,7 @@ func TestHealthKnowsEachProcess(t *testing.T) {
 		collect(configuration, own)
 		found := 0
 		for variable, standard := range own {
-			if strings.HasSuffix(variable, "_LISTEN") {
+			if strings.HasSuffix(variable, "_LISTEN") && variable != "GATEWAY_LISTEN" { // which is for clients only
 				require.Equal(t, standard, known[variable], "%s: the default of %s", name, variable)
 				found++
 			}

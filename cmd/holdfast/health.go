@@ -19,9 +19,9 @@ import (
 	"holdfast/internal/config"
 )
 
-// listens says where each process listens, by the same variables and defaults as the process.
+// listens says where each process answers /ready, by the same variables and defaults as the process.
 type listens struct {
-	Gateway   string `env:"GATEWAY_LISTEN" envDefault:":3000"`
+	Gateway   string `env:"GATEWAY_PRIVATE_LISTEN" envDefault:"127.0.0.1:9092"`
 	API       string `env:"API_LISTEN" envDefault:":3001"`
 	Sandbox   string `env:"SANDBOX_LISTEN" envDefault:"127.0.0.1:3003"`
 	Inventory string `env:"INVENTORY_LISTEN" envDefault:":8080"`
@@ -48,7 +48,7 @@ func newHealth() *cobra.Command {
 		Use: "health [PROCESS | URL]", Args: cobra.MaximumNArgs(1),
 		Short: "Ask a process whether it is ready; the exit status is the answer.",
 		Long: "Asks /ready of a process on this machine, which is named (gateway, api, …) and found by its variable, as\n" +
-			"in GATEWAY_LISTEN, or any other URL. Without an argument it asks the process that a container runs as its\n" +
+			"in API_LISTEN, or any other URL. Without an argument it asks the process that a container runs as its\n" +
 			"first, so that one image serves every process. The exit status is 0 if the answer is 200; otherwise the\n" +
 			"command prints the answer.",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -14,24 +14,25 @@ import (
 type ports struct {
 	// The stack's own ports: a client, a bookmark or a script knows them, so a taken port is an error, which
 	// says what to do.
-	gateway, api, sandbox, inventory, worker, events, temporal, temporalUI int
+	gateway, gatewayPrivate, api, sandbox, inventory, worker, events, temporal, temporalUI int
 	// The backing services' ports: if one is taken, the service uses the next free port.
 	postgres, redis, rabbitMQ, rabbitMQUI int
 }
 
 var knownPorts = ports{
-	gateway:    3000,
-	api:        3001,
-	sandbox:    3003,
-	inventory:  8080,
-	worker:     9090,
-	events:     9091,
-	temporal:   7233,
-	temporalUI: 8233,
-	postgres:   localservice.DefaultPostgresPort,
-	redis:      localservice.DefaultRedisPort,
-	rabbitMQ:   localservice.DefaultRabbitMQPort,
-	rabbitMQUI: localservice.DefaultRabbitMQManagementPort,
+	gateway:        3000,
+	gatewayPrivate: 9092,
+	api:            3001,
+	sandbox:        3003,
+	inventory:      8080,
+	worker:         9090,
+	events:         9091,
+	temporal:       7233,
+	temporalUI:     8233,
+	postgres:       localservice.DefaultPostgresPort,
+	redis:          localservice.DefaultRedisPort,
+	rabbitMQ:       localservice.DefaultRabbitMQPort,
+	rabbitMQUI:     localservice.DefaultRabbitMQManagementPort,
 }
 
 // check names every port of our own that is taken, and the program that has it, before anything is started.
@@ -43,6 +44,7 @@ func (p ports) check() error {
 		what string
 	}{
 		{p.gateway, "gateway"},
+		{p.gatewayPrivate, "gateway, for operators"},
 		{p.api, "api"},
 		{p.sandbox, "payment sandbox"},
 		{p.inventory, "inventory"},

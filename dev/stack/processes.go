@@ -36,12 +36,13 @@ func localURL(port int) string { return fmt.Sprintf("http://127.0.0.1:%d", port)
 func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["TEMPORAL_WORKER_BUILD_ID"] = buildID
 	for name, port := range map[string]int{
-		"SANDBOX_LISTEN":   s.ports.sandbox,
-		"INVENTORY_LISTEN": s.ports.inventory,
-		"WORKER_LISTEN":    s.ports.worker,
-		"EVENTS_LISTEN":    s.ports.events,
-		"API_LISTEN":       s.ports.api,
-		"GATEWAY_LISTEN":   s.ports.gateway,
+		"SANDBOX_LISTEN":         s.ports.sandbox,
+		"INVENTORY_LISTEN":       s.ports.inventory,
+		"WORKER_LISTEN":          s.ports.worker,
+		"EVENTS_LISTEN":          s.ports.events,
+		"API_LISTEN":             s.ports.api,
+		"GATEWAY_LISTEN":         s.ports.gateway,
+		"GATEWAY_PRIVATE_LISTEN": s.ports.gatewayPrivate,
 	} {
 		s.vars[name] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
@@ -72,7 +73,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		}
 	}
 
-	ready := []string{localURL(s.ports.api), localURL(s.ports.worker), s.gatewayURL()}
+	ready := []string{localURL(s.ports.api), localURL(s.ports.worker), localURL(s.ports.gatewayPrivate)}
 	if s.vars["AMQP_URL"] != "" { // without RabbitMQ the events wait in their tables
 		if err := run(s, "events", eventprocess.Run)(ctx); err != nil {
 			return err

@@ -30,7 +30,9 @@ func Fail(c *gin.Context, err error) {
 	}
 	switch p.Status {
 	case http.StatusServiceUnavailable:
-		c.Header("Retry-After", "1")
+		if c.Writer.Header().Get("Retry-After") == "" { // the caller may know better
+			c.Header("Retry-After", "1")
+		}
 	case http.StatusRequestTimeout:
 		c.Header("Connection", "close") // the rest of the body may still arrive
 	case http.StatusUnauthorized:

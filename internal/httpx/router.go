@@ -31,12 +31,16 @@ type Options struct {
 	MaxBody  int64 // bytes; 0 means DefaultMaxBody
 	// LargeBodies are the limits of the routes that accept more than MaxBody, by route as in /api/orders/:order_id.
 	LargeBodies map[string]int64
+	// Edge is middleware that runs before any request is refused or routed, but after the access log has begun.
+	Edge []gin.HandlerFunc
+	// Public leaves out /ready and /metrics, which OperatorHandler then serves on a private address.
+	Public bool
 }
 
 // NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit, /health, /ready and
-// /metrics, and problem answers for unknown routes and methods. Before any route, it refuses a request that two servers
-// could read in two ways. It trusts no proxy: only the gateway faces clients, and the gateway has its own rule for
-// proxies.
+// /metrics (see Options.Public), and problem answers for unknown routes and methods. Before any route, it refuses a
+// request that two servers could read in two ways. It trusts no proxy: only the gateway faces clients, and the gateway
+// has its own rule for proxies.
 func NewRouter(o Options) *Router {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
@@ -51,14 +55,9 @@ func NewRouter(o Options) *Router {
 	}
 
 	router := &Router{Engine: e}
-	e.Use(
-		correlate,
-		observe(o.Log, o.Registry),
-		recovery(o.Log),
-		router.ownMethods,
-		oneMeaning,
-		guardBody(o.MaxBody, o.LargeBodies),
-	)
+	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log))
+	e.Use(o.Edge...)
+	e.Use(router.ownMethods, oneMeaning, guardBody(o.MaxBody, o.LargeBodies))
 
 	e.NoRoute(func(c *gin.Context) {
 		Fail(c, problem.Common.New(problem.RouteNotFound, "there is no %s; see /docs for what there is", c.Request.URL.Path))
@@ -66,9 +65,33 @@ func NewRouter(o Options) *Router {
 	e.NoMethod(func(c *gin.Context) { otherMethod(c, strings.Split(c.Writer.Header().Get("Allow"), ", ")) })
 
 	e.GET("/health", o.Health.live)
-	e.GET("/ready", o.Health.ready)
-	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{Registry: o.Registry})))
+	if !o.Public {
+		forOperators(e, o.Health, o.Registry)
+	}
 	return router
+}
+
+// forOperators adds what only operators and their tools may see: the dependencies of the process, and its metrics.
+func forOperators(e *gin.Engine, health *Health, reg *prometheus.Registry) {
+	e.GET("/ready", health.ready)
+	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg})))
+}
+
+// OperatorHandler serves /health, /ready and /metrics of a process whose router is public (Options.Public).
+func OperatorHandler(health *Health, reg *prometheus.Registry) http.Handler {
+	e := gin.New()
+	e.GET("/health", health.live)
+	forOperators(e, health, reg)
+	return e
+}
+
+const annotations = "holdfast.annotations"
+
+// Annotate adds names and values to the request's entry in the access log. They must not be secrets.
+func Annotate(c *gin.Context, pairs ...any) {
+	known, _ := c.Get(annotations)
+	all, _ := known.([]any)
+	c.Set(annotations, append(all, pairs...))
 }
 
 // correlate puts a correlation id into the request's context and the answer's headers. It uses the caller's id if that
@@ -118,9 +141,13 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 		case route == "/health" || route == "/ready" || route == "/metrics":
 			level = slog.LevelDebug
 		}
-		log.Log(c.Request.Context(), level, "request",
+		entry := []any{
 			"method", methodOf(c.Request), "path", c.Request.URL.Path, "status", c.Writer.Status(),
-			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds())/1000, "errors", c.Errors.Errors())
+			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds()) / 1000, "errors", c.Errors.Errors(),
+		}
+		more, _ := c.Get(annotations)
+		annotated, _ := more.([]any)
+		log.Log(c.Request.Context(), level, "request", append(entry, annotated...)...)
 	}
 }
 

@@ -30,6 +30,7 @@ type Server struct {
 	Health   *Health
 	Log      *slog.Logger
 	OnListen func(net.Addr) // called once with the bound address; may be nil
+	Says     string         // what the log says when it listens; "" means "listening"
 
 	answerTime time.Duration // for tests; 0 means the constant answerTime
 }
@@ -56,7 +57,7 @@ func (s Server) Serve(ctx context.Context) error {
 	if s.OnListen != nil {
 		s.OnListen(l.Addr())
 	}
-	s.Log.InfoContext(ctx, "listening", "address", l.Addr().String())
+	s.Log.InfoContext(ctx, cmp.Or(s.Says, "listening"), "address", l.Addr().String())
 
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(problemListener{l, s.Log}) }()

@@ -29,6 +29,7 @@ const (
 	Internal         Code = "internal_error"
 	Unavailable      Code = "unavailable"
 	RequestTimeout   Code = "request_timeout"
+	RateLimited      Code = "rate_limited"
 	RequestMalformed Code = "request_malformed"
 	HeadersTooLarge  Code = "headers_too_large"
 	ExpectationFail  Code = "expectation_failed"
@@ -58,6 +59,7 @@ var Common = Table{
 	BodyTooLarge:     {http.StatusRequestEntityTooLarge, false, "The request body is too large"},
 	UnsupportedMedia: {http.StatusUnsupportedMediaType, false, "The content type is not supported"},
 	RequestTimeout:   {http.StatusRequestTimeout, true, "The request did not arrive in time"},
+	RateLimited:      {http.StatusTooManyRequests, true, "Too many requests"},
 	RequestMalformed: {http.StatusBadRequest, false, "The request is not valid HTTP"},
 	HeadersTooLarge:  {http.StatusRequestHeaderFieldsTooLarge, false, "The request's headers are too large"},
 	ExpectationFail:  {http.StatusExpectationFailed, false, "The expectation is not supported"},

@@ -107,7 +107,11 @@ func start(t *testing.T, faults bool) *Platform {
 		"PAYMENT_WEBHOOK_SECRETS":  WebhookSecret,
 		"CARRIER_WEBHOOK_SECRETS":  WebhookSecret,
 		"SANDBOX_WEBHOOK_SECRETS":  WebhookSecret,
+		"GATEWAY_PRIVATE_LISTEN":   "127.0.0.1:0",
 		"PATH":                     os.Getenv("PATH"),
+	}
+	for _, limit := range []string{"READS", "WRITES", "ORDERS", "ADMIN", "WEBHOOKS"} {
+		p.env["RATE_LIMIT_"+limit] = "0" // a test sends more than a person; limits have their own tests
 	}
 	for _, variable := range listen {
 		p.env[variable] = "127.0.0.1:0"

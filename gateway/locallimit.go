@@ -1,0 +1,50 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// localLimiter counts the requests of this gateway alone, while Redis does not answer. Each gateway then allows the
+// whole limit, because none knows how many gateways there are.
+//
+// It forgets a client that has sent nothing for a minute: by then the client has its whole quota again.
+type localLimiter struct {
+	mu              sync.Mutex
+	recent, earlier map[string]*rate.Limiter // used in this minute, and in the one before
+	turned          time.Time                // when this minute began
+}
+
+// localClients bounds the memory of a minute. Beyond it the limiter forgets clients early, which allows them more.
+const localClients = 200_000
+
+func newLocalLimiter(now time.Time) *localLimiter {
+	return &localLimiter{recent: map[string]*rate.Limiter{}, turned: now}
+}
+
+// take counts one request.
+func (l *localLimiter) take(key string, perMinute int, now time.Time) quota {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.turned) > time.Minute || len(l.recent) >= localClients {
+		l.recent, l.earlier, l.turned = map[string]*rate.Limiter{}, l.recent, now
+	}
+	perSecond := float64(perMinute) / 60
+	bucket := l.recent[key]
+	if bucket == nil {
+		if bucket = l.earlier[key]; bucket == nil {
+			bucket = rate.NewLimiter(rate.Limit(perSecond), perMinute)
+		}
+		l.recent[key] = bucket
+	}
+
+	allowed := bucket.AllowN(now, 1)
+	left := bucket.TokensAt(now)
+	q := quota{allowed: allowed, remaining: max(0, int(left)), reset: wait(float64(perMinute)-left, perSecond)}
+	if !allowed {
+		q.retry = wait(1-left, perSecond)
+	}
+	return q
+}
