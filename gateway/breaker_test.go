@@ -117,11 +117,15 @@ func TestRestartClosesTheBreaker(t *testing.T) {
 // TestClientsThatLeaveOpenNoBreaker: requests that clients give up say nothing about the service.
 func TestClientsThatLeaveOpenNoBreaker(t *testing.T) {
 	t.Parallel()
-	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	arrived := make(chan struct{})
+	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-r.Context().Done()
+	}))
 	t.Cleanup(service.Close)
 	edge := run(t, configured(t, before(service.URL)))
 	for range breakerRequests + 5 {
-		leave(t, edge.url+"/api/orders")
+		leave(t, edge.url+"/api/orders", arrived)
 	}
 	require.Eventually(t, func() bool {
 		return edge.metric(t, "gateway_upstream_requests_total") == breakerRequests+5
