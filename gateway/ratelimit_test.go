@@ -54,37 +54,44 @@ func TestLimitIsExactAcrossGateways(t *testing.T) {
 	t.Cleanup(transport.CloseIdleConnections)
 
 	var allowed, refused, other atomic.Int64
+	send := func(n int) int {
+		url := []string{a.url, b.url}[n%2] + "/api/orders"
+		req, _ := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, url, nil)
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := (&http.Client{Transport: transport}).Do(req)
+		if err != nil {
+			other.Add(1)
+			return 0
+		}
+		_ = res.Body.Close()
+		switch res.StatusCode {
+		case http.StatusOK:
+			allowed.Add(1)
+		case http.StatusTooManyRequests:
+			refused.Add(1)
+		default:
+			other.Add(1)
+		}
+		return res.StatusCode
+	}
 	var callers sync.WaitGroup
 	start := time.Now()
 	for caller := range 16 {
 		callers.Go(func() {
 			for n := range 100 {
-				url := []string{a.url, b.url}[(caller+n)%2] + "/api/orders"
-				req, _ := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, url, nil)
-				req.Header.Set("Authorization", "Bearer "+token)
-				res, err := (&http.Client{Transport: transport}).Do(req)
-				if err != nil {
-					other.Add(1)
-					continue
-				}
-				_ = res.Body.Close()
-				switch res.StatusCode {
-				case http.StatusOK:
-					allowed.Add(1)
-				case http.StatusTooManyRequests:
-					refused.Add(1)
-				default:
-					other.Add(1)
-				}
+				send(caller + n)
 			}
 		})
 	}
 	callers.Wait()
-	exact := limit + limit/60*time.Since(start).Seconds() // what is given back meanwhile
+	// On a busy machine the callers do not use up what is given back meanwhile. At a refusal, nothing is left.
+	for n := 0; send(n) == http.StatusOK; n++ {
+	}
+	exact := limit + limit/60*time.Since(start).Seconds()
 
 	require.Zero(t, other.Load())
-	require.EqualValues(t, 1600, allowed.Load()+refused.Load())
-	require.InDelta(t, exact, float64(allowed.Load()), limit/100+1, "1 %%, and one request that began before the end")
+	require.Positive(t, refused.Load())
+	require.InDelta(t, exact, float64(allowed.Load()), limit/100, "1 %%")
 	require.Equal(t, http.StatusOK, as(t, "bob "+uuid.NewString(), a.url, "GET /api/orders", nil).StatusCode)
 }
 
