@@ -149,7 +149,7 @@ func (g *gateway) route(ctx context.Context, contracts Contracts) error {
 	public := g.router.Group("")
 	public.GET("/docs", g.limits.limit(classes.pages), forward(api, docsTimeout))
 	public.GET("/docs/*file", g.limits.limit(classes.pages), forward(api, docsTimeout))
-	// Signed by the payment provider.
+	// Signed by the payment provider, and by carriers.
 	public.POST("/webhooks/payments", g.limits.limit(classes.webhooks), forward(api, webhookTimeout))
 	public.POST("/webhooks/carriers", g.limits.limit(classes.webhooks), forward(api, webhookTimeout))
 
