@@ -15,7 +15,8 @@ func TestReturnsNeverGiveBackTooMuch(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		line := orderflow.Line{LineNo: 1, Quantity: rapid.Int64Range(1, 20).Draw(t, "units")}
-		line.Total.Minor = rapid.Int64Range(0, 10_000).Draw(t, "price")
+		line.Total.Minor = rapid.Int64Range(0, 500).Draw(t, "price") // small prices are rounded most
+		partial := rapid.Bool().Draw(t, "some refunds are partial")
 		lines := []orderflow.Line{line}
 		f := &orderflow.Fulfilment{Shipments: []orderflow.Shipment{{
 			Number: 1,
@@ -38,7 +39,7 @@ func TestReturnsNeverGiveBackTooMuch(t *testing.T) {
 			}
 			arrival := orderflow.Arrival{LineNo: 1, Restocked: rapid.Int64Range(0, n).Draw(t, "restocked")}
 			arrival.Damaged = rapid.Int64Range(0, n-arrival.Restocked).Draw(t, "damaged")
-			if rapid.Bool().Draw(t, "less than the price") {
+			if partial && rapid.Bool().Draw(t, "less than the price") {
 				less := max(0, priceOfReturned(f, lines, 1, arrival.Restocked+arrival.Damaged)-1)
 				arrival.RefundMinor, full = &less, false
 			}
