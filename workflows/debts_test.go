@@ -116,6 +116,21 @@ func TestRefundThatIsRefused(t *testing.T) {
 	require.Contains(t, h.events(), order.EventCompensationFailed)
 }
 
+// TestRefusedRefundStaysMarked: another step that was slow, and is done, does not take the mark of a refused refund back.
+func TestRefusedRefundStaysMarked(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "more_than_was_captured"))
+	h.script[orderflow.ReturnUnits] = h.until(2*time.Minute+70*time.Second, errDown)
+	marked := h.marked()
+	h.pay(time.Second)
+	h.cancel(2 * time.Minute)
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.NotEmpty(t, h.returns, "the stock went back in the end")
+	require.Greater(t, len(*marked), 1, "both steps marked the order")
+	require.NotContains(t, *marked, false)
+}
+
 // TestRerouteOfALostRun: a reservation number that an earlier run has used up is passed over.
 func TestRerouteOfALostRun(t *testing.T) {
 	t.Parallel()

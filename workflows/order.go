@@ -30,6 +30,9 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	if err := checkWorkflowID(ctx, orderflow.OrderWorkflowID(in.OrderID)); err != nil {
 		return orderflow.OrderResult{}, err
 	}
+	if in.Revision >= orderflow.RevisionReturns {
+		ctx = countingNeeds(ctx)
+	}
 	o := newOrderRun(ctx, in)
 	if err := o.handleUpdates(ctx); err != nil {
 		return orderflow.OrderResult{}, err

@@ -95,8 +95,27 @@ func durable(ctx workflow.Context, s step, within time.Duration, in, out any) er
 	return workflow.ExecuteActivity(ctx, s.activity, in).Get(ctx, out)
 }
 
-// markNeedsOperator sets a search attribute by which a list finds every stuck order.
+// operatorNeeds counts why an order needs an operator, so that a step that was only slow does not take back the mark of
+// a refund that was refused.
+type operatorNeeds struct{ open int }
+
+type operatorNeedsKey struct{}
+
+// countingNeeds returns a context in which markNeedsOperator counts. Orders of older revisions do not count.
+func countingNeeds(ctx workflow.Context) workflow.Context {
+	return workflow.WithValue(ctx, operatorNeedsKey{}, &operatorNeeds{})
+}
+
+// markNeedsOperator sets a search attribute by which a list finds every stuck order. needed is true when a reason
+// arises, and false when it is gone.
 func markNeedsOperator(ctx workflow.Context, needed bool) {
+	if needs, counts := ctx.Value(operatorNeedsKey{}).(*operatorNeeds); counts {
+		if needed {
+			needs.open++
+		} else if needs.open--; needs.open > 0 {
+			return // for another reason
+		}
+	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, orderflow.AttrNeedsOperator.ValueSet(needed)); err != nil {
 		workflow.GetLogger(ctx).Warn("cannot mark the order for operators", "error", err)
 	}

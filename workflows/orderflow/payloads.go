@@ -85,7 +85,8 @@ const (
 	// RevisionFulfilment keeps the workflow of a paid order running until the order is delivered (ADR 15). Before it, the
 	// workflow ended once the order was paid.
 	RevisionFulfilment = 2
-	// RevisionReturns lets the workflow of a completed order go on while a return is open, and run again for one.
+	// RevisionReturns lets the workflow of a completed order go on while a return is open, and run again for one. It also
+	// counts why an order needs an operator.
 	RevisionReturns = 3
 	// CurrentRevision is what new orders follow.
 	CurrentRevision = RevisionReturns
