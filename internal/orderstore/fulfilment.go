@@ -39,7 +39,10 @@ func (s *Store) fulfilment(
 		out.Shipments = append(out.Shipments, shipmentOf(r).Shipment)
 	}
 	for _, l := range lines {
-		to := &out.Shipments[l.Number-1] // the numbers have no gap
+		if int(l.Number) > len(out.Shipments) { // the numbers have no gap
+			return nil, fmt.Errorf("order %s has changed while it was read", id)
+		}
+		to := &out.Shipments[l.Number-1]
 		to.Lines = append(to.Lines, shipmentLineOf(l))
 	}
 	return &out, nil

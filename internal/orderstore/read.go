@@ -16,8 +16,10 @@ import (
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
 	var batch pgx.Batch
 	var found []ordersdb.Order
+	batch.Queue(beginSnapshot)
 	collect(&batch, &found, ordersdb.GetOrder, id)
 	parts := queueParts(&batch, []uuid.UUID{id})
+	batch.Queue(endSnapshot)
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return Order{}, fmt.Errorf("read order %s: %w", id, err)
 	}
@@ -126,12 +128,21 @@ func (s *Store) assemble(ctx context.Context, rows []ordersdb.Order) ([]Order, e
 		ids[i] = r.OrderID
 	}
 	var batch pgx.Batch
+	batch.Queue(beginSnapshot)
 	parts := queueParts(&batch, ids)
+	batch.Queue(endSnapshot)
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, fmt.Errorf("read the parts of orders: %w", err)
 	}
 	return parts.assemble(rows)
 }
+
+// The queries of a batch see one state of the database. Otherwise a record that commits between two of them could show
+// the contents of a shipment that the batch did not see.
+const (
+	beginSnapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+	endSnapshot   = "COMMIT"
+)
 
 // parts are the rows of orders in other tables.
 type parts struct {

@@ -36,7 +36,10 @@ func (s *Store) returns(ctx context.Context, id uuid.UUID) ([]orderflow.Return, 
 		out = append(out, returnOf(r).Return)
 	}
 	for _, l := range lines {
-		to := &out[l.Number-1] // the numbers have no gap
+		if int(l.Number) > len(out) { // the numbers have no gap
+			return nil, fmt.Errorf("order %s has changed while it was read", id)
+		}
+		to := &out[l.Number-1]
 		to.Lines = append(to.Lines, returnLineOf(l))
 	}
 	return out, nil
