@@ -116,7 +116,8 @@ func TestRefundThatIsRefused(t *testing.T) {
 	require.Contains(t, h.events(), order.EventCompensationFailed)
 }
 
-// TestRefusedRefundStaysMarked: another step that was slow, and is done, does not take the mark of a refused refund back.
+// TestRefusedRefundStaysMarked: another step that was slow, and is done, does not take the mark of a refused refund
+// back.
 func TestRefusedRefundStaysMarked(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -260,8 +260,8 @@ func subscribe(t *testing.T, server *broker.Server) {
 
 func subscription(exchange string) string { return "test." + exchange }
 
-// requireConsumed waits until the consumer of each side has processed every event that it handles, and fails if a message
-// is dead or if an event did not match the other side.
+// requireConsumed waits until the consumer of each side has processed every event that it handles, and fails if a
+// message is dead or if an event did not match the other side.
 func requireConsumed(t *testing.T, p *platform.Platform) {
 	t.Helper()
 	for _, c := range []struct {
