@@ -113,7 +113,7 @@ func (u *upstream) available() int {
 }
 
 // report notes how a request to an instance went, and ejects an instance that only fails. The last instance in the
-// rotation stays: to leave it out would help nobody.
+// rotation stays: without it the gateway could send the request nowhere.
 func (u *upstream) report(in *instance, failed bool) {
 	if !failed {
 		if in.failures.Load() != 0 {

@@ -46,7 +46,7 @@ type carrierReport struct {
 	Status         string `json:"status"`
 }
 
-// The statuses of a carrier's report that change a shipment. Any other is taken note of by nobody.
+// The statuses of a carrier's report that change a shipment. The api ignores any other.
 const (
 	carrierDelivered = "delivered"
 	carrierLost      = "lost"
@@ -60,8 +60,8 @@ type carrierWebhooks struct {
 }
 
 // receive answers 200 for a report that was carried out, or that can never be, so that the sender stops. It answers
-// 404 for a shipment that nobody has reported as shipped yet: the report of the warehouse may come later than the
-// carrier's, which the sender repeats.
+// 404 for a shipment that the warehouse has not reported as shipped yet: the warehouse may report later than the
+// carrier, and the carrier sends its report again.
 func (h *carrierWebhooks) receive(c *gin.Context) {
 	body, err := webhook.ReadBody(c.Request, webhook.MaxBody)
 	var message webhook.Message

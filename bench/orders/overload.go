@@ -45,7 +45,7 @@ func overload(ctx context.Context, p *platform) ([]result, error) {
 }
 
 // peakOfDecisions measures how many orders a second the platform decides while 20 callers each wait for the decision of
-// their order. That is fewer orders than it accepts while nobody waits for a decision.
+// their order. The platform accepts more orders than that when it answers before it decides.
 func (p *platform) peakOfDecisions(ctx context.Context) (result, error) {
 	s := load.Closed(ctx, 20, warm, p.duration, func(ctx context.Context, _ int) error {
 		_, err := p.send(ctx, "POST", "/api/orders", p.body(""), 201)

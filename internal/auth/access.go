@@ -35,7 +35,7 @@ func (a access) plural() string {
 }
 
 // accessOf reads who may use the operations of an OpenAPI document, by method and route as in
-// "GET /api/orders/:order_id". It refuses a document with an operation that nobody may use: its author has forgotten
+// "GET /api/orders/:order_id". It refuses a document with an operation that declares no role: its author has forgotten
 // to say who may.
 func accessOf(spec []byte) (map[string]access, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(spec)

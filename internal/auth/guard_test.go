@@ -128,7 +128,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestDocumentWithoutRoles: a service does not start with an operation that nobody may use.
+// TestDocumentWithoutRoles: a service does not start with an operation that declares no role.
 func TestDocumentWithoutRoles(t *testing.T) {
 	t.Parallel()
 	for says, fault := range map[string]string{

@@ -71,7 +71,7 @@ func Platform() Topology {
 		Binding{Exchange: OrderEvents, Key: "order.#"}, Binding{Exchange: InventoryEvents, Key: "inventory.#"})
 	t.addConsumed(OrdersNotifications, ofOrders("confirmed", "shipped", "completed", "cancelled", "expired", "refunded",
 		"failed", "rejected", "backordered", "in_review")...)
-	t.Retired = []Retired{ // each message in a queue costs RabbitMQ a write to the disk, also one that nobody needs
+	t.Retired = []Retired{ // RabbitMQ writes each message to the disk, also one that no consumer handles
 		{Queue: InventoryOrderEvents, Binding: Binding{Exchange: OrderEvents, Key: "order.*"}},
 		{Queue: OrdersNotifications, Binding: Binding{Exchange: OrderEvents, Key: "order.*"}},
 	}

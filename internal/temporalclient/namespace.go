@@ -26,7 +26,7 @@ const Retention = 7 * 24 * time.Hour
 // EnsureNamespace registers the configured namespace if it is missing, adds missing search attributes, and returns when
 // the server accepts both. The call is idempotent, also from several processes at once. If the namespace exists with
 // another retention, or a search attribute with another type, EnsureNamespace changes nothing and its error lists all
-// differences: Temporal cannot change a type, and a retention is somebody's decision.
+// differences: Temporal cannot change a type, and an operator has chosen the retention.
 func EnsureNamespace(
 	ctx context.Context,
 	cfg Config,
