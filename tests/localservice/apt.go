@@ -69,11 +69,13 @@ func (a aptGet) run(ctx context.Context, patience time.Duration, args ...string)
 		return fmt.Errorf("run apt-get: %w", err)
 	}
 
+	wanted, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	ended := make(chan struct{})
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		a.interrupt(ctx, ended, cmd.Process.Pid, patience)
+		a.interrupt(wanted, ended, cmd.Process.Pid, patience)
 	}()
 
 	var said []string
@@ -83,7 +85,7 @@ func (a aptGet) run(ctx context.Context, patience time.Duration, args ...string)
 			// The line below the file's name gives the reason. Without this file the installation fails
 			// anyway, and a mirror that does not answer would cost its time limit again for each other file.
 			said = append(said, "E: "+line)
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+			giveUp()
 			continue
 		}
 		said = append(said, line)

@@ -5,14 +5,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+// wholeLine matches a line of TestLogIsBounded that was written and kept from its first byte to its last.
+var wholeLine = regexp.MustCompile(`^line (\d+) of a log$`)
 
 // TestLogIsBounded lets a program write several times as much to its log as the limit. The log stays small, holds the
 // last lines, and the program goes on writing at the log's new end, not at its earlier offset.
@@ -52,10 +55,12 @@ func TestLogIsBounded(t *testing.T) {
 	last := 0
 	for i, line := range lines {
 		require.NotContains(t, line, "\x00")
-		number, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(line, "line "), " of a log"))
-		if err != nil {
+		found := wholeLine.FindStringSubmatch(line)
+		if found == nil {
 			continue // the line was cut when the log was emptied
 		}
+		number, err := strconv.Atoi(found[1])
+		require.NoError(t, err)
 		require.Greater(t, number, last, "line %d", i)
 		last = number
 	}
