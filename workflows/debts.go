@@ -72,7 +72,7 @@ func (o *orderRun) awaitDebts(ctx workflow.Context) {
 func (o *orderRun) debtsPaid() bool { return o.debts.paying == 0 && !o.owesMoney() && !o.owesStock() }
 
 func (o *orderRun) owesMoney() bool {
-	return o.fulfilment != nil && !o.debts.refused && refundDue(o.fulfilment, o.in.Lines) > o.debts.refunded
+	return o.fulfilment != nil && !o.debts.refused && refundDue(o.fulfilment, o.in) > o.debts.refunded
 }
 
 // payMoney refunds what is due. The key of a refund is its number. If an earlier run has used the key for another
@@ -80,7 +80,7 @@ func (o *orderRun) owesMoney() bool {
 func (o *orderRun) payMoney(ctx workflow.Context) {
 	payment := o.payment(o.capturedAttempt)
 	payment.RefundKey = orderflow.PartRefundKey(o.in.OrderID, payment.Attempt, o.debts.refunds+1)
-	payment.Amount.Minor = refundDue(o.fulfilment, o.in.Lines) - o.debts.refunded
+	payment.Amount.Minor = refundDue(o.fulfilment, o.in) - o.debts.refunded
 	res, err := refundPayment(ctx, payment)
 	if refusal(err) == orderflow.ErrPaymentKeyUsed {
 		if res, err = findRefund(ctx, payment); err == nil {

@@ -45,7 +45,7 @@ func (o *orderRun) previewCancel(in orderflow.CancelLinesInput) (orderflow.Cance
 	} else if !after.open() {
 		out.Status = order.Completed
 	}
-	out.RefundMinor = refundDue(changed, o.in.Lines) - refundDue(o.fulfilment, o.in.Lines)
+	out.RefundMinor = refundDue(changed, o.in) - refundDue(o.fulfilment, o.in)
 	for _, l := range o.in.Lines {
 		if n := o.shipments().brought(l.LineNo) - after.brought(l.LineNo); n > 0 {
 			out.Lines = append(out.Lines, orderflow.LineQuantity{LineNo: l.LineNo, Quantity: n})

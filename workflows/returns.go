@@ -89,14 +89,33 @@ func (a *alarm) set(ctx workflow.Context, at time.Time, summary string) {
 func (a *alarm) rings() bool { return a.timer != nil && a.timer.IsReady() }
 
 // refundDue returns how much goes back to the customer in all, in minor units: the price of the units that no shipment
-// brings, and what was granted for the units that came back. No line gives back more than its price.
-func refundDue(f *orderflow.Fulfilment, lines []orderflow.Line) int64 {
-	var due int64
-	for _, l := range lines {
-		missing := l.Quantity - shipments(f.Shipments).brought(l.LineNo)
+// brings, what was granted for the units that came back, and the price of the shipment once the customer has none of
+// the units. No line gives back more than its price. Nothing that is due ceases to be.
+func refundDue(f *orderflow.Fulfilment, in orderflow.OrderInput) int64 {
+	var due, kept int64
+	for _, l := range in.Lines {
+		brought := shipments(f.Shipments).brought(l.LineNo)
+		missing := l.Quantity - brought
+		kept += brought - cameBack(f, l.LineNo)
 		due += min(l.Total.Minor, share(l.Total.Minor, missing, l.Quantity)+grantedFor(f, l.LineNo))
 	}
+	if kept == 0 {
+		due += in.Shipping.Minor
+	}
 	return due
+}
+
+// cameBack returns how many units of a line arrived in returns.
+func cameBack(f *orderflow.Fulfilment, lineNo int) int64 {
+	var n int64
+	for _, r := range f.Returns {
+		for _, l := range r.Lines {
+			if l.LineNo == lineNo {
+				n += l.Restocked + l.Damaged
+			}
+		}
+	}
+	return n
 }
 
 // grantedFor returns what was granted for the units of a line that came back, in minor units.
@@ -266,14 +285,7 @@ func priceOfReturned(f *orderflow.Fulfilment, lines []orderflow.Line, lineNo int
 		return 0
 	}
 	l := lines[at]
-	gone := l.Quantity - shipments(f.Shipments).brought(lineNo)
-	for _, r := range f.Returns {
-		for _, back := range r.Lines {
-			if back.LineNo == lineNo {
-				gone += back.Restocked + back.Damaged
-			}
-		}
-	}
+	gone := l.Quantity - shipments(f.Shipments).brought(lineNo) + cameBack(f, lineNo)
 	return share(l.Total.Minor, gone+n, l.Quantity) - share(l.Total.Minor, gone, l.Quantity)
 }
 
@@ -439,7 +451,7 @@ func (o *orderRun) previewReturn(in orderflow.PreviewReturnInput) (orderflow.Ret
 		return orderflow.ReturnPreview{Refusal: refused.Refusal, Detail: refused.Detail}, nil
 	}
 
-	out := orderflow.ReturnPreview{RefundMinor: refundDue(after, o.in.Lines) - refundDue(o.fulfilment, o.in.Lines)}
+	out := orderflow.ReturnPreview{RefundMinor: refundDue(after, o.in) - refundDue(o.fulfilment, o.in)}
 	for _, l := range o.in.Lines {
 		if n := restocked(after.Shipments, l.LineNo) - restocked(o.fulfilment.Shipments, l.LineNo); n > 0 {
 			out.Restocked = append(out.Restocked, orderflow.LineQuantity{LineNo: l.LineNo, Quantity: n})

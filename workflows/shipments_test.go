@@ -144,7 +144,8 @@ func checkUnits(t *rapid.T, all shipments, lines []orderflow.Line, added map[int
 			t.Fatalf("%d of %d units of line %d are brought", brought, l.Quantity, l.LineNo)
 		}
 	}
-	if due := refundDue(&orderflow.Fulfilment{Shipments: all}, lines); due < 0 || due > price {
+	due := refundDue(&orderflow.Fulfilment{Shipments: all}, orderflow.OrderInput{Lines: lines})
+	if due < 0 || due > price {
 		t.Fatalf("%d of %d is due", due, price)
 	}
 	for i, s := range all {

@@ -121,7 +121,7 @@ func (o *orderRun) onPaymentChanged(
 
 // payAtOnce makes the payment that came with the new order. No caller waits for its outcome.
 func (o *orderRun) payAtOnce() {
-	in := orderflow.PayInput{Method: o.in.PaymentMethod, Actor: o.in.CustomerID, CorrelationID: o.in.CorrelationID}
+	in := orderflow.PayInput{Method: o.in.PaymentMethod, Actor: o.in.Placer(), CorrelationID: o.in.CorrelationID}
 	pay := func(ctx workflow.Context) error {
 		o.pay(ctx, in, true)
 		return nil

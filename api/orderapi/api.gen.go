@@ -412,6 +412,12 @@ type CreateOrder struct {
 	// Currency ISO 4217; EUR by default.
 	Currency string `json:"currency,omitempty,omitzero"`
 
+	// CustomerID The customer, by the subject of their own token. A shop must name it; others order for themselves and may not.
+	CustomerID string `json:"customer_id,omitempty,omitzero"`
+
+	// Discount Taken off the whole order, in the order's currency. It is spread over the lines in proportion to their price, and the answer shows the share of each line. Only a shop may set it.
+	Discount Money `json:"discount,omitempty,omitzero"`
+
 	// Email Where the shop tells the customer what happens to the order, if the shop sends mail.
 	Email string            `json:"email,omitempty,omitzero"`
 	Lines []CreateOrderLine `json:"lines"`
@@ -423,6 +429,9 @@ type CreateOrder struct {
 	PaymentMethod string  `json:"payment_method,omitempty,omitzero"`
 	ShipTo        Address `json:"ship_to,omitempty,omitzero"`
 
+	// Shipping For the shipment, its tax included, in the order's currency. It is refunded once the customer has none of the units. Only a shop may set it.
+	Shipping Money `json:"shipping,omitempty,omitzero"`
+
 	// TTLSeconds How long the stock is held for payment; 15 minutes by default, and 4 hours with `wait_for_stock_seconds`.
 	TTLSeconds int `json:"ttl_seconds,omitempty,omitzero"`
 
@@ -432,8 +441,13 @@ type CreateOrder struct {
 
 // CreateOrderLine defines model for CreateOrderLine.
 type CreateOrderLine struct {
+	// Discount Taken off the price of the line, all its units together. Only a shop may set it.
+	Discount  Money              `json:"discount,omitempty,omitzero"`
 	ProductID openapi_types.UUID `json:"product_id"`
 	Quantity  int64              `json:"quantity"`
+
+	// Tax On top of the price of the line less its discount, all its units together. Leave it out if the prices include it. Only a shop may set it.
+	Tax Money `json:"tax,omitempty,omitzero"`
 }
 
 // CreateReservation defines model for CreateReservation.
@@ -566,7 +580,7 @@ type Order struct {
 	Backorder Backorder `json:"backorder,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// CustomerID The subject of the token with which the order was placed.
+	// CustomerID The subject of the customer's token.
 	CustomerID string `json:"customer_id"`
 	Email      string `json:"email,omitempty,omitzero"`
 
@@ -607,10 +621,13 @@ type Order struct {
 	// Shipments Of a paid order.
 	Shipments []Shipment `json:"shipments,omitempty,omitzero"`
 
+	// Shipping Absent if the shop set none.
+	Shipping Money `json:"shipping,omitempty,omitzero"`
+
 	// Status An order that is not paid by its deadline reads as `expired` from then on. Lists by `status` have it under `expired` once its processing has recorded that.
 	Status OrderStatus `json:"status"`
 
-	// Total An amount in the currency's minor units, so 1230 is 12.30 EUR.
+	// Total What the customer pays: the totals of the lines, and the shipping.
 	Total     Money     `json:"total"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
@@ -622,13 +639,18 @@ type OrderEnd struct {
 
 // OrderLine defines model for OrderLine.
 type OrderLine struct {
+	// Discount Of all units together, the line's share of the order's discount included; absent if there is none.
+	Discount  Money              `json:"discount,omitempty,omitzero"`
 	LineNo    int                `json:"line_no"`
 	Name      string             `json:"name"`
 	ProductID openapi_types.UUID `json:"product_id"`
 	Quantity  int64              `json:"quantity"`
 	SKU       string             `json:"sku"`
 
-	// Total An amount in the currency's minor units, so 1230 is 12.30 EUR.
+	// Tax Of all units together; absent if there is none.
+	Tax Money `json:"tax,omitempty,omitzero"`
+
+	// Total The price of all units, less the discount, and the tax.
 	Total Money `json:"total"`
 
 	// UnitPrice An amount in the currency's minor units, so 1230 is 12.30 EUR.

@@ -96,13 +96,18 @@ var _ ServerInterface = (*handlers)(nil)
 // recorded whether the stock is held, and answers 201 or 409 then, or 202 if that takes longer than the client waits. A
 // request whose order has a row already is a repeat and starts nothing.
 func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams) {
-	in, err := h.newOrder(c, params)
+	var body orderapi.CreateOrder
+	if err := httpx.DecodeJSON(c, &body); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	in, err := h.newOrder(c, params, body)
 	if err != nil {
 		httpx.Fail(c, err)
 		return
 	}
 	wait := preferredWait(c, params.Prefer)
-	placed, err := h.place(c, in)
+	placed, err := h.place(c, in, body)
 	if err != nil {
 		h.answerNotPlaced(c, in, err)
 		return
@@ -131,14 +136,16 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 var errNotKnown = errors.New("the orders database did not say whether it has inserted the order")
 
 // place prices and inserts the order.
-func (h *handlers) place(c *gin.Context, in *orderflow.OrderInput) (placed starter.Placed, err error) {
+func (h *handlers) place(
+	c *gin.Context, in *orderflow.OrderInput, body orderapi.CreateOrder,
+) (placed starter.Placed, err error) {
 	ctx := c.Request.Context()
 	leave, err := h.starter.Admit(ctx)
 	if err != nil {
 		return placed, err
 	}
 	defer leave()
-	if err := h.price(c, in); err != nil {
+	if err := h.price(c, in, body); err != nil {
 		return placed, err
 	}
 	if in.Review, err = h.review.Of(ctx, h.store, *in); err != nil {
@@ -223,12 +230,10 @@ func preferredWait(c *gin.Context, prefer string) time.Duration {
 	return wait
 }
 
-// newOrder reads the request into the workflow's input, still without prices.
-func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (*orderflow.OrderInput, error) {
-	var body orderapi.CreateOrder
-	if err := httpx.DecodeJSON(c, &body); err != nil {
-		return nil, err
-	}
+// newOrder makes the workflow's input from the request, still without prices.
+func (h *handlers) newOrder(
+	c *gin.Context, params orderapi.CreateOrderParams, body orderapi.CreateOrder,
+) (*orderflow.OrderInput, error) {
 	if body.Currency == "" {
 		body.Currency = defaultCurrency
 	}
@@ -243,6 +248,10 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	c.Header("Idempotency-Key", key)
 
 	who := auth.From(c)
+	customer, err := customerOf(who, body)
+	if err != nil {
+		return nil, err
+	}
 	hash, err := orderHash(body)
 	if err != nil {
 		return nil, err
@@ -250,7 +259,8 @@ func (h *handlers) newOrder(c *gin.Context, params orderapi.CreateOrderParams) (
 	in := &orderflow.OrderInput{
 		OrderID:       orderflow.OrderID(who.Issuer, who.Subject, key),
 		RequestHash:   hash,
-		CustomerID:    who.Subject,
+		CustomerID:    customer,
+		PlacedBy:      who.Subject,
 		Issuer:        who.Issuer,
 		Total:         money.Amount{Currency: body.Currency},
 		TTLSeconds:    body.TTLSeconds,
@@ -361,48 +371,6 @@ func (h *handlers) neverStarts(c *gin.Context, row orderstore.Order) (orderstore
 	}
 	row, err = h.store.Get(ctx, row.OrderID)
 	return row, row.Waits(), err
-}
-
-// price takes names and prices from the catalogue and adds up the total.
-func (h *handlers) price(c *gin.Context, in *orderflow.OrderInput) error {
-	ids := make([]uuid.UUID, 0, len(in.Lines))
-	seen := make(map[uuid.UUID]bool, len(in.Lines))
-	for _, l := range in.Lines {
-		if !seen[l.ProductID] {
-			seen[l.ProductID] = true
-			ids = append(ids, l.ProductID)
-		}
-	}
-
-	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
-	defer cancel()
-	priced, known, err := h.store.PriceProducts(ctx, ids, in.Total.Currency)
-	if err != nil {
-		return h.unavailable(c, err)
-	}
-
-	for i := range in.Lines {
-		l := &in.Lines[i]
-		product, ok := priced[l.ProductID]
-		field := fmt.Sprintf("lines[%d].product_id", i)
-		switch {
-		case !known[l.ProductID]:
-			return orderapi.Table.New(orderapi.UnknownProduct, "there is no product %s", l.ProductID).At(field)
-		case !ok:
-			return orderapi.Table.New(orderapi.NoPrice, "product %s is not sold in %s", l.ProductID, in.Total.Currency).At(field)
-		}
-
-		l.SKU, l.Name, l.UnitPrice = product.SKU, product.Name, product.Price
-		l.Total, err = product.Price.Times(l.Quantity)
-		if err == nil {
-			in.Total, err = in.Total.Add(l.Total)
-		}
-		if err != nil {
-			p := orderapi.Table.New(orderapi.AmountTooLarge, "the order's total is too large; order less")
-			return p.At(fmt.Sprintf("lines[%d].quantity", i))
-		}
-	}
-	return nil
 }
 
 // answerCreated answers with the order's row. A repeat of a refused order is refused again: it needs a new key.

@@ -44,9 +44,9 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		httpx.Fail(c, problem.Invalid("customer_id", "use UTF-8 without the character U+0000"))
 		return
 	}
-	if !who.Operates() {
+	if who.Role == auth.Customer {
 		if params.CustomerID != "" && params.CustomerID != who.Subject {
-			httpx.Fail(c, problem.Common.New(problem.Forbidden, "only operators see other customers' orders").At("customer_id"))
+			httpx.Fail(c, problem.Common.New(problem.Forbidden, "you see your own orders only").At("customer_id"))
 			return
 		}
 		filter.CustomerID, filter.Issuer = who.Subject, who.Issuer
@@ -112,7 +112,7 @@ func (h *handlers) owned(c *gin.Context, id uuid.UUID) (orderstore.Order, bool) 
 		h.fail(c, err)
 		return row, false
 	}
-	if err != nil || !auth.From(c).MaySee(row.Issuer, row.CustomerID) {
+	if err != nil || !auth.From(c).ActsFor(row.Issuer, row.CustomerID) {
 		httpx.Fail(c, orderapi.Table.New(orderapi.OrderNotFound, "there is no order %s", id).At("order_id"))
 		return row, false
 	}
@@ -237,6 +237,7 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 		Status:          orderapi.OrderStatus(o.State),
 		Reason:          o.Reason,
 		Total:           o.Total,
+		Shipping:        o.Shipping,
 		Lines:           make([]orderapi.OrderLine, len(o.Lines)),
 		Payments:        make([]orderapi.Payment, len(o.Payments)),
 		PaymentAttempts: o.PaymentAttempts,
@@ -283,6 +284,8 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 			Name:      l.Name,
 			Quantity:  l.Quantity,
 			UnitPrice: l.UnitPrice,
+			Discount:  l.Discount,
+			Tax:       l.Tax,
 			Total:     l.Total,
 		}
 	}

@@ -165,14 +165,14 @@ func (h *handlers) ownedReservation(c *gin.Context, id uuid.UUID) (orderstore.Re
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
 	held, err := h.store.GetReservation(ctx, id)
-	if err == nil && auth.From(c).MaySee(held.Issuer, held.CustomerID) {
+	if err == nil && auth.From(c).ActsFor(held.Issuer, held.CustomerID) {
 		return held, true
 	}
 
 	if errors.Is(err, orderstore.ErrNotFound) {
 		var of orderstore.Order
 		of, err = h.store.OfReservation(ctx, id)
-		if err == nil && auth.From(c).MaySee(of.Issuer, of.CustomerID) {
+		if err == nil && auth.From(c).ActsFor(of.Issuer, of.CustomerID) {
 			p := orderapi.Table.New(orderapi.OwnedByOrder,
 				"the reservation belongs to order %s; cancel, extend or pay that order", of.OrderID)
 			p.OrderID = of.OrderID.String()

@@ -37,7 +37,7 @@ func newToken() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&subject, "sub", "", "the subject that the token names, as in alice (required)")
-	cmd.Flags().StringVar(&role, "role", string(auth.Customer), "customer, operator or admin")
+	cmd.Flags().StringVar(&role, "role", string(auth.Customer), "customer, shop, operator or admin")
 	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the token is valid")
 	if err := cmd.MarkFlagRequired("sub"); err != nil {
 		panic(err) // the flag is defined three lines above

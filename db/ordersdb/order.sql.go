@@ -169,7 +169,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -205,12 +205,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.Review,
 		&i.WaitSeconds,
 		&i.ErasedAt,
+		&i.ShippingMinor,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -246,6 +247,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.Review,
 		&i.WaitSeconds,
 		&i.ErasedAt,
+		&i.ShippingMinor,
 	)
 	return i, err
 }
@@ -387,7 +389,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -445,6 +447,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.ShippingMinor,
 		); err != nil {
 			return nil, err
 		}
@@ -457,9 +460,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -523,6 +526,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.ShippingMinor,
 		); err != nil {
 			return nil, err
 		}
@@ -535,7 +539,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -600,6 +604,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.ShippingMinor,
 		); err != nil {
 			return nil, err
 		}
@@ -612,9 +617,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -684,6 +689,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.ShippingMinor,
 		); err != nil {
 			return nil, err
 		}
@@ -993,32 +999,35 @@ WITH held AS (
     SELECT h.orders, h.units
     FROM (SELECT) one LEFT JOIN LATERAL open_holds($1, $2) h ON $3::bigint > 0
 ), placed AS (
-    INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, wait_seconds, review, created_at, updated_at)
-    SELECT $4, 0, $5, $6, $2, $1, $7, $8, $9, $10,
-           $11, $12, '', $13, $14, $15, $16, $17, $17
+    INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, shipping_minor, currency,
+                        ship_to, email, metadata, workflow_id, run_id, correlation_id, ttl_seconds, wait_seconds, review, created_at, updated_at)
+    SELECT $4, 0, $5, $6, $2, $1, $7, $8, $9,
+           $10, $11, $12, $13, '', $14, $15, $16, $17, $18, $18
     FROM held
-    WHERE held.orders IS NULL OR held.orders < $3 AND held.units + $18::bigint <= $19::bigint
+    WHERE held.orders IS NULL OR held.orders < $3 AND held.units + $19::bigint <= $20::bigint
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
-    INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
-    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, $8
+    INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, discount_minor, tax_minor,
+                             line_total_minor, currency)
+    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.discount, l.tax,
+           l.line_total, $9
     FROM placed CROSS JOIN (
-        SELECT unnest($20::int[]) AS line_no, unnest($21::uuid[]) AS product_id, unnest($22::text[]) AS sku,
-               unnest($23::text[]) AS name, unnest($24::bigint[]) AS quantity,
-               unnest($25::bigint[]) AS unit_price, unnest($26::bigint[]) AS line_total
+        SELECT unnest($21::int[]) AS line_no, unnest($22::uuid[]) AS product_id, unnest($23::text[]) AS sku,
+               unnest($24::text[]) AS name, unnest($25::bigint[]) AS quantity,
+               unnest($26::bigint[]) AS unit_price, unnest($27::bigint[]) AS discount,
+               unnest($28::bigint[]) AS tax, unnest($29::bigint[]) AS line_total
     ) l
 ), entry AS (
     INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
-    SELECT placed.order_id, 0, $27, '', $5, $17, $2 FROM placed
+    SELECT placed.order_id, 0, $30, '', $5, $18, $31 FROM placed
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
-    SELECT placed.order_id, $28, now() + make_interval(secs => $29::float8) FROM placed
+    SELECT placed.order_id, $32, now() + make_interval(secs => $33::float8) FROM placed
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT $30, 'order', placed.order_id, 0, $31, $32, $33, $34, $17
+    SELECT $34, 'order', placed.order_id, 0, $35, $36, $37, $38, $18
     FROM placed
 )
 SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint AS open_orders,
@@ -1034,6 +1043,7 @@ type PlaceOrderParams struct {
 	State         string
 	RequestHash   []byte
 	TotalMinor    int64
+	ShippingMinor int64
 	Currency      string
 	ShipTo        []byte
 	Email         string
@@ -1052,8 +1062,11 @@ type PlaceOrderParams struct {
 	Names         []string
 	Quantities    []int64
 	UnitPrices    []int64
+	Discounts     []int64
+	Taxes         []int64
 	LineTotals    []int64
 	Event         string
+	PlacedBy      string
 	Input         []byte
 	LeaseSeconds  float64
 	EventID       uuid.UUID
@@ -1084,6 +1097,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.State,
 		arg.RequestHash,
 		arg.TotalMinor,
+		arg.ShippingMinor,
 		arg.Currency,
 		arg.ShipTo,
 		arg.Email,
@@ -1102,8 +1116,11 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.Names,
 		arg.Quantities,
 		arg.UnitPrices,
+		arg.Discounts,
+		arg.Taxes,
 		arg.LineTotals,
 		arg.Event,
+		arg.PlacedBy,
 		arg.Input,
 		arg.LeaseSeconds,
 		arg.EventID,
@@ -1606,7 +1623,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1662,6 +1679,7 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.ShippingMinor,
 		); err != nil {
 			return nil, err
 		}

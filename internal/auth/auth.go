@@ -17,15 +17,17 @@ import (
 // Role says what an identity may do.
 type Role string
 
-// The roles. Each may do what those before it may.
+// The roles. A shop is the backend of a shop: it orders for customers whom it names, and it alone sets taxes, discounts
+// and the price of the shipment.
 const (
 	Customer Role = "customer"
+	Shop     Role = "shop"
 	Operator Role = "operator"
 	Admin    Role = "admin"
 )
 
 // Roles lists all roles.
-func Roles() []Role { return []Role{Customer, Operator, Admin} }
+func Roles() []Role { return []Role{Customer, Shop, Operator, Admin} }
 
 // Identity is who a request comes from.
 type Identity struct {
@@ -37,9 +39,9 @@ type Identity struct {
 // Operates reports whether the identity may act on what belongs to others.
 func (i Identity) Operates() bool { return i.Role == Operator || i.Role == Admin }
 
-// MaySee reports whether the identity may see what belongs to the given customer.
-func (i Identity) MaySee(issuer, customer string) bool {
-	return i.Operates() || (i.Subject == customer && i.Issuer == issuer)
+// ActsFor reports whether the identity may do for the given customer what the customer may do.
+func (i Identity) ActsFor(issuer, customer string) bool {
+	return i.Operates() || i.Issuer == issuer && (i.Role == Shop || i.Subject == customer)
 }
 
 // platformActors are the names of actors that are not users: the platform itself, Temporal's own tools, the consumer
@@ -47,8 +49,8 @@ func (i Identity) MaySee(issuer, customer string) bool {
 // would make a timeline show a customer's act as an act of the platform.
 var platformActors = []string{"system", "temporal-operator", "backstop", "service"}
 
-// checkSubject refuses a subject that the database cannot record as it is, and the names of the platform's own actors.
-func checkSubject(subject string) error {
+// CheckSubject refuses a subject that the database cannot record as it is, and the names of the platform's own actors.
+func CheckSubject(subject string) error {
 	_, unfit := text.Unfit(subject)
 	switch {
 	case subject == "" || len(subject) > 255 || !utf8.ValidString(subject) || unfit:

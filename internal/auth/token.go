@@ -53,7 +53,7 @@ func Sign(c Config, subject string, role Role, ttl time.Duration) (string, error
 		return "", errors.New("the token is not made: JWT_SECRET is not set, and only the identity provider at JWKS_URL " +
 			"makes tokens")
 	}
-	if err := checkSubject(subject); err != nil {
+	if err := CheckSubject(subject); err != nil {
 		return "", fmt.Errorf("the token is not made: %w", err)
 	}
 	if !slices.Contains(Roles(), role) {
@@ -121,7 +121,7 @@ func (v *Verifier) Verify(token string) (Identity, error) {
 	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
 		return Identity{}, v.refusal(err)
 	}
-	if err := checkSubject(c.Subject); err != nil {
+	if err := CheckSubject(c.Subject); err != nil {
 		return Identity{}, err
 	}
 	if !slices.Contains(Roles(), c.Role) {

@@ -3,9 +3,12 @@
 package money
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,6 +56,38 @@ func (a Amount) Times(n int64) (Amount, error) {
 		return Amount{}, ErrOverflow
 	}
 	return Amount{a.Minor * n, a.Currency}, nil
+}
+
+// Split divides an amount in proportion to weights, of which none is negative and not all are 0. The parts add up to
+// the amount: each is rounded down, and what is left over goes in single minor units to those that lost most by that,
+// the earlier of two equal ones first (the largest remainder method). For an amount below 0, or weights whose sum is 0
+// or more than 2⁶³-1, Split returns ErrOverflow.
+func (a Amount) Split(weights []int64) ([]Amount, error) {
+	var sum uint64
+	for _, w := range weights {
+		if sum += uint64(w); w < 0 || sum > math.MaxInt64 { //nolint:gosec // a negative weight is an error
+			return nil, ErrOverflow
+		}
+	}
+	if a.Minor < 0 || sum == 0 {
+		return nil, ErrOverflow
+	}
+	parts := make([]Amount, len(weights))
+	lost := make([]uint64, len(weights)) // by rounding, in minor units × sum
+	byLoss := make([]int, len(weights))
+	left := a.Minor
+	for i, w := range weights {
+		high, low := bits.Mul64(uint64(a.Minor), uint64(w)) //nolint:gosec // neither is negative
+		part, remainder := bits.Div64(high, low, sum)       // w <= sum, so that the part is at most the amount
+		parts[i] = Amount{int64(part), a.Currency}          //nolint:gosec // at most the amount
+		lost[i], byLoss[i] = remainder, i
+		left -= parts[i].Minor
+	}
+	slices.SortStableFunc(byLoss, func(i, j int) int { return cmp.Compare(lost[j], lost[i]) })
+	for _, i := range byLoss[:left] {
+		parts[i].Minor++
+	}
+	return parts, nil
 }
 
 // String writes the amount for people, as in "12.30 EUR".

@@ -1,6 +1,7 @@
 package money_test
 
 import (
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -49,6 +50,67 @@ func TestArithmetic(t *testing.T) {
 			check(product, err, new(big.Int).Mul(big.NewInt(a), big.NewInt(b)))
 		}
 	})
+}
+
+// TestSplit: the parts of an amount add up to it, none is further than one minor unit from its exact share, and a part
+// with a greater weight is not smaller.
+func TestSplit(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		a := money.Amount{Minor: rapid.Int64Range(0, math.MaxInt64).Draw(r, "amount"), Currency: "EUR"}
+		weights := rapid.SliceOfN(rapid.Int64Range(0, math.MaxInt64/10), 1, 10).Draw(r, "weights")
+		sum := new(big.Int)
+		for _, w := range weights {
+			sum.Add(sum, big.NewInt(w))
+		}
+		parts, err := a.Split(weights)
+		if sum.Sign() == 0 {
+			require.ErrorIs(r, err, money.ErrOverflow)
+			return
+		}
+
+		require.NoError(r, err)
+		total := money.Amount{Currency: "EUR"}
+		for i, part := range parts {
+			total, err = total.Add(part)
+			require.NoError(r, err)
+			exact := new(big.Rat).SetFrac(new(big.Int).Mul(big.NewInt(a.Minor), big.NewInt(weights[i])), sum)
+			off := new(big.Rat).Sub(new(big.Rat).SetInt64(part.Minor), exact)
+			require.Negative(r, off.Abs(off).Cmp(big.NewRat(1, 1)))
+			for j := range parts[:i] {
+				if weights[j] > weights[i] {
+					require.GreaterOrEqual(r, parts[j].Minor, part.Minor)
+				}
+			}
+		}
+		require.Equal(r, a, total)
+	})
+}
+
+// TestSplitByHand: currencies without decimal places, and with three, are split in their own minor units.
+func TestSplitByHand(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		amount  money.Amount
+		weights []int64
+		want    []int64
+	}{
+		{money.Amount{Minor: 100, Currency: "EUR"}, []int64{1, 1, 1}, []int64{34, 33, 33}},
+		{money.Amount{Minor: 100, Currency: "JPY"}, []int64{3, 3, 1}, []int64{43, 43, 14}},
+		{money.Amount{Minor: 1001, Currency: "KWD"}, []int64{2, 1}, []int64{667, 334}},
+		{money.Amount{Minor: 1, Currency: "EUR"}, []int64{0, 5, 0}, []int64{0, 1, 0}},
+		{money.Amount{Minor: 0, Currency: "EUR"}, []int64{7, 5}, []int64{0, 0}},
+	} {
+		parts, err := c.amount.Split(c.weights)
+		require.NoError(t, err)
+		for i, part := range parts {
+			require.Equal(t, money.Amount{Minor: c.want[i], Currency: c.amount.Currency}, part)
+		}
+	}
+	for _, weights := range [][]int64{{}, {0, 0}, {-1, 5}, {math.MaxInt64, 1}} {
+		_, err := money.Amount{Minor: 5, Currency: "EUR"}.Split(weights)
+		require.ErrorIs(t, err, money.ErrOverflow)
+	}
 }
 
 // TestParse: Parse reads amounts that String writes, and refuses texts that may mean another amount.

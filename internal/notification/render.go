@@ -87,6 +87,7 @@ type page struct {
 	Paragraphs                        []string
 	OrderLabel, OrderID               string
 	Lines                             []lineOnPage
+	ShippingLabel, Shipping           string // Shipping is empty if the shop sets none
 	TotalLabel, Total                 string
 	Closing, Shop                     string
 }
@@ -112,6 +113,9 @@ func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 	for _, l := range o.Lines {
 		p.Lines = append(p.Lines, lineOnPage{Quantity: l.Quantity, Name: l.Name, Total: format(amounts, l.Total)})
 	}
+	if o.Shipping.Minor > 0 {
+		p.Shipping = format(amounts, o.Shipping)
+	}
 	for _, part := range []struct {
 		template string
 		into     *string
@@ -120,6 +124,7 @@ func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 		{n.Kind + ".body", &p.Body},
 		{"greeting", &p.Greeting},
 		{"order", &p.OrderLabel},
+		{"shipping", &p.ShippingLabel},
 		{"total", &p.TotalLabel},
 		{"closing", &p.Closing},
 	} {

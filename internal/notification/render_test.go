@@ -27,7 +27,8 @@ func newRenderer(t *testing.T, fallback string) *notification.Renderer {
 func sample(locale string) orderstore.Order {
 	return orderstore.Order{
 		OrderID:  uuid.MustParse("3a3bd0c1-5b0f-5c7a-9c0e-0d5a2f6f1b11"),
-		Total:    money.Amount{Minor: 123456, Currency: "EUR"},
+		Total:    money.Amount{Minor: 123946, Currency: "EUR"},
+		Shipping: money.Amount{Minor: 490, Currency: "EUR"},
 		Email:    "zoe@example.org",
 		Metadata: map[string]string{"locale": locale},
 		ShipTo:   &address.Address{Name: "Zoë <b>"},
@@ -42,8 +43,12 @@ func TestEveryKindHasItsTexts(t *testing.T) {
 	t.Parallel()
 	r, subjects := newRenderer(t, "en"), map[string]bool{}
 	for locale, words := range map[string][]string{
-		"en": {"Hello Zoë <b>,", "3 × Mug & saucer: €1,234.56", "Total: €1,234.56", "Kind regards"},
-		"de": {"Guten Tag Zoë <b>,", "3 × Mug & saucer: 1.234,56", "Summe: 1.234,56", "Mit freundlichen Grüßen"},
+		"en": {
+			"Hello Zoë <b>,", "3 × Mug & saucer: €1,234.56", "Shipping: €4.90", "Total: €1,239.46", "Kind regards",
+		},
+		"de": {
+			"Guten Tag Zoë <b>,", "3 × Mug & saucer: 1.234,56", "Versand: 4,90", "Summe: 1.239,46", "Mit freundlichen Grüßen",
+		},
 	} {
 		for _, kind := range notification.Kinds() {
 			m, err := r.Render(notification.Notification{Kind: string(kind)}, sample(locale))

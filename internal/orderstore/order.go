@@ -25,8 +25,9 @@ type Order struct {
 	Short           []orderflow.ShortLine // of an order rejected as out_of_stock: requested and available, by short line
 	RequestHash     string                // SHA-256 of the request that created the order, hex
 	CustomerID      string
-	Issuer          string // of the customer's token
-	Total           money.Amount
+	Issuer          string       // of the customer's token
+	Total           money.Amount // what the customer pays
+	Shipping        money.Amount // a part of Total; no amount if it is 0
 	ReservationID   *uuid.UUID
 	ExpiresAt       *time.Time
 	PaymentAttempts int
@@ -73,7 +74,9 @@ type Line struct {
 	Name      string
 	Quantity  int64
 	UnitPrice money.Amount
-	Total     money.Amount
+	Discount  money.Amount // of all units together, as Tax is; neither has an amount if it is 0
+	Tax       money.Amount
+	Total     money.Amount // the price of all units, less the discount, and the tax
 }
 
 // Payment is the outcome of one step of a payment.
@@ -115,6 +118,7 @@ func orderOf(r ordersdb.Order) (Order, error) {
 		CustomerID:      r.CustomerID,
 		Issuer:          r.Issuer,
 		Total:           money.Amount{Minor: r.TotalMinor, Currency: r.Currency},
+		Shipping:        amountOrNone(r.ShippingMinor, r.Currency),
 		ReservationID:   r.ReservationID,
 		ExpiresAt:       r.ExpiresAt,
 		PaymentAttempts: int(r.PaymentAttempts),
@@ -157,8 +161,18 @@ func lineOf(r ordersdb.OrderLine) Line {
 		Name:      r.Name,
 		Quantity:  r.Quantity,
 		UnitPrice: money.Amount{Minor: r.UnitPriceMinor, Currency: r.Currency},
+		Discount:  amountOrNone(r.DiscountMinor, r.Currency),
+		Tax:       amountOrNone(r.TaxMinor, r.Currency),
 		Total:     money.Amount{Minor: r.LineTotalMinor, Currency: r.Currency},
 	}
+}
+
+// amountOrNone returns the amount, or no amount if it is 0.
+func amountOrNone(minor int64, currency string) money.Amount {
+	if minor == 0 {
+		return money.Amount{}
+	}
+	return money.Amount{Minor: minor, Currency: currency}
 }
 
 func paymentOf(r ordersdb.Payment) Payment {

@@ -89,7 +89,9 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 		RequestHash:   hash,
 		CustomerID:    in.CustomerID,
 		Issuer:        in.Issuer,
+		PlacedBy:      in.Placer(),
 		TotalMinor:    in.Total.Minor,
+		ShippingMinor: in.Shipping.Minor,
 		Currency:      in.Total.Currency,
 		ShipTo:        shipTo,
 		Email:         in.Email,
@@ -116,6 +118,8 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 		params.Names = append(params.Names, l.Name)
 		params.Quantities = append(params.Quantities, l.Quantity)
 		params.UnitPrices = append(params.UnitPrices, l.UnitPrice.Minor)
+		params.Discounts = append(params.Discounts, l.Discount.Minor)
+		params.Taxes = append(params.Taxes, l.Tax.Minor)
 		params.LineTotals = append(params.LineTotals, l.Total.Minor)
 	}
 	params.MaxOrders, params.MaxUnits = s.limits.Orders, s.limits.Units
@@ -141,6 +145,7 @@ func Placed(in orderflow.OrderInput) Order {
 		CustomerID:    in.CustomerID,
 		Issuer:        in.Issuer,
 		Total:         in.Total,
+		Shipping:      in.Shipping,
 		ShipTo:        in.ShipTo,
 		Email:         in.Email,
 		Metadata:      orEmpty(in.Metadata),

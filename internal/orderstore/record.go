@@ -299,11 +299,12 @@ func (s *Store) checkSameOrder(ctx context.Context, in orderflow.OrderInput) err
 		return err
 	}
 	same := stored.RequestHash == in.RequestHash && stored.CustomerID == in.CustomerID && stored.Issuer == in.Issuer &&
-		stored.Total == in.Total && len(stored.Lines) == len(in.Lines)
+		stored.Total == in.Total && stored.Shipping == in.Shipping && len(stored.Lines) == len(in.Lines)
 	for i := 0; same && i < len(in.Lines); i++ {
 		have, given := stored.Lines[i], in.Lines[i]
 		same = have.ProductID == given.ProductID && have.Quantity == given.Quantity &&
-			have.UnitPrice == given.UnitPrice && have.Total == given.Total
+			have.UnitPrice == given.UnitPrice && have.Discount == given.Discount && have.Tax == given.Tax &&
+			have.Total == given.Total
 	}
 	if !same {
 		return orderflow.ErrRowTaken

@@ -60,6 +60,7 @@ func InputOf(o Order) orderflow.OrderInput {
 		CustomerID:    o.CustomerID,
 		Issuer:        o.Issuer,
 		Total:         o.Total,
+		Shipping:      o.Shipping,
 		TTLSeconds:    o.TTLSeconds,
 		WaitSeconds:   o.WaitSeconds,
 		Review:        o.Review,

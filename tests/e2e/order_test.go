@@ -35,6 +35,8 @@ func TestOrders(t *testing.T) {
 		"a paid order is delivered":            fulfils,
 		"carriers report":                      carriersReport,
 		"goods come back":                      returnsGoods,
+		"a shop sets what the order costs":     charges,
+		"only a shop sets what it costs":       chargesOfOthers,
 		"missing units come from elsewhere":    picksShort,
 		"a lost parcel":                        losesParcels,
 		"a paid order is cancelled":            cancelsPaid,

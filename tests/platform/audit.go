@@ -29,6 +29,7 @@ type audited struct {
 	State    string
 	Seq      int64
 	Total    int64
+	Shipping int64 // a part of Total
 	Ordered  int64 // units
 	timeline []entry
 	held     []reservation
@@ -43,6 +44,7 @@ type shippedLine struct {
 	Brought         int64 // units that have come to the customer, or still will
 	Kept            int64 // units that have left the stock for good
 	Granted         int64 // for units that came back
+	Arrived         int64 // of the units that came back
 }
 
 // given is what the customer gets back: the price of the units that no shipment brings, rounded half up, and what was
@@ -81,7 +83,8 @@ type charge struct {
 //   - every order is in an end state or waits for the warehouse, and its timeline explains that state;
 //   - counters = ledger = reservations, and no reservation is pending, of an order or from outside;
 //   - money is taken once for each paid order, and for no other; no money is left set aside; the price of units that
-//     no shipment brings, and what was granted for returns, is refunded, to the cent;
+//     no shipment brings, what was granted for returns, and the price of the shipment if the customer has nothing, is
+//     refunded, to the cent;
 //   - stock has left for each paid order and for no other; the stock of cancelled and restocked units is back;
 //   - every reservation of an order and every payment has its order;
 //   - every event matches its schema.
@@ -178,7 +181,8 @@ func (p *Platform) books() map[uuid.UUID]*audited {
 	ctx := p.T.Context()
 	out := map[uuid.UUID]*audited{}
 	for _, o := range query[audited](p, p.Orders, `
-		SELECT order_id AS id, state, seq, total_minor AS total, coalesce(sum(quantity), 0)::bigint AS ordered
+		SELECT order_id AS id, state, seq, total_minor AS total, shipping_minor AS shipping,
+			coalesce(sum(quantity), 0)::bigint AS ordered
 		FROM orders
 		LEFT JOIN order_lines USING (order_id)
 		GROUP BY order_id`) {
@@ -199,7 +203,11 @@ func (p *Platform) books() map[uuid.UUID]*audited {
 			sum(s.quantity + s.short - s.restocked)::bigint AS kept,
 			coalesce((
 				SELECT sum(r.refund_minor) FROM return_lines r WHERE r.order_id = l.order_id AND r.line_no = l.line_no
-			), 0)::bigint AS granted
+			), 0)::bigint AS granted,
+			coalesce((
+				SELECT sum(r.restocked + r.damaged) FROM return_lines r
+				WHERE r.order_id = l.order_id AND r.line_no = l.line_no
+			), 0)::bigint AS arrived
 		FROM order_lines l
 		JOIN shipment_lines s USING (order_id, line_no)
 		JOIN shipments h USING (order_id, number)
@@ -281,10 +289,14 @@ func (p *Platform) auditBooks(o *audited) {
 	}
 
 	if len(o.shipped) > 0 {
-		owed, kept := o.Total, int64(0)
+		owed, kept, with := o.Total, int64(0), int64(0)
 		for _, l := range o.shipped {
 			owed -= l.given()
 			kept += l.Kept
+			with += l.Brought - l.Arrived
+		}
+		if with == 0 { // the customer has none of the units
+			owed -= o.Shipping
 		}
 		require.EqualValues(p.T, 1, captures, "order %s: money is taken once", o.ID)
 		require.Equal(p.T, owed, captured, "order %s is %s: the customer has paid what comes", o.ID, o.State)

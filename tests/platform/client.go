@@ -24,8 +24,11 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// Operator is the one subject whose tokens have that role; all others are customers.
-const Operator = "oscar"
+// The subjects whose tokens have the role of an operator and of a shop. All others are customers.
+const (
+	Operator = "oscar"
+	Shop     = "corner-shop"
+)
 
 // Token makes a token of the platform's own secret.
 func (p *Platform) Token(subject string, role auth.Role) string {
@@ -82,8 +85,11 @@ func (p *Platform) Try(subject, method, path string, body any, headers ...string
 	}
 	if subject != "" {
 		role := auth.Customer
-		if subject == Operator {
+		switch subject {
+		case Operator:
 			role = auth.Operator
+		case Shop:
+			role = auth.Shop
 		}
 		req.Header.Set("Authorization", "Bearer "+p.Token(subject, role))
 	}

@@ -198,15 +198,19 @@ func pool(t *testing.T, url string) *pgxpool.Pool {
 // Price is what one unit of every test product costs.
 var Price = money.Amount{Minor: 1250, Currency: "EUR"}
 
-// Product puts a product with the given stock into catalogue and inventory.
-func (p *Platform) Product(quantity int64) uuid.UUID {
+// Product puts a product with the given stock into catalogue and inventory. One unit costs Price, or each of the given
+// prices.
+func (p *Platform) Product(quantity int64, prices ...money.Amount) uuid.UUID {
 	p.T.Helper()
 	id := uuid.New()
+	if len(prices) == 0 {
+		prices = []money.Amount{Price}
+	}
 	_, err := orderstore.New(p.Orders).AddProducts(p.T.Context(), []orderstore.NewProduct{{
 		ProductID: id,
 		SKU:       "T-" + strings.ToUpper(id.String()[:13]),
 		Name:      "Test product",
-		Prices:    []money.Amount{Price},
+		Prices:    prices,
 	}}, time.Now())
 	require.NoError(p.T, err)
 	p.Receive(id, quantity)

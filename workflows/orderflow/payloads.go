@@ -1,6 +1,7 @@
 package orderflow
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -19,7 +20,10 @@ type Line struct {
 	Name      string       `json:"name"`
 	Quantity  int64        `json:"quantity"`
 	UnitPrice money.Amount `json:"unit_price"`
-	Total     money.Amount `json:"total"`
+	// Discount and Tax are of all units together. Neither has an amount if it is 0.
+	Discount money.Amount `json:"discount,omitzero"`
+	Tax      money.Amount `json:"tax,omitzero"`
+	Total    money.Amount `json:"total"` // the price of all units, less the discount, and the tax
 }
 
 // ShortLine says how much of a product a refused line asked for and how much was available.
@@ -31,12 +35,15 @@ type ShortLine struct {
 
 // OrderInput starts an order's workflow.
 type OrderInput struct {
-	OrderID       uuid.UUID         `json:"order_id"`
-	RequestHash   string            `json:"request_hash"` // SHA-256 of the canonical request, hex
-	CustomerID    string            `json:"customer_id"`
-	Issuer        string            `json:"issuer"`
-	Lines         []Line            `json:"lines"`
+	OrderID     uuid.UUID `json:"order_id"`
+	RequestHash string    `json:"request_hash"` // SHA-256 of the canonical request, hex
+	CustomerID  string    `json:"customer_id"`
+	PlacedBy    string    `json:"placed_by,omitempty"` // who sent the request; empty in inputs of older versions
+	Issuer      string    `json:"issuer"`
+	Lines       []Line    `json:"lines"`
+	// Total is what the customer pays: the lines' totals and Shipping.
 	Total         money.Amount      `json:"total"`
+	Shipping      money.Amount      `json:"shipping,omitzero"`
 	TTLSeconds    int               `json:"ttl_seconds"` // of the reservation; 0 leaves it to inventory
 	PaymentMethod string            `json:"payment_method,omitempty"`
 	ShipTo        *address.Address  `json:"ship_to,omitempty"`
@@ -60,6 +67,10 @@ type OrderInput struct {
 	// Keys are the Idempotency-Keys of the changes that the earlier run has carried out, the last ones.
 	Keys []string `json:"keys,omitempty"`
 }
+
+// Placer returns the subject of the token with which the order was placed: the customer's, or that of a shop which
+// ordered for the customer.
+func (in OrderInput) Placer() string { return cmp.Or(in.PlacedBy, in.CustomerID) }
 
 // StockGrantedInput tells an order that inventory has reserved the stock for which the order waits.
 type StockGrantedInput struct {

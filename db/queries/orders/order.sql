@@ -10,25 +10,28 @@ WITH held AS (
     SELECT h.orders, h.units
     FROM (SELECT) one LEFT JOIN LATERAL open_holds(@issuer, @customer_id) h ON @max_orders::bigint > 0
 ), placed AS (
-    INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, currency, ship_to, email,
-                        metadata, workflow_id, run_id, correlation_id, ttl_seconds, wait_seconds, review, created_at, updated_at)
-    SELECT @order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @currency, @ship_to, @email,
-           @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @wait_seconds, @review, @placed_at, @placed_at
+    INSERT INTO orders (order_id, seq, state, request_hash, customer_id, issuer, total_minor, shipping_minor, currency,
+                        ship_to, email, metadata, workflow_id, run_id, correlation_id, ttl_seconds, wait_seconds, review, created_at, updated_at)
+    SELECT @order_id, 0, @state, @request_hash, @customer_id, @issuer, @total_minor, @shipping_minor, @currency,
+           @ship_to, @email, @metadata, @workflow_id, '', @correlation_id, @ttl_seconds, @wait_seconds, @review, @placed_at, @placed_at
     FROM held
     WHERE held.orders IS NULL OR held.orders < @max_orders AND held.units + @units::bigint <= @max_units::bigint
     ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id
 ), lines AS (
-    INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
-    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.line_total, @currency
+    INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, discount_minor, tax_minor,
+                             line_total_minor, currency)
+    SELECT placed.order_id, l.line_no, l.product_id, l.sku, l.name, l.quantity, l.unit_price, l.discount, l.tax,
+           l.line_total, @currency
     FROM placed CROSS JOIN (
         SELECT unnest(@line_nos::int[]) AS line_no, unnest(@product_ids::uuid[]) AS product_id, unnest(@skus::text[]) AS sku,
                unnest(@names::text[]) AS name, unnest(@quantities::bigint[]) AS quantity,
-               unnest(@unit_prices::bigint[]) AS unit_price, unnest(@line_totals::bigint[]) AS line_total
+               unnest(@unit_prices::bigint[]) AS unit_price, unnest(@discounts::bigint[]) AS discount,
+               unnest(@taxes::bigint[]) AS tax, unnest(@line_totals::bigint[]) AS line_total
     ) l
 ), entry AS (
     INSERT INTO order_timeline (order_id, seq, event, from_state, state, at, actor)
-    SELECT placed.order_id, 0, @event, '', @state, @placed_at, @customer_id FROM placed
+    SELECT placed.order_id, 0, @event, '', @state, @placed_at, @placed_by FROM placed
 ), waiting AS (
     INSERT INTO order_starts (order_id, input, available_at)
     SELECT placed.order_id, @input, now() + make_interval(secs => @lease_seconds::float8) FROM placed
