@@ -24,6 +24,7 @@ import (
 	"holdfast/internal/httpx"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/payment/provider"
+	"holdfast/internal/promise"
 	"holdfast/internal/service"
 	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
@@ -44,6 +45,7 @@ type Config struct {
 	BuildID  string `env:"TEMPORAL_WORKER_BUILD_ID,required,notEmpty"`
 	Internal servicetoken.Config
 	Payment  provider.Config
+	Promise  promise.Config
 	Temporal temporalclient.Config
 	Pool     database.Pool
 	Polling  Polling
@@ -173,6 +175,11 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	defer temporal.Close()
 
 	store := orderstore.New(pool)
+	calendar, err := promise.NewCalendar(cfg.Promise)
+	if err != nil {
+		return err
+	}
+	store.Promise(calendar)
 	adopted := promauto.With(env.Registry).NewCounterVec(prometheus.CounterOpts{
 		Name: "orders_adopted_total",
 		Help: "Orders and reservations that were taken up, or expired, because no workflow ran for them.",

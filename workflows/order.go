@@ -151,6 +151,9 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 		},
 	}
 	o.recorder = &recorder{input: &o.in, view: o.view, localSteps: o.localSteps()}
+	if in.ShipTo != nil {
+		o.recorder.country = in.ShipTo.Country
+	}
 	o.mailbox.urgent = o.recorder.blocked
 	return o
 }

@@ -18,6 +18,7 @@ type recorder struct {
 	view     func() orderflow.View
 	entries  []orderflow.TimelineEntry // not sent yet
 	payments []orderflow.PaymentRecord // not sent yet
+	country  string                    // of the order's address
 	after    int64                     // seq of the row of an earlier run that the next record follows; 0: none
 
 	added   int // how many entries were ever added
@@ -62,6 +63,9 @@ func (r *recorder) start(ctx workflow.Context) {
 				WorkflowID:    info.WorkflowExecution.ID,
 				RunID:         info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
+			}
+			if in.View.Fulfilment != nil {
+				in.ShipCountry = r.country
 			}
 			fast := r.allRepeatable()
 			r.entries, r.payments = nil, nil

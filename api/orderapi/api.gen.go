@@ -452,13 +452,19 @@ type CreateOrderLine struct {
 
 // CreateReservation defines model for CreateReservation.
 type CreateReservation struct {
-	Lines     []CreateOrderLine  `json:"lines,omitempty,omitzero"`
-	OrderID   openapi_types.UUID `json:"order_id"`
-	ProductID openapi_types.UUID `json:"product_id,omitempty,omitzero"`
-	Quantity  int64              `json:"quantity,omitempty,omitzero"`
+	Lines     []CreateReservationLine `json:"lines,omitempty,omitzero"`
+	OrderID   openapi_types.UUID      `json:"order_id"`
+	ProductID openapi_types.UUID      `json:"product_id,omitempty,omitzero"`
+	Quantity  int64                   `json:"quantity,omitempty,omitzero"`
 
 	// TTLSeconds How long the stock is held; 15 minutes by default.
 	TTLSeconds int `json:"ttl_seconds,omitempty,omitzero"`
+}
+
+// CreateReservationLine defines model for CreateReservationLine.
+type CreateReservationLine struct {
+	ProductID openapi_types.UUID `json:"product_id"`
+	Quantity  int64              `json:"quantity"`
 }
 
 // CustomerErasure defines model for CustomerErasure.
@@ -604,6 +610,9 @@ type Order struct {
 	// Preview The answer to `preview=true` of a cancellation.
 	Preview CancelPreview `json:"preview,omitempty,omitzero"`
 
+	// PromisedDate The day by which everything is promised to arrive, of a paid order: the latest of its shipments that bring something; absent if the shop promises none.
+	PromisedDate openapi_types.Date `json:"promised_date,omitempty,omitzero"`
+
 	// Reason The reason for the status; empty if there is none to give.
 	Reason        string             `json:"reason,omitempty,omitzero"`
 	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
@@ -709,9 +718,12 @@ type Pick struct {
 	Location string     `json:"location"`
 
 	// Number The shipment's number within the order.
-	Number         int                `json:"number"`
-	OrderID        openapi_types.UUID `json:"order_id"`
-	PlannedAt      time.Time          `json:"planned_at"`
+	Number    int                `json:"number"`
+	OrderID   openapi_types.UUID `json:"order_id"`
+	PlannedAt time.Time          `json:"planned_at"`
+
+	// PromisedDate The day on which it is promised to arrive; absent if the shop promises none.
+	PromisedDate   openapi_types.Date `json:"promised_date,omitempty,omitzero"`
 	ShipTo         Address            `json:"ship_to,omitempty,omitzero"`
 	Status         ShipmentStatus     `json:"status"`
 	TrackingNumber string             `json:"tracking_number,omitempty,omitzero"`
@@ -930,10 +942,13 @@ type Shipment struct {
 	Location string         `json:"location"`
 
 	// Number From 1 within the order.
-	Number         int            `json:"number"`
-	PlannedAt      time.Time      `json:"planned_at"`
-	Status         ShipmentStatus `json:"status"`
-	TrackingNumber string         `json:"tracking_number,omitempty,omitzero"`
+	Number    int       `json:"number"`
+	PlannedAt time.Time `json:"planned_at"`
+
+	// PromisedDate The day on which it is promised to arrive, fixed when it was planned; absent if the shop promises none.
+	PromisedDate   openapi_types.Date `json:"promised_date,omitempty,omitzero"`
+	Status         ShipmentStatus     `json:"status"`
+	TrackingNumber string             `json:"tracking_number,omitempty,omitzero"`
 
 	// UpdatedAt When the status last changed.
 	UpdatedAt time.Time `json:"updated_at"`

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
@@ -260,11 +261,15 @@ func answerPickTable(c *gin.Context, picks []orderstore.Pick, next string) {
 	table := csv.NewWriter(c.Writer)
 	_ = table.Write([]string{ // an error comes again from Flush, and means that the client has left
 		"order_id", "shipment", "location", "status", "held", "sku", "name", "quantity", "recipient", "planned_at",
+		"promised_date",
 	})
 	for _, p := range picks {
-		recipient := ""
+		recipient, promised := "", ""
 		if p.ShipTo != nil {
 			recipient = p.ShipTo.Name
+		}
+		if !p.PromisedOn.IsZero() {
+			promised = p.PromisedOn.Format(time.DateOnly)
 		}
 		for _, item := range p.Items {
 			_ = table.Write([]string{
@@ -278,6 +283,7 @@ func answerPickTable(c *gin.Context, picks []orderstore.Pick, next string) {
 				strconv.FormatInt(item.Quantity, 10),
 				cell(recipient),
 				p.PlannedAt.UTC().Format(time.RFC3339),
+				promised,
 			})
 		}
 	}
@@ -302,6 +308,7 @@ func wirePick(p orderstore.Pick) orderapi.Pick {
 		Carrier:        p.Carrier,
 		TrackingNumber: p.TrackingNumber,
 		Items:          make([]orderapi.PickItem, len(p.Items)),
+		PromisedDate:   openapi_types.Date{Time: p.PromisedOn},
 		PlannedAt:      p.PlannedAt.UTC(),
 	}
 	if p.ShipTo != nil {
@@ -327,6 +334,7 @@ func wireShipment(s orderstore.Shipment) orderapi.Shipment {
 		Carrier:        s.Carrier,
 		TrackingNumber: s.TrackingNumber,
 		Lines:          make([]orderapi.ShipmentLine, len(s.Lines)),
+		PromisedDate:   openapi_types.Date{Time: s.PromisedOn},
 		PlannedAt:      s.PlannedAt.UTC(),
 		UpdatedAt:      s.UpdatedAt.UTC(),
 	}

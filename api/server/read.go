@@ -264,6 +264,7 @@ func wireOrder(o orderstore.Order) orderapi.Order {
 	for _, s := range o.Shipments {
 		out.Shipments = append(out.Shipments, wireShipment(s))
 	}
+	out.PromisedDate.Time = o.PromisedOn()
 	for _, r := range o.Returns {
 		out.Returns = append(out.Returns, wireReturn(r, o.Total.Currency))
 	}

@@ -259,6 +259,7 @@ type Shipment struct {
 	TrackingNumber string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	PromisedOn     pgtype.Date
 }
 
 type ShipmentLine struct {

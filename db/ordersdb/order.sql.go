@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const BeginPayment = `-- name: BeginPayment :one
@@ -798,9 +799,9 @@ func (q *Queries) ListReturns(ctx context.Context, db DBTX, arg ListReturnsParam
 
 const ListShipments = `-- name: ListShipments :many
 WITH page AS (
-    SELECT s.order_id, s.number, s.location, s.status, s.carrier, s.tracking_number, s.created_at, s.updated_at FROM unnest($1::text[]) AS wanted (status)
+    SELECT s.order_id, s.number, s.location, s.status, s.carrier, s.tracking_number, s.created_at, s.updated_at, s.promised_on FROM unnest($1::text[]) AS wanted (status)
     CROSS JOIN LATERAL (
-        SELECT order_id, number, location, status, carrier, tracking_number, created_at, updated_at FROM shipments
+        SELECT order_id, number, location, status, carrier, tracking_number, created_at, updated_at, promised_on FROM shipments
         WHERE shipments.location = $2 AND shipments.status = wanted.status
           AND (created_at, order_id, number) > ($3::timestamptz, $4::uuid, $5::int)
         ORDER BY created_at, order_id, number
@@ -809,8 +810,8 @@ WITH page AS (
     ORDER BY s.created_at, s.order_id, s.number
     LIMIT $6
 )
-SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.created_at,
-       page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
+SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.promised_on,
+       page.created_at, page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
 FROM page
 JOIN orders o ON o.order_id = page.order_id
 JOIN shipment_lines sl ON sl.order_id = page.order_id AND sl.number = page.number
@@ -834,6 +835,7 @@ type ListShipmentsRow struct {
 	Status         string
 	Carrier        string
 	TrackingNumber string
+	PromisedOn     pgtype.Date
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	ShipTo         []byte
@@ -870,6 +872,7 @@ func (q *Queries) ListShipments(ctx context.Context, db DBTX, arg ListShipmentsP
 			&i.Status,
 			&i.Carrier,
 			&i.TrackingNumber,
+			&i.PromisedOn,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.ShipTo,
@@ -1220,12 +1223,14 @@ WITH advanced AS (
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), shipped AS (
     -- The record has every shipment of the order. A lost execution may have split one that this execution did not split.
-    INSERT INTO shipments AS s (order_id, number, location, status, carrier, tracking_number, created_at, updated_at)
-    SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, $9, $9
+    -- A shipment keeps the day for which it was promised first.
+    INSERT INTO shipments AS s (order_id, number, location, status, carrier, tracking_number, promised_on, created_at, updated_at)
+    SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, nullif(n.promised_on, '')::date,
+           $9, $9
     FROM advanced CROSS JOIN (
         SELECT unnest($50::int[]) AS number, unnest($51::text[]) AS location,
                unnest($52::text[]) AS status, unnest($53::text[]) AS carrier,
-               unnest($54::text[]) AS tracking_number
+               unnest($54::text[]) AS tracking_number, unnest($55::text[]) AS promised_on
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
@@ -1239,10 +1244,10 @@ WITH advanced AS (
     INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting, restocked)
     SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting, n.restocked
     FROM advanced CROSS JOIN (
-        SELECT unnest($55::int[]) AS number, unnest($56::int[]) AS line_no,
-               unnest($57::int[]) AS reservation, unnest($58::bigint[]) AS quantity,
-               unnest($59::bigint[]) AS cancelled, unnest($60::bigint[]) AS short,
-               unnest($61::bigint[]) AS rerouting, unnest($62::bigint[]) AS restocked
+        SELECT unnest($56::int[]) AS number, unnest($57::int[]) AS line_no,
+               unnest($58::int[]) AS reservation, unnest($59::bigint[]) AS quantity,
+               unnest($60::bigint[]) AS cancelled, unnest($61::bigint[]) AS short,
+               unnest($62::bigint[]) AS rerouting, unnest($63::bigint[]) AS restocked
     ) n
     ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
     SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting,
@@ -1256,8 +1261,8 @@ WITH advanced AS (
       AND shipment_lines.number <= cardinality($50::int[])
       AND NOT EXISTS (
           SELECT FROM (
-              SELECT unnest($55::int[]) AS number, unnest($56::int[]) AS line_no,
-                     unnest($57::int[]) AS reservation
+              SELECT unnest($56::int[]) AS number, unnest($57::int[]) AS line_no,
+                     unnest($58::int[]) AS reservation
           ) n WHERE (n.number, n.line_no, n.reservation)
               = (shipment_lines.number, shipment_lines.line_no, shipment_lines.reservation))
 ), sent_back AS (
@@ -1265,9 +1270,9 @@ WITH advanced AS (
     SELECT advanced.order_id, n.number, n.status, n.reason, n.note, n.key, nullif(n.receive_by, $28::timestamptz),
            $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($63::int[]) AS number, unnest($64::text[]) AS status,
-               unnest($65::text[]) AS reason, unnest($66::text[]) AS note,
-               unnest($67::text[]) AS key, unnest($68::timestamptz[]) AS receive_by
+        SELECT unnest($64::int[]) AS number, unnest($65::text[]) AS status,
+               unnest($66::text[]) AS reason, unnest($67::text[]) AS note,
+               unnest($68::text[]) AS key, unnest($69::timestamptz[]) AS receive_by
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET status = excluded.status, reason = excluded.reason, note = excluded.note, key = excluded.key,
@@ -1276,14 +1281,14 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.status, excluded.reason, excluded.note, excluded.key, excluded.receive_by)
 ), kept AS (
     DELETE FROM returns USING advanced
-    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($63::int[])
+    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($64::int[])
 ), arrived AS (
     INSERT INTO return_lines AS l (order_id, number, line_no, quantity, restocked, damaged, refund_minor)
     SELECT advanced.order_id, n.number, n.line_no, n.quantity, n.restocked, n.damaged, n.refund_minor
     FROM advanced CROSS JOIN (
-        SELECT unnest($69::int[]) AS number, unnest($70::int[]) AS line_no,
-               unnest($71::bigint[]) AS quantity, unnest($72::bigint[]) AS restocked,
-               unnest($73::bigint[]) AS damaged, unnest($74::bigint[]) AS refund_minor
+        SELECT unnest($70::int[]) AS number, unnest($71::int[]) AS line_no,
+               unnest($72::bigint[]) AS quantity, unnest($73::bigint[]) AS restocked,
+               unnest($74::bigint[]) AS damaged, unnest($75::bigint[]) AS refund_minor
     ) n
     ON CONFLICT (order_id, number, line_no) DO UPDATE
     SET quantity = excluded.quantity, restocked = excluded.restocked, damaged = excluded.damaged,
@@ -1293,15 +1298,15 @@ WITH advanced AS (
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
-    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($75::int[])
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($76::int[])
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $76, e.payload, e.headers, e.created_at
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $77, e.payload, e.headers, e.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($77::uuid[]) AS event_id, unnest($78::bigint[]) AS version,
-               unnest($79::text[]) AS event_type, unnest($80::json[]) AS payload,
-               unnest($81::json[]) AS headers, unnest($82::timestamptz[]) AS created_at
+        SELECT unnest($78::uuid[]) AS event_id, unnest($79::bigint[]) AS version,
+               unnest($80::text[]) AS event_type, unnest($81::json[]) AS payload,
+               unnest($82::json[]) AS headers, unnest($83::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )
@@ -1363,6 +1368,7 @@ type RecordOrderParams struct {
 	ShipmentStatuses        []string
 	ShipmentCarriers        []string
 	ShipmentTrackingNumbers []string
+	ShipmentPromises        []string
 	ContentNumbers          []int32
 	ContentLineNos          []int32
 	ContentReservations     []int32
@@ -1454,6 +1460,7 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.ShipmentStatuses,
 		arg.ShipmentCarriers,
 		arg.ShipmentTrackingNumbers,
+		arg.ShipmentPromises,
 		arg.ContentNumbers,
 		arg.ContentLineNos,
 		arg.ContentReservations,
@@ -1589,7 +1596,7 @@ func (q *Queries) ShipmentLinesOfOrders(ctx context.Context, db DBTX, orderIds [
 }
 
 const ShipmentsOfOrders = `-- name: ShipmentsOfOrders :many
-SELECT order_id, number, location, status, carrier, tracking_number, created_at, updated_at FROM shipments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number
+SELECT order_id, number, location, status, carrier, tracking_number, created_at, updated_at, promised_on FROM shipments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, number
 `
 
 func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]Shipment, error) {
@@ -1610,6 +1617,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 			&i.TrackingNumber,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.PromisedOn,
 		); err != nil {
 			return nil, err
 		}

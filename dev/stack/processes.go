@@ -53,7 +53,8 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	s.vars["PAYMENT_SANDBOX_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_PUBLIC_URL"] = localURL(s.ports.sandbox)
 	s.vars["SANDBOX_WEBHOOK_URL"] = localURL(s.ports.api) + server.PaymentWebhookPath
-	s.vars["NOTIFY_CHANNEL"] = "log" // no mail leaves a developer's machine
+	s.vars["PROMISE_CUTOFFS"] = "*:14:00" // a shipment names the day of its arrival
+	s.vars["NOTIFY_CHANNEL"] = "log"      // no mail leaves a developer's machine
 
 	for _, start := range []func(context.Context) error{
 		run(s, "payment-sandbox", sandboxserver.Run),

@@ -281,6 +281,9 @@ func violation(value any, schema *openapi3.Schema, field string) error {
 		return problem.Invalid(field, notInContract)
 	}
 
+	for inner := wrong; wrong.SchemaField == "allOf" && errors.As(wrong.Origin, &inner); {
+		wrong = inner // a reference with a description of its own
+	}
 	pointer := wrong.JSONPointer()
 	if m := unsupported.FindStringSubmatch(wrong.Reason); m != nil && wrong.SchemaField == "properties" {
 		pointer = append(pointer, m[1]) // the library's pointer names the object with the unknown property

@@ -89,6 +89,7 @@ type page struct {
 	Lines                             []lineOnPage
 	ShippingLabel, Shipping           string // Shipping is empty if the shop sets none
 	TotalLabel, Total                 string
+	ExpectedLabel, Expected           string // Expected is the promised day, of an order that is on its way
 	Closing, Shop                     string
 }
 
@@ -109,6 +110,7 @@ func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 		about.Amount = format(amounts, money.Amount{Minor: n.AmountMinor, Currency: n.Currency})
 	}
 
+	dateLayout := ""
 	p := page{Language: tag.String(), OrderID: o.OrderID.String(), Total: format(amounts, o.Total), Shop: r.shop}
 	for _, l := range o.Lines {
 		p.Lines = append(p.Lines, lineOnPage{Quantity: l.Quantity, Name: l.Name, Total: format(amounts, l.Total)})
@@ -126,6 +128,8 @@ func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 		{"order", &p.OrderLabel},
 		{"shipping", &p.ShippingLabel},
 		{"total", &p.TotalLabel},
+		{"expected", &p.ExpectedLabel},
+		{"date", &dateLayout},
 		{"closing", &p.Closing},
 	} {
 		var text strings.Builder
@@ -133,6 +137,9 @@ func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 			return Message{}, fmt.Errorf("write %s in %s: %w", part.template, tag, err)
 		}
 		*part.into = text.String()
+	}
+	if promised := o.PromisedOn(); !promised.IsZero() && o.State.CarriedOut() && !o.State.Closed() {
+		p.Expected = promised.Format(dateLayout)
 	}
 	p.Paragraphs = strings.Split(p.Body, "\n\n")
 

@@ -2,7 +2,9 @@ package notification_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -12,7 +14,9 @@ import (
 	"holdfast/internal/events"
 	"holdfast/internal/money"
 	"holdfast/internal/notification"
+	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
+	"holdfast/workflows/orderflow"
 )
 
 func newRenderer(t *testing.T, fallback string) *notification.Renderer {
@@ -63,6 +67,36 @@ func TestEveryKindHasItsTexts(t *testing.T) {
 			require.Contains(t, m.HTML, "Zoë &lt;b&gt;")
 			require.Contains(t, m.HTML, "Mug &amp; saucer")
 			require.NotContains(t, m.Text+m.HTML+m.Subject, "<no value>")
+		}
+	}
+}
+
+// TestPromisedDay: a message about an order that is on its way names the day on which everything arrives, and no other
+// message does.
+func TestPromisedDay(t *testing.T) {
+	t.Parallel()
+	r := newRenderer(t, "en")
+	for locale, words := range map[string]string{
+		"en": "Expected by: 2 December 2026", "de": "Voraussichtlich bei Ihnen bis: 02.12.2026",
+	} {
+		o := sample(locale)
+		on := func(day int, status orderflow.ShipmentStatus) orderstore.Shipment {
+			return orderstore.Shipment{
+				Shipment:   orderflow.Shipment{Status: status},
+				PromisedOn: time.Date(2026, 12, day, 0, 0, 0, 0, time.UTC),
+			}
+		}
+		o.Shipments = []orderstore.Shipment{
+			on(1, orderflow.ShipmentShipped), on(2, orderflow.ShipmentPlanned), on(3, orderflow.ShipmentCancelled),
+		}
+		for state, named := range map[order.State]bool{
+			order.Confirmed: true, order.Fulfilling: true, order.Completed: false,
+		} {
+			o.State = state
+			m, err := r.Render(notification.Notification{Kind: string(notification.Shipped)}, o)
+			require.NoError(t, err)
+			require.Equal(t, named, strings.Contains(m.Text, words), m.Text)
+			require.Equal(t, named, strings.Contains(m.HTML, words), m.HTML)
 		}
 	}
 }

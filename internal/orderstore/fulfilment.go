@@ -64,8 +64,9 @@ func shipmentOf(r ordersdb.Shipment) Shipment {
 			Carrier:        r.Carrier,
 			TrackingNumber: r.TrackingNumber,
 		},
-		PlannedAt: r.CreatedAt,
-		UpdatedAt: r.UpdatedAt,
+		PromisedOn: r.PromisedOn.Time,
+		PlannedAt:  r.CreatedAt,
+		UpdatedAt:  r.UpdatedAt,
 	}
 }
 
@@ -158,6 +159,7 @@ func pickOf(r ordersdb.ListShipmentsRow) (Pick, error) {
 			Status:         r.Status,
 			Carrier:        r.Carrier,
 			TrackingNumber: r.TrackingNumber,
+			PromisedOn:     r.PromisedOn,
 			CreatedAt:      r.CreatedAt,
 			UpdatedAt:      r.UpdatedAt,
 		}),

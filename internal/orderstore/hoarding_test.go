@@ -20,7 +20,8 @@ import (
 func placing(customer string, quantity int64) orderflow.OrderInput {
 	in := *first(uuid.New(), strings.Repeat("ab", 32)).Order
 	in.CustomerID, in.PlacedAt = customer, time.Now()
-	in.Lines[0].Quantity = quantity
+	line := &in.Lines[0]
+	line.Quantity, line.Total.Minor = quantity, quantity*line.UnitPrice.Minor
 	return in
 }
 

@@ -53,8 +53,22 @@ type Order struct {
 // Shipment is a shipment of a paid order, with its times.
 type Shipment struct {
 	orderflow.Shipment
-	PlannedAt time.Time
-	UpdatedAt time.Time // when its status last changed
+	PromisedOn time.Time // the day on which it is promised to arrive, at 0:00 UTC; zero: none is promised
+	PlannedAt  time.Time
+	UpdatedAt  time.Time // when its status last changed
+}
+
+// PromisedOn returns the day by which every shipment that brings something is promised to arrive, at 0:00 UTC. It is
+// the zero time if nothing is promised.
+func (o Order) PromisedOn() time.Time {
+	var latest time.Time
+	for _, s := range o.Shipments {
+		brings := s.Status != orderflow.ShipmentCancelled && s.Status != orderflow.ShipmentLost
+		if brings && s.PromisedOn.After(latest) {
+			latest = s.PromisedOn
+		}
+	}
+	return latest
 }
 
 // Waits reports whether the order waits for its workflow, which has recorded nothing yet.

@@ -88,7 +88,7 @@ func (s *Store) advance(ctx context.Context, in orderflow.RecordInput) (bool, er
 		return false, err
 	}
 	addEntries(&params, in.Entries)
-	addFulfilment(&params, in.View.Fulfilment)
+	s.addFulfilment(&params, in)
 	addPayments(&params, in.Payments)
 	if err := s.addEvents(ctx, &params, in); err != nil {
 		return false, err
@@ -158,22 +158,29 @@ func addPayments(params *ordersdb.RecordOrderParams, payments []orderflow.Paymen
 	}
 }
 
-// addFulfilment adds all shipments and returns of a paid order.
-func addFulfilment(params *ordersdb.RecordOrderParams, f *orderflow.Fulfilment) {
+// addFulfilment adds all shipments and returns of a paid order. The day for which a shipment is promised counts only
+// if the shipment is new.
+func (s *Store) addFulfilment(params *ordersdb.RecordOrderParams, in orderflow.RecordInput) {
+	f := in.View.Fulfilment
 	if f == nil {
 		return
 	}
 	if f.Hold != nil {
 		params.HoldReason, params.HoldNote = string(f.Hold.Reason), storable(f.Hold.Note)
 	}
-	for _, s := range f.Shipments {
-		number := int32(s.Number) //nolint:gosec // shipments are few
+	for _, x := range f.Shipments {
+		number := int32(x.Number) //nolint:gosec // shipments are few
 		params.ShipmentNumbers = append(params.ShipmentNumbers, number)
-		params.ShipmentLocations = append(params.ShipmentLocations, s.Location)
-		params.ShipmentStatuses = append(params.ShipmentStatuses, string(s.Status))
-		params.ShipmentCarriers = append(params.ShipmentCarriers, storable(s.Carrier))
-		params.ShipmentTrackingNumbers = append(params.ShipmentTrackingNumbers, storable(s.TrackingNumber))
-		for _, l := range s.Lines {
+		params.ShipmentLocations = append(params.ShipmentLocations, x.Location)
+		params.ShipmentStatuses = append(params.ShipmentStatuses, string(x.Status))
+		params.ShipmentCarriers = append(params.ShipmentCarriers, storable(x.Carrier))
+		params.ShipmentTrackingNumbers = append(params.ShipmentTrackingNumbers, storable(x.TrackingNumber))
+		day := ""
+		if s.calendar != nil {
+			day = s.calendar.Day(x.Location, in.ShipCountry, params.UpdatedAt)
+		}
+		params.ShipmentPromises = append(params.ShipmentPromises, day)
+		for _, l := range x.Lines {
 			params.ContentNumbers = append(params.ContentNumbers, number)
 			params.ContentLineNos = append(params.ContentLineNos, int32(l.LineNo))                //nolint:gosec // at most 100
 			params.ContentReservations = append(params.ContentReservations, int32(l.Reservation)) //nolint:gosec // few

@@ -16,6 +16,7 @@ import (
 
 	"holdfast/db/ordersdb"
 	"holdfast/internal/order"
+	"holdfast/internal/promise"
 	"holdfast/workflows/orderflow"
 )
 
@@ -29,13 +30,17 @@ var (
 
 // Store works on the orders database.
 type Store struct {
-	pool   *pgxpool.Pool
-	q      *ordersdb.Queries
-	limits OpenLimits
+	pool     *pgxpool.Pool
+	q        *ordersdb.Queries
+	limits   OpenLimits
+	calendar *promise.Calendar
 }
 
 // New returns a store on pool.
 func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: ordersdb.New()} }
+
+// Promise sets the calendar by which Record promises the arrival of new shipments. Without one it promises nothing.
+func (s *Store) Promise(by *promise.Calendar) { s.calendar = by }
 
 // BeginPayment stores the intent of a payment, before the provider is asked for it. It is idempotent. It returns
 // orderflow.ErrOrderClosed if the order has ended without being carried out, and orderflow.ErrNoRow if the order is not

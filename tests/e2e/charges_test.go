@@ -136,7 +136,7 @@ func chargesOfOthers(t *testing.T, s *platform.Platform) {
 		{"discount", order(line("discount", euros(price)), "customer_id", "alice", "discount", euros(1))},
 		{"lines[0].discount", order(line("discount", euros(price+1)), "customer_id", "alice")},
 		{"shipping", order(line(), "customer_id", "alice", "shipping", euros(1<<63-1))},
-		{"shipping", order(line(), "customer_id", "alice", "shipping", euros(-1))},
+		{"shipping.amount_minor", order(line(), "customer_id", "alice", "shipping", euros(-1))},
 	} {
 		a := s.Do(platform.Shop, http.MethodPost, "/api/orders", bad.body)
 		require.Contains(t, []string{"invalid_input", "amount_too_large"}, a.Str("code"), "%s: %s", bad.field, a.Raw)

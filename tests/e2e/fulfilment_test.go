@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/internal/promise"
 	"holdfast/tests/platform"
 )
 
@@ -67,11 +68,33 @@ func awaitRefunds(t *testing.T, s *platform.Platform, id string, want ...float64
 		"refunds of order %s", id)
 }
 
+// promisesDays compares the days for which the shipments of a paid order are promised with the platform's calendar. The
+// order is promised for the latest.
+func promisesDays(t *testing.T, paid platform.Answer) {
+	t.Helper()
+	calendar, err := promise.NewCalendar(promise.Config{
+		CutOffs:     map[string]string{"*": "12:00", "second": "18:00 America/New_York"},
+		CarrierDays: map[string]int{"*": 5},
+		Workdays:    []string{"mon", "tue", "wed", "thu", "fri"},
+	})
+	require.NoError(t, err)
+	latest := ""
+	for _, x := range paid.Body["shipments"].([]any) {
+		shipment := x.(map[string]any)
+		day := calendar.Day(shipment["location"].(string), "", parse(t, shipment["planned_at"].(string)))
+		require.Equal(t, day, shipment["promised_date"])
+		latest = max(latest, day)
+	}
+	require.Equal(t, latest, paid.Str("promised_date"))
+}
+
 // fulfils sees an order that comes from two locations through to its delivery.
 func fulfils(t *testing.T, s *platform.Platform) {
 	id, product := paidOrder(t, s, 2, 3, 4) // no location has all four
 	paid := s.Do("alice", http.MethodGet, "/api/orders/"+id, nil)
 	require.ElementsMatch(t, []string{"main planned", "second planned"}, shipments(paid), paid.Raw)
+
+	promisesDays(t, paid)
 
 	refused := s.Act("alice", id, "shipments/1/pack", nil)
 	require.Equal(t, http.StatusForbidden, refused.Status, "a customer is not the warehouse: %s", refused.Raw)

@@ -104,6 +104,8 @@ func start(t *testing.T, faults bool) *Platform {
 		"INTERNAL_TOKEN_SECRETS":   internalSecret,
 		"API_MAX_OPEN_ORDERS":      "0",
 		"REVIEW_AMOUNTS":           "EUR:1000000", // 800 units of a test product
+		"PROMISE_CUTOFFS":          "*:12:00,second:18:00 America/New_York",
+		"PROMISE_CARRIER_DAYS":     "*:5,AT:1",
 		"PAYMENT_WEBHOOK_SECRETS":  WebhookSecret,
 		"CARRIER_WEBHOOK_SECRETS":  WebhookSecret,
 		"SANDBOX_WEBHOOK_SECRETS":  WebhookSecret,

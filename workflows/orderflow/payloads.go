@@ -330,6 +330,8 @@ type RecordInput struct {
 	// After is the seq of a row that an earlier run of the workflow left and that this run has taken over: the
 	// record is written only onto that row. 0 means that the row is this run's own, or that there is none yet.
 	After int64 `json:"after,omitempty"`
+	// ShipCountry is the country of the order's address, of a paid order.
+	ShipCountry string `json:"ship_country,omitempty"`
 
 	CorrelationID string `json:"correlation_id,omitempty"`
 }

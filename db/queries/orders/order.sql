@@ -115,12 +115,14 @@ WITH advanced AS (
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), shipped AS (
     -- The record has every shipment of the order. A lost execution may have split one that this execution did not split.
-    INSERT INTO shipments AS s (order_id, number, location, status, carrier, tracking_number, created_at, updated_at)
-    SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, @updated_at, @updated_at
+    -- A shipment keeps the day for which it was promised first.
+    INSERT INTO shipments AS s (order_id, number, location, status, carrier, tracking_number, promised_on, created_at, updated_at)
+    SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, nullif(n.promised_on, '')::date,
+           @updated_at, @updated_at
     FROM advanced CROSS JOIN (
         SELECT unnest(@shipment_numbers::int[]) AS number, unnest(@shipment_locations::text[]) AS location,
                unnest(@shipment_statuses::text[]) AS status, unnest(@shipment_carriers::text[]) AS carrier,
-               unnest(@shipment_tracking_numbers::text[]) AS tracking_number
+               unnest(@shipment_tracking_numbers::text[]) AS tracking_number, unnest(@shipment_promises::text[]) AS promised_on
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
@@ -398,8 +400,8 @@ WITH page AS (
     ORDER BY s.created_at, s.order_id, s.number
     LIMIT @page_size
 )
-SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.created_at,
-       page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
+SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.promised_on,
+       page.created_at, page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
 FROM page
 JOIN orders o ON o.order_id = page.order_id
 JOIN shipment_lines sl ON sl.order_id = page.order_id AND sl.number = page.number
