@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/tests/fault"
 	"holdfast/tests/platform"
 )
 
@@ -63,9 +64,54 @@ var fates = []fate{
 // that did not stay, and the shelf just the units that can be sold again.
 func TestFulfilmentKilled(t *testing.T) {
 	t.Parallel()
-	const orders, kills = 36, 20
+	const kills = 20
 	random := rand.New(rand.NewPCG(chaosSeed(t), 2))
-	p := platform.Start(t)
+	fulfil(t, platform.Start(t), 36, func(p *platform.Platform) {
+		processes := []string{"worker", "api", "inventory", "payment-sandbox"}
+		for range kills {
+			pause(t.Context(), time.Duration(100+random.IntN(600))*time.Millisecond)
+			if t.Context().Err() != nil {
+				return
+			}
+			process := processes[random.IntN(len(processes))]
+			p.Process(process).Kill()
+			pause(t.Context(), time.Duration(random.IntN(500))*time.Millisecond)
+			p.Start(process)
+		}
+	})
+}
+
+// TestFulfilmentInOutages is TestFulfilmentKilled with boundaries that go down or hang for two seconds, one after the
+// other, and with writes whose answers are lost: of inventory, of the payment provider, of both databases and of
+// Temporal.
+func TestFulfilmentInOutages(t *testing.T) {
+	t.Parallel()
+	const outage = 2 * time.Second
+	fulfil(t, platform.StartWithFaults(t), 24, func(p *platform.Platform) {
+		writes := func(r *http.Request) bool { return r.Method == http.MethodPost }
+		defer p.Faults.Inventory.LoseAnswer(writes, 10).Release()
+		defer p.Faults.Provider.LoseAnswer(writes, 10).Release()
+		for _, boundary := range []*fault.Switch{
+			p.Faults.Inventory.Switch,
+			p.Faults.Provider.Switch,
+			p.Faults.OrdersDB.Switch,
+			p.Faults.StockDB.Switch,
+			p.Faults.Temporal.Switch,
+		} {
+			for _, fail := range []func(){boundary.Down, boundary.Hang} {
+				fail()
+				pause(t.Context(), outage)
+				boundary.Up()
+				pause(t.Context(), outage/4)
+			}
+		}
+	})
+}
+
+// fulfil pays orders, then lets the warehouse, the carrier and the customer report what their fates say while the
+// platform is disturbed, and checks how each order ends.
+func fulfil(t *testing.T, p *platform.Platform, orders int, disturb func(*platform.Platform)) {
+	t.Helper()
 	type run struct {
 		fate
 		id      string
@@ -82,20 +128,8 @@ func TestFulfilmentKilled(t *testing.T) {
 		require.Equal(t, http.StatusOK, p.Pay("alice", r.id, "pm_ok").Status)
 	}
 
-	var killer sync.WaitGroup
-	killer.Go(func() {
-		processes := []string{"worker", "api", "inventory", "payment-sandbox"}
-		for range kills {
-			pause(t.Context(), time.Duration(100+random.IntN(600))*time.Millisecond)
-			if t.Context().Err() != nil {
-				return
-			}
-			process := processes[random.IntN(len(processes))]
-			p.Process(process).Kill()
-			pause(t.Context(), time.Duration(random.IntN(500))*time.Millisecond)
-			p.Start(process)
-		}
-	})
+	var disturbing sync.WaitGroup
+	disturbing.Go(func() { disturb(p) })
 	deadline := time.Now().Add(4 * time.Minute)
 	var warehouse errgroup.Group
 	warehouse.SetLimit(6)
@@ -110,7 +144,7 @@ func TestFulfilmentKilled(t *testing.T) {
 		})
 	}
 	require.NoError(t, warehouse.Wait())
-	killer.Wait()
+	disturbing.Wait()
 
 	for _, r := range runs {
 		what := "order " + r.id + ", " + r.name
