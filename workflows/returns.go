@@ -94,10 +94,8 @@ func (a *alarm) rings() bool { return a.timer != nil && a.timer.IsReady() }
 func refundDue(f *orderflow.Fulfilment, in orderflow.OrderInput) int64 {
 	var due, kept int64
 	for _, l := range in.Lines {
-		brought := shipments(f.Shipments).brought(l.LineNo)
-		missing := l.Quantity - brought
-		kept += brought - cameBack(f, l.LineNo)
-		due += min(l.Total.Minor, share(l.Total.Minor, missing, l.Quantity)+grantedFor(f, l.LineNo))
+		kept += shipments(f.Shipments).brought(l.LineNo) - cameBack(f, l.LineNo)
+		due += dueOf(f, l)
 	}
 	if kept == 0 {
 		due += in.Shipping.Minor
@@ -210,6 +208,63 @@ func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
 	return nil
 }
 
+// grantRefund gives back a part of the price of some lines, though nothing comes back: a return without units, which
+// counts as received. Refusals: ErrInvalidInput. A request whose key has made a refund is errUnchanged.
+func grantRefund(f *orderflow.Fulfilment, in orderflow.ReturnInput, lines []orderflow.Line) error {
+	added := orderflow.Return{
+		Number: len(f.Returns) + 1,
+		Status: orderflow.ReturnReceived,
+		Reason: orderflow.ReturnGoodwill,
+		Note:   in.Note,
+		Key:    in.Key,
+	}
+	for _, refund := range in.Refunds {
+		added.Lines = append(added.Lines, orderflow.ReturnLine{LineNo: refund.LineNo, RefundMinor: refund.Minor})
+	}
+	for _, r := range f.Returns {
+		if in.Key == "" || r.Key != in.Key {
+			continue
+		}
+		if r.Reason == added.Reason && slices.Equal(r.Lines, added.Lines) {
+			return errUnchanged
+		}
+		return keyReused()
+	}
+	if len(added.Lines) == 0 || len(f.Returns) >= maxReturns {
+		return refuse(orderflow.ErrInvalidInput,
+			"name the lines of which money is given back; an order has at most %d returns and refunds", maxReturns)
+	}
+	for i, l := range added.Lines {
+		if slices.ContainsFunc(added.Lines[:i], func(other orderflow.ReturnLine) bool { return other.LineNo == l.LineNo }) {
+			return refuse(orderflow.ErrInvalidInput, "name each line once")
+		}
+		if left := leftOf(f, lines, l.LineNo); l.RefundMinor < 1 || l.RefundMinor > left {
+			return refuse(orderflow.ErrInvalidInput,
+				"of line %d, %d can be given back, in minor units; that is what the customer has paid and not got back",
+				l.LineNo, left)
+		}
+	}
+	f.Returns = append(f.Returns, added)
+	return nil
+}
+
+// leftOf returns what the customer has paid for a line and does not get back yet, in minor units; 0 if there is no such
+// line.
+func leftOf(f *orderflow.Fulfilment, lines []orderflow.Line, lineNo int) int64 {
+	at := slices.IndexFunc(lines, func(l orderflow.Line) bool { return l.LineNo == lineNo })
+	if at < 0 {
+		return 0
+	}
+	return lines[at].Total.Minor - dueOf(f, lines[at])
+}
+
+// dueOf returns what goes back to the customer of the price of a line, in minor units: the price of the units that no
+// shipment brings, and what was granted. It is at most the price.
+func dueOf(f *orderflow.Fulfilment, l orderflow.Line) int64 {
+	missing := l.Quantity - shipments(f.Shipments).brought(l.LineNo)
+	return min(l.Total.Minor, share(l.Total.Minor, missing, l.Quantity)+grantedFor(f, l.LineNo))
+}
+
 // asksFor reports whether a request is the one that made the return.
 func asksFor(r orderflow.Return, in orderflow.ReturnInput) bool {
 	return r.Reason == in.Reason && slices.EqualFunc(r.Lines, in.Lines,
@@ -278,7 +333,7 @@ func arrive(f *orderflow.Fulfilment, to *orderflow.Return, a orderflow.Arrival, 
 }
 
 // priceOfReturned returns the price of n more units of a line that come back. The price of all its units is the line's
-// total, in whatever portions they come back.
+// total, in whatever portions they come back; what was given back without a return is taken off the last of them.
 func priceOfReturned(f *orderflow.Fulfilment, lines []orderflow.Line, lineNo int, n int64) int64 {
 	at := slices.IndexFunc(lines, func(l orderflow.Line) bool { return l.LineNo == lineNo })
 	if at < 0 {
@@ -286,7 +341,8 @@ func priceOfReturned(f *orderflow.Fulfilment, lines []orderflow.Line, lineNo int
 	}
 	l := lines[at]
 	gone := l.Quantity - shipments(f.Shipments).brought(lineNo) + cameBack(f, lineNo)
-	return share(l.Total.Minor, gone+n, l.Quantity) - share(l.Total.Minor, gone, l.Quantity)
+	price := share(l.Total.Minor, gone+n, l.Quantity) - share(l.Total.Minor, gone, l.Quantity)
+	return min(price, l.Total.Minor-dueOf(f, l))
 }
 
 // restock puts units of a line back on the shelves from which they were sent.
@@ -333,6 +389,7 @@ func (o *orderRun) handleReturns(ctx workflow.Context) error {
 		{orderflow.UpdateRejectReturn, "An operator refuses a return.", o.rejectReturn},
 		{orderflow.UpdateCancelReturn, "The customer keeps the units.", o.cancelReturn},
 		{orderflow.UpdateReceiveReturn, "The warehouse says what has arrived; the customer is refunded.", o.receiveReturn},
+		{orderflow.UpdateRefund, "An operator gives a part of the price back, without a return.", o.grantRefund},
 	} {
 		if err := handleChange(ctx, o, u.name, u.description, u.change); err != nil {
 			return err
@@ -406,6 +463,17 @@ func (o *orderRun) receiveReturn(in orderflow.ReturnInput) change {
 	})
 }
 
+func (o *orderRun) grantRefund(in orderflow.ReturnInput) change {
+	return change{
+		input:   order.Return,
+		event:   order.EventRefundGranted,
+		request: in.Request,
+		actor:   in.Actor,
+		reason:  in.Note,
+		apply:   func(f *orderflow.Fulfilment) error { return grantRefund(f, in, o.in.Lines) },
+	}
+}
+
 // returnChange is a change of one return.
 func (o *orderRun) returnChange(
 	in orderflow.ReturnInput, event order.Event, reason string, apply func(*orderflow.Fulfilment) error,
@@ -434,11 +502,15 @@ func (o *orderRun) previewReturn(in orderflow.PreviewReturnInput) (orderflow.Ret
 		return orderflow.ReturnPreview{Refusal: string(order.NotReady), Detail: "try again shortly"}, nil
 	}
 	step := o.requestReturn(in.Input)
-	if in.Update == orderflow.UpdateReceiveReturn {
+	switch in.Update {
+	case orderflow.UpdateReceiveReturn:
 		step = o.receiveReturn(in.Input)
+	case orderflow.UpdateRefund:
+		step = o.grantRefund(in.Input)
+	default:
 	}
 	after, err := o.tried(step)
-	if err == nil && in.Update != orderflow.UpdateReceiveReturn {
+	if err == nil && in.Update == orderflow.UpdateRequestReturn {
 		arrival := orderflow.ReturnInput{Return: len(after.Returns)}
 		for _, l := range in.Input.Lines {
 			arrival.Arrived = append(arrival.Arrived, orderflow.Arrival{LineNo: l.LineNo, Restocked: l.Quantity})

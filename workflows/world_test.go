@@ -475,7 +475,7 @@ func drawRequest(r *rapid.T) (name string, arg any) {
 		orderflow.UpdatePay, orderflow.UpdatePay, orderflow.UpdateCancel, orderflow.UpdateExtend, orderflow.UpdateCancelLines,
 		orderflow.UpdatePack, orderflow.UpdateShip, orderflow.UpdateShip, orderflow.UpdateShortPick, orderflow.UpdateDeliver,
 		orderflow.UpdateDeliver, orderflow.UpdateLose, orderflow.UpdateRequestReturn, orderflow.UpdateRequestReturn,
-		orderflow.UpdateReceiveReturn, orderflow.UpdateReceiveReturn,
+		orderflow.UpdateReceiveReturn, orderflow.UpdateReceiveReturn, orderflow.UpdateRefund, orderflow.UpdateRefund,
 	}).Draw(r, "request"); name {
 	case orderflow.UpdatePay:
 		method := rapid.SampledFrom([]string{"pm_ok", "pm_ok", "pm_declined"}).Draw(r, "method")
@@ -505,6 +505,10 @@ func drawRequest(r *rapid.T) (name string, arg any) {
 				LineNo: some[0].LineNo, Restocked: restocked, Damaged: some[0].Quantity - restocked,
 			}},
 		}
+	case orderflow.UpdateRefund:
+		return name, orderflow.ReturnInput{Actor: actor, Refunds: []orderflow.LineRefund{{
+			LineNo: some[0].LineNo, Minor: rapid.Int64Range(1, 50).Draw(r, "refund"),
+		}}}
 	default:
 		return name, of(func(*orderflow.ShipmentInput) {})
 	}
@@ -522,7 +526,7 @@ func drawTime(r *rapid.T, name string) time.Duration {
 			from, to = 60, 200
 		case orderflow.UpdateDeliver, orderflow.UpdateLose:
 			from = 200
-		case orderflow.UpdateRequestReturn:
+		case orderflow.UpdateRequestReturn, orderflow.UpdateRefund:
 			from = 220
 		case orderflow.UpdateReceiveReturn:
 			from = 250

@@ -205,6 +205,33 @@ func (e PaymentStep) Valid() bool {
 	}
 }
 
+// Defines values for RequestReturnReason.
+const (
+	RequestReturnReasonDamaged        RequestReturnReason = "damaged"
+	RequestReturnReasonNoLongerWanted RequestReturnReason = "no_longer_wanted"
+	RequestReturnReasonNotAsDescribed RequestReturnReason = "not_as_described"
+	RequestReturnReasonOther          RequestReturnReason = "other"
+	RequestReturnReasonWrongItem      RequestReturnReason = "wrong_item"
+)
+
+// Valid indicates whether the value is a known member of the RequestReturnReason enum.
+func (e RequestReturnReason) Valid() bool {
+	switch e {
+	case RequestReturnReasonDamaged:
+		return true
+	case RequestReturnReasonNoLongerWanted:
+		return true
+	case RequestReturnReasonNotAsDescribed:
+		return true
+	case RequestReturnReasonOther:
+		return true
+	case RequestReturnReasonWrongItem:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReservationStatus.
 const (
 	ReservationStatusConfirmed ReservationStatus = "confirmed"
@@ -232,6 +259,7 @@ func (e ReservationStatus) Valid() bool {
 // Defines values for ReturnReason.
 const (
 	ReturnReasonDamaged        ReturnReason = "damaged"
+	ReturnReasonGoodwill       ReturnReason = "goodwill"
 	ReturnReasonNoLongerWanted ReturnReason = "no_longer_wanted"
 	ReturnReasonNotAsDescribed ReturnReason = "not_as_described"
 	ReturnReasonOther          ReturnReason = "other"
@@ -242,6 +270,8 @@ const (
 func (e ReturnReason) Valid() bool {
 	switch e {
 	case ReturnReasonDamaged:
+		return true
+	case ReturnReasonGoodwill:
 		return true
 	case ReturnReasonNoLongerWanted:
 		return true
@@ -554,6 +584,14 @@ type LineQuantity struct {
 	Quantity int64 `json:"quantity"`
 }
 
+// LineRefund defines model for LineRefund.
+type LineRefund struct {
+	LineNo int `json:"line_no"`
+
+	// RefundMinor What the customer gets back for the line, in minor units.
+	RefundMinor int64 `json:"refund_minor"`
+}
+
 // ListedReturn defines model for ListedReturn.
 type ListedReturn struct {
 	CustomerID string     `json:"customer_id"`
@@ -797,6 +835,14 @@ type ReceiveReturn struct {
 	Lines []ReturnArrival `json:"lines"`
 }
 
+// RefundOrder defines model for RefundOrder.
+type RefundOrder struct {
+	Lines []LineRefund `json:"lines"`
+
+	// Note Why; the customer sees it.
+	Note string `json:"note,omitempty,omitzero"`
+}
+
 // RejectOrder defines model for RejectOrder.
 type RejectOrder struct {
 	Reason string `json:"reason"`
@@ -822,10 +868,13 @@ type ReleasedReservation struct {
 
 // RequestReturn defines model for RequestReturn.
 type RequestReturn struct {
-	Lines  []LineQuantity `json:"lines"`
-	Note   string         `json:"note,omitempty,omitzero"`
-	Reason ReturnReason   `json:"reason"`
+	Lines  []LineQuantity      `json:"lines"`
+	Note   string              `json:"note,omitempty,omitzero"`
+	Reason RequestReturnReason `json:"reason"`
 }
+
+// RequestReturnReason defines model for RequestReturn.Reason.
+type RequestReturnReason string
 
 // Reservation defines model for Reservation.
 type Reservation struct {
@@ -1085,6 +1134,14 @@ type PayOrderParams struct {
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// RefundOrderParams defines parameters for RefundOrder.
+type RefundOrderParams struct {
+	Preview bool `form:"preview,omitempty" json:"preview,omitempty,omitzero"`
+
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // RequestReturnParams defines parameters for RequestReturn.
 type RequestReturnParams struct {
 	Preview bool `form:"preview,omitempty" json:"preview,omitempty,omitzero"`
@@ -1183,6 +1240,9 @@ type HoldOrderJSONRequestBody = HoldOrder
 
 // PayOrderJSONRequestBody defines body for PayOrder for application/json ContentType.
 type PayOrderJSONRequestBody = PayOrder
+
+// RefundOrderJSONRequestBody defines body for RefundOrder for application/json ContentType.
+type RefundOrderJSONRequestBody = RefundOrder
 
 // RejectOrderJSONRequestBody defines body for RejectOrder for application/json ContentType.
 type RejectOrderJSONRequestBody = RejectOrder

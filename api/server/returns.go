@@ -63,6 +63,25 @@ func (h *handlers) RequestReturn(c *gin.Context, id uuid.UUID, params orderapi.R
 	h.returnStep(c, id, returnStep{orderflow.UpdateRequestReturn, params.IdempotencyKey, params.Preview}, in)
 }
 
+// RefundOrder gives a part of the price back, without a return.
+func (h *handlers) RefundOrder(c *gin.Context, id uuid.UUID, params orderapi.RefundOrderParams) {
+	var body orderapi.RefundOrder
+	if err := httpx.DecodeJSON(c, &body); err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	request, err := orderflow.RequestHash(body)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	in := orderflow.ReturnInput{Note: body.Note, Key: params.IdempotencyKey, Request: request}
+	for _, l := range body.Lines {
+		in.Refunds = append(in.Refunds, orderflow.LineRefund{LineNo: l.LineNo, Minor: l.RefundMinor})
+	}
+	h.returnStep(c, id, returnStep{orderflow.UpdateRefund, params.IdempotencyKey, params.Preview}, in)
+}
+
 // ApproveReturn lets the customer send the units.
 func (h *handlers) ApproveReturn(c *gin.Context, id uuid.UUID, number orderapi.ReturnNumber) {
 	in := orderflow.ReturnInput{Return: number, ReceiveBy: h.receiveBy()}
@@ -147,7 +166,11 @@ func (h *handlers) mayReturn(c *gin.Context, row orderstore.Order, step returnSt
 	case order.NotReady:
 		return forOrder(problem.Code(why), "the stock is not decided yet; try again shortly", row)
 	default:
-		return forOrder(problem.Code(why), "only what was delivered can be returned; the order is "+string(row.State), row)
+		what := "only what was delivered can be returned"
+		if step.update == orderflow.UpdateRefund {
+			what = "only what was delivered can be refunded without a return; cancel what has not left"
+		}
+		return forOrder(problem.Code(why), what+"; the order is "+string(row.State), row)
 	}
 	if step.update != orderflow.UpdateRequestReturn || auth.From(c).Operates() {
 		return nil

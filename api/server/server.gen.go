@@ -61,6 +61,9 @@ type ServerInterface interface {
 	// PayOrder Pay an order.
 	// (POST /api/orders/{order_id}/pay)
 	PayOrder(c *gin.Context, orderID OrderID, params PayOrderParams)
+	// RefundOrder Give a part of the price back, without a return.
+	// (POST /api/orders/{order_id}/refunds)
+	RefundOrder(c *gin.Context, orderID OrderID, params RefundOrderParams)
 	// RejectOrder Reject an order that waits for review.
 	// (POST /api/orders/{order_id}/reject)
 	RejectOrder(c *gin.Context, orderID OrderID)
@@ -692,6 +695,63 @@ func (siw *ServerInterfaceWrapper) PayOrder(c *gin.Context) {
 	}
 
 	siw.Handler.PayOrder(c, orderID, params)
+}
+
+// RefundOrder operation middleware
+func (siw *ServerInterfaceWrapper) RefundOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RefundOrderParams
+
+	// ------------- Optional query parameter "preview" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "preview", c.Request.URL.Query(), &params.Preview, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter preview: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey AttemptKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RefundOrder(c, orderID, params)
 }
 
 // RejectOrder operation middleware
@@ -1506,6 +1566,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/shipments", wrapper.ListShipments)
 	router.GET(options.BaseURL+"/api/returns", wrapper.ListReturns)
 	router.POST(options.BaseURL+"/api/orders/:order_id/returns", wrapper.RequestReturn)
+	router.POST(options.BaseURL+"/api/orders/:order_id/refunds", wrapper.RefundOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/returns/:number/approve", wrapper.ApproveReturn)
 	router.POST(options.BaseURL+"/api/orders/:order_id/returns/:number/reject", wrapper.RejectReturn)
 	router.POST(options.BaseURL+"/api/orders/:order_id/returns/:number/cancel", wrapper.CancelReturn)

@@ -42,8 +42,9 @@ const (
 	EventReturnRejected  Event = "return_rejected"
 	EventReturnCancelled Event = "return_cancelled"
 	EventReturnReceived  Event = "return_received"
-	EventReturnLapsed    Event = "return_lapsed" // nothing has arrived in time
-	EventAllReturned     Event = "all_returned"  // the customer has all of the money back
+	EventReturnLapsed    Event = "return_lapsed"  // nothing has arrived in time
+	EventRefundGranted   Event = "refund_granted" // an operator gives money back without a return
+	EventAllReturned     Event = "all_returned"   // the customer has all of the money back
 
 	// These events do not change the state.
 	EventPaid               Event = "paid"
@@ -106,6 +107,7 @@ var events = []eventRow{
 	{EventReturnCancelled, internal, tentative},
 	{EventReturnReceived, internal, tentative},
 	{EventReturnLapsed, internal, tentative},
+	{EventRefundGranted, internal, tentative},
 	{EventAllReturned, internal, tentative},
 	{EventPaid, "paid", repeatable},
 	{EventActionRequired, internal, tentative},

@@ -73,10 +73,27 @@ func returnsGoods(t *testing.T, s *platform.Platform) {
 	require.Eventually(t, func() bool { return available() == 1 }, 15*time.Second, 50*time.Millisecond,
 		"only one of the two can be sold again")
 
+	gesture := func(minor float64) map[string]any {
+		return map[string]any{"note": "a scratch", "lines": []map[string]any{{"line_no": 1, "refund_minor": minor}}}
+	}
+	left := price - two
+	would = s.Act(platform.Operator, id, "refunds?preview=true", gesture(100)).Body["return_preview"].(map[string]any)
+	require.InDelta(t, 100, would["refund"].(map[string]any)["amount_minor"], 0)
+	require.Equal(t, http.StatusForbidden, s.Act("alice", id, "refunds", gesture(100)).Status)
+	beyond := s.Act(platform.Operator, id, "refunds", gesture(left+1))
+	require.Equal(t, "invalid_input", beyond.Str("code"), beyond.Raw)
+	for range 2 { // a repeat under the same key gives nothing more
+		given := s.Act(platform.Operator, id, "refunds", gesture(100), "Idempotency-Key", "gesture-"+id)
+		require.Equal(t, http.StatusOK, given.Status, given.Raw)
+	}
+	otherwise := s.Act(platform.Operator, id, "refunds", gesture(200), "Idempotency-Key", "gesture-"+id)
+	require.Equal(t, "idempotency_key_reused", otherwise.Str("code"), otherwise.Raw)
+	awaitRefunds(t, s, id, two, 100)
+
 	rest := s.Act(platform.Operator, id, "returns", wants(1)) // an operator's is approved at once
 	require.Equal(t, http.StatusOK, rest.Status, rest.Raw)
-	require.Equal(t, http.StatusOK, s.Act(platform.Operator, id, "returns/2/receive", arrives(1, 0)).Status)
-	awaitRefunds(t, s, id, two, price-two)
+	require.Equal(t, http.StatusOK, s.Act(platform.Operator, id, "returns/3/receive", arrives(1, 0)).Status)
+	awaitRefunds(t, s, id, two, 100, left-100)
 	require.Eventually(t, func() bool {
 		return s.Do("alice", http.MethodGet, "/api/orders/"+id, nil).Str("status") == "refunded"
 	}, 15*time.Second, 50*time.Millisecond)

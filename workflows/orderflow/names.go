@@ -54,6 +54,7 @@ const (
 	UpdateRejectReturn  = "reject_return"
 	UpdateCancelReturn  = "cancel_return"
 	UpdateReceiveReturn = "receive_return"
+	UpdateRefund        = "refund" // without a return
 	// Of a reservation without an order.
 	UpdateConfirm = "confirm"
 	UpdateRelease = "release"

@@ -43,9 +43,11 @@ const (
 	ReturnWrongItem ReturnReason = "wrong_item"
 	ReturnDifferent ReturnReason = "not_as_described"
 	ReturnOther     ReturnReason = "other"
+	// ReturnGoodwill is the reason of a refund for which nothing comes back. No request for a return has it.
+	ReturnGoodwill ReturnReason = "goodwill"
 )
 
-// ReturnReasons lists all reasons.
+// ReturnReasons lists the reasons of a request for a return.
 func ReturnReasons() []ReturnReason {
 	return []ReturnReason{ReturnUnwanted, ReturnDamaged, ReturnWrongItem, ReturnDifferent, ReturnOther}
 }
@@ -80,11 +82,18 @@ type ReturnInput struct {
 	Approved  bool           `json:"approved,omitempty"`   // of UpdateRequestReturn: an operator asks, so it is approved
 	ReceiveBy *time.Time     `json:"receive_by,omitempty"` // when the return lapses, once it is approved
 	Arrived   []Arrival      `json:"arrived,omitempty"`    // of UpdateReceiveReturn
+	Refunds   []LineRefund   `json:"refunds,omitempty"`    // of UpdateRefund
 	Key       string         `json:"key,omitempty"`        // the request's Idempotency-Key, of UpdateRequestReturn
 	Request   string         `json:"request,omitempty"`    // tells requests with the same key apart
 
 	Actor         string `json:"actor"`
 	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// LineRefund is what an operator gives back of the price of a line, though nothing comes back.
+type LineRefund struct {
+	LineNo int   `json:"line_no"`
+	Minor  int64 `json:"minor"` // in minor units of the order's currency
 }
 
 // Arrival is what the warehouse found of one line of a return.
@@ -107,7 +116,7 @@ type ReturnPreview struct {
 
 // PreviewReturnInput asks what a step of a return would do.
 type PreviewReturnInput struct {
-	Update string      `json:"update"` // UpdateRequestReturn or UpdateReceiveReturn
+	Update string      `json:"update"` // UpdateRequestReturn, UpdateReceiveReturn or UpdateRefund
 	Input  ReturnInput `json:"input"`
 }
 
