@@ -31,13 +31,13 @@ import (
 
 // Config is the configuration of the api process, from the environment.
 type Config struct {
-	DatabaseURL  string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
-	Listen       string   `env:"API_LISTEN" envDefault:":3001"`
-	InventoryURL string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
-	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	DatabaseURL string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
+	Listen      string   `env:"API_LISTEN" envDefault:":3001"`
+	ServiceKeys []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 	// DeploymentName is the deployment of the workers that carry out the orders; it needs a current version.
 	DeploymentName string `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
 	Internal       servicetoken.Config
+	Inventory      inventoryclient.Config
 	Temporal       temporalclient.Config
 	Pool           database.Pool
 	Starts         starter.Config
@@ -71,7 +71,11 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return err
 	}
 	defer temporal.Close()
-	inventory := inventoryclient.New(cfg.InventoryURL, servicetoken.NewSigner(cfg.Internal, "api"), nil)
+	inventory, err := inventoryclient.NewGuarded(
+		cfg.Inventory, servicetoken.NewSigner(cfg.Internal, "api"), nil, env)
+	if err != nil {
+		return err
+	}
 	defer inventory.Close()
 
 	health := httpx.NewHealth(
