@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
+	"holdfast/internal/linequantity"
 	"holdfast/internal/ratelimit"
 	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
@@ -31,6 +32,7 @@ type Config struct {
 	Strategy   string        `env:"ALLOCATION_STRATEGY" envDefault:"priority"`
 
 	Internal servicetoken.Config
+	Lines    linequantity.Config
 	Pool     database.Pool
 	Redis    redisclient.Config // of the cache and the limits; without it there is no cache, and each process counts alone
 	Limits   ratelimit.Config   // of callers that are not our services
@@ -70,6 +72,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		TTL:        cfg.TTL,
 		QueueLimit: cfg.QueueLimit,
 		Strategy:   inventoryapi.Strategy(cfg.Strategy),
+		MostUnits:  cfg.Lines.Most,
 
 		AnnounceRefusals: true,
 		ContinueGrants:   true,

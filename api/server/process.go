@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
+	"holdfast/internal/linequantity"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/payment/provider"
 	"holdfast/internal/problem"
@@ -38,6 +39,7 @@ type Config struct {
 	DeploymentName string `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
 	Internal       servicetoken.Config
 	Inventory      inventoryclient.Config
+	Lines          linequantity.Config
 	Temporal       temporalclient.Config
 	Pool           database.Pool
 	Starts         starter.Config
@@ -127,7 +129,10 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	if err := Register(router, h, guard, more...); err != nil {
+	for i := range more {
+		more[i].Spec = cfg.Lines.Apply(more[i].Spec)
+	}
+	if err := register(router, h, guard, cfg.Lines.Apply(api.Spec), more); err != nil {
 		return err
 	}
 	if cfg.Webhooks.Configured() {
@@ -157,11 +162,16 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 // Register adds the contract's routes, which need a caller that guard admits, and the public documentation of this and
 // of more interfaces.
 func Register(router gin.IRouter, h ServerInterface, guard *auth.Guard, more ...Document) error {
-	contract, err := httpx.ReadContract(api.Spec)
+	return register(router, h, guard, api.Spec, more)
+}
+
+// register is Register for a contract with other limits.
+func register(router gin.IRouter, h ServerInterface, guard *auth.Guard, spec []byte, more []Document) error {
+	contract, err := httpx.ReadContract(spec)
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	if err := serveDocs(router, more); err != nil {
+	if err := serveDocs(router, spec, more); err != nil {
 		return err
 	}
 	private := router.Group("", guard.Require, contract.Validate)
