@@ -110,20 +110,26 @@ func (b *Breaker) Allow() (settle func(error), err error) {
 	done, err := b.current.Load().Allow()
 	if err == nil {
 		return func(err error) {
-			if err != nil {
-				b.dialFailed.Store(NothingSent(err))
-			}
+			b.note(err)
 			done(err)
 		}, nil
 	}
 	if b.mayRetest() {
 		return func(err error) {
+			b.note(err)
 			if err == nil {
 				b.Reached()
 			}
 		}, nil
 	}
 	return nil, &OpenError{RetryAfter: b.Pause()}
+}
+
+// note keeps whether a connection could be made when a call failed last.
+func (b *Breaker) note(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		b.dialFailed.Store(NothingSent(err))
+	}
 }
 
 // mayRetest reports whether the call that asks is the test of this interval.

@@ -140,6 +140,25 @@ func TestReachedAgain(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 }
 
+// TestReachedAndFailing: if the service can be reached again and fails, the pause holds.
+func TestReachedAndFailing(t *testing.T) {
+	t.Parallel()
+	b := open(t, breaker.Rule{Percent: 50, Open: time.Hour, Retest: time.Millisecond}, errDial)
+	var retest func(error)
+	require.Eventually(t, func() bool {
+		var err error
+		retest, err = b.Allow()
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
+	retest(errFailed)
+
+	require.False(t, b.Unreachable())
+	require.Never(t, func() bool {
+		_, err := b.Allow()
+		return err == nil
+	}, 50*time.Millisecond, 5*time.Millisecond)
+}
+
 // TestReachedClosesNoOther: a probe that reaches the service does not close a breaker that opened because the service
 // fails.
 func TestReachedClosesNoOther(t *testing.T) {
