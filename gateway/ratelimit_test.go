@@ -153,8 +153,8 @@ func TestWithoutATokenTheAddressCounts(t *testing.T) {
 	require.Equal(t, http.StatusOK, from(behind, a+", "+b))
 }
 
-// TestUnauthenticatedRequestsAreLimited: whoever tries tokens is refused by the address, whatever the tokens, and with
-// 429 instead of 401. A valid token of the same address is not touched, and neither is another address.
+// TestUnauthenticatedRequestsAreLimited: an address that tries tokens gets 429 instead of 401 after a while, whatever
+// the tokens are. A valid token of the same address is not touched, and neither is another address.
 func TestUnauthenticatedRequestsAreLimited(t *testing.T) {
 	t.Parallel()
 	edge := run(t, configured(t, limited(t,

@@ -49,7 +49,7 @@ type Config struct {
 	DefaultNamespace string
 	// DynamicConfig overrides the server's settings, for tests that cannot wait for a production delay.
 	DynamicConfig map[dynamicconfig.Key]any
-	// Authorization makes the server ask its clients for tokens, as a production cluster does. Nil: everybody may do
+	// Authorization makes the server ask its clients for tokens, as a production cluster does. Nil: every client may do
 	// everything. It works without the Web UI only.
 	Authorization *Authorization
 	// Log receives the server's messages of Warn and above. Nil is silent.
