@@ -137,6 +137,9 @@ func (p *Platform) startProcesses(t *testing.T, faults bool) {
 		p.Faults.OrdersDB = fault.NewPostgres(t, p.env["ORDERS_DATABASE_URL"])
 		p.Faults.StockDB = fault.NewPostgres(t, p.env["INVENTORY_DATABASE_URL"])
 		p.Faults.Temporal = fault.NewGRPC(t, p.env["TEMPORAL_ADDRESS"])
+		// A test that loses answers one after the other makes every second call fail, which opens a breaker. It would
+		// wait for half a minute each time.
+		p.env["BREAKER_OPEN"] = "1s"
 		p.env["ORDERS_DATABASE_URL"], p.env["INVENTORY_DATABASE_URL"] = p.Faults.OrdersDB.URL(), p.Faults.StockDB.URL()
 		p.env["TEMPORAL_ADDRESS"] = p.Faults.Temporal.Address()
 		server, err := url.Parse(p.env["REDIS_URL"])
