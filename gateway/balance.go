@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/breaker"
 	"holdfast/internal/service"
 )
 
@@ -25,7 +26,7 @@ type upstream struct {
 	instances []*instance
 	next      atomic.Uint64
 	transport http.RoundTripper
-	breaker   *breaker
+	breaker   *breaker.Breaker
 	budget    budget
 	metrics   *upstreamMetrics
 	log       *slog.Logger
@@ -76,7 +77,7 @@ func newUpstream(
 		}
 		u.instances = append(u.instances, &instance{url: address})
 	}
-	u.breaker = newBreaker(u.log, cfg)
+	u.breaker = breaker.New(cfg.rule(), u.log)
 	metrics.watch(u)
 	return u, nil
 }
@@ -150,7 +151,7 @@ func (in *instance) eject(now time.Time) bool {
 // its breaker is open because nothing could be reached.
 func (u *upstream) watch(ctx context.Context) {
 	service.Every(ctx, u.interval, func() {
-		if len(u.instances) < 2 && !u.breaker.unreachable() {
+		if len(u.instances) < 2 && !u.breaker.Unreachable() {
 			return
 		}
 		var probes sync.WaitGroup
@@ -167,7 +168,7 @@ func (u *upstream) probe(ctx context.Context, in *instance) {
 	defer cancel()
 	status, err := u.get(ctx, in, "/ready")
 	if err == nil {
-		u.breaker.reached()
+		u.breaker.Reached()
 	}
 	if len(u.instances) < 2 {
 		return

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/breaker"
 )
 
 // TestBreakerOpensProbesCloses: when half of the requests fail, the service is not asked any more and clients get 503
@@ -31,16 +33,16 @@ func TestBreakerOpensProbesCloses(t *testing.T) {
 		return status, header
 	}
 
-	for range breakerRequests / 2 {
+	for range breaker.MinCalls / 2 {
 		status, _ := ask()
 		require.Equal(t, http.StatusOK, status)
 	}
 	broken.Store(true)
-	for range breakerRequests / 2 {
+	for range breaker.MinCalls / 2 {
 		status, _ := ask()
 		require.Equal(t, http.StatusInternalServerError, status)
 	}
-	require.InDelta(t, 1, edge.api.breaker.state(), 0, "open")
+	require.InDelta(t, 1, edge.api.breaker.State(), 0, "open")
 
 	asked := service.served.Load()
 	status, header := ask()
@@ -51,45 +53,23 @@ func TestBreakerOpensProbesCloses(t *testing.T) {
 	require.Equal(t, 1, after, "the pause, rounded up to seconds")
 	require.Equal(t, problemType, header.Get("Content-Type"))
 
-	half := func() bool { return edge.api.breaker.state() == 2 }
+	half := func() bool { return edge.api.breaker.State() == 2 }
 	require.Eventually(t, half, 10*time.Second, 5*time.Millisecond, "half-open after the pause")
 	status, _ = ask()
 	require.Equal(t, http.StatusInternalServerError, status, "one request is the test")
-	require.InDelta(t, 1, edge.api.breaker.state(), 0, "open again")
+	require.InDelta(t, 1, edge.api.breaker.State(), 0, "open again")
 
 	broken.Store(false)
 	require.Eventually(t, half, 10*time.Second, 5*time.Millisecond)
 	status, _ = ask()
 	require.Equal(t, http.StatusOK, status)
-	require.Zero(t, edge.api.breaker.state(), "closed")
+	require.Zero(t, edge.api.breaker.State(), "closed")
 
 	other, _, _ := customer(t)(http.MethodGet, edge.url+"/api/inventory/1", "")
 	require.Equal(t, http.StatusOK, other, "each service has its own breaker")
 }
 
 const problemType = "application/problem+json"
-
-// TestOneTestAtATime: while a request is the test of a half-open breaker, all others are refused at once.
-func TestOneTestAtATime(t *testing.T) {
-	t.Parallel()
-	b := newBreaker(discard, UpstreamConfig{BreakerPercent: 50, BreakerOpen: 10 * time.Millisecond})
-	for range breakerRequests {
-		settle, err := b.allow()
-		require.NoError(t, err)
-		settle(errGateway)
-	}
-	require.Eventually(t, func() bool { return b.state() == 2 }, 10*time.Second, time.Millisecond)
-
-	test, err := b.allow()
-	require.NoError(t, err)
-	for range 10 {
-		_, err := b.allow()
-		require.Error(t, err)
-	}
-	test(nil)
-	_, err = b.allow()
-	require.NoError(t, err)
-}
 
 // TestRestartClosesTheBreaker: a breaker that opened because nothing listened closes soon after the service listens
 // again, although its pause is half a minute.
@@ -102,14 +82,14 @@ func TestRestartClosesTheBreaker(t *testing.T) {
 	edge := run(t, configured(t, vars))
 	ask := customer(t)
 	service.kill()
-	for range breakerRequests {
+	for range breaker.MinCalls {
 		status, _, _ := ask(http.MethodGet, edge.url+"/api/orders", "")
 		require.Equal(t, http.StatusServiceUnavailable, status)
 	}
-	require.InDelta(t, 1, edge.api.breaker.state(), 0, "open")
+	require.InDelta(t, 1, edge.api.breaker.State(), 0, "open")
 
 	newBackend(t, address, answering("here"))
-	require.Eventually(t, func() bool { return edge.api.breaker.state() == 0 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return edge.api.breaker.State() == 0 }, 10*time.Second, 5*time.Millisecond)
 	_, text, _ := ask(http.MethodGet, edge.url+"/api/orders", "")
 	require.Equal(t, "here", text)
 }
@@ -124,11 +104,11 @@ func TestClientsThatLeaveOpenNoBreaker(t *testing.T) {
 	}))
 	t.Cleanup(service.Close)
 	edge := run(t, configured(t, before(service.URL)))
-	for range breakerRequests + 5 {
+	for range breaker.MinCalls + 5 {
 		leave(t, edge.url+"/api/orders", arrived)
 	}
 	require.Eventually(t, func() bool {
-		return edge.metric(t, "gateway_upstream_requests_total") == breakerRequests+5
+		return edge.metric(t, "gateway_upstream_requests_total") == breaker.MinCalls+5
 	}, 20*time.Second, 10*time.Millisecond)
-	require.Zero(t, edge.api.breaker.state(), "closed")
+	require.Zero(t, edge.api.breaker.State(), "closed")
 }

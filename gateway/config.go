@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/ratelimit"
 	"holdfast/internal/redisclient"
 	"holdfast/internal/servicetoken"
 )
@@ -41,13 +42,12 @@ type UpstreamConfig struct {
 
 // LimitConfig says how many requests a client may send in a minute, for each class of routes. 0 means no limit.
 type LimitConfig struct {
-	Reads    int `env:"RATE_LIMIT_READS" envDefault:"200"`
-	Writes   int `env:"RATE_LIMIT_WRITES" envDefault:"100"`
+	ratelimit.Config
 	Orders   int `env:"RATE_LIMIT_ORDERS" envDefault:"60"`
 	Admin    int `env:"RATE_LIMIT_ADMIN" envDefault:"600"`
 	Webhooks int `env:"RATE_LIMIT_WEBHOOKS" envDefault:"6000"`
-	// RedisTimeout is the longest that a request waits for Redis. Then the gateway counts by itself.
-	RedisTimeout time.Duration `env:"RATE_LIMIT_REDIS_TIMEOUT" envDefault:"50ms"`
+	// Unauthenticated limits the requests of an address that are answered 401.
+	Unauthenticated int `env:"RATE_LIMIT_UNAUTHENTICATED" envDefault:"100"`
 }
 
 // CORSConfig says which web pages of other origins may use the interface.
@@ -122,25 +122,13 @@ func (c UpstreamConfig) Validate() error {
 
 // Validate reports every fault.
 func (c LimitConfig) Validate() error {
-	var faults []error
-	for _, v := range []struct {
-		name  string
-		limit int
-	}{
-		{"RATE_LIMIT_READS", c.Reads},
-		{"RATE_LIMIT_WRITES", c.Writes},
-		{"RATE_LIMIT_ORDERS", c.Orders},
-		{"RATE_LIMIT_ADMIN", c.Admin},
-		{"RATE_LIMIT_WEBHOOKS", c.Webhooks},
-	} {
-		if v.limit < 0 {
-			faults = append(faults, fmt.Errorf("%s must be a number of requests a minute, or 0 for no limit", v.name))
-		}
-	}
-	if c.RedisTimeout <= 0 {
-		faults = append(faults, errors.New("RATE_LIMIT_REDIS_TIMEOUT must be more than 0"))
-	}
-	return errors.Join(faults...)
+	return errors.Join(
+		c.Config.Validate(),
+		ratelimit.CheckLimit("RATE_LIMIT_ORDERS", c.Orders),
+		ratelimit.CheckLimit("RATE_LIMIT_ADMIN", c.Admin),
+		ratelimit.CheckLimit("RATE_LIMIT_WEBHOOKS", c.Webhooks),
+		ratelimit.CheckLimit("RATE_LIMIT_UNAUTHENTICATED", c.Unauthenticated),
+	)
 }
 
 // Validate reports an origin that a browser would never send, and "*", which would let every web page in.

@@ -49,7 +49,7 @@ func configured(t *testing.T, vars map[string]string) Config {
 		"JWT_SECRET":             testAuth.Secret,
 		"INTERNAL_TOKEN_SECRETS": strings.Join(authtest.Internal.Secrets, ","),
 		"RATE_LIMIT_READS":       "0", "RATE_LIMIT_WRITES": "0", "RATE_LIMIT_ORDERS": "0",
-		"RATE_LIMIT_ADMIN": "0", "RATE_LIMIT_WEBHOOKS": "0",
+		"RATE_LIMIT_ADMIN": "0", "RATE_LIMIT_WEBHOOKS": "0", "RATE_LIMIT_UNAUTHENTICATED": "0",
 	}
 	maps.Copy(all, vars)
 	cfg, err := config.LoadFrom[Config](all)

@@ -44,7 +44,7 @@ func (m *upstreamMetrics) watch(u *upstream) {
 		Name:        "gateway_breaker_state",
 		Help:        "The service's circuit breaker: 0 closed, 1 open, 2 half-open.",
 		ConstLabels: labels,
-	}, u.breaker.state)
+	}, u.breaker.State)
 	m.retries.WithLabelValues(u.name)
 	m.ejections.WithLabelValues(u.name)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"holdfast/internal/breaker"
 	"holdfast/internal/correlation"
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
@@ -160,15 +161,16 @@ func forward(p *proxy, timeout time.Duration) gin.HandlerFunc {
 // answerFailure answers a request that the service did not answer.
 func answerFailure(r *http.Request, err error) {
 	call := callOf(r.Context())
-	var refused *refusal
+	var open *breaker.OpenError
 	switch {
-	case errors.As(err, &refused):
-		call.gin.Header("Retry-After", refused.seconds())
+	case errors.As(err, &open):
+		call.gin.Header("Retry-After", httpx.Seconds(open.RetryAfter))
+		err = refused(open)
 	case late(r.Context()):
 		err = problem.Common.New(problem.UpstreamTimeout,
 			"the service did not answer within %s; %s", call.timeout, remedy(r))
 	case r.Context().Err() != nil: // the client has left: httpx.Fail says so
-	case nothingSent(err):
+	case breaker.NothingSent(err):
 		err = problem.Common.New(problem.Unavailable,
 			"the service cannot be reached and got nothing of the request; send the same request again")
 	default:

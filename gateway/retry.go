@@ -4,26 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync/atomic"
+
+	"holdfast/internal/breaker"
 )
 
 // maxAttempts is how many instances a request is sent to at most.
 const maxAttempts = 3
 
-// The failures of an instance that answers.
-var (
-	// errGateway means that the instance, or something before it, is out of order.
-	errGateway = errors.New("the service answers 502, 503 or 504")
-	// errInternal may be the fault of the request: another instance would answer the same.
-	errInternal = errors.New("the service answers 500")
-)
-
 // RoundTrip sends a request to an instance of the service, and to another one if it fails and may be repeated. The
 // breaker judges the last attempt.
 func (u *upstream) RoundTrip(req *http.Request) (*http.Response, error) {
-	settle, err := u.breaker.allow()
+	settle, err := u.breaker.Allow()
 	if err != nil {
 		u.metrics.requests.WithLabelValues(u.name, "refused").Inc()
 		return nil, err
@@ -53,7 +46,7 @@ func (u *upstream) try(req *http.Request) (*http.Response, error) {
 		res, err := u.attempt(req, in)
 		failure := failureOf(res, err)
 		if req.Context().Err() == nil || late(req.Context()) {
-			u.report(in, failure != nil && !errors.Is(failure, errInternal))
+			u.report(in, failure != nil && !errors.Is(failure, breaker.ErrInternal))
 		}
 
 		last := len(tried) == min(maxAttempts, len(u.instances)) || req.Context().Err() != nil
@@ -91,33 +84,25 @@ func (u *upstream) attempt(req *http.Request, in *instance) (*http.Response, err
 	return res, nil
 }
 
-// failureOf returns why an attempt failed: no answer, or an answer that says that the service is out of order. A 503
-// with Retry-After is no failure: the service is in order and sheds load, and the client is told when to come back.
+// failureOf returns why an attempt failed: no answer, or an answer that says that the service is out of order.
 func failureOf(res *http.Response, err error) error {
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":
-		return nil
-	case res.StatusCode == http.StatusInternalServerError:
-		return errInternal
-	case res.StatusCode > http.StatusNotImplemented && res.StatusCode <= http.StatusGatewayTimeout:
-		return errGateway
 	}
-	return nil
+	return breaker.FailureOf(res)
 }
 
 // mayRepeat reports whether a request that failed may be sent to another instance: nothing was sent, or a repeat has no
 // further effect. A PUT or DELETE with If-Match is not repeated, because its own first attempt may have changed the
 // version.
 func mayRepeat(req *http.Request, failure error) bool {
-	if errors.Is(failure, errInternal) {
+	if errors.Is(failure, breaker.ErrInternal) {
 		return false
 	}
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
 	}
-	if nothingSent(failure) {
+	if breaker.NothingSent(failure) {
 		return true
 	}
 	switch req.Method {
@@ -129,12 +114,6 @@ func mayRepeat(req *http.Request, failure error) bool {
 	return req.Header.Get("Idempotency-Key") != ""
 }
 
-// nothingSent reports whether a request failed before a byte of it was sent, because no connection could be made.
-func nothingSent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
 // outcome names a failure in the metrics.
 func outcome(failure error) string {
 	switch {
@@ -144,7 +123,7 @@ func outcome(failure error) string {
 		return "client_left"
 	case errors.Is(failure, context.DeadlineExceeded):
 		return "timeout"
-	case errors.Is(failure, errGateway), errors.Is(failure, errInternal):
+	case errors.Is(failure, breaker.ErrGateway), errors.Is(failure, breaker.ErrInternal):
 		return "failed_answer"
 	}
 	return "no_answer"

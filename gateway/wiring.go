@@ -15,6 +15,7 @@ import (
 
 	"holdfast/internal/auth"
 	"holdfast/internal/httpx"
+	"holdfast/internal/ratelimit"
 	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
 	"holdfast/internal/servicetoken"
@@ -36,7 +37,7 @@ type gateway struct {
 	redis     *redis.Client // nil if none is configured
 	clients   *clients
 	verifier  *auth.Verifier
-	limits    *limiter
+	limits    *ratelimit.Limiter
 	api       *upstream
 	inventory *upstream
 	events    *upstream
@@ -63,7 +64,14 @@ func newGateway(
 			return nil, err
 		}
 	}
-	g.limits = newLimiter(cfg.Limits, g.redis, g.clients, env.Registry, env.Log)
+	g.limits = ratelimit.New(ratelimit.Options{
+		Service:  "gateway",
+		Redis:    g.redis,
+		Timeout:  cfg.Limits.RedisTimeout,
+		Log:      env.Log,
+		Registry: env.Registry,
+	})
+	g.verifier.LimitRefusals(g.limit(newClasses(cfg.Limits).unknown))
 
 	metrics := newUpstreamMetrics(env.Registry)
 	for _, s := range []struct {
@@ -147,11 +155,11 @@ func (g *gateway) route(ctx context.Context, contracts Contracts) error {
 
 	classes := newClasses(g.cfg.Limits)
 	public := g.router.Group("")
-	public.GET("/docs", g.limits.limit(classes.pages), forward(api, docsTimeout))
-	public.GET("/docs/*file", g.limits.limit(classes.pages), forward(api, docsTimeout))
+	public.GET("/docs", g.limit(classes.pages), forward(api, docsTimeout))
+	public.GET("/docs/*file", g.limit(classes.pages), forward(api, docsTimeout))
 	// Signed by the payment provider, and by carriers.
-	public.POST("/webhooks/payments", g.limits.limit(classes.webhooks), forward(api, webhookTimeout))
-	public.POST("/webhooks/carriers", g.limits.limit(classes.webhooks), forward(api, webhookTimeout))
+	public.POST("/webhooks/payments", g.limit(classes.webhooks), forward(api, webhookTimeout))
+	public.POST("/webhooks/carriers", g.limit(classes.webhooks), forward(api, webhookTimeout))
 
 	private, vouch := g.router.Group("", g.verifier.Require), newVoucher(g.cfg.Internal)
 	for _, c := range []struct {
@@ -175,7 +183,7 @@ func (g *gateway) route(ctx context.Context, contracts Contracts) error {
 			if r.streamed {
 				handler = forwardStream(ctx, c.to, r.timeout)
 			}
-			private.Handle(r.method, r.path, g.limits.limit(classes.of(r)), r.allow, vouch.to(c.service), handler)
+			private.Handle(r.method, r.path, g.limit(classes.of(r)), r.allow, vouch.to(c.service), handler)
 		}
 	}
 	return nil

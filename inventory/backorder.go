@@ -19,6 +19,9 @@ func (s *Service) PlaceBackorder(
 	ctx context.Context, in inventoryapi.PlaceBackorderRequest,
 ) (inventoryapi.Backorder, error) {
 	r, err := stock.NewPlaceBackorder(in, s.ttl, correlation.From(ctx))
+	if err == nil {
+		err = stock.CheckLines(in.Lines, s.mostUnits)
+	}
 	out, err := applyOne(ctx, s, r.WithDefaultStrategy(s.strategy), err)
 	if err != nil || out.Status != inventoryapi.BackorderWaiting {
 		return out, err

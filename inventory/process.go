@@ -9,6 +9,8 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
+	"holdfast/internal/linequantity"
+	"holdfast/internal/ratelimit"
 	"holdfast/internal/redisclient"
 	"holdfast/internal/service"
 	"holdfast/internal/servicetoken"
@@ -30,8 +32,10 @@ type Config struct {
 	Strategy   string        `env:"ALLOCATION_STRATEGY" envDefault:"priority"`
 
 	Internal servicetoken.Config
+	Lines    linequantity.Config
 	Pool     database.Pool
-	Redis    redisclient.Config // of the cache; without it there is no cache
+	Redis    redisclient.Config // of the cache and the limits; without it there is no cache, and each process counts alone
+	Limits   ratelimit.Config   // of callers that are not our services
 }
 
 // Validate checks the rules that the tags cannot express, and reports all faults together.
@@ -68,11 +72,18 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		TTL:        cfg.TTL,
 		QueueLimit: cfg.QueueLimit,
 		Strategy:   inventoryapi.Strategy(cfg.Strategy),
+		MostUnits:  cfg.Lines.Most,
 
 		AnnounceRefusals: true,
 		ContinueGrants:   true,
 	}
 	checks := []httpx.Check{{Name: "database", Required: true}}
+	limits := ratelimit.Options{
+		Service:  "inventory",
+		Timeout:  cfg.Limits.RedisTimeout,
+		Log:      env.Log,
+		Registry: env.Registry,
+	}
 	if cfg.Redis.Given() {
 		client, err := redisclient.Open(cfg.Redis, "inventory", env.Log, env.Registry)
 		if err != nil {
@@ -81,7 +92,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		defer func() { _ = client.Close() }()
 		c := cache.New(cache.Options{Client: client, Log: env.Log, Registry: env.Registry})
 		defer c.Close()
-		options.Cache = c
+		options.Cache, limits.Redis = c, client
 		checks = append(checks, httpx.Check{Name: "cache", Probe: c.Ping})
 	} else {
 		env.Log.Info("availability is not cached: REDIS_URL is not set")
@@ -106,6 +117,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	if err != nil {
 		return fmt.Errorf("inventory: %w", err)
 	}
+	guard.LimitRefusals(limitStrangers(ratelimit.New(limits), cfg.Limits))
 	if err := server.Register(router, svc, guard, OpenAPI); err != nil {
 		return err
 	}

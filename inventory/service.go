@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/internal/correlation"
+	"holdfast/internal/linequantity"
 	"holdfast/inventory/availability"
 	"holdfast/inventory/groupcommit"
 	"holdfast/inventory/inventoryapi"
@@ -35,10 +36,11 @@ type Service struct {
 	refusals     *refusals // nil if refusals are not announced
 	granter      *granter  // nil if unfinished grants are left to other processes
 
-	log      *slog.Logger
-	ttl      time.Duration
-	strategy inventoryapi.Strategy
-	metrics  *metrics
+	log       *slog.Logger
+	ttl       time.Duration
+	strategy  inventoryapi.Strategy
+	mostUnits int64 // of one line
+	metrics   *metrics
 }
 
 var _ inventoryapi.API = (*Service)(nil)
@@ -56,6 +58,7 @@ type Options struct {
 	QueueLimit int                   // requests that may wait for their batch; DefaultQueueLimit if 0
 	TTL        time.Duration         // of a reservation whose request names none; DefaultTTL if 0
 	Strategy   inventoryapi.Strategy // of a reservation whose request names none; priority if empty
+	MostUnits  int64                 // of one line; linequantity.Default if 0
 
 	// AnnounceRefusals publishes inventory.failed. It starts a background task, which Close ends.
 	AnnounceRefusals bool
@@ -78,13 +81,17 @@ func New(o Options) *Service {
 	if o.TTL == 0 {
 		o.TTL = DefaultTTL
 	}
+	if o.MostUnits == 0 {
+		o.MostUnits = linequantity.Default
+	}
 
 	s := &Service{
-		store:    store.New(o.Pool),
-		log:      o.Log,
-		ttl:      o.TTL,
-		strategy: o.Strategy,
-		metrics:  newMetrics(o.Registry),
+		store:     store.New(o.Pool),
+		log:       o.Log,
+		ttl:       o.TTL,
+		strategy:  o.Strategy,
+		mostUnits: o.MostUnits,
+		metrics:   newMetrics(o.Registry),
 	}
 	if o.MaxGrants > 0 {
 		s.store.LimitGrants(o.MaxGrants)
@@ -136,6 +143,9 @@ func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
 // Reserve implements inventoryapi.API.
 func (s *Service) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
 	r, err := stock.NewReserve(in, s.ttl, correlation.From(ctx))
+	if err == nil {
+		err = stock.CheckLines(in.Lines, s.mostUnits)
+	}
 	out, err := applyOne(ctx, s, r.WithDefaultStrategy(s.strategy), err)
 	var short *inventoryapi.InsufficientStockError
 	if s.refusals != nil && errors.As(err, &short) {
@@ -207,7 +217,7 @@ func (s *Service) GetReservation(ctx context.Context, id uuid.UUID) (inventoryap
 func (s *Service) Availability(
 	ctx context.Context, productID uuid.UUID, quantity int64,
 ) (inventoryapi.Availability, error) {
-	if err := stock.CheckWanted(quantity); err != nil {
+	if err := stock.CheckWanted(quantity, s.mostUnits); err != nil {
 		return inventoryapi.Availability{}, err
 	}
 	found, err := s.availability.Read(ctx, []uuid.UUID{productID})

@@ -37,18 +37,18 @@ import (
 // Config is the worker's configuration.
 type Config struct {
 	DatabaseURL    string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
-	InventoryURL   string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
 	ServiceKeys    []string `env:"SERVICE_API_KEYS,required,notEmpty"` // for the payment sandbox
 	Listen         string   `env:"WORKER_LISTEN" envDefault:":9090"`
 	DeploymentName string   `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
 	// BuildID names this worker's version; open orders stay on the version that started them.
-	BuildID  string `env:"TEMPORAL_WORKER_BUILD_ID,required,notEmpty"`
-	Internal servicetoken.Config
-	Payment  provider.Config
-	Promise  promise.Config
-	Temporal temporalclient.Config
-	Pool     database.Pool
-	Polling  Polling
+	BuildID   string `env:"TEMPORAL_WORKER_BUILD_ID,required,notEmpty"`
+	Internal  servicetoken.Config
+	Inventory inventoryclient.Config
+	Payment   provider.Config
+	Promise   promise.Config
+	Temporal  temporalclient.Config
+	Pool      database.Pool
+	Polling   Polling
 }
 
 // Polling says how many tasks the worker asks for and carries out at once.
@@ -162,11 +162,16 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 
 	httpClient := newHTTPClient()
 	defer httpClient.CloseIdleConnections()
-	inventory := inventoryclient.New(cfg.InventoryURL, servicetoken.NewSigner(cfg.Internal, "worker"), httpClient)
+	inventory, err := inventoryclient.NewGuarded(
+		cfg.Inventory, servicetoken.NewSigner(cfg.Internal, "worker"), httpClient, env)
+	if err != nil {
+		return err
+	}
 	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], httpClient)
 	if err != nil {
 		return err
 	}
+	takesMoney = provider.Guard(takesMoney, cfg.Payment, env)
 
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
 	if err != nil {

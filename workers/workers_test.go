@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/service"
 	"holdfast/internal/telemetry"
 	"holdfast/internal/temporalclient"
+	"holdfast/inventory/inventoryclient"
 	"holdfast/tests/testenv"
 	"holdfast/workflows/orderflow"
 )
@@ -36,7 +37,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	defer inventory.Close()
 	cfg := Config{
 		DatabaseURL:    testenv.Database(t),
-		InventoryURL:   inventory.URL,
+		Inventory:      inventoryclient.Config{URLs: []string{inventory.URL}},
 		Payment:        provider.Config{Name: provider.Sandbox, SandboxURL: inventory.URL},
 		ServiceKeys:    []string{"a-key"},
 		Internal:       authtest.Internal,

@@ -11,7 +11,6 @@ import (
 	swagger "github.com/swaggest/swgui/v5/static"
 	"github.com/vearutop/statigz"
 
-	"holdfast/api"
 	"holdfast/internal/httpx"
 	"holdfast/internal/problem"
 )
@@ -50,14 +49,14 @@ const initializer = `window.onload = () => { window.ui = SwaggerUIBundle({
 `
 
 // serveDocs serves Swagger UI and the documents. They are public.
-func serveDocs(router gin.IRoutes, more []Document) error {
+func serveDocs(router gin.IRoutes, spec []byte, more []Document) error {
 	type entry struct {
 		Name string `json:"name"`
 		URL  string `json:"url"`
 	}
 	var list []entry
 	specs := map[string][]byte{}
-	for _, d := range append([]Document{{Name: "Orders", File: "openapi.yaml", Spec: api.Spec}}, more...) {
+	for _, d := range append([]Document{{Name: "Orders", File: "openapi.yaml", Spec: spec}}, more...) {
 		list = append(list, entry{d.Name, "/docs/" + d.File})
 		specs["/"+d.File] = d.Spec
 	}

@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/database"
 	"holdfast/internal/httpx"
+	"holdfast/internal/linequantity"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/payment/provider"
 	"holdfast/internal/problem"
@@ -31,13 +32,14 @@ import (
 
 // Config is the configuration of the api process, from the environment.
 type Config struct {
-	DatabaseURL  string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
-	Listen       string   `env:"API_LISTEN" envDefault:":3001"`
-	InventoryURL string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
-	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
+	DatabaseURL string   `env:"ORDERS_DATABASE_URL,required,notEmpty"`
+	Listen      string   `env:"API_LISTEN" envDefault:":3001"`
+	ServiceKeys []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 	// DeploymentName is the deployment of the workers that carry out the orders; it needs a current version.
 	DeploymentName string `env:"TEMPORAL_DEPLOYMENT_NAME" envDefault:"holdfast-orders"`
 	Internal       servicetoken.Config
+	Inventory      inventoryclient.Config
+	Lines          linequantity.Config
 	Temporal       temporalclient.Config
 	Pool           database.Pool
 	Starts         starter.Config
@@ -71,7 +73,11 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return err
 	}
 	defer temporal.Close()
-	inventory := inventoryclient.New(cfg.InventoryURL, servicetoken.NewSigner(cfg.Internal, "api"), nil)
+	inventory, err := inventoryclient.NewGuarded(
+		cfg.Inventory, servicetoken.NewSigner(cfg.Internal, "api"), nil, env)
+	if err != nil {
+		return err
+	}
 	defer inventory.Close()
 
 	health := httpx.NewHealth(
@@ -123,7 +129,10 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	if err := Register(router, h, guard, more...); err != nil {
+	for i := range more {
+		more[i].Spec = cfg.Lines.Apply(more[i].Spec)
+	}
+	if err := register(router, h, guard, cfg.Lines.Apply(api.Spec), more); err != nil {
 		return err
 	}
 	if cfg.Webhooks.Configured() {
@@ -153,11 +162,16 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 // Register adds the contract's routes, which need a caller that guard admits, and the public documentation of this and
 // of more interfaces.
 func Register(router gin.IRouter, h ServerInterface, guard *auth.Guard, more ...Document) error {
-	contract, err := httpx.ReadContract(api.Spec)
+	return register(router, h, guard, api.Spec, more)
+}
+
+// register is Register for a contract with other limits.
+func register(router gin.IRouter, h ServerInterface, guard *auth.Guard, spec []byte, more []Document) error {
+	contract, err := httpx.ReadContract(spec)
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
-	if err := serveDocs(router, more); err != nil {
+	if err := serveDocs(router, spec, more); err != nil {
 		return err
 	}
 	private := router.Group("", guard.Require, contract.Validate)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,9 +19,11 @@ import (
 	"github.com/temporalio/ui-server/v2/server/server_options"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
 
 	"holdfast/internal/await"
+	"holdfast/internal/clienttls"
 	"holdfast/tests/localservice"
 )
 
@@ -46,6 +49,9 @@ type Config struct {
 	DefaultNamespace string
 	// DynamicConfig overrides the server's settings, for tests that cannot wait for a production delay.
 	DynamicConfig map[dynamicconfig.Key]any
+	// Authorization makes the server ask its clients for tokens, as a production cluster does. Nil: every client may do
+	// everything. It works without the Web UI only.
+	Authorization *Authorization
 	// Log receives the server's messages of Warn and above. Nil is silent.
 	Log *slog.Logger
 }
@@ -79,13 +85,25 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 
-	server, err := temporal.NewServer(
-		temporal.ForServices(temporal.DefaultServices),
-		temporal.WithConfig(serverConfig(cfg, databases, addresses)),
-		temporal.WithStaticHosts(addresses.hosts()),
+	configured, hosts := serverConfig(cfg, databases, addresses), addresses.hosts()
+	options := []temporal.ServerOption{
 		temporal.WithDynamicConfigClient(settings(cfg.DynamicConfig)),
 		temporal.WithLogger(logger),
-	)
+	}
+	services := temporal.DefaultServices
+	if cfg.Authorization != nil {
+		authorized, err := cfg.Authorization.apply(configured, hosts, addresses.internalFrontend, logger)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, authorized...)
+		services = append(slices.Clone(services), string(primitives.InternalFrontendService))
+	}
+	server, err := temporal.NewServer(append(options,
+		temporal.ForServices(services),
+		temporal.WithConfig(configured),
+		temporal.WithStaticHosts(hosts),
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("assemble the Temporal server: %w", err)
 	}
@@ -94,7 +112,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 
 	s := &Server{temporal: server, logger: logger, address: hostPort(addresses.frontend)}
-	if err := s.awaitHealthy(ctx); err != nil {
+	if err := s.awaitHealthy(ctx, cfg.Authorization); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	if cfg.UIPort != NoUI {
@@ -127,10 +145,17 @@ func (s *Server) Stop() error {
 }
 
 // awaitHealthy waits until the frontend itself answers that it serves.
-func (s *Server) awaitHealthy(ctx context.Context) error {
+func (s *Server) awaitHealthy(ctx context.Context, authorization *Authorization) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	c, err := client.NewLazyClient(client.Options{HostPort: s.address, Logger: silent{}})
+	options := client.Options{HostPort: s.address, Logger: silent{}}
+	if authorization != nil {
+		var err error
+		if options.ConnectionOptions.TLS, err = (clienttls.Config{CA: authorization.CA}).Build(); err != nil {
+			return err
+		}
+	}
+	c, err := client.NewLazyClient(options)
 	if err != nil {
 		return fmt.Errorf("make a client for the Temporal server: %w", err)
 	}
@@ -198,7 +223,7 @@ func poll(ctx context.Context, what string, check func(context.Context) error) e
 
 // ports are the ports on which the parts of the server listen.
 type ports struct {
-	frontend, frontendHTTP, history, matching, worker, ui int
+	frontend, frontendHTTP, internalFrontend, history, matching, worker, ui int
 }
 
 func assignPorts(cfg Config) (ports, error) {
@@ -211,6 +236,7 @@ func assignPorts(cfg Config) (ports, error) {
 		{&p.frontend, cfg.FrontendPort, "Temporal"},
 		{&p.ui, max(cfg.UIPort, 0), "Temporal Web UI"},
 		{&p.frontendHTTP, 0, "Temporal HTTP"},
+		{&p.internalFrontend, 0, "Temporal internal frontend"},
 		{&p.history, 0, "Temporal history"},
 		{&p.matching, 0, "Temporal matching"},
 		{&p.worker, 0, "Temporal worker"},

@@ -19,6 +19,7 @@ type Guard struct {
 	tokens *servicetoken.Verifier
 	keys   servicekey.Set
 	access map[string]access
+	limit  gin.HandlerFunc
 }
 
 // NewGuard returns the guard of a service, which is the audience of its tokens, for the operations of the given OpenAPI
@@ -39,6 +40,10 @@ func NewGuard(c servicetoken.Config, keys []string, service string, specs ...[]b
 	return g, nil
 }
 
+// LimitRefusals makes Require call limit before it answers 401. If limit itself answers the request, that is the
+// answer.
+func (g *Guard) LimitRefusals(limit gin.HandlerFunc) { g.limit = limit }
+
 const callerKey = "holdfast.caller"
 
 // Require is a middleware that refuses a request whose caller is unknown, with 401, or may not use the operation, with
@@ -46,7 +51,7 @@ const callerKey = "holdfast.caller"
 func (g *Guard) Require(c *gin.Context) {
 	caller, err := g.caller(c)
 	if err != nil {
-		httpx.Fail(c, err)
+		refuse(c, g.limit, err)
 		return
 	}
 

@@ -2,11 +2,12 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,33 +18,55 @@ import (
 	"holdfast/internal/problem"
 )
 
-type claims struct {
+// issued are the claims of a token that this package makes.
+type issued struct {
 	Role Role `json:"role"`
 	jwt.RegisteredClaims
 }
+
+// claims are the claims of a token that is verified. Its dates hide those of the library, which takes dates that a
+// time.Time cannot hold and turns them into other dates.
+type claims struct {
+	Role    Role  `json:"role"`
+	Expires *date `json:"exp"`
+	Issued  *date `json:"iat"`
+	Begins  *date `json:"nbf"`
+	jwt.RegisteredClaims
+}
+
+// GetExpirationTime implements jwt.Claims.
+func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expires.numeric(), nil }
+
+// GetIssuedAt implements jwt.Claims.
+func (c *claims) GetIssuedAt() (*jwt.NumericDate, error) { return c.Issued.numeric(), nil }
+
+// GetNotBefore implements jwt.Claims.
+func (c *claims) GetNotBefore() (*jwt.NumericDate, error) { return c.Begins.numeric(), nil }
+
+// date is a number of seconds since 1970, which may have a fraction.
+type date float64
 
 // maxDate is the largest value that exp, iat and nbf may have: the last second of the year 9999.
 const maxDate = 253402300799
 
 var errDates = errors.New("its dates must be seconds since 1970, up to the year 9999")
 
-// UnmarshalJSON refuses dates that a time.Time cannot hold: the conversion would turn them into other dates.
-func (c *claims) UnmarshalJSON(raw []byte) error {
-	var dates struct {
-		Expires *float64 `json:"exp"`
-		Issued  *float64 `json:"iat"`
-		Begins  *float64 `json:"nbf"`
-	}
-	if json.Unmarshal(raw, &dates) != nil {
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *date) UnmarshalJSON(raw []byte) error {
+	seconds, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || seconds < 0 || seconds > maxDate {
 		return errDates
 	}
-	for _, date := range []*float64{dates.Expires, dates.Issued, dates.Begins} {
-		if date != nil && (*date < 0 || *date > maxDate) {
-			return errDates
-		}
+	*d = date(seconds)
+	return nil
+}
+
+func (d *date) numeric() *jwt.NumericDate {
+	if d == nil {
+		return nil
 	}
-	type plain claims // without this method
-	return json.Unmarshal(raw, (*plain)(c))
+	seconds, fraction := math.Modf(float64(*d))
+	return jwt.NewNumericDate(time.Unix(int64(seconds), int64(fraction*float64(time.Second))))
 }
 
 // Sign makes a token for subject that is valid for ttl from now. It needs the secret: an identity provider makes its
@@ -60,7 +83,7 @@ func Sign(c Config, subject string, role Role, ttl time.Duration) (string, error
 		return "", fmt.Errorf("a token needs one of the roles %v", Roles())
 	}
 	now, method := time.Now(), jwt.GetSigningMethod(c.algorithms()[0])
-	t := jwt.NewWithClaims(method, claims{Role: role, RegisteredClaims: jwt.RegisteredClaims{
+	t := jwt.NewWithClaims(method, issued{Role: role, RegisteredClaims: jwt.RegisteredClaims{
 		Issuer:    c.Issuer,
 		Audience:  jwt.ClaimStrings{c.Audience},
 		Subject:   subject,
@@ -76,6 +99,7 @@ type Verifier struct {
 	ready  func(context.Context) error
 	parser *jwt.Parser
 	signed string // how a token must be signed, in words
+	limit  gin.HandlerFunc
 }
 
 // NewVerifier returns a verifier for the key, algorithms, issuer and audience of c. It refuses a token without an
@@ -159,11 +183,25 @@ func (v *Verifier) refusal(err error) error {
 	return errors.New("its claims cannot be read")
 }
 
+// LimitRefusals makes Require call limit before it answers 401. If limit itself answers the request, that is the
+// answer.
+func (v *Verifier) LimitRefusals(limit gin.HandlerFunc) { v.limit = limit }
+
+// refuse answers a request whose sender is unknown, unless limit does.
+func refuse(c *gin.Context, limit gin.HandlerFunc, err error) {
+	if limit != nil {
+		if limit(c); c.IsAborted() {
+			return
+		}
+	}
+	httpx.Fail(c, err)
+}
+
 // Require is a middleware that refuses a request without a valid bearer token.
 func (v *Verifier) Require(c *gin.Context) {
 	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		httpx.Fail(c, problem.Common.New(problem.Unauthenticated, "send a token as \"Authorization: Bearer …\""))
+		refuse(c, v.limit, problem.Common.New(problem.Unauthenticated, "send a token as \"Authorization: Bearer …\""))
 		return
 	}
 
@@ -172,7 +210,7 @@ func (v *Verifier) Require(c *gin.Context) {
 	case errors.Is(err, ErrNoKeys):
 		httpx.Fail(c, problem.Common.New(problem.Unavailable, "tokens cannot be verified now; send the same request again"))
 	case err != nil:
-		httpx.Fail(c, problem.Common.New(problem.Unauthenticated, "the token is not accepted: %s", err))
+		refuse(c, v.limit, problem.Common.New(problem.Unauthenticated, "the token is not accepted: %s", err))
 	default:
 		c.Set(identityKey, id)
 		c.Next()

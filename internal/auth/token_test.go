@@ -115,3 +115,17 @@ func TestSecretsRotate(t *testing.T) {
 		require.Equal(t, c.ok, err == nil, "%s: %v", c.name, err)
 	}
 }
+
+// BenchmarkVerify measures what the gateway spends on the token of a request.
+func BenchmarkVerify(b *testing.B) {
+	token, err := auth.Sign(cfg, "alice", auth.Customer, time.Hour)
+	require.NoError(b, err)
+	v, err := auth.NewVerifier(b.Context(), cfg, nil)
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -44,7 +44,12 @@ func newConsumers(
 	if err != nil {
 		return nil, err
 	}
-	inventory := inventoryclient.New(cfg.InventoryAPI, servicetoken.NewSigner(cfg.Internal, "events"), nil)
+	inventory, err := inventoryclient.NewGuarded(
+		cfg.InventoryAPI, servicetoken.NewSigner(cfg.Internal, "events"), nil, env)
+	if err != nil {
+		temporal.Close()
+		return nil, err
+	}
 
 	orders := pools[database.Orders]
 	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, orderclient.New(temporal), env.Log, env.Registry)

@@ -27,6 +27,7 @@ import (
 	"holdfast/internal/service"
 	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
+	"holdfast/inventory/inventoryclient"
 )
 
 // Config is the configuration of the events process, from the environment.
@@ -35,7 +36,7 @@ type Config struct {
 	InventoryURL string `env:"INVENTORY_DATABASE_URL,required,notEmpty"`
 	Listen       string `env:"EVENTS_LISTEN" envDefault:":9091"`
 	// The consumers call inventory and Temporal.
-	InventoryAPI string   `env:"INVENTORY_URL" envDefault:"http://127.0.0.1:8080"`
+	InventoryAPI inventoryclient.Config
 	ServiceKeys  []string `env:"SERVICE_API_KEYS,required,notEmpty"`
 	Internal     servicetoken.Config
 	Temporal     temporalclient.Config

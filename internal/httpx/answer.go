@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -45,6 +48,11 @@ func Fail(c *gin.Context, err error) {
 	}
 	c.Abort()
 	c.Data(p.Status, problem.ContentType, body)
+}
+
+// Seconds returns a duration in whole seconds, rounded up, and at least 1: the unit of Retry-After.
+func Seconds(d time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }
 
 func asProblem(ctx context.Context, err error) *problem.Problem {

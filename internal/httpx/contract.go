@@ -30,6 +30,9 @@ const (
 	extActsOnce = "x-acts-once" // the operation is idempotent: a repeat changes nothing, with or without a key
 )
 
+// extCode is an extension of a schema of a number: the code of the refusal if the number is out of its range.
+const extCode = "x-code"
+
 // keyHeader is the header with which a client identifies a write, so that a repeat of the write acts once.
 const keyHeader = "Idempotency-Key"
 
@@ -291,7 +294,16 @@ func violation(value any, schema *openapi3.Schema, field string) error {
 	if field == "" {
 		field = fieldPath(pointer)
 	}
-	return problem.Invalid(field, "%s", requirement(wrong, pointer))
+	return problem.Common.New(codeOf(wrong), "%s", requirement(wrong, pointer)).At(field)
+}
+
+// codeOf returns the code of a violation.
+func codeOf(wrong *openapi3.SchemaError) problem.Code {
+	code, given := wrong.Schema.Extensions[extCode].(string)
+	if given && (wrong.SchemaField == "minimum" || wrong.SchemaField == "maximum") {
+		return problem.Code(code)
+	}
+	return problem.InvalidInput
 }
 
 // unsupported finds the name of a property that the schema does not have. The library gives the name only in the text

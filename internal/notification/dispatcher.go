@@ -8,8 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/internal/breaker"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 // The circuit breaker opens when at least half of the attempts of a minute find the server unavailable, if there were
 // at least five. The dispatcher then sends nothing for breakerDelay, and tries one message after that.
 const (
-	breakerRate     = 0.5
+	breakerPercent  = 50
 	breakerAttempts = 5
 	breakerPeriod   = time.Minute
 	breakerDelay    = 30 * time.Second
@@ -40,7 +41,7 @@ const (
 type Dispatcher struct {
 	DispatcherOptions
 	metrics *metrics
-	breaker circuitbreaker.CircuitBreaker[any]
+	breaker *breaker.Breaker
 	delay   time.Duration // breakerDelay, or less in a test
 }
 
@@ -63,23 +64,14 @@ func NewDispatcher(o DispatcherOptions) *Dispatcher {
 	if o.BreakerDelay > 0 {
 		d.delay = o.BreakerDelay
 	}
-	d.breaker = circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(breakerRate, breakerAttempts, breakerPeriod).
-		WithSuccessThreshold(1).
-		WithDelay(d.delay).
-		OnStateChanged(d.breakerChanged).
-		Build()
+	d.breaker = breaker.New(breaker.Rule{
+		Percent:  breakerPercent,
+		MinCalls: breakerAttempts,
+		Window:   breakerPeriod,
+		Open:     d.delay,
+	}, o.Log.With("breaker", "notification"))
+	d.breaker.Export(o.Registry, "notifications_circuit_breaker_state", "notification")
 	return d
-}
-
-func (d *Dispatcher) breakerChanged(e circuitbreaker.StateChangedEvent) {
-	value := map[circuitbreaker.State]float64{
-		circuitbreaker.ClosedState:   0,
-		circuitbreaker.OpenState:     1,
-		circuitbreaker.HalfOpenState: 2,
-	}[e.NewState]
-	d.metrics.breaker.Set(value)
-	d.Log.Warn("the circuit breaker of the notifications changed", "from", e.OldState.String(), "to", e.NewState.String())
 }
 
 // Run sends notifications until ctx ends, and then finishes the messages that it has begun. It survives outages of the
@@ -89,7 +81,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	beside.Go(func() { d.measureBacklog(ctx) })
 	defer beside.Wait()
 	for ctx.Err() == nil {
-		if wait := d.breaker.RemainingDelay(); d.breaker.IsOpen() && wait > 0 {
+		if wait := d.breaker.Pause(); d.breaker.State() == breaker.StateOpen && wait > 0 {
 			pause(ctx, wait)
 			continue
 		}
@@ -109,7 +101,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // breaker is not closed, it tries a single one.
 func (d *Dispatcher) round(ctx context.Context) (int, error) {
 	size := d.Config.Workers
-	if !d.breaker.IsClosed() {
+	if d.breaker.State() != breaker.StateClosed {
 		size = 1
 	}
 	limited, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -159,7 +151,9 @@ func (d *Dispatcher) attempt(ctx context.Context, n Notification) (Outcome, erro
 	case err != nil:
 		count(outcome(err))
 		return d.next(n, err), err
-	case !d.breaker.TryAcquirePermit():
+	}
+	settle, err := d.breaker.Allow()
+	if err != nil {
 		return Outcome{Status: Pending, Delay: d.delay, Detail: n.Detail}, ErrUnavailable
 	}
 
@@ -168,9 +162,9 @@ func (d *Dispatcher) attempt(ctx context.Context, n Notification) (Outcome, erro
 	d.metrics.duration.Observe(time.Since(start).Seconds())
 	count(outcome(err))
 	if errors.Is(err, ErrUnavailable) {
-		d.breaker.RecordFailure()
+		settle(err)
 	} else {
-		d.breaker.RecordSuccess()
+		settle(nil)
 	}
 	return d.next(n, err), err
 }

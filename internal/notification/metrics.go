@@ -12,7 +12,6 @@ type metrics struct {
 	duration prometheus.Histogram
 	waiting  prometheus.Gauge
 	oldest   prometheus.Gauge
-	breaker  prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -35,11 +34,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		oldest: f.NewGauge(prometheus.GaugeOpts{
 			Name: "notifications_oldest_waiting_seconds",
 			Help: "Age of the oldest notification that waits to be sent, by the database's clock; 0 if none waits.",
-		}),
-		breaker: f.NewGauge(prometheus.GaugeOpts{
-			Name:        "notifications_circuit_breaker_state",
-			Help:        "The circuit breaker of the channel: 0 closed, 1 open, 2 half-open.",
-			ConstLabels: prometheus.Labels{"breaker_name": "notification"},
 		}),
 	}
 }

@@ -20,6 +20,7 @@ type Code string
 // The codes that every interface may answer.
 const (
 	InvalidInput     Code = "invalid_input"
+	InvalidQuantity  Code = "invalid_quantity"
 	Unauthenticated  Code = "unauthenticated"
 	Forbidden        Code = "forbidden"
 	RouteNotFound    Code = "route_not_found"
@@ -52,6 +53,7 @@ type Table map[Code]Kind
 // Common holds the codes above; a contract's table extends it.
 var Common = Table{
 	InvalidInput:     {http.StatusBadRequest, false, "The request is not valid"},
+	InvalidQuantity:  {http.StatusUnprocessableEntity, false, "The quantity is not valid"},
 	Unauthenticated:  {http.StatusUnauthorized, false, "Authentication is missing or not valid"},
 	Forbidden:        {http.StatusForbidden, false, "Not allowed"},
 	RouteNotFound:    {http.StatusNotFound, false, "No such route"},

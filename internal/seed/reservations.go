@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/linequantity"
 	"holdfast/internal/orderstore"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/workflows/orderclient"
@@ -160,11 +161,11 @@ func (want hold) start() (orderflow.ReservationStart, orderstore.Reservation, er
 		in.TTLSeconds = 1
 	}
 	for _, l := range want.lines {
-		for rest := l.quantity; rest > 0; rest -= inventoryapi.MaxLineQuantity {
+		for rest := l.quantity; rest > 0; rest -= linequantity.Default {
 			in.Lines = append(in.Lines, orderflow.ReserveLine{
 				LineNo:    len(in.Lines) + 1,
 				ProductID: l.product,
-				Quantity:  min(rest, inventoryapi.MaxLineQuantity),
+				Quantity:  min(rest, linequantity.Default),
 			})
 		}
 	}

@@ -9,10 +9,9 @@ import (
 
 // The limits of the contract.
 const (
-	MaxLines        = 100   // of one reservation
-	MaxLineQuantity = 1000  // of one line
-	MaxTTLSeconds   = 86400 // also how far from now a deadline may lie
-	MaxProducts     = 100   // of one availability list
+	MaxLines      = 100   // of one reservation
+	MaxTTLSeconds = 86400 // also how far from now a deadline may lie
+	MaxProducts   = 100   // of one availability list
 )
 
 // API is the contract as a Go interface. The service in process and Client over HTTP both implement it, and one

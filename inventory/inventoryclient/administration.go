@@ -22,7 +22,7 @@ func (c *Client) ReceiveStock(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ReceiveStock(ctx, productID, params, in)
 	}
-	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.StockChange](ctx, c.writes, uuid.Nil, do)
 }
 
 // AdjustStock implements Administration.
@@ -34,7 +34,7 @@ func (c *Client) AdjustStock(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.AdjustStock(ctx, productID, params, in)
 	}
-	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.StockChange](ctx, c.writes, uuid.Nil, do)
 }
 
 // TransferStock implements Administration.
@@ -46,7 +46,7 @@ func (c *Client) TransferStock(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.TransferStock(ctx, productID, params, in)
 	}
-	return call[inventoryapi.TransferResult](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.TransferResult](ctx, c.writes, uuid.Nil, do)
 }
 
 // SetThreshold implements Administration.
@@ -58,7 +58,7 @@ func (c *Client) SetThreshold(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.SetThreshold(ctx, productID, params, in)
 	}
-	return call[inventoryapi.ThresholdResult](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.ThresholdResult](ctx, c.writes, uuid.Nil, do)
 }
 
 // CreateItem implements Administration.
@@ -72,7 +72,7 @@ func (c *Client) CreateItem(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.CreateItem(ctx, productID, location, params, in)
 	}
-	return call[inventoryapi.Item](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.Item](ctx, c.writes, uuid.Nil, do)
 }
 
 // DeleteItem implements Administration.
@@ -86,7 +86,7 @@ func (c *Client) DeleteItem(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.DeleteItem(ctx, productID, location, params, in)
 	}
-	return call[inventoryapi.StockChange](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.StockChange](ctx, c.writes, uuid.Nil, do)
 }
 
 // SetSellable implements Administration.
@@ -94,13 +94,13 @@ func (c *Client) SetSellable(
 	ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest,
 ) (inventoryapi.Sellable, error) {
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.SetSellable(ctx, productID, in) }
-	return call[inventoryapi.Sellable](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.Sellable](ctx, c.writes, uuid.Nil, do)
 }
 
 // Locations implements Administration.
 func (c *Client) Locations(ctx context.Context) ([]inventoryapi.Location, error) {
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Locations(ctx) }
-	list, err := call[inventoryapi.LocationList](ctx, ReadTimeout, uuid.Nil, do)
+	list, err := call[inventoryapi.LocationList](ctx, c.reads, uuid.Nil, do)
 	return list.Items, err
 }
 
@@ -111,7 +111,7 @@ func (c *Client) PutLocation(
 	ctx = actingFor(ctx, cmp.Or(o.Actor, in.Actor))
 	params := &inventoryapi.PutLocationParams{XActor: o.Actor, IdempotencyKey: o.Key}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.PutLocation(ctx, code, params, in) }
-	return call[inventoryapi.Location](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.Location](ctx, c.writes, uuid.Nil, do)
 }
 
 // DismissReorderProposal implements Administration.
@@ -123,7 +123,7 @@ func (c *Client) DismissReorderProposal(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.DismissReorderProposal(ctx, proposal, params, in)
 	}
-	return call[inventoryapi.ReorderProposal](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.ReorderProposal](ctx, c.writes, uuid.Nil, do)
 }
 
 // ImportStock implements Administration.
@@ -135,5 +135,5 @@ func (c *Client) ImportStock(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ImportStockWithBody(ctx, params, "text/csv", csv)
 	}
-	return call[inventoryapi.ImportReport](ctx, inventoryapi.ImportTimeout, uuid.Nil, do)
+	return call[inventoryapi.ImportReport](ctx, c.writes.once(inventoryapi.ImportTimeout), uuid.Nil, do)
 }

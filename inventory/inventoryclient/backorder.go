@@ -21,13 +21,13 @@ func (c *Client) PlaceBackorder(
 ) (inventoryapi.Backorder, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.PlaceBackorder(ctx, in) }
-	return call[inventoryapi.Backorder](ctx, WriteTimeout, in.BackorderID, do)
+	return call[inventoryapi.Backorder](ctx, c.writes, in.BackorderID, do)
 }
 
 // GetBackorder implements Backorders.
 func (c *Client) GetBackorder(ctx context.Context, id uuid.UUID) (inventoryapi.Backorder, error) {
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.GetBackorder(ctx, id) }
-	return call[inventoryapi.Backorder](ctx, ReadTimeout, id, do)
+	return call[inventoryapi.Backorder](ctx, c.reads, id, do)
 }
 
 // CancelBackorder implements Backorders.
@@ -36,7 +36,7 @@ func (c *Client) CancelBackorder(
 ) (inventoryapi.Backorder, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.CancelBackorder(ctx, id, in) }
-	return call[inventoryapi.Backorder](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.Backorder](ctx, c.writes, id, do)
 }
 
 // ExpireBackorder implements Backorders.
@@ -45,7 +45,7 @@ func (c *Client) ExpireBackorder(
 ) (inventoryapi.Backorder, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ExpireBackorder(ctx, id, in) }
-	return call[inventoryapi.Backorder](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.Backorder](ctx, c.writes, id, do)
 }
 
 // ExtendBackorder implements Backorders.
@@ -54,7 +54,7 @@ func (c *Client) ExtendBackorder(
 ) (inventoryapi.Backorder, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ExtendBackorder(ctx, id, in) }
-	return call[inventoryapi.Backorder](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.Backorder](ctx, c.writes, id, do)
 }
 
 // WaitingList implements Backorders.
@@ -63,7 +63,7 @@ func (c *Client) WaitingList(
 ) (inventoryapi.WaitingList, error) {
 	params := &inventoryapi.ListWaitingParams{Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListWaiting(ctx, productID, params) }
-	return call[inventoryapi.WaitingList](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.WaitingList](ctx, c.reads, uuid.Nil, do)
 }
 
 // AddIncoming implements IncomingStock.
@@ -75,7 +75,7 @@ func (c *Client) AddIncoming(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.AddIncoming(ctx, productID, params, in)
 	}
-	return call[inventoryapi.Incoming](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.Incoming](ctx, c.writes, uuid.Nil, do)
 }
 
 // ChangeIncoming implements IncomingStock.
@@ -87,7 +87,7 @@ func (c *Client) ChangeIncoming(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ChangeIncoming(ctx, incomingID, params, in)
 	}
-	return call[inventoryapi.Incoming](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.Incoming](ctx, c.writes, uuid.Nil, do)
 }
 
 // ReceiveIncoming implements IncomingStock.
@@ -99,7 +99,7 @@ func (c *Client) ReceiveIncoming(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.ReceiveIncoming(ctx, incomingID, params, in)
 	}
-	return call[inventoryapi.IncomingReceipt](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.IncomingReceipt](ctx, c.writes, uuid.Nil, do)
 }
 
 // CancelIncoming implements IncomingStock.
@@ -111,13 +111,13 @@ func (c *Client) CancelIncoming(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.CancelIncoming(ctx, incomingID, params, in)
 	}
-	return call[inventoryapi.Incoming](ctx, WriteTimeout, uuid.Nil, do)
+	return call[inventoryapi.Incoming](ctx, c.writes, uuid.Nil, do)
 }
 
 // GetIncoming implements IncomingStock.
 func (c *Client) GetIncoming(ctx context.Context, incomingID uuid.UUID) (inventoryapi.Incoming, error) {
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.GetIncoming(ctx, incomingID) }
-	return call[inventoryapi.Incoming](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.Incoming](ctx, c.reads, uuid.Nil, do)
 }
 
 // ListIncoming implements IncomingStock.
@@ -126,5 +126,5 @@ func (c *Client) ListIncoming(
 ) (inventoryapi.IncomingList, error) {
 	params := &inventoryapi.ListIncomingParams{Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListIncoming(ctx, productID, params) }
-	return call[inventoryapi.IncomingList](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.IncomingList](ctx, c.reads, uuid.Nil, do)
 }

@@ -4,8 +4,6 @@ package inventoryclient
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -14,12 +12,12 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/internal/correlation"
-	"holdfast/internal/problem"
 	"holdfast/internal/servicetoken"
 	"holdfast/inventory/inventoryapi"
 )
 
-// The time limits of one call, its answer included. The deadline of the caller's context applies too.
+// The time limits of a client that New returns, each of one call with its answer. The deadline of the caller's context
+// applies too.
 const (
 	ReadTimeout   = 5 * time.Second
 	WriteTimeout  = 10 * time.Second
@@ -29,12 +27,14 @@ const (
 // maxAnswer bounds the bytes that the client reads of an answer. The report of an import is the largest answer.
 const maxAnswer = 16 << 20
 
-// Client calls the inventory service over HTTP. It does not retry: only the caller knows how long a retry still makes
-// sense. It is safe for concurrent use.
+// Client calls the inventory service over HTTP. It is safe for concurrent use.
 type Client struct {
-	rest *restClient
-	base string
-	http *http.Client
+	rest   *restClient
+	base   string
+	http   *http.Client
+	idle   func() // closes the idle connections
+	reads  policy
+	writes policy
 }
 
 var _ inventoryapi.API = (*Client)(nil)
@@ -48,14 +48,10 @@ var optionalHeaders = []string{"X-Actor", "Idempotency-Key", "If-Match"}
 
 // New returns a client of the service at baseURL that authenticates with tokens of signer. Each token names the actor
 // of the call. If httpClient is nil, the client gets a connection pool of its own. Each call sets its own time limit.
+// The client does not retry; NewGuarded returns one that does.
 func New(baseURL string, signer *servicetoken.Signer, httpClient *http.Client) *Client {
 	if httpClient == nil {
-		pool := &http.Transport{
-			MaxIdleConnsPerHost: idleConnections,
-			IdleConnTimeout:     90 * time.Second,
-			DialContext:         (&net.Dialer{Timeout: HealthTimeout}).DialContext,
-		}
-		httpClient = &http.Client{Transport: pool}
+		httpClient = newHTTPClient()
 	}
 
 	identify := func(ctx context.Context, req *http.Request) error {
@@ -78,7 +74,22 @@ func New(baseURL string, signer *servicetoken.Signer, httpClient *http.Client) *
 
 	base := strings.TrimSuffix(baseURL, "/") + "/"
 	rest := &restClient{Server: base, Client: httpClient, RequestEditors: []RequestEditorFn{identify}}
-	return &Client{rest: rest, base: base, http: httpClient}
+	return &Client{
+		rest:   rest,
+		base:   base,
+		http:   httpClient,
+		idle:   httpClient.CloseIdleConnections,
+		reads:  policy{timeout: ReadTimeout, attempts: 1},
+		writes: policy{timeout: WriteTimeout, attempts: 1},
+	}
+}
+
+func newHTTPClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: idleConnections,
+		IdleConnTimeout:     90 * time.Second,
+		DialContext:         (&net.Dialer{Timeout: HealthTimeout}).DialContext,
+	}}
 }
 
 type actorKey struct{}
@@ -92,7 +103,7 @@ func actingFor(ctx context.Context, actor string) context.Context {
 func (c *Client) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Reserve(ctx, in) }
-	return call[inventoryapi.Reservation](ctx, WriteTimeout, in.ReservationID, do)
+	return call[inventoryapi.Reservation](ctx, c.writes, in.ReservationID, do)
 }
 
 // Confirm implements API.
@@ -101,7 +112,7 @@ func (c *Client) Confirm(
 ) (inventoryapi.ConfirmResult, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Confirm(ctx, id, in) }
-	return call[inventoryapi.ConfirmResult](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.ConfirmResult](ctx, c.writes, id, do)
 }
 
 // Release implements API.
@@ -110,7 +121,7 @@ func (c *Client) Release(
 ) (inventoryapi.ReleaseResult, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Release(ctx, id, in) }
-	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.ReleaseResult](ctx, c.writes, id, do)
 }
 
 // Expire implements API.
@@ -119,7 +130,7 @@ func (c *Client) Expire(
 ) (inventoryapi.ReleaseResult, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Expire(ctx, id, in) }
-	return call[inventoryapi.ReleaseResult](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.ReleaseResult](ctx, c.writes, id, do)
 }
 
 // Extend implements API.
@@ -128,7 +139,7 @@ func (c *Client) Extend(
 ) (inventoryapi.ExtendResult, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Extend(ctx, id, in) }
-	return call[inventoryapi.ExtendResult](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.ExtendResult](ctx, c.writes, id, do)
 }
 
 // Return implements API.
@@ -137,13 +148,13 @@ func (c *Client) Return(
 ) (inventoryapi.ReturnResult, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Return(ctx, id, in) }
-	return call[inventoryapi.ReturnResult](ctx, WriteTimeout, id, do)
+	return call[inventoryapi.ReturnResult](ctx, c.writes, id, do)
 }
 
 // GetReservation implements API.
 func (c *Client) GetReservation(ctx context.Context, id uuid.UUID) (inventoryapi.Reservation, error) {
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.GetReservation(ctx, id) }
-	return call[inventoryapi.Reservation](ctx, ReadTimeout, id, do)
+	return call[inventoryapi.Reservation](ctx, c.reads, id, do)
 }
 
 // Availability implements API.
@@ -154,7 +165,7 @@ func (c *Client) Availability(
 	do := func(ctx context.Context) (*http.Response, error) {
 		return c.rest.GetAvailability(ctx, productID, params)
 	}
-	return call[inventoryapi.Availability](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.Availability](ctx, c.reads, uuid.Nil, do)
 }
 
 // Availabilities implements API.
@@ -165,14 +176,15 @@ func (c *Client) Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]
 	}
 	params := &inventoryapi.ListAvailabilityParams{ProductIds: productIDs}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListAvailability(ctx, params) }
-	list, err := call[inventoryapi.AvailabilityList](ctx, ReadTimeout, uuid.Nil, do)
+	list, err := call[inventoryapi.AvailabilityList](ctx, c.reads, uuid.Nil, do)
 	return list.Items, err
 }
 
 // Close closes the idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.idle() }
 
-// Ping reports whether the service is ready, its database included.
+// Ping reports whether the service is ready, its database included. It neither retries nor heeds a circuit breaker. Of
+// several instances it asks the next one.
 func (c *Client) Ping(ctx context.Context) error {
 	do := func(ctx context.Context) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"ready", nil)
@@ -181,34 +193,6 @@ func (c *Client) Ping(ctx context.Context) error {
 		}
 		return c.http.Do(req)
 	}
-	_, err := call[json.RawMessage](ctx, HealthTimeout, uuid.Nil, do)
+	_, err := call[json.RawMessage](ctx, policy{timeout: HealthTimeout, attempts: 1}, uuid.Nil, do)
 	return err
-}
-
-// call does one exchange within its time limit. If the service gives no answer of the contract, call returns an
-// UnavailableError: the caller cannot know whether the operation happened, and may send it again.
-func call[T any](
-	ctx context.Context, timeout time.Duration, reservationID uuid.UUID,
-	do func(context.Context) (*http.Response, error),
-) (T, error) {
-	var out T
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	res, err := do(ctx)
-	if err != nil {
-		return out, &inventoryapi.UnavailableError{Cause: err}
-	}
-	defer func() {
-		// The rest of the body is read so that the connection can be used again. A failure costs only the connection.
-		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer))
-		_ = res.Body.Close()
-	}()
-
-	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
-		return out, inventoryapi.FromProblem(problem.Read(res), reservationID)
-	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
-		return out, &inventoryapi.UnavailableError{Cause: fmt.Errorf("read the answer: %w", err)}
-	}
-	return out, nil
 }

@@ -15,20 +15,20 @@ var _ inventoryapi.Queries = (*Client)(nil)
 func (c *Client) List(ctx context.Context, page inventoryapi.Page) (inventoryapi.AvailabilityList, error) {
 	params := &inventoryapi.ListAvailabilityParams{Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListAvailability(ctx, params) }
-	return call[inventoryapi.AvailabilityList](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.AvailabilityList](ctx, c.reads, uuid.Nil, do)
 }
 
 // Statistics implements Queries.
 func (c *Client) Statistics(ctx context.Context) (inventoryapi.Statistics, error) {
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.GetStatistics(ctx) }
-	return call[inventoryapi.Statistics](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.Statistics](ctx, c.reads, uuid.Nil, do)
 }
 
 // MostReserved implements Queries.
 func (c *Client) MostReserved(ctx context.Context, limit int) (inventoryapi.MostReserved, error) {
 	params := &inventoryapi.ListMostReservedParams{Limit: given(limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListMostReserved(ctx, params) }
-	return call[inventoryapi.MostReserved](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.MostReserved](ctx, c.reads, uuid.Nil, do)
 }
 
 // LowStock implements Queries.
@@ -37,7 +37,7 @@ func (c *Client) LowStock(
 ) (inventoryapi.LowStockList, error) {
 	params := &inventoryapi.ListLowStockParams{Location: location, Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListLowStock(ctx, params) }
-	return call[inventoryapi.LowStockList](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.LowStockList](ctx, c.reads, uuid.Nil, do)
 }
 
 // Holds implements Queries.
@@ -46,14 +46,14 @@ func (c *Client) Holds(
 ) (inventoryapi.HoldList, error) {
 	params := &inventoryapi.ListHoldsParams{Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListHolds(ctx, productID, params) }
-	return call[inventoryapi.HoldList](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.HoldList](ctx, c.reads, uuid.Nil, do)
 }
 
 // Overdue implements Queries.
 func (c *Client) Overdue(ctx context.Context, page inventoryapi.Page) (inventoryapi.OverdueList, error) {
 	params := &inventoryapi.ListOverdueParams{Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListOverdue(ctx, params) }
-	return call[inventoryapi.OverdueList](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.OverdueList](ctx, c.reads, uuid.Nil, do)
 }
 
 // Ledger implements Queries.
@@ -62,7 +62,7 @@ func (c *Client) Ledger(
 ) (inventoryapi.Ledger, error) {
 	params := &inventoryapi.ListLedgerParams{Location: location, Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListLedger(ctx, productID, params) }
-	return call[inventoryapi.Ledger](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.Ledger](ctx, c.reads, uuid.Nil, do)
 }
 
 // ReorderProposals implements Queries.
@@ -71,7 +71,7 @@ func (c *Client) ReorderProposals(
 ) (inventoryapi.ReorderProposalList, error) {
 	params := &inventoryapi.ListReorderProposalsParams{Status: status, Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListReorderProposals(ctx, params) }
-	return call[inventoryapi.ReorderProposalList](ctx, ReadTimeout, uuid.Nil, do)
+	return call[inventoryapi.ReorderProposalList](ctx, c.reads, uuid.Nil, do)
 }
 
 // given returns nil for a limit of 0, so that the request has no limit and the service uses its default.

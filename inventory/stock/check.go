@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/internal/linequantity"
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -160,16 +161,30 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 	return nil
 }
 
+// checkQuantity refuses a quantity that no configuration allows.
 func checkQuantity(name string, quantity int64) error {
-	if quantity < 1 || quantity > inventoryapi.MaxLineQuantity {
-		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, name,
-			"the quantity lies between 1 and %d", inventoryapi.MaxLineQuantity)
+	return checkUpTo(name, quantity, linequantity.Highest)
+}
+
+func checkUpTo(name string, quantity, most int64) error {
+	if quantity < 1 || quantity > most {
+		return inventoryapi.Errorf(inventoryapi.InvalidQuantity, name, "the quantity lies between 1 and %d", most)
 	}
 	return nil
 }
 
-// CheckWanted refuses a quantity that no request could reserve.
-func CheckWanted(quantity int64) error { return checkQuantity("quantity", quantity) }
+// CheckWanted refuses a quantity that no request could reserve: a line may have most units.
+func CheckWanted(quantity, most int64) error { return checkUpTo("quantity", quantity, most) }
+
+// CheckLines refuses lines of which one has more than most units.
+func CheckLines(lines []inventoryapi.ReserveLine, most int64) error {
+	for i, l := range lines {
+		if err := checkUpTo(lineField(i, "quantity"), l.Quantity, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func checkReturnLines(lines []inventoryapi.ReturnLine) error {
 	if len(lines) > inventoryapi.MaxLines {

@@ -62,6 +62,9 @@ func badOrders(product string) []badRequest {
 	requests := []badRequest{
 		{"unknown product", "", "", unknown, 422, "unknown_product", "lines[0].product_id"},
 		{"no price", "", "", with(one, `"currency":"JPY"`), 422, "no_price", "lines[0].product_id"},
+		{"zero", "", "", line("0"), 422, "invalid_quantity", "lines[0].quantity"},
+		{"negative", "", "", line("-1"), 422, "invalid_quantity", "lines[0].quantity"},
+		{"too many", "", "", line("1001"), 422, "invalid_quantity", "lines[0].quantity"},
 		{"over a mebibyte", "", "", large, 413, "body_too_large", ""},
 	}
 	for _, c := range []struct{ name, body, field string }{
@@ -74,9 +77,6 @@ func badOrders(product string) []badRequest {
 		{"empty lines", `{"lines":[]}`, "lines"},
 		{"unknown field", with(one, `"price":1`), "price"},
 		{"unknown field of a line", pricedLine, "lines[0].unit_price"},
-		{"zero", line("0"), "lines[0].quantity"},
-		{"negative", line("-1"), "lines[0].quantity"},
-		{"too many", line("1001"), "lines[0].quantity"},
 		{"huge", line("99999999999999999999999999"), "lines[0].quantity"},
 		{"a fraction", line("1.5"), "lines[0].quantity"},
 		{"a string", line(`"1"`), "lines[0].quantity"},
@@ -117,7 +117,7 @@ func badReservations(product string) []badRequest {
 		{"reservation without lines", "POST", path, noProduct, 400, "invalid_input", "product_id"},
 		{"reservation without quantity", "POST", path, reserve(product), 400, "invalid_input", "quantity"},
 		{"reservation both ways", "POST", path, both, 400, "invalid_input", "lines"},
-		{"reservation of too many", "POST", path, tooMany, 400, "invalid_input", "quantity"},
+		{"reservation of too many", "POST", path, tooMany, 422, "invalid_quantity", "quantity"},
 		{"reservation of an unknown product", "POST", path, unknown, 422, "unknown_product", "product_id"},
 		{"unknown reservation", "GET", one, "", 404, "reservation_not_found", "reservation_id"},
 		{"unknown reservation to release", "DELETE", one, "", 404, "reservation_not_found", "reservation_id"},

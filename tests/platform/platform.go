@@ -5,6 +5,7 @@ package platform
 import (
 	"crypto/rand"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -68,6 +69,7 @@ type Faults struct {
 	OrdersDB  *fault.Postgres // for worker and api
 	StockDB   *fault.Postgres // for the inventory service
 	Temporal  *fault.GRPC     // for worker and api
+	Redis     *fault.TCP      // for inventory and gateway
 }
 
 // Start brings a platform up. When the test ends, every process must stop in order, and the stock must
@@ -112,7 +114,7 @@ func start(t *testing.T, faults bool) *Platform {
 		"GATEWAY_PRIVATE_LISTEN":   "127.0.0.1:0",
 		"PATH":                     os.Getenv("PATH"),
 	}
-	for _, limit := range []string{"READS", "WRITES", "ORDERS", "ADMIN", "WEBHOOKS"} {
+	for _, limit := range []string{"READS", "WRITES", "ORDERS", "ADMIN", "WEBHOOKS", "UNAUTHENTICATED"} {
 		p.env["RATE_LIMIT_"+limit] = "0" // a test sends more than a person; limits have their own tests
 	}
 	for _, variable := range listen {
@@ -137,8 +139,16 @@ func (p *Platform) startProcesses(t *testing.T, faults bool) {
 		p.Faults.OrdersDB = fault.NewPostgres(t, p.env["ORDERS_DATABASE_URL"])
 		p.Faults.StockDB = fault.NewPostgres(t, p.env["INVENTORY_DATABASE_URL"])
 		p.Faults.Temporal = fault.NewGRPC(t, p.env["TEMPORAL_ADDRESS"])
+		// A test that loses answers one after the other makes every second call fail, which opens a breaker. It would
+		// wait for half a minute each time.
+		p.env["BREAKER_OPEN"] = "1s"
 		p.env["ORDERS_DATABASE_URL"], p.env["INVENTORY_DATABASE_URL"] = p.Faults.OrdersDB.URL(), p.Faults.StockDB.URL()
 		p.env["TEMPORAL_ADDRESS"] = p.Faults.Temporal.Address()
+		server, err := url.Parse(p.env["REDIS_URL"])
+		require.NoError(t, err)
+		p.Faults.Redis = fault.NewTCP(t, server.Host)
+		server.Host = p.Faults.Redis.Address()
+		p.env["REDIS_URL"] = server.String()
 	}
 	inventoryURL := "http://" + p.Start("inventory").address
 	providerURL := "http://" + p.Start("payment-sandbox").address

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
+	"holdfast/internal/breaker"
 	"holdfast/internal/payment"
 	"holdfast/internal/payment/sandbox"
 	"holdfast/internal/payment/stripe"
@@ -27,11 +29,18 @@ type Config struct {
 	SandboxURL      string `env:"PAYMENT_SANDBOX_URL" envDefault:"http://127.0.0.1:3003"`
 	StripeSecretKey string `env:"STRIPE_SECRET_KEY"`
 	StripeURL       string `env:"STRIPE_API_URL" envDefault:"https://api.stripe.com"`
+	// Timeout limits one call, which may be several requests.
+	Timeout time.Duration `env:"PAYMENT_TIMEOUT" envDefault:"10s"`
+	Breaker breaker.Config
 }
 
 // Validate refuses an unknown provider, and one whose settings are missing or wrong.
 func (c Config) Validate() error {
 	var faults []error
+	if c.Timeout <= 0 || c.Timeout > maxTimeout {
+		faults = append(faults, fmt.Errorf("PAYMENT_TIMEOUT is %s; it must be more than 0 and at most %s",
+			c.Timeout, maxTimeout))
+	}
 	addresses := map[string]string{}
 	switch c.Name {
 	case Sandbox:

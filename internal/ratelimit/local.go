@@ -1,4 +1,4 @@
-package gateway
+package ratelimit
 
 import (
 	"sync"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// localLimiter counts the requests of this gateway alone, while Redis does not answer. Each gateway then allows the
-// whole limit, because none knows how many gateways there are.
+// localLimiter counts the requests of this process alone, while Redis does not answer. Each process then allows the
+// whole limit, because none knows how many there are.
 //
 // It forgets a client that has sent nothing for a minute: by then the client has its whole quota again.
 type localLimiter struct {
@@ -25,7 +25,7 @@ func newLocalLimiter(now time.Time) *localLimiter {
 }
 
 // take counts one request.
-func (l *localLimiter) take(key string, perMinute int, now time.Time) quota {
+func (l *localLimiter) take(key string, perMinute int, now time.Time) Quota {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now.Sub(l.turned) > time.Minute || len(l.recent) >= localClients {
@@ -42,9 +42,9 @@ func (l *localLimiter) take(key string, perMinute int, now time.Time) quota {
 
 	allowed := bucket.AllowN(now, 1)
 	left := bucket.TokensAt(now)
-	q := quota{allowed: allowed, remaining: max(0, int(left)), reset: wait(float64(perMinute)-left, perSecond)}
+	q := Quota{Allowed: allowed, Remaining: max(0, int(left)), Reset: wait(float64(perMinute)-left, perSecond)}
 	if !allowed {
-		q.retry = wait(1-left, perSecond)
+		q.Retry = wait(1-left, perSecond)
 	}
 	return q
 }
