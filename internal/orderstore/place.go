@@ -152,6 +152,8 @@ func Placed(in orderflow.OrderInput) Order {
 		CreatedAt:     in.PlacedAt,
 		UpdatedAt:     in.PlacedAt,
 		Lines:         make([]Line, len(in.Lines)),
+
+		ReservationNumber: 1,
 	}
 	for i, l := range in.Lines {
 		o.Lines[i] = Line(l)
