@@ -142,7 +142,7 @@ func (a *AdoptionActivities) takeUpStopped(ctx context.Context, out *orderflow.A
 // takeUpOwner takes up the order that owns an overdue reservation. It also takes up an order that has ended, because an
 // operator may have stopped the order's workflow before the workflow gave the stock back. If the order has no row, no
 // customer can have paid for it, and takeUpOwner expires the reservation. It also expires a reservation that is not the
-// one of the row: no run of the workflow knows of it, because the run that has made it was stopped before it recorded it.
+// one of the row: the run that made it was stopped before it recorded it, so that no run knows of it.
 func (a *AdoptionActivities) takeUpOwner(
 	ctx context.Context, out *orderflow.AdoptionResult, r inventoryapi.OverdueReservation,
 ) {

@@ -458,6 +458,48 @@ type CustomerErasure struct {
 	OrdersErased int64 `json:"orders_erased"`
 }
 
+// EditOrder defines model for EditOrder.
+type EditOrder struct {
+	// Lines All lines of the order from now on.
+	Lines []CreateOrderLine `json:"lines"`
+}
+
+// EditPreview defines model for EditPreview.
+type EditPreview struct {
+	// DifferenceMinor The new total less the present one, in minor units: negative if the order becomes cheaper.
+	DifferenceMinor int64 `json:"difference_minor"`
+
+	// InStock Whether there is enough stock now. Another order may take it before the change.
+	InStock bool `json:"in_stock"`
+
+	// Products Each product that is or would be on a line.
+	Products []EditPreviewProduct `json:"products"`
+
+	// Total The total that the order would have.
+	Total Money `json:"total"`
+}
+
+// EditPreviewProduct defines model for EditPreviewProduct.
+type EditPreviewProduct struct {
+	// DifferenceMinor What the lines of the product would cost more than now, in minor units.
+	DifferenceMinor int64              `json:"difference_minor"`
+	Name            string             `json:"name"`
+	ProductID       openapi_types.UUID `json:"product_id"`
+
+	// Quantity The units that the order would have; 0: the product goes.
+	Quantity int64 `json:"quantity"`
+
+	// Released The units that would go back.
+	Released int64 `json:"released,omitempty,omitzero"`
+
+	// Short The units in addition of which there is no stock now.
+	Short int64  `json:"short,omitempty,omitzero"`
+	SKU   string `json:"sku"`
+
+	// Taken The units that would be reserved in addition.
+	Taken int64 `json:"taken,omitempty,omitzero"`
+}
+
 // EraseCustomer defines model for EraseCustomer.
 type EraseCustomer struct {
 	// Issuer The issuer of the customer's tokens; that of the admin's token by default.
@@ -568,7 +610,10 @@ type Order struct {
 
 	// CustomerID The subject of the token with which the order was placed.
 	CustomerID string `json:"customer_id"`
-	Email      string `json:"email,omitempty,omitzero"`
+
+	// EditPreview The answer to `preview=true` of a change of the lines.
+	EditPreview EditPreview `json:"edit_preview,omitempty,omitzero"`
+	Email       string      `json:"email,omitempty,omitzero"`
 
 	// ExpiresAt The stock is held until this time; present while it is held.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
@@ -1042,6 +1087,14 @@ type ExtendOrderParams struct {
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// EditOrderParams defines parameters for EditOrder.
+type EditOrderParams struct {
+	Preview bool `form:"preview,omitempty" json:"preview,omitempty,omitzero"`
+
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // PayOrderParams defines parameters for PayOrder.
 type PayOrderParams struct {
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
@@ -1143,6 +1196,9 @@ type ExtendOrderJSONRequestBody = Extend
 
 // HoldOrderJSONRequestBody defines body for HoldOrder for application/json ContentType.
 type HoldOrderJSONRequestBody = HoldOrder
+
+// EditOrderJSONRequestBody defines body for EditOrder for application/json ContentType.
+type EditOrderJSONRequestBody = EditOrder
 
 // PayOrderJSONRequestBody defines body for PayOrder for application/json ContentType.
 type PayOrderJSONRequestBody = PayOrder

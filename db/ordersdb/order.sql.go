@@ -930,6 +930,29 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 	return items, nil
 }
 
+const OpenHolds = `-- name: OpenHolds :one
+SELECT coalesce(held.orders, 0)::bigint AS orders, coalesce(held.units, 0)::bigint AS units
+FROM open_holds($1, $2) held
+`
+
+type OpenHoldsParams struct {
+	Issuer     string
+	CustomerID string
+}
+
+type OpenHoldsRow struct {
+	Orders int64
+	Units  int64
+}
+
+// Counts the open unpaid orders of a customer, and the units on their lines.
+func (q *Queries) OpenHolds(ctx context.Context, db DBTX, arg OpenHoldsParams) (OpenHoldsRow, error) {
+	row := db.QueryRow(ctx, OpenHolds, arg.Issuer, arg.CustomerID)
+	var i OpenHoldsRow
+	err := row.Scan(&i.Orders, &i.Units)
+	return i, err
+}
+
 const PaidBefore = `-- name: PaidBefore :one
 SELECT EXISTS (
     SELECT FROM orders o WHERE o.customer_id = $1 AND o.issuer = $2 AND o.state = ANY ($3::text[])

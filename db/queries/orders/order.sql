@@ -42,6 +42,11 @@ SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint
        coalesce(held.units, 0)::bigint AS open_units
 FROM held;
 
+-- name: OpenHolds :one
+-- Counts the open unpaid orders of a customer, and the units on their lines.
+SELECT coalesce(held.orders, 0)::bigint AS orders, coalesce(held.units, 0)::bigint AS units
+FROM open_holds(@issuer, @customer_id) held;
+
 -- name: RecordOrder :one
 -- Advances an order's row and writes what belongs to the change, and returns whether the row changed.
 --
