@@ -26,6 +26,15 @@ func authorisationOf(id string) func(*http.Request) bool {
 	}
 }
 
+// replacement matches the request that replaces a reservation.
+func replacement(r *http.Request) bool {
+	if !path(http.MethodPost, "inventory/reserve")(r) {
+		return false
+	}
+	raw, err := io.ReadAll(r.Body)
+	return err == nil && strings.Contains(string(raw), `"replaces"`)
+}
+
 // path matches requests by the end of their path; * stands for one segment.
 func path(method, pattern string) func(*http.Request) bool {
 	want := strings.Split(pattern, "/")
@@ -55,12 +64,16 @@ type boundary struct {
 }
 
 func inventory(name, method, pattern string, on ...string) []boundary {
+	return inventoryRequest(name, path(method, pattern), on...)
+}
+
+func inventoryRequest(name string, matches func(*http.Request) bool, on ...string) []boundary {
 	return []boundary{
 		{"inventory: " + name + ", cut", func(p *platform.Platform, times int) *fault.Rule {
-			return p.Faults.Inventory.LoseAnswer(path(method, pattern), times)
+			return p.Faults.Inventory.LoseAnswer(matches, times)
 		}, on},
 		{"inventory: " + name + ", timed out", func(p *platform.Platform, times int) *fault.Rule {
-			return p.Faults.Inventory.WithholdAnswer(path(method, pattern), times)
+			return p.Faults.Inventory.WithholdAnswer(matches, times)
 		}, on},
 	}
 }
@@ -92,7 +105,8 @@ func ordersDB(name string, on ...string) []boundary {
 func boundaries() []boundary {
 	var all []boundary
 	for _, b := range [][]boundary{
-		inventory("reserve", http.MethodPost, "inventory/reserve", "paid", "cancelled", "expired", "edited"),
+		inventory("reserve", http.MethodPost, "inventory/reserve", "paid", "cancelled", "expired"),
+		inventoryRequest("replace", replacement, "edited"),
 		inventory("extend", http.MethodPost, "reserve/*/extend", "paid late"),
 		inventory("confirm", http.MethodPost, "confirm/*", "paid"),
 		inventory("release", http.MethodDelete, "reserve/*", "cancelled", "declined"),
