@@ -139,7 +139,6 @@ type orderRun struct {
 }
 
 func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
-	placed := in // as the first record has it, also if the lines are changed before it is written
 	o := &orderRun{
 		in:    in,
 		root:  ctx,
@@ -154,7 +153,7 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 			Number:     max(in.ReservationNumber, 1), // a change of the lines makes another reservation
 		},
 	}
-	o.recorder = &recorder{input: &placed, view: o.view, localSteps: o.localSteps()}
+	o.recorder = &recorder{input: &o.in, view: o.view, localSteps: o.localSteps()}
 	o.mailbox.urgent = o.recorder.blocked
 	return o
 }
