@@ -298,6 +298,7 @@ func TestResetAfterEdit(t *testing.T) {
 
 		require.Equal(t, order.Confirmed, h.run(600).State)
 		require.Equal(t, edited(4).Lines[0].Quantity, h.reserved[3][0].Quantity, "it asks for the reservation of the row")
+		require.Zero(t, h.ttl, "by the request that made it, which had no time to live")
 		require.Equal(t, 3, h.confirmed)
 		require.Equal(t, []money.Amount{edited(4).Total}, h.authorised)
 		require.Empty(t, h.released)
@@ -322,6 +323,47 @@ func TestResetAfterEdit(t *testing.T) {
 		require.Equal(t, order.Failed, h.run(600).State)
 		require.Equal(t, 1, h.counts[reserve])
 	})
+}
+
+// TestAdoptedAfterEdit: the adoption starts the workflow of an order whose lines were changed, with the lines and the
+// number of the row. The run finds the reservation, also of an order that would wait for stock.
+func TestAdoptedAfterEdit(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.earlier = changedRow(order.Reserved)
+	h.deadline = h.env.Now().Add(time.Minute)
+	cancelled := h.cancel(time.Second)
+
+	require.Equal(t, order.Cancelled, h.run(600, func(in *orderflow.OrderInput) {
+		in.ReservationNumber, in.WaitSeconds = 3, 3600
+		in.Lines, in.Total = edited(4).Lines, edited(4).Total
+	}).State)
+	require.NoError(t, cancelled.err)
+	require.Equal(t, []string{orderflow.ReserveStock, release}, h.called(orderflow.VoidPayment))
+	require.Zero(t, h.ttl)
+	require.Equal(t, []int{3}, h.released)
+}
+
+// TestResetAfterTheFirstRecord: the new run takes itself for the one that wrote the row, because the history that it
+// begins with has the first record. Before it changes the lines, it reads that another run has changed them.
+func TestResetAfterTheFirstRecord(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	row := changedRow(order.Reserved)
+	row.Seq = 1
+	h.env.RegisterDelayedCallback(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.earlier = row
+	}, 500*time.Millisecond)
+	got := h.edit(time.Second, 1)
+
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.Equal(t, orderflow.Edited, editOutcome(t, got).Outcome)
+	require.Equal(t, [][2]int{{3, 4}}, h.replaced)
+	require.Equal(t, []order.Event{
+		order.EventReserved, order.EventTakenUp, order.EventLinesChanged, order.EventStockReleased, order.EventExpired,
+	}, h.events())
 }
 
 // TestResetBehindTheReserve: the new run takes the first reservation for its own until the database tells it of the

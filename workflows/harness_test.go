@@ -62,6 +62,7 @@ type harness struct {
 	released   []int                // the number of the reservation of each release
 	confirmed  int                  // the number of the reservation that was confirmed last
 	contents   []orderflow.Contents // as they were recorded
+	ttl        int                  // of the last reserve
 	authorised []money.Amount
 
 	actionURL string // where the customer must confirm an authorisation; a look-up finds it confirmed
@@ -111,6 +112,7 @@ func newHarness(t *testing.T) *harness {
 		}
 		h.mu.Lock()
 		h.reserved[in.Reservation.Number] = in.Lines
+		h.ttl = in.TTLSeconds
 		h.mu.Unlock()
 		return stockResult{ReservationID: uuid.Max, Status: h.held, ExpiresAt: h.deadline}, err
 	})
