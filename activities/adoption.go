@@ -141,12 +141,13 @@ func (a *AdoptionActivities) takeUpStopped(ctx context.Context, out *orderflow.A
 
 // takeUpOwner takes up the order that owns an overdue reservation. It also takes up an order that has ended, because an
 // operator may have stopped the order's workflow before the workflow gave the stock back. If the order has no row, no
-// customer can have paid for it, and takeUpOwner expires the reservation.
+// customer can have paid for it, and takeUpOwner expires the reservation. It also expires a reservation that is not the
+// one of the row: the run that made it was stopped before it recorded it, so that no run knows of it.
 func (a *AdoptionActivities) takeUpOwner(
 	ctx context.Context, out *orderflow.AdoptionResult, r inventoryapi.OverdueReservation,
 ) {
 	in, err := a.orders.Input(ctx, r.OwnerID)
-	if errors.Is(err, orderflow.ErrNoRow) {
+	if errors.Is(err, orderflow.ErrNoRow) || err == nil && r.Number != max(in.ReservationNumber, 1) {
 		a.expire(ctx, out, r.ReservationID)
 		return
 	}

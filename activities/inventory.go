@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/internal/correlation"
@@ -53,15 +54,98 @@ func (a *InventoryActivities) ReserveStock(
 	ctx context.Context, in orderflow.ReserveInput,
 ) (orderflow.ReservationResult, error) {
 	ctx = correlation.With(ctx, in.CorrelationID)
-	ref, id := in.Reservation, reservationID(in.Reservation)
+	id := reservationID(in.Reservation)
+	held, err := a.inventory.Reserve(ctx, reserveRequest(in, orderflow.ReserveStock))
+	if err != nil {
+		return orderflow.ReservationResult{}, reserveError(err, id)
+	}
+	return orderflow.ReservationResult{ReservationID: id, Status: string(held.Status), ExpiresAt: held.ExpiresAt}, nil
+}
 
+// ReplaceReservation holds lines in place of another reservation of the same owner (in.Replaces), which inventory
+// releases in the same transaction. It keeps that one's deadline. A repeated call answers the same reservation. If it
+// fails with ErrOutOfStock or ErrReservationRefused, the other reservation is as it was and stays so: inventory refuses
+// an earlier attempt that arrives late.
+func (a *InventoryActivities) ReplaceReservation(
+	ctx context.Context, in orderflow.ReserveInput,
+) (orderflow.ReservationResult, error) {
+	ctx = correlation.With(ctx, in.CorrelationID)
+	old := in.Reservation
+	old.Number = in.Replaces
+	req := reserveRequest(in, orderflow.ReplaceReservation)
+	req.Replaces = reservationID(old)
+
+	held, err := a.inventory.Reserve(ctx, req)
+	if err == nil {
+		return orderflow.ReservationResult{
+			ReservationID: req.ReservationID, Status: string(held.Status), ExpiresAt: held.ExpiresAt,
+		}, nil
+	}
+	err = replaceError(err, req)
+	if leavesReplaced(err) && activity.GetInfo(ctx).Attempt > 1 {
+		if err := a.withdraw(ctx, in); err != nil {
+			return orderflow.ReservationResult{}, err
+		}
+	}
+	return orderflow.ReservationResult{}, err
+}
+
+// withdraw makes inventory refuse earlier attempts of a refused replacement that arrive late. If one of them has
+// arrived in between, the replaced reservation is gone, and withdraw fails with ErrReservationClosed.
+func (a *InventoryActivities) withdraw(ctx context.Context, in orderflow.ReserveInput) error {
+	ref, id := in.Reservation, reservationID(in.Reservation)
+	res, err := a.inventory.Release(ctx, id, inventoryapi.ReleaseRequest{
+		OperationID: operation(id, orderflow.ReleaseStock),
+		Actor:       in.Actor,
+		Reason:      "the change of the lines was refused",
+		OwnerKind:   inventoryapi.OwnerKind(ref.OwnerKind),
+		OwnerID:     ref.OwnerID,
+		Number:      ref.Number,
+		WorkflowID:  ref.WorkflowID,
+	})
+	switch {
+	case err != nil:
+		return writeError("withdraw", id, err)
+	case res.QuantityReleased > 0:
+		return closed(id, string(res.Status))
+	}
+	return nil
+}
+
+// leavesReplaced reports whether a refusal leaves the reservation to replace as it is.
+func leavesReplaced(err error) bool {
+	var refused *temporal.ApplicationError
+	return errors.As(err, &refused) &&
+		(refused.Type() == orderflow.ErrOutOfStock || refused.Type() == orderflow.ErrReservationRefused)
+}
+
+// replaceError turns an error of a replacement into a business refusal, which is final, or into an error that Temporal
+// retries.
+func replaceError(err error, req inventoryapi.ReserveRequest) error {
+	var status *inventoryapi.StatusError
+	var deadline *inventoryapi.DeadlineError
+	switch {
+	case errors.As(err, &status) && status.Code == inventoryapi.AlreadyResolved,
+		errors.Is(err, inventoryapi.AlreadyExists):
+		return temporal.NewNonRetryableApplicationError(err.Error(), orderflow.ErrNumberUsed, err)
+	case errors.As(err, &status), errors.As(err, &deadline):
+		return writeError("replace", req.Replaces, err)
+	case errors.Is(err, inventoryapi.ReservationNotFound):
+		return closed(req.Replaces, "unknown to inventory")
+	}
+	return reserveError(err, req.ReservationID)
+}
+
+// reserveRequest returns the request to reserve the lines.
+func reserveRequest(in orderflow.ReserveInput, step string) inventoryapi.ReserveRequest {
+	ref, id := in.Reservation, reservationID(in.Reservation)
 	req := inventoryapi.ReserveRequest{
 		ReservationID: id,
 		OwnerKind:     inventoryapi.OwnerKind(ref.OwnerKind),
 		OwnerID:       ref.OwnerID,
 		Number:        ref.Number,
 		WorkflowID:    ref.WorkflowID,
-		OperationID:   operation(id, orderflow.ReserveStock),
+		OperationID:   operation(id, step),
 		Actor:         in.Actor,
 		TTLSeconds:    int64(in.TTLSeconds),
 	}
@@ -70,12 +154,7 @@ func (a *InventoryActivities) ReserveStock(
 			LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity,
 		})
 	}
-
-	held, err := a.inventory.Reserve(ctx, req)
-	if err != nil {
-		return orderflow.ReservationResult{}, reserveError(err, id)
-	}
-	return orderflow.ReservationResult{ReservationID: id, Status: string(held.Status), ExpiresAt: held.ExpiresAt}, nil
+	return req
 }
 
 // reserveError turns an error of Reserve into a business refusal, which is final, or into an error that Temporal

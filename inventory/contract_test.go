@@ -139,6 +139,11 @@ func (o *operation) setUp(t *testing.T, s inventorytest.Subject) {
 		"expected_at": time.Now().Add(time.Hour),
 		"deadline":    time.Now().Add(2 * time.Hour),
 	}
+	if o.id == "reserve" {
+		_, err := s.API.Reserve(t.Context(), in)
+		require.NoError(t, err)
+		o.values["number"], o.values["replaces"] = in.Number+1, in.ReservationID
+	}
 	if o.id == "reserve" || o.id == "deleteItem" { // reserve needs an unused id, and deleteItem needs unreserved stock
 		return
 	}

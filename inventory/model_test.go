@@ -54,8 +54,14 @@ func TestServiceFollowsModel(t *testing.T) {
 			}
 			in := inventorytest.NewReserve(lines...)
 			in.Strategy = rapid.SampledFrom(strategies).Draw(rt, "strategy")
-			r.ids = append(r.ids, in.ReservationID)
-			r.world.holds[in.ReservationID] = &worldHold{in: in}
+			h := &worldHold{in: in}
+			if n := len(r.ids); n > 0 && rapid.IntRange(0, 2).Draw(rt, "replaces") == 0 {
+				h.old = r.world.holds[r.ids[n-1]]
+				h.in = inventorytest.ReplaceOf(h.old.in, lines...)
+				h.in.Strategy = in.Strategy
+			}
+			r.ids = append(r.ids, h.in.ReservationID)
+			r.world.holds[h.in.ReservationID] = h
 		}
 
 		kinds := []string{

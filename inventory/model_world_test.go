@@ -1,6 +1,7 @@
 package inventory_test
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -25,6 +26,7 @@ func (i *worldItem) available() int64 { return i.quantity - i.reserved }
 
 type worldHold struct {
 	in     inventoryapi.ReserveRequest
+	old    *worldHold          // which it replaces; nil if none
 	status inventoryapi.Status // "" while there is no reservation
 	due    bool
 	dueAs  int // the position of its deadline among those that have passed
@@ -184,9 +186,21 @@ func (w *world) reserve(h *worldHold) inventoryapi.Code {
 	for _, l := range h.in.Lines {
 		demand[l.ProductID] += l.Quantity
 	}
-	w.takeBack(demand)
-	if len(w.missingOf(demand)) > 0 {
+	beyond := maps.Clone(demand) // what the units of the replaced reservation do not fill
+	if h.old != nil {
+		if code := w.mayReplace(h.old); code != "" {
+			return code
+		}
+		for _, p := range h.old.picks {
+			beyond[p.product] -= p.quantity
+		}
+	}
+	w.takeBack(beyond)
+	if len(w.missingOf(beyond)) > 0 {
 		return inventoryapi.InsufficientStock
+	}
+	if h.old != nil {
+		_ = w.resolve(h.old, inventoryapi.StatusReleased)
 	}
 	for i, l := range h.in.Lines {
 		rest := l.Quantity
@@ -207,6 +221,19 @@ func (w *world) reserve(h *worldHold) inventoryapi.Code {
 		w.items[p.product][p.location].reserved += p.quantity
 	}
 	h.status = inventoryapi.StatusPending
+	return ""
+}
+
+// mayReplace returns the code of the refusal to replace a hold, or "".
+func (w *world) mayReplace(old *worldHold) inventoryapi.Code {
+	switch {
+	case old.status == "":
+		return inventoryapi.ReservationNotFound
+	case old.status == inventoryapi.StatusExpired, old.status == inventoryapi.StatusPending && old.due:
+		return inventoryapi.ReservationExpired
+	case old.status != inventoryapi.StatusPending:
+		return inventoryapi.ReservationNotPending
+	}
 	return ""
 }
 

@@ -120,6 +120,7 @@ func (g Registrations) RegisterOrderActivities(r worker.ActivityRegistry) {
 	for name, fn := range map[string]any{
 		orderflow.ReserveStock:       g.Inventory.ReserveStock,
 		orderflow.ReserveOrWait:      g.Inventory.ReserveOrWait,
+		orderflow.ReplaceReservation: g.Inventory.ReplaceReservation,
 		orderflow.ExtendReservation:  g.Inventory.ExtendReservation,
 		orderflow.ConfirmReservation: g.Inventory.ConfirmReservation,
 		orderflow.ReleaseStock:       g.Inventory.ReleaseStock,

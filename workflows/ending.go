@@ -43,7 +43,13 @@ func (o *orderRun) end(ctx workflow.Context, input order.Input, actor, reason st
 
 // undoReserve is the undo of both the reserve and the confirm. After a release, inventory refuses a confirm that
 // arrives late, so a confirm whose answer was lost cannot take stock.
+//
+// It also releases what a change of the lines may have reserved whose outcome is not known. Inventory then refuses a
+// replacement that arrives late.
 func (o *orderRun) undoReserve(ctx workflow.Context, brief bool) error {
+	if err := o.releaseTried(ctx, brief); err != nil {
+		return err
+	}
 	return o.releaseOrReturn(ctx, o.reservationInput("the order was not carried out"), brief)
 }
 
@@ -108,7 +114,7 @@ func (o *orderRun) reservationInput(reason string) orderflow.ReservationInput {
 		Actor:         orderflow.ActorSystem,
 		Reason:        reason,
 		CorrelationID: o.in.CorrelationID,
-		Backorder:     o.in.WaitSeconds > 0,
+		Backorder:     o.in.WaitSeconds > 0 && o.ref.Number == 1,
 	}
 }
 

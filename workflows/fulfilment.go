@@ -382,6 +382,9 @@ func (o *orderRun) quiet(ctx workflow.Context) bool {
 func (o *orderRun) continueAsNew(ctx workflow.Context) error {
 	in := o.in
 	in.Continues, in.Keys = true, o.keys
+	if o.ref.Number > 1 {
+		in.ReservationNumber = o.ref.Number
+	}
 	return workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
 		InitialVersioningBehavior: workflow.ContinueAsNewVersioningBehaviorAutoUpgrade,
 	}, orderflow.OrderWorkflow, in)

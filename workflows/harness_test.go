@@ -57,6 +57,14 @@ type harness struct {
 	returns  []orderflow.ReturnUnitsInput
 	found    int64 // the amount of a refund that FindRefund finds
 
+	// Of an order whose lines change.
+	replaced   [][2]int             // the numbers of the replaced reservation and of its successor, of each call
+	released   []int                // the number of the reservation of each release
+	confirmed  int                  // the number of the reservation that was confirmed last
+	contents   []orderflow.Contents // as they were recorded
+	ttl        int                  // of the last reserve
+	authorised []money.Amount
+
 	actionURL string // where the customer must confirm an authorisation; a look-up finds it confirmed
 
 	lastShipment int // the shipment that request packs, and the line that it cancels
@@ -99,13 +107,26 @@ func newHarness(t *testing.T) *harness {
 	type stockResult = orderflow.ReservationResult
 	register(orderflow.ReserveStock, func(_ context.Context, in orderflow.ReserveInput) (stockResult, error) {
 		err := h.answer(orderflow.ReserveStock)
-		if err == nil {
+		if err == nil && in.TTLSeconds > 0 {
 			h.deadline = h.env.Now().Add(time.Duration(in.TTLSeconds) * time.Second)
 		}
 		h.mu.Lock()
 		h.reserved[in.Reservation.Number] = in.Lines
+		h.ttl = in.TTLSeconds
 		h.mu.Unlock()
 		return stockResult{ReservationID: uuid.Max, Status: h.held, ExpiresAt: h.deadline}, err
+	})
+	register(orderflow.ReplaceReservation, func(_ context.Context, in orderflow.ReserveInput) (stockResult, error) {
+		err := h.answer(orderflow.ReplaceReservation)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.replaced = append(h.replaced, [2]int{in.Replaces, in.Reservation.Number})
+		if err == nil {
+			h.reserved[in.Reservation.Number] = in.Lines
+		}
+		id := uuid.Max
+		id[0] = byte(in.Reservation.Number)
+		return stockResult{ReservationID: id, Status: h.held, ExpiresAt: h.deadline}, err
 	})
 	start := h.env.Now()
 	register(orderflow.ReserveOrWait, func(_ context.Context, in orderflow.ReserveInput) (stockResult, error) {
@@ -141,8 +162,14 @@ func newHarness(t *testing.T) *harness {
 			err := h.answer(name)
 			switch {
 			case name == orderflow.ConfirmReservation:
+				h.mu.Lock()
+				h.confirmed = in.Reservation.Number
+				h.mu.Unlock()
 				return stockResult{Status: status, Lines: h.takenBy(in.Reservation.Number)}, err
 			case status == "":
+				h.mu.Lock()
+				h.released = append(h.released, in.Reservation.Number)
+				h.mu.Unlock()
 				return stockResult{Status: h.status}, err
 			case name == orderflow.ExpireReservation && h.expiry != "":
 				return stockResult{Status: h.expiry}, err
@@ -166,6 +193,7 @@ func newHarness(t *testing.T) *harness {
 			}
 			out := orderflow.PaymentResult{Provider: "test", ProviderRef: in.PaymentKey}
 			if name == orderflow.AuthorisePayment {
+				h.authorised = append(h.authorised, in.Amount)
 				out.ActionURL = h.actionURL
 			}
 			return out, err
@@ -203,6 +231,9 @@ func newHarness(t *testing.T) *harness {
 			h.recorded = append(h.recorded, in.Entries...)
 			h.payments = append(h.payments, in.Payments...)
 			h.last = in.View
+			if in.Contents != nil {
+				h.contents = append(h.contents, *in.Contents)
+			}
 		}
 		return orderflow.RecordResult{Seq: in.View.Seq}, err
 	})

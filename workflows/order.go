@@ -96,7 +96,10 @@ type orderRun struct {
 	short       []orderflow.ShortLine // the lines for which inventory has not enough stock
 	refusalCode string                // why inventory refused the reserve
 	extensions  int
-	escalated   bool // operators were told that the review is late
+	edits       int // how many changes of the lines were asked for
+	// triedNumbers are those of reservations that were to replace the order's, as far as their outcome is not known.
+	triedNumbers []int
+	escalated    bool // operators were told that the review is late
 	// earlyExpiries is how many times in a row inventory has answered ErrNotDue.
 	earlyExpiries int
 
@@ -147,7 +150,7 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 			OwnerKind:  orderflow.OwnerOrder,
 			OwnerID:    in.OrderID,
 			WorkflowID: workflow.GetInfo(ctx).WorkflowExecution.ID,
-			Number:     1, // editing lines will make another reservation; until then an order has one
+			Number:     max(in.ReservationNumber, 1), // a change of the lines makes another reservation
 		},
 	}
 	o.recorder = &recorder{input: &o.in, view: o.view, localSteps: o.localSteps()}
@@ -179,6 +182,9 @@ func (o *orderRun) expireUnstarted(ctx workflow.Context) {
 func (o *orderRun) reserve(ctx workflow.Context) {
 	o.undo.add("give the stock back", o.undoReserve)
 	held, decided, err := o.awaitReserve(ctx)
+	if decided && o.followEarlierEdit(ctx, err) {
+		held, decided, err = o.awaitReserve(ctx)
+	}
 
 	switch {
 	case !decided:
@@ -236,7 +242,7 @@ func (o *orderRun) awaitReserve(ctx workflow.Context) (held orderflow.Reservatio
 		}
 	}
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		if o.in.WaitSeconds > 0 {
+		if in.WaitSeconds > 0 {
 			held, err = reserveOrWait(ctx, in, onSlow)
 		} else {
 			held, err = reserveStock(ctx, in, 0, onSlow)
@@ -258,6 +264,9 @@ func (o *orderRun) reserveInput() orderflow.ReserveInput {
 	}
 	if o.in.Review != nil {
 		in.TTLSeconds = max(in.TTLSeconds, o.in.Review.Seconds)
+	}
+	if o.ref.Number > 1 { // as replaceInput has made it
+		in.TTLSeconds, in.WaitSeconds = 0, 0
 	}
 	for i, l := range o.in.Lines {
 		in.Lines[i] = orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity}

@@ -19,6 +19,7 @@ type recorder struct {
 	entries  []orderflow.TimelineEntry // not sent yet
 	payments []orderflow.PaymentRecord // not sent yet
 	country  string                    // of the order's address
+	contents *orderflow.Contents       // changed and not sent yet; nil: they stay as they are recorded
 	after    int64                     // seq of the row of an earlier run that the next record follows; 0: none
 
 	added   int // how many entries were ever added
@@ -60,6 +61,7 @@ func (r *recorder) start(ctx workflow.Context) {
 				Entries:       r.entries,
 				Payments:      r.payments,
 				After:         r.after,
+				Contents:      r.contents,
 				WorkflowID:    info.WorkflowExecution.ID,
 				RunID:         info.WorkflowExecution.RunID,
 				CorrelationID: correlationID,
@@ -68,7 +70,7 @@ func (r *recorder) start(ctx workflow.Context) {
 				in.ShipCountry = r.country
 			}
 			fast := r.allRepeatable()
-			r.entries, r.payments = nil, nil
+			r.entries, r.payments, r.contents = nil, nil, nil
 			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
 			r.slow = false
 
@@ -81,6 +83,9 @@ func (r *recorder) start(ctx workflow.Context) {
 				r.input = nil
 				r.entries = append(in.Entries, r.entries...)
 				r.payments = append(in.Payments, r.payments...)
+				if r.contents == nil {
+					r.contents = in.Contents
+				}
 			default:
 				r.written += len(in.Entries)
 				r.input = nil

@@ -105,6 +105,7 @@ func TestActivitiesMatchTheContract(t *testing.T) {
 		orderflow.ReserveOrWait:      {orderflow.ReserveInput{}, orderflow.ReservationResult{}},
 		orderflow.ExtendReservation:  {orderflow.ReservationInput{}, orderflow.ReservationResult{}},
 		orderflow.ConfirmReservation: {orderflow.ReservationInput{}, orderflow.ReservationResult{}},
+		orderflow.ReplaceReservation: {orderflow.ReserveInput{}, orderflow.ReservationResult{}},
 		orderflow.ReleaseStock:       {orderflow.ReservationInput{}, orderflow.ReservationResult{}},
 		orderflow.ExpireReservation:  {orderflow.ReservationInput{}, orderflow.ReservationResult{}},
 		orderflow.ReturnStock:        {orderflow.ReservationInput{}, orderflow.ReservationResult{}},

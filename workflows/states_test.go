@@ -136,6 +136,8 @@ func (h *harness) request(after time.Duration, input order.Input) *reply {
 		return h.cancel(after)
 	case order.Extend:
 		return h.extend(after, 90)
+	case order.Edit:
+		return h.edit(after, 3)
 	case order.Approve:
 		return h.approve(after)
 	case order.CancelLines:
@@ -161,7 +163,7 @@ func (h *harness) request(after time.Duration, input order.Input) *reply {
 // TestRequestsBeforeAnythingIsDecided sends requests together with the start.
 func TestRequestsBeforeAnythingIsDecided(t *testing.T) {
 	t.Parallel()
-	for _, input := range []order.Input{order.Pay, order.Cancel, order.Extend} {
+	for _, input := range []order.Input{order.Pay, order.Cancel, order.Extend, order.Edit} {
 		t.Run(string(input), func(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
@@ -176,6 +178,8 @@ func TestRequestsBeforeAnythingIsDecided(t *testing.T) {
 				got = h.cancel(0)
 			case order.Extend:
 				got = h.extend(0, 90)
+			case order.Edit:
+				got = h.edit(0, 1)
 			default:
 				require.Fail(t, "not a command of a client", input)
 			}

@@ -42,6 +42,18 @@ func reserveOrWait(
 	}, in)
 }
 
+// replaceReservation reserves lines in place of an earlier reservation of the order, which inventory releases in the
+// same transaction. It is a regular activity from the start, because it ends a reservation; see below. Refusals:
+// ErrOutOfStock and ErrReservationRefused, after which the earlier reservation is as it was; ErrReservationClosed and
+// ErrReservationExpired, if the earlier one has ended; ErrNumberUsed.
+func replaceReservation(ctx workflow.Context, in orderflow.ReserveInput) (orderflow.ReservationResult, error) {
+	return execute[orderflow.ReservationResult](ctx, step{
+		activity: orderflow.ReplaceReservation,
+		summary:  "hold the stock of the new lines in place of the old",
+		noFast:   true,
+	}, in)
+}
+
 // extendReservation moves the deadline to at least in.ExpiresAt, within the given time. Refusals:
 // ErrReservationExpired, ErrReservationClosed.
 func extendReservation(

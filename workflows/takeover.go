@@ -27,6 +27,9 @@ import (
 //   - The payment provider answers a void with "captured": the order is paid (end).
 //   - The record of the order's end returns the payments that were begun and have no outcome (findLostPayments).
 //
+// A change of the lines (edit.go) is a regular activity, so a lost task cannot have made one. A later run reads before
+// its own first change what the row says, and takes the row's lines, total and reservation (takeOverContents).
+//
 // If the order in the row is settled, this execution takes that state (adopt) and repeats only the undos that the state
 // calls for. If the order is still open, a later run continues from the row (takeOver): with the row's sequence
 // numbers, a taken_up entry in the timeline, and the row's count of payments, so that every payment has its own key.
@@ -56,6 +59,7 @@ func (o *orderRun) takeOver(ctx workflow.Context, row orderflow.RecordedOrder) {
 		return
 	}
 	o.takeOverReview(row)
+	o.takeOverContents(row)
 	o.tookOver = true
 	o.addUnresolved(row.PaymentAttempts)
 	if o.state == order.Paying {
@@ -92,6 +96,42 @@ func (o *orderRun) takeOverReview(row orderflow.RecordedOrder) {
 			o.state, o.recorder.entries = order.Reserved, nil
 		}
 	}
+}
+
+// takeOverContents takes the lines, the total and the reservation from the row if an earlier run has changed the lines.
+// If this run has ended the order already, it gives the stock of that reservation back.
+func (o *orderRun) takeOverContents(row orderflow.RecordedOrder) {
+	now := row.Contents
+	if now == nil || now.ReservationNumber <= o.ref.Number {
+		return
+	}
+	o.in.Lines, o.in.Total, o.ref.Number = now.Lines, now.Total, now.ReservationNumber
+	o.recorder.contents = nil
+	if row.ReservationID != nil {
+		o.reservation = row.ReservationID
+	}
+	if row.ExpiresAt != nil {
+		o.expiresAt = *row.ExpiresAt
+	}
+	if o.state.Closed() && !o.state.CarriedOut() {
+		o.undo.add("give the stock back", o.undoReserve)
+	}
+}
+
+// followEarlierEdit reports whether the reserve was refused with err because an earlier run has changed the lines of
+// the order. This run then goes on with the lines and the reservation of the row.
+func (o *orderRun) followEarlierEdit(ctx workflow.Context, err error) bool {
+	released := refusal(err) == orderflow.ErrReservationClosed && details[string](err) == orderflow.ReservationReleased
+	if !released || !o.editable() {
+		return false
+	}
+	found, ferr := o.findRow(ctx)
+	if ferr != nil || found.Order == nil || found.Order.Contents == nil {
+		return false
+	}
+	before := o.ref.Number
+	o.takeOverContents(*found.Order)
+	return o.ref.Number != before
 }
 
 // entriesAfter returns this run's unrecorded timeline entries, renumbered to follow the row. It drops the entries that
@@ -167,6 +207,8 @@ func (o *orderRun) load(row orderflow.RecordedOrder) {
 	o.loads++
 	o.state, o.seq, o.reason, o.by = row.State, row.Seq, row.Reason, orderflow.ActorSystem
 	o.attempts, o.declines = row.PaymentAttempts, row.Declines
+	o.recorder.contents = nil
+	o.takeOverContents(row)
 	o.loadFulfilment(row)
 	if row.ReservationID != nil {
 		o.reservation = row.ReservationID

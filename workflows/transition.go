@@ -88,6 +88,9 @@ func (o *orderRun) refuse(input order.Input) error {
 		order.AlreadyShipped:    "a shipment has left; cancel the lines that have not, or return what arrives",
 		order.InvalidState:      fmt.Sprintf("the order is %s, which does not allow %s", o.state, input),
 	}[why]
+	if instead := o.state.InsteadOfEdit(); input == order.Edit && instead != "" {
+		text = instead
+	}
 	return temporal.NewNonRetryableApplicationError(text, string(why), nil, o.state)
 }
 

@@ -34,6 +34,12 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateEdit, o.onEdit, workflow.UpdateHandlerOptions{
+		Validator:   o.mayEdit,
+		Description: "Replaces the lines of an order that is not paid.",
+	}); err != nil {
+		return err
+	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateApprove, o.onApprove,
 		workflow.UpdateHandlerOptions{
 			Validator:   func(orderflow.ApproveInput) error { return o.refuse(order.Approve) },

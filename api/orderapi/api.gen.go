@@ -482,19 +482,13 @@ type CreateOrderLine struct {
 
 // CreateReservation defines model for CreateReservation.
 type CreateReservation struct {
-	Lines     []CreateReservationLine `json:"lines,omitempty,omitzero"`
-	OrderID   openapi_types.UUID      `json:"order_id"`
-	ProductID openapi_types.UUID      `json:"product_id,omitempty,omitzero"`
-	Quantity  int64                   `json:"quantity,omitempty,omitzero"`
+	Lines     []ProductQuantity  `json:"lines,omitempty,omitzero"`
+	OrderID   openapi_types.UUID `json:"order_id"`
+	ProductID openapi_types.UUID `json:"product_id,omitempty,omitzero"`
+	Quantity  int64              `json:"quantity,omitempty,omitzero"`
 
 	// TTLSeconds How long the stock is held; 15 minutes by default.
 	TTLSeconds int `json:"ttl_seconds,omitempty,omitzero"`
-}
-
-// CreateReservationLine defines model for CreateReservationLine.
-type CreateReservationLine struct {
-	ProductID openapi_types.UUID `json:"product_id"`
-	Quantity  int64              `json:"quantity"`
 }
 
 // CustomerErasure defines model for CustomerErasure.
@@ -506,6 +500,48 @@ type CustomerErasure struct {
 
 	// OrdersErased The orders whose data this request erased; 0 for a repeat.
 	OrdersErased int64 `json:"orders_erased"`
+}
+
+// EditOrder defines model for EditOrder.
+type EditOrder struct {
+	// Lines All lines of the order from now on.
+	Lines []ProductQuantity `json:"lines"`
+}
+
+// EditPreview defines model for EditPreview.
+type EditPreview struct {
+	// DifferenceMinor The new total less the present one, in minor units: negative if the order becomes cheaper.
+	DifferenceMinor int64 `json:"difference_minor"`
+
+	// InStock Whether there is enough stock now. Another order may take it before the change.
+	InStock bool `json:"in_stock"`
+
+	// Products Each product that is or would be on a line.
+	Products []EditPreviewProduct `json:"products"`
+
+	// Total The total that the order would have.
+	Total Money `json:"total"`
+}
+
+// EditPreviewProduct defines model for EditPreviewProduct.
+type EditPreviewProduct struct {
+	// DifferenceMinor What the lines of the product would cost more than now, in minor units.
+	DifferenceMinor int64              `json:"difference_minor"`
+	Name            string             `json:"name"`
+	ProductID       openapi_types.UUID `json:"product_id"`
+
+	// Quantity The units that the order would have; 0: the product goes.
+	Quantity int64 `json:"quantity"`
+
+	// Released The units that would go back.
+	Released int64 `json:"released,omitempty,omitzero"`
+
+	// Short The units in addition of which there is no stock now.
+	Short int64  `json:"short,omitempty,omitzero"`
+	SKU   string `json:"sku"`
+
+	// Taken The units that would be reserved in addition.
+	Taken int64 `json:"taken,omitempty,omitzero"`
 }
 
 // EraseCustomer defines model for EraseCustomer.
@@ -626,7 +662,10 @@ type Order struct {
 
 	// CustomerID The subject of the customer's token.
 	CustomerID string `json:"customer_id"`
-	Email      string `json:"email,omitempty,omitzero"`
+
+	// EditPreview The answer to `preview=true` of a change of the lines.
+	EditPreview EditPreview `json:"edit_preview,omitempty,omitzero"`
+	Email       string      `json:"email,omitempty,omitzero"`
 
 	// ExpiresAt The stock is held until this time; present while it is held.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
@@ -828,6 +867,12 @@ type ProductList struct {
 
 	// NextCursor Absent on the last page.
 	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// ProductQuantity defines model for ProductQuantity.
+type ProductQuantity struct {
+	ProductID openapi_types.UUID `json:"product_id"`
+	Quantity  int64              `json:"quantity"`
 }
 
 // ReceiveReturn defines model for ReceiveReturn.
@@ -1128,6 +1173,14 @@ type ExtendOrderParams struct {
 	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
+// EditOrderParams defines parameters for EditOrder.
+type EditOrderParams struct {
+	Preview bool `form:"preview,omitempty" json:"preview,omitempty,omitzero"`
+
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // PayOrderParams defines parameters for PayOrder.
 type PayOrderParams struct {
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
@@ -1237,6 +1290,9 @@ type ExtendOrderJSONRequestBody = Extend
 
 // HoldOrderJSONRequestBody defines body for HoldOrder for application/json ContentType.
 type HoldOrderJSONRequestBody = HoldOrder
+
+// EditOrderJSONRequestBody defines body for EditOrder for application/json ContentType.
+type EditOrderJSONRequestBody = EditOrder
 
 // PayOrderJSONRequestBody defines body for PayOrder for application/json ContentType.
 type PayOrderJSONRequestBody = PayOrder

@@ -28,6 +28,8 @@ const (
 	OrderStopped         problem.Code = "order_stopped"
 	InvalidDuration      problem.Code = "invalid_duration"
 	TooManyExtensions    problem.Code = "too_many_extensions"
+	TooManyEdits         problem.Code = "too_many_edits"
+	ReviewRequired       problem.Code = "review_required"
 	InventoryUnavailable problem.Code = "inventory_unavailable"
 	ReservationNotFound  problem.Code = "reservation_not_found"
 	ReservationExpired   problem.Code = "reservation_expired"
@@ -75,6 +77,8 @@ var Table = problem.Common.Extend(problem.Table{
 	OrderStopped:         {Status: http.StatusConflict, Title: "The order's processing was stopped"},
 	InvalidDuration:      {Status: http.StatusUnprocessableEntity, Title: "Stock cannot be held unpaid for so long"},
 	TooManyExtensions:    {Status: http.StatusConflict, Title: "The deadline was moved too often"},
+	TooManyEdits:         {Status: http.StatusConflict, Title: "The lines were changed too often"},
+	ReviewRequired:       {Status: http.StatusConflict, Title: "An operator would have to approve the order"},
 	InventoryUnavailable: {Status: http.StatusServiceUnavailable, Retryable: true, Title: "Inventory did not answer"},
 	ReservationNotFound:  {Status: http.StatusNotFound, Title: "No such reservation"},
 	ReservationExpired:   {Status: http.StatusGone, Title: "The reservation has expired"},

@@ -59,6 +59,7 @@ type Workflows interface {
 	Pay(ctx context.Context, order uuid.UUID, key string, in orderflow.PayInput) (orderflow.PayResult, error)
 	Cancel(ctx context.Context, order uuid.UUID, in orderflow.CancelInput) (orderflow.CancelResult, error)
 	Extend(ctx context.Context, order uuid.UUID, key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
+	Edit(ctx context.Context, order uuid.UUID, key string, in orderflow.EditInput) (orderflow.EditResult, error)
 	Approve(ctx context.Context, order uuid.UUID, key string, in orderflow.ApproveInput) (orderflow.ApproveResult, error)
 
 	ReportShipment(

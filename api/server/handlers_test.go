@@ -33,6 +33,7 @@ type scripted struct {
 	pay    func(key string, in orderflow.PayInput) (orderflow.PayResult, error)
 	cancel func(orderflow.CancelInput) (orderflow.CancelResult, error)
 	extend func(key string, in orderflow.ExtendInput) (orderflow.ExtendResult, error)
+	edit   func(key string, in orderflow.EditInput) (orderflow.EditResult, error)
 
 	reserve      func(in orderflow.ReservationStart) (orderflow.ReservationView, error)
 	reserveAgain func(in orderflow.ReservationStart) (orderflow.ReservationView, error)

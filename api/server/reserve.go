@@ -181,7 +181,7 @@ func reservationBody(c *gin.Context) (body orderapi.CreateReservation, shortForm
 	case shortForm && body.Quantity == 0:
 		return body, shortForm, problem.Invalid("quantity", "quantity is required if there are no lines")
 	case shortForm:
-		body.Lines = []orderapi.CreateReservationLine{{ProductID: body.ProductID, Quantity: body.Quantity}}
+		body.Lines = []orderapi.ProductQuantity{{ProductID: body.ProductID, Quantity: body.Quantity}}
 		body.ProductID, body.Quantity = uuid.Nil, 0
 	}
 	return body, shortForm, nil
@@ -193,7 +193,7 @@ func reservationBody(c *gin.Context) (body orderapi.CreateReservation, shortForm
 //
 // It returns whether the catalogue sells each product that it has.
 func (h *handlers) checkSold(
-	ctx context.Context, id uuid.UUID, lines []orderapi.CreateReservationLine, shortForm bool,
+	ctx context.Context, id uuid.UUID, lines []orderapi.ProductQuantity, shortForm bool,
 ) (map[uuid.UUID]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

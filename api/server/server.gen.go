@@ -58,6 +58,9 @@ type ServerInterface interface {
 	// HoldOrder Stop the fulfilment of a paid order.
 	// (POST /api/orders/{order_id}/hold)
 	HoldOrder(c *gin.Context, orderID OrderID)
+	// EditOrder Replace the lines of an unpaid order.
+	// (PUT /api/orders/{order_id}/lines)
+	EditOrder(c *gin.Context, orderID OrderID, params EditOrderParams)
 	// PayOrder Pay an order.
 	// (POST /api/orders/{order_id}/pay)
 	PayOrder(c *gin.Context, orderID OrderID, params PayOrderParams)
@@ -646,6 +649,63 @@ func (siw *ServerInterfaceWrapper) HoldOrder(c *gin.Context) {
 	}
 
 	siw.Handler.HoldOrder(c, orderID)
+}
+
+// EditOrder operation middleware
+func (siw *ServerInterfaceWrapper) EditOrder(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "order_id" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "order_id", c.Param("order_id"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EditOrderParams
+
+	// ------------- Optional query parameter "preview" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "preview", c.Request.URL.Query(), &params.Preview, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter preview: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey AttemptKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.EditOrder(c, orderID, params)
 }
 
 // PayOrder operation middleware
@@ -1561,6 +1621,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/orders/:order_id/pay", wrapper.PayOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/cancel", wrapper.CancelOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/extend", wrapper.ExtendOrder)
+	router.PUT(options.BaseURL+"/api/orders/:order_id/lines", wrapper.EditOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/approve", wrapper.ApproveOrder)
 	router.POST(options.BaseURL+"/api/orders/:order_id/reject", wrapper.RejectOrder)
 	router.GET(options.BaseURL+"/api/shipments", wrapper.ListShipments)

@@ -20,7 +20,7 @@ import (
 func TestAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, state := range append(order.States(), order.New) {
-		for _, input := range []order.Input{order.Pay, order.Cancel, order.Extend} {
+		for _, input := range []order.Input{order.Pay, order.Cancel, order.Extend, order.Edit} {
 			var row orderstore.Order
 			row.State = state
 			var p *problem.Problem
@@ -46,6 +46,7 @@ func TestEveryRefusalOfAnOrderHasItsCode(t *testing.T) {
 	for _, kind := range []string{
 		string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
 		orderflow.ErrInvalidInput, orderflow.ErrInvalidDuration, orderflow.ErrTooManyExtensions, orderflow.ErrUnavailable,
+		orderflow.ErrTooManyEdits,
 		orderflow.ErrRecordConflict, orderflow.ErrRecordImpossible,
 		string(order.OnHold), string(order.AlreadyShipped), orderflow.ErrShipmentNotFound, orderflow.ErrShipmentState,
 	} {

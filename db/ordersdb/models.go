@@ -89,36 +89,37 @@ type NotificationAction struct {
 }
 
 type Order struct {
-	OrderID         uuid.UUID
-	Seq             int64
-	State           string
-	Reason          string
-	Refusal         []byte
-	RequestHash     []byte
-	CustomerID      string
-	Issuer          string
-	TotalMinor      int64
-	Currency        string
-	ReservationID   *uuid.UUID
-	ExpiresAt       *time.Time
-	PaymentAttempts int32
-	ShipTo          []byte
-	Email           string
-	Metadata        []byte
-	WorkflowID      string
-	RunID           string
-	CorrelationID   string
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
-	RefusalCode     string
-	TtlSeconds      int32
-	HoldReason      string
-	HoldNote        string
-	ActionUrl       string
-	Review          []byte
-	WaitSeconds     int32
-	ErasedAt        *time.Time
-	ShippingMinor   int64
+	OrderID           uuid.UUID
+	Seq               int64
+	State             string
+	Reason            string
+	Refusal           []byte
+	RequestHash       []byte
+	CustomerID        string
+	Issuer            string
+	TotalMinor        int64
+	Currency          string
+	ReservationID     *uuid.UUID
+	ExpiresAt         *time.Time
+	PaymentAttempts   int32
+	ShipTo            []byte
+	Email             string
+	Metadata          []byte
+	WorkflowID        string
+	RunID             string
+	CorrelationID     string
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+	RefusalCode       string
+	TtlSeconds        int32
+	HoldReason        string
+	HoldNote          string
+	ActionUrl         string
+	Review            []byte
+	WaitSeconds       int32
+	ErasedAt          *time.Time
+	ShippingMinor     int64
+	ReservationNumber int32
 }
 
 type OrderLine struct {

@@ -85,7 +85,7 @@ func (q *Queries) DeliveredAt(ctx context.Context, db DBTX, orderID uuid.UUID) (
 
 const FindRecordedOrder = `-- name: FindRecordedOrder :one
 SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
-       o.hold_reason, o.hold_note, o.currency,
+       o.hold_reason, o.hold_note, o.currency, o.total_minor, o.reservation_number,
        coalesce((SELECT max(p.attempt) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'capture' AND p.state = 'captured'), 0)::int AS captured_attempt,
        coalesce((SELECT max(p.number) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::int AS refunds,
        coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::bigint AS refunded_minor,
@@ -94,22 +94,24 @@ FROM orders o WHERE o.order_id = $1
 `
 
 type FindRecordedOrderRow struct {
-	RunID           string
-	Seq             int64
-	State           string
-	Reason          string
-	ReservationID   *uuid.UUID
-	ExpiresAt       *time.Time
-	PaymentAttempts int32
-	RequestHash     []byte
-	UpdatedAt       time.Time
-	HoldReason      string
-	HoldNote        string
-	Currency        string
-	CapturedAttempt int32
-	Refunds         int32
-	RefundedMinor   int64
-	Declines        int32
+	RunID             string
+	Seq               int64
+	State             string
+	Reason            string
+	ReservationID     *uuid.UUID
+	ExpiresAt         *time.Time
+	PaymentAttempts   int32
+	RequestHash       []byte
+	UpdatedAt         time.Time
+	HoldReason        string
+	HoldNote          string
+	Currency          string
+	TotalMinor        int64
+	ReservationNumber int32
+	CapturedAttempt   int32
+	Refunds           int32
+	RefundedMinor     int64
+	Declines          int32
 }
 
 // Returns the last record of an order, and the run of its workflow that wrote it.
@@ -129,6 +131,8 @@ func (q *Queries) FindRecordedOrder(ctx context.Context, db DBTX, orderID uuid.U
 		&i.HoldReason,
 		&i.HoldNote,
 		&i.Currency,
+		&i.TotalMinor,
+		&i.ReservationNumber,
 		&i.CapturedAttempt,
 		&i.Refunds,
 		&i.RefundedMinor,
@@ -170,7 +174,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -207,12 +211,13 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.WaitSeconds,
 		&i.ErasedAt,
 		&i.ShippingMinor,
+		&i.ReservationNumber,
 	)
 	return i, err
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -249,6 +254,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.WaitSeconds,
 		&i.ErasedAt,
 		&i.ShippingMinor,
+		&i.ReservationNumber,
 	)
 	return i, err
 }
@@ -390,7 +396,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -449,6 +455,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.WaitSeconds,
 			&i.ErasedAt,
 			&i.ShippingMinor,
+			&i.ReservationNumber,
 		); err != nil {
 			return nil, err
 		}
@@ -461,9 +468,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor, o.reservation_number FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -528,6 +535,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.WaitSeconds,
 			&i.ErasedAt,
 			&i.ShippingMinor,
+			&i.ReservationNumber,
 		); err != nil {
 			return nil, err
 		}
@@ -540,7 +548,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -606,6 +614,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.WaitSeconds,
 			&i.ErasedAt,
 			&i.ShippingMinor,
+			&i.ReservationNumber,
 		); err != nil {
 			return nil, err
 		}
@@ -618,9 +627,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor, o.reservation_number FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -691,6 +700,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.WaitSeconds,
 			&i.ErasedAt,
 			&i.ShippingMinor,
+			&i.ReservationNumber,
 		); err != nil {
 			return nil, err
 		}
@@ -929,6 +939,29 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 	return items, nil
 }
 
+const OpenHolds = `-- name: OpenHolds :one
+SELECT coalesce(held.orders, 0)::bigint AS orders, coalesce(held.units, 0)::bigint AS units
+FROM open_holds($1, $2) held
+`
+
+type OpenHoldsParams struct {
+	Issuer     string
+	CustomerID string
+}
+
+type OpenHoldsRow struct {
+	Orders int64
+	Units  int64
+}
+
+// Counts the open unpaid orders of a customer, and the units on their lines.
+func (q *Queries) OpenHolds(ctx context.Context, db DBTX, arg OpenHoldsParams) (OpenHoldsRow, error) {
+	row := db.QueryRow(ctx, OpenHolds, arg.Issuer, arg.CustomerID)
+	var i OpenHoldsRow
+	err := row.Scan(&i.Orders, &i.Units)
+	return i, err
+}
+
 const PaidBefore = `-- name: PaidBefore :one
 SELECT EXISTS (
     SELECT FROM orders o WHERE o.customer_id = $1 AND o.issuer = $2 AND o.state = ANY ($3::text[])
@@ -1164,38 +1197,56 @@ WITH advanced AS (
     SET seq = $1, state = $2, reason = $3, refusal_code = $4, refusal = $5,
         reservation_id = $6, expires_at = $7, payment_attempts = $8,
         updated_at = $9, run_id = $10, hold_reason = $11, hold_note = $12,
-        action_url = $13
-    WHERE orders.order_id = $14
+        action_url = $13,
+        total_minor = CASE WHEN $14::boolean THEN $15::bigint ELSE orders.total_minor END,
+        reservation_number = CASE WHEN $14::boolean THEN $16::int ELSE orders.reservation_number END
+    WHERE orders.order_id = $17
       AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < ($9, $1::bigint))
-      AND CASE WHEN $15::bigint > 0 THEN orders.seq = $15::bigint
-               WHEN orders.run_id = '' THEN $16::boolean
+      AND CASE WHEN $18::bigint > 0 THEN orders.seq = $18::bigint
+               WHEN orders.run_id = '' THEN $19::boolean
                ELSE orders.run_id = $10 END
-      AND (orders.state = $17 OR orders.state <> ALL ($18::text[]))
-      AND (NOT $16::boolean OR orders.request_hash = $19 AND orders.customer_id = $20
-           AND orders.issuer = $21 AND orders.total_minor = $22 AND orders.currency = $23
+      AND (orders.state = $20 OR orders.state <> ALL ($21::text[]))
+      AND (NOT $19::boolean OR orders.request_hash = $22 AND orders.customer_id = $23
+           AND orders.issuer = $24 AND orders.total_minor = $25 AND orders.currency = $26
            AND NOT EXISTS (
-               SELECT FROM (SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_lines.order_id = $14) stored
+               SELECT FROM (SELECT order_id, line_no, product_id, sku, name, quantity, unit_price_minor, tax_minor, discount_minor, line_total_minor, currency FROM order_lines WHERE order_lines.order_id = $17) stored
                FULL JOIN (
-                   SELECT unnest($24::int[]) AS line_no, unnest($25::uuid[]) AS product_id,
-                          unnest($26::bigint[]) AS quantity, unnest($27::bigint[]) AS unit_price
+                   SELECT unnest($27::int[]) AS line_no, unnest($28::uuid[]) AS product_id,
+                          unnest($29::bigint[]) AS quantity, unnest($30::bigint[]) AS unit_price
                ) given ON stored.line_no = given.line_no AND stored.product_id = given.product_id
                       AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
                WHERE stored.line_no IS NULL OR given.line_no IS NULL))
     RETURNING orders.order_id
+), edited AS (
+    INSERT INTO order_lines AS l (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
+    SELECT advanced.order_id, n.line_no, n.product_id, n.sku, n.name, n.quantity, n.unit_price, n.line_total, $31
+    FROM advanced CROSS JOIN (
+        SELECT unnest($32::int[]) AS line_no, unnest($33::uuid[]) AS product_id,
+               unnest($34::text[]) AS sku, unnest($35::text[]) AS name,
+               unnest($36::bigint[]) AS quantity, unnest($37::bigint[]) AS unit_price,
+               unnest($38::bigint[]) AS line_total
+    ) n
+    ON CONFLICT (order_id, line_no) DO UPDATE
+    SET product_id = excluded.product_id, sku = excluded.sku, name = excluded.name, quantity = excluded.quantity,
+        unit_price_minor = excluded.unit_price_minor, line_total_minor = excluded.line_total_minor
+), dropped AS (
+    DELETE FROM order_lines USING advanced
+    WHERE $14::boolean AND order_lines.order_id = advanced.order_id
+      AND order_lines.line_no > cardinality($32::int[])
 ), started AS (
-    DELETE FROM order_starts USING advanced WHERE $16::boolean AND order_starts.order_id = advanced.order_id
+    DELETE FROM order_starts USING advanced WHERE $19::boolean AND order_starts.order_id = advanced.order_id
 ), entries AS (
     -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
     INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline)
     SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt, e.shipment,
-           nullif(e.next_deadline, $28::timestamptz)
+           nullif(e.next_deadline, $39::timestamptz)
     FROM advanced CROSS JOIN (
-        SELECT unnest($29::bigint[]) AS seq, unnest($30::text[]) AS event,
-               unnest($31::text[]) AS from_state, unnest($32::text[]) AS state,
-               unnest($33::timestamptz[]) AS at, unnest($34::text[]) AS actor,
-               unnest($35::text[]) AS reason, unnest($36::int[]) AS attempt,
-               unnest($37::int[]) AS shipment,
-               unnest($38::timestamptz[]) AS next_deadline
+        SELECT unnest($40::bigint[]) AS seq, unnest($41::text[]) AS event,
+               unnest($42::text[]) AS from_state, unnest($43::text[]) AS state,
+               unnest($44::timestamptz[]) AS at, unnest($45::text[]) AS actor,
+               unnest($46::text[]) AS reason, unnest($47::int[]) AS attempt,
+               unnest($48::int[]) AS shipment,
+               unnest($49::timestamptz[]) AS next_deadline
     ) e
     ON CONFLICT (order_id, seq) DO UPDATE
     SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
@@ -1211,14 +1262,14 @@ WITH advanced AS (
                           authorised_until, created_at)
     SELECT advanced.order_id, p.step, p.attempt, p.number, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state,
            p.reason,
-           nullif(p.authorised_until, $28::timestamptz), p.created_at
+           nullif(p.authorised_until, $39::timestamptz), p.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($39::text[]) AS step, unnest($40::int[]) AS attempt,
-               unnest($41::int[]) AS number,
-               unnest($42::text[]) AS provider, unnest($43::text[]) AS provider_ref,
-               unnest($44::bigint[]) AS amount_minor, unnest($45::text[]) AS currency,
-               unnest($46::text[]) AS state, unnest($47::text[]) AS reason,
-               unnest($48::timestamptz[]) AS authorised_until, unnest($49::timestamptz[]) AS created_at
+        SELECT unnest($50::text[]) AS step, unnest($51::int[]) AS attempt,
+               unnest($52::int[]) AS number,
+               unnest($53::text[]) AS provider, unnest($54::text[]) AS provider_ref,
+               unnest($55::bigint[]) AS amount_minor, unnest($56::text[]) AS currency,
+               unnest($57::text[]) AS state, unnest($58::text[]) AS reason,
+               unnest($59::timestamptz[]) AS authorised_until, unnest($60::timestamptz[]) AS created_at
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), shipped AS (
@@ -1228,9 +1279,9 @@ WITH advanced AS (
     SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, nullif(n.promised_on, '')::date,
            $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($50::int[]) AS number, unnest($51::text[]) AS location,
-               unnest($52::text[]) AS status, unnest($53::text[]) AS carrier,
-               unnest($54::text[]) AS tracking_number, unnest($55::text[]) AS promised_on
+        SELECT unnest($61::int[]) AS number, unnest($62::text[]) AS location,
+               unnest($63::text[]) AS status, unnest($64::text[]) AS carrier,
+               unnest($65::text[]) AS tracking_number, unnest($66::text[]) AS promised_on
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
@@ -1239,15 +1290,15 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.location, excluded.status, excluded.carrier, excluded.tracking_number)
 ), unshipped AS (
     DELETE FROM shipments USING advanced
-    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($50::int[])
+    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($61::int[])
 ), contents AS (
     INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting, restocked)
     SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting, n.restocked
     FROM advanced CROSS JOIN (
-        SELECT unnest($56::int[]) AS number, unnest($57::int[]) AS line_no,
-               unnest($58::int[]) AS reservation, unnest($59::bigint[]) AS quantity,
-               unnest($60::bigint[]) AS cancelled, unnest($61::bigint[]) AS short,
-               unnest($62::bigint[]) AS rerouting, unnest($63::bigint[]) AS restocked
+        SELECT unnest($67::int[]) AS number, unnest($68::int[]) AS line_no,
+               unnest($69::int[]) AS reservation, unnest($70::bigint[]) AS quantity,
+               unnest($71::bigint[]) AS cancelled, unnest($72::bigint[]) AS short,
+               unnest($73::bigint[]) AS rerouting, unnest($74::bigint[]) AS restocked
     ) n
     ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
     SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting,
@@ -1258,21 +1309,21 @@ WITH advanced AS (
     -- A lost execution may have put a line into a shipment that does not have it in this execution.
     DELETE FROM shipment_lines USING advanced
     WHERE shipment_lines.order_id = advanced.order_id
-      AND shipment_lines.number <= cardinality($50::int[])
+      AND shipment_lines.number <= cardinality($61::int[])
       AND NOT EXISTS (
           SELECT FROM (
-              SELECT unnest($56::int[]) AS number, unnest($57::int[]) AS line_no,
-                     unnest($58::int[]) AS reservation
+              SELECT unnest($67::int[]) AS number, unnest($68::int[]) AS line_no,
+                     unnest($69::int[]) AS reservation
           ) n WHERE (n.number, n.line_no, n.reservation)
               = (shipment_lines.number, shipment_lines.line_no, shipment_lines.reservation))
 ), sent_back AS (
     INSERT INTO returns AS r (order_id, number, status, reason, note, key, receive_by, created_at, updated_at)
-    SELECT advanced.order_id, n.number, n.status, n.reason, n.note, n.key, nullif(n.receive_by, $28::timestamptz),
+    SELECT advanced.order_id, n.number, n.status, n.reason, n.note, n.key, nullif(n.receive_by, $39::timestamptz),
            $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($64::int[]) AS number, unnest($65::text[]) AS status,
-               unnest($66::text[]) AS reason, unnest($67::text[]) AS note,
-               unnest($68::text[]) AS key, unnest($69::timestamptz[]) AS receive_by
+        SELECT unnest($75::int[]) AS number, unnest($76::text[]) AS status,
+               unnest($77::text[]) AS reason, unnest($78::text[]) AS note,
+               unnest($79::text[]) AS key, unnest($80::timestamptz[]) AS receive_by
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET status = excluded.status, reason = excluded.reason, note = excluded.note, key = excluded.key,
@@ -1281,14 +1332,14 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.status, excluded.reason, excluded.note, excluded.key, excluded.receive_by)
 ), kept AS (
     DELETE FROM returns USING advanced
-    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($64::int[])
+    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($75::int[])
 ), arrived AS (
     INSERT INTO return_lines AS l (order_id, number, line_no, quantity, restocked, damaged, refund_minor)
     SELECT advanced.order_id, n.number, n.line_no, n.quantity, n.restocked, n.damaged, n.refund_minor
     FROM advanced CROSS JOIN (
-        SELECT unnest($70::int[]) AS number, unnest($71::int[]) AS line_no,
-               unnest($72::bigint[]) AS quantity, unnest($73::bigint[]) AS restocked,
-               unnest($74::bigint[]) AS damaged, unnest($75::bigint[]) AS refund_minor
+        SELECT unnest($81::int[]) AS number, unnest($82::int[]) AS line_no,
+               unnest($83::bigint[]) AS quantity, unnest($84::bigint[]) AS restocked,
+               unnest($85::bigint[]) AS damaged, unnest($86::bigint[]) AS refund_minor
     ) n
     ON CONFLICT (order_id, number, line_no) DO UPDATE
     SET quantity = excluded.quantity, restocked = excluded.restocked, damaged = excluded.damaged,
@@ -1298,15 +1349,15 @@ WITH advanced AS (
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
-    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($76::int[])
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($87::int[])
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $77, e.payload, e.headers, e.created_at
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $88, e.payload, e.headers, e.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($78::uuid[]) AS event_id, unnest($79::bigint[]) AS version,
-               unnest($80::text[]) AS event_type, unnest($81::json[]) AS payload,
-               unnest($82::json[]) AS headers, unnest($83::timestamptz[]) AS created_at
+        SELECT unnest($89::uuid[]) AS event_id, unnest($90::bigint[]) AS version,
+               unnest($91::text[]) AS event_type, unnest($92::json[]) AS payload,
+               unnest($93::json[]) AS headers, unnest($94::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )
@@ -1327,6 +1378,9 @@ type RecordOrderParams struct {
 	HoldReason              string
 	HoldNote                string
 	ActionUrl               string
+	Edited                  bool
+	NewTotalMinor           int64
+	NewReservationNumber    int32
 	OrderID                 uuid.UUID
 	After                   int64
 	First                   bool
@@ -1341,6 +1395,14 @@ type RecordOrderParams struct {
 	ProductIds              []uuid.UUID
 	Quantities              []int64
 	UnitPrices              []int64
+	NewCurrency             string
+	NewLineNos              []int32
+	NewProductIds           []uuid.UUID
+	NewSkus                 []string
+	NewNames                []string
+	NewQuantities           []int64
+	NewUnitPrices           []int64
+	NewLineTotals           []int64
 	NoTime                  time.Time
 	EntrySeqs               []int64
 	EntryEvents             []string
@@ -1419,6 +1481,9 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.HoldReason,
 		arg.HoldNote,
 		arg.ActionUrl,
+		arg.Edited,
+		arg.NewTotalMinor,
+		arg.NewReservationNumber,
 		arg.OrderID,
 		arg.After,
 		arg.First,
@@ -1433,6 +1498,14 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.ProductIds,
 		arg.Quantities,
 		arg.UnitPrices,
+		arg.NewCurrency,
+		arg.NewLineNos,
+		arg.NewProductIds,
+		arg.NewSkus,
+		arg.NewNames,
+		arg.NewQuantities,
+		arg.NewUnitPrices,
+		arg.NewLineTotals,
 		arg.NoTime,
 		arg.EntrySeqs,
 		arg.EntryEvents,
@@ -1631,7 +1704,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1688,6 +1761,7 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.WaitSeconds,
 			&i.ErasedAt,
 			&i.ShippingMinor,
+			&i.ReservationNumber,
 		); err != nil {
 			return nil, err
 		}

@@ -40,6 +40,18 @@ func orderTypes() []Type {
 			},
 		},
 		{
+			Name:    events.TypeOrderLinesChanged,
+			Summary: "The lines of an order that is not paid were replaced. It has another reservation and another total.",
+			Example: events.OrderLinesChanged{
+				OrderID:       exampleOrder,
+				State:         string(order.Reserved),
+				ReservationID: exampleReservation,
+				ExpiresAt:     &exampleDeadline,
+				Lines:         lines,
+				Total:         total,
+			},
+		},
+		{
 			Name:    events.TypeOrderRejected,
 			Summary: "Inventory refused the reservation of an order, mostly because too little stock is available.",
 			Example: events.OrderRejected{

@@ -27,7 +27,8 @@ const (
 	TypeOrderShipped   = OrderPrefix + "shipped"
 	TypeOrderCompleted = OrderPrefix + "completed"
 
-	TypeOrderBackordered = OrderPrefix + "backordered"
+	TypeOrderLinesChanged = OrderPrefix + "lines_changed"
+	TypeOrderBackordered  = OrderPrefix + "backordered"
 )
 
 // OrderCreated is the data of order.created.
@@ -43,6 +44,16 @@ type OrderReserved struct {
 	OrderID       uuid.UUID    `json:"orderId"`
 	State         string       `json:"state"`
 	ReservationID uuid.UUID    `json:"reservationId"`
+	ExpiresAt     *time.Time   `json:"expiresAt,omitempty" jsonschema:"when the stock is given back"`
+	Lines         []OrderLine  `json:"lines"`
+	Total         money.Amount `json:"total"`
+}
+
+// OrderLinesChanged is the data of order.lines_changed: the order as it is now.
+type OrderLinesChanged struct {
+	OrderID       uuid.UUID    `json:"orderId"`
+	State         string       `json:"state"`
+	ReservationID uuid.UUID    `json:"reservationId" jsonschema:"of the new lines"`
 	ExpiresAt     *time.Time   `json:"expiresAt,omitempty" jsonschema:"when the stock is given back"`
 	Lines         []OrderLine  `json:"lines"`
 	Total         money.Amount `json:"total"`

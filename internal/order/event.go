@@ -10,6 +10,7 @@ const (
 	EventReserved         Event = "reserved"
 	EventRejected         Event = "rejected"
 	EventExtended         Event = "extended"
+	EventLinesChanged     Event = "lines_changed"
 	EventPaymentStarted   Event = "payment_started"
 	EventPaymentDeclined  Event = "payment_declined"
 	EventPaymentAbandoned Event = "payment_abandoned"
@@ -79,6 +80,7 @@ var events = []eventRow{
 	{EventReserved, "reserved", repeatable},
 	{EventRejected, "rejected", tentative},
 	{EventExtended, internal, tentative},
+	{EventLinesChanged, "lines_changed", tentative},
 	{EventPaymentStarted, internal, repeatable},
 	{EventPaymentDeclined, internal, repeatable},
 	{EventPaymentAbandoned, internal, repeatable},

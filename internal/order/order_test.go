@@ -18,6 +18,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.Pay:          "order_not_ready",
 		order.Cancel:       "→ cancelled",
 		order.Extend:       "order_not_ready",
+		order.Edit:         "order_not_ready",
 		order.StockDelayed: "→ pending",
 		order.StockHeld:    "→ reserved",
 		order.StockRefused: "→ rejected",
@@ -27,6 +28,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.Pay:            "order_not_ready",
 		order.Cancel:         "→ cancelled",
 		order.Extend:         "order_not_ready",
+		order.Edit:           "order_not_ready",
 		order.CancelLines:    "order_not_ready",
 		order.Hold:           "order_not_ready",
 		order.Unhold:         "order_not_ready",
@@ -46,6 +48,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.Pay:            "order_backordered",
 		order.Cancel:         "→ cancelled",
 		order.Extend:         "order_backordered",
+		order.Edit:           "order_backordered",
 		order.DeadlinePassed: "→ expired",
 		order.StockHeld:      "→ reserved",
 		order.ReviewNeeded:   "→ in_review",
@@ -55,6 +58,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.Pay:            "order_in_review",
 		order.Cancel:         "→ cancelled",
 		order.Extend:         "order_in_review",
+		order.Edit:           "order_in_review",
 		order.Approve:        "→ reserved",
 		order.DeadlinePassed: "→ expired",
 		order.GaveUp:         "→ failed",
@@ -63,6 +67,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.Pay:            "→ paying",
 		order.Cancel:         "→ cancelled",
 		order.Extend:         "→ reserved",
+		order.Edit:           "→ reserved",
 		order.DeadlinePassed: "→ expired",
 		order.GaveUp:         "→ failed",
 	},
@@ -70,6 +75,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.Pay:              "payment_in_progress",
 		order.Cancel:           "→ cancelled",
 		order.Extend:           "payment_in_progress",
+		order.Edit:             "payment_in_progress",
 		order.DeadlinePassed:   "→ expired",
 		order.PaymentCaptured:  "→ confirmed",
 		order.PaymentDeclined:  "→ reserved",
@@ -100,7 +106,7 @@ var cells = map[order.State]map[order.Input]string{
 		order.ReturnOverdue: "→ completed",
 		order.AllReturned:   "→ refunded",
 	},
-	order.Expired:   {order.Pay: "order_expired", order.Extend: "order_expired"},
+	order.Expired:   {order.Pay: "order_expired", order.Extend: "order_expired", order.Edit: "order_expired"},
 	order.Cancelled: {order.Cancel: "="},
 }
 
@@ -131,7 +137,7 @@ func TestEveryCell(t *testing.T) {
 			tested++
 		}
 	}
-	require.Equal(t, 14*25, tested)
+	require.Equal(t, 14*26, tested)
 }
 
 // TestClosedStatesStayClosed: an order leaves a closed state only when all of it is returned, and is closed then too.
@@ -201,6 +207,7 @@ func TestEventsKeepTheirDecisions(t *testing.T) {
 		order.EventCreated:         "created",
 		order.EventReserved:        "reserved",
 		order.EventRejected:        "rejected",
+		order.EventLinesChanged:    "lines_changed",
 		order.EventPaid:            "paid",
 		order.EventConfirmed:       "confirmed",
 		order.EventExpired:         "expired",

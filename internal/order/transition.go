@@ -15,6 +15,7 @@ const (
 	Pay         Input = "pay"
 	Cancel      Input = "cancel" // by the customer, an operator, or Temporal's own cancellation
 	Extend      Input = "extend"
+	Edit        Input = "edit"
 	CancelLines Input = "cancel_lines"
 	Hold        Input = "hold"
 	Unhold      Input = "unhold"
@@ -49,6 +50,8 @@ var meanings = map[Input]string{
 		"and the money is refunded if the capture has begun; " +
 		"refused as `already_shipped` once a shipment has left",
 	Extend: "a client asks to hold the stock for longer",
+	Edit: "the customer or an operator changes the lines; inventory replaces the reservation, and a refusal leaves the " +
+		"order as it was",
 	CancelLines: "the customer or an operator cancels a part of a paid order; refused as `already_shipped` for what " +
 		"has left",
 	Hold:    "an operator stops the fulfilment; money stays where it is",
@@ -85,6 +88,7 @@ func Inputs() []Input {
 		Pay,
 		Cancel,
 		Extend,
+		Edit,
 		CancelLines,
 		Hold,
 		Unhold,
@@ -113,7 +117,7 @@ func Inputs() []Input {
 // IsRequest reports whether the input is a request, whose client waits for an answer.
 func (i Input) IsRequest() bool {
 	switch i {
-	case Pay, Cancel, Extend, CancelLines, Hold, Unhold, Approve, Pick, Carry, Return:
+	case Pay, Cancel, Extend, Edit, CancelLines, Hold, Unhold, Approve, Pick, Carry, Return:
 		return true
 	case Create, DeadlinePassed, StockDelayed, StockHeld, StockAwaited, ReviewNeeded, StockRefused, PaymentCaptured,
 		PaymentDeclined, PaymentAbandoned, GaveUp, AllDelivered, NoneDelivered, ReturnOverdue, AllReturned:
@@ -167,6 +171,7 @@ var table = map[State]map[Input]Rule{
 		Pay:          refused(NotReady),
 		Cancel:       moves(Cancelled, EventCancelled),
 		Extend:       refused(NotReady),
+		Edit:         refused(NotReady),
 		StockDelayed: moves(Pending, EventPending),
 		StockHeld:    moves(Reserved, EventReserved),
 		StockRefused: moves(Rejected, EventRejected),
@@ -176,6 +181,7 @@ var table = map[State]map[Input]Rule{
 		Pay:            refused(NotReady),
 		Cancel:         moves(Cancelled, EventCancelled),
 		Extend:         refused(NotReady),
+		Edit:           refused(NotReady),
 		CancelLines:    refused(NotReady),
 		Hold:           refused(NotReady),
 		Unhold:         refused(NotReady),
@@ -195,6 +201,7 @@ var table = map[State]map[Input]Rule{
 		Pay:            refused(AwaitingStock),
 		Cancel:         moves(Cancelled, EventCancelled),
 		Extend:         refused(AwaitingStock),
+		Edit:           refused(AwaitingStock),
 		DeadlinePassed: moves(Expired, EventExpired),
 		StockHeld:      moves(Reserved, EventReserved),
 		ReviewNeeded:   moves(InReview, EventInReview),
@@ -204,6 +211,7 @@ var table = map[State]map[Input]Rule{
 		Pay:            refused(UnderReview),
 		Cancel:         moves(Cancelled, EventCancelled),
 		Extend:         refused(UnderReview),
+		Edit:           refused(UnderReview),
 		Approve:        moves(Reserved, EventApproved),
 		DeadlinePassed: moves(Expired, EventExpired),
 		GaveUp:         moves(Failed, EventFailed),
@@ -212,6 +220,7 @@ var table = map[State]map[Input]Rule{
 		Pay:            moves(Paying, EventPaymentStarted),
 		Cancel:         moves(Cancelled, EventCancelled),
 		Extend:         moves(Reserved, EventExtended),
+		Edit:           moves(Reserved, EventLinesChanged),
 		DeadlinePassed: moves(Expired, EventExpired),
 		GaveUp:         moves(Failed, EventFailed),
 	},
@@ -219,6 +228,7 @@ var table = map[State]map[Input]Rule{
 		Pay:              refused(PaymentInProgress),
 		Cancel:           moves(Cancelled, EventCancelled),
 		Extend:           refused(PaymentInProgress),
+		Edit:             refused(PaymentInProgress),
 		DeadlinePassed:   moves(Expired, EventExpired),
 		PaymentCaptured:  moves(Confirmed, EventConfirmed),
 		PaymentDeclined:  moves(Reserved, EventPaymentDeclined),
@@ -249,7 +259,7 @@ var table = map[State]map[Input]Rule{
 		ReturnOverdue: moves(Completed, EventReturnLapsed),
 		AllReturned:   moves(Refunded, EventAllReturned),
 	},
-	Expired:   {Pay: refused(Overdue), Extend: refused(Overdue)},
+	Expired:   {Pay: refused(Overdue), Extend: refused(Overdue), Edit: refused(Overdue)},
 	Cancelled: {Cancel: {Repeated: true}},
 }
 
@@ -260,6 +270,24 @@ func Decide(s State, i Input) Rule {
 		return refused(InvalidState)
 	}
 	return rule
+}
+
+// InsteadOfEdit says in a state why the lines of an order cannot change, and what the client can do instead. It is
+// empty in the states whose refusal says that already.
+func (s State) InsteadOfEdit() string {
+	switch s {
+	case Backordered:
+		return "the order waits for stock and keeps its lines; cancel it and place a new one"
+	case InReview:
+		return "an operator must approve the order first; change it then, or cancel it and place a new one"
+	case Paying:
+		return "a payment is under way; change the order if it fails, or cancel lines once it is paid"
+	case Confirmed, Fulfilling:
+		return "the order is paid; cancel lines of it, and place another order for what is to come in addition"
+	case New, Pending, Reserved, Completed, Rejected, Expired, Cancelled, Failed, Refunded:
+		return ""
+	}
+	return ""
 }
 
 // Transition is a change of state that the table allows.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -160,7 +161,9 @@ func (h *Handler) compare(ctx context.Context, e events.Envelope, change invento
 		return nil
 	case err != nil:
 		return fmt.Errorf("compare %s with order %s: %w", e.EventType, change.OwnerID, err)
-	case o.ReservationID != nil && *o.ReservationID != change.ReservationID:
+	case change.OperationID == inventoryapi.ReplaceOperation(change.ReservationID): // the lines were changed
+		return nil
+	case o.ReservationID != nil && *o.ReservationID != change.ReservationID && !madeByAnyStep(change):
 		h.mismatch(ctx, foreignStock, e, change, o.State)
 		return nil
 	case e.EventType == inventoryapi.EventConfirmed && !madeBy(change, orderflow.ConfirmReservation):
@@ -170,6 +173,19 @@ func (h *Handler) compare(ctx context.Context, e events.Envelope, change invento
 		return h.cancel(ctx, e, change, o.State)
 	}
 	return nil
+}
+
+// madeByAnyStep reports whether the order's workflow has made the change. An order has another reservation than its row
+// names while a change of its lines is not recorded yet, and for units that it brings from elsewhere.
+func madeByAnyStep(change inventoryapi.ReservationEvent) bool {
+	return slices.ContainsFunc([]string{
+		orderflow.ReserveStock,
+		orderflow.ReplaceReservation,
+		orderflow.ConfirmReservation,
+		orderflow.ReleaseStock,
+		orderflow.ExpireReservation,
+		orderflow.ReturnStock,
+	}, func(step string) bool { return madeBy(change, step) })
 }
 
 // madeBy reports whether the order's workflow has made the change: its operation ids derive from the reservation and

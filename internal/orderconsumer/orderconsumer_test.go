@@ -177,6 +177,34 @@ func TestWorkflowsOwnChangesMatch(t *testing.T) {
 	require.Empty(t, w.workflows.seen)
 }
 
+// TestChangeOfLinesMatches: the order's workflow has replaced its reservation. The events of both reservations match,
+// also while the row still names the old one, and the order is not cancelled for the release.
+func TestChangeOfLinesMatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	released := w.change(inventoryapi.EventReleased, inventoryapi.ReplaceOperation(w.reservation))
+	next := w.change(inventoryapi.EventReserved, uuid.UUID{})
+	next.Number = 2
+	next.ReservationID = inventoryapi.NewReservationID(inventoryapi.OwnerOrder, w.order, 2)
+	reserved, confirmed := next, next
+	reserved.OperationID = orderflow.OperationID(next.ReservationID, orderflow.ReplaceReservation, 1)
+	confirmed.OperationID = orderflow.OperationID(next.ReservationID, orderflow.ConfirmReservation, 1)
+
+	for range 2 { // before and after the change is recorded
+		require.NoError(t, w.handle(inventoryapi.EventReserved, reserved))
+		require.NoError(t, w.handle(inventoryapi.EventReleased, released))
+		require.NoError(t, w.handle(inventoryapi.EventConfirmed, confirmed))
+		require.Zero(t, w.mismatches())
+		require.Empty(t, w.workflows.seen)
+		w.reservation = next.ReservationID
+		w.record(2, order.Reserved, order.Reserved, order.EventLinesChanged, nil)
+	}
+	foreign := next
+	foreign.ReservationID, foreign.OperationID = uuid.New(), uuid.New()
+	require.NoError(t, w.handle(inventoryapi.EventReserved, foreign))
+	require.Equal(t, 1, w.mismatches(), "a reservation that no step of the workflow has made")
+}
+
 // TestOperatorsReleaseCancelsTheOrder: the order is cancelled through its workflow. The outcome of the update decides
 // whether the message comes again.
 func TestOperatorsReleaseCancelsTheOrder(t *testing.T) {

@@ -33,6 +33,8 @@ func (s *Store) eventData(ctx context.Context, in orderflow.RecordInput, e order
 	switch e.Event {
 	case order.EventReserved:
 		return s.reservedData(ctx, in, e)
+	case order.EventLinesChanged:
+		return s.changedData(ctx, in, e)
 	case order.EventRejected:
 		data := events.OrderRejected{OrderID: in.View.OrderID, State: string(e.State), Reason: refusalCode(in.View)}
 		for _, l := range in.View.Short {
@@ -77,6 +79,18 @@ func (s *Store) reservedData(
 		Lines:         lines,
 		Total:         total,
 	}, nil
+}
+
+// changedData takes the lines and the total from the record that changes them. A record whose answer was lost comes
+// again with them. A record that another one has overtaken writes no event.
+func (s *Store) changedData(
+	ctx context.Context, in orderflow.RecordInput, e orderflow.TimelineEntry,
+) (events.OrderLinesChanged, error) {
+	data, err := s.reservedData(ctx, in, e)
+	if now := in.Contents; now != nil {
+		data.Lines, data.Total = eventLines(now.Lines), now.Total
+	}
+	return events.OrderLinesChanged(data), err
 }
 
 func (s *Store) contents(ctx context.Context, in orderflow.RecordInput) ([]events.OrderLine, money.Amount, error) {

@@ -17,37 +17,39 @@ import (
 
 // Order is an order as recorded, with its lines and payments.
 type Order struct {
-	OrderID         uuid.UUID
-	Seq             int64 // of the last recorded transition
-	State           order.State
-	Reason          string                // for people
-	RefusalCode     string                // of a rejected order: why, for programs
-	Short           []orderflow.ShortLine // of an order rejected as out_of_stock: requested and available, by short line
-	RequestHash     string                // SHA-256 of the request that created the order, hex
-	CustomerID      string
-	Issuer          string       // of the customer's token
-	Total           money.Amount // what the customer pays
-	Shipping        money.Amount // a part of Total; no amount if it is 0
-	ReservationID   *uuid.UUID
-	ExpiresAt       *time.Time
-	PaymentAttempts int
-	ShipTo          *address.Address
-	Email           string
-	Metadata        map[string]string
-	WorkflowID      string
-	RunID           string // of the run of the workflow that wrote the row
-	CorrelationID   string // of the request that created the order
-	TTLSeconds      int    // how long the customer wants the stock to be held; 0 leaves it to inventory
-	WaitSeconds     int    // how long it waits for stock if there is too little
-	Review          *orderflow.Review
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
-	Lines           []Line
-	Payments        []Payment
-	Shipments       []Shipment      // of a paid order, by number
-	Returns         []Return        // of a paid order, by number
-	Hold            *orderflow.Hold // nil while the fulfilment is not held
-	ActionURL       string          // where the customer confirms the payment under way
+	OrderID       uuid.UUID
+	Seq           int64 // of the last recorded transition
+	State         order.State
+	Reason        string                // for people
+	RefusalCode   string                // of a rejected order: why, for programs
+	Short         []orderflow.ShortLine // of an order rejected as out_of_stock: requested and available, by short line
+	RequestHash   string                // SHA-256 of the request that created the order, hex
+	CustomerID    string
+	Issuer        string       // of the customer's token
+	Total         money.Amount // what the customer pays
+	Shipping      money.Amount // a part of Total; no amount if it is 0
+	ReservationID *uuid.UUID
+	// ReservationNumber is the number of the reservation among the order's, above 1 once the lines were changed.
+	ReservationNumber int
+	ExpiresAt         *time.Time
+	PaymentAttempts   int
+	ShipTo            *address.Address
+	Email             string
+	Metadata          map[string]string
+	WorkflowID        string
+	RunID             string // of the run of the workflow that wrote the row
+	CorrelationID     string // of the request that created the order
+	TTLSeconds        int    // how long the customer wants the stock to be held; 0 leaves it to inventory
+	WaitSeconds       int    // how long it waits for stock if there is too little
+	Review            *orderflow.Review
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
+	Lines             []Line
+	Payments          []Payment
+	Shipments         []Shipment      // of a paid order, by number
+	Returns           []Return        // of a paid order, by number
+	Hold              *orderflow.Hold // nil while the fulfilment is not held
+	ActionURL         string          // where the customer confirms the payment under way
 }
 
 // Shipment is a shipment of a paid order, with its times.
@@ -123,29 +125,30 @@ type TimelineEntry struct {
 // orderOf decodes a row. A column that it cannot decode is an error: an order without its address would look complete.
 func orderOf(r ordersdb.Order) (Order, error) {
 	o := Order{
-		OrderID:         r.OrderID,
-		Seq:             r.Seq,
-		State:           order.State(r.State),
-		Reason:          r.Reason,
-		RefusalCode:     r.RefusalCode,
-		RequestHash:     hex.EncodeToString(r.RequestHash),
-		CustomerID:      r.CustomerID,
-		Issuer:          r.Issuer,
-		Total:           money.Amount{Minor: r.TotalMinor, Currency: r.Currency},
-		Shipping:        amountOrNone(r.ShippingMinor, r.Currency),
-		ReservationID:   r.ReservationID,
-		ExpiresAt:       r.ExpiresAt,
-		PaymentAttempts: int(r.PaymentAttempts),
-		Email:           r.Email,
-		WorkflowID:      r.WorkflowID,
-		RunID:           r.RunID,
-		CorrelationID:   r.CorrelationID,
-		TTLSeconds:      int(r.TtlSeconds),
-		WaitSeconds:     int(r.WaitSeconds),
-		ActionURL:       r.ActionUrl,
-		Hold:            holdOf(r.HoldReason, r.HoldNote),
-		CreatedAt:       r.CreatedAt,
-		UpdatedAt:       r.UpdatedAt,
+		OrderID:           r.OrderID,
+		Seq:               r.Seq,
+		State:             order.State(r.State),
+		Reason:            r.Reason,
+		RefusalCode:       r.RefusalCode,
+		RequestHash:       hex.EncodeToString(r.RequestHash),
+		CustomerID:        r.CustomerID,
+		Issuer:            r.Issuer,
+		Total:             money.Amount{Minor: r.TotalMinor, Currency: r.Currency},
+		Shipping:          amountOrNone(r.ShippingMinor, r.Currency),
+		ReservationID:     r.ReservationID,
+		ReservationNumber: int(r.ReservationNumber),
+		ExpiresAt:         r.ExpiresAt,
+		PaymentAttempts:   int(r.PaymentAttempts),
+		Email:             r.Email,
+		WorkflowID:        r.WorkflowID,
+		RunID:             r.RunID,
+		CorrelationID:     r.CorrelationID,
+		TTLSeconds:        int(r.TtlSeconds),
+		WaitSeconds:       int(r.WaitSeconds),
+		ActionURL:         r.ActionUrl,
+		Hold:              holdOf(r.HoldReason, r.HoldNote),
+		CreatedAt:         r.CreatedAt,
+		UpdatedAt:         r.UpdatedAt,
 	}
 	for _, column := range []struct {
 		name string

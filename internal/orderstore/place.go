@@ -48,6 +48,26 @@ func (e *HoardingError) Error() string {
 // LimitOpen sets the limits for the orders that Place inserts. By default there are none.
 func (s *Store) LimitOpen(limits OpenLimits) { s.limits = limits }
 
+// CheckEdit returns a *HoardingError if the customer of an open order may not have so many units on its lines. It
+// counts what is recorded: two changes of different orders that come at once do not see each other.
+func (s *Store) CheckEdit(ctx context.Context, o Order, units int64) error {
+	has := int64(0)
+	for _, l := range o.Lines {
+		has += l.Quantity
+	}
+	if s.limits.Orders == 0 || units <= has {
+		return nil
+	}
+	held, err := s.q.OpenHolds(ctx, s.pool, ordersdb.OpenHoldsParams{Issuer: o.Issuer, CustomerID: o.CustomerID})
+	switch {
+	case err != nil:
+		return fmt.Errorf("count the open orders of the customer of %s: %w", o.OrderID, err)
+	case held.Units-has+units > s.limits.Units:
+		return &HoardingError{OpenOrders: held.Orders, OpenUnits: held.Units}
+	}
+	return nil
+}
+
 // Place inserts an order in state pending, with its lines, the first entry of its timeline and the event
 // order.created, in one statement. It reports false and changes nothing if the order has a row. It returns a
 // *HoardingError and changes nothing if the customer has as many open orders or units as the limits allow; the order
@@ -157,6 +177,8 @@ func Placed(in orderflow.OrderInput) Order {
 		CreatedAt:     in.PlacedAt,
 		UpdatedAt:     in.PlacedAt,
 		Lines:         make([]Line, len(in.Lines)),
+
+		ReservationNumber: 1,
 	}
 	for i, l := range in.Lines {
 		o.Lines[i] = Line(l)

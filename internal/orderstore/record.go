@@ -11,6 +11,7 @@ import (
 	"holdfast/db/ordersdb"
 	"holdfast/internal/database"
 	"holdfast/internal/events"
+	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/workflows/orderflow"
 )
@@ -87,6 +88,7 @@ func (s *Store) advance(ctx context.Context, in orderflow.RecordInput) (bool, er
 	if err := expectOrder(&params, in.Order); err != nil {
 		return false, err
 	}
+	addContents(&params, in.Contents)
 	addEntries(&params, in.Entries)
 	s.addFulfilment(&params, in)
 	addPayments(&params, in.Payments)
@@ -120,6 +122,25 @@ func expectOrder(params *ordersdb.RecordOrderParams, in *orderflow.OrderInput) e
 		params.UnitPrices = append(params.UnitPrices, l.UnitPrice.Minor)
 	}
 	return nil
+}
+
+// addContents adds the lines and the total that replace those of the row.
+func addContents(params *ordersdb.RecordOrderParams, now *orderflow.Contents) {
+	if now == nil {
+		return
+	}
+	params.Edited = true
+	params.NewTotalMinor, params.NewCurrency = now.Total.Minor, now.Total.Currency
+	params.NewReservationNumber = int32(now.ReservationNumber) //nolint:gosec // at most a few hundred
+	for _, l := range now.Lines {
+		params.NewLineNos = append(params.NewLineNos, int32(l.LineNo)) //nolint:gosec // at most 100 lines
+		params.NewProductIds = append(params.NewProductIds, l.ProductID)
+		params.NewSkus = append(params.NewSkus, l.SKU)
+		params.NewNames = append(params.NewNames, l.Name)
+		params.NewQuantities = append(params.NewQuantities, l.Quantity)
+		params.NewUnitPrices = append(params.NewUnitPrices, l.UnitPrice.Minor)
+		params.NewLineTotals = append(params.NewLineTotals, l.Total.Minor)
+	}
 }
 
 func addEntries(params *ordersdb.RecordOrderParams, entries []orderflow.TimelineEntry) {
@@ -299,15 +320,17 @@ func settledByLostExecution(row recordedRow, in orderflow.RecordInput) bool {
 }
 
 // checkSameOrder returns ErrRowTaken if the input differs from the order's row in its request, customer, total, lines
-// or prices. An operator who starts a workflow by hand can give it such an input.
+// or prices. An operator who starts a workflow by hand can give it such an input. If an earlier run has changed the
+// lines, they and the total are not compared: the input of a run that began before has the old ones.
 func (s *Store) checkSameOrder(ctx context.Context, in orderflow.OrderInput) error {
 	stored, err := s.Get(ctx, in.OrderID)
 	if err != nil {
 		return err
 	}
+	edited := stored.ReservationNumber > 1
 	same := stored.RequestHash == in.RequestHash && stored.CustomerID == in.CustomerID && stored.Issuer == in.Issuer &&
-		stored.Total == in.Total && stored.Shipping == in.Shipping && len(stored.Lines) == len(in.Lines)
-	for i := 0; same && i < len(in.Lines); i++ {
+		(edited || stored.Total == in.Total && stored.Shipping == in.Shipping && len(stored.Lines) == len(in.Lines))
+	for i := 0; same && !edited && i < len(in.Lines); i++ {
 		have, given := stored.Lines[i], in.Lines[i]
 		same = have.ProductID == given.ProductID && have.Quantity == given.Quantity &&
 			have.UnitPrice == given.UnitPrice && have.Discount == given.Discount && have.Tax == given.Tax &&
@@ -344,7 +367,12 @@ func (s *Store) find(ctx context.Context, id uuid.UUID) (recordedRow, error) {
 	if err != nil {
 		return recordedRow{}, err
 	}
+	now, err := s.changedContents(ctx, id, row)
+	if err != nil {
+		return recordedRow{}, err
+	}
 	return recordedRow{orderflow.RecordedOrder{
+		Contents:        now,
 		CapturedAttempt: int(row.CapturedAttempt),
 		Refunds:         int(row.Refunds),
 		RefundedMinor:   row.RefundedMinor,
@@ -358,6 +386,27 @@ func (s *Store) find(ctx context.Context, id uuid.UUID) (recordedRow, error) {
 		PaymentAttempts: int(row.PaymentAttempts),
 		Declines:        int(row.Declines),
 	}, row.UpdatedAt}, nil
+}
+
+// changedContents returns what an order consists of, if its lines were changed.
+func (s *Store) changedContents(
+	ctx context.Context, id uuid.UUID, row ordersdb.FindRecordedOrderRow,
+) (*orderflow.Contents, error) {
+	if row.ReservationNumber == 1 {
+		return nil, nil
+	}
+	lines, err := s.q.LinesOfOrders(ctx, s.pool, []uuid.UUID{id})
+	if err != nil {
+		return nil, fmt.Errorf("read the lines of order %s: %w", id, err)
+	}
+	out := &orderflow.Contents{
+		ReservationNumber: int(row.ReservationNumber),
+		Total:             money.Amount{Minor: row.TotalMinor, Currency: row.Currency},
+	}
+	for _, l := range lines {
+		out.Lines = append(out.Lines, orderflow.Line(lineOf(l)))
+	}
+	return out, nil
 }
 
 var (

@@ -71,6 +71,9 @@ func InputOf(o Order) orderflow.OrderInput {
 		PlacedAt:      o.CreatedAt,
 		Revision:      orderflow.CurrentRevision,
 	}
+	if o.ReservationNumber > 1 {
+		in.ReservationNumber = o.ReservationNumber
+	}
 	for _, l := range o.Lines {
 		in.Lines = append(in.Lines, orderflow.Line(l))
 	}

@@ -833,6 +833,9 @@ type ReserveRequest struct {
 	OwnerID     openapi_types.UUID `json:"owner_id"`
 	OwnerKind   OwnerKind          `json:"owner_kind"`
 
+	// Replaces A pending reservation of the same owner that ends if and only if this one is made; see the operation.
+	Replaces openapi_types.UUID `json:"replaces,omitempty,omitzero"`
+
 	// ReservationID The caller derives it from owner and number, so that a repeated call finds the first reservation.
 	ReservationID openapi_types.UUID `json:"reservation_id"`
 

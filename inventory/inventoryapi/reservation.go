@@ -19,6 +19,9 @@ const (
 type API interface {
 	// Reserve holds every line or none. A repeated request returns the same reservation, marked as replayed; after a
 	// release or expiry the error is AlreadyResolved.
+	//
+	// A request with Replaces also releases the replaced reservation, in the same transaction, and fails with
+	// ReservationNotPending or ReservationExpired if that one has ended. Those errors have the id of the replaced one.
 	Reserve(ctx context.Context, in ReserveRequest) (Reservation, error)
 	// Confirm takes the reserved stock out for good. After the deadline the error is ReservationExpired, and nothing
 	// changes.
@@ -48,6 +51,12 @@ func NewReservationID(kind OwnerKind, ownerID uuid.UUID, number int) uuid.UUID {
 	key := append([]byte(kind), ownerID[:]...)
 	key = binary.BigEndian.AppendUint64(key, uint64(number)) //nolint:gosec // numbers are positive
 	return uuid.NewSHA1(reservationSpace, key)
+}
+
+// ReplaceOperation names the release of a reservation that another one replaces, in the ledger and in events. A
+// reservation is replaced at most once, so its id is enough.
+func ReplaceOperation(replaced uuid.UUID) uuid.UUID {
+	return uuid.NewSHA1(replaced, []byte("replaced"))
 }
 
 // WasReplayed reports whether an earlier call made the reservation.

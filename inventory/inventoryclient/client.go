@@ -4,6 +4,7 @@ package inventoryclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -103,7 +104,22 @@ func actingFor(ctx context.Context, actor string) context.Context {
 func (c *Client) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
 	ctx = actingFor(ctx, in.Actor)
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.Reserve(ctx, in) }
-	return call[inventoryapi.Reservation](ctx, c.writes, in.ReservationID, do)
+	out, err := call[inventoryapi.Reservation](ctx, c.writes, in.ReservationID, do)
+	return out, aboutReplaced(err, in.Replaces)
+}
+
+// aboutReplaced puts the id of the replaced reservation into the errors of a reserve that concern that one. The answer
+// does not repeat an id, and of the new reservation a reserve answers only AlreadyResolved.
+func aboutReplaced(err error, replaced uuid.UUID) error {
+	var status *inventoryapi.StatusError
+	var deadline *inventoryapi.DeadlineError
+	switch {
+	case errors.As(err, &status) && status.Code == inventoryapi.ReservationNotPending:
+		status.ReservationID = replaced
+	case errors.As(err, &deadline):
+		deadline.ReservationID = replaced
+	}
+	return err
 }
 
 // Confirm implements API.

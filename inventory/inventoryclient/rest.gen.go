@@ -361,6 +361,13 @@ type ClientInterface interface {
 	//
 	// Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
 	//
+	// A reserve with `replaces` makes the new reservation and releases the replaced one in one transaction. The units
+	// of the replaced reservation count as available to the new one, also those that backorders wait for. The new
+	// reservation has the deadline of the replaced one, or an earlier one if `ttl_seconds` is given: a replacement
+	// never lengthens the time for which stock is held. If the new reservation is short, the replaced one stays as it
+	// is. If the replaced reservation has ended, the answer is `reservation_not_pending` with its status, or
+	// `reservation_expired` if its deadline has passed. A repeat finds the new reservation; `replaces` is not compared.
+	//
 	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 	//
@@ -375,6 +382,13 @@ type ClientInterface interface {
 	// as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 	//
 	// Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
+	//
+	// A reserve with `replaces` makes the new reservation and releases the replaced one in one transaction. The units
+	// of the replaced reservation count as available to the new one, also those that backorders wait for. The new
+	// reservation has the deadline of the replaced one, or an earlier one if `ttl_seconds` is given: a replacement
+	// never lengthens the time for which stock is held. If the new reservation is short, the replaced one stays as it
+	// is. If the replaced reservation has ended, the answer is `reservation_not_pending` with its status, or
+	// `reservation_expired` if its deadline has passed. A repeat finds the new reservation; `replaces` is not compared.
 	//
 	// A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 	// operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
@@ -1222,6 +1236,13 @@ func (c *restClient) DismissReorderProposal(ctx context.Context, proposalID open
 //
 // Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
 //
+// A reserve with `replaces` makes the new reservation and releases the replaced one in one transaction. The units
+// of the replaced reservation count as available to the new one, also those that backorders wait for. The new
+// reservation has the deadline of the replaced one, or an earlier one if `ttl_seconds` is given: a replacement
+// never lengthens the time for which stock is held. If the new reservation is short, the replaced one stays as it
+// is. If the replaced reservation has ended, the answer is `reservation_not_pending` with its status, or
+// `reservation_expired` if its deadline has passed. A repeat finds the new reservation; `replaces` is not compared.
+//
 // A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 // operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.
 //
@@ -1246,6 +1267,13 @@ func (c *restClient) ReserveWithBody(ctx context.Context, contentType string, bo
 // as many as it needs, oldest deadline first. Their owners get the same answers as after an expiry of their own.
 //
 // Stock that backorders wait for is not available to a reserve; `lines` of the refusal does not count it.
+//
+// A reserve with `replaces` makes the new reservation and releases the replaced one in one transaction. The units
+// of the replaced reservation count as available to the new one, also those that backorders wait for. The new
+// reservation has the deadline of the replaced one, or an earlier one if `ttl_seconds` is given: a replacement
+// never lengthens the time for which stock is held. If the new reservation is short, the replaced one stays as it
+// is. If the replaced reservation has ended, the answer is `reservation_not_pending` with its status, or
+// `reservation_expired` if its deadline has passed. A repeat finds the new reservation; `replaces` is not compared.
 //
 // A reserve with the id of an archived reservation is refused as `already_resolved`, for ever. Every other
 // operation on an archived reservation answers `reservation_not_found`, and the detail says that it is archived.

@@ -17,6 +17,8 @@ func Conformance(t *testing.T, s Subject) {
 		{"all or nothing", testAllOrNothing},
 		{"reserve again", testReserveAgain},
 		{"reserve refused", testReserveRefused},
+		{"replace", testReplace},
+		{"replace refused", testReplaceRefused},
 		{"confirm", testConfirm},
 		{"release", testRelease},
 		{"release before reserve", testTombstone},

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventorytest"
 )
 
@@ -38,6 +39,9 @@ func (h *historian) close(t *testing.T, last replica) {
 	for i := range h.history {
 		o, a := &h.history[i], h.history[i].Input.(action)
 		a.ends = ends[a.op]
+		if a.kind == "reserve" && replaces(a.i) {
+			a.ends = ends[inventoryapi.ReplaceOperation(h.holds[a.i-1].ReservationID)]
+		}
 		o.Input = a
 		if o.Output.(result).unknown && !o.Output.(result).within {
 			o.Return = end

@@ -56,7 +56,11 @@ func newHistorian(t testing.TB, s inventorytest.Subject, quantity int64, replica
 		start:    time.Now(),
 	}
 	for i := range h.holds {
-		h.holds[i] = inventorytest.NewReserve(inventorytest.Line(h.product, int64(1+i%3)))
+		lines := inventorytest.Line(h.product, int64(1+i%3))
+		h.holds[i] = inventorytest.NewReserve(lines)
+		if replaces(i) {
+			h.holds[i] = inventorytest.ReplaceOf(h.holds[i-1], lines)
+		}
 	}
 	for i := range h.changes {
 		h.changes[i] = uuid.New()

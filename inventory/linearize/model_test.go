@@ -148,6 +148,8 @@ func (s *shelf) overdue() (n int64) {
 // have taken all of them back before it may be refused.
 func (s *shelf) reserve(h *hold, a action, got result) result {
 	switch {
+	case h.status == "" && replaces(a.i):
+		return s.replace(h, a, got)
 	case h.status == "" && s.quantity-s.reserved < a.n && s.overdue() > 0:
 		return result{code: elsewhere}
 	case h.status == inventoryapi.StatusReleased, h.status == inventoryapi.StatusExpired:
@@ -221,6 +223,48 @@ func (s *shelf) end(h *hold, status inventoryapi.Status) {
 		s.quantity -= h.quantity
 		h.last[1] = s.quantity
 	}
+}
+
+// replaces reports whether the reservation with the index replaces the one before it.
+func replaces(i int) bool { return i%4 == 3 }
+
+// replace makes a reservation and releases the one before it, or refuses.
+func (s *shelf) replace(h *hold, a action, got result) result {
+	old := &s.holds[a.i-1]
+	available := s.quantity - s.reserved + old.quantity
+	switch {
+	case old.status == "":
+		return result{code: inventoryapi.ReservationNotFound}
+	case old.status == inventoryapi.StatusExpired, old.status == inventoryapi.StatusPending && old.due:
+		want := result{code: inventoryapi.ReservationExpired, status: old.status, deadline: old.deadline}
+		if s.blurred[a.i-1] {
+			want.deadline = got.deadline
+		}
+		return want
+	case old.status != inventoryapi.StatusPending:
+		return result{code: inventoryapi.ReservationNotPending, status: old.status}
+	case available < a.n && s.overdue() > 0:
+		return result{code: elsewhere}
+	case available < a.n:
+		return result{code: inventoryapi.InsufficientStock, counts: [3]int64{a.n, available}}
+	case !a.ends: // the database names another end of the old reservation
+		return result{code: elsewhere}
+	}
+	s.end(old, inventoryapi.StatusReleased)
+	s.blurred[a.i] = s.blurred[a.i-1]
+	s.reserved += a.n
+	s.changed++
+	*h = hold{
+		status:   inventoryapi.StatusPending,
+		quantity: a.n,
+		version:  1,
+		deadline: old.deadline,
+		first:    [3]int64{a.n, s.quantity - s.reserved, s.reserved},
+	}
+	if h.deadline == 0 {
+		h.deadline = got.deadline
+	}
+	return result{status: h.status, replayed: got.replayed, counts: h.first, version: 1, deadline: h.deadline}
 }
 
 // change is a receipt or an adjustment.

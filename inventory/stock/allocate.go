@@ -21,6 +21,7 @@ type pick struct {
 type demands struct {
 	products []uuid.UUID
 	quantity map[uuid.UUID]int64
+	freed    map[uuid.UUID]int64 // what the reservation to replace gives back of each product
 }
 
 func demandsOf(lines []inventoryapi.ReserveLine) demands {
@@ -35,11 +36,12 @@ func demandsOf(lines []inventoryapi.ReserveLine) demands {
 }
 
 // shortOf returns the products that fall short. A product without any item falls short by the whole demand: to the
-// customer it is out of stock. Stock that backorders wait for is not available to a new request.
+// customer it is out of stock. Stock that backorders wait for is not available to a new request, except for what it
+// gives back itself.
 func (b *Book) shortOf(want demands) (short []inventoryapi.ShortLine) {
 	for _, p := range want.products {
-		if free := b.free(p); free < want.quantity[p] {
-			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: want.quantity[p], Available: max(free, 0)})
+		if free := max(b.free(p), 0) + want.freed[p]; free < want.quantity[p] {
+			short = append(short, inventoryapi.ShortLine{ProductID: p, Requested: want.quantity[p], Available: free})
 		}
 	}
 	return short
@@ -51,19 +53,28 @@ func (b *Book) allocate(
 	lines []inventoryapi.ReserveLine, strategy inventoryapi.Strategy, correlationID string,
 ) ([]pick, error) {
 	want := demandsOf(lines)
+	if err := b.provide(want, correlationID); err != nil {
+		return nil, err
+	}
+	return b.pickFor(want, lines, strategy), nil
+}
+
+// provide returns the products that fall short as an error, or nil. If a product falls short, it takes overdue stock
+// back first.
+func (b *Book) provide(want demands, correlationID string) error {
 	short := b.shortOf(want)
 	if short != nil {
 		b.expireOverdueBackorders(short)
-		if err := b.takeBack(short, correlationID); err != nil {
-			return nil, err
+		if err := b.takeBack(want, short, correlationID); err != nil {
+			return err
 		}
 		short = b.shortOf(want)
 	}
 	if short != nil {
 		b.noteShort(short)
-		return nil, &inventoryapi.InsufficientStockError{Lines: short}
+		return &inventoryapi.InsufficientStockError{Lines: short}
 	}
-	return b.pickFor(want, lines, strategy), nil
+	return nil
 }
 
 // pick takes the quantities of lines from the items, by a strategy. The items have enough.

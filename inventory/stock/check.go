@@ -131,6 +131,9 @@ func checkReserve(in *inventoryapi.ReserveRequest) error {
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "strategy",
 			"strategy is priority, most_stock or fewest_locations")
 	}
+	if in.Replaces == in.ReservationID {
+		return inventoryapi.Errorf(inventoryapi.InvalidInput, "replaces", "a reservation cannot replace itself")
+	}
 	if n := len(in.Lines); n == 0 || n > inventoryapi.MaxLines {
 		return inventoryapi.Errorf(inventoryapi.InvalidInput, "lines",
 			"a reservation has between 1 and %d lines", inventoryapi.MaxLines)

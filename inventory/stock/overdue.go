@@ -35,7 +35,7 @@ type Shortage struct {
 // takeBack expires overdue reservations that hold products which fall short, oldest deadline first, until the products
 // no longer fall short or the book has no more of them. Each expires by the same rule as if its owner had asked. To
 // expire them is right in itself, also if the reserve stays short.
-func (b *Book) takeBack(short []inventoryapi.ShortLine, correlationID string) error {
+func (b *Book) takeBack(want demands, short []inventoryapi.ShortLine, correlationID string) error {
 	overdue := b.overdueReservations()
 	if len(overdue) == 0 {
 		return nil
@@ -43,7 +43,7 @@ func (b *Book) takeBack(short []inventoryapi.ShortLine, correlationID string) er
 
 	missing := make(map[uuid.UUID]int64, len(short))
 	for _, s := range short {
-		if n := s.Requested - b.free(s.ProductID); n > 0 {
+		if n := s.Requested - want.freed[s.ProductID] - b.free(s.ProductID); n > 0 {
 			missing[s.ProductID] = n
 		}
 	}

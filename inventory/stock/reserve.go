@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"holdfast/inventory/inventoryapi"
 )
 
@@ -22,12 +24,15 @@ type Reserve struct {
 	defaultStrategy inventoryapi.Strategy // applies if the request names no strategy
 }
 
-// NewReserve checks a request; defaultTTL applies if the request has no time to live.
+// NewReserve checks a request; defaultTTL applies if the request has no time to live and replaces no reservation.
 func NewReserve(in inventoryapi.ReserveRequest, defaultTTL time.Duration, correlationID string) (Reserve, error) {
 	if err := checkReserve(&in); err != nil {
 		return Reserve{}, err
 	}
 	ttl := defaultTTL
+	if in.Replaces != uuid.Nil {
+		ttl = 0 // the deadline of the replaced reservation
+	}
 	if in.TTLSeconds != 0 {
 		ttl = time.Duration(in.TTLSeconds) * time.Second
 	}
@@ -42,7 +47,8 @@ func (r Reserve) WithDefaultStrategy(strategy inventoryapi.Strategy) Reserve {
 
 // requestHash tells a repeated request from a different request with the same reservation id. It covers the owner, the
 // lines, the time to live and the strategy. It takes the time to live and the strategy as the client sent them, so that
-// a new default does not make a repeated request look different.
+// a new default does not make a repeated request look different. It does not cover the reservation to replace, so that
+// a caller who knows only what is reserved now finds its reservation.
 //
 // The database keeps the hashes, so the encoding must not change. A strategy comes last, after a 0 byte; a line cannot
 // begin with 0, because its number is at least 1. A request without a strategy has no such part, and so the same hash
@@ -78,12 +84,16 @@ func (Reserve) Kind() string { return "reserve" }
 // TellsVersion reports that the answer does not contain the product's version.
 func (Reserve) TellsVersion() bool { return false }
 
-// Reads adds the products' items, and any reservation that already has the id or the owner's number.
+// Reads adds the products' items, any reservation that already has the id or the owner's number, and the reservation to
+// replace.
 func (r Reserve) Reads(reads *Reads) {
 	for _, l := range r.in.Lines {
 		reads.Products = append(reads.Products, l.ProductID)
 	}
 	reads.Reserves = append(reads.Reserves, r.in.ReservationID)
+	if r.in.Replaces != uuid.Nil {
+		reads.Reservations = append(reads.Reservations, r.in.Replaces)
+	}
 	reads.Owners = append(reads.Owners, r.owner())
 }
 
@@ -106,7 +116,13 @@ func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 		return out, err
 	}
 
-	picks, err := b.allocate(r.in.Lines, r.strategy(), r.correlationID)
+	var picks []pick
+	expiresAt := b.now.Add(r.ttl)
+	if r.in.Replaces != uuid.Nil {
+		picks, expiresAt, err = r.replace(b)
+	} else {
+		picks, err = b.allocate(r.in.Lines, r.strategy(), r.correlationID)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -116,7 +132,7 @@ func (r Reserve) decide(b *Book) (out inventoryapi.Reservation, err error) {
 		Owner:       r.owner(),
 		RequestHash: r.hash,
 		Status:      inventoryapi.StatusPending,
-		ExpiresAt:   b.now.Add(r.ttl),
+		ExpiresAt:   expiresAt,
 		WorkflowID:  r.in.WorkflowID,
 		Version:     1,
 		Actor:       r.in.Actor,

@@ -35,25 +35,8 @@ func (r resolution) find(b *Book) (*Reservation, error) {
 func (r resolution) end(
 	b *Book, held *Reservation, kind Kind, status inventoryapi.Status, takes bool, event string,
 ) error {
-	need := map[int64]int64{}
-	for _, l := range held.Lines {
-		if b.items[l.ItemID] == nil {
-			return ErrStale
-		}
-		need[l.ItemID] += l.Quantity
-	}
-	for id, n := range need {
-		it := b.items[id]
-		switch {
-		case it.Reserved < n && !takes:
-			return inventoryapi.Errorf(inventoryapi.InvalidRelease, "",
-				"product %s at %s has %d reserved, less than the %d to release",
-				it.ProductID, it.Location, it.Reserved, n)
-		case takes && (it.Reserved < n || it.Quantity < n):
-			return inventoryapi.Errorf(inventoryapi.InvalidConfirm, "",
-				"product %s at %s has %d in stock and %d reserved, less than the %d to confirm",
-				it.ProductID, it.Location, it.Quantity, it.Reserved, n)
-		}
+	if err := r.check(b, held, takes); err != nil {
+		return err
 	}
 
 	held.Status, held.ResolvedAt, held.ResolveOp = status, b.now, r.operationID
@@ -76,6 +59,31 @@ func (r resolution) end(
 		entries[i] = b.record(b.items[l.ItemID], e)
 	}
 	b.addEvent(event, held, r.operationID, entries, r.correlationID)
+	return nil
+}
+
+// check returns why a pending reservation cannot end, or nil. If takes is true, its quantity leaves the stock.
+func (resolution) check(b *Book, held *Reservation, takes bool) error {
+	need := map[int64]int64{}
+	for _, l := range held.Lines {
+		if b.items[l.ItemID] == nil {
+			return ErrStale
+		}
+		need[l.ItemID] += l.Quantity
+	}
+	for id, n := range need {
+		it := b.items[id]
+		switch {
+		case it.Reserved < n && !takes:
+			return inventoryapi.Errorf(inventoryapi.InvalidRelease, "",
+				"product %s at %s has %d reserved, less than the %d to release",
+				it.ProductID, it.Location, it.Reserved, n)
+		case takes && (it.Reserved < n || it.Quantity < n):
+			return inventoryapi.Errorf(inventoryapi.InvalidConfirm, "",
+				"product %s at %s has %d in stock and %d reserved, less than the %d to confirm",
+				it.ProductID, it.Location, it.Quantity, it.Reserved, n)
+		}
+	}
 	return nil
 }
 

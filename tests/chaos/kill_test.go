@@ -161,6 +161,33 @@ var scenarios = []scenario{
 		},
 		ends: []order.State{order.Confirmed},
 	},
+	{
+		name: "edited twice and paid",
+		do: func(r *orderRun, p *platform.Platform, deadline time.Time) error {
+			product := p.Product(5)
+			for _, quantity := range []int{3, 2} {
+				if err := edit(quantity, product)(r, p, deadline); err != nil {
+					return err
+				}
+			}
+			return pay("pm_ok")(r, p, deadline)
+		},
+		ends: []order.State{order.Confirmed},
+	},
+	{
+		name: "edited and cancelled at once",
+		do: func(r *orderRun, p *platform.Platform, deadline time.Time) error {
+			product := p.Product(5)
+			var both errgroup.Group
+			both.Go(func() error {
+				_ = edit(3, product)(r, p, deadline) // refused once the order is cancelled
+				return nil
+			})
+			both.Go(func() error { return cancel(r, p, deadline) })
+			return both.Wait()
+		},
+		ends: []order.State{order.Cancelled},
+	},
 }
 
 // orderRun is one order that goes through a scenario.
@@ -218,6 +245,26 @@ func cancel(r *orderRun, p *platform.Platform, deadline time.Time) error {
 			return nil
 		}
 		pause(p.T.Context(), 300*time.Millisecond)
+	}
+}
+
+// edit replaces the lines by units of one product, and waits until the order has them or has ended.
+func edit(quantity int, product uuid.UUID) func(*orderRun, *platform.Platform, time.Time) error {
+	return func(r *orderRun, p *platform.Platform, deadline time.Time) error {
+		path, body, key := "/api/orders/"+r.id+"/lines", platform.OneLine(product, quantity), uuid.NewString()
+		for {
+			a, err := untilAnswered(p, deadline, "alice", http.MethodPut, path, body, "Idempotency-Key", key)
+			if err != nil {
+				return fmt.Errorf("edit: %w", err)
+			}
+			switch {
+			case a.Status == http.StatusOK:
+				return nil
+			case a.Status != http.StatusAccepted && a.Str("code") != "order_not_ready":
+				return fmt.Errorf("edit: %s", a.Raw)
+			}
+			pause(p.T.Context(), 300*time.Millisecond)
+		}
 	}
 }
 

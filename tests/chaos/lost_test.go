@@ -26,6 +26,15 @@ func authorisationOf(id string) func(*http.Request) bool {
 	}
 }
 
+// replacement matches the request that replaces a reservation.
+func replacement(r *http.Request) bool {
+	if !path(http.MethodPost, "inventory/reserve")(r) {
+		return false
+	}
+	raw, err := io.ReadAll(r.Body)
+	return err == nil && strings.Contains(string(raw), `"replaces"`)
+}
+
 // path matches requests by the end of their path; * stands for one segment.
 func path(method, pattern string) func(*http.Request) bool {
 	want := strings.Split(pattern, "/")
@@ -55,12 +64,16 @@ type boundary struct {
 }
 
 func inventory(name, method, pattern string, on ...string) []boundary {
+	return inventoryRequest(name, path(method, pattern), on...)
+}
+
+func inventoryRequest(name string, matches func(*http.Request) bool, on ...string) []boundary {
 	return []boundary{
 		{"inventory: " + name + ", cut", func(p *platform.Platform, times int) *fault.Rule {
-			return p.Faults.Inventory.LoseAnswer(path(method, pattern), times)
+			return p.Faults.Inventory.LoseAnswer(matches, times)
 		}, on},
 		{"inventory: " + name + ", timed out", func(p *platform.Platform, times int) *fault.Rule {
-			return p.Faults.Inventory.WithholdAnswer(path(method, pattern), times)
+			return p.Faults.Inventory.WithholdAnswer(matches, times)
 		}, on},
 	}
 }
@@ -93,6 +106,7 @@ func boundaries() []boundary {
 	var all []boundary
 	for _, b := range [][]boundary{
 		inventory("reserve", http.MethodPost, "inventory/reserve", "paid", "cancelled", "expired"),
+		inventoryRequest("replace", replacement, "edited"),
 		inventory("extend", http.MethodPost, "reserve/*/extend", "paid late"),
 		inventory("confirm", http.MethodPost, "confirm/*", "paid"),
 		inventory("release", http.MethodDelete, "reserve/*", "cancelled", "declined"),
@@ -102,15 +116,16 @@ func boundaries() []boundary {
 		provider("capture", "payments/*/capture", "paid"),
 		provider("void", "payments/*/void", "not captured"),
 		temporal("ExecuteMultiOperation", "paid"),
-		temporal("UpdateWorkflowExecution", "paid", "cancelled"),
-		temporal("RespondWorkflowTaskCompleted", "paid"),
-		temporal("RespondActivityTaskCompleted", "cancelled", "declined"),
+		temporal("UpdateWorkflowExecution", "paid", "cancelled", "edited"),
+		temporal("RespondWorkflowTaskCompleted", "paid", "edited"),
+		temporal("RespondActivityTaskCompleted", "cancelled", "declined", "edited"),
 		ordersDB("PlaceOrder", "paid", "cancelled", "rejected"),
-		ordersDB("RecordOrder", "paid", "cancelled", "expired", "rejected"),
+		ordersDB("RecordOrder", "paid", "cancelled", "expired", "rejected", "edited"),
+		ordersDB("FindRecordedOrder", "edited"),
 		ordersDB("BeginPayment", "paid", "declined"),
 		{{"inventory database: commit", func(p *platform.Platform, times int) *fault.Rule {
 			return p.Faults.StockDB.LoseCommits(times)
-		}, []string{"paid", "cancelled", "expired", "not captured"}}},
+		}, []string{"paid", "cancelled", "expired", "not captured", "edited"}}},
 	} {
 		all = append(all, b...)
 	}
@@ -130,6 +145,17 @@ var ways = map[string]struct {
 	// Its reservation ends so soon that the payment extends it.
 	"paid late": {order.Confirmed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
 		id := placed(t, p, deadline, 5, "ttl_seconds", 60)
+		require.NoError(t, pay("pm_ok")(&orderRun{id: id}, p, deadline))
+		return id
+	}},
+	"edited": {order.Confirmed, func(t *testing.T, p *platform.Platform, deadline time.Time) string {
+		product := p.Product(5)
+		a, err := place(p, deadline, platform.OneLine(product, 1))
+		require.NoError(t, err)
+		id := a.Str("order_id")
+		p.AwaitOneOf("alice", id, time.Until(deadline), "reserved")
+		require.NoError(t, edit(3, product)(&orderRun{id: id}, p, deadline))
+		require.NoError(t, edit(2, product)(&orderRun{id: id}, p, deadline))
 		require.NoError(t, pay("pm_ok")(&orderRun{id: id}, p, deadline))
 		return id
 	}},

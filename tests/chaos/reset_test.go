@@ -32,6 +32,16 @@ func resetLives(t *testing.T, p *platform.Platform) {
 		more []any
 		live func(id string)
 	}{
+		{"edited and paid", order.Confirmed, []any{"ttl_seconds", 5}, func(id string) {
+			product := p.Product(5)
+			for _, quantity := range []int{3, 2} {
+				require.NoError(t, edit(quantity, product)(&orderRun{id: id}, p, time.Now().Add(time.Minute)))
+			}
+			require.Equal(t, http.StatusOK, p.Pay("alice", id, "pm_ok").Status)
+		}},
+		{"edited and expired", order.Expired, []any{"ttl_seconds", 3}, func(id string) {
+			require.NoError(t, edit(3, p.Product(5))(&orderRun{id: id}, p, time.Now().Add(time.Minute)))
+		}},
 		{"paid", order.Confirmed, []any{"ttl_seconds", 2}, func(id string) {
 			require.Equal(t, http.StatusOK, p.Pay("alice", id, "pm_ok").Status)
 		}},
@@ -84,6 +94,39 @@ func resetLives(t *testing.T, p *platform.Platform) {
 			})
 		})
 	}
+}
+
+// TestResetBetweenEdits changes the lines of an order, resets its workflow to a point of its history, with and without
+// the change, and then changes the lines again and pays. The order is paid for the lines that it has, and no stock of
+// other lines stays held.
+func TestResetBetweenEdits(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t)
+	product := p.Product(1000)
+	deadline := time.Now().Add(3 * time.Minute)
+	points := 1
+	for point := 0; point < points; point++ {
+		for _, reapply := range []bool{true, false} {
+			id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1)).Str("order_id")
+			require.NoError(t, edit(4, product)(&orderRun{id: id}, p, deadline))
+			workflowID := orderflow.OrderWorkflowID(uuid.MustParse(id))
+			where := ""
+			p.WithTemporal(func(c client.Client) {
+				run, _ := p.CurrentRun(c, workflowID)
+				all := p.ResetPoints(c, workflowID, run)
+				points = len(all)
+				where = fmt.Sprintf("order %s reset to event %d, reapply %t", id, all[min(point, points-1)], reapply)
+				require.NoError(t, p.Reset(c, workflowID, run, all[min(point, points-1)], reapply), where)
+			})
+
+			require.NoError(t, edit(2, product)(&orderRun{id: id}, p, deadline), where)
+			require.NoError(t, pay("pm_ok")(&orderRun{id: id}, p, deadline), where)
+			last := p.Await("alice", id, "confirmed", 20*time.Second)
+			require.EqualValues(t, 2*1250, last.Body["total"].(map[string]any)["amount_minor"], where)
+		}
+	}
+	require.Greater(t, points, 3)
+	p.Audit()
 }
 
 // ending waits until an order's latest run comes to rest. A run that was reset to a point at which the order was

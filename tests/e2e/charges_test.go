@@ -49,6 +49,9 @@ func charges(t *testing.T, s *platform.Platform) {
 		require.Equal(t, total, minor(placed.Body, "total"))
 		require.EqualValues(t, 490, minor(placed.Body, "shipping"))
 		id := placed.Str("order_id")
+		fewer := map[string]any{"lines": []map[string]any{{"product_id": shirt, "quantity": 1}}}
+		kept := s.Do(platform.Shop, http.MethodPut, "/api/orders/"+id+"/lines", fewer)
+		require.Equal(t, "invalid_state", kept.Str("code"), "its amounts belong to its lines: %s", kept.Raw)
 		require.Equal(t, platform.Shop, s.Timeline("alice", id)[0]["actor"])
 
 		require.Equal(t, http.StatusOK, s.Pay("alice", id, "pm_ok").Status)

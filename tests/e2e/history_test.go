@@ -118,6 +118,31 @@ func TestHistoriesReplay(t *testing.T) {
 			require.Equal(t, "invalid_state", paid.Str("code"))
 			return placed
 		}},
+		{"order-edited", "confirmed", func() platform.Answer {
+			product := s.Product(5)
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1))
+			id := placed.Str("order_id")
+			require.Equal(t, http.StatusOK, edit(s, "alice", id, platform.OneLine(product, 3)).Status)
+			require.Equal(t, http.StatusConflict, edit(s, "alice", id, platform.OneLine(product, 6)).Status)
+			require.Equal(t, http.StatusOK, edit(s, "alice", id, platform.OneLine(product, 2)).Status)
+			require.Equal(t, http.StatusOK, pay(id, "pm_ok").Status)
+			return placed
+		}},
+		{"order-edited-and-cancelled", "cancelled", func() platform.Answer {
+			product := s.Product(5)
+			placed := s.Do("alice", http.MethodPost, "/api/orders", platform.OneLine(product, 1))
+			id := placed.Str("order_id")
+			s.Faults.Inventory.Down()
+			var changed platform.Answer
+			var wg sync.WaitGroup
+			wg.Go(func() { changed = edit(s, "alice", id, platform.OneLine(product, 3)) })
+			s.AwaitUpdate(id, orderflow.UpdateEdit)
+			require.Equal(t, http.StatusOK, s.Act("alice", id, "cancel", nil).Status)
+			wg.Wait()
+			require.Equal(t, http.StatusConflict, changed.Status, changed.Raw)
+			s.Faults.Inventory.Up()
+			return placed
+		}},
 		{"order-reviewed", "confirmed", func() platform.Answer {
 			placed := s.Do("alice", http.MethodPost, "/api/orders",
 				platform.OneLine(s.Product(900), 800, "payment_method", "pm_ok"))

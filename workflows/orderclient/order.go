@@ -13,13 +13,6 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-const (
-	// maxSKU is where a SKU is cut in a search attribute, in bytes.
-	maxSKU = 40
-	// maxSKUs is how many lines of an order the search attribute names.
-	maxSKUs = 20
-)
-
 // Place starts the order's workflow, or attaches to the workflow that the same request started, and waits until the
 // order is recorded for the first time, or ctx ends. The recorded row then decides what the customer is told.
 // ErrEnded: the order's workflow has ended already, or an operator has stopped it.
@@ -52,10 +45,6 @@ const (
 
 // startOptions are the options with which an order's workflow starts. A start attaches to a run that is under way.
 func startOptions(in orderflow.OrderInput, ended enumspb.WorkflowIdReusePolicy) client.StartWorkflowOptions {
-	skus := make([]string, 0, len(in.Lines))
-	for _, l := range in.Lines[:min(len(in.Lines), maxSKUs)] {
-		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])
-	}
 	return client.StartWorkflowOptions{
 		ID:                       orderflow.OrderWorkflowID(in.OrderID),
 		TaskQueue:                orderflow.OrdersQueue,
@@ -65,7 +54,7 @@ func startOptions(in orderflow.OrderInput, ended enumspb.WorkflowIdReusePolicy) 
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			orderflow.AttrOrderStatus.ValueSet(string(order.Pending)),
 			orderflow.AttrCustomerID.ValueSet(in.CustomerID),
-			orderflow.AttrSKUs.ValueSet(skus),
+			orderflow.AttrSKUs.ValueSet(orderflow.SKUs(in.Lines)),
 			orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
 		),
 	}
@@ -114,6 +103,13 @@ func (c *Client) Extend(
 ) (orderflow.ExtendResult, error) {
 	target := updateID{workflow: orderflow.OrderWorkflowID(id), name: orderflow.UpdateExtend, update: "extend-" + key}
 	return update[orderflow.ExtendResult](ctx, c, target, in)
+}
+
+// Edit changes the lines of an order that is not paid, once per key, and waits eight seconds at most for the outcome.
+func (c *Client) Edit(
+	ctx context.Context, id uuid.UUID, key string, in orderflow.EditInput,
+) (orderflow.EditResult, error) {
+	return update[orderflow.EditResult](ctx, c, keyed(id, orderflow.UpdateEdit, key), in)
 }
 
 // PaymentChanged tells an order that the provider has news of a payment, once per event of the provider. Refusal: the

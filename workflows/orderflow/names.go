@@ -34,6 +34,7 @@ const (
 	UpdatePay     = "pay"    // an order
 	UpdateCancel  = "cancel" // an order
 	UpdateExtend  = "extend"
+	UpdateEdit    = "edit"    // an order: change its lines
 	UpdateApprove = "approve" // an order that waits for review
 	// UpdatePaymentChanged tells an order that the provider has news of a payment for whose action the order waits.
 	UpdatePaymentChanged = "payment_changed"
@@ -69,6 +70,7 @@ const (
 const (
 	ReserveStock       = "ReserveStock"
 	ReserveOrWait      = "ReserveOrWait"
+	ReplaceReservation = "ReplaceReservation"
 	ExtendReservation  = "ExtendReservation"
 	ConfirmReservation = "ConfirmReservation"
 	ReleaseStock       = "ReleaseStock"
@@ -93,24 +95,27 @@ const (
 	ErrReservationExpired = "reservation_expired" // the deadline has passed, by inventory's clock
 	ErrReservationClosed  = "reservation_closed"  // released, expired or confirmed already; details: its status
 	ErrReservationRefused = "reservation_refused" // inventory finds the request itself wrong; details: Refusal
-	ErrNotDue             = "not_due"             // an expiry came early; details: the deadline
-	ErrPaymentDeclined    = "payment_declined"    // details: the provider's reason
-	ErrPaymentRefused     = "payment_refused"     // the provider finds the request itself wrong
-	ErrPaymentKeyUsed     = "payment_key_used"    // an earlier run used the key for another payment, or voided it
-	ErrPaymentCaptured    = "payment_captured"    // the money is taken already, so it cannot be set free
-	ErrUnavailable        = "unavailable"         // no answer in time; try again
-	ErrInvalidInput       = "invalid_input"       // the update's argument itself is wrong
-	ErrInvalidDuration    = "invalid_duration"    // longer than stock may be held unpaid; details: the latest deadline
-	ErrTooManyExtensions  = "too_many_extensions" // the order or reservation has had all its extensions
-	ErrRecordConflict     = "record_conflict"     // the row belongs to another request
-	ErrRecordImpossible   = "record_impossible"   // the orders database refuses the record for good
-	ErrNotThisOrder       = "not_this_order"      // the workflow was started under an id that is not its order's
-	ErrShipmentNotFound   = "shipment_not_found"  // the order has no shipment with this number
-	ErrShipmentState      = "invalid_shipment_state"
-	ErrReturnNotFound     = "return_not_found" // the order has no return with this number
-	ErrReturnState        = "invalid_return_state"
-	ErrKeyReused          = "idempotency_key_reused" // the key of the request names another one
-	ErrNotReturnable      = "not_returnable"         // the units were not delivered, or are in another return
+	// ErrNumberUsed: another run of the workflow has used the number of the new reservation, or its request was withdrawn.
+	ErrNumberUsed        = "reservation_number_used"
+	ErrNotDue            = "not_due"             // an expiry came early; details: the deadline
+	ErrPaymentDeclined   = "payment_declined"    // details: the provider's reason
+	ErrPaymentRefused    = "payment_refused"     // the provider finds the request itself wrong
+	ErrPaymentKeyUsed    = "payment_key_used"    // an earlier run used the key for another payment, or voided it
+	ErrPaymentCaptured   = "payment_captured"    // the money is taken already, so it cannot be set free
+	ErrUnavailable       = "unavailable"         // no answer in time; try again
+	ErrInvalidInput      = "invalid_input"       // the update's argument itself is wrong
+	ErrInvalidDuration   = "invalid_duration"    // longer than stock may be held unpaid; details: the latest deadline
+	ErrTooManyExtensions = "too_many_extensions" // the order or reservation has had all its extensions
+	ErrTooManyEdits      = "too_many_edits"      // the lines of the order were changed too often
+	ErrRecordConflict    = "record_conflict"     // the row belongs to another request
+	ErrRecordImpossible  = "record_impossible"   // the orders database refuses the record for good
+	ErrNotThisOrder      = "not_this_order"      // the workflow was started under an id that is not its order's
+	ErrShipmentNotFound  = "shipment_not_found"  // the order has no shipment with this number
+	ErrShipmentState     = "invalid_shipment_state"
+	ErrReturnNotFound    = "return_not_found" // the order has no return with this number
+	ErrReturnState       = "invalid_return_state"
+	ErrKeyReused         = "idempotency_key_reused" // the key of the request names another one
+	ErrNotReturnable     = "not_returnable"         // the units were not delivered, or are in another return
 )
 
 // RefusesUpdate reports whether kind is the type of an error by which our workflows refuse an update: an order.Refusal,
@@ -119,7 +124,7 @@ const (
 func RefusesUpdate(kind string) bool {
 	switch kind {
 	case string(order.NotReady), string(order.PaymentInProgress), string(order.Overdue), string(order.InvalidState),
-		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrUnavailable,
+		ErrInvalidInput, ErrInvalidDuration, ErrTooManyExtensions, ErrTooManyEdits, ErrUnavailable,
 		string(order.OnHold), string(order.AlreadyShipped), string(order.UnderReview), string(order.AwaitingStock),
 		ErrShipmentNotFound, ErrShipmentState,
 		ErrReturnNotFound, ErrReturnState, ErrNotReturnable, ErrKeyReused,

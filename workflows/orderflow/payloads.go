@@ -26,6 +26,16 @@ type Line struct {
 	Total    money.Amount `json:"total"` // the price of all units, less the discount, and the tax
 }
 
+// SKUs returns the SKUs of lines for the search attribute: of the first 20 lines, each cut at 40 bytes.
+func SKUs(lines []Line) []string {
+	const maxSKUs, maxSKU = 20, 40
+	out := make([]string, 0, len(lines))
+	for _, l := range lines[:min(len(lines), maxSKUs)] {
+		out = append(out, l.SKU[:min(len(l.SKU), maxSKU)])
+	}
+	return out
+}
+
 // ShortLine says how much of a product a refused line asked for and how much was available.
 type ShortLine struct {
 	ProductID uuid.UUID `json:"product_id"`
@@ -66,6 +76,17 @@ type OrderInput struct {
 	Continues bool `json:"continues,omitempty"`
 	// Keys are the Idempotency-Keys of the changes that the earlier run has carried out, the last ones.
 	Keys []string `json:"keys,omitempty"`
+	// ReservationNumber is the number of the order's reservation, above 1 once an earlier run has changed the lines; 0
+	// stands for 1.
+	ReservationNumber int `json:"reservation_number,omitempty"`
+}
+
+// Contents are what an order consists of, once its lines were changed, with the number of the reservation of these
+// lines.
+type Contents struct {
+	Lines             []Line       `json:"lines"`
+	Total             money.Amount `json:"total"`
+	ReservationNumber int          `json:"reservation_number"`
 }
 
 // Placer returns the subject of the token with which the order was placed: the customer's, or that of a shop which
@@ -217,6 +238,38 @@ type ExtendResult struct {
 	View       View          `json:"view"`
 }
 
+// EditInput asks to change the lines of an order that is not paid: these lines replace all others. They are priced as
+// those of a new order.
+type EditInput struct {
+	Lines         []Line       `json:"lines"`
+	Total         money.Amount `json:"total"`
+	Request       string       `json:"request"` // tells requests with the same key apart: the hash of the client's request
+	Actor         string       `json:"actor"`
+	CorrelationID string       `json:"correlation_id,omitempty"`
+}
+
+// EditOutcome says how a change of the lines ended. Only Edited has changed them.
+type EditOutcome string
+
+// How a change of the lines can end.
+const (
+	Edited         EditOutcome = "edited"
+	EditOutOfStock EditOutcome = "out_of_stock" // EditResult.Short names the lines; the order stays as it was
+	EditRefused    EditOutcome = "refused"      // inventory finds the request wrong; the order stays as it was
+	EditTooLate    EditOutcome = "expired"      // the deadline has passed
+	EditCancelled  EditOutcome = "cancelled"    // the order was cancelled before inventory answered
+	EditClosed     EditOutcome = "closed"       // the reservation had ended without the workflow
+)
+
+// EditResult answers the edit update.
+type EditResult struct {
+	Request string      `json:"request"`
+	Outcome EditOutcome `json:"outcome"`
+	Short   []ShortLine `json:"short,omitempty"`
+	Reason  string      `json:"reason,omitempty"`
+	View    View        `json:"view"`
+}
+
 // Kinds of owners of a reservation, as inventory names them.
 const (
 	OwnerOrder    = "order"
@@ -247,6 +300,8 @@ type ReserveInput struct {
 	CorrelationID string         `json:"correlation_id,omitempty"`
 	// WaitSeconds is how long the order waits for stock, of ReserveOrWait.
 	WaitSeconds int `json:"wait_seconds,omitempty"`
+	// Replaces is the number of the reservation to replace, of ReplaceReservation.
+	Replaces int `json:"replaces,omitempty"`
 }
 
 // ReservationInput names a reservation and the write to it.
@@ -332,6 +387,8 @@ type RecordInput struct {
 	After int64 `json:"after,omitempty"`
 	// ShipCountry is the country of the order's address, of a paid order.
 	ShipCountry string `json:"ship_country,omitempty"`
+	// Contents replace the lines, the total and the reservation's number in the row; nil if they stay.
+	Contents *Contents `json:"contents,omitempty"`
 
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
@@ -369,6 +426,8 @@ type RecordedOrder struct {
 	ExpiresAt       *time.Time  `json:"expires_at,omitempty"`
 	PaymentAttempts int         `json:"payment_attempts"`
 	Declines        int         `json:"declines"`
+	// Contents are those of an order whose lines were changed; nil if they are those of the order's input.
+	Contents *Contents `json:"contents,omitempty"`
 	// Of a paid order.
 	CapturedAttempt int         `json:"captured_attempt,omitempty"`
 	Refunds         int         `json:"refunds,omitempty"`        // how many were made

@@ -45,6 +45,11 @@ SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint
        coalesce(held.units, 0)::bigint AS open_units
 FROM held;
 
+-- name: OpenHolds :one
+-- Counts the open unpaid orders of a customer, and the units on their lines.
+SELECT coalesce(held.orders, 0)::bigint AS orders, coalesce(held.units, 0)::bigint AS units
+FROM open_holds(@issuer, @customer_id) held;
+
 -- name: RecordOrder :one
 -- Advances an order's row and writes what belongs to the change, and returns whether the row changed.
 --
@@ -56,7 +61,9 @@ WITH advanced AS (
     SET seq = @seq, state = @state, reason = @reason, refusal_code = @refusal_code, refusal = @refusal,
         reservation_id = @reservation_id, expires_at = @expires_at, payment_attempts = @payment_attempts,
         updated_at = @updated_at, run_id = @run_id, hold_reason = @hold_reason, hold_note = @hold_note,
-        action_url = @action_url
+        action_url = @action_url,
+        total_minor = CASE WHEN @edited::boolean THEN @new_total_minor::bigint ELSE orders.total_minor END,
+        reservation_number = CASE WHEN @edited::boolean THEN @new_reservation_number::int ELSE orders.reservation_number END
     WHERE orders.order_id = @order_id
       AND (orders.run_id = '' OR (orders.updated_at, orders.seq) < (@updated_at, @seq::bigint))
       AND CASE WHEN @after::bigint > 0 THEN orders.seq = @after::bigint
@@ -74,6 +81,22 @@ WITH advanced AS (
                       AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
                WHERE stored.line_no IS NULL OR given.line_no IS NULL))
     RETURNING orders.order_id
+), edited AS (
+    INSERT INTO order_lines AS l (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
+    SELECT advanced.order_id, n.line_no, n.product_id, n.sku, n.name, n.quantity, n.unit_price, n.line_total, @new_currency
+    FROM advanced CROSS JOIN (
+        SELECT unnest(@new_line_nos::int[]) AS line_no, unnest(@new_product_ids::uuid[]) AS product_id,
+               unnest(@new_skus::text[]) AS sku, unnest(@new_names::text[]) AS name,
+               unnest(@new_quantities::bigint[]) AS quantity, unnest(@new_unit_prices::bigint[]) AS unit_price,
+               unnest(@new_line_totals::bigint[]) AS line_total
+    ) n
+    ON CONFLICT (order_id, line_no) DO UPDATE
+    SET product_id = excluded.product_id, sku = excluded.sku, name = excluded.name, quantity = excluded.quantity,
+        unit_price_minor = excluded.unit_price_minor, line_total_minor = excluded.line_total_minor
+), dropped AS (
+    DELETE FROM order_lines USING advanced
+    WHERE @edited::boolean AND order_lines.order_id = advanced.order_id
+      AND order_lines.line_no > cardinality(@new_line_nos::int[])
 ), started AS (
     DELETE FROM order_starts USING advanced WHERE @first::boolean AND order_starts.order_id = advanced.order_id
 ), entries AS (
@@ -268,7 +291,7 @@ coalesce((
 -- name: FindRecordedOrder :one
 -- Returns the last record of an order, and the run of its workflow that wrote it.
 SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
-       o.hold_reason, o.hold_note, o.currency,
+       o.hold_reason, o.hold_note, o.currency, o.total_minor, o.reservation_number,
        coalesce((SELECT max(p.attempt) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'capture' AND p.state = 'captured'), 0)::int AS captured_attempt,
        coalesce((SELECT max(p.number) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::int AS refunds,
        coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::bigint AS refunded_minor,
