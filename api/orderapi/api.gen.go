@@ -543,6 +543,7 @@ type ListedReturn struct {
 	// Number The return's number within the order.
 	Number      int                `json:"number"`
 	OrderID     openapi_types.UUID `json:"order_id"`
+	OrderNumber string             `json:"order_number"`
 	Reason      ReturnReason       `json:"reason"`
 	ReceiveBy   time.Time          `json:"receive_by,omitempty,omitzero"`
 	RequestedAt time.Time          `json:"requested_at"`
@@ -574,10 +575,13 @@ type Order struct {
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
 	// Hold Present while an operator has stopped the fulfilment.
-	Hold     Hold               `json:"hold,omitempty,omitzero"`
-	Lines    []OrderLine        `json:"lines"`
-	Metadata map[string]string  `json:"metadata,omitempty,omitzero"`
-	OrderID  openapi_types.UUID `json:"order_id"`
+	Hold     Hold              `json:"hold,omitempty,omitzero"`
+	Lines    []OrderLine       `json:"lines"`
+	Metadata map[string]string `json:"metadata,omitempty,omitzero"`
+
+	// Number By which people call the order, as in HF-104233; unique. Numbers rise with gaps. A number gives no access to the order.
+	Number  string             `json:"number"`
+	OrderID openapi_types.UUID `json:"order_id"`
 
 	// PaymentAction Present while the customer must confirm the payment at the bank, as in 3-D Secure. The order stays `paying` until then.
 	PaymentAction   PaymentAction `json:"payment_action,omitempty,omitzero"`
@@ -689,6 +693,7 @@ type Pick struct {
 	// Number The shipment's number within the order.
 	Number         int                `json:"number"`
 	OrderID        openapi_types.UUID `json:"order_id"`
+	OrderNumber    string             `json:"order_number"`
 	PlannedAt      time.Time          `json:"planned_at"`
 	ShipTo         Address            `json:"ship_to,omitempty,omitzero"`
 	Status         ShipmentStatus     `json:"status"`
@@ -1000,6 +1005,9 @@ type ExtendReservationParams struct {
 type ListOrdersParams struct {
 	// Status Only orders in one of these states, as in `reserved,paying`.
 	Status []OrderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Number The order with this number, as in HF-104233; capital or small letters, with or without `HF-`. It goes with no other filter.
+	Number string `form:"number,omitempty" json:"number,omitempty,omitzero"`
 
 	// CustomerID Only this customer's orders. Only operators may name another customer.
 	CustomerID string `form:"customer_id,omitempty" json:"customer_id,omitempty,omitzero"`

@@ -145,6 +145,7 @@ func (h *handlers) place(c *gin.Context, in *orderflow.OrderInput) (placed start
 		return placed, h.unavailable(c, err)
 	}
 	placed, err = h.starter.Place(ctx, *in)
+	in.Number = placed.Number
 	var hoarding *orderstore.HoardingError
 	if err != nil && !errors.Is(err, starter.ErrFull) && !errors.As(err, &hoarding) {
 		err = fmt.Errorf("%w: %w", errNotKnown, err)

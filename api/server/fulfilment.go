@@ -259,7 +259,8 @@ func answerPickTable(c *gin.Context, picks []orderstore.Pick, next string) {
 	c.Status(http.StatusOK)
 	table := csv.NewWriter(c.Writer)
 	_ = table.Write([]string{ // an error comes again from Flush, and means that the client has left
-		"order_id", "shipment", "location", "status", "held", "sku", "name", "quantity", "recipient", "planned_at",
+		"order_id", "order_number", "shipment", "location", "status", "held", "sku", "name", "quantity", "recipient",
+		"planned_at",
 	})
 	for _, p := range picks {
 		recipient := ""
@@ -269,6 +270,7 @@ func answerPickTable(c *gin.Context, picks []orderstore.Pick, next string) {
 		for _, item := range p.Items {
 			_ = table.Write([]string{
 				p.OrderID.String(),
+				p.OrderNumber,
 				strconv.Itoa(p.Number),
 				p.Location,
 				string(p.Status),
@@ -295,6 +297,7 @@ func cell(text string) string {
 func wirePick(p orderstore.Pick) orderapi.Pick {
 	out := orderapi.Pick{
 		OrderID:        p.OrderID,
+		OrderNumber:    p.OrderNumber,
 		Number:         p.Number,
 		Location:       p.Location,
 		Status:         orderapi.ShipmentStatus(p.Status),

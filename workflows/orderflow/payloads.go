@@ -32,7 +32,8 @@ type ShortLine struct {
 // OrderInput starts an order's workflow.
 type OrderInput struct {
 	OrderID       uuid.UUID         `json:"order_id"`
-	RequestHash   string            `json:"request_hash"` // SHA-256 of the canonical request, hex
+	Number        string            `json:"number,omitempty"` // empty for orders of older versions
+	RequestHash   string            `json:"request_hash"`     // SHA-256 of the canonical request, hex
 	CustomerID    string            `json:"customer_id"`
 	Issuer        string            `json:"issuer"`
 	Lines         []Line            `json:"lines"`
@@ -101,6 +102,7 @@ type OrderResult struct {
 // View is an order's state as its workflow knows it; updates and the state query answer it.
 type View struct {
 	OrderID         uuid.UUID   `json:"order_id"`
+	Number          string      `json:"number,omitempty"`
 	RequestHash     string      `json:"request_hash"`
 	Seq             int64       `json:"seq"`
 	State           order.State `json:"state"`
@@ -225,6 +227,8 @@ type ReserveLine struct {
 	LineNo    int       `json:"line_no"`
 	ProductID uuid.UUID `json:"product_id"`
 	Quantity  int64     `json:"quantity"`
+	// SKU is for operators: of a reservation without an order, if the catalogue has the product.
+	SKU string `json:"sku,omitempty"`
 }
 
 // ReserveInput asks inventory to hold lines, all or nothing.
@@ -269,6 +273,8 @@ const (
 	ReservationConfirmed = "confirmed"
 	ReservationReleased  = "released"
 	ReservationExpired   = "expired"
+	// ReservationRefused is no status of inventory: it has refused the reservation.
+	ReservationRefused = "refused"
 )
 
 // PaymentInput names one attempt to pay and how.
