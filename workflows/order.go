@@ -107,6 +107,9 @@ type orderRun struct {
 	capturedAttempt int   // the attempt that captured the money; 0: none
 	unresolved      []int // attempts whose outcome this execution does not know; finish voids them
 	lostAttempts    []int // the unresolved attempts that a lost workflow task of this run has begun
+	// For operators only: why the last refused payment was refused, and how the provider names each attempt.
+	lastRefusal  string
+	providerRefs map[int]string
 	// actionURL is where the customer confirms the payment under way; news counts what the provider has told of payments.
 	actionURL string
 	news      int
@@ -143,6 +146,8 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 
 		started: workflow.Now(ctx),
 		keys:    in.Keys,
+
+		providerRefs: map[int]string{},
 		ref: orderflow.ReservationRef{
 			OwnerKind:  orderflow.OwnerOrder,
 			OwnerID:    in.OrderID,
@@ -150,7 +155,7 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 			Number:     1, // editing lines will make another reservation; until then an order has one
 		},
 	}
-	o.recorder = &recorder{input: &o.in, view: o.view, localSteps: o.localSteps()}
+	o.recorder = &recorder{input: &o.in, view: o.recordedView, localSteps: o.localSteps()}
 	o.mailbox.urgent = o.recorder.blocked
 	return o
 }
@@ -273,7 +278,7 @@ func (o *orderRun) next(ctx workflow.Context) {
 		deadline, timer = late, "the review is late"
 	}
 	if o.state == order.Backordered {
-		deadline, timer = o.wakeWhileWaiting(deadline), "the wait for stock ends, or the run does"
+		deadline, timer = o.wakeWhileWaiting(deadline), "the wait for stock or the run ends"
 	}
 	switch o.mailbox.next(ctx, deadline, timer) {
 	case wakeUrgent:

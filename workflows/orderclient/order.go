@@ -2,7 +2,7 @@ package orderclient
 
 import (
 	"context"
-	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -52,23 +52,49 @@ const (
 
 // startOptions are the options with which an order's workflow starts. A start attaches to a run that is under way.
 func startOptions(in orderflow.OrderInput, ended enumspb.WorkflowIdReusePolicy) client.StartWorkflowOptions {
-	skus := make([]string, 0, len(in.Lines))
-	for _, l := range in.Lines[:min(len(in.Lines), maxSKUs)] {
-		skus = append(skus, l.SKU[:min(len(l.SKU), maxSKU)])
-	}
 	return client.StartWorkflowOptions{
 		ID:                       orderflow.OrderWorkflowID(in.OrderID),
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    ended,
-		StaticSummary:            fmt.Sprintf("%d line(s), %s", len(in.Lines), in.Total),
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			orderflow.AttrOrderStatus.ValueSet(string(order.Pending)),
-			orderflow.AttrCustomerID.ValueSet(in.CustomerID),
-			orderflow.AttrSKUs.ValueSet(skus),
-			orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
-		),
+		StaticSummary:            in.Summary(),
+		StaticDetails:            in.Details(),
+		TypedSearchAttributes:    temporal.NewSearchAttributes(attributes(in)...),
 	}
+}
+
+// attributes are the search attributes that are known at the start. Each later change rewrites the row in Temporal's
+// visibility store, so what does not change is set here only.
+func attributes(in orderflow.OrderInput) []temporal.SearchAttributeUpdate {
+	names := make([]string, len(in.Lines))
+	for i, l := range in.Lines {
+		names[i] = l.SKU
+	}
+	out := []temporal.SearchAttributeUpdate{
+		orderflow.AttrOrderStatus.ValueSet(string(order.Pending)),
+		orderflow.AttrCustomerID.ValueSet(in.CustomerID),
+		orderflow.AttrSKUs.ValueSet(skus(names)),
+		orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
+		orderflow.AttrCurrency.ValueSet(in.Total.Currency),
+	}
+	if in.Number != "" {
+		out = append(out, orderflow.AttrOrderNumber.ValueSet(in.Number))
+	}
+	if in.Review != nil {
+		out = append(out, orderflow.AttrReviewReasons.ValueSet(in.Review.Reasons))
+	}
+	return out
+}
+
+// skus bounds what the search attribute has: the first lines, each SKU once.
+func skus(names []string) []string {
+	out := []string{}
+	for _, name := range names[:min(len(names), maxSKUs)] {
+		if name = name[:min(len(name), maxSKU)]; name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // Pay pays an order, once per key, and waits eight seconds at most for the outcome.
