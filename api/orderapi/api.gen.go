@@ -791,6 +791,32 @@ type ReleasedReservation struct {
 	Status ReservationStatus `json:"status"`
 }
 
+// ReleasedReservations defines model for ReleasedReservations.
+type ReleasedReservations struct {
+	DryRun bool `json:"dry_run"`
+
+	// Due The reservations past their deadline that this request has looked at.
+	Due int `json:"due"`
+
+	// Failed Those whose workflow could not be started; the log says why.
+	Failed int `json:"failed"`
+
+	// More More reservations are due than `limit`.
+	More bool `json:"more"`
+
+	// Released Those that are no longer pending. Mostly they are expired; a customer may have paid or cancelled at the last moment.
+	Released int `json:"released"`
+
+	// TakenUp Those whose workflow did not run and was started again.
+	TakenUp int `json:"taken_up"`
+
+	// UnderWay Those that their workflow has still to release.
+	UnderWay int `json:"under_way"`
+
+	// WithoutWorkflow Those of which Temporal has forgotten the workflow. The adoption expires them five minutes after their deadline.
+	WithoutWorkflow int `json:"without_workflow"`
+}
+
 // RequestReturn defines model for RequestReturn.
 type RequestReturn struct {
 	Lines  []LineQuantity `json:"lines"`
@@ -995,6 +1021,30 @@ type ReturnNumber = int
 // ShipmentNumber defines model for ShipmentNumber.
 type ShipmentNumber = int
 
+// ExportOrdersParams defines parameters for ExportOrders.
+type ExportOrdersParams struct {
+	// Status Only orders in one of these states, as in `reserved,paying`.
+	Status []OrderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// CustomerID Only this customer's orders.
+	CustomerID string `form:"customer_id,omitempty" json:"customer_id,omitempty,omitzero"`
+
+	// Since Only orders placed at this time or later.
+	Since time.Time `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Until Only orders placed before this time.
+	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
+}
+
+// ReleaseExpiredParams defines parameters for ReleaseExpired.
+type ReleaseExpiredParams struct {
+	// DryRun Only count what is due.
+	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
+
+	// Limit How many reservations at most.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // ExtendReservationParams defines parameters for ExtendReservation.
 type ExtendReservationParams struct {
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
@@ -1014,6 +1064,9 @@ type ListOrdersParams struct {
 
 	// Since Only orders placed at this time or later.
 	Since time.Time `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Until Only orders placed before this time.
+	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
 
 	// Cursor `next_cursor` of the previous page.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`

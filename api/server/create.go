@@ -80,6 +80,7 @@ type Workflows interface {
 	) (orderflow.ReturnPreview, error)
 	GoOn(ctx context.Context, in orderflow.OrderInput) error
 	TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error)
+	TakeUpReservation(ctx context.Context, reservation uuid.UUID) (bool, error)
 	PaymentChanged(ctx context.Context, order uuid.UUID, event string, in orderflow.PaymentChangedInput) error
 
 	Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)

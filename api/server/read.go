@@ -38,14 +38,9 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		return
 	}
 	who := auth.From(c)
-	filter := orderstore.Filter{CustomerID: params.CustomerID, Since: params.Since}
-	for _, s := range params.Status {
-		if !slices.Contains(filter.States, order.State(s)) {
-			filter.States = append(filter.States, order.State(s))
-		}
-	}
-	if !utf8.ValidString(params.CustomerID) || strings.ContainsRune(params.CustomerID, 0) {
-		httpx.Fail(c, problem.Invalid("customer_id", "use UTF-8 without the character U+0000"))
+	filter, err := orderFilter(params.CustomerID, params.Status, params.Since)
+	if err != nil {
+		httpx.Fail(c, err)
 		return
 	}
 	if !who.Operates() {
@@ -60,6 +55,9 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	if err != nil {
 		httpx.Fail(c, err)
 		return
+	}
+	if !params.Until.IsZero() && params.Until.Before(after.CreatedAt) {
+		after = orderstore.Position{CreatedAt: params.Until} // all ids are after the zero id, so none of this time
 	}
 	rows, err := h.store.List(c.Request.Context(), filter, after, limit+1)
 	if err != nil {
@@ -77,6 +75,22 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	c.JSON(http.StatusOK, out)
 }
 
+// orderFilter reads the filters of a list of orders.
+func orderFilter(
+	customer string, states []orderapi.OrderStatus, since time.Time,
+) (filter orderstore.Filter, err error) {
+	filter = orderstore.Filter{CustomerID: customer, Since: since}
+	for _, s := range states {
+		if !slices.Contains(filter.States, order.State(s)) {
+			filter.States = append(filter.States, order.State(s))
+		}
+	}
+	if !utf8.ValidString(customer) || strings.ContainsRune(customer, 0) {
+		return filter, problem.Invalid("customer_id", "use UTF-8 without the character U+0000")
+	}
+	return filter, nil
+}
+
 // findByNumber answers the order with a number as a list, which is empty if there is none that the caller may see.
 func (h *handlers) findByNumber(c *gin.Context, params orderapi.ListOrdersParams) {
 	number, ok := order.ParseNumber(params.Number)
@@ -84,7 +98,8 @@ func (h *handlers) findByNumber(c *gin.Context, params orderapi.ListOrdersParams
 		httpx.Fail(c, problem.Invalid("number", "use the number of an order, as in HF-104233"))
 		return
 	}
-	if len(params.Status) > 0 || params.CustomerID != "" || !params.Since.IsZero() || params.Cursor != "" {
+	if len(params.Status) > 0 || params.CustomerID != "" || !params.Since.IsZero() || !params.Until.IsZero() ||
+		params.Cursor != "" {
 		httpx.Fail(c, problem.Invalid("number", "a number names one order; leave the other filters and the cursor out"))
 		return
 	}

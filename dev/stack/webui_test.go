@@ -133,8 +133,8 @@ func TestWebUIShowsOrders(t *testing.T) {
 	set := fmt.Sprintf("localStorage.setItem('namespace-workflow-table-columns', %q)", columns)
 	b.run(chromedp.Navigate(s.temporalUI+"/healthz"), chromedp.Evaluate(set, nil))
 
-	list := orderflow.ListView{Query: "CustomerId = 'alice' AND OrderStatus = 'reserved'"}.URL(s.temporalUI, orderflow.Namespace)
-	b.run(chromedp.Navigate(list))
+	list := orderflow.ListView{Query: "CustomerId = 'alice' AND OrderStatus = 'reserved'"}
+	b.run(chromedp.Navigate(list.URL(s.temporalUI, orderflow.Namespace)))
 	b.sees(reserved.Number, "reserved", "BAG-GRA", "alice")
 	var text string
 	b.run(chromedp.Text("body", &text, chromedp.ByQuery))
@@ -153,13 +153,16 @@ func TestWebUIShowsOrders(t *testing.T) {
 		b.sees(texts...)
 	}
 	order := orderflow.OrderWorkflowID(reserved.OrderID)
-	open(order, "User Metadata", reserved.Number+": 2 × BAG-GRA and 1 more, 240.20 EUR, alice", "Deadline", "POST …/cancel")
+	open(order, "User Metadata",
+		reserved.Number+": 2 × BAG-GRA and 1 more, 240.20 EUR, alice", "Deadline", "POST …/cancel")
 	b.keep("order-reserved")
 	open(order, "Timeline", "the reservation expires at "+orderflow.Time(reserved.ExpiresAt))
 	b.keep("order-timeline")
-	open(orderflow.OrderWorkflowID(paid.OrderID), "User Metadata", paid.Number, "confirmed", "captured payment", "Shipment 1")
+	open(orderflow.OrderWorkflowID(paid.OrderID), "User Metadata",
+		paid.Number, "confirmed", "captured payment", "Shipment 1")
 	b.keep("order-paid")
-	open(orderflow.ReservationWorkflowID(held.ReservationID), "User Metadata", "Reservation: 3 × BAG-GRA, alice", "pending")
+	open(orderflow.ReservationWorkflowID(held.ReservationID), "User Metadata",
+		"Reservation: 3 × BAG-GRA, alice", "pending")
 	b.keep("reservation")
 }
 
