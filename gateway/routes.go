@@ -32,7 +32,7 @@ var timeouts = map[string]time.Duration{
 	streamed:   5 * time.Second, // until the answer begins; it has no end
 }
 
-// streamed is the x-timeout of an operation whose answer is a stream of events.
+// streamed is the x-timeout of an operation whose answer has no bound: a stream of events, or an export.
 const streamed = "stream"
 
 // route is one operation as the gateway offers it.

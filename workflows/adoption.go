@@ -30,20 +30,20 @@ const (
 // A Temporal Schedule starts Adoption every minute. A place that does not answer does not keep Adoption from the
 // others.
 func Adoption(ctx workflow.Context, in orderflow.AdoptionInput) (orderflow.AdoptionResult, error) {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: adoptionTimeout,
-		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: adoptionAttempts},
-	})
-
 	var all orderflow.AdoptionResult
 	var failure error
-	for _, name := range []string{
-		orderflow.AdoptStopped,
-		orderflow.AdoptUnended,
-		orderflow.AdoptReservations,
+	for _, place := range []struct{ activity, summary string }{
+		{orderflow.AdoptStopped, "take up workflows that were terminated, failed or timed out"},
+		{orderflow.AdoptUnended, "take up open orders that stand still after their deadline"},
+		{orderflow.AdoptReservations, "take up the owners of overdue reservations"},
 	} {
+		ctx := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+			StartToCloseTimeout: adoptionTimeout,
+			RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: adoptionAttempts},
+			Summary:             place.summary,
+		})
 		var found orderflow.AdoptionResult
-		if err := workflow.ExecuteActivity(ctx, name, in).Get(ctx, &found); err != nil {
+		if err := workflow.ExecuteActivity(ctx, place.activity, in).Get(ctx, &found); err != nil {
 			failure = err
 			continue
 		}

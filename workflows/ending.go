@@ -103,7 +103,8 @@ func (o *orderRun) noteReleased(ctx workflow.Context) {
 
 // recordFailedUndo records that an undo was refused, and marks the order for operators.
 func (o *orderRun) recordFailedUndo(ctx workflow.Context, name string, err error) {
-	workflow.GetLogger(ctx).Error("an undo was refused", "undo", name, "error", err)
+	workflow.GetLogger(ctx).Error("an undo was refused",
+		"order_number", o.in.Number, "undo", name, "error", err)
 	o.note(ctx, order.EventCompensationFailed, orderflow.ActorSystem, fmt.Sprintf("%s: %v", name, err))
 	markNeedsOperator(ctx, true)
 }

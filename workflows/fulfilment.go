@@ -47,7 +47,9 @@ func (o *orderRun) fulfil(ctx workflow.Context) error {
 	o.goOnRerouting(ctx)
 
 	cancelled := false
-	timer := workflow.NewTimerWithOptions(ctx, runTime, workflow.TimerOptions{Summary: "continue as new"})
+	timer := workflow.NewTimerWithOptions(ctx, runTime, workflow.TimerOptions{
+		Summary: timerName("the run continues as new", o.started.Add(runTime)),
+	})
 	for o.goesOn(ctx) {
 		if o.mailbox.empty() {
 			o.show(ctx)
@@ -87,7 +89,8 @@ func (o *orderRun) planShipments(ctx workflow.Context) error {
 	}
 	taken, err := confirmReservation(ctx, o.reservationInput("paid"), nil)
 	if err != nil {
-		workflow.GetLogger(ctx).Error("cannot learn where the stock of a paid order is", "error", err)
+		workflow.GetLogger(ctx).Error("cannot learn where the stock of a paid order is",
+			"order_number", o.in.Number, "error", err)
 		markNeedsOperator(ctx, true)
 		return err
 	}
@@ -161,6 +164,7 @@ func (o *orderRun) mayChange(c change) error {
 
 // change lets the loop carry a change out, and returns once the change is recorded.
 func (o *orderRun) change(ctx workflow.Context, c change) (orderflow.FulfilmentResult, error) {
+	c.actor = orOperator(c.actor)
 	run := func(ctx workflow.Context) error {
 		after, err := o.tried(c) // another request may have come first
 		switch {
@@ -408,6 +412,6 @@ func (o *orderRun) goOn(ctx workflow.Context) error {
 		o.undo.add("give the stock back", o.undoReserve)
 		o.lookForStock(ctx)
 	}
-	workflow.SetCurrentDetails(ctx, o.describe())
+	o.refreshDetails(ctx)
 	return nil
 }

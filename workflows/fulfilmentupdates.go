@@ -16,27 +16,52 @@ func (o *orderRun) handleFulfilment(ctx workflow.Context) error {
 		name, description string
 		change            func(orderflow.ShipmentInput) change
 	}{
-		{orderflow.UpdatePack, "The warehouse has packed a shipment.", o.pack},
-		{orderflow.UpdateShip, "A shipment leaves with a carrier, whole or in part.", o.ship},
-		{orderflow.UpdateShortPick, "Units of a shipment are missing or damaged.", o.shortPick},
-		{orderflow.UpdateDeliver, "A shipment was delivered.", o.deliver},
-		{orderflow.UpdateLose, "The carrier has lost a shipment: its units are sent again, or refunded.", o.lose},
+		{
+			orderflow.UpdatePack,
+			`The warehouse has packed a shipment. Input: {"shipment": 1}.`,
+			o.pack,
+		},
+		{
+			orderflow.UpdateShip,
+			`A shipment leaves with a carrier, whole or in part. Input: {"shipment": 1, "carrier": "dhl", ` +
+				`"tracking_number": "…"}, for a part also "lines": [{"line_no": 1, "quantity": 1}].`,
+			o.ship,
+		},
+		{
+			orderflow.UpdateShortPick,
+			`Units of a shipment are missing or damaged. Input: {"shipment": 1, ` +
+				`"cause": "missing" or "damaged", "lines": [{"line_no": 1, "quantity": 1}]}.`,
+			o.shortPick,
+		},
+		{
+			orderflow.UpdateDeliver,
+			`A shipment was delivered. Input: {"shipment": 1}.`,
+			o.deliver,
+		},
+		{
+			orderflow.UpdateLose,
+			`The carrier has lost a shipment: its units are sent again, or refunded. ` +
+				`Input: {"shipment": 1, "remedy": "reship" or "refund"}.`,
+			o.lose,
+		},
 	} {
 		if err := handleChange(ctx, o, u.name, u.description, u.change); err != nil {
 			return err
 		}
 	}
-	if err := handleChange(ctx, o, orderflow.UpdateHold, "Stops the fulfilment.", o.hold); err != nil {
+	if err := handleChange(ctx, o, orderflow.UpdateHold,
+		`Stops the fulfilment. Input: {"hold": {"reason": "address", "fraud", "stock" or "customer"}}.`, o.hold); err != nil {
 		return err
 	}
-	if err := handleChange(ctx, o, orderflow.UpdateUnhold, "Lets the fulfilment go on.", o.unhold); err != nil {
+	if err := handleChange(ctx, o, orderflow.UpdateUnhold, "Lets the fulfilment go on. Input: {}.", o.unhold); err != nil {
 		return err
 	}
 	if err := o.handleReturns(ctx); err != nil {
 		return err
 	}
 	return handleChange(ctx, o, orderflow.UpdateCancelLines,
-		"Cancels units that have not left, and gives their stock and their price back.", o.cancelLines)
+		`Cancels units that have not left, and gives their stock and their price back. `+
+			`Input: {"lines": [{"line_no": 1, "quantity": 1}], "reason": "…"}.`, o.cancelLines)
 }
 
 // handleChange registers an update that is one change of the shipments.

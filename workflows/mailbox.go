@@ -102,7 +102,9 @@ func (m *mailbox[I]) next(ctx workflow.Context, deadline time.Time, summary stri
 	timerCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
 	untilDeadline := deadline.Sub(workflow.Now(ctx))
-	timer := workflow.NewTimerWithOptions(timerCtx, untilDeadline, workflow.TimerOptions{Summary: summary})
+	timer := workflow.NewTimerWithOptions(timerCtx, untilDeadline, workflow.TimerOptions{
+		Summary: timerName(summary, deadline),
+	})
 
 	due := func() bool { return timer.IsReady() && ctx.Err() == nil } // a cancelled timer is ready too
 	urgent := func() bool { return m.urgent != nil && m.urgent() }

@@ -110,6 +110,9 @@ type orderRun struct {
 	capturedAttempt int   // the attempt that captured the money; 0: none
 	unresolved      []int // attempts whose outcome this execution does not know; finish voids them
 	lostAttempts    []int // the unresolved attempts that a lost workflow task of this run has begun
+	// For operators only: why the last refused payment was refused, and how the provider names each attempt.
+	lastRefusal  string
+	providerRefs map[int]string
 	// actionURL is where the customer confirms the payment under way; news counts what the provider has told of payments.
 	actionURL string
 	news      int
@@ -146,6 +149,8 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 
 		started: workflow.Now(ctx),
 		keys:    in.Keys,
+
+		providerRefs: map[int]string{},
 		ref: orderflow.ReservationRef{
 			OwnerKind:  orderflow.OwnerOrder,
 			OwnerID:    in.OrderID,
@@ -153,7 +158,7 @@ func newOrderRun(ctx workflow.Context, in orderflow.OrderInput) *orderRun {
 			Number:     max(in.ReservationNumber, 1), // a change of the lines makes another reservation
 		},
 	}
-	o.recorder = &recorder{input: &o.in, view: o.view, localSteps: o.localSteps()}
+	o.recorder = &recorder{input: &o.in, view: o.recordedView, localSteps: o.localSteps()}
 	if in.ShipTo != nil {
 		o.recorder.country = in.ShipTo.Country
 	}
@@ -285,7 +290,7 @@ func (o *orderRun) next(ctx workflow.Context) {
 		deadline, timer = late, "the review is late"
 	}
 	if o.state == order.Backordered {
-		deadline, timer = o.wakeWhileWaiting(deadline), "the wait for stock ends, or the run does"
+		deadline, timer = o.wakeWhileWaiting(deadline), "the wait for stock or the run ends"
 	}
 	switch o.mailbox.next(ctx, deadline, timer) {
 	case wakeUrgent:

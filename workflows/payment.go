@@ -159,8 +159,10 @@ func (o *orderRun) awaitAction(
 
 	timerCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
-	timer := workflow.NewTimerWithOptions(timerCtx, max(o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, minAuthorise),
-		workflow.TimerOptions{Summary: "the customer must have confirmed the payment"})
+	left := max(o.expiresAt.Sub(workflow.Now(ctx))-confirmMargin, minAuthorise)
+	timer := workflow.NewTimerWithOptions(timerCtx, left, workflow.TimerOptions{
+		Summary: timerName("too late to confirm the payment", workflow.Now(ctx).Add(left)),
+	})
 	for seen := o.news; ; {
 		_ = workflow.Await(ctx, func() bool { return o.news > seen || o.cancellation() != nil || timer.IsReady() })
 		seen = o.news // before the look-up, so that news which come during it lead to another one
@@ -231,7 +233,9 @@ func (o *orderRun) awaitRow(ctx workflow.Context) {
 		timerCtx, stop := workflow.WithCancel(ctx)
 		defer stop()
 		left := o.expiresAt.Sub(workflow.Now(ctx)) - confirmMargin
-		timer := workflow.NewTimerWithOptions(timerCtx, left, workflow.TimerOptions{Summary: "too late to pay"})
+		timer := workflow.NewTimerWithOptions(timerCtx, left, workflow.TimerOptions{
+			Summary: timerName("too late to pay", workflow.Now(ctx).Add(left)),
+		})
 		_ = workflow.Await(ctx, func() bool { return known() || timer.IsReady() })
 	}
 	switch {
@@ -426,6 +430,12 @@ func (o *orderRun) recordStep(
 	res orderflow.PaymentResult,
 	reason string,
 ) {
+	if state == orderflow.PaymentDeclined || state == orderflow.PaymentFailed {
+		o.lastRefusal = reason
+	}
+	if res.ProviderRef != "" {
+		o.providerRefs[p.Attempt] = res.ProviderRef
+	}
 	o.recorder.payments = append(o.recorder.payments, orderflow.PaymentRecord{
 		Step:            step,
 		Number:          number,

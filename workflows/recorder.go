@@ -145,7 +145,7 @@ func (r *recorder) awaitPaymentOutcome(ctx workflow.Context) {
 	ctx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
 	timer := workflow.NewTimerWithOptions(ctx, paymentStartDelay,
-		workflow.TimerOptions{Summary: "record the payment's beginning"})
+		workflow.TimerOptions{Summary: "record the payment's beginning after 100 ms"})
 	_ = workflow.Await(ctx, func() bool { return ready() || timer.IsReady() })
 }
 

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -43,8 +44,8 @@ type reservationRun struct {
 	extensions    int
 	refusal       *orderflow.Refusal
 	short         []orderflow.ShortLine
-	shown         time.Time
-	mailbox       mailbox[string] // inputs are the names of the updates
+	shown         reservationShown // the search attributes as last set
+	mailbox       mailbox[string]  // inputs are the names of the updates
 }
 
 // reserve holds the stock, or keeps why it cannot be held. While inventory is down, reserve waits for as long as
@@ -168,7 +169,7 @@ func (r *reservationRun) extend(ctx workflow.Context, in orderflow.ExtendInput) 
 	if err != nil {
 		return err
 	}
-	to := r.resolveInput(in.Actor, "extended on request", in.CorrelationID)
+	to := r.resolveInput(orOperator(in.Actor), "extended on request", in.CorrelationID)
 	to.ExpiresAt = &until
 
 	held, err := extendReservation(ctx, to, min(max(r.expiresAt.Sub(workflow.Now(ctx)), time.Second), extendBudget), nil)
@@ -216,21 +217,78 @@ func (r *reservationRun) view() orderflow.ReservationView {
 	return v
 }
 
-// show brings the search attributes up to date. It is called when the reservation waits for its next input.
+// reservationShown is what the search attributes say.
+type reservationShown struct {
+	status   string
+	deadline time.Time // zero for none
+}
+
+// show brings the search attributes and the current details up to date. It is called when the reservation waits for its
+// next input, and at its end. A reservation of an older revision shows its status only when its deadline changes.
 func (r *reservationRun) show(ctx workflow.Context) {
-	deadline := r.expiresAt
+	workflow.SetCurrentDetails(ctx, r.describe())
+	now := reservationShown{status: r.shownStatus(), deadline: r.expiresAt}
 	if r.status != orderflow.ReservationPending {
-		deadline = time.Time{}
+		now.deadline = time.Time{}
 	}
-	if deadline.Equal(r.shown) {
+	if now.deadline.Equal(r.shown.deadline) &&
+		(now.status == r.shown.status || r.in.Revision < orderflow.RevisionReturns) {
 		return
 	}
-	r.shown = deadline
-	attribute := orderflow.AttrExpiresAt.ValueUnset()
-	if !deadline.IsZero() {
-		attribute = orderflow.AttrExpiresAt.ValueSet(deadline)
+	r.shown = now
+	attributes := []temporal.SearchAttributeUpdate{orderflow.AttrExpiresAt.ValueUnset()}
+	if !now.deadline.IsZero() {
+		attributes[0] = orderflow.AttrExpiresAt.ValueSet(now.deadline)
 	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, attribute); err != nil {
+	if now.status != "" {
+		attributes = append(attributes, orderflow.AttrReservationStatus.ValueSet(now.status))
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
 		workflow.GetLogger(ctx).Warn("cannot update the search attributes", "error", err)
 	}
+}
+
+func (r *reservationRun) shownStatus() string {
+	if r.status == "" && r.refusal != nil {
+		return orderflow.ReservationRefused
+	}
+	return r.status
+}
+
+// describe is what an operator reads on the workflow's page: markdown, no personal data.
+func (r *reservationRun) describe() string {
+	var t orderflow.Table
+	state := "not decided yet"
+	if status := r.shownStatus(); status != "" {
+		state = "**" + orderflow.Text(status) + "**"
+	}
+	if r.refusal != nil {
+		state += ": " + orderflow.Code(r.refusal.Code) + " " + orderflow.Text(r.refusal.Detail)
+	}
+	t.Row("Status", state)
+	t.Row("Customer", orderflow.Code(r.in.Actor))
+	if r.status == orderflow.ReservationPending {
+		t.Row("Deadline", orderflow.Time(r.expiresAt))
+	}
+	t.Row("Reservation", orderflow.Code(r.in.ReservationID.String()))
+	for _, s := range r.short {
+		t.Row("Short", fmt.Sprintf("%s: %d wanted, %d available", orderflow.Code(r.name(s)), s.Requested, s.Available))
+	}
+	text := t.String() + "\n" + orderflow.ReserveLineTable(r.in.Lines)
+	if r.status == orderflow.ReservationPending {
+		text += fmt.Sprintf("\nAn operator may:\n\n- confirm it: `POST /api/inventory/confirm/%[1]s`\n"+
+			"- release it: `DELETE /api/inventory/reserve/%[1]s`, or *Request Cancellation* on this page\n"+
+			"- hold the stock for longer: `POST /api/inventory/reserve/%[1]s/extend`\n", r.in.ReservationID)
+	}
+	return text
+}
+
+// name names a product that is short.
+func (r *reservationRun) name(s orderflow.ShortLine) string {
+	for _, l := range r.in.Lines {
+		if l.ProductID == s.ProductID {
+			return l.Name()
+		}
+	}
+	return s.ProductID.String()
 }

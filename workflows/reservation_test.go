@@ -33,6 +33,7 @@ func (h *harness) hold(ttl int) orderflow.ReservationView {
 		Actor:         "alice",
 		TTLSeconds:    ttl,
 		PlacedAt:      h.env.Now(),
+		Revision:      orderflow.CurrentRevision,
 		Lines:         []orderflow.ReserveLine{{LineNo: 1, ProductID: uuid.New(), Quantity: 1}},
 	})
 	require.True(h.t, h.env.IsWorkflowCompleted())

@@ -18,7 +18,7 @@ func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 		return r.view(), err
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePlace, place, workflow.UpdateHandlerOptions{
-		Description: "Waits until inventory has decided and answers how the reservation stands.",
+		Description: internal + "Waits until inventory has decided and answers how the reservation stands.",
 	}); err != nil {
 		return err
 	}
@@ -52,27 +52,27 @@ func (r *reservationRun) handleUpdates(ctx workflow.Context) error {
 			}
 			return r.refuseDecided()
 		},
-		Description: "Holds the stock for longer.",
+		Description: `Holds the stock for longer, never for less. Input: {"ttl_seconds": 900}, counted from now.`,
 	}); err != nil {
 		return err
 	}
 
 	state := func() (orderflow.ReservationView, error) { return r.view(), nil }
 	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, state,
-		workflow.QueryHandlerOptions{Description: "The reservation's status and deadline."})
+		workflow.QueryHandlerOptions{Description: "The reservation's status and deadline. No input."})
 }
 
 // handleResolve registers an update that ends the reservation by the given step.
 func (r *reservationRun) handleResolve(ctx workflow.Context, name string, by resolution) error {
 	handler := func(ctx workflow.Context, in orderflow.ResolveInput) (orderflow.ReservationView, error) {
 		return r.request(ctx, name, func(ctx workflow.Context) error {
-			r.resolve(ctx, by, r.resolveInput(in.Actor, in.Reason, in.CorrelationID))
+			r.resolve(ctx, by, r.resolveInput(orOperator(in.Actor), in.Reason, in.CorrelationID))
 			return nil
 		})
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, name, handler, workflow.UpdateHandlerOptions{
 		Validator:   func(orderflow.ResolveInput) error { return r.refuseDecided() },
-		Description: "Ends the reservation: " + name + ".",
+		Description: `Ends the reservation: ` + name + `. Input: {} or {"reason": "…"}.`,
 	})
 }
 

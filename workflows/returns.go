@@ -82,7 +82,9 @@ func (a *alarm) set(ctx workflow.Context, at time.Time, summary string) {
 		return
 	}
 	ctx, a.stop = workflow.WithCancel(ctx)
-	a.timer = workflow.NewTimerWithOptions(ctx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{Summary: summary})
+	a.timer = workflow.NewTimerWithOptions(ctx, at.Sub(workflow.Now(ctx)), workflow.TimerOptions{
+		Summary: timerName(summary, at),
+	})
 }
 
 // rings reports whether the moment has come.
@@ -384,19 +386,48 @@ func (o *orderRun) handleReturns(ctx workflow.Context) error {
 		name, description string
 		change            func(orderflow.ReturnInput) change
 	}{
-		{orderflow.UpdateRequestReturn, "The customer wants to send delivered units back.", o.requestReturn},
-		{orderflow.UpdateApproveReturn, "An operator lets the customer send the units.", o.approveReturn},
-		{orderflow.UpdateRejectReturn, "An operator refuses a return.", o.rejectReturn},
-		{orderflow.UpdateCancelReturn, "The customer keeps the units.", o.cancelReturn},
-		{orderflow.UpdateReceiveReturn, "The warehouse says what has arrived; the customer is refunded.", o.receiveReturn},
-		{orderflow.UpdateRefund, "An operator gives a part of the price back, without a return.", o.grantRefund},
+		{
+			orderflow.UpdateRequestReturn,
+			`The customer wants to send delivered units back. Input: {"lines": ` +
+				`[{"line_no": 1, "quantity": 1}], "reason": "no_longer_wanted", "approved": true}.`,
+			o.requestReturn,
+		},
+		{
+			orderflow.UpdateApproveReturn,
+			`An operator lets the customer send the units. Input: {"return": 1}.`,
+			o.approveReturn,
+		},
+		{
+			orderflow.UpdateRejectReturn,
+			`An operator refuses a return. Input: {"return": 1, "note": "…"}, the note for the customer.`,
+			o.rejectReturn,
+		},
+		{
+			orderflow.UpdateCancelReturn,
+			`The customer keeps the units. Input: {"return": 1}.`,
+			o.cancelReturn,
+		},
+		{
+			orderflow.UpdateReceiveReturn,
+			`The warehouse says what has arrived; the customer is refunded. ` +
+				`Input: {"return": 1, "arrived": [{"line_no": 1, "restocked": 1, "damaged": 0}]}.`,
+			o.receiveReturn,
+		},
+		{
+			orderflow.UpdateRefund,
+			`An operator gives a part of the price back, without a return. ` +
+				`Input: {"refunds": [{"line_no": 1, "minor": 500}], "note": "…"}, the note for the customer.`,
+			o.grantRefund,
+		},
 	} {
 		if err := handleChange(ctx, o, u.name, u.description, u.change); err != nil {
 			return err
 		}
 	}
 	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryPreviewReturn, o.previewReturn,
-		workflow.QueryHandlerOptions{Description: "What a step of a return would do."})
+		workflow.QueryHandlerOptions{
+			Description: `What a step of a return would do. Input: {"update": "request_return", "input": {…}}.`,
+		})
 }
 
 func (o *orderRun) requestReturn(in orderflow.ReturnInput) change {

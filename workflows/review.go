@@ -32,6 +32,7 @@ func (o *orderRun) escalate(ctx workflow.Context) {
 func (o *orderRun) onApprove(
 	ctx workflow.Context, in orderflow.ApproveInput,
 ) (orderflow.ApproveResult, error) {
+	in.Actor = orOperator(in.Actor)
 	approve := func(ctx workflow.Context) error {
 		if err := o.refuse(order.Approve); err != nil { // another request came first
 			return err

@@ -37,7 +37,7 @@ var retryForever = &temporal.RetryPolicy{
 // step describes one call of an activity.
 type step struct {
 	activity string
-	summary  string
+	summary  string        // what the Web UI shows, at most 200 bytes; it is no part of the command
 	queue    string        // of the regular activity; "" means the workflow's own
 	within   time.Duration // of the regular activity with all its retries; 0 means without limit
 	noFast   bool          // skip the local attempt
@@ -82,6 +82,9 @@ func execute[Out any](ctx workflow.Context, s step, in any) (Out, error) {
 	markNeedsOperator(ctx, false)
 	return out, err
 }
+
+// timerName names a timer by what happens then, and when.
+func timerName(what string, at time.Time) string { return what + " at " + orderflow.Time(at) }
 
 // durable runs the step as a regular activity, retried within the given time; 0 means without limit.
 func durable(ctx workflow.Context, s step, within time.Duration, in, out any) error {

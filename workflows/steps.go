@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -22,7 +24,7 @@ func reserveStock(
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ReserveStock,
-		summary:  "hold the stock",
+		summary:  unitsName("reserve", in.Lines),
 		within:   within,
 		onSlow:   onSlow,
 	}, in)
@@ -37,7 +39,7 @@ func reserveOrWait(
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ReserveOrWait,
-		summary:  "hold the stock, or wait for it",
+		summary:  unitsName("reserve, or wait for,", in.Lines),
 		onSlow:   onSlow,
 	}, in)
 }
@@ -64,7 +66,7 @@ func extendReservation(
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ExtendReservation,
-		summary:  "keep the stock held",
+		summary:  "extend the reservation",
 		within:   within,
 		onSlow:   onSlow,
 	}, in)
@@ -79,7 +81,7 @@ func confirmReservation(
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ConfirmReservation,
-		summary:  "take the stock",
+		summary:  "confirm the reservation",
 		onSlow:   onSlow,
 	}, in)
 }
@@ -98,7 +100,7 @@ func releaseStock(
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ReleaseStock,
-		summary:  "give the stock back",
+		summary:  "release the reservation",
 		brief:    brief,
 		noFast:   true,
 	}, in)
@@ -114,7 +116,7 @@ func expireReservation(
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ExpireReservation,
-		summary:  "let the reservation expire",
+		summary:  "expire the reservation",
 		brief:    brief,
 		noFast:   !fast,
 	}, in)
@@ -128,7 +130,7 @@ func returnStock(
 ) (orderflow.ReservationResult, error) {
 	return execute[orderflow.ReservationResult](ctx, step{
 		activity: orderflow.ReturnStock,
-		summary:  "put the stock back on the shelf",
+		summary:  "return the confirmed stock",
 		brief:    brief,
 		noFast:   true,
 	}, in)
@@ -145,7 +147,7 @@ func recordOrder(
 ) (orderflow.RecordResult, error) {
 	return execute[orderflow.RecordResult](ctx, step{
 		activity: orderflow.RecordOrder,
-		summary:  "record the order",
+		summary:  "record " + eventNames(in.Entries),
 		noFast:   !fast,
 		onSlow:   onSlow,
 	}, in)
@@ -173,7 +175,7 @@ func authorisePayment(
 ) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.AuthorisePayment,
-		summary:  "authorise the payment",
+		summary:  paymentName("authorise", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   !fast,
 		within:   within,
@@ -190,7 +192,7 @@ func capturePayment(
 ) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.CapturePayment,
-		summary:  "capture the payment",
+		summary:  paymentName("capture", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   !fast,
 		onSlow:   onSlow,
@@ -206,7 +208,7 @@ func voidPayment(
 ) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.VoidPayment,
-		summary:  "void the payment",
+		summary:  paymentName("void", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   true,
 		within:   within,
@@ -221,7 +223,7 @@ func refundPayment(
 ) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.RefundPayment,
-		summary:  "refund the payment",
+		summary:  paymentName("refund", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   true,
 	}, in)
@@ -231,7 +233,7 @@ func refundPayment(
 func findPayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.FindPayment,
-		summary:  "look the payment up",
+		summary:  paymentName("look up", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   true,
 		within:   patience,
@@ -242,7 +244,7 @@ func findPayment(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.Pay
 func findRefund(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
 	return execute[orderflow.PaymentResult](ctx, step{
 		activity: orderflow.FindRefund,
-		summary:  "look the refund up",
+		summary:  paymentName("look up the refund of", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   true,
 	}, in)
@@ -266,4 +268,33 @@ func writeOffStock(ctx workflow.Context, in orderflow.WriteOffInput) error {
 		noFast:   true,
 	}, in)
 	return err
+}
+
+// The names of steps, as the Web UI shows them.
+
+func paymentName(what string, in orderflow.PaymentInput) string {
+	return fmt.Sprintf("%s payment %d of %s", what, in.Attempt, in.Amount)
+}
+
+func unitsName(what string, lines []orderflow.ReserveLine) string {
+	var n int64
+	for _, l := range lines {
+		n += l.Quantity
+	}
+	return fmt.Sprintf("%s %d unit(s) on %d line(s)", what, n, len(lines))
+}
+
+// maxEventNames is how many events the name of a record has.
+const maxEventNames = 4
+
+func eventNames(entries []orderflow.TimelineEntry) string {
+	var names []string
+	for _, e := range entries[:min(len(entries), maxEventNames)] {
+		names = append(names, string(e.Event))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(entries) - maxEventNames; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

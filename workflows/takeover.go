@@ -199,7 +199,7 @@ func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 		o.stockConfirmed = true // so that releaseOrReturn returns confirmed stock without asking the database again
 		o.undo.add("give the stock back", o.undoReserve)
 	}
-	workflow.SetCurrentDetails(ctx, o.describe())
+	o.refreshDetails(ctx)
 }
 
 // load copies the row into the state of this run, and drops what this run has not recorded.
@@ -419,7 +419,8 @@ func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) 
 // A row belongs to another request if an operator started this run with another input. The reserved stock may then
 // belong to the order in the row. So this run undoes its steps only if the order in the row has no stock.
 func (o *orderRun) undoUnrecordable(ctx workflow.Context) {
-	workflow.GetLogger(ctx).Error("the order cannot be recorded and is undone", "error", o.recorder.failed)
+	workflow.GetLogger(ctx).Error("the order cannot be recorded and is undone",
+		"order_number", o.in.Number, "error", o.recorder.failed)
 	o.unrecordable = true
 	markNeedsOperator(ctx, true)
 
@@ -491,6 +492,7 @@ func (o *orderRun) recordFailure(ctx workflow.Context) {
 		RunID:         execution.RunID,
 		CorrelationID: o.in.CorrelationID,
 	}, false, nil); err != nil {
-		workflow.GetLogger(ctx).Error("the failure of the order cannot be recorded either", "error", err)
+		workflow.GetLogger(ctx).Error("the failure of the order cannot be recorded either",
+			"order_number", o.in.Number, "error", err)
 	}
 }

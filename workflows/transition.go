@@ -30,7 +30,6 @@ func (o *orderRun) applyEvent(
 	from := o.state
 	o.state, o.reason, o.by = rule.To, reason, actor
 	o.enter(ctx, from, event, shipment, actor, reason)
-	workflow.SetCurrentDetails(ctx, o.describe())
 }
 
 // note puts an entry into the timeline without a change of state.
@@ -60,6 +59,7 @@ func (o *orderRun) enter(
 		NextDeadline: o.deadline(),
 	})
 	o.changedAt = workflow.Now(ctx)
+	o.refreshDetails(ctx)
 	if o.placedView == nil {
 		v := o.view()
 		o.placedView = &v
@@ -120,9 +120,18 @@ func (o *orderRun) deadlineIn(state order.State) *time.Time {
 	return &t
 }
 
+// view is the order as updates and the state query answer it: it has a deadline only while stock is held or awaited.
 func (o *orderRun) view() orderflow.View {
+	v := o.recordedView()
+	v.ExpiresAt = o.deadline()
+	return v
+}
+
+// recordedView is view with the last deadline that the order had, which its row keeps.
+func (o *orderRun) recordedView() orderflow.View {
 	v := orderflow.View{
 		OrderID:         o.in.OrderID,
+		Number:          o.in.Number,
 		RequestHash:     o.in.RequestHash,
 		Seq:             o.seq,
 		State:           o.state,
@@ -149,9 +158,11 @@ type shown struct {
 	deadline time.Time // zero for none
 }
 
-// show brings the search attributes up to date. Each change is an event in the history, so the workflow calls
-// show only before it waits for the next input.
+// show brings the details and the search attributes up to date. Each change of the attributes is an event in the
+// history and rewrites a row of Temporal's visibility store, so the workflow calls show only before it waits for the
+// next input.
 func (o *orderRun) show(ctx workflow.Context) {
+	o.refreshDetails(ctx)
 	now := shown{state: o.state}
 	attributes := []temporal.SearchAttributeUpdate{
 		orderflow.AttrOrderStatus.ValueSet(string(o.state)),
@@ -168,30 +179,4 @@ func (o *orderRun) show(ctx workflow.Context) {
 	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
 		workflow.GetLogger(ctx).Warn("cannot update the search attributes", "error", err)
 	}
-}
-
-// describe is what an operator reads on the workflow's page: markdown, no personal data.
-func (o *orderRun) describe() string {
-	text := fmt.Sprintf("**%s**, %s, %d line(s)", o.state, o.in.Total, len(o.in.Lines))
-	if o.reason != "" && o.by == orderflow.ActorSystem { // a person's words may be personal data
-		text += "\n\n" + o.reason
-	}
-	if d := o.deadline(); d != nil {
-		text += "\n\nExpires " + d.UTC().Format(time.RFC3339)
-	}
-	for _, s := range o.shipments() {
-		text += fmt.Sprintf("\n\nShipment %d from %s: %s, %d unit(s)", s.Number, s.Location, s.Status, units(s.Lines))
-		if s.TrackingNumber != "" {
-			text += ", " + s.Carrier + " " + s.TrackingNumber
-		}
-	}
-	if o.fulfilment != nil {
-		for _, r := range o.fulfilment.Returns {
-			text += fmt.Sprintf("\n\nReturn %d: %s, %s", r.Number, r.Status, r.Reason)
-		}
-	}
-	if o.fulfilment != nil && o.fulfilment.Hold != nil {
-		text += "\n\nHeld: " + string(o.fulfilment.Hold.Reason)
-	}
-	return text
 }

@@ -8,29 +8,43 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
+// The descriptions are what an operator reads beside the name of an update or query. If a description begins with
+// internal, only our own processes send the update; the SDK has no way to hide it. An operator who sends an update by
+// hand, with Temporal's tools, need not name an actor (orOperator).
+const internal = "Internal, sent by Holdfast itself; not for operators. "
+
+// orOperator returns the actor of an update. Our api names one; an update without one was sent with Temporal's tools.
+func orOperator(actor string) string {
+	if actor == "" {
+		return orderflow.ActorTemporal
+	}
+	return actor
+}
+
 // handleUpdates registers what the order answers. It must run before anything blocks, so that the
 // update that started the workflow finds its handler. Validators only read: a refusal leaves no event.
 func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePlace, o.onPlace, workflow.UpdateHandlerOptions{
-		Description: "Waits until the order is recorded and answers how it stands.",
+		Description: internal + "Waits until the order is recorded and answers how it stands.",
 	}); err != nil {
 		return err
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePay, o.onPay, workflow.UpdateHandlerOptions{
-		Validator:   o.mayPay,
-		Description: "Pays the order: authorise, confirm the stock, capture.",
+		Validator: o.mayPay,
+		Description: "Pays the order: authorise, confirm the stock, capture. " +
+			`Input: {"method": "pm_…"}, the customer's payment method.`,
 	}); err != nil {
 		return err
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateCancel, o.onCancel, workflow.UpdateHandlerOptions{
 		Validator:   func(orderflow.CancelInput) error { return o.refuse(order.Cancel) },
-		Description: "Calls the order off and gives stock and money back.",
+		Description: `Cancels the order and gives stock and money back. Input: {} or {"reason": "…"}.`,
 	}); err != nil {
 		return err
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateExtend, o.onExtend, workflow.UpdateHandlerOptions{
 		Validator:   o.mayExtend,
-		Description: "Holds the stock for longer.",
+		Description: `Holds the stock for longer, never for less. Input: {"ttl_seconds": 900}, counted from now.`,
 	}); err != nil {
 		return err
 	}
@@ -43,19 +57,21 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateApprove, o.onApprove,
 		workflow.UpdateHandlerOptions{
 			Validator:   func(orderflow.ApproveInput) error { return o.refuse(order.Approve) },
-			Description: "Approves an order that waits for review, so that it can be paid.",
+			Description: `Approves an order that waits for review, so that it can be paid. Input: {} or {"reason": "…"}.`,
 		}); err != nil {
 		return err
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdatePaymentChanged, o.onPaymentChanged,
 		workflow.UpdateHandlerOptions{
 			Validator:   o.mayChangePayment,
-			Description: "The provider has news of the payment for which the order waits.",
+			Description: internal + "The provider has news of the payment for which the order waits.",
 		}); err != nil {
 		return err
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateStockGranted, o.onStockGranted,
-		workflow.UpdateHandlerOptions{Description: "Inventory has reserved the stock for which the order waits."},
+		workflow.UpdateHandlerOptions{
+			Description: internal + "Inventory has reserved the stock for which the order waits.",
+		},
 	); err != nil {
 		return err
 	}
@@ -63,13 +79,18 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 		return err
 	}
 	if err := workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryPreviewCancel, o.previewCancel,
-		workflow.QueryHandlerOptions{Description: "What a cancellation would do. Without lines: of the whole order."},
+		workflow.QueryHandlerOptions{
+			Description: `What a cancellation would do. Input: {} for the whole order, or ` +
+				`{"lines": [{"line_no": 1, "quantity": 1}]}.`,
+		},
 	); err != nil {
 		return err
 	}
 	state := func() (orderflow.View, error) { return o.view(), nil }
 	return workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryState, state,
-		workflow.QueryHandlerOptions{Description: "The order's state, deadline and payment attempts."})
+		workflow.QueryHandlerOptions{
+			Description: "The order's number, state, deadline, payment attempts and shipments. No input.",
+		})
 }
 
 // onPlace answers as soon as the order's first transition is recorded. It changes nothing: the main
@@ -95,6 +116,7 @@ func (o *orderRun) mayPay(in orderflow.PayInput) error {
 
 // onPay hands the payment to the loop and answers its outcome once it is recorded.
 func (o *orderRun) onPay(ctx workflow.Context, in orderflow.PayInput) (out orderflow.PayResult, err error) {
+	in.Actor = orOperator(in.Actor)
 	pay := func(ctx workflow.Context) error {
 		out = o.pay(ctx, in, false)
 		return nil
@@ -138,6 +160,7 @@ func (o *orderRun) payAtOnce() {
 // onCancel calls the order off. While a payment is under way it waits for the outcome of the
 // authorisation, and the workflow then voids it. Once the capture has begun, the money is refunded.
 func (o *orderRun) onCancel(ctx workflow.Context, in orderflow.CancelInput) (orderflow.CancelResult, error) {
+	in.Actor = orOperator(in.Actor)
 	cancel := func(ctx workflow.Context) error {
 		if o.state.CarriedOut() {
 			o.cancelPaid(ctx, in.Actor, in.Reason)
@@ -168,6 +191,7 @@ func (o *orderRun) mayExtend(in orderflow.ExtendInput) error {
 
 // onExtend holds the stock for longer.
 func (o *orderRun) onExtend(ctx workflow.Context, in orderflow.ExtendInput) (out orderflow.ExtendResult, err error) {
+	in.Actor = orOperator(in.Actor)
 	extend := func(ctx workflow.Context) (err error) {
 		out.Outcome, err = o.extend(ctx, in)
 		return err

@@ -637,6 +637,7 @@ type ListedReturn struct {
 	// Number The return's number within the order.
 	Number      int                `json:"number"`
 	OrderID     openapi_types.UUID `json:"order_id"`
+	OrderNumber string             `json:"order_number"`
 	Reason      ReturnReason       `json:"reason"`
 	ReceiveBy   time.Time          `json:"receive_by,omitempty,omitzero"`
 	RequestedAt time.Time          `json:"requested_at"`
@@ -671,10 +672,13 @@ type Order struct {
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
 	// Hold Present while an operator has stopped the fulfilment.
-	Hold     Hold               `json:"hold,omitempty,omitzero"`
-	Lines    []OrderLine        `json:"lines"`
-	Metadata map[string]string  `json:"metadata,omitempty,omitzero"`
-	OrderID  openapi_types.UUID `json:"order_id"`
+	Hold     Hold              `json:"hold,omitempty,omitzero"`
+	Lines    []OrderLine       `json:"lines"`
+	Metadata map[string]string `json:"metadata,omitempty,omitzero"`
+
+	// Number By which people call the order, as in HF-104233; unique. Numbers rise with gaps. A number gives no access to the order.
+	Number  string             `json:"number"`
+	OrderID openapi_types.UUID `json:"order_id"`
 
 	// PaymentAction Present while the customer must confirm the payment at the bank, as in 3-D Secure. The order stays `paying` until then.
 	PaymentAction   PaymentAction `json:"payment_action,omitempty,omitzero"`
@@ -795,9 +799,10 @@ type Pick struct {
 	Location string     `json:"location"`
 
 	// Number The shipment's number within the order.
-	Number    int                `json:"number"`
-	OrderID   openapi_types.UUID `json:"order_id"`
-	PlannedAt time.Time          `json:"planned_at"`
+	Number      int                `json:"number"`
+	OrderID     openapi_types.UUID `json:"order_id"`
+	OrderNumber string             `json:"order_number"`
+	PlannedAt   time.Time          `json:"planned_at"`
 
 	// PromisedDate The day on which it is promised to arrive; absent if the shop promises none.
 	PromisedDate   openapi_types.Date `json:"promised_date,omitempty,omitzero"`
@@ -909,6 +914,32 @@ type ReleasedReservation struct {
 
 	// Status `pending`: the stock is held until expires_at.
 	Status ReservationStatus `json:"status"`
+}
+
+// ReleasedReservations defines model for ReleasedReservations.
+type ReleasedReservations struct {
+	DryRun bool `json:"dry_run"`
+
+	// Due The reservations past their deadline that this request has looked at.
+	Due int `json:"due"`
+
+	// Failed Those whose workflow could not be started; the log says why.
+	Failed int `json:"failed"`
+
+	// More More reservations are due than `limit`.
+	More bool `json:"more"`
+
+	// Released Those that are no longer pending. Mostly they are expired; a customer may have paid or cancelled at the last moment.
+	Released int `json:"released"`
+
+	// TakenUp Those whose workflow did not run and was started again.
+	TakenUp int `json:"taken_up"`
+
+	// UnderWay Those that their workflow has still to release.
+	UnderWay int `json:"under_way"`
+
+	// WithoutWorkflow Those of which Temporal has forgotten the workflow. The adoption expires them five minutes after their deadline.
+	WithoutWorkflow int `json:"without_workflow"`
 }
 
 // RequestReturn defines model for RequestReturn.
@@ -1121,6 +1152,30 @@ type ReturnNumber = int
 // ShipmentNumber defines model for ShipmentNumber.
 type ShipmentNumber = int
 
+// ExportOrdersParams defines parameters for ExportOrders.
+type ExportOrdersParams struct {
+	// Status Only orders in one of these states, as in `reserved,paying`.
+	Status []OrderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// CustomerID Only this customer's orders.
+	CustomerID string `form:"customer_id,omitempty" json:"customer_id,omitempty,omitzero"`
+
+	// Since Only orders placed at this time or later.
+	Since time.Time `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Until Only orders placed before this time.
+	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
+}
+
+// ReleaseExpiredParams defines parameters for ReleaseExpired.
+type ReleaseExpiredParams struct {
+	// DryRun Only count what is due.
+	DryRun bool `form:"dry_run,omitempty" json:"dry_run,omitempty,omitzero"`
+
+	// Limit How many reservations at most.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // ExtendReservationParams defines parameters for ExtendReservation.
 type ExtendReservationParams struct {
 	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
@@ -1132,11 +1187,17 @@ type ListOrdersParams struct {
 	// Status Only orders in one of these states, as in `reserved,paying`.
 	Status []OrderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
 
+	// Number The order with this number, as in HF-104233; capital or small letters, with or without `HF-`. It goes with no other filter.
+	Number string `form:"number,omitempty" json:"number,omitempty,omitzero"`
+
 	// CustomerID Only this customer's orders. Only operators may name another customer.
 	CustomerID string `form:"customer_id,omitempty" json:"customer_id,omitempty,omitzero"`
 
 	// Since Only orders placed at this time or later.
 	Since time.Time `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// Until Only orders placed before this time.
+	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
 
 	// Cursor `next_cursor` of the previous page.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`

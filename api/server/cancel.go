@@ -98,7 +98,8 @@ func (h *handlers) previewCancel(c *gin.Context, id uuid.UUID, in orderflow.Canc
 	case errors.Is(err, orderclient.ErrEnded):
 		httpx.Fail(c, afterTheEnd(row, order.Cancel))
 	case err != nil:
-		h.log.WarnContext(c.Request.Context(), "no preview of a cancellation", "order_id", id, "error", err)
+		h.log.WarnContext(c.Request.Context(), "no preview of a cancellation",
+			"order_id", id, "order_number", row.Number, "error", err)
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "the order's processing did not answer; try again"))
 	case preview.Refusal != "":
 		httpx.Fail(c, forOrder(problem.Code(preview.Refusal), preview.Detail, row))

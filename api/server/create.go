@@ -81,6 +81,7 @@ type Workflows interface {
 	) (orderflow.ReturnPreview, error)
 	GoOn(ctx context.Context, in orderflow.OrderInput) error
 	TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error)
+	TakeUpReservation(ctx context.Context, reservation uuid.UUID) (bool, error)
 	PaymentChanged(ctx context.Context, order uuid.UUID, event string, in orderflow.PaymentChangedInput) error
 
 	Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)
@@ -153,6 +154,7 @@ func (h *handlers) place(
 		return placed, h.unavailable(c, err)
 	}
 	placed, err = h.starter.Place(ctx, *in)
+	in.Number = placed.Number
 	var hoarding *orderstore.HoardingError
 	if err != nil && !errors.Is(err, starter.ErrFull) && !errors.As(err, &hoarding) {
 		err = fmt.Errorf("%w: %w", errNotKnown, err)

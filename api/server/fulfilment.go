@@ -260,8 +260,8 @@ func answerPickTable(c *gin.Context, picks []orderstore.Pick, next string) {
 	c.Status(http.StatusOK)
 	table := csv.NewWriter(c.Writer)
 	_ = table.Write([]string{ // an error comes again from Flush, and means that the client has left
-		"order_id", "shipment", "location", "status", "held", "sku", "name", "quantity", "recipient", "planned_at",
-		"promised_date",
+		"order_id", "order_number", "shipment", "location", "status", "held", "sku", "name", "quantity", "recipient",
+		"planned_at", "promised_date",
 	})
 	for _, p := range picks {
 		recipient, promised := "", ""
@@ -274,6 +274,7 @@ func answerPickTable(c *gin.Context, picks []orderstore.Pick, next string) {
 		for _, item := range p.Items {
 			_ = table.Write([]string{
 				p.OrderID.String(),
+				p.OrderNumber,
 				strconv.Itoa(p.Number),
 				p.Location,
 				string(p.Status),
@@ -301,6 +302,7 @@ func cell(text string) string {
 func wirePick(p orderstore.Pick) orderapi.Pick {
 	out := orderapi.Pick{
 		OrderID:        p.OrderID,
+		OrderNumber:    p.OrderNumber,
 		Number:         p.Number,
 		Location:       p.Location,
 		Status:         orderapi.ShipmentStatus(p.Status),

@@ -33,15 +33,14 @@ func (h *handlers) GetOrder(c *gin.Context, id uuid.UUID) {
 
 // ListOrders answers one page of orders: a customer's own, or all orders for operators.
 func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) {
-	who := auth.From(c)
-	filter := orderstore.Filter{CustomerID: params.CustomerID, Since: params.Since}
-	for _, s := range params.Status {
-		if !slices.Contains(filter.States, order.State(s)) {
-			filter.States = append(filter.States, order.State(s))
-		}
+	if params.Number != "" {
+		h.findByNumber(c, params)
+		return
 	}
-	if !utf8.ValidString(params.CustomerID) || strings.ContainsRune(params.CustomerID, 0) {
-		httpx.Fail(c, problem.Invalid("customer_id", "use UTF-8 without the character U+0000"))
+	who := auth.From(c)
+	filter, err := orderFilter(params.CustomerID, params.Status, params.Since)
+	if err != nil {
+		httpx.Fail(c, err)
 		return
 	}
 	if who.Role == auth.Customer {
@@ -57,6 +56,9 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		httpx.Fail(c, err)
 		return
 	}
+	if !params.Until.IsZero() && params.Until.Before(after.CreatedAt) {
+		after = orderstore.Position{CreatedAt: params.Until} // all ids are after the zero id, so none of this time
+	}
 	rows, err := h.store.List(c.Request.Context(), filter, after, limit+1)
 	if err != nil {
 		h.fail(c, err)
@@ -69,6 +71,48 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	out := orderapi.OrderList{Items: make([]orderapi.Order, len(rows)), NextCursor: next}
 	for i, r := range rows {
 		out.Items[i] = wireOrder(r)
+	}
+	c.JSON(http.StatusOK, out)
+}
+
+// orderFilter reads the filters of a list of orders.
+func orderFilter(
+	customer string, states []orderapi.OrderStatus, since time.Time,
+) (filter orderstore.Filter, err error) {
+	filter = orderstore.Filter{CustomerID: customer, Since: since}
+	for _, s := range states {
+		if !slices.Contains(filter.States, order.State(s)) {
+			filter.States = append(filter.States, order.State(s))
+		}
+	}
+	if !utf8.ValidString(customer) || strings.ContainsRune(customer, 0) {
+		return filter, problem.Invalid("customer_id", "use UTF-8 without the character U+0000")
+	}
+	return filter, nil
+}
+
+// findByNumber answers the order with a number as a list, which is empty if there is none that the caller may see.
+func (h *handlers) findByNumber(c *gin.Context, params orderapi.ListOrdersParams) {
+	number, ok := order.ParseNumber(params.Number)
+	if !ok {
+		httpx.Fail(c, problem.Invalid("number", "use the number of an order, as in HF-104233"))
+		return
+	}
+	if len(params.Status) > 0 || params.CustomerID != "" || !params.Since.IsZero() || !params.Until.IsZero() ||
+		params.Cursor != "" {
+		httpx.Fail(c, problem.Invalid("number", "a number names one order; leave the other filters and the cursor out"))
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
+	defer cancel()
+	row, err := h.store.ByNumber(ctx, number)
+	out := orderapi.OrderList{Items: []orderapi.Order{}}
+	switch {
+	case err != nil && !errors.Is(err, orderstore.ErrNotFound):
+		h.fail(c, err)
+		return
+	case err == nil && auth.From(c).ActsFor(row.Issuer, row.CustomerID):
+		out.Items = append(out.Items, wireOrder(row))
 	}
 	c.JSON(http.StatusOK, out)
 }
@@ -218,14 +262,16 @@ func (h *handlers) wireWithPosition(c *gin.Context, o orderstore.Order) orderapi
 	if o.State == order.Backordered {
 		var waiting inventoryapi.Backorder
 		if waiting, err = h.inventory.GetBackorder(ctx, out.ReservationID); err != nil {
-			h.log.WarnContext(ctx, "cannot tell an order's place on the waiting list", "order_id", o.OrderID, "error", err)
+			h.log.WarnContext(ctx, "cannot tell an order's place on the waiting list",
+				"order_id", o.OrderID, "order_number", o.Number, "error", err)
 			return out
 		}
 		out.Backorder.Position, out.Backorder.PromisedAt = int(waiting.Position), waiting.PromisedAt
 		return out
 	}
 	if out.PositionInLine, err = h.store.PositionInLine(ctx, o.OrderID); err != nil {
-		h.log.WarnContext(ctx, "cannot tell the place of an order in the line", "order_id", o.OrderID, "error", err)
+		h.log.WarnContext(ctx, "cannot tell the place of an order in the line",
+			"order_id", o.OrderID, "order_number", o.Number, "error", err)
 	}
 	return out
 }
@@ -233,6 +279,7 @@ func (h *handlers) wireWithPosition(c *gin.Context, o orderstore.Order) orderapi
 func wireOrder(o orderstore.Order) orderapi.Order {
 	out := orderapi.Order{
 		OrderID:         o.OrderID,
+		Number:          o.Number,
 		CustomerID:      o.CustomerID,
 		Status:          orderapi.OrderStatus(o.State),
 		Reason:          o.Reason,

@@ -25,6 +25,7 @@ import (
 type Inventory interface {
 	GetReservation(ctx context.Context, reservationID uuid.UUID) (inventoryapi.Reservation, error)
 	GetBackorder(ctx context.Context, backorderID uuid.UUID) (inventoryapi.Backorder, error)
+	Overdue(ctx context.Context, page inventoryapi.Page) (inventoryapi.OverdueList, error)
 	Availabilities(ctx context.Context, productIDs []uuid.UUID) ([]inventoryapi.Availability, error)
 	SetSellable(ctx context.Context, productID uuid.UUID, in inventoryapi.SellableRequest) (inventoryapi.Sellable, error)
 }

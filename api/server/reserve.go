@@ -51,7 +51,7 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		CustomerID:   who.Subject,
 		TheirOrderID: body.OrderID.String(),
 	}
-	active, err := h.checkSold(c.Request.Context(), registered.ID, body.Lines, shortForm)
+	products, err := h.checkSold(c.Request.Context(), registered.ID, body.Lines, shortForm)
 	if err != nil {
 		httpx.Fail(c, err)
 		return
@@ -73,7 +73,12 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		PlacedAt:      time.Now().UTC().Truncate(time.Microsecond),
 	}
 	for i, l := range body.Lines {
-		in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: i + 1, ProductID: l.ProductID, Quantity: l.Quantity})
+		in.Lines = append(in.Lines, orderflow.ReserveLine{
+			LineNo:    i + 1,
+			ProductID: l.ProductID,
+			Quantity:  l.Quantity,
+			SKU:       products[l.ProductID].SKU,
+		})
 	}
 
 	view, err := h.reserve(c.Request.Context(), in, h.workflows.Reserve)
@@ -84,7 +89,7 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 		repeated = false
 	}
 
-	req := reserveRequest{start: in, shortForm: shortForm, active: active}
+	req := reserveRequest{start: in, shortForm: shortForm, products: products}
 	row, ok := h.currentReservation(c, req, view, err)
 	if ok && repeated && row.Status == inventoryapi.StatusPending {
 		row, ok = h.ensureWorkflow(c, req, row)
@@ -99,8 +104,8 @@ func (h *handlers) CreateReservation(c *gin.Context) {
 // reserveRequest is a caller's request to reserve stock.
 type reserveRequest struct {
 	start     orderflow.ReservationStart
-	shortForm bool               // the request names one product and its quantity in place of lines
-	active    map[uuid.UUID]bool // whether the catalogue sells a product; unknown products are absent
+	shortForm bool                                  // the request names one product and its quantity in place of lines
+	products  map[uuid.UUID]orderstore.ProductState // those that the catalogue has
 }
 
 // currentReservation returns the reservation as inventory has it. view and err are the workflow's answer. If the
@@ -191,17 +196,17 @@ func reservationBody(c *gin.Context) (body orderapi.CreateReservation, shortForm
 // already, the request is a repeat, and checkSold allows it. It also allows a product that the catalogue does not have:
 // inventory can hold stock for a shop whose catalogue is elsewhere.
 //
-// It returns whether the catalogue sells each product that it has.
+// It returns the products that the catalogue has.
 func (h *handlers) checkSold(
 	ctx context.Context, id uuid.UUID, lines []orderapi.ProductQuantity, shortForm bool,
-) (map[uuid.UUID]bool, error) {
+) (map[uuid.UUID]orderstore.ProductState, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	ids := make([]uuid.UUID, len(lines))
 	for i, l := range lines {
 		ids[i] = l.ProductID
 	}
-	active, err := h.store.ProductStates(ctx, ids)
+	products, err := h.store.ProductStates(ctx, ids)
 	if err != nil {
 		h.log.ErrorContext(ctx, "the orders database did not answer", "error", err)
 		return nil, orderapi.Table.New(problem.Unavailable,
@@ -209,17 +214,17 @@ func (h *handlers) checkSold(
 	}
 
 	unsold := slices.IndexFunc(ids, func(product uuid.UUID) bool {
-		isActive, known := active[product]
-		return known && !isActive
+		state, known := products[product]
+		return known && !state.Active
 	})
 	if unsold < 0 {
-		return active, nil
+		return products, nil
 	}
 
 	_, err = h.inventory.GetReservation(ctx, id)
 	switch {
 	case err == nil:
-		return active, nil
+		return products, nil
 	case errors.Is(err, inventoryapi.ReservationNotFound):
 		p := orderapi.Table.New(orderapi.UnknownProduct, "product %s is not sold any more", ids[unsold])
 		return nil, p.At(lineField(unsold, shortForm))
@@ -236,7 +241,7 @@ func (h *handlers) refineOutOfStock(
 ) error {
 	var unknown []uuid.UUID
 	for _, l := range short {
-		if _, known := req.active[l.ProductID]; !known && l.Available == 0 {
+		if _, known := req.products[l.ProductID]; !known && l.Available == 0 {
 			unknown = append(unknown, l.ProductID)
 		}
 	}

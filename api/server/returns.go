@@ -193,7 +193,8 @@ func (h *handlers) previewReturn(c *gin.Context, row orderstore.Order, in orderf
 	preview, err := h.askForPreview(c.Request.Context(), row, in)
 	switch {
 	case err != nil:
-		h.log.WarnContext(c.Request.Context(), "no preview of a return", "order_id", row.OrderID, "error", err)
+		h.log.WarnContext(c.Request.Context(), "no preview of a return",
+			"order_id", row.OrderID, "order_number", row.Number, "error", err)
 		httpx.Fail(c, orderapi.Table.New(problem.Unavailable, "the order's processing did not answer; try again"))
 		return
 	case preview.Refusal != "":
@@ -271,6 +272,7 @@ func (h *handlers) ListReturns(c *gin.Context, params orderapi.ListReturnsParams
 	for i, r := range returns {
 		out.Items[i] = orderapi.ListedReturn{
 			OrderID:     r.OrderID,
+			OrderNumber: r.OrderNumber,
 			CustomerID:  r.CustomerID,
 			Number:      r.Number,
 			Status:      orderapi.ReturnStatus(r.Status),

@@ -29,6 +29,8 @@ func (s *Starter) Admit(ctx context.Context) (leave func(), err error) {
 type Placed struct {
 	// New reports whether Place has inserted the order. If it is false, the order has a row already.
 	New bool
+	// Number is the number of a new order.
+	Number string
 
 	starter *Starter
 	id      uuid.UUID
@@ -68,9 +70,9 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput) (placed Pl
 		}
 	}()
 	insertCtx, cancel := context.WithTimeout(ctx, storeTimeout)
-	inserted, err := s.store.Place(insertCtx, in, direct)
+	number, err := s.store.Place(insertCtx, in, direct)
 	cancel()
-	if direct && (err != nil || !inserted) {
+	if direct && (err != nil || number == "") {
 		permit.Drop()
 	}
 	var hoarding *orderstore.HoardingError
@@ -81,11 +83,12 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput) (placed Pl
 	if err != nil {
 		return Placed{}, err
 	}
-	if !inserted {
+	if number == "" {
 		return Placed{}, nil
 	}
+	in.Number = number
 
-	placed = Placed{New: true, starter: s, id: in.OrderID, result: result}
+	placed = Placed{New: true, Number: number, starter: s, id: in.OrderID, result: result}
 	if !direct {
 		ahead := s.waiting.Add(1)
 		s.poke()

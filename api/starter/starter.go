@@ -89,7 +89,7 @@ var ErrBusy = errors.New("too many starts are under way")
 
 // Store keeps the orders that wait.
 type Store interface {
-	Place(ctx context.Context, in orderflow.OrderInput, leased bool) (bool, error)
+	Place(ctx context.Context, in orderflow.OrderInput, leased bool) (number string, err error)
 	LeaseStarts(ctx context.Context, size int) ([]orderstore.Start, error)
 	LeaseStart(ctx context.Context, id uuid.UUID) (orderstore.Start, error)
 	DeferStart(ctx context.Context, id uuid.UUID, delay time.Duration) error
@@ -282,7 +282,8 @@ func (s *Starter) start(permit adaptivelimiter.Permit, order orderstore.Start) {
 		s.tell(id, Result{})
 		s.retryLater(order, err)
 	default:
-		s.log.ErrorContext(ctx, "the workflow of an order ended without recording the order", "order_id", id, "error", err)
+		s.log.ErrorContext(ctx, "the workflow of an order ended without recording the order",
+			"order_id", id, "order_number", order.Input.Number, "error", err)
 		s.doneWaiting(id) // first, so that who is told does not find the order waiting
 		s.tell(id, Result{Err: err})
 	}
@@ -298,7 +299,8 @@ func (s *Starter) retryLater(order orderstore.Start, cause error) {
 		delay = 0 // another process may start the order now
 	} else {
 		s.log.WarnContext(s.life, "the workflow of an order did not answer that the order is recorded; "+
-			"it is started again later", "order_id", id, "attempt", order.Attempts, "in", delay, "error", cause)
+			"it is started again later",
+			"order_id", id, "order_number", order.Input.Number, "attempt", order.Attempts, "in", delay, "error", cause)
 	}
 	s.giveBack(id, delay)
 }

@@ -223,9 +223,9 @@ func TestAnotherProcessStartsTheOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	in := newOrder()
-	inserted, err := w.store.Place(t.Context(), in, true)
+	number, err := w.store.Place(t.Context(), in, true)
 	require.NoError(t, err)
-	require.True(t, inserted)
+	require.NotEmpty(t, number)
 
 	leased, err := w.store.LeaseStarts(t.Context(), 10)
 	require.NoError(t, err)

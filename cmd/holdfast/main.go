@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 			sandboxserver.Run),
 		newEvents(),
 		newMigrate(), newSeed(), newSync(), newArchive(), newToken(), newSecrets(), newDeploy(), newReplay(), newDemo(),
-		newHealth(), newVersion(),
+		newViews(), newHealth(), newVersion(),
 	)
 	return root
 }

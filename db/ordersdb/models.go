@@ -118,6 +118,7 @@ type Order struct {
 	Review            []byte
 	WaitSeconds       int32
 	ErasedAt          *time.Time
+	Number            string
 	ShippingMinor     int64
 	ReservationNumber int32
 }

@@ -174,7 +174,7 @@ func (q *Queries) ForgetStart(ctx context.Context, db DBTX, orderID uuid.UUID) e
 }
 
 const GetOrder = `-- name: GetOrder :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders WHERE order_id = $1
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders WHERE order_id = $1
 `
 
 func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Order, error) {
@@ -210,6 +210,51 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 		&i.Review,
 		&i.WaitSeconds,
 		&i.ErasedAt,
+		&i.Number,
+		&i.ShippingMinor,
+		&i.ReservationNumber,
+	)
+	return i, err
+}
+
+const GetOrderByNumber = `-- name: GetOrderByNumber :one
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders WHERE number = $1
+`
+
+func (q *Queries) GetOrderByNumber(ctx context.Context, db DBTX, number string) (Order, error) {
+	row := db.QueryRow(ctx, GetOrderByNumber, number)
+	var i Order
+	err := row.Scan(
+		&i.OrderID,
+		&i.Seq,
+		&i.State,
+		&i.Reason,
+		&i.Refusal,
+		&i.RequestHash,
+		&i.CustomerID,
+		&i.Issuer,
+		&i.TotalMinor,
+		&i.Currency,
+		&i.ReservationID,
+		&i.ExpiresAt,
+		&i.PaymentAttempts,
+		&i.ShipTo,
+		&i.Email,
+		&i.Metadata,
+		&i.WorkflowID,
+		&i.RunID,
+		&i.CorrelationID,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.RefusalCode,
+		&i.TtlSeconds,
+		&i.HoldReason,
+		&i.HoldNote,
+		&i.ActionUrl,
+		&i.Review,
+		&i.WaitSeconds,
+		&i.ErasedAt,
+		&i.Number,
 		&i.ShippingMinor,
 		&i.ReservationNumber,
 	)
@@ -217,7 +262,7 @@ func (q *Queries) GetOrder(ctx context.Context, db DBTX, orderID uuid.UUID) (Ord
 }
 
 const GetOrderOfReservation = `-- name: GetOrderOfReservation :one
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders WHERE reservation_id = $1::uuid
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders WHERE reservation_id = $1::uuid
 `
 
 func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservationID uuid.UUID) (Order, error) {
@@ -253,6 +298,7 @@ func (q *Queries) GetOrderOfReservation(ctx context.Context, db DBTX, reservatio
 		&i.Review,
 		&i.WaitSeconds,
 		&i.ErasedAt,
+		&i.Number,
 		&i.ShippingMinor,
 		&i.ReservationNumber,
 	)
@@ -285,8 +331,9 @@ func (q *Queries) IntentsOfOrder(ctx context.Context, db DBTX, orderID uuid.UUID
 
 const LeaseStart = `-- name: LeaseStart :one
 UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => $1::float8)
-WHERE order_id = $2
-RETURNING input, attempts
+FROM orders
+WHERE order_starts.order_id = $2 AND orders.order_id = order_starts.order_id
+RETURNING order_starts.input, order_starts.attempts, orders.number
 `
 
 type LeaseStartParams struct {
@@ -297,13 +344,14 @@ type LeaseStartParams struct {
 type LeaseStartRow struct {
 	Input    []byte
 	Attempts int32
+	Number   string
 }
 
 // Leases one order, also if another process has leased it.
 func (q *Queries) LeaseStart(ctx context.Context, db DBTX, arg LeaseStartParams) (LeaseStartRow, error) {
 	row := db.QueryRow(ctx, LeaseStart, arg.LeaseSeconds, arg.OrderID)
 	var i LeaseStartRow
-	err := row.Scan(&i.Input, &i.Attempts)
+	err := row.Scan(&i.Input, &i.Attempts, &i.Number)
 	return i, err
 }
 
@@ -314,8 +362,9 @@ WITH longest AS MATERIALIZED (
     ORDER BY waiting.position LIMIT $2 FOR UPDATE SKIP LOCKED
 )
 UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => $1::float8)
-FROM longest WHERE order_starts.order_id = longest.order_id
-RETURNING order_starts.order_id, order_starts.position, order_starts.input, order_starts.attempts
+FROM longest JOIN orders ON orders.order_id = longest.order_id
+WHERE order_starts.order_id = longest.order_id
+RETURNING order_starts.order_id, order_starts.position, order_starts.input, order_starts.attempts, orders.number
 `
 
 type LeaseStartsParams struct {
@@ -328,6 +377,7 @@ type LeaseStartsRow struct {
 	Position int64
 	Input    []byte
 	Attempts int32
+	Number   string
 }
 
 // The orders that wait for their workflow.
@@ -347,6 +397,7 @@ func (q *Queries) LeaseStarts(ctx context.Context, db DBTX, arg LeaseStartsParam
 			&i.Position,
 			&i.Input,
 			&i.Attempts,
+			&i.Number,
 		); err != nil {
 			return nil, err
 		}
@@ -396,7 +447,7 @@ func (q *Queries) LinesOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UU
 
 const ListOrders = `-- name: ListOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders
 WHERE (created_at, order_id) < ($1::timestamptz, $2::uuid) AND created_at >= $3::timestamptz
 ORDER BY created_at DESC, order_id DESC
 LIMIT $4
@@ -454,6 +505,7 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.Number,
 			&i.ShippingMinor,
 			&i.ReservationNumber,
 		); err != nil {
@@ -468,9 +520,9 @@ func (q *Queries) ListOrders(ctx context.Context, db DBTX, arg ListOrdersParams)
 }
 
 const ListOrdersInStates = `-- name: ListOrdersInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor, o.reservation_number FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.number, o.shipping_minor, o.reservation_number FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders
     WHERE orders.state = wanted.state
       AND (created_at, order_id) < ($2::timestamptz, $3::uuid) AND created_at >= $4::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -534,6 +586,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.Number,
 			&i.ShippingMinor,
 			&i.ReservationNumber,
 		); err != nil {
@@ -548,7 +601,7 @@ func (q *Queries) ListOrdersInStates(ctx context.Context, db DBTX, arg ListOrder
 }
 
 const ListOrdersOfCustomer = `-- name: ListOrdersOfCustomer :many
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders
 WHERE customer_id = $1 AND ($2::boolean OR issuer = $3)
   AND (created_at, order_id) < ($4::timestamptz, $5::uuid) AND created_at >= $6::timestamptz
 ORDER BY created_at DESC, order_id DESC
@@ -613,6 +666,7 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.Number,
 			&i.ShippingMinor,
 			&i.ReservationNumber,
 		); err != nil {
@@ -627,9 +681,9 @@ func (q *Queries) ListOrdersOfCustomer(ctx context.Context, db DBTX, arg ListOrd
 }
 
 const ListOrdersOfCustomerInStates = `-- name: ListOrdersOfCustomerInStates :many
-SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.shipping_minor, o.reservation_number FROM unnest($1::text[]) AS wanted (state)
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.number, o.shipping_minor, o.reservation_number FROM unnest($1::text[]) AS wanted (state)
 CROSS JOIN LATERAL (
-    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
+    SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders
     WHERE orders.customer_id = $2 AND orders.state = wanted.state AND ($3::boolean OR issuer = $4)
       AND (created_at, order_id) < ($5::timestamptz, $6::uuid) AND created_at >= $7::timestamptz
     ORDER BY created_at DESC, order_id DESC
@@ -699,6 +753,7 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.Number,
 			&i.ShippingMinor,
 			&i.ReservationNumber,
 		); err != nil {
@@ -726,7 +781,7 @@ WITH page AS (
     LIMIT $5
 )
 SELECT page.order_id, page.number, page.status, page.reason, page.note, page.receive_by, page.created_at, page.updated_at,
-       o.customer_id, rl.line_no, rl.quantity, rl.restocked, rl.damaged, rl.refund_minor, ol.product_id, ol.sku, ol.name
+       o.number AS order_number, o.customer_id, rl.line_no, rl.quantity, rl.restocked, rl.damaged, rl.refund_minor, ol.product_id, ol.sku, ol.name
 FROM page
 JOIN orders o ON o.order_id = page.order_id
 JOIN return_lines rl ON rl.order_id = page.order_id AND rl.number = page.number
@@ -751,6 +806,7 @@ type ListReturnsRow struct {
 	ReceiveBy   *time.Time
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	OrderNumber string
 	CustomerID  string
 	LineNo      int32
 	Quantity    int64
@@ -787,6 +843,7 @@ func (q *Queries) ListReturns(ctx context.Context, db DBTX, arg ListReturnsParam
 			&i.ReceiveBy,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.OrderNumber,
 			&i.CustomerID,
 			&i.LineNo,
 			&i.Quantity,
@@ -821,7 +878,8 @@ WITH page AS (
     LIMIT $6
 )
 SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.promised_on,
-       page.created_at, page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
+       page.created_at, page.updated_at, o.number AS order_number, o.ship_to, o.hold_reason, sl.line_no, sl.quantity,
+       ol.product_id, ol.sku, ol.name
 FROM page
 JOIN orders o ON o.order_id = page.order_id
 JOIN shipment_lines sl ON sl.order_id = page.order_id AND sl.number = page.number
@@ -848,6 +906,7 @@ type ListShipmentsRow struct {
 	PromisedOn     pgtype.Date
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	OrderNumber    string
 	ShipTo         []byte
 	HoldReason     string
 	LineNo         int32
@@ -885,6 +944,7 @@ func (q *Queries) ListShipments(ctx context.Context, db DBTX, arg ListShipmentsP
 			&i.PromisedOn,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.OrderNumber,
 			&i.ShipTo,
 			&i.HoldReason,
 			&i.LineNo,
@@ -1042,7 +1102,7 @@ WITH held AS (
     FROM held
     WHERE held.orders IS NULL OR held.orders < $3 AND held.units + $19::bigint <= $20::bigint
     ON CONFLICT (order_id) DO NOTHING
-    RETURNING order_id
+    RETURNING order_id, number
 ), lines AS (
     INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, discount_minor, tax_minor,
                              line_total_minor, currency)
@@ -1063,11 +1123,12 @@ WITH held AS (
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT $34, 'order', placed.order_id, 0, $35, $36, $37, $38, $18
+    SELECT $34, 'order', placed.order_id, 0, $35, $36,
+           ($37::jsonb || jsonb_build_object('orderNumber', placed.number))::json, $38, $18
     FROM placed
 )
-SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint AS open_orders,
-       coalesce(held.units, 0)::bigint AS open_units
+SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce((SELECT number FROM placed), '')::text AS number,
+       coalesce(held.orders, 0)::bigint AS open_orders, coalesce(held.units, 0)::bigint AS open_units
 FROM held
 `
 
@@ -1114,6 +1175,7 @@ type PlaceOrderParams struct {
 
 type PlaceOrderRow struct {
 	Inserted   bool
+	Number     string
 	OpenOrders int64
 	OpenUnits  int64
 }
@@ -1123,7 +1185,8 @@ type PlaceOrderRow struct {
 // execution had another outcome, the second execution has the later times, so its record overwrites the record of the
 // lost execution.
 // Inserts an order with everything that belongs to it, if the order has no row yet and its customer may have another
-// open order, and returns whether it did. max_orders = 0 means that the customer may have any number.
+// open order, and returns whether it did, and the order's number. max_orders = 0 means that the customer may have any
+// number of open orders. The database draws the order's number, so it adds the number to the event.
 func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams) (PlaceOrderRow, error) {
 	row := db.QueryRow(ctx, PlaceOrder,
 		arg.Issuer,
@@ -1166,7 +1229,12 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.EventHeaders,
 	)
 	var i PlaceOrderRow
-	err := row.Scan(&i.Inserted, &i.OpenOrders, &i.OpenUnits)
+	err := row.Scan(
+		&i.Inserted,
+		&i.Number,
+		&i.OpenOrders,
+		&i.OpenUnits,
+	)
 	return i, err
 }
 
@@ -1216,7 +1284,7 @@ WITH advanced AS (
                ) given ON stored.line_no = given.line_no AND stored.product_id = given.product_id
                       AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
                WHERE stored.line_no IS NULL OR given.line_no IS NULL))
-    RETURNING orders.order_id
+    RETURNING orders.order_id, orders.number
 ), edited AS (
     INSERT INTO order_lines AS l (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
     SELECT advanced.order_id, n.line_no, n.product_id, n.sku, n.name, n.quantity, n.unit_price, n.line_total, $31
@@ -1353,7 +1421,8 @@ WITH advanced AS (
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $88, e.payload, e.headers, e.created_at
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $88,
+           (e.payload::jsonb || jsonb_build_object('orderNumber', advanced.number))::json, e.headers, e.created_at
     FROM advanced CROSS JOIN (
         SELECT unnest($89::uuid[]) AS event_id, unnest($90::bigint[]) AS version,
                unnest($91::text[]) AS event_type, unnest($92::json[]) AS payload,
@@ -1704,7 +1773,7 @@ func (q *Queries) ShipmentsOfOrders(ctx context.Context, db DBTX, orderIds []uui
 
 const UnendedOrders = `-- name: UnendedOrders :many
 
-SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, shipping_minor, reservation_number FROM orders
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders
 WHERE state = ANY ($1::text[]) AND updated_at < $2::timestamptz
   AND coalesce(expires_at, '-infinity') < $2::timestamptz
   AND NOT EXISTS (SELECT FROM order_starts WHERE order_starts.order_id = orders.order_id)
@@ -1760,6 +1829,7 @@ func (q *Queries) UnendedOrders(ctx context.Context, db DBTX, arg UnendedOrdersP
 			&i.Review,
 			&i.WaitSeconds,
 			&i.ErasedAt,
+			&i.Number,
 			&i.ShippingMinor,
 			&i.ReservationNumber,
 		); err != nil {

@@ -247,15 +247,16 @@ func (q *Queries) PriceProducts(ctx context.Context, db DBTX, arg PriceProductsP
 }
 
 const ProductStates = `-- name: ProductStates :many
-SELECT product_id, active FROM products WHERE product_id = ANY ($1::uuid[])
+SELECT product_id, sku, active FROM products WHERE product_id = ANY ($1::uuid[])
 `
 
 type ProductStatesRow struct {
 	ProductID uuid.UUID
+	Sku       string
 	Active    bool
 }
 
-// Returns those of the given products that the catalogue has, and whether it sells them.
+// Returns those of the given products that the catalogue has, their SKUs, and whether it sells them.
 func (q *Queries) ProductStates(ctx context.Context, db DBTX, productIds []uuid.UUID) ([]ProductStatesRow, error) {
 	rows, err := db.Query(ctx, ProductStates, productIds)
 	if err != nil {
@@ -265,7 +266,7 @@ func (q *Queries) ProductStates(ctx context.Context, db DBTX, productIds []uuid.
 	items := []ProductStatesRow{}
 	for rows.Next() {
 		var i ProductStatesRow
-		if err := rows.Scan(&i.ProductID, &i.Active); err != nil {
+		if err := rows.Scan(&i.ProductID, &i.Sku, &i.Active); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/auth"
 	"holdfast/internal/config"
 	"holdfast/internal/firstorder"
+	"holdfast/workflows/orderflow"
 )
 
 // Token makes a token of the stack's own secret.
@@ -34,6 +35,9 @@ func (s *Stack) PlaceFirstOrder(ctx context.Context, token string) (orderapi.Ord
 // Describe writes the addresses of the stack and an example request.
 func (s *Stack) Describe(out io.Writer, token string) {
 	fmt.Fprintf(out, "\n  API and docs   %s/docs\n  Temporal UI    %s\n", s.gatewayURL(), s.temporalUI)
+	for _, v := range orderflow.ListViews(time.Now(), "alice") {
+		fmt.Fprintf(out, "    %-23s %s\n", v.Name, v.URL(s.temporalUI, orderflow.Namespace))
+	}
 	if s.rabbitUI != "" {
 		fmt.Fprintf(out, "  RabbitMQ UI    %s  (guest / guest)\n", s.rabbitUI)
 	}

@@ -13,9 +13,9 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// TestOldRefusalsGetTheirCode migrates orders that are older than the column refusal_code up, down and up again.
-func TestOldRefusalsGetTheirCode(t *testing.T) {
-	t.Parallel()
+// ordersProvider returns an empty database and the migrations of orders, for a test that stops between two of them.
+func ordersProvider(t *testing.T) (*sql.DB, *goose.Provider) {
+	t.Helper()
 	files, err := fs.Sub(migrations.FS, string(database.Orders))
 	require.NoError(t, err)
 	db, err := sql.Open("pgx", testenv.Database(t))
@@ -23,8 +23,14 @@ func TestOldRefusalsGetTheirCode(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files)
 	require.NoError(t, err)
+	return db, p
+}
 
-	_, err = p.UpTo(t.Context(), 5)
+// TestOldRefusalsGetTheirCode migrates orders that are older than the column refusal_code up, down and up again.
+func TestOldRefusalsGetTheirCode(t *testing.T) {
+	t.Parallel()
+	db, p := ordersProvider(t)
+	_, err := p.UpTo(t.Context(), 5)
 	require.NoError(t, err)
 	_, err = db.ExecContext(t.Context(), `
 		INSERT INTO orders (order_id, seq, state, reason, request_hash, customer_id, total_minor, currency,
@@ -49,4 +55,47 @@ func TestOldRefusalsGetTheirCode(t *testing.T) {
 		_, err = p.DownTo(t.Context(), 5)
 		require.NoError(t, err)
 	}
+}
+
+// TestOldOrdersGetTheirNumber: orders that are older than the column number are numbered by age, and the next order goes
+// on from there, also if the version before inserts it.
+func TestOldOrdersGetTheirNumber(t *testing.T) {
+	t.Parallel()
+	db, p := ordersProvider(t)
+	_, err := p.UpTo(t.Context(), 20)
+	require.NoError(t, err)
+	insert := func(count int) {
+		_, err := db.ExecContext(t.Context(), `
+			INSERT INTO orders (order_id, seq, state, request_hash, customer_id, total_minor, currency, workflow_id, run_id,
+				created_at, updated_at)
+			SELECT gen_random_uuid(), 1, 'confirmed', sha256('x'), 'alice', 100, 'EUR', 'w', 'r',
+				now() - n * interval '1 hour', now()
+			FROM generate_series(1, $1) n`, count)
+		require.NoError(t, err)
+	}
+	numbers := func() (all []string) {
+		rows, err := db.QueryContext(t.Context(), "SELECT number FROM orders ORDER BY created_at")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, rows.Close()) }()
+		for rows.Next() {
+			var number string
+			require.NoError(t, rows.Scan(&number))
+			all = append(all, number)
+		}
+		require.NoError(t, rows.Err())
+		return all
+	}
+	insert(3)
+
+	for range 2 {
+		_, err = p.UpTo(t.Context(), 21)
+		require.NoError(t, err)
+		require.Equal(t, []string{"HF-100001", "HF-100002", "HF-100003"}, numbers())
+		_, err = p.DownTo(t.Context(), 20)
+		require.NoError(t, err)
+	}
+	_, err = p.UpTo(t.Context(), 21)
+	require.NoError(t, err)
+	insert(1)
+	require.Contains(t, numbers(), "HF-100004")
 }

@@ -41,6 +41,7 @@ func All() []Type {
 
 // Fixed ids and times of the examples.
 var (
+	exampleNumber      = "HF-104233"
 	exampleOrder       = uuid.MustParse("3a3bd0c1-5b0f-5c7a-9c0e-0d5a2f6f1b11")
 	exampleReservation = uuid.MustParse("7d0c1f5e-2a41-5f3b-8d53-6a1f0c9b2e22")
 	exampleProduct     = uuid.MustParse("0190a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a33")

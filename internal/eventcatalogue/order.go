@@ -12,11 +12,21 @@ func orderTypes() []Type {
 	total := money.Amount{Minor: 2590, Currency: "EUR"}
 	changed := func(state order.State, reason string) events.OrderChanged {
 		return events.OrderChanged{
-			OrderID: exampleOrder, State: string(state), Reason: reason, ReservationID: &exampleReservation,
+			OrderID:       exampleOrder,
+			OrderNumber:   exampleNumber,
+			State:         string(state),
+			Reason:        reason,
+			ReservationID: &exampleReservation,
 		}
 	}
 	paid := func(state order.State) events.OrderPayment {
-		return events.OrderPayment{OrderID: exampleOrder, State: string(state), Attempt: 1, Amount: &total}
+		return events.OrderPayment{
+			OrderID:     exampleOrder,
+			OrderNumber: exampleNumber,
+			State:       string(state),
+			Attempt:     1,
+			Amount:      &total,
+		}
 	}
 
 	types := []Type{
@@ -24,7 +34,11 @@ func orderTypes() []Type {
 			Name:    events.TypeOrderCreated,
 			Summary: "An order was accepted. Its stock is not decided yet.",
 			Example: events.OrderCreated{
-				OrderID: exampleOrder, State: string(order.Pending), Lines: lines, Total: total,
+				OrderID:     exampleOrder,
+				OrderNumber: exampleNumber,
+				State:       string(order.Pending),
+				Lines:       lines,
+				Total:       total,
 			},
 		},
 		{
@@ -32,6 +46,7 @@ func orderTypes() []Type {
 			Summary: "The stock of an order is reserved, and the order waits for its payment.",
 			Example: events.OrderReserved{
 				OrderID:       exampleOrder,
+				OrderNumber:   exampleNumber,
 				State:         string(order.Reserved),
 				ReservationID: exampleReservation,
 				ExpiresAt:     &exampleDeadline,
@@ -43,6 +58,7 @@ func orderTypes() []Type {
 			Name:    events.TypeOrderLinesChanged,
 			Summary: "The lines of an order that is not paid were replaced. It has another reservation and another total.",
 			Example: events.OrderLinesChanged{
+				OrderNumber:   exampleNumber,
 				OrderID:       exampleOrder,
 				State:         string(order.Reserved),
 				ReservationID: exampleReservation,
@@ -55,10 +71,11 @@ func orderTypes() []Type {
 			Name:    events.TypeOrderRejected,
 			Summary: "Inventory refused the reservation of an order, mostly because too little stock is available.",
 			Example: events.OrderRejected{
-				OrderID:    exampleOrder,
-				State:      string(order.Rejected),
-				Reason:     "out_of_stock",
-				ShortLines: []events.ShortLine{{ProductID: exampleProduct, Requested: 2, Available: 1}},
+				OrderID:     exampleOrder,
+				OrderNumber: exampleNumber,
+				State:       string(order.Rejected),
+				Reason:      "out_of_stock",
+				ShortLines:  []events.ShortLine{{ProductID: exampleProduct, Requested: 2, Available: 1}},
 			},
 		},
 		{
@@ -106,6 +123,7 @@ func orderTypes() []Type {
 			Summary: "A shipment of an order has left its location.",
 			Example: events.OrderShipped{
 				OrderID:        exampleOrder,
+				OrderNumber:    exampleNumber,
 				State:          string(order.Fulfilling),
 				Shipment:       1,
 				Location:       "main",

@@ -33,15 +33,17 @@ const (
 
 // OrderCreated is the data of order.created.
 type OrderCreated struct {
-	OrderID uuid.UUID    `json:"orderId"`
-	State   string       `json:"state"`
-	Lines   []OrderLine  `json:"lines"`
-	Total   money.Amount `json:"total"`
+	OrderID     uuid.UUID    `json:"orderId"`
+	OrderNumber string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	State       string       `json:"state"`
+	Lines       []OrderLine  `json:"lines"`
+	Total       money.Amount `json:"total"`
 }
 
 // OrderReserved is the data of order.reserved.
 type OrderReserved struct {
 	OrderID       uuid.UUID    `json:"orderId"`
+	OrderNumber   string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
 	State         string       `json:"state"`
 	ReservationID uuid.UUID    `json:"reservationId"`
 	ExpiresAt     *time.Time   `json:"expiresAt,omitempty" jsonschema:"when the stock is given back"`
@@ -52,6 +54,7 @@ type OrderReserved struct {
 // OrderLinesChanged is the data of order.lines_changed: the order as it is now.
 type OrderLinesChanged struct {
 	OrderID       uuid.UUID    `json:"orderId"`
+	OrderNumber   string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
 	State         string       `json:"state"`
 	ReservationID uuid.UUID    `json:"reservationId" jsonschema:"of the new lines"`
 	ExpiresAt     *time.Time   `json:"expiresAt,omitempty" jsonschema:"when the stock is given back"`
@@ -68,10 +71,11 @@ type OrderLine struct {
 
 // OrderRejected is the data of order.rejected: inventory refused the reservation.
 type OrderRejected struct {
-	OrderID    uuid.UUID   `json:"orderId"`
-	State      string      `json:"state"`
-	Reason     string      `json:"reason,omitempty" jsonschema:"a code such as out_of_stock"`
-	ShortLines []ShortLine `json:"shortLines,omitempty" jsonschema:"the products that were short"`
+	OrderID     uuid.UUID   `json:"orderId"`
+	OrderNumber string      `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	State       string      `json:"state"`
+	Reason      string      `json:"reason,omitempty" jsonschema:"a code such as out_of_stock"`
+	ShortLines  []ShortLine `json:"shortLines,omitempty" jsonschema:"the products that were short"`
 }
 
 // ShortLine says how much of a product an order asked for, and how much was available.
@@ -83,15 +87,17 @@ type ShortLine struct {
 
 // OrderPayment is the data of order.paid and order.refunded.
 type OrderPayment struct {
-	OrderID uuid.UUID     `json:"orderId"`
-	State   string        `json:"state"`
-	Attempt int           `json:"attempt" jsonschema:"the number of the payment"`
-	Amount  *money.Amount `json:"amount,omitempty" jsonschema:"what was captured or refunded, if it is known"`
+	OrderID     uuid.UUID     `json:"orderId"`
+	OrderNumber string        `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	State       string        `json:"state"`
+	Attempt     int           `json:"attempt" jsonschema:"the number of the payment"`
+	Amount      *money.Amount `json:"amount,omitempty" jsonschema:"what was captured or refunded, if it is known"`
 }
 
 // OrderShipped is the data of order.shipped.
 type OrderShipped struct {
 	OrderID        uuid.UUID   `json:"orderId"`
+	OrderNumber    string      `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
 	State          string      `json:"state"`
 	Shipment       int         `json:"shipment" jsonschema:"the number of the shipment within the order, from 1"`
 	Location       string      `json:"location" jsonschema:"where it left"`
@@ -103,6 +109,7 @@ type OrderShipped struct {
 // OrderChanged is the data of the events that say only that the order has another state.
 type OrderChanged struct {
 	OrderID       uuid.UUID  `json:"orderId"`
+	OrderNumber   string     `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
 	State         string     `json:"state"`
 	Reason        string     `json:"reason,omitempty" jsonschema:"this system's words; no person's"`
 	ReservationID *uuid.UUID `json:"reservationId,omitempty" jsonschema:"absent if none was made"`

@@ -95,7 +95,7 @@ func (c Client) call(ctx context.Context, method, path string, in, out any) erro
 
 // PrintTimeline writes the order's state and what led to it.
 func PrintTimeline(out io.Writer, order orderapi.Order, timeline []orderapi.TimelineEntry) {
-	fmt.Fprintf(out, "\nOrder %s, %s, is %s:\n\n", order.OrderID, order.Total, order.Status)
+	fmt.Fprintf(out, "\nOrder %s, %s, is %s (%s):\n\n", order.Number, order.Total, order.Status, order.OrderID)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, e := range timeline {
 		fmt.Fprintf(w, "  %d\t%s\t%s\t%s\n", e.Seq, e.At.Local().Format("15:04:05.000"), e.Event, e.Actor)

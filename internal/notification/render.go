@@ -76,7 +76,7 @@ func NewRenderer(cfg Config) (*Renderer, error) {
 
 // facts are what a text may name.
 type facts struct {
-	Number string // the beginning of the order's id, by which people call the order
+	Number string // by which people call the order
 	Name   string // of the person to whom the order is sent; may be empty
 	Amount string // of the event; may be empty
 }
@@ -85,7 +85,7 @@ type facts struct {
 type page struct {
 	Language, Subject, Greeting, Body string
 	Paragraphs                        []string
-	OrderLabel, OrderID               string
+	OrderLabel, Number                string
 	Lines                             []lineOnPage
 	ShippingLabel, Shipping           string // Shipping is empty if the shop sets none
 	TotalLabel, Total                 string
@@ -102,7 +102,7 @@ type lineOnPage struct {
 func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 	tag := r.languageOf(o)
 	amounts := currency.NewFormatter(currency.NewLocale(tag.String()))
-	about := facts{Number: strings.ToUpper(o.OrderID.String()[:8])}
+	about := facts{Number: o.Number}
 	if o.ShipTo != nil {
 		about.Name = o.ShipTo.Name
 	}
@@ -111,7 +111,7 @@ func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 	}
 
 	dateLayout := ""
-	p := page{Language: tag.String(), OrderID: o.OrderID.String(), Total: format(amounts, o.Total), Shop: r.shop}
+	p := page{Language: tag.String(), Number: o.Number, Total: format(amounts, o.Total), Shop: r.shop}
 	for _, l := range o.Lines {
 		p.Lines = append(p.Lines, lineOnPage{Quantity: l.Quantity, Name: l.Name, Total: format(amounts, l.Total)})
 	}
@@ -153,6 +153,7 @@ func (r *Renderer) Render(n Notification, o orderstore.Order) (Message, error) {
 	return Message{
 		NotificationID: n.NotificationID,
 		OrderID:        o.OrderID,
+		OrderNumber:    o.Number,
 		Kind:           Kind(n.Kind),
 		Serial:         int(n.Resends),
 		Language:       tag.String(),

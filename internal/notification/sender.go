@@ -13,6 +13,7 @@ import (
 type Message struct {
 	NotificationID uuid.UUID
 	OrderID        uuid.UUID
+	OrderNumber    string
 	Kind           Kind
 	// Serial distinguishes a message that an operator asks for again from the first one. Attempts to send one message
 	// have the same serial.
@@ -56,6 +57,6 @@ func (LogSender) Channel() string { return ChannelLog }
 // Send writes what would have been sent, without the address and the text. It never fails.
 func (s LogSender) Send(ctx context.Context, m Message) error {
 	s.log.InfoContext(ctx, "a customer would be told", "kind", m.Kind, "order_id", m.OrderID,
-		"notification_id", m.NotificationID, "language", m.Language)
+		"order_number", m.OrderNumber, "notification_id", m.NotificationID, "language", m.Language)
 	return nil
 }

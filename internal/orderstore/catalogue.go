@@ -137,15 +137,21 @@ func (s *Store) ListAllProducts(
 	return s.withPrices(ctx, rows)
 }
 
-// ProductStates returns, for each of the given products that the catalogue has, whether the product is active.
-func (s *Store) ProductStates(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+// ProductState is what a reservation without an order needs of a product.
+type ProductState struct {
+	SKU    string
+	Active bool // the catalogue sells it
+}
+
+// ProductStates returns the states of those of the given products that the catalogue has.
+func (s *Store) ProductStates(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]ProductState, error) {
 	rows, err := s.q.ProductStates(ctx, s.pool, ids)
 	if err != nil {
 		return nil, fmt.Errorf("look for products: %w", err)
 	}
-	out := make(map[uuid.UUID]bool, len(rows))
+	out := make(map[uuid.UUID]ProductState, len(rows))
 	for _, r := range rows {
-		out[r.ProductID] = r.Active
+		out[r.ProductID] = ProductState{SKU: r.Sku, Active: r.Active}
 	}
 	return out, nil
 }

@@ -65,6 +65,9 @@ func TestCreatedIsPublishedOnce(t *testing.T) {
 	require.Equal(t, in.Lines[0].SKU, data.Lines[0].SKU)
 }
 
+// firstNumber is the number of the first order of a database.
+const firstNumber = "HF-100001"
+
 // TestEventsOfAnOrder: each event has its own data, times are in UTC, and the words of a person or of the payment
 // provider are in none.
 func TestEventsOfAnOrder(t *testing.T) {
@@ -92,11 +95,11 @@ func TestEventsOfAnOrder(t *testing.T) {
 	require.Len(t, got, 5)
 	require.Equal(t, deadline.UTC(), *dataOf[events.OrderReserved](t, got[1]).ExpiresAt)
 	require.Equal(t, reservation, dataOf[events.OrderReserved](t, got[1]).ReservationID)
-	require.Contains(t, string(got[1].Payload), `"expiresAt":"2026-01-01T12:00:00Z"`)
-	require.Equal(t, events.OrderPayment{OrderID: id, State: "reserved", Attempt: 3, Amount: &total},
-		dataOf[events.OrderPayment](t, got[2]))
+	require.Contains(t, string(got[1].Payload), `"expiresAt": "2026-01-01T12:00:00Z"`)
+	want := events.OrderPayment{OrderID: id, OrderNumber: firstNumber, State: "reserved", Attempt: 3, Amount: &total}
+	require.Equal(t, want, dataOf[events.OrderPayment](t, got[2]))
 	require.Equal(t, events.TypeOrderRefunded, got[3].EventType)
-	require.Equal(t, events.OrderPayment{OrderID: id, State: "reserved", Attempt: 3},
+	require.Equal(t, events.OrderPayment{OrderID: id, OrderNumber: firstNumber, State: "reserved", Attempt: 3},
 		dataOf[events.OrderPayment](t, got[3]), "the record does not have the amount")
 	require.Equal(t, "the payment could not be captured", dataOf[events.OrderChanged](t, got[4]).Reason)
 }
@@ -111,7 +114,7 @@ func TestNoPersonsReason(t *testing.T) {
 	recordAll(t, orderstore.New(pool), first(id, strings.Repeat("ab", 32)), cancelled)
 
 	got := eventsOf(t, pool, id)
-	require.Equal(t, events.OrderChanged{OrderID: id, State: "cancelled"},
+	require.Equal(t, events.OrderChanged{OrderID: id, OrderNumber: firstNumber, State: "cancelled"},
 		dataOf[events.OrderChanged](t, got[len(got)-1]))
 }
 
@@ -127,9 +130,10 @@ func TestRejectedNamesWhatIsShort(t *testing.T) {
 	got := eventsOf(t, pool, in.View.OrderID)
 	require.Len(t, got, 2)
 	require.Equal(t, events.OrderRejected{
-		OrderID:    in.View.OrderID,
-		State:      "rejected",
-		Reason:     orderflow.ErrOutOfStock,
-		ShortLines: []events.ShortLine{{ProductID: short.ProductID, Requested: 2, Available: 1}},
+		OrderID:     in.View.OrderID,
+		OrderNumber: firstNumber,
+		State:       "rejected",
+		Reason:      orderflow.ErrOutOfStock,
+		ShortLines:  []events.ShortLine{{ProductID: short.ProductID, Requested: 2, Available: 1}},
 	}, dataOf[events.OrderRejected](t, got[1]))
 }

@@ -92,10 +92,11 @@ type PickPosition struct {
 // Pick is a shipment as the warehouse needs it.
 type Pick struct {
 	Shipment
-	OrderID uuid.UUID
-	ShipTo  *address.Address
-	Held    bool // an operator has stopped the fulfilment of the order
-	Items   []PickItem
+	OrderID     uuid.UUID
+	OrderNumber string
+	ShipTo      *address.Address
+	Held        bool // an operator has stopped the fulfilment of the order
+	Items       []PickItem
 }
 
 // PickItem is one product of a shipment.
@@ -163,8 +164,9 @@ func pickOf(r ordersdb.ListShipmentsRow) (Pick, error) {
 			CreatedAt:      r.CreatedAt,
 			UpdatedAt:      r.UpdatedAt,
 		}),
-		OrderID: r.OrderID,
-		Held:    r.HoldReason != "",
+		OrderID:     r.OrderID,
+		OrderNumber: r.OrderNumber,
+		Held:        r.HoldReason != "",
 	}
 	if r.ShipTo != nil {
 		if err := json.Unmarshal(r.ShipTo, &out.ShipTo); err != nil {

@@ -18,7 +18,8 @@ import (
 // Order is an order as recorded, with its lines and payments.
 type Order struct {
 	OrderID       uuid.UUID
-	Seq           int64 // of the last recorded transition
+	Number        string // by which people call it, as in HF-104233
+	Seq           int64  // of the last recorded transition
 	State         order.State
 	Reason        string                // for people
 	RefusalCode   string                // of a rejected order: why, for programs
@@ -126,6 +127,7 @@ type TimelineEntry struct {
 func orderOf(r ordersdb.Order) (Order, error) {
 	o := Order{
 		OrderID:           r.OrderID,
+		Number:            r.Number,
 		Seq:               r.Seq,
 		State:             order.State(r.State),
 		Reason:            r.Reason,

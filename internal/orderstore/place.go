@@ -69,36 +69,37 @@ func (s *Store) CheckEdit(ctx context.Context, o Order, units int64) error {
 }
 
 // Place inserts an order in state pending, with its lines, the first entry of its timeline and the event
-// order.created, in one statement. It reports false and changes nothing if the order has a row. It returns a
+// order.created, in one statement, and returns the number that the database has given the order. If the order has a
+// row, it changes nothing and returns no number. It returns a
 // *HoardingError and changes nothing if the customer has as many open orders or units as the limits allow; the order
 // may have a row then. The order then waits for its workflow: until the workflow records the order for the first time,
 // LeaseStarts returns it. If leased is true, that happens only after Lease, because the caller starts the workflow
 // now.
-func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool) (bool, error) {
+func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool) (number string, err error) {
 	hash, err := requestHash(in)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	shipTo, err := nullable(in.ShipTo)
 	if err != nil {
-		return false, fmt.Errorf("encode the address: %w", err)
+		return "", fmt.Errorf("encode the address: %w", err)
 	}
 	meta, err := json.Marshal(orEmpty(in.Metadata))
 	if err != nil {
-		return false, fmt.Errorf("encode the metadata: %w", err)
+		return "", fmt.Errorf("encode the metadata: %w", err)
 	}
 	input, err := json.Marshal(in)
 	if err != nil {
-		return false, fmt.Errorf("encode the order: %w", err)
+		return "", fmt.Errorf("encode the order: %w", err)
 	}
 	created, err := createdEvent(in)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 
 	review, err := nullable(in.Review)
 	if err != nil {
-		return false, fmt.Errorf("encode the review: %w", err)
+		return "", fmt.Errorf("encode the review: %w", err)
 	}
 
 	params := ordersdb.PlaceOrderParams{
@@ -149,17 +150,18 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 	row, err := s.q.PlaceOrder(ctx, s.pool, params)
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("insert order %s: %w", in.OrderID, err)
+		return "", fmt.Errorf("insert order %s: %w", in.OrderID, err)
 	case !row.Inserted && !s.limits.allow(row.OpenOrders, row.OpenUnits+params.Units):
-		return false, &HoardingError{OpenOrders: row.OpenOrders, OpenUnits: row.OpenUnits}
+		return "", &HoardingError{OpenOrders: row.OpenOrders, OpenUnits: row.OpenUnits}
 	}
-	return row.Inserted, nil
+	return row.Number, nil
 }
 
 // Placed returns the order as Place inserts it.
 func Placed(in orderflow.OrderInput) Order {
 	o := Order{
 		OrderID:       in.OrderID,
+		Number:        in.Number,
 		State:         order.Pending,
 		RequestHash:   in.RequestHash,
 		CustomerID:    in.CustomerID,
@@ -203,7 +205,7 @@ func (s *Store) LeaseStarts(ctx context.Context, size int) ([]Start, error) {
 	var out []Start
 	var unreadable error
 	for _, r := range rows {
-		start, err := startOf(r.Input, r.Attempts)
+		start, err := startOf(r.Input, r.Number, r.Attempts)
 		if err != nil {
 			unreadable = errors.Join(unreadable, fmt.Errorf("order %s: %w", r.OrderID, err),
 				s.DeferStart(ctx, r.OrderID, time.Hour))
@@ -221,7 +223,7 @@ func (s *Store) LeaseStart(ctx context.Context, id uuid.UUID) (Start, error) {
 	if err != nil {
 		return Start{}, fmt.Errorf("take order %s: %w", id, notFound(err))
 	}
-	return startOf(row.Input, row.Attempts)
+	return startOf(row.Input, row.Number, row.Attempts)
 }
 
 // DeferStart lets other processes start the order after the delay.
@@ -264,11 +266,13 @@ func (s *Store) PositionInLine(ctx context.Context, id uuid.UUID) (int, error) {
 	return int(n), nil
 }
 
-func startOf(input []byte, attempts int32) (Start, error) {
+// startOf decodes an order that waits. Its input was written before the database had given the order a number.
+func startOf(input []byte, number string, attempts int32) (Start, error) {
 	out := Start{Attempts: int(attempts)}
 	if err := json.Unmarshal(input, &out.Input); err != nil {
 		return out, fmt.Errorf("%w: decode an order that waits: %w", ErrUnreadable, err)
 	}
+	out.Input.Number = number
 	return out, nil
 }
 

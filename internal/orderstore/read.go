@@ -33,6 +33,15 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Order, error) {
 	return list[0], nil
 }
 
+// ByNumber returns the order with a number, or ErrNotFound.
+func (s *Store) ByNumber(ctx context.Context, number string) (Order, error) {
+	row, err := s.q.GetOrderByNumber(ctx, s.pool, number)
+	if err != nil {
+		return Order{}, fmt.Errorf("read order %s: %w", number, notFound(err))
+	}
+	return s.whole(ctx, row)
+}
+
 // OfReservation returns the order that has the given reservation, or ErrNotFound.
 func (s *Store) OfReservation(ctx context.Context, reservation uuid.UUID) (Order, error) {
 	row, err := s.q.GetOrderOfReservation(ctx, s.pool, reservation)

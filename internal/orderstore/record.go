@@ -43,7 +43,8 @@ func (s *Store) record(ctx context.Context, in orderflow.RecordInput) (orderflow
 	out := orderflow.RecordResult{Seq: in.View.Seq}
 	advanced, err := s.advance(ctx, in)
 	if err == nil && !advanced && in.Order != nil {
-		if advanced, err = s.Place(ctx, *in.Order, false); advanced {
+		var number string
+		if number, err = s.Place(ctx, *in.Order, false); number != "" {
 			advanced, err = s.advance(ctx, in)
 		}
 	}

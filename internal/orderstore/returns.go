@@ -80,9 +80,10 @@ type ReturnPosition struct {
 // ListedReturn is a return as the warehouse needs it.
 type ListedReturn struct {
 	Return
-	OrderID    uuid.UUID
-	CustomerID string
-	Items      []ReturnedItem
+	OrderID     uuid.UUID
+	OrderNumber string
+	CustomerID  string
+	Items       []ReturnedItem
 }
 
 // ReturnedItem is one product of a return.
@@ -125,8 +126,9 @@ func (s *Store) ListReturns(
 					CreatedAt: r.CreatedAt,
 					UpdatedAt: r.UpdatedAt,
 				}),
-				OrderID:    r.OrderID,
-				CustomerID: r.CustomerID,
+				OrderID:     r.OrderID,
+				OrderNumber: r.OrderNumber,
+				CustomerID:  r.CustomerID,
 			})
 		}
 		to := &out[len(out)-1]

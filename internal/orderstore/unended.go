@@ -56,6 +56,7 @@ func (s *Store) Input(ctx context.Context, id uuid.UUID) (orderflow.OrderInput, 
 func InputOf(o Order) orderflow.OrderInput {
 	in := orderflow.OrderInput{
 		OrderID:       o.OrderID,
+		Number:        o.Number,
 		RequestHash:   o.RequestHash,
 		CustomerID:    o.CustomerID,
 		Issuer:        o.Issuer,

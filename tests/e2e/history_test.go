@@ -230,7 +230,8 @@ func TestHistoriesReplay(t *testing.T) {
 			run := temporal.GetWorkflow(t.Context(), orderflow.ReservationWorkflowID(uuid.MustParse(id)), "")
 			require.NoError(t, run.Get(t.Context(), nil), c.name)
 		})
-		replays(s, c.name, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
+		name := fmt.Sprintf("%s-r%d", c.name, orderflow.CurrentRevision)
+		replays(s, name, orderflow.ReservationWorkflowID(uuid.MustParse(id)))
 	}
 }
 

@@ -38,6 +38,9 @@ var SMTPPackage = Package{"aiosmtpd", "python3-aiosmtpd", "aiosmtpd"}
 // PikaPackage is Python's library for RabbitMQ, which an example uses. It has no program.
 var PikaPackage = Package{"pika", "python3-pika", ""}
 
+// ChromiumPackage is the browser with which a test looks at Temporal's Web UI.
+var ChromiumPackage = Package{"Chromium", "chromium", "chromium"}
+
 // debianPython is the interpreter that finds the libraries of Debian's packages.
 const debianPython = "/usr/bin/python3"
 

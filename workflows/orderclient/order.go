@@ -2,7 +2,6 @@ package orderclient
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -50,14 +49,29 @@ func startOptions(in orderflow.OrderInput, ended enumspb.WorkflowIdReusePolicy) 
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    ended,
-		StaticSummary:            fmt.Sprintf("%d line(s), %s", len(in.Lines), in.Total),
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			orderflow.AttrOrderStatus.ValueSet(string(order.Pending)),
-			orderflow.AttrCustomerID.ValueSet(in.CustomerID),
-			orderflow.AttrSKUs.ValueSet(orderflow.SKUs(in.Lines)),
-			orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
-		),
+		StaticSummary:            in.Summary(),
+		StaticDetails:            in.Details(),
+		TypedSearchAttributes:    temporal.NewSearchAttributes(attributes(in)...),
 	}
+}
+
+// attributes are the search attributes that are known at the start. Each later change rewrites the row in Temporal's
+// visibility store, so what does not change is set here only.
+func attributes(in orderflow.OrderInput) []temporal.SearchAttributeUpdate {
+	out := []temporal.SearchAttributeUpdate{
+		orderflow.AttrOrderStatus.ValueSet(string(order.Pending)),
+		orderflow.AttrCustomerID.ValueSet(in.CustomerID),
+		orderflow.AttrSKUs.ValueSet(orderflow.SKUs(in.Lines)),
+		orderflow.AttrAmountMinor.ValueSet(in.Total.Minor),
+		orderflow.AttrCurrency.ValueSet(in.Total.Currency),
+	}
+	if in.Number != "" {
+		out = append(out, orderflow.AttrOrderNumber.ValueSet(in.Number))
+	}
+	if in.Review != nil {
+		out = append(out, orderflow.AttrReviewReasons.ValueSet(in.Review.Reasons))
+	}
+	return out
 }
 
 // Pay pays an order, once per key, and waits eight seconds at most for the outcome.

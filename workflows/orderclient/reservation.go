@@ -42,13 +42,21 @@ func (c *Client) reserve(
 
 // reservationOptions are the options with which the workflow of a reservation without an order starts.
 func reservationOptions(in orderflow.ReservationStart) client.StartWorkflowOptions {
+	names := make([]string, len(in.Lines))
+	for i, l := range in.Lines {
+		names[i] = l.SKU
+	}
 	return client.StartWorkflowOptions{
 		ID:                       orderflow.ReservationWorkflowID(in.ReservationID),
 		TaskQueue:                orderflow.OrdersQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    startAgain,
-		StaticSummary:            fmt.Sprintf("reservation without an order, %d line(s)", len(in.Lines)),
-		TypedSearchAttributes:    temporal.NewSearchAttributes(orderflow.AttrCustomerID.ValueSet(in.Actor)),
+		StaticSummary:            in.Summary(),
+		StaticDetails:            in.Details(),
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			orderflow.AttrCustomerID.ValueSet(in.Actor),
+			orderflow.AttrSKUs.ValueSet(orderflow.FirstSKUs(names)),
+		),
 	}
 }
 

@@ -143,6 +143,12 @@ var (
 	AttrAmountMinor   = temporal.NewSearchAttributeKeyInt64("AmountMinor")
 	AttrExpiresAt     = temporal.NewSearchAttributeKeyTime("ExpiresAt")
 	AttrNeedsOperator = temporal.NewSearchAttributeKeyBool("NeedsOperator")
+	AttrOrderNumber   = temporal.NewSearchAttributeKeyKeyword("OrderNumber")
+	AttrCurrency      = temporal.NewSearchAttributeKeyKeyword("Currency")
+	// AttrReviewReasons are the rules for which an operator must approve the order.
+	AttrReviewReasons = temporal.NewSearchAttributeKeyKeywordList("ReviewReasons")
+	// AttrReservationStatus is of a reservation without an order: as inventory names it, or ReservationRefused.
+	AttrReservationStatus = temporal.NewSearchAttributeKeyKeyword("ReservationStatus")
 )
 
 // SearchAttributes lists what a namespace needs before an order can start in it.
@@ -155,6 +161,10 @@ func SearchAttributes() map[string]enumspb.IndexedValueType {
 		AttrAmountMinor,
 		AttrExpiresAt,
 		AttrNeedsOperator,
+		AttrOrderNumber,
+		AttrCurrency,
+		AttrReviewReasons,
+		AttrReservationStatus,
 	} {
 		out[k.GetName()] = k.GetValueType()
 	}

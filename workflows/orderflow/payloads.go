@@ -3,6 +3,7 @@ package orderflow
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,12 +27,23 @@ type Line struct {
 	Total    money.Amount `json:"total"` // the price of all units, less the discount, and the tax
 }
 
-// SKUs returns the SKUs of lines for the search attribute: of the first 20 lines, each cut at 40 bytes.
+// SKUs returns the SKUs of lines for the search attribute, as FirstSKUs.
 func SKUs(lines []Line) []string {
+	names := make([]string, len(lines))
+	for i, l := range lines {
+		names[i] = l.SKU
+	}
+	return FirstSKUs(names)
+}
+
+// FirstSKUs bounds what the search attribute has: the first 20 SKUs, each once and cut at 40 bytes.
+func FirstSKUs(names []string) []string {
 	const maxSKUs, maxSKU = 20, 40
-	out := make([]string, 0, len(lines))
-	for _, l := range lines[:min(len(lines), maxSKUs)] {
-		out = append(out, l.SKU[:min(len(l.SKU), maxSKU)])
+	out := []string{}
+	for _, name := range names[:min(len(names), maxSKUs)] {
+		if name = name[:min(len(name), maxSKU)]; name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
 	}
 	return out
 }
@@ -46,7 +58,8 @@ type ShortLine struct {
 // OrderInput starts an order's workflow.
 type OrderInput struct {
 	OrderID     uuid.UUID `json:"order_id"`
-	RequestHash string    `json:"request_hash"` // SHA-256 of the canonical request, hex
+	Number      string    `json:"number,omitempty"` // empty for orders of older versions
+	RequestHash string    `json:"request_hash"`     // SHA-256 of the canonical request, hex
 	CustomerID  string    `json:"customer_id"`
 	PlacedBy    string    `json:"placed_by,omitempty"` // who sent the request; empty in inputs of older versions
 	Issuer      string    `json:"issuer"`
@@ -133,6 +146,7 @@ type OrderResult struct {
 // View is an order's state as its workflow knows it; updates and the state query answer it.
 type View struct {
 	OrderID         uuid.UUID   `json:"order_id"`
+	Number          string      `json:"number,omitempty"`
 	RequestHash     string      `json:"request_hash"`
 	Seq             int64       `json:"seq"`
 	State           order.State `json:"state"`
@@ -289,6 +303,8 @@ type ReserveLine struct {
 	LineNo    int       `json:"line_no"`
 	ProductID uuid.UUID `json:"product_id"`
 	Quantity  int64     `json:"quantity"`
+	// SKU is for operators: of a reservation without an order, if the catalogue has the product.
+	SKU string `json:"sku,omitempty"`
 }
 
 // ReserveInput asks inventory to hold lines, all or nothing.
@@ -335,6 +351,8 @@ const (
 	ReservationConfirmed = "confirmed"
 	ReservationReleased  = "released"
 	ReservationExpired   = "expired"
+	// ReservationRefused is no status of inventory: it has refused the reservation.
+	ReservationRefused = "refused"
 )
 
 // PaymentInput names one attempt to pay and how.

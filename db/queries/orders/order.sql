@@ -5,7 +5,8 @@
 
 -- name: PlaceOrder :one
 -- Inserts an order with everything that belongs to it, if the order has no row yet and its customer may have another
--- open order, and returns whether it did. max_orders = 0 means that the customer may have any number.
+-- open order, and returns whether it did, and the order's number. max_orders = 0 means that the customer may have any
+-- number of open orders. The database draws the order's number, so it adds the number to the event.
 WITH held AS (
     SELECT h.orders, h.units
     FROM (SELECT) one LEFT JOIN LATERAL open_holds(@issuer, @customer_id) h ON @max_orders::bigint > 0
@@ -17,7 +18,7 @@ WITH held AS (
     FROM held
     WHERE held.orders IS NULL OR held.orders < @max_orders AND held.units + @units::bigint <= @max_units::bigint
     ON CONFLICT (order_id) DO NOTHING
-    RETURNING order_id
+    RETURNING order_id, number
 ), lines AS (
     INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, discount_minor, tax_minor,
                              line_total_minor, currency)
@@ -38,11 +39,12 @@ WITH held AS (
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT @event_id, 'order', placed.order_id, 0, @event_type, @schema_version, @event_payload, @event_headers, @placed_at
+    SELECT @event_id, 'order', placed.order_id, 0, @event_type, @schema_version,
+           (@event_payload::jsonb || jsonb_build_object('orderNumber', placed.number))::json, @event_headers, @placed_at
     FROM placed
 )
-SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce(held.orders, 0)::bigint AS open_orders,
-       coalesce(held.units, 0)::bigint AS open_units
+SELECT EXISTS (SELECT FROM placed) AS inserted, coalesce((SELECT number FROM placed), '')::text AS number,
+       coalesce(held.orders, 0)::bigint AS open_orders, coalesce(held.units, 0)::bigint AS open_units
 FROM held;
 
 -- name: OpenHolds :one
@@ -80,7 +82,7 @@ WITH advanced AS (
                ) given ON stored.line_no = given.line_no AND stored.product_id = given.product_id
                       AND stored.quantity = given.quantity AND stored.unit_price_minor = given.unit_price
                WHERE stored.line_no IS NULL OR given.line_no IS NULL))
-    RETURNING orders.order_id
+    RETURNING orders.order_id, orders.number
 ), edited AS (
     INSERT INTO order_lines AS l (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
     SELECT advanced.order_id, n.line_no, n.product_id, n.sku, n.name, n.quantity, n.unit_price, n.line_total, @new_currency
@@ -217,7 +219,8 @@ WITH advanced AS (
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, @schema_version, e.payload, e.headers, e.created_at
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, @schema_version,
+           (e.payload::jsonb || jsonb_build_object('orderNumber', advanced.number))::json, e.headers, e.created_at
     FROM advanced CROSS JOIN (
         SELECT unnest(@event_ids::uuid[]) AS event_id, unnest(@event_versions::bigint[]) AS version,
                unnest(@event_types::text[]) AS event_type, unnest(@event_payloads::json[]) AS payload,
@@ -237,14 +240,16 @@ WITH longest AS MATERIALIZED (
     ORDER BY waiting.position LIMIT @size FOR UPDATE SKIP LOCKED
 )
 UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
-FROM longest WHERE order_starts.order_id = longest.order_id
-RETURNING order_starts.order_id, order_starts.position, order_starts.input, order_starts.attempts;
+FROM longest JOIN orders ON orders.order_id = longest.order_id
+WHERE order_starts.order_id = longest.order_id
+RETURNING order_starts.order_id, order_starts.position, order_starts.input, order_starts.attempts, orders.number;
 
 -- name: LeaseStart :one
 -- Leases one order, also if another process has leased it.
 UPDATE order_starts SET attempts = attempts + 1, available_at = now() + make_interval(secs => @lease_seconds::float8)
-WHERE order_id = @order_id
-RETURNING input, attempts;
+FROM orders
+WHERE order_starts.order_id = @order_id AND orders.order_id = order_starts.order_id
+RETURNING order_starts.input, order_starts.attempts, orders.number;
 
 -- name: DeferStart :exec
 UPDATE order_starts SET available_at = now() + make_interval(secs => @delay_seconds::float8) WHERE order_id = @order_id;
@@ -300,6 +305,9 @@ FROM orders o WHERE o.order_id = $1;
 
 -- name: GetOrder :one
 SELECT * FROM orders WHERE order_id = $1;
+
+-- name: GetOrderByNumber :one
+SELECT * FROM orders WHERE number = @number;
 
 -- name: GetOrderOfReservation :one
 SELECT * FROM orders WHERE reservation_id = @reservation_id::uuid;
@@ -397,7 +405,7 @@ WITH page AS (
     LIMIT @page_size
 )
 SELECT page.order_id, page.number, page.status, page.reason, page.note, page.receive_by, page.created_at, page.updated_at,
-       o.customer_id, rl.line_no, rl.quantity, rl.restocked, rl.damaged, rl.refund_minor, ol.product_id, ol.sku, ol.name
+       o.number AS order_number, o.customer_id, rl.line_no, rl.quantity, rl.restocked, rl.damaged, rl.refund_minor, ol.product_id, ol.sku, ol.name
 FROM page
 JOIN orders o ON o.order_id = page.order_id
 JOIN return_lines rl ON rl.order_id = page.order_id AND rl.number = page.number
@@ -424,7 +432,8 @@ WITH page AS (
     LIMIT @page_size
 )
 SELECT page.order_id, page.number, page.location, page.status, page.carrier, page.tracking_number, page.promised_on,
-       page.created_at, page.updated_at, o.ship_to, o.hold_reason, sl.line_no, sl.quantity, ol.product_id, ol.sku, ol.name
+       page.created_at, page.updated_at, o.number AS order_number, o.ship_to, o.hold_reason, sl.line_no, sl.quantity,
+       ol.product_id, ol.sku, ol.name
 FROM page
 JOIN orders o ON o.order_id = page.order_id
 JOIN shipment_lines sl ON sl.order_id = page.order_id AND sl.number = page.number

@@ -28,8 +28,8 @@ ORDER BY created_at DESC, product_id DESC
 LIMIT @page_size;
 
 -- name: ProductStates :many
--- Returns those of the given products that the catalogue has, and whether it sells them.
-SELECT product_id, active FROM products WHERE product_id = ANY (@product_ids::uuid[]);
+-- Returns those of the given products that the catalogue has, their SKUs, and whether it sells them.
+SELECT product_id, sku, active FROM products WHERE product_id = ANY (@product_ids::uuid[]);
 
 -- name: UntoldProducts :many
 SELECT product_id, active, version FROM products WHERE untold AND product_id > @after ORDER BY product_id LIMIT @page_size;
