@@ -57,8 +57,8 @@ func TestOldRefusalsGetTheirCode(t *testing.T) {
 	}
 }
 
-// TestOldOrdersGetTheirNumber: orders that are older than the column number are numbered by age, and the next order goes
-// on from there, also if the version before inserts it.
+// TestOldOrdersGetTheirNumber: orders that are older than the column number are numbered by age, and the next order
+// goes on from there, also if the version before inserts it.
 func TestOldOrdersGetTheirNumber(t *testing.T) {
 	t.Parallel()
 	db, p := ordersProvider(t)

@@ -31,10 +31,12 @@ const (
 	TypeOrderBackordered  = OrderPrefix + "backordered"
 )
 
+// The database adds the OrderNumber of each event, because only it gives numbers.
+
 // OrderCreated is the data of order.created.
 type OrderCreated struct {
 	OrderID     uuid.UUID    `json:"orderId"`
-	OrderNumber string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	OrderNumber string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order"`
 	State       string       `json:"state"`
 	Lines       []OrderLine  `json:"lines"`
 	Total       money.Amount `json:"total"`
@@ -43,7 +45,7 @@ type OrderCreated struct {
 // OrderReserved is the data of order.reserved.
 type OrderReserved struct {
 	OrderID       uuid.UUID    `json:"orderId"`
-	OrderNumber   string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	OrderNumber   string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order"`
 	State         string       `json:"state"`
 	ReservationID uuid.UUID    `json:"reservationId"`
 	ExpiresAt     *time.Time   `json:"expiresAt,omitempty" jsonschema:"when the stock is given back"`
@@ -54,7 +56,7 @@ type OrderReserved struct {
 // OrderLinesChanged is the data of order.lines_changed: the order as it is now.
 type OrderLinesChanged struct {
 	OrderID       uuid.UUID    `json:"orderId"`
-	OrderNumber   string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	OrderNumber   string       `json:"orderNumber,omitempty" jsonschema:"by which people call the order"`
 	State         string       `json:"state"`
 	ReservationID uuid.UUID    `json:"reservationId" jsonschema:"of the new lines"`
 	ExpiresAt     *time.Time   `json:"expiresAt,omitempty" jsonschema:"when the stock is given back"`
@@ -72,7 +74,7 @@ type OrderLine struct {
 // OrderRejected is the data of order.rejected: inventory refused the reservation.
 type OrderRejected struct {
 	OrderID     uuid.UUID   `json:"orderId"`
-	OrderNumber string      `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	OrderNumber string      `json:"orderNumber,omitempty" jsonschema:"by which people call the order"`
 	State       string      `json:"state"`
 	Reason      string      `json:"reason,omitempty" jsonschema:"a code such as out_of_stock"`
 	ShortLines  []ShortLine `json:"shortLines,omitempty" jsonschema:"the products that were short"`
@@ -88,7 +90,7 @@ type ShortLine struct {
 // OrderPayment is the data of order.paid and order.refunded.
 type OrderPayment struct {
 	OrderID     uuid.UUID     `json:"orderId"`
-	OrderNumber string        `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	OrderNumber string        `json:"orderNumber,omitempty" jsonschema:"by which people call the order"`
 	State       string        `json:"state"`
 	Attempt     int           `json:"attempt" jsonschema:"the number of the payment"`
 	Amount      *money.Amount `json:"amount,omitempty" jsonschema:"what was captured or refunded, if it is known"`
@@ -97,7 +99,7 @@ type OrderPayment struct {
 // OrderShipped is the data of order.shipped.
 type OrderShipped struct {
 	OrderID        uuid.UUID   `json:"orderId"`
-	OrderNumber    string      `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	OrderNumber    string      `json:"orderNumber,omitempty" jsonschema:"by which people call the order"`
 	State          string      `json:"state"`
 	Shipment       int         `json:"shipment" jsonschema:"the number of the shipment within the order, from 1"`
 	Location       string      `json:"location" jsonschema:"where it left"`
@@ -109,7 +111,7 @@ type OrderShipped struct {
 // OrderChanged is the data of the events that say only that the order has another state.
 type OrderChanged struct {
 	OrderID       uuid.UUID  `json:"orderId"`
-	OrderNumber   string     `json:"orderNumber,omitempty" jsonschema:"by which people call the order; the database adds it"`
+	OrderNumber   string     `json:"orderNumber,omitempty" jsonschema:"by which people call the order"`
 	State         string     `json:"state"`
 	Reason        string     `json:"reason,omitempty" jsonschema:"this system's words; no person's"`
 	ReservationID *uuid.UUID `json:"reservationId,omitempty" jsonschema:"absent if none was made"`

@@ -60,8 +60,8 @@ var meanings = map[Input]string{
 	Pick: "the warehouse packs or ships a shipment, or reports that units are missing or damaged; refused as " +
 		"`order_on_hold` while the fulfilment is held",
 	Carry: "the carrier or an operator reports that a shipment was delivered or lost",
-	Return: "a return of delivered units is requested, approved, rejected, cancelled or received, or money is given back " +
-		"without one",
+	Return: "a return of delivered units is requested, approved, rejected, cancelled or received, " +
+		"or money is given back without one",
 	Create: "the api inserts the order's row, before the workflow starts",
 	DeadlinePassed: "the timer has fired, and inventory says that the deadline has passed or does not answer; " +
 		"or the stock was not decided within the order's time to live",

@@ -105,7 +105,7 @@ func changesLinesTwiceAtOnce(t *testing.T, s *platform.Platform) {
 	units := now.Body["lines"].([]any)[0].(map[string]any)["quantity"].(float64)
 	require.Contains(t, []float64{3, 4}, units)
 	_, reserved, _ := s.Available(product)
-	require.EqualValues(t, units, reserved)
+	require.Equal(t, int64(units), reserved)
 	require.Equal(t, []string{"reserved", "lines_changed", "lines_changed"}, s.Events("alice", id))
 	require.Equal(t, http.StatusOK, s.Act("alice", id, "cancel", nil).Status)
 	available, reserved, _ := s.Available(product)
