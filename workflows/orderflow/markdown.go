@@ -49,12 +49,11 @@ func (in OrderInput) Details() string {
 
 // LineTable shows the lines of an order as a table in markdown.
 func LineTable(lines []Line) string {
-	var b strings.Builder
-	b.WriteString("| Product | | Quantity | Amount |\n|---|---|---:|---:|\n")
+	out := "| Product | | Quantity | Amount |\n|---|---|---:|---:|\n"
 	for _, l := range lines {
-		fmt.Fprintf(&b, "| %s | %s | %d | %s |\n", Code(l.SKU), Text(l.Name), l.Quantity, l.Total)
+		out += fmt.Sprintf("| %s | %s | %d | %s |\n", Code(l.SKU), Text(l.Name), l.Quantity, l.Total)
 	}
-	return b.String()
+	return out
 }
 
 // Summary is one line about a reservation without an order, as in "Reservation: 2 × BAG-GRA and 1 more, alice".
@@ -77,12 +76,11 @@ func (in ReservationStart) Details() string {
 
 // ReserveLineTable shows the lines of a reservation as a table in markdown.
 func ReserveLineTable(lines []ReserveLine) string {
-	var b strings.Builder
-	b.WriteString("| Product | Quantity |\n|---|---:|\n")
+	out := "| Product | Quantity |\n|---|---:|\n"
 	for _, l := range lines {
-		fmt.Fprintf(&b, "| %s | %d |\n", Code(l.Name()), l.Quantity)
+		out += fmt.Sprintf("| %s | %d |\n", Code(l.Name()), l.Quantity)
 	}
-	return b.String()
+	return out
 }
 
 // Name names the product of the line: by its SKU, or by its id if the catalogue does not have it.
@@ -102,20 +100,20 @@ func goods(quantity int64, product string, lines int) string {
 }
 
 // Table is a table of two columns in markdown: names and values. Its first row is its head, because markdown has no
-// table without one.
-type Table struct{ rows strings.Builder }
+// table without one. The workflows write it, so it uses fmt.Sprintf: workflowcheck refuses fmt.Fprintf there.
+type Table struct{ rows string }
 
 // Row adds a row. value is markdown.
 func (t *Table) Row(name, value string) {
 	rule := ""
-	if t.rows.Len() == 0 {
+	if t.rows == "" {
 		rule = "|---|---|\n"
 	}
-	fmt.Fprintf(&t.rows, "| %s | %s |\n%s", name, value, rule)
+	t.rows += fmt.Sprintf("| %s | %s |\n%s", name, value, rule)
 }
 
 // String returns the table.
-func (t *Table) String() string { return t.rows.String() }
+func (t *Table) String() string { return t.rows }
 
 // Time writes a time as operators read it.
 func Time(t time.Time) string { return t.UTC().Format(timeForm) }
