@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/internal/correlation"
@@ -82,7 +81,7 @@ func (a *InventoryActivities) ReplaceReservation(
 		}, nil
 	}
 	err = replaceError(err, req)
-	if leavesReplaced(err) && activity.GetInfo(ctx).Attempt > 1 {
+	if leavesReplaced(err) { // a request of this attempt that broke, or an earlier attempt, may still arrive
 		if err := a.withdraw(ctx, in); err != nil {
 			return orderflow.ReservationResult{}, err
 		}

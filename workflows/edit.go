@@ -28,6 +28,9 @@ func (o *orderRun) mayEdit(in orderflow.EditInput) error {
 	case !o.editable():
 		return refuse(string(order.InvalidState),
 			"the order was placed before the shop could change lines; cancel it and place a new one")
+	case o.in.HasCharges():
+		return refuse(string(order.InvalidState), "the shop has set taxes, discounts or the shipping for the present lines; "+
+			"cancel the order and place a new one")
 	case o.edits >= maxEdits:
 		return refuse(orderflow.ErrTooManyEdits, "the order was changed too often; pay it, or cancel it and place a new one")
 	}
@@ -36,6 +39,7 @@ func (o *orderRun) mayEdit(in orderflow.EditInput) error {
 
 // onEdit changes the lines of the order.
 func (o *orderRun) onEdit(ctx workflow.Context, in orderflow.EditInput) (out orderflow.EditResult, err error) {
+	in.Actor = orOperator(in.Actor)
 	edit := func(ctx workflow.Context) (err error) {
 		out, err = o.edit(ctx, in)
 		return err

@@ -402,3 +402,20 @@ func TestResetBehindTheReserve(t *testing.T) {
 		require.Equal(t, []int{1, 3}, h.released)
 	})
 }
+
+// TestChargesKeepTheirLines: an order for which a shop has set amounts is not changed, whatever the api has seen.
+func TestChargesKeepTheirLines(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(*orderflow.OrderInput){
+		"shipping": func(in *orderflow.OrderInput) { in.Shipping.Minor = 1 },
+		"tax":      func(in *orderflow.OrderInput) { in.Lines[0].Tax.Minor = 1 },
+		"discount": func(in *orderflow.OrderInput) { in.Lines[0].Discount.Minor = 1 },
+	} {
+		h := newHarness(t)
+		change := h.send(time.Second, orderflow.UpdateEdit, edited(2))
+		h.run(60, set)
+		require.True(t, change.rejected, name)
+		require.Equal(t, string(order.InvalidState), change.code(), name)
+		require.NotContains(t, h.called(), replace, name)
+	}
+}

@@ -272,7 +272,7 @@ func (o *orderRun) conclude(ctx workflow.Context, actor, reason string) {
 
 // concludeReturns ends a completed order of which the customer gets all of the money back.
 func (o *orderRun) concludeReturns(ctx workflow.Context) {
-	if len(o.fulfilment.Returns) > 0 && !openReturns(o.fulfilment) &&
+	if len(o.fulfilment.Returns) > 0 && o.in.Total.Minor > 0 && !openReturns(o.fulfilment) &&
 		refundDue(o.fulfilment, o.in) == o.in.Total.Minor {
 		o.apply(ctx, order.AllReturned, orderflow.ActorSystem, "")
 	}

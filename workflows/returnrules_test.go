@@ -84,3 +84,31 @@ func TestReturnsNeverGiveBackTooMuch(t *testing.T) {
 		}
 	})
 }
+
+// TestRefundWithoutReturn: nothing is given back before anything was delivered, and a request that comes again with its
+// lines in another order is the same request.
+func TestRefundWithoutReturn(t *testing.T) {
+	t.Parallel()
+	lines := []orderflow.Line{{LineNo: 1, Quantity: 1}, {LineNo: 2, Quantity: 1}}
+	lines[0].Total.Minor, lines[1].Total.Minor = 500, 300
+	f := &orderflow.Fulfilment{Shipments: []orderflow.Shipment{{
+		Number: 1,
+		Status: orderflow.ShipmentPacked,
+		Lines: []orderflow.ShipmentLine{
+			{LineNo: 1, Reservation: 1, Quantity: 1}, {LineNo: 2, Reservation: 1, Quantity: 1},
+		},
+	}}}
+	two := orderflow.ReturnInput{Key: "key", Refunds: []orderflow.LineRefund{{LineNo: 2, Minor: 300}, {LineNo: 1, Minor: 50}}}
+	require.Equal(t, orderflow.ErrNotReturnable, refusal(grantRefund(f, two, lines)))
+
+	f.Shipments[0].Status = orderflow.ShipmentDelivered
+	require.NoError(t, grantRefund(f, two, lines))
+	require.EqualValues(t, 350, refundDue(f, orderflow.OrderInput{Lines: lines}))
+	again := two
+	again.Refunds = []orderflow.LineRefund{two.Refunds[1], two.Refunds[0]}
+	require.ErrorIs(t, grantRefund(f, again, lines), errUnchanged)
+	again.Refunds = two.Refunds[:1]
+	require.Equal(t, orderflow.ErrKeyReused, refusal(grantRefund(f, again, lines)))
+	nothingLeft := orderflow.ReturnInput{Refunds: two.Refunds[:1]}
+	require.Equal(t, orderflow.ErrInvalidInput, refusal(grantRefund(f, nothingLeft, lines)))
+}

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -171,6 +172,9 @@ func findReturn(f *orderflow.Fulfilment, number int, statuses ...orderflow.Retur
 // requestReturn adds a return. Refusals: ErrInvalidInput, ErrNotReturnable. A request whose key has made a return is
 // errUnchanged.
 func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
+	in.Lines = slices.SortedFunc(slices.Values(in.Lines), func(a, b orderflow.LineQuantity) int {
+		return cmp.Compare(a.LineNo, b.LineNo) // as the row keeps them
+	})
 	for _, r := range f.Returns {
 		if in.Key == "" || r.Key != in.Key {
 			continue
@@ -210,8 +214,11 @@ func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
 	return nil
 }
 
+// byLine is the order in which the row keeps the lines of a return.
+func byLine(a, b orderflow.ReturnLine) int { return cmp.Compare(a.LineNo, b.LineNo) }
+
 // grantRefund gives back a part of the price of some lines, though nothing comes back: a return without units, which
-// counts as received. Refusals: ErrInvalidInput. A request whose key has made a refund is errUnchanged.
+// counts as received. Refusals: ErrInvalidInput, ErrNotReturnable. A request whose key has made a refund is errUnchanged.
 func grantRefund(f *orderflow.Fulfilment, in orderflow.ReturnInput, lines []orderflow.Line) error {
 	added := orderflow.Return{
 		Number: len(f.Returns) + 1,
@@ -223,6 +230,7 @@ func grantRefund(f *orderflow.Fulfilment, in orderflow.ReturnInput, lines []orde
 	for _, refund := range in.Refunds {
 		added.Lines = append(added.Lines, orderflow.ReturnLine{LineNo: refund.LineNo, RefundMinor: refund.Minor})
 	}
+	slices.SortFunc(added.Lines, byLine)
 	for _, r := range f.Returns {
 		if in.Key == "" || r.Key != in.Key {
 			continue
@@ -231,6 +239,9 @@ func grantRefund(f *orderflow.Fulfilment, in orderflow.ReturnInput, lines []orde
 			return errUnchanged
 		}
 		return keyReused()
+	}
+	if !shipments(f.Shipments).anyDelivered() {
+		return refuse(orderflow.ErrNotReturnable, "nothing was delivered yet; cancel what has not left")
 	}
 	if len(added.Lines) == 0 || len(f.Returns) >= maxReturns {
 		return refuse(orderflow.ErrInvalidInput,

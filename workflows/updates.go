@@ -50,7 +50,7 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateEdit, o.onEdit, workflow.UpdateHandlerOptions{
 		Validator:   o.mayEdit,
-		Description: "Replaces the lines of an order that is not paid.",
+		Description: internal + "Replaces the lines of an order that is not paid.",
 	}); err != nil {
 		return err
 	}

@@ -1190,7 +1190,7 @@ type ListOrdersParams struct {
 	// Number The order with this number, as in HF-104233; capital or small letters, with or without `HF-`. It goes with no other filter.
 	Number string `form:"number,omitempty" json:"number,omitempty,omitzero"`
 
-	// CustomerID Only this customer's orders. Only operators may name another customer.
+	// CustomerID Only this customer's orders. A shop must name the customer; a customer may name no other.
 	CustomerID string `form:"customer_id,omitempty" json:"customer_id,omitempty,omitzero"`
 
 	// Since Only orders placed at this time or later.

@@ -86,8 +86,8 @@ func edited(res orderflow.EditResult, row orderstore.Order) error {
 	}
 }
 
-// priceEdit prices the new lines of an order and checks them as those of a new order. An order whose state allows no
-// change is not checked: its workflow says why.
+// priceEdit prices the new lines of an order and checks them as those of a new order. An order that has ended or is
+// paid is not checked: its workflow says why it refuses.
 func (h *handlers) priceEdit(
 	c *gin.Context, row orderstore.Order, body orderapi.EditOrder,
 ) (*orderflow.OrderInput, error) {
@@ -106,10 +106,10 @@ func (h *handlers) priceEdit(
 	if err := h.price(c, in, orderapi.CreateOrder{Lines: make([]orderapi.CreateOrderLine, len(in.Lines))}); err != nil {
 		return nil, err
 	}
-	if row.State != order.Reserved {
+	if row.State.Settled() {
 		return in, nil
 	}
-	if hasCharges(row) {
+	if orderstore.InputOf(row).HasCharges() {
 		return nil, forOrder(orderapi.InvalidState,
 			"the shop has set taxes, discounts or the shipping for the present lines; cancel the order and order again", row)
 	}
@@ -130,13 +130,6 @@ func (h *handlers) priceEdit(
 		return nil, h.unavailable(c, err)
 	}
 	return in, nil
-}
-
-// hasCharges reports whether a shop has set amounts of the order, which belong to its lines as they are.
-func hasCharges(row orderstore.Order) bool {
-	return row.Shipping.Minor > 0 || slices.ContainsFunc(row.Lines, func(l orderstore.Line) bool {
-		return l.Discount.Minor > 0 || l.Tax.Minor > 0
-	})
 }
 
 // checkReview refuses lines for which an operator would have to approve the order. An operator has approved the order

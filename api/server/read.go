@@ -43,6 +43,13 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		httpx.Fail(c, err)
 		return
 	}
+	if who.Role == auth.Shop {
+		if params.CustomerID == "" {
+			httpx.Fail(c, problem.Invalid("customer_id", "a shop lists the orders of the customer that it names"))
+			return
+		}
+		filter.Issuer = who.Issuer
+	}
 	if who.Role == auth.Customer {
 		if params.CustomerID != "" && params.CustomerID != who.Subject {
 			httpx.Fail(c, problem.Common.New(problem.Forbidden, "you see your own orders only").At("customer_id"))

@@ -117,6 +117,9 @@ func (h *handlers) takeUp(ctx context.Context, r inventoryapi.OverdueReservation
 	if err != nil {
 		return false, err
 	}
+	if r.Number != max(in.ReservationNumber, 1) { // of a change of lines that never ended; the adoption expires it
+		return false, orderflow.ErrForgotten
+	}
 	return h.workflows.TakeUpOrder(ctx, in)
 }
 

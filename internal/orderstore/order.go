@@ -62,12 +62,15 @@ type Shipment struct {
 }
 
 // PromisedOn returns the day by which every shipment that brings something is promised to arrive, at 0:00 UTC. It is
-// the zero time if nothing is promised.
+// the zero time if one of them has no promised day.
 func (o Order) PromisedOn() time.Time {
 	var latest time.Time
 	for _, s := range o.Shipments {
-		brings := s.Status != orderflow.ShipmentCancelled && s.Status != orderflow.ShipmentLost
-		if brings && s.PromisedOn.After(latest) {
+		switch {
+		case s.Status == orderflow.ShipmentCancelled || s.Status == orderflow.ShipmentLost:
+		case s.PromisedOn.IsZero():
+			return time.Time{}
+		case s.PromisedOn.After(latest):
 			latest = s.PromisedOn
 		}
 	}

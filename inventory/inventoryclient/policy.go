@@ -3,7 +3,6 @@ package inventoryclient
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -92,7 +91,7 @@ func guarded[T any](
 
 	res, err := do(attempt)
 	if err != nil {
-		again, failure := broken(attempt, err)
+		again, failure := broken(ctx, attempt, err)
 		settle(failure)
 		return out, again, &inventoryapi.UnavailableError{Cause: err}
 	}
@@ -102,7 +101,7 @@ func guarded[T any](
 		return out, shed(res), inventoryapi.FromProblem(problem.Read(res), reservationID)
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
-		again, failure := broken(attempt, err)
+		again, failure := broken(ctx, attempt, err)
 		settle(failure)
 		return out, again, &inventoryapi.UnavailableError{Cause: fmt.Errorf("read the answer: %w", err)}
 	}
@@ -110,11 +109,11 @@ func guarded[T any](
 	return out, nil, nil
 }
 
-// broken judges an attempt without a whole answer. A caller that has left is no failure of the service; an attempt
-// whose time is over is one, and is not repeated.
-func broken(attempt context.Context, err error) (again *retry, failure error) {
+// broken judges an attempt without a whole answer. A caller that has left, or that had less time than an attempt may
+// take, is no failure of the service; an attempt whose own time is over is one, and is not repeated.
+func broken(caller, attempt context.Context, err error) (again *retry, failure error) {
 	switch {
-	case errors.Is(attempt.Err(), context.Canceled):
+	case caller.Err() != nil:
 		return nil, context.Canceled
 	case attempt.Err() != nil:
 		return nil, context.DeadlineExceeded

@@ -146,6 +146,8 @@ func chargesOfOthers(t *testing.T, s *platform.Platform) {
 		require.Equal(t, bad.field, a.Str("field"), a.Raw)
 	}
 
+	all := s.Do(platform.Shop, http.MethodGet, "/api/orders", nil)
+	require.Equal(t, "customer_id", all.Str("field"), "a shop names the customer: %s", all.Raw)
 	free := s.Place(platform.Shop, http.StatusCreated, order(line("discount", euros(price)), "customer_id", "alice"))
 	require.Zero(t, minor(free.Body, "total"))
 	require.Equal(t, http.StatusOK, s.Pay("alice", free.Str("order_id"), "pm_ok").Status)

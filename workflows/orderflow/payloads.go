@@ -106,6 +106,13 @@ type Contents struct {
 // ordered for the customer.
 func (in OrderInput) Placer() string { return cmp.Or(in.PlacedBy, in.CustomerID) }
 
+// HasCharges reports whether a shop has set amounts of the order. They belong to the lines as they are.
+func (in OrderInput) HasCharges() bool {
+	return in.Shipping.Minor > 0 || slices.ContainsFunc(in.Lines, func(l Line) bool {
+		return l.Discount.Minor > 0 || l.Tax.Minor > 0
+	})
+}
+
 // StockGrantedInput tells an order that inventory has reserved the stock for which the order waits.
 type StockGrantedInput struct {
 	CorrelationID string `json:"correlation_id,omitempty"`

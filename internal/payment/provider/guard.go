@@ -78,7 +78,7 @@ func guard[T any](ctx context.Context, g guarded, do func(context.Context) (T, e
 	switch {
 	case decided(err):
 		settle(nil)
-	case errors.Is(ctx.Err(), context.Canceled): // the caller has left
+	case ctx.Err() != nil: // the caller has left, or had less time than a call may take: this judges no provider
 		settle(context.Canceled)
 	case limited.Err() != nil:
 		settle(context.DeadlineExceeded)

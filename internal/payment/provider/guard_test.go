@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -83,4 +85,28 @@ func TestGuardLimitsTime(t *testing.T) {
 	require.Less(t, time.Since(begin), 5*time.Second)
 	_, err = config.LoadFrom[Config](map[string]string{"PAYMENT_TIMEOUT": "11s"})
 	require.ErrorContains(t, err, "PAYMENT_TIMEOUT")
+}
+
+// TestShortCallersOpenNothing: callers that have less time than a call may take say nothing about the provider.
+func TestShortCallersOpenNothing(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices only then that the caller has left
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	cfg, err := config.LoadFrom[Config](map[string]string{"PAYMENT_SANDBOX_URL": server.URL})
+	require.NoError(t, err)
+	p, err := New(cfg, "a-key", server.Client())
+	require.NoError(t, err)
+	p = Guard(p, cfg, service.Env{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+
+	for range 3 * breaker.MinCalls {
+		short, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		_, err := p.Authorise(short, payment.Authorisation{})
+		cancel()
+		require.Error(t, err)
+		var open *breaker.OpenError
+		require.NotErrorAs(t, err, &open)
+	}
 }
