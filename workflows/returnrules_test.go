@@ -98,7 +98,10 @@ func TestRefundWithoutReturn(t *testing.T) {
 			{LineNo: 1, Reservation: 1, Quantity: 1}, {LineNo: 2, Reservation: 1, Quantity: 1},
 		},
 	}}}
-	two := orderflow.ReturnInput{Key: "key", Refunds: []orderflow.LineRefund{{LineNo: 2, Minor: 300}, {LineNo: 1, Minor: 50}}}
+	two := orderflow.ReturnInput{
+		Key:     "key",
+		Refunds: []orderflow.LineRefund{{LineNo: 2, Minor: 300}, {LineNo: 1, Minor: 50}},
+	}
 	require.Equal(t, orderflow.ErrNotReturnable, refusal(grantRefund(f, two, lines)))
 
 	f.Shipments[0].Status = orderflow.ShipmentDelivered

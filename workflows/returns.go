@@ -218,7 +218,8 @@ func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
 func byLine(a, b orderflow.ReturnLine) int { return cmp.Compare(a.LineNo, b.LineNo) }
 
 // grantRefund gives back a part of the price of some lines, though nothing comes back: a return without units, which
-// counts as received. Refusals: ErrInvalidInput, ErrNotReturnable. A request whose key has made a refund is errUnchanged.
+// counts as received. Refusals: ErrInvalidInput, ErrNotReturnable. A request whose key has made a refund is
+// errUnchanged.
 func grantRefund(f *orderflow.Fulfilment, in orderflow.ReturnInput, lines []orderflow.Line) error {
 	added := orderflow.Return{
 		Number: len(f.Returns) + 1,
