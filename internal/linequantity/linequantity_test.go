@@ -22,7 +22,7 @@ func TestApply(t *testing.T) {
 		schema string
 		marked int
 	}{
-		"api":       {api.Spec, "CreateOrderLine", 5},
+		"api":       {api.Spec, "CreateOrderLine", 6},
 		"inventory": {inventory.OpenAPI, "ReserveLine", 3},
 	} {
 		require.Equal(t, c.marked, bytes.Count(c.spec, []byte("x-max-line-quantity")), name)

@@ -69,7 +69,8 @@ func TestRetries(t *testing.T) {
 		require.Equal(t, got[0].body, r.body)
 		require.NoError(t, verify(t, s.Secret, r))
 	}
-	require.Nil(t, w.get(s).FailingSince, "the last attempt succeeded")
+	require.Eventually(t, func() bool { return w.get(s).FailingSince == nil }, 10*time.Second, 10*time.Millisecond,
+		"the last attempt succeeded, which is noted after the delivery")
 }
 
 // TestGivesUp: after the last attempt the delivery is failed, and the subscription goes on.

@@ -142,7 +142,8 @@ func TestEveryEventIsDecided(t *testing.T) {
 	silent := []string{
 		events.TypeOrderCreated, // the answer to the request says it
 		events.TypeOrderReserved,
-		events.TypeOrderPaid, // order.confirmed follows
+		events.TypeOrderPaid,         // order.confirmed follows
+		events.TypeOrderLinesChanged, // the answer to the request says it
 	}
 	told := notification.Types()
 	require.Len(t, told, len(notification.Kinds()))
