@@ -21,7 +21,7 @@ up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after t
 	@exec bin/holdfast-dev up $(ARGS)
 
 test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
-	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./... $(ARGS)
+	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 40m ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
 
 test-order-life: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests of an order: its table, its workflow, every path through the gateway, kills
