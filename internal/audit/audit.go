@@ -140,7 +140,8 @@ type auditor struct {
 	Options
 	orders  *orderstore.AuditSnapshot
 	stock   *store.AuditSnapshot
-	running map[string]bool // the workflows that Temporal listed; nil at the second look
+	running map[string]bool           // the workflows that Temporal listed; nil at the second look
+	toAsk   []orderstore.AuditedOrder // whose payments the provider is asked about
 	found   []Violation
 	result  Result
 }
@@ -185,24 +186,32 @@ func (a *auditor) snapshot(ctx context.Context) (end func(), err error) {
 	}, nil
 }
 
-// lookAtAll returns every suspicion.
+// lookAtAll returns every suspicion. It asks the provider after the snapshots have ended, because that may take long.
 func (a *auditor) lookAtAll(ctx context.Context) ([]Violation, error) {
+	if err := a.readAll(ctx); err != nil {
+		return nil, err
+	}
+	err := a.askProvider(ctx)
+	return a.found, err
+}
+
+func (a *auditor) readAll(ctx context.Context) error {
 	end, err := a.snapshot(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer end()
 
 	a.result.Items, err = pages(ctx, a, "items", a.stock.ItemIDs, a.auditItems)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.result.Reservations, err = pages(ctx, a, "reservations", a.stock.ReservationIDs, a.auditReservations)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.result.Orders, err = pages(ctx, a, "orders", a.orders.OrderIDs, a.auditOrders)
-	return a.found, err
+	return err
 }
 
 // lookAgain looks at what the suspicions are about, and returns those that it has now.
@@ -225,19 +234,26 @@ func (a *auditor) lookAgain(ctx context.Context, suspicions []Violation) ([]Viol
 		}
 	}
 
+	if err := a.readAgain(ctx, items, reservations, orders); err != nil {
+		return nil, err
+	}
+	err := a.askProvider(ctx)
+	return a.found, err
+}
+
+func (a *auditor) readAgain(ctx context.Context, items []int64, reservations, orders []uuid.UUID) error {
 	end, err := a.snapshot(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer end()
 	if err := parts(a, items, func(ids []int64) error { return a.auditItems(ctx, ids) }); err != nil {
-		return nil, err
+		return err
 	}
 	if err := parts(a, reservations, func(ids []uuid.UUID) error { return a.auditReservations(ctx, ids) }); err != nil {
-		return nil, err
+		return err
 	}
-	err = parts(a, orders, func(ids []uuid.UUID) error { return a.auditOrders(ctx, ids) })
-	return a.found, err
+	return parts(a, orders, func(ids []uuid.UUID) error { return a.auditOrders(ctx, ids) })
 }
 
 // parts calls do with a page of ids at a time, each id once.

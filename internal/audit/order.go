@@ -40,8 +40,8 @@ func (a *auditor) auditOrders(ctx context.Context, ids []uuid.UUID) error {
 		if err := a.auditWorkflow(ctx, o); err != nil {
 			return err
 		}
-		if err := a.auditProvider(ctx, o); err != nil {
-			return err
+		if a.Payments != nil && order.State(o.State).Settled() && !o.UpdatedAt.Before(a.PaymentsSince) {
+			a.toAsk = append(a.toAsk, o)
 		}
 	}
 	return nil
@@ -149,12 +149,22 @@ func (a *auditor) auditWorkflow(ctx context.Context, o orderstore.AuditedOrder) 
 	return err
 }
 
+// askProvider compares the provider's books with the orders that were read.
+func (a *auditor) askProvider(ctx context.Context) error {
+	orders := a.toAsk
+	a.toAsk = nil
+	for i, o := range orders {
+		if err := a.auditProvider(ctx, o); err != nil {
+			return err
+		}
+		a.Progress("orders at the provider", i+1)
+	}
+	return nil
+}
+
 // auditProvider compares the order's payments with the provider's books. The port to a provider finds a payment only by
 // its key, so a payment of which the orders database has no trace is not found.
 func (a *auditor) auditProvider(ctx context.Context, o orderstore.AuditedOrder) error {
-	if a.Payments == nil || !order.State(o.State).Settled() || o.UpdatedAt.Before(a.PaymentsSince) {
-		return nil
-	}
 	var captured, refunded int64
 	for _, attempt := range o.Attempts {
 		if err := a.Allow(ctx); err != nil {
