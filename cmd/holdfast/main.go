@@ -61,8 +61,8 @@ func newRoot() *cobra.Command {
 		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).",
 			sandboxserver.Run),
 		newEvents(),
-		newMigrate(), newSeed(), newSync(), newArchive(), newToken(), newSecrets(), newDeploy(), newReplay(), newDemo(),
-		newViews(), newHealth(), newVersion(),
+		newMigrate(), newSeed(), newSync(), newArchive(), newAudit(), newToken(), newSecrets(), newDeploy(), newReplay(),
+		newDemo(), newViews(), newHealth(), newVersion(),
 	)
 	return root
 }

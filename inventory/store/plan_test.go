@@ -56,6 +56,30 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			_, err := q.LocationExists(ctx, db, "l1")
 			return err
 		},
+		"AuditItemIDs": func(ctx context.Context, q q, db db) error {
+			_, err := q.AuditItemIDs(ctx, db, inventorydb.AuditItemIDsParams{After: f.items[0], Size: page})
+			return err
+		},
+		"AuditItems": func(ctx context.Context, q q, db db) error {
+			_, err := q.AuditItems(ctx, db, f.items)
+			return err
+		},
+		"AuditReservationIDs": func(ctx context.Context, q q, db db) error {
+			_, err := q.AuditReservationIDs(ctx, db, inventorydb.AuditReservationIDsParams{
+				After: f.reservations[0], Size: page,
+			})
+			return err
+		},
+		"AuditReservations": func(ctx context.Context, q q, db db) error {
+			_, err := q.AuditReservations(ctx, db, inventorydb.AuditReservationsParams{Reservations: f.reservations})
+			return err
+		},
+		"AuditHoldings": func(ctx context.Context, q q, db db) error {
+			_, err := q.AuditHoldings(ctx, db, inventorydb.AuditHoldingsParams{
+				Owners: f.reservations, Reservations: f.reservations,
+			})
+			return err
+		},
 		"Clock": func(ctx context.Context, q q, db db) error {
 			_, err := q.Clock(ctx, db, inventorydb.ClockParams{ProductIds: f.products, BackorderIds: f.backorders})
 			return err

@@ -1,0 +1,100 @@
+package orderstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/db/ordersdb"
+)
+
+// AuditedOrder is what an audit compares of an order. Amounts are in minor units of Currency.
+type AuditedOrder struct {
+	OrderID       uuid.UUID
+	State         string
+	Currency      string
+	TotalMinor    int64
+	ShippingMinor int64 // a part of TotalMinor
+	ExpiresAt     *time.Time
+	UpdatedAt     time.Time
+	WaitsForStart bool // no workflow has recorded the order yet
+	Returning     bool // a return was requested or approved and has not ended
+	Ordered       int64
+
+	Captures int64 // recorded captures
+	Captured int64
+	Refunded int64
+	Unended  int64   // payments that were begun or authorised, and have no end
+	Attempts []int32 // numbers of the payments that were begun
+
+	ShippedLines    int64 // lines that are in shipments; 0 if none were planned
+	Given           int64 // what the customer gets back of the lines: for units that no shipment brings, and for returns
+	Kept            int64 // units that have left the stock for good
+	WithCustomer    int64 // units that have come to the customer, or still will, less those that came back
+	Excess          int64 // units in shipments beyond what the lines have
+	LastReservation int32 // the highest number of a reservation from which the shipments have stock
+}
+
+// AuditSnapshot reads one state of the orders database, page by page. It is used by one goroutine.
+type AuditSnapshot struct {
+	tx pgx.Tx
+	q  *ordersdb.Queries
+}
+
+// AuditSnapshot begins to read the database as it is now. The caller closes it.
+func (s *Store) AuditSnapshot(ctx context.Context) (*AuditSnapshot, error) {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return nil, fmt.Errorf("begin a snapshot of the orders database: %w", err)
+	}
+	a := &AuditSnapshot{tx: tx, q: s.q}
+	// PostgreSQL takes the snapshot with the first query.
+	if _, err := a.OrderIDs(ctx, uuid.Nil, 1); err != nil {
+		a.Close(ctx)
+		return nil, err
+	}
+	return a, nil
+}
+
+// Close ends the snapshot.
+func (a *AuditSnapshot) Close(ctx context.Context) { _ = a.tx.Rollback(context.WithoutCancel(ctx)) }
+
+// OrderIDs returns up to size orders after the given one, in the order of their ids.
+func (a *AuditSnapshot) OrderIDs(ctx context.Context, after uuid.UUID, size int) ([]uuid.UUID, error) {
+	ids, err := a.q.AuditOrderIDs(ctx, a.tx, ordersdb.AuditOrderIDsParams{
+		After: after, Size: int32(size), //nolint:gosec // some thousands
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	return ids, nil
+}
+
+// Orders returns the orders of the list that exist.
+func (a *AuditSnapshot) Orders(ctx context.Context, ids []uuid.UUID) ([]AuditedOrder, error) {
+	rows, err := a.q.AuditOrders(ctx, a.tx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read orders: %w", err)
+	}
+	out := make([]AuditedOrder, len(rows))
+	for i, row := range rows {
+		out[i] = AuditedOrder(row)
+	}
+	return out, nil
+}
+
+// Known returns those of the orders, and of the reservations without an order, that the database has.
+func (a *AuditSnapshot) Known(ctx context.Context, orders, reservations []uuid.UUID) (map[uuid.UUID]bool, error) {
+	ids, err := a.q.AuditOwners(ctx, a.tx, ordersdb.AuditOwnersParams{Orders: orders, Reservations: reservations})
+	if err != nil {
+		return nil, fmt.Errorf("look for the owners of reservations: %w", err)
+	}
+	known := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		known[id] = true
+	}
+	return known, nil
+}
