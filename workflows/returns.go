@@ -175,14 +175,8 @@ func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
 	in.Lines = slices.SortedFunc(slices.Values(in.Lines), func(a, b orderflow.LineQuantity) int {
 		return cmp.Compare(a.LineNo, b.LineNo) // as the row keeps them
 	})
-	for _, r := range f.Returns {
-		if in.Key == "" || r.Key != in.Key {
-			continue
-		}
-		if asksFor(r, in) {
-			return errUnchanged
-		}
-		return keyReused()
+	if err := madeBy(f, in.Key, func(r orderflow.Return) bool { return asksFor(r, in) }); err != nil {
+		return err
 	}
 	if !slices.Contains(orderflow.ReturnReasons(), in.Reason) {
 		return refuse(orderflow.ErrInvalidInput, "the reason of a return is one of %v", orderflow.ReturnReasons())
@@ -214,6 +208,21 @@ func requestReturn(f *orderflow.Fulfilment, in orderflow.ReturnInput) error {
 	return nil
 }
 
+// madeBy returns errUnchanged if the request with the key has made a return already, the refusal ErrKeyReused if
+// another request has, and nil if none has.
+func madeBy(f *orderflow.Fulfilment, key string, same func(orderflow.Return) bool) error {
+	for _, r := range f.Returns {
+		switch {
+		case key == "" || r.Key != key:
+		case same(r):
+			return errUnchanged
+		default:
+			return keyReused()
+		}
+	}
+	return nil
+}
+
 // byLine is the order in which the row keeps the lines of a return.
 func byLine(a, b orderflow.ReturnLine) int { return cmp.Compare(a.LineNo, b.LineNo) }
 
@@ -232,14 +241,10 @@ func grantRefund(f *orderflow.Fulfilment, in orderflow.ReturnInput, lines []orde
 		added.Lines = append(added.Lines, orderflow.ReturnLine{LineNo: refund.LineNo, RefundMinor: refund.Minor})
 	}
 	slices.SortFunc(added.Lines, byLine)
-	for _, r := range f.Returns {
-		if in.Key == "" || r.Key != in.Key {
-			continue
-		}
-		if r.Reason == added.Reason && slices.Equal(r.Lines, added.Lines) {
-			return errUnchanged
-		}
-		return keyReused()
+	if err := madeBy(f, in.Key, func(r orderflow.Return) bool {
+		return r.Reason == added.Reason && slices.Equal(r.Lines, added.Lines)
+	}); err != nil {
+		return err
 	}
 	if !shipments(f.Shipments).anyDelivered() {
 		return refuse(orderflow.ErrNotReturnable, "nothing was delivered yet; cancel what has not left")

@@ -46,18 +46,26 @@ func (h *handlers) ShipShipment(c *gin.Context, id uuid.UUID, number orderapi.Sh
 	})
 }
 
+// hashed reads the body of a request, and its hash, by which the order's workflow tells requests with the same key
+// apart. It answers a body that cannot be read, and reports false then.
+func hashed[T any](c *gin.Context) (body T, request string, ok bool) {
+	err := httpx.DecodeJSON(c, &body)
+	if err == nil {
+		request, err = orderflow.RequestHash(body)
+	}
+	if err != nil {
+		httpx.Fail(c, err)
+		return body, "", false
+	}
+	return body, request, true
+}
+
 // ShortPickShipment reports units that are missing or damaged.
 func (h *handlers) ShortPickShipment(
 	c *gin.Context, id uuid.UUID, number orderapi.ShipmentNumber, params orderapi.ShortPickShipmentParams,
 ) {
-	var body orderapi.ShortPick
-	if err := httpx.DecodeJSON(c, &body); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	request, err := orderflow.RequestHash(body)
-	if err != nil {
-		httpx.Fail(c, err)
+	body, request, ok := hashed[orderapi.ShortPick](c)
+	if !ok {
 		return
 	}
 	h.report(c, id, orderflow.UpdateShortPick, order.Pick, params.IdempotencyKey, orderflow.ShipmentInput{

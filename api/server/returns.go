@@ -40,14 +40,8 @@ func (c ReturnConfig) Validate() error {
 
 // RequestReturn asks for a return. A return that an operator asks for is approved at once.
 func (h *handlers) RequestReturn(c *gin.Context, id uuid.UUID, params orderapi.RequestReturnParams) {
-	var body orderapi.RequestReturn
-	if err := httpx.DecodeJSON(c, &body); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	request, err := orderflow.RequestHash(body)
-	if err != nil {
-		httpx.Fail(c, err)
+	body, request, ok := hashed[orderapi.RequestReturn](c)
+	if !ok {
 		return
 	}
 	in := orderflow.ReturnInput{
@@ -65,14 +59,8 @@ func (h *handlers) RequestReturn(c *gin.Context, id uuid.UUID, params orderapi.R
 
 // RefundOrder gives a part of the price back, without a return.
 func (h *handlers) RefundOrder(c *gin.Context, id uuid.UUID, params orderapi.RefundOrderParams) {
-	var body orderapi.RefundOrder
-	if err := httpx.DecodeJSON(c, &body); err != nil {
-		httpx.Fail(c, err)
-		return
-	}
-	request, err := orderflow.RequestHash(body)
-	if err != nil {
-		httpx.Fail(c, err)
+	body, request, ok := hashed[orderapi.RefundOrder](c)
+	if !ok {
 		return
 	}
 	in := orderflow.ReturnInput{Note: body.Note, Key: params.IdempotencyKey, Request: request}
