@@ -224,7 +224,8 @@ func (s *Starter) startWaiting(ctx context.Context) {
 		if len(permits) == 0 {
 			return // the next start that ends wakes the loop
 		}
-		storeCtx, cancel := context.WithTimeout(ctx, storeTimeout)
+		// If the end of ctx interrupted the statement, the database might lease rows of which this process knows nothing.
+		storeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 		waiting, err := s.store.LeaseStarts(storeCtx, len(permits))
 		cancel()
 		if err != nil && ctx.Err() == nil {

@@ -91,16 +91,15 @@ func (s *Sender) Run(ctx context.Context) error {
 // begin leases deliveries and begins to send them, at most room of them. It returns how many it has begun, and counts
 // them in underWay.
 func (s *Sender) begin(ctx context.Context, underWay map[uuid.UUID]int, room int) int {
-	if room == 0 {
+	if room == 0 || ctx.Err() != nil {
 		return 0
 	}
-	limited, cancel := context.WithTimeout(ctx, storeTimeout)
+	// If the end of ctx interrupted the statement, the database might lease rows of which this process knows nothing.
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	due, err := s.Store.lease(limited, underWay, room, s.Config.PerSubscription, s.Config.Lease)
 	if err != nil {
-		if ctx.Err() == nil {
-			s.Log.WarnContext(ctx, "cannot lease webhook deliveries", "error", err)
-		}
+		s.Log.WarnContext(ctx, "cannot lease webhook deliveries", "error", err)
 		return 0
 	}
 	for _, d := range due {

@@ -104,7 +104,8 @@ func (d *Dispatcher) round(ctx context.Context) (int, error) {
 	if d.breaker.State() != breaker.StateClosed {
 		size = 1
 	}
-	limited, cancel := context.WithTimeout(ctx, storeTimeout)
+	// If the end of ctx interrupted the statement, the database might lease rows of which this process knows nothing.
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	rows, err := d.Store.Lease(limited, size, lease)
 	cancel()
 	if err != nil {
