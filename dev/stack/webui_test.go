@@ -33,6 +33,8 @@ type browser struct {
 	ctx context.Context
 }
 
+// openBrowser opens Chromium, which it installs if it can. CI runs as root and can; a user who may not install
+// packages skips the test.
 func openBrowser(t *testing.T) browser {
 	t.Helper()
 	err := localservice.Install(t.Context(), func(message string) { t.Log(message) }, localservice.ChromiumPackage)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/auth/authtest"
@@ -185,9 +186,7 @@ func TestRetriesEndWithTheDeadline(t *testing.T) {
 
 	leaving, leave := context.WithCancel(t.Context())
 	go func() {
-		for front.asked.Load() < 2 {
-			time.Sleep(time.Millisecond)
-		}
+		assert.Eventually(t, func() bool { return front.asked.Load() >= 2 }, time.Minute, time.Millisecond)
 		leave()
 	}()
 	_, err = client.Availability(leaving, uuid.New(), 1)

@@ -93,7 +93,8 @@ func returnUnits(t *testing.T, s *platform.Platform, id string, line, quantity i
 	require.Eventually(t, func() bool { return len(refunds(s, id)) > refunded }, 15*time.Second, 50*time.Millisecond)
 }
 
-// chargesOfOthers: whoever is no shop may not set amounts or order for another, and a shop gets clear errors.
+// chargesOfOthers checks that the api refuses amounts and other customers from customers and operators, and that it
+// names the field at fault to a shop.
 func chargesOfOthers(t *testing.T, s *platform.Platform) {
 	product := s.Product(5)
 	euros := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "EUR"} }
