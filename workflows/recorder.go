@@ -71,7 +71,8 @@ func (r *recorder) start(ctx workflow.Context) {
 			}
 			fast := r.allRepeatable()
 			r.entries, r.payments, r.contents = nil, nil, nil
-			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
+			recording := orderflow.Correlate(ctx, in.Entries[len(in.Entries)-1].CorrelationID)
+			res, err := recordOrder(recording, in, fast, func() { r.slow = true })
 			r.slow = false
 
 			switch {

@@ -1,6 +1,7 @@
 package orderstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -248,7 +249,7 @@ func (s *Store) addEvents(ctx context.Context, params *ordersdb.RecordOrderParam
 			return err
 		}
 		eventType := eventType(e.Event)
-		event, err := events.NewPending(data, in.CorrelationID)
+		event, err := events.NewPending(data, cmp.Or(e.CorrelationID, in.CorrelationID))
 		if err != nil {
 			return fmt.Errorf("%s: %w", eventType, err)
 		}

@@ -11,9 +11,11 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 	"google.golang.org/grpc"
 
 	"holdfast/internal/clienttls"
+	"holdfast/workflows/orderflow"
 )
 
 // Config says where Temporal is. Temporal's own tools and its Kubernetes worker controller use the same variables.
@@ -68,7 +70,9 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 	o := client.Options{
 		HostPort:  c.Address,
 		Namespace: c.Namespace,
-		Logger:    log.NewStructuredLogger(logger),
+		Logger:    log.NewStructuredLogger(slog.New(ownNames{logger.Handler()})),
+
+		ContextPropagators: []workflow.ContextPropagator{orderflow.NewPropagator()},
 	}
 	// gRPC would look for a service configuration in DNS (a TXT record) before it connects. In a network without a way
 	// out that look-up takes longer than the connection may take, and Temporal has no such record.
