@@ -58,7 +58,7 @@ func (c *Config) Validate() error {
 // Run serves the inventory until ctx ends, then fails readiness and lets requests under way finish.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
 	cfg.Pool.IndexOnly = true // no request scans a table
-	cfg.Pool.Holds = database.Inventory
+	cfg.Pool.Holds, cfg.Pool.Log = database.Inventory, env.Log
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "inventory", env.Registry)
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func Run(more ...Document) func(context.Context, Config, service.Env) error {
 }
 
 func run(ctx context.Context, cfg Config, env service.Env, more []Document) error {
-	cfg.Pool.Holds = database.Orders
+	cfg.Pool.Holds, cfg.Pool.Log = database.Orders, env.Log
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "api", env.Registry)
 	if err != nil {
 		return err

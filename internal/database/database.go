@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strconv"
 	"time"
@@ -19,7 +20,10 @@ import (
 
 // Pool bounds a service's connections.
 type Pool struct {
-	MaxConns        int32         `env:"DATABASE_MAX_CONNS" envDefault:"20"`
+	MaxConns int32 `env:"DATABASE_MAX_CONNS" envDefault:"20"`
+	// MinConns stay open also while nothing needs them, so that the first requests after a quiet time do not wait for
+	// new connections. A pool with a smaller MaxConns keeps so many.
+	MinConns        int32         `env:"DATABASE_MIN_CONNS" envDefault:"5"`
 	ConnectTimeout  time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s"`
 	MaxConnLifetime time.Duration `env:"DATABASE_MAX_CONN_LIFETIME" envDefault:"1h"`
 	MaxConnIdleTime time.Duration `env:"DATABASE_MAX_CONN_IDLE_TIME" envDefault:"10m"`
@@ -34,6 +38,10 @@ type Pool struct {
 	// second, planning a look-up by key each time would take longer than the look-up.
 	IndexOnly bool
 
+	// Log gets each statement at debug level, without the values of its parameters, which may be personal data. nil means
+	// that no statement is logged.
+	Log *slog.Logger
+
 	// Holds is the database that the URL must lead to: Open's pool refuses a connection to another database of the
 	// project. If it is empty, the pool does not check.
 	Holds Name
@@ -44,6 +52,9 @@ func (p *Pool) Validate() error {
 	var faults []error
 	if p.MaxConns < 1 {
 		faults = append(faults, fmt.Errorf("DATABASE_MAX_CONNS is %d; a pool needs at least 1", p.MaxConns))
+	}
+	if p.MinConns < 0 {
+		faults = append(faults, fmt.Errorf("DATABASE_MIN_CONNS is %d; it is at least 0", p.MinConns))
 	}
 	for name, d := range map[string]time.Duration{
 		"DATABASE_STATEMENT_TIMEOUT":        p.StatementTimeout,
@@ -84,6 +95,7 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 		return nil, fmt.Errorf("parse the database URL of %s: %w", service, err)
 	}
 	cfg.MaxConns = p.MaxConns
+	cfg.MinConns = min(p.MinConns, p.MaxConns)
 	cfg.MaxConnLifetime = p.MaxConnLifetime
 	cfg.MaxConnIdleTime = p.MaxConnIdleTime
 	cfg.ConnConfig.ConnectTimeout = p.ConnectTimeout
@@ -91,6 +103,7 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 		cfg.ConnConfig.RuntimeParams["application_name"] = "holdfast-" + service
 	}
 	maps.Copy(cfg.ConnConfig.RuntimeParams, p.parameters())
+	cfg.ConnConfig.Tracer = p.tracer()
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // without it, pgx sends every UUID as text, by database/sql's interface
 		if p.Holds == "" {

@@ -71,7 +71,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	parts := []service.Part{{Name: "monitor", Run: monitor.Run}}
 	pools := map[database.Name]*pgxpool.Pool{}
 	for _, o := range outboxes {
-		pool, err := open(ctx, cfg, o.database, env.Registry)
+		pool, err := open(ctx, cfg, o.database, env)
 		if err != nil {
 			return err
 		}
@@ -124,13 +124,13 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 }
 
 // open opens the pool of one database. Its metrics have the database's name, because the process has two pools.
-func open(ctx context.Context, cfg Config, name database.Name, reg prometheus.Registerer) (*pgxpool.Pool, error) {
+func open(ctx context.Context, cfg Config, name database.Name, env service.Env) (*pgxpool.Pool, error) {
 	urls := map[database.Name]string{database.Orders: cfg.OrdersURL, database.Inventory: cfg.InventoryURL}
 	limits := cfg.Pool
 	limits.MaxConns = min(limits.MaxConns, maxConns)
 	limits.IndexOnly = true
-	limits.Holds = name
-	own := prometheus.WrapRegistererWith(prometheus.Labels{"database": string(name)}, reg)
+	limits.Holds, limits.Log = name, env.Log
+	own := prometheus.WrapRegistererWith(prometheus.Labels{"database": string(name)}, env.Registry)
 	return database.Open(ctx, urls[name], limits, "events-"+string(name), own)
 }
 

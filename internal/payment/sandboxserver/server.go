@@ -67,7 +67,7 @@ func isHTTP(address string) bool {
 
 // Run serves the sandbox until ctx ends.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
-	cfg.Pool.Holds = database.Sandbox
+	cfg.Pool.Holds, cfg.Pool.Log = database.Sandbox, env.Log
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "payment-sandbox", env.Registry)
 	if err != nil {
 		return err
