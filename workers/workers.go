@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -154,7 +155,7 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 
 // Run polls both queues until ctx ends, then waits for tasks that are under way.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
-	cfg.Pool.Holds = database.Orders
+	cfg.Pool.Holds, cfg.Pool.Log = database.Orders, env.Log
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "worker", env.Registry)
 	if err != nil {
 		return err
@@ -224,7 +225,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 			if err := awaitNamespace(ctx, namespaceReady, env.Log); err != nil {
 				return nil //nolint:nilerr // ctx ended: the process was told to stop
 			}
-			return poll(ctx, temporal, cfg, g)
+			return poll(ctx, temporal, cfg, g, env.Log)
 		}},
 	)
 }
@@ -248,12 +249,13 @@ func awaitNamespace(ctx context.Context, ready func(context.Context) error, log 
 
 // poll starts on the payments queue before the orders queue, so that a version that gets orders can already take their
 // payments.
-func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) error {
+func poll(ctx context.Context, c client.Client, cfg Config, g Registrations, log *slog.Logger) error {
 	worker.SetStickyWorkflowCacheSize(cfg.Polling.CachedWorkflows)
 	fatal := make(chan error, 2)
 	options := worker.Options{
 		WorkerStopTimeout: stopTimeout,
 		OnFatalError:      func(err error) { fatal <- err },
+		Interceptors:      []interceptor.WorkerInterceptor{&stepLog{log: log}},
 
 		WorkflowTaskPollerBehavior:              cfg.Polling.behavior(),
 		ActivityTaskPollerBehavior:              cfg.Polling.behavior(),

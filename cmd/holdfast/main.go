@@ -4,10 +4,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -81,8 +83,16 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			}
 
 			service.TuneGC()
-			log := telemetry.NewLogger(os.Stdout, name, cfg.LogLevel)
-			env := service.Env{Log: log, Registry: telemetry.NewRegistry(), OnListen: func(net.Addr) {}}
+			level := new(slog.LevelVar)
+			level.Set(cfg.LogLevel)
+			log := telemetry.NewLogger(os.Stdout, name, level)
+			defer followLevelSignals(cmd.Context(), log, level)()
+			env := service.Env{
+				Log:      log,
+				LogLevel: level,
+				Registry: telemetry.NewRegistry(),
+				OnListen: func(net.Addr) {},
+			}
 			log.Info("starting", "version", version())
 			if err := run(cmd.Context(), cfg.Process, env); err != nil {
 				return err
@@ -90,6 +100,24 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			log.Info("stopped")
 			return nil
 		},
+	}
+}
+
+// followLevelSignals lets an operator change the level of the log without a restart: SIGUSR1 sets debug, and SIGUSR2
+// sets the level of LOG_LEVEL again. It returns the function that ends that.
+func followLevelSignals(ctx context.Context, log *slog.Logger, level *slog.LevelVar) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	more, less := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(more, syscall.SIGUSR1)
+	signal.Notify(less, syscall.SIGUSR2)
+
+	var following sync.WaitGroup
+	following.Go(func() { telemetry.FollowLevelSignals(ctx, log, level, more, less) })
+	return func() {
+		signal.Stop(more)
+		signal.Stop(less)
+		cancel()
+		following.Wait()
 	}
 }
 

@@ -107,6 +107,9 @@ func correlate(c *gin.Context) {
 	c.Next()
 }
 
+// subjects are the parameters of paths that name what a request is about.
+var subjects = []string{"order_id", "reservation_id", "product_id"}
+
 // observe counts, times and logs each request. Its metrics have the route as a label and not the path, because each id
 // in a path would make a series. It logs health checks and scrapes at debug level.
 func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
@@ -144,6 +147,11 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 		entry := []any{
 			"method", methodOf(c.Request), "path", c.Request.URL.Path, "status", c.Writer.Status(),
 			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds()) / 1000, "errors", c.Errors.Errors(),
+		}
+		for _, name := range subjects {
+			if id := c.Param(name); id != "" {
+				entry = append(entry, name, id)
+			}
 		}
 		more, _ := c.Get(annotations)
 		annotated, _ := more.([]any)

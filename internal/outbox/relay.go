@@ -204,6 +204,9 @@ func (r *Relay) send(ctx context.Context, publisher *rabbitmq.Publisher, wave []
 	}
 	for n, err := range publisher.Publish(ctx, messages) {
 		results[sent[n]] = err
+		if err == nil {
+			r.logPublished(ctx, wave[sent[n]], messages[n])
+		}
 	}
 	return results
 }
@@ -234,6 +237,15 @@ func retryDelay(attempts int, err error) time.Duration {
 		}
 	}
 	return delay
+}
+
+// logPublished writes one line for an event that the broker has confirmed.
+func (r *Relay) logPublished(ctx context.Context, e Event, m rabbitmq.Message) {
+	r.log.LogAttrs(ctx, slog.LevelInfo, "event published",
+		slog.String("event_id", m.Publishing.MessageId),
+		slog.String("event_type", m.Publishing.Type),
+		slog.String("aggregate_id", e.AggregateID.String()),
+		slog.String("correlation_id", m.Publishing.CorrelationId))
 }
 
 // logFailures writes one line for the events of a batch that failed, with the first of them.

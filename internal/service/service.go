@@ -14,7 +14,9 @@ import (
 
 // Env is what the caller gives to a process.
 type Env struct {
-	Log      *slog.Logger
+	Log *slog.Logger
+	// LogLevel is the level of Log, which may change at run time; nil means that it cannot.
+	LogLevel *slog.LevelVar
 	Registry *prometheus.Registry
 	OnListen func(net.Addr) // called with the bound address of the process's server; may be nil
 }
