@@ -156,6 +156,7 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 // Run polls both queues until ctx ends, then waits for tasks that are under way.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
 	cfg.Pool.Holds, cfg.Pool.Log = database.Orders, env.Log
+	cfg.Pool.Tracer = env.Tracing.QueryTracer()
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "worker", env.Registry)
 	if err != nil {
 		return err
@@ -169,12 +170,16 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], httpClient)
+	toProvider := &http.Client{Transport: env.Tracing.Transport(httpClient.Transport)}
+	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], toProvider)
 	if err != nil {
 		return err
 	}
 	takesMoney = provider.Guard(takesMoney, cfg.Payment, env)
 
+	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
+		return err
+	}
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)
@@ -207,7 +212,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
 		httpx.Check{Name: "inventory", Required: true, Probe: inventory.Ping},
 	)
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health, Tracing: env.Tracing,
+	})
 	router.GET("/version", func(c *gin.Context) {
 		c.JSON(http.StatusOK, gin.H{"deployment": cfg.DeploymentName, "build_id": cfg.BuildID})
 	})

@@ -387,5 +387,5 @@ func (o *orderRun) cancel(ctx workflow.Context) {
 	if c == nil { // Await reported a cancellation of the workflow that o.root does not report yet
 		c = &command[order.Input]{actor: orderflow.ActorTemporal, reason: "the workflow was cancelled"}
 	}
-	o.end(orderflow.Correlate(ctx, c.correlationID), order.Cancel, c.actor, c.reason)
+	o.end(orderflow.CausedBy(ctx, c.cause), order.Cancel, c.actor, c.reason)
 }

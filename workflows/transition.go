@@ -59,7 +59,7 @@ func (o *orderRun) enter(
 		NextDeadline: o.deadline(),
 
 		CorrelationID: o.laterRequest(ctx),
-	})
+	}, orderflow.CauseOf(ctx))
 	o.changedAt = workflow.Now(ctx)
 	o.refreshDetails(ctx)
 	if o.placedView == nil {

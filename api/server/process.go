@@ -62,12 +62,16 @@ func Run(more ...Document) func(context.Context, Config, service.Env) error {
 
 func run(ctx context.Context, cfg Config, env service.Env, more []Document) error {
 	cfg.Pool.Holds, cfg.Pool.Log = database.Orders, env.Log
+	cfg.Pool.Tracer = env.Tracing.QueryTracer()
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "api", env.Registry)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 
+	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
+		return err
+	}
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
 	if err != nil {
 		return err
@@ -98,7 +102,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return fmt.Errorf("api: %w", err)
 	}
 	router := httpx.NewRouter(httpx.Options{
-		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(),
+		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(), Tracing: env.Tracing,
 	})
 
 	store := orderstore.New(pool)

@@ -87,7 +87,17 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			level.Set(cfg.LogLevel)
 			log := telemetry.NewLogger(os.Stdout, name, level)
 			defer followLevelSignals(cmd.Context(), log, level)()
+			tracing, err := telemetry.NewTracing(cmd.Context(), cfg.Trace, name, version())
+			if err != nil {
+				return err
+			}
+			defer func() {
+				if err := tracing.Stop(cmd.Context()); err != nil {
+					log.Warn("spans are lost", "error", err)
+				}
+			}()
 			env := service.Env{
+				Tracing:  tracing,
 				Log:      log,
 				LogLevel: level,
 				Registry: telemetry.NewRegistry(),

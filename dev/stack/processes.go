@@ -108,12 +108,22 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 		listening, done := make(chan struct{}), make(chan error, 1)
 		// own is not a child of ctx, because the processes stop in order, not all at once.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		tracing, err := telemetry.NewTracing(ctx, s.trace, name, buildID)
+		if err != nil {
+			stop()
+			return err
+		}
 		go func() {
+			log := telemetry.NewLogger(file, name, s.logLevel)
 			err := main(own, cfg, service.Env{
-				Log:      telemetry.NewLogger(file, name, s.logLevel),
+				Log:      log,
+				Tracing:  tracing,
 				Registry: telemetry.NewRegistry(),
 				OnListen: func(net.Addr) { close(listening) },
 			})
+			if err := tracing.Stop(own); err != nil {
+				log.Warn("spans are lost", "error", err)
+			}
 			_ = file.Close()
 			switch {
 			case err == nil && own.Err() == nil:

@@ -17,6 +17,7 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"holdfast/internal/config"
+	"holdfast/internal/telemetry"
 )
 
 // buildID is the worker version of the development stack. It stays the same over restarts, because
@@ -43,6 +44,7 @@ type Stack struct {
 	closers []closer          // run last-first
 
 	logLevel             slog.Level // of every process
+	trace                telemetry.TraceConfig
 	lock                 io.Closer
 	failed               chan error
 	temporalUI, rabbitUI string
@@ -97,6 +99,9 @@ func (s *Stack) start(ctx context.Context) error {
 	if s.vars, err = loadSettings(s.dir); err != nil {
 		return err
 	}
+	if err := s.readTrace(); err != nil {
+		return err
+	}
 	if err := s.readLogLevel(); err != nil {
 		return err
 	}
@@ -134,6 +139,22 @@ func (s *Stack) logFile(name string) io.WriteCloser {
 		MaxSize:    maxLogMegabytes,
 		MaxBackups: 1,
 	}
+}
+
+// readTrace takes the settings of traces from the environment of `make up`, else from the stack's own settings. A stack
+// with a collector traces every request, unless the settings say otherwise.
+func (s *Stack) readTrace() error {
+	vars := map[string]string{"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"} {
+		for _, value := range []string{s.vars[name], os.Getenv(name)} {
+			if value != "" {
+				vars[name] = value
+			}
+		}
+	}
+	cfg, err := config.LoadFrom[telemetry.TraceConfig](vars)
+	s.trace = cfg
+	return err
 }
 
 // readLogLevel takes LOG_LEVEL from the environment of `make up`, else from the stack's own settings.

@@ -10,6 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/correlation"
@@ -41,6 +44,7 @@ type Options struct {
 	Topology  rabbitmq.Topology // declared at the start of every session
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
+	Tracer    trace.Tracer // nil means that nothing is traced
 }
 
 // Consumer reads one queue. Several consumers of one queue share the work.
@@ -53,6 +57,9 @@ type Consumer struct {
 // New returns a consumer. It consumes while Run runs.
 func New(o Options) *Consumer {
 	o.Log = o.Log.With("queue", o.Queue)
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
+	}
 	return &Consumer{
 		Options: o,
 		aside:   newAside(o.Connector, o.Topology, o.Service+"-consumer-aside"),
@@ -124,12 +131,15 @@ func (c *Consumer) settle(ctx context.Context, d amqp.Delivery) error {
 		slog.String("event_id", e.EventID.String()),
 		slog.String("event_type", e.EventType),
 		slog.String("aggregate_id", e.AggregateID.String()))
+	ctx, span := c.trace(ctx, d, e)
+	defer span.End()
 
 	status := processed
 	if err == nil {
 		status, err = c.process(ctx, e, d.Redelivered || attempts(d) > 0)
 	}
 	if err != nil {
+		span.SetStatus(codes.Error, "the event was not processed")
 		status = c.putAside(ctx, d, e, err)
 	}
 	level := slog.LevelInfo

@@ -42,6 +42,9 @@ type Pool struct {
 	// that no statement is logged.
 	Log *slog.Logger
 
+	// Tracer makes a span of each statement; nil means none.
+	Tracer pgx.QueryTracer
+
 	// Holds is the database that the URL must lead to: Open's pool refuses a connection to another database of the
 	// project. If it is empty, the pool does not check.
 	Holds Name

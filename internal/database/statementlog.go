@@ -15,6 +15,9 @@ func (p *Pool) tracer() pgx.QueryTracer {
 	if p.Log != nil {
 		all = append(all, statementLog{p.Log})
 	}
+	if p.Tracer != nil {
+		all = append(all, p.Tracer)
+	}
 	switch len(all) {
 	case 0:
 		return nil

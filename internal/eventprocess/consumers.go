@@ -40,6 +40,10 @@ func newConsumers(
 	connector *rabbitmq.Connector,
 	topology rabbitmq.Topology,
 ) (*consumers, error) {
+	var err error
+	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
+		return nil, err
+	}
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
 	if err != nil {
 		return nil, err
@@ -60,6 +64,7 @@ func newConsumers(
 		Topology:  topology,
 		Log:       env.Log,
 		Registry:  env.Registry,
+		Tracer:    env.Tracing.Tracer(),
 	}
 	forOrders, forInventory, forWebhooks := options, options, options
 	forOrders.Service, forOrders.Queue = "orders", rabbitmq.OrdersInventoryEvents

@@ -84,6 +84,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 			Topology:  topology,
 			Log:       env.Log,
 			Registry:  env.Registry,
+			Tracer:    env.Tracing.Tracer(),
 		})
 		checks = append(checks, httpx.Check{Name: string(o.database) + "_database", Required: true, Probe: pool.Ping})
 		parts = append(parts, service.Part{Name: string(o.database) + " relay", Run: relay.Run})
@@ -97,7 +98,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	checks, parts = append(checks, c.checks...), append(parts, c.parts...)
 
 	health := httpx.NewHealth(checks...)
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health, Tracing: env.Tracing,
+	})
 	guard, err := auth.NewGuard(cfg.Internal, cfg.ServiceKeys, servicetoken.Events,
 		deadletter.OpenAPI, merchantwebhook.OpenAPI, notification.OpenAPI)
 	if err != nil {
@@ -130,6 +133,7 @@ func open(ctx context.Context, cfg Config, name database.Name, env service.Env) 
 	limits.MaxConns = min(limits.MaxConns, maxConns)
 	limits.IndexOnly = true
 	limits.Holds, limits.Log = name, env.Log
+	limits.Tracer = env.Tracing.QueryTracer()
 	own := prometheus.WrapRegistererWith(prometheus.Labels{"database": string(name)}, env.Registry)
 	return database.Open(ctx, urls[name], limits, "events-"+string(name), own)
 }

@@ -18,6 +18,7 @@ import (
 
 	"holdfast/internal/correlation"
 	"holdfast/internal/problem"
+	"holdfast/internal/telemetry"
 )
 
 // DefaultMaxBody bounds a request body, in bytes.
@@ -33,7 +34,10 @@ type Options struct {
 	LargeBodies map[string]int64
 	// Edge is middleware that runs before any request is refused or routed, but after the access log has begun.
 	Edge []gin.HandlerFunc
-	// Public leaves out /ready and /metrics, which OperatorHandler then serves on a private address.
+	// Tracing makes a span of each request; nil means none.
+	Tracing *telemetry.Tracing
+	// Public leaves out /ready and /metrics, which OperatorHandler then serves on a private address, and makes each
+	// request a trace of its own, whatever the client says.
 	Public bool
 }
 
@@ -55,7 +59,11 @@ func NewRouter(o Options) *Router {
 	}
 
 	router := &Router{Engine: e}
-	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log))
+	e.Use(correlate)
+	if traced := o.Tracing.Middleware(o.Public); traced != nil {
+		e.Use(traced)
+	}
+	e.Use(observe(o.Log, o.Registry), recovery(o.Log))
 	e.Use(o.Edge...)
 	e.Use(router.ownMethods, oneMeaning, guardBody(o.MaxBody, o.LargeBodies))
 

@@ -249,7 +249,7 @@ func (s *Store) addEvents(ctx context.Context, params *ordersdb.RecordOrderParam
 			return err
 		}
 		eventType := eventType(e.Event)
-		event, err := events.NewPending(data, cmp.Or(e.CorrelationID, in.CorrelationID))
+		event, err := events.NewPending(data, headers(ctx, cmp.Or(e.CorrelationID, in.CorrelationID)))
 		if err != nil {
 			return fmt.Errorf("%s: %w", eventType, err)
 		}

@@ -32,6 +32,9 @@ type Config struct {
 	Key         string `env:"TEMPORAL_TLS_CLIENT_KEY_DATA"`
 	ServerName  string `env:"TEMPORAL_TLS_SERVER_NAME"`
 	APIKey      string `env:"TEMPORAL_API_KEY"` // sent with each call, for Temporal Cloud or an authorizer
+
+	// Interceptors are those of every client, and of the workers that use it.
+	Interceptors []interceptor.ClientInterceptor
 }
 
 // secure are the settings of a connection with TLS.
@@ -72,6 +75,7 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 		Namespace: c.Namespace,
 		Logger:    log.NewStructuredLogger(slog.New(ownNames{logger.Handler()})),
 
+		Interceptors:       c.Interceptors,
 		ContextPropagators: []workflow.ContextPropagator{orderflow.NewPropagator()},
 	}
 	// gRPC would look for a service configuration in DNS (a TXT record) before it connects. In a network without a way

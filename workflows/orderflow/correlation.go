@@ -41,6 +41,27 @@ func NameOrder(ctx workflow.Context, number string) workflow.Context {
 	return workflow.WithValue(ctx, orderNumberKey{}, number)
 }
 
+// SpanKey is the key of the tracing interceptor's span in a workflow context.
+type SpanKey struct{}
+
+// Cause is the request for which a part of a workflow works: its correlation id and its span.
+type Cause struct {
+	CorrelationID string
+	span          any
+}
+
+// CauseOf returns the cause that a workflow context carries.
+func CauseOf(ctx workflow.Context) Cause { return Cause{CorrelationID(ctx), ctx.Value(SpanKey{})} }
+
+// CausedBy returns a workflow context whose activities belong to the given cause.
+func CausedBy(ctx workflow.Context, c Cause) workflow.Context {
+	ctx = Correlate(ctx, c.CorrelationID)
+	if c.span != nil {
+		ctx = workflow.WithValue(ctx, SpanKey{}, c.span)
+	}
+	return ctx
+}
+
 // NewPropagator returns what carries the correlation id of a request from a client's context into the workflow that the
 // client starts, updates or signals, and from there into the contexts of the activities.
 func NewPropagator() workflow.ContextPropagator { return propagator{} }
