@@ -167,8 +167,35 @@ func (t *Tracing) QueryTracer() pgx.QueryTracer {
 		return nil
 	}
 	// otelpgx makes no span without a parent.
-	return otelpgx.NewTracer(otelpgx.WithTracerProvider(t.provider), otelpgx.WithTrimSQLInSpanName(),
-		otelpgx.WithDisableAcquireTracer(), otelpgx.WithDisableConnectionDetailsInAttributes())
+	return statements{otelpgx.NewTracer(otelpgx.WithTracerProvider(t.provider), otelpgx.WithTrimSQLInSpanName(),
+		otelpgx.WithDisableAcquireTracer(), otelpgx.WithDisableConnectionDetailsInAttributes())}
+}
+
+// statements makes one span of a statement and one of a batch. otelpgx itself would make one more for each statement
+// that it prepares, and one for each statement of a batch.
+type statements struct{ all *otelpgx.Tracer }
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (s statements) TraceQueryStart(ctx context.Context, c *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
+	return s.all.TraceQueryStart(ctx, c, d)
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (s statements) TraceQueryEnd(ctx context.Context, c *pgx.Conn, d pgx.TraceQueryEndData) {
+	s.all.TraceQueryEnd(ctx, c, d)
+}
+
+// TraceBatchStart implements pgx.BatchTracer.
+func (s statements) TraceBatchStart(ctx context.Context, c *pgx.Conn, d pgx.TraceBatchStartData) context.Context {
+	return s.all.TraceBatchStart(ctx, c, d)
+}
+
+// TraceBatchQuery implements pgx.BatchTracer.
+func (statements) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+// TraceBatchEnd implements pgx.BatchTracer.
+func (s statements) TraceBatchEnd(ctx context.Context, c *pgx.Conn, d pgx.TraceBatchEndData) {
+	s.all.TraceBatchEnd(ctx, c, d)
 }
 
 // Redis makes one span of each command of a client, without its keys and values.

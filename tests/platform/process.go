@@ -91,6 +91,7 @@ func (p *Platform) Start(name string) *Process {
 		if !c.ended {
 			c.Stop()
 		}
+		c.AssertNothingPrivate()
 		if p.T.Failed() {
 			p.T.Logf("log of %s:\n%s", name, c.logs)
 		}
