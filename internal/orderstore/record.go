@@ -156,6 +156,7 @@ func addEntries(params *ordersdb.RecordOrderParams, entries []orderflow.Timeline
 		params.EntryReasons = append(params.EntryReasons, storable(e.Reason))
 		params.EntryAttempts = append(params.EntryAttempts, int32(e.Attempt))    //nolint:gosec // attempts are few
 		params.EntryShipments = append(params.EntryShipments, int32(e.Shipment)) //nolint:gosec // shipments are few
+		params.EntryCorrelationIds = append(params.EntryCorrelationIds, storable(e.CorrelationID))
 		params.EntryDeadlines = append(params.EntryDeadlines, orNoTime(e.NextDeadline))
 	}
 }
