@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +100,52 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 	require.Equal(t, "invalid_input", bad["code"])
 	require.Equal(t, "lines", bad["field"])
 	require.Equal(t, "gateway", bad["source_service"])
+
+	number := p.Do("alice", http.MethodGet, "/api/orders/"+second, nil).Str("number")
+	awaitLine(t, p.Process("events"), func(l map[string]any) bool {
+		return l["msg"] == "event published" && l["event_type"] == "order.paid" && l["aggregate_id"] == second
+	})
+	requireStory(t, p, second, second, number, "req-second", "req-pay")
+	none := p.Do("bob", http.MethodGet, "/api/orders?correlation_id=req-pay", nil)
+	require.Equal(t, http.StatusOK, none.Status)
+	require.Empty(t, none.Body["items"], "another customer's order")
+}
+
+// requireStory checks what holdfast story prints of an order, whichever of its names the operator gives.
+func requireStory(t *testing.T, p *platform.Platform, order string, names ...string) {
+	t.Helper()
+	logs := filepath.Join(t.TempDir(), "all.log")
+	var all strings.Builder
+	for _, process := range []string{"gateway", "api", "worker", "inventory", "payment-sandbox", "events"} {
+		all.WriteString(p.Process(process).Log())
+	}
+	require.NoError(t, os.WriteFile(logs, []byte(all.String()), 0o600))
+
+	for _, name := range names {
+		out, problems, err := p.Run([]string{"story", name, "--gateway", p.Gateway, "--logs", logs})
+		require.NoError(t, err, problems)
+		require.Contains(t, out, order)
+		require.Contains(t, out, "JAEGER_URL is not set")
+		for _, part := range []string{
+			"gateway +request .*correlation_id=req-second", "timeline +reserved", "worker +step +activity=AuthorisePayment",
+			"payment +capture: captured", "event +event published .*event_type=order.paid",
+		} {
+			found := regexp.MustCompile(part).FindStringIndex(out)
+			require.NotNil(t, found, "%s: the story has no %q:\n%s", name, part, out)
+		}
+		require.NotContains(t, out, "req-place", "that request acted on another order")
+		var times []string
+		for _, line := range strings.Split(out, "\n") {
+			if len(line) > 23 && strings.HasPrefix(line, "20") {
+				times = append(times, line[:23])
+			}
+		}
+		require.Greater(t, len(times), 15)
+		require.True(t, slices.IsSorted(times), out)
+	}
+	_, problems, err := p.Run([]string{"story", "no-such-request", "--gateway", p.Gateway, "--logs", logs})
+	require.Error(t, err)
+	require.Contains(t, problems, "no order has this id or number")
 }
 
 // spanList prints the spans of a trace when a test fails.
