@@ -18,8 +18,8 @@ import (
 	"holdfast/workflows/orderclient"
 )
 
-// seedConfig has no default for Temporal's address: a server at the default address of Temporal might not be the Temporal
-// of these databases.
+// seedConfig has no default for Temporal's address: a server at the default address of Temporal might not be the
+// Temporal of these databases.
 type seedConfig struct {
 	Databases databases
 	Address   string                `env:"TEMPORAL_ADDRESS"`

@@ -158,14 +158,11 @@ func (s *Stack) readLogLevel() error {
 	return nil
 }
 
-// payloadKeys is the variable with the keys that encrypt what is written into Temporal.
-const payloadKeys = "TEMPORAL_PAYLOAD_KEYS"
-
 // readPayloadKeys takes the keys from the environment of `make up`. It keeps those of the stack's own settings after
 // them, because open orders are encrypted with them.
 func (s *Stack) readPayloadKeys() {
 	var keys []string
-	for _, list := range []string{os.Getenv(payloadKeys), s.vars[payloadKeys]} {
+	for _, list := range []string{os.Getenv("TEMPORAL_PAYLOAD_KEYS"), s.vars["TEMPORAL_PAYLOAD_KEYS"]} {
 		for key := range strings.SplitSeq(list, ",") {
 			if key != "" && !slices.Contains(keys, key) && (key != payloadcodec.Plain || len(keys) == 0) {
 				keys = append(keys, key)
@@ -173,13 +170,13 @@ func (s *Stack) readPayloadKeys() {
 		}
 	}
 	if len(keys) > 0 {
-		s.vars[payloadKeys] = strings.Join(keys, ",")
+		s.vars["TEMPORAL_PAYLOAD_KEYS"] = strings.Join(keys, ",")
 	}
 }
 
 // codecURL is the address of the codec server, or "" if nothing is encrypted.
 func (s *Stack) codecURL() string {
-	if s.vars[payloadKeys] == "" {
+	if s.vars["TEMPORAL_PAYLOAD_KEYS"] == "" {
 		return ""
 	}
 	return localURL(s.ports.codec)

@@ -190,8 +190,13 @@ func (s *Server) startUI(ctx context.Context, port int, cfg Config) error {
 		ActivityCommandsDisabled: true,
 		// The UI is plain HTTP on this machine; without this setting a browser drops its cookie and the UI
 		// refuses every action.
-		CORS:  uiconfig.CORS{CookieInsecure: true},
-		Codec: uiconfig.Codec{Endpoint: cfg.CodecEndpoint, IncludeCredentials: cfg.CodecEndpoint != ""},
+		CORS: uiconfig.CORS{CookieInsecure: true},
+		Codec: uiconfig.Codec{
+			Endpoint:            cfg.CodecEndpoint,
+			IncludeCredentials:  cfg.CodecEndpoint != "",
+			DefaultErrorMessage: "What workflows hold is encrypted. To read it in this browser, sign in at",
+			DefaultErrorLink:    cfg.CodecEndpoint,
+		},
 	}))
 	s.uiDone = make(chan struct{})
 	go func() {

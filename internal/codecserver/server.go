@@ -1,8 +1,8 @@
-// Package codecserver is the process that decrypts payloads for operators, so that Temporal's Web UI and command line show
-// what the orders hold (payloadcodec). Only operators and admins may use it. The keys never leave the process.
+// Package codecserver is the process that decrypts payloads for operators, so that Temporal's Web UI and command line
+// show what the orders hold (payloadcodec). Only operators and admins may use it. The keys never leave the process.
 //
-// Temporal's Web UI runs in the operator's browser and sends each payload that it shows to this server. The command line
-// does the same with --codec-endpoint and --codec-auth.
+// Temporal's Web UI runs in the operator's browser and sends each payload that it shows to this server. The command
+// line does the same with --codec-endpoint and --codec-auth.
 package codecserver
 
 import (
@@ -220,7 +220,7 @@ func (s *server) signOut(c *gin.Context) {
 }
 
 func setCookie(c *gin.Context, token string, maxAge int) {
-	http.SetCookie(c.Writer, &http.Cookie{
+	http.SetCookie(c.Writer, &http.Cookie{ //nolint:gosec // G124: it is not Secure on a loopback address only
 		Name:     cookieName,
 		Value:    token,
 		Path:     "/",

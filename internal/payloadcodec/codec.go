@@ -42,10 +42,10 @@ const Plain = "plain"
 
 // Codec encrypts and decrypts payloads with AES-256-GCM. It is safe for concurrent use.
 //
-// The first key encrypts, and every key decrypts. A payload names its key by the key's id. Each payload has an AES key of
-// its own, which HKDF derives from the key and 24 random bytes that are stored with the payload. So a key may encrypt any
-// number of payloads: AES-GCM with a random nonce alone is limited to 2^32 payloads for a key (NIST SP 800-38D, 8.3),
-// which a shop with 100 orders a second reaches within two weeks.
+// The first key encrypts, and every key decrypts. A payload names its key by the key's id. Each payload has an AES key
+// of its own, which HKDF derives from the key and 24 random bytes that are stored with the payload. So a key may
+// encrypt any number of payloads: AES-GCM with a random nonce alone is limited to 2^32 payloads for a key (NIST SP
+// 800-38D, 8.3), which a shop with 100 orders a second reaches within two weeks.
 type Codec struct {
 	keys    map[string][]byte // by id
 	current string            // the id of the key that encrypts, or "" for none
@@ -125,8 +125,8 @@ func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error
 	return out, nil
 }
 
-// Decode decrypts payloads, each with the key that it names. It returns a payload that is not encrypted as it is, so that
-// orders from before the encryption go on. The error is an *UnreadableError.
+// Decode decrypts payloads, each with the key that it names. It returns a payload that is not encrypted as it is, so
+// that orders from before the encryption go on. The error is an *UnreadableError.
 func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	out := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {
@@ -161,7 +161,7 @@ func (c *Codec) open(id string, data []byte) ([]byte, error) {
 	}
 	plain, err := gcm.Open(nil, nonce, data[saltSize:], []byte(id))
 	if err != nil {
-		return nil, &UnreadableError{KeyID: id, reason: "it was changed after it was encrypted, or another key has the same id"}
+		return nil, &UnreadableError{KeyID: id, reason: "it was changed after it was encrypted"}
 	}
 	return plain, nil
 }

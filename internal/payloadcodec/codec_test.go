@@ -22,7 +22,10 @@ func newCodec(t *testing.T, keys ...string) *payloadcodec.Codec {
 }
 
 func plaintext() *commonpb.Payload {
-	return &commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte("json/plain")}, Data: []byte(`"` + secret + `"`)}
+	return &commonpb.Payload{
+		Metadata: map[string][]byte{"encoding": []byte("json/plain")},
+		Data:     []byte(`"` + secret + `"`),
+	}
 }
 
 func encrypt(t *testing.T, c *payloadcodec.Codec) *commonpb.Payload {
@@ -129,6 +132,7 @@ func TestFailures(t *testing.T) {
 
 	var back *temporal.ApplicationError
 	require.ErrorAs(t, converter.FailureToError(failure), &back)
+	require.NotContains(t, failure.String(), secret, "a failure that is read stays encrypted")
 	require.ErrorContains(t, back, secret)
 	var detail string
 	require.NoError(t, back.Details(&detail))

@@ -4,9 +4,11 @@ import (
 	"context"
 
 	commonpb "go.temporal.io/api/common/v1"
+	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/protobuf/proto"
 )
 
 // DataConverter returns the converter for the clients, workers and replayers of a process. With a nil codec it is the
@@ -21,10 +23,18 @@ func DataConverter(c *Codec) converter.DataConverter {
 // FailureConverter returns the converter of failures. With a codec it also encrypts their messages and stack traces,
 // because an error's text quotes what it is about. With a nil codec it is the SDK's own.
 func FailureConverter(c *Codec) converter.FailureConverter {
-	return temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{
+	return failureConverter{temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{
 		DataConverter:          DataConverter(c),
 		EncodeCommonAttributes: c != nil && c.current != "",
-	})
+	})}
+}
+
+// failureConverter leaves the failure that it reads as it is. The SDK's converter writes the decrypted text into it
+// (v1.50.0), and a worker reads the failure of a local activity before it sends that failure to Temporal.
+type failureConverter struct{ converter.FailureConverter }
+
+func (f failureConverter) FailureToError(failure *failurepb.Failure) error {
+	return f.FailureConverter.FailureToError(proto.CloneOf(failure))
 }
 
 // dataConverter encrypts. Inside a workflow it panics if a payload cannot be decrypted.
@@ -36,7 +46,7 @@ type dataConverter struct{ converter.DataConverter }
 
 // WithWorkflowContext implements workflow.ContextAware.
 func (d dataConverter) WithWorkflowContext(workflow.Context) converter.DataConverter {
-	return inWorkflow{d.DataConverter}
+	return inWorkflow(d)
 }
 
 // WithContext implements workflow.ContextAware.
