@@ -76,8 +76,8 @@ func outcomeOf(err error) string {
 	return "failed"
 }
 
-// causeOf returns why an attempt did not succeed. Of an application error it returns the type only: its text may be that
-// of a payment provider, and may name a person.
+// causeOf returns why an attempt did not succeed. Of an application error it returns the type only: its text may be
+// that of a payment provider, and may name a person.
 func causeOf(err error) []slog.Attr {
 	var app *temporal.ApplicationError
 	switch {

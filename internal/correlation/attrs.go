@@ -22,8 +22,8 @@ func Attrs(ctx context.Context) []slog.Attr {
 
 type orderNumberKey struct{}
 
-// WithOrderNumber returns a context that carries the number of the order that the work is about. An empty number returns
-// ctx unchanged.
+// WithOrderNumber returns a context that carries the number of the order that the work is about. An empty number
+// returns ctx unchanged.
 func WithOrderNumber(ctx context.Context, number string) context.Context {
 	if number == "" {
 		return ctx

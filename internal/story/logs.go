@@ -33,9 +33,9 @@ func (l *Logs) Read(r io.Reader) error {
 			l.lines = append(l.lines, parsed)
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // ReadSlice returns this very value
+		case err == io.EOF:
 			return nil
-		case err != nil && err != bufio.ErrBufferFull: //nolint:errorlint // likewise
+		case err != nil && err != bufio.ErrBufferFull: //nolint:errorlint // ReadSlice returns this very value
 			return fmt.Errorf("read a log: %w", err)
 		}
 	}
@@ -70,7 +70,8 @@ func (l line) text(name string) string {
 // names reports whether the line names the order.
 func (l line) names(o orderapi.Order) bool {
 	id := o.OrderID.String()
-	return l.text("order_id") == id || l.text("aggregate_id") == id || o.Number != "" && l.text("order_number") == o.Number ||
+	return l.text("order_id") == id || l.text("aggregate_id") == id ||
+		o.Number != "" && l.text("order_number") == o.Number ||
 		l.text("workflow_id") == orderflow.OrderWorkflowID(o.OrderID) || strings.Contains(l.text("path"), id)
 }
 
@@ -81,7 +82,9 @@ func (l line) namesAnother(o orderapi.Order) bool {
 }
 
 // shownElsewhere are the members that an entry has outside its detail, or that all lines of a story have alike.
-var shownElsewhere = []string{"time", "level", "msg", "service", "trace_id", "order_id", "order_number", "workflow_id", "run_id"}
+var shownElsewhere = []string{
+	"time", "level", "msg", "service", "trace_id", "order_id", "order_number", "workflow_id", "run_id",
+}
 
 // entry returns the line as an entry of a story.
 func (l line) entry() Entry {

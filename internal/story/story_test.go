@@ -30,7 +30,8 @@ func TestLogsAboutAnOrder(t *testing.T) {
 			theOrder.OrderID.String() + `/pay","trace_id":"t2","correlation_id":"req-2"}`,
 		`{"time":"2026-11-28T01:00:03Z","level":"INFO","service":"events","msg":"event published","aggregate_id":"` +
 			theOrder.OrderID.String() + `"}`,
-		`{"time":"2026-11-28T01:00:04Z","level":"INFO","service":"worker","msg":"step","order_id":"other","correlation_id":"req-1"}`,
+		`{"time":"2026-11-28T01:00:04Z","level":"INFO","service":"worker","msg":"step","order_id":"other",` +
+			`"correlation_id":"req-1"}`,
 		`{"time":"2026-11-28T01:00:05Z","level":"DEBUG","service":"worker","msg":"statement","correlation_id":"req-1"}`,
 		`{"time":"2026-11-28T01:00:06Z","level":"INFO","service":"worker","msg":"step","correlation_id":"req-3"}`,
 		`panic: not JSON`,

@@ -81,7 +81,8 @@ func (c TraceConfig) sampler() trace.Sampler {
 // flushTimeout bounds how long a stopping process waits until the collector has its last spans.
 const flushTimeout = 3 * time.Second
 
-// Tracing makes the spans of one process. A nil *Tracing traces nothing, and its methods give the parts that do nothing.
+// Tracing makes the spans of one process. A nil *Tracing traces nothing, and its methods give the parts that do
+// nothing.
 type Tracing struct {
 	provider   *trace.TracerProvider
 	propagator propagation.TextMapPropagator
@@ -151,7 +152,8 @@ func (t *Tracing) Middleware(public bool) gin.HandlerFunc {
 		}))
 }
 
-// Transport returns a transport that makes one span of each request to another service, and tells that service the trace.
+// Transport returns a transport that makes one span of each request to another service, and tells that service the
+// trace.
 func (t *Tracing) Transport(next http.RoundTripper) http.RoundTripper {
 	if t == nil {
 		return next
@@ -167,7 +169,7 @@ func (t *Tracing) QueryTracer() pgx.QueryTracer {
 		return nil
 	}
 	// otelpgx makes no span without a parent.
-	return statements{otelpgx.NewTracer(otelpgx.WithTracerProvider(t.provider), otelpgx.WithTrimSQLInSpanName(),
+	return statements{otelpgx.NewTracer(otelpgx.WithTracerProvider(t.provider),
 		otelpgx.WithDisableAcquireTracer(), otelpgx.WithDisableConnectionDetailsInAttributes())}
 }
 

@@ -20,8 +20,8 @@ func Traceparent(ctx context.Context) string {
 	return carrier[TraceparentHeader]
 }
 
-// WithTraceparent returns a context in which a new span continues the given trace context. It ignores one that it cannot
-// read.
+// WithTraceparent returns a context in which a new span continues the given trace context. It ignores one that it
+// cannot read.
 func WithTraceparent(ctx context.Context, traceparent string) context.Context {
 	if traceparent == "" {
 		return ctx

@@ -26,9 +26,9 @@ func originOf(ctx context.Context) *origin {
 	return &origin{correlation.From(ctx), telemetry.Traceparent(ctx), span}
 }
 
-// traceBatch begins the span of a batch. A batch has several callers, and a span has one parent: the span belongs to the
-// first traced caller, and has a link to each of the others. The events of the batch have the trace of their own caller.
-// Without a traced caller there is no span.
+// traceBatch begins the span of a batch. A batch has several callers, and a span has one parent: the span belongs to
+// the first traced caller, and has a link to each of the others. The events of the batch have the trace of their own
+// caller. Without a traced caller there is no span.
 func traceBatch(batch []*submission) (ctx context.Context, end func()) {
 	ctx = context.Background()
 	var first *origin

@@ -18,10 +18,10 @@ import (
 	"holdfast/tests/platform"
 )
 
-// TestOneOrderThroughEveryProcess: the trace of the request that places and pays an order has a span of each process and
-// of each kind of work, all below the request's own span. The logs of each process name the request. A later request has
-// its own correlation id in the steps and the event that it causes. No process writes a secret or personal data, also
-// not at debug level.
+// TestOneOrderThroughEveryProcess: the trace of the request that places and pays an order has a span of each process
+// and of each kind of work, all below the request's own span. The logs of each process name the request. A later
+// request has its own correlation id in the steps and the event that it causes. No process writes a secret or personal
+// data, also not at debug level.
 func TestOneOrderThroughEveryProcess(t *testing.T) {
 	t.Parallel()
 	spans, server := newCollector(t), broker.Start(t)
@@ -69,7 +69,10 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 	require.Eventually(t, func() bool {
 		missing = missingSpans(spans.of(traceID), wanted)
 		return len(missing) == 0
-	}, 30*time.Second, 50*time.Millisecond, "the trace %s has no span %q; it has:\n%s", traceID, &missing, spanList{spans, traceID})
+	}, 30*time.Second, 50*time.Millisecond, "the trace %s has no span %q; it has:\n%s",
+		traceID, &missing, spanList{spans, traceID})
+	require.Less(t, len(spans.of(traceID)), 130, "a trace shall stay small:\n%s", spanList{spans, traceID})
+	t.Logf("the trace has %d spans", len(spans.of(traceID)))
 	requireOneTree(t, spans.of(traceID))
 
 	for process, msg := range map[string]string{
@@ -94,7 +97,8 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 		return l["msg"] == "request" && l["correlation_id"] == "req-pay" && l["source_service"] == "worker"
 	})
 
-	refused := p.Do("alice", http.MethodPost, "/api/orders", map[string]any{"lines": []any{}}, "X-Correlation-ID", "req-bad")
+	refused := p.Do("alice", http.MethodPost, "/api/orders", map[string]any{"lines": []any{}},
+		"X-Correlation-ID", "req-bad")
 	require.Equal(t, http.StatusBadRequest, refused.Status)
 	bad := awaitLine(t, p.Process("api"), func(l map[string]any) bool { return l["correlation_id"] == "req-bad" })
 	require.Equal(t, "invalid_input", bad["code"])
