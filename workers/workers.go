@@ -174,6 +174,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}
 	takesMoney = provider.Guard(takesMoney, cfg.Payment, env)
 
+	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
+		return err
+	}
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)

@@ -40,6 +40,10 @@ func newConsumers(
 	connector *rabbitmq.Connector,
 	topology rabbitmq.Topology,
 ) (*consumers, error) {
+	var err error
+	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
+		return nil, err
+	}
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
 	if err != nil {
 		return nil, err

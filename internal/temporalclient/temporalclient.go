@@ -30,6 +30,9 @@ type Config struct {
 	Key         string `env:"TEMPORAL_TLS_CLIENT_KEY_DATA"`
 	ServerName  string `env:"TEMPORAL_TLS_SERVER_NAME"`
 	APIKey      string `env:"TEMPORAL_API_KEY"` // sent with each call, for Temporal Cloud or an authorizer
+
+	// Metrics takes the SDK's metrics (NewMetrics). If it is nil, there are none.
+	Metrics client.MetricsHandler
 }
 
 // secure are the settings of a connection with TLS.
@@ -69,6 +72,8 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 		HostPort:  c.Address,
 		Namespace: c.Namespace,
 		Logger:    log.NewStructuredLogger(logger),
+
+		MetricsHandler: c.Metrics,
 	}
 	// gRPC would look for a service configuration in DNS (a TXT record) before it connects. In a network without a way
 	// out that look-up takes longer than the connection may take, and Temporal has no such record.
