@@ -196,7 +196,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	g := Registrations{
 		Inventory: activities.NewInventory(inventory),
 		Payment:   activities.NewPayment(takesMoney, store),
-		Record:    activities.NewRecord(store),
+		Record:    activities.NewRecord(newCounted(store, env.Registry)),
 		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal),
 			func(kind string) { adopted.WithLabelValues(kind).Inc() }),
 	}

@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/notification"
 	"holdfast/internal/orderconsumer"
 	"holdfast/internal/orderstore"
+	"holdfast/internal/orderwatch"
 	"holdfast/internal/rabbitmq"
 	"holdfast/internal/service"
 	"holdfast/internal/servicetoken"
@@ -56,7 +57,8 @@ func newConsumers(
 	}
 
 	orders := pools[database.Orders]
-	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, orderclient.New(temporal), env.Log, env.Registry)
+	store, workflows := orderstore.New(orders), orderclient.New(temporal)
+	ofOrders := orderconsumer.New(store, inventory, workflows, env.Log, env.Registry)
 	ofInventory := backstop.New(inventory, env.Log, env.Registry)
 	options := consumer.Options{
 		Config:    cfg.Consumer,
@@ -111,6 +113,10 @@ func newConsumers(
 			service.Part{Name: "webhooks consumer", Run: consumer.New(forWebhooks).Run},
 			service.Part{Name: "webhooks sender", Run: sender.Run},
 			service.Part{Name: "mover of dead messages", Run: mover.Run},
+			service.Part{
+				Name: "metrics of the open orders",
+				Run:  orderwatch.New(store, workflows, env.Log, env.Registry).Run,
+			},
 		),
 		// The relays work without both; what the consumers cannot do comes again.
 		checks: []httpx.Check{

@@ -1,6 +1,6 @@
 // Package eventprocess is the process that publishes the events of both databases to RabbitMQ, applies each side's
-// events to the other side, sends the webhooks of merchants, tells customers what happened to their orders, and serves
-// the administration of dead messages, webhooks and notifications.
+// events to the other side, sends the webhooks of merchants, tells customers what happened to their orders, exports the
+// metrics that need a query, and serves the administration of dead messages, webhooks and notifications.
 package eventprocess
 
 import (
@@ -28,6 +28,7 @@ import (
 	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryclient"
+	"holdfast/inventory/stockwatch"
 )
 
 // Config is the configuration of the events process, from the environment.
@@ -95,6 +96,8 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}
 	defer c.close()
 	checks, parts = append(checks, c.checks...), append(parts, c.parts...)
+	stock := stockwatch.New(pools[database.Inventory], env.Log, env.Registry)
+	parts = append(parts, service.Part{Name: "metrics of the stock", Run: stock.Run})
 
 	health := httpx.NewHealth(checks...)
 	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
