@@ -126,15 +126,14 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	return service.Run(ctx, append(parts, service.Part{Name: "administration", Run: web.Serve})...)
 }
 
-// open opens the pool of one database. Its metrics have the database's name, because the process has two pools.
+// open opens the pool of one database.
 func open(ctx context.Context, cfg Config, name database.Name, reg prometheus.Registerer) (*pgxpool.Pool, error) {
 	urls := map[database.Name]string{database.Orders: cfg.OrdersURL, database.Inventory: cfg.InventoryURL}
 	limits := cfg.Pool
 	limits.MaxConns = min(limits.MaxConns, maxConns)
 	limits.IndexOnly = true
 	limits.Holds = name
-	own := prometheus.WrapRegistererWith(prometheus.Labels{"database": string(name)}, reg)
-	return database.Open(ctx, urls[name], limits, "events-"+string(name), own)
+	return database.Open(ctx, urls[name], limits, "events-"+string(name), reg)
 }
 
 // Declare declares exchanges and queues and ends. It writes what it has declared to out. It is idempotent.
