@@ -462,7 +462,7 @@ func TestDockerfile(t *testing.T) {
 func TestPrometheusScrapesEveryProcess(t *testing.T) {
 	t.Parallel()
 	project := development(t)
-	targets := found(`([a-z-]+:\d+)`, source(t, "deploy/docker/prometheus/prometheus.yml"))
+	targets := found(`([a-z-]+:\d+)`, source(t, "deploy/prometheus/prometheus.yml"))
 	for name, configuration := range processes {
 		defaults := map[string]string{}
 		collect(configuration, defaults)

@@ -194,4 +194,3 @@ func TestSeriesAreBounded(t *testing.T) {
 		require.LessOrEqual(t, n, before[name]+10, name) // a counter of a rare outcome may appear meanwhile
 	}
 }
-
