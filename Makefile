@@ -12,13 +12,16 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up observe test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
 up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
 	@exec bin/holdfast-dev up $(ARGS)
+
+observe: build ## The same with a Prometheus that collects all metrics and has the alerts (port 9095)
+	@exec bin/holdfast-dev up --observe $(ARGS)
 
 test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/promtool ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 40m ./... $(ARGS)
