@@ -19,7 +19,9 @@ import (
 
 // Pool bounds a service's connections.
 type Pool struct {
-	MaxConns        int32         `env:"DATABASE_MAX_CONNS" envDefault:"20"`
+	MaxConns int32 `env:"DATABASE_MAX_CONNS" envDefault:"20"`
+	// MinConns is how many connections stay open when nothing happens. More than MaxConns means MaxConns.
+	MinConns        int32         `env:"DATABASE_MIN_CONNS" envDefault:"5"`
 	ConnectTimeout  time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s"`
 	MaxConnLifetime time.Duration `env:"DATABASE_MAX_CONN_LIFETIME" envDefault:"1h"`
 	MaxConnIdleTime time.Duration `env:"DATABASE_MAX_CONN_IDLE_TIME" envDefault:"10m"`
@@ -44,6 +46,9 @@ func (p *Pool) Validate() error {
 	var faults []error
 	if p.MaxConns < 1 {
 		faults = append(faults, fmt.Errorf("DATABASE_MAX_CONNS is %d; a pool needs at least 1", p.MaxConns))
+	}
+	if p.MinConns < 0 {
+		faults = append(faults, fmt.Errorf("DATABASE_MIN_CONNS is %d; it is at least 0", p.MinConns))
 	}
 	for name, d := range map[string]time.Duration{
 		"DATABASE_STATEMENT_TIMEOUT":        p.StatementTimeout,
@@ -84,6 +89,7 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 		return nil, fmt.Errorf("parse the database URL of %s: %w", service, err)
 	}
 	cfg.MaxConns = p.MaxConns
+	cfg.MinConns = min(p.MinConns, p.MaxConns)
 	cfg.MaxConnLifetime = p.MaxConnLifetime
 	cfg.MaxConnIdleTime = p.MaxConnIdleTime
 	cfg.ConnConfig.ConnectTimeout = p.ConnectTimeout

@@ -71,6 +71,9 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
+// minIdle is how many connections stay open and unused, so that a request after a pause need not connect first.
+const minIdle = 2
+
 // Open returns a client under the given name and exports its pool's saturation. It does not wait for the server. The
 // caller closes the client.
 func Open(c Config, name string, log *slog.Logger, reg prometheus.Registerer) (*redis.Client, error) {
@@ -90,6 +93,7 @@ func Open(c Config, name string, log *slog.Logger, reg prometheus.Registerer) (*
 	}
 	o.ClientName = "holdfast-" + name
 	o.PoolSize, o.MaxActiveConns = c.PoolSize, c.PoolSize // PoolSize alone does not bound the connections
+	o.MinIdleConns = min(minIdle, c.PoolSize)
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = c.DialTimeout, c.ReadTimeout, c.WriteTimeout
 	o.ContextTimeoutEnabled = true // without it, the deadline of a call does not end its reads and writes
 	// A call fails at once and is not retried: the caller has another way, and decides when to call again.
