@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up observe test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -20,9 +20,12 @@ help: ## List the commands
 up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
 	@exec bin/holdfast-dev up $(ARGS)
 
+observe: build ## The same with a Prometheus that collects all metrics and has the alerts (port 9095)
+	@exec bin/holdfast-dev up --observe $(ARGS)
+
 # tests/chaos takes as long as all other packages together and mostly waits. go starts packages in the given order, so the
 # others run beside it.
-test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
+test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/promtool ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 40m ./tests/chaos ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
 
@@ -31,11 +34,11 @@ test-order-life: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests o
 		./internal/payment/... ./api/... ./tests/e2e/...
 	bin/holdfast-dev testenv -- go test ./tests/chaos -run 'Fulfilment|Paying|Reset|Operators|Races'
 
-test-short: ## Run the tests that need no server, in a minute
+test-short: $(TOOLS)/promtool ## Run the tests that need no server, in a minute
 	go test -short ./... $(ARGS)
 	cd dev && go test -short ./... $(ARGS)
 
-cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests and report the coverage
+cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/promtool ## Run the tests and report the coverage
 	bin/holdfast-dev testenv -- go test -coverpkg=./... -coverprofile=bin/cover.out ./...
 	go tool cover -func=bin/cover.out | tail -1
 
@@ -58,6 +61,8 @@ bin/holdfast-dev: writable
 bin/tools/temporal: $(TOOLS)/temporal
 
 bin/tools/docker-compose: $(TOOLS)/docker-compose
+
+bin/tools/promtool: $(TOOLS)/promtool
 
 bin/tools/stripe-mock: $(TOOLS)/stripe-mock
 

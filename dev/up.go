@@ -16,7 +16,7 @@ import (
 )
 
 func upCommand() *cobra.Command {
-	var exit bool
+	var exit, observe bool
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -31,7 +31,12 @@ func upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = show(cmd.Context(), s, out, exit)
+			if observe {
+				err = s.Observe(cmd.Context())
+			}
+			if err == nil {
+				err = show(cmd.Context(), s, out, exit)
+			}
 			if cmd.Context().Err() == nil {
 				fmt.Fprintln(out, stopping)
 			}
@@ -44,6 +49,8 @@ func upCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&exit, "exit", false,
 		"stop once the first order is confirmed; the exit status tells whether it was")
+	cmd.Flags().BoolVar(&observe, "observe", false,
+		"also run a Prometheus that collects all metrics and has the alert rules")
 	cmd.Flags().StringVar(&dir, "dir", ".holdfast", "the directory for data, logs and settings")
 	return cmd
 }

@@ -21,7 +21,7 @@ func operators(e *edgeServer) http.Handler { return httpx.OperatorHandler(e.heal
 func TestOperatorsOnly(t *testing.T) {
 	t.Parallel()
 	edge := run(t, configured(t, before(newBackend(t, "", answering("")).URL)))
-	for _, path := range []string{"/ready", "/metrics"} {
+	for _, path := range []string{"/startup", "/ready", "/metrics"} {
 		require.Equal(t, http.StatusNotFound, request(t, edge.url, "GET "+path, "", "", "", nil).StatusCode, path)
 		inside := httptest.NewRecorder()
 		operators(edge).ServeHTTP(inside, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))

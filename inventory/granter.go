@@ -136,6 +136,9 @@ func (s *Service) committed(book *stock.Book) {
 	granted, skipped := book.Granted()
 	s.metrics.granted.Add(float64(granted))
 	s.metrics.skipped.Add(float64(skipped))
+	for _, lag := range book.ExpiryLags() {
+		s.metrics.expiryLag.Observe(lag.Seconds())
+	}
 	if s.granter != nil {
 		s.granter.note(book.Unfinished())
 	}

@@ -14,6 +14,7 @@ type metrics struct {
 	duration   *prometheus.HistogramVec
 	granted    prometheus.Counter
 	skipped    prometheus.Counter
+	expiryLag  prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -35,6 +36,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		skipped: f.NewCounter(prometheus.CounterOpts{
 			Name: "inventory_backorders_skipped_total",
 			Help: "How often a waiting backorder was passed over because it could not be served whole.",
+		}),
+		expiryLag: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "inventory_expiry_lag_seconds",
+			Help:    "Time from a reservation's deadline to the commit that gave its stock back, by the database's clock.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300, 900, 3600},
 		}),
 	}
 }

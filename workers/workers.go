@@ -180,6 +180,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
 		return err
 	}
+	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
+		return err
+	}
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
 	if err != nil {
 		return fmt.Errorf("connect to Temporal: %w", err)
@@ -199,7 +202,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	g := Registrations{
 		Inventory: activities.NewInventory(inventory),
 		Payment:   activities.NewPayment(takesMoney, store),
-		Record:    activities.NewRecord(store),
+		Record:    activities.NewRecord(newCounted(store, env.Registry)),
 		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal, cfg.Temporal.DataConverter()),
 			func(kind string) { adopted.WithLabelValues(kind).Inc() }),
 	}

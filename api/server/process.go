@@ -72,6 +72,9 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
 		return err
 	}
+	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
+		return err
+	}
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
 	if err != nil {
 		return err

@@ -463,7 +463,7 @@ func TestDockerfile(t *testing.T) {
 func TestPrometheusScrapesEveryProcess(t *testing.T) {
 	t.Parallel()
 	project := development(t)
-	targets := found(`([a-z-]+:\d+)`, source(t, "deploy/docker/prometheus/prometheus.yml"))
+	targets := found(`([a-z-]+:\d+)`, source(t, "deploy/prometheus/prometheus.yml"))
 	always := 0 // the processes that run without a profile
 	for name, configuration := range processes {
 		if len(project.Services[name].Profiles) > 0 {

@@ -36,6 +36,7 @@ func TestEnvironmentExample(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{}
 	collect(reflect.TypeFor[config.Common](), want)
+	collect(reflect.TypeFor[profiles](), want)
 	collect(reflect.TypeFor[databases](), want)
 	for _, c := range processes {
 		collect(c, want)

@@ -72,6 +72,14 @@ func newRoot() *cobra.Command {
 	return root
 }
 
+// profiles says where a process serves Go's profiles.
+type profiles struct {
+	Address string `env:"PROFILE_ADDRESS"` // empty: it serves none
+}
+
+// Validate refuses an address that another machine can reach.
+func (p profiles) Validate() error { return service.CheckProfileAddress(p.Address) }
+
 // process makes a command that runs one process until it is told to stop.
 func process[C any](name, short string, run func(context.Context, C, service.Env) error) *cobra.Command {
 	return &cobra.Command{
@@ -79,7 +87,8 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load[struct {
 				config.Common
-				Process C
+				Profiles profiles
+				Process  C
 			}]()
 			if err != nil {
 				return err
@@ -107,7 +116,15 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 				OnListen: func(net.Addr) {},
 			}
 			log.Info("starting", "version", version())
-			if err := run(cmd.Context(), cfg.Process, env); err != nil {
+			parts := []service.Part{{Name: name, Run: func(ctx context.Context) error {
+				return run(ctx, cfg.Process, env)
+			}}}
+			if cfg.Profiles.Address != "" {
+				parts = append(parts, service.Part{Name: "profiles", Run: func(ctx context.Context) error {
+					return service.ServeProfiles(ctx, cfg.Profiles.Address, log)
+				}})
+			}
+			if err := service.Run(cmd.Context(), parts...); err != nil {
 				return err
 			}
 			log.Info("stopped")

@@ -106,7 +106,7 @@ func (s *Stack) startRabbitMQ(ctx context.Context) error {
 	}
 	s.onStop(closer{name: "RabbitMQ", stop: rabbit.Stop, beside: true})
 	s.setVar("AMQP_URL", rabbit.URL())
-	s.rabbitUI = rabbit.ManagementURL()
+	s.rabbitUI, s.rabbitMetrics = rabbit.ManagementURL(), rabbit.MetricsAddress()
 	s.say("RabbitMQ is up: %s", rabbit.URL())
 	return nil
 }

@@ -45,6 +45,7 @@ func (s *Stack) Describe(out io.Writer, token string) {
 	if s.rabbitUI != "" {
 		fmt.Fprintf(out, "  RabbitMQ UI    %s  (guest / guest)\n", s.rabbitUI)
 	}
+	s.describeMetrics(out)
 	fmt.Fprintf(out, "  settings       %s/env       logs  %s/log\n", s.dir, s.dir)
 	firstorder.PrintExample(out, s.gatewayURL(), token)
 }

@@ -16,7 +16,7 @@ type ports struct {
 	// says what to do.
 	gateway, gatewayPrivate, api, sandbox, inventory, worker, events, codec, temporal, temporalUI int
 	// The backing services' ports: if one is taken, the service uses the next free port.
-	postgres, redis, rabbitMQ, rabbitMQUI int
+	postgres, redis, rabbitMQ, rabbitMQUI, prometheus int
 }
 
 var knownPorts = ports{
@@ -34,6 +34,7 @@ var knownPorts = ports{
 	redis:          localservice.DefaultRedisPort,
 	rabbitMQ:       localservice.DefaultRabbitMQPort,
 	rabbitMQUI:     localservice.DefaultRabbitMQManagementPort,
+	prometheus:     localservice.DefaultPrometheusPort,
 }
 
 // check names every port of our own that is taken, and the program that has it, before anything is started.

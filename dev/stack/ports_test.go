@@ -22,7 +22,7 @@ func holdPorts(t *testing.T) (p ports, release func()) {
 	for _, port := range []*int{
 		&p.gateway, &p.gatewayPrivate, &p.api, &p.sandbox, &p.inventory, &p.worker, &p.events,
 		&p.codec, &p.temporal, &p.temporalUI,
-		&p.postgres, &p.redis, &p.rabbitMQ, &p.rabbitMQUI,
+		&p.postgres, &p.redis, &p.rabbitMQ, &p.rabbitMQUI, &p.prometheus,
 	} {
 		for *port == 0 {
 			try := 20000 + rand.IntN(12000)

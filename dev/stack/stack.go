@@ -50,6 +50,8 @@ type Stack struct {
 	lock                 io.Closer
 	failed               chan error
 	temporalUI, rabbitUI string
+	rabbitMetrics        string // host and port; empty without RabbitMQ
+	prometheusUI         string // empty unless Observe has started it
 }
 
 type closer struct {

@@ -84,6 +84,8 @@ func TestPlatformRunsWithoutRedis(t *testing.T) {
 	}()
 	const without = "Redis is not installed: the platform runs without it; to have it, "
 	require.Equal(t, 1, strings.Count(out.String(), without), out)
+	require.NoError(t, s.Observe(t.Context()))
+	require.Contains(t, out.String(), "Prometheus is not installed: the platform runs without it; to have it, ")
 
 	token, err := s.Token("alice", auth.Customer)
 	require.NoError(t, err)

@@ -46,7 +46,7 @@ func newMetrics(service string, known []string, reg prometheus.Registerer) *metr
 		delay: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    service + "_events_consume_delay_seconds",
 			Help:    "Age of an event when it is processed for the first time, by this process's clock.",
-			Buckets: []float64{.01, .025, .05, .075, .1, .25, .5, 1, 5, 30, 120, 600, 3600},
+			Buckets: []float64{.01, .025, .05, .075, .1, .25, .5, 1, 5, 30, 120, 300, 600, 3600},
 		}),
 		dead: f.NewCounterVec(prometheus.CounterOpts{
 			Name: service + "_events_dlq_total",

@@ -90,7 +90,7 @@ func (p *Pool) parameters() map[string]string {
 	return m
 }
 
-// Open returns a pool for url and exports its saturation under the given service name. It does not wait for the
+// Open returns a pool for url and exports its saturation, with the database that it holds as a label. It does not wait for the
 // database, so that a service can start without it, report itself not ready, and recover later.
 func Open(ctx context.Context, url string, p Pool, service string, reg prometheus.Registerer) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
@@ -120,6 +120,7 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 		return nil, fmt.Errorf("open the database pool of %s: %w", service, err)
 	}
 	if reg != nil {
+		reg = prometheus.WrapRegistererWith(prometheus.Labels{"database": string(p.Holds)}, reg)
 		if err := reg.Register(poolCollector{pool}); err != nil {
 			pool.Close()
 			return nil, fmt.Errorf("register the pool metrics of %s: %w", service, err)

@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/notification"
 	"holdfast/internal/orderconsumer"
 	"holdfast/internal/orderstore"
+	"holdfast/internal/orderwatch"
 	"holdfast/internal/rabbitmq"
 	"holdfast/internal/service"
 	"holdfast/internal/servicetoken"
@@ -44,6 +45,9 @@ func newConsumers(
 	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
 		return nil, err
 	}
+	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
+		return nil, err
+	}
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
 	if err != nil {
 		return nil, err
@@ -56,8 +60,8 @@ func newConsumers(
 	}
 
 	orders := pools[database.Orders]
-	workflows := orderclient.New(temporal, cfg.Temporal.DataConverter())
-	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, workflows, env.Log, env.Registry)
+	store, workflows := orderstore.New(orders), orderclient.New(temporal, cfg.Temporal.DataConverter())
+	ofOrders := orderconsumer.New(store, inventory, workflows, env.Log, env.Registry)
 	ofInventory := backstop.New(inventory, env.Log, env.Registry)
 	options := consumer.Options{
 		Config:    cfg.Consumer,
@@ -113,6 +117,10 @@ func newConsumers(
 			service.Part{Name: "webhooks consumer", Run: consumer.New(forWebhooks).Run},
 			service.Part{Name: "webhooks sender", Run: sender.Run},
 			service.Part{Name: "mover of dead messages", Run: mover.Run},
+			service.Part{
+				Name: "metrics of the open orders",
+				Run:  orderwatch.New(store, workflows, env.Log, env.Registry).Run,
+			},
 		),
 		// The relays work without both; what the consumers cannot do comes again.
 		checks: []httpx.Check{

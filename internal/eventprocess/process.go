@@ -1,6 +1,6 @@
 // Package eventprocess is the process that publishes the events of both databases to RabbitMQ, applies each side's
-// events to the other side, sends the webhooks of merchants, tells customers what happened to their orders, and serves
-// the administration of dead messages, webhooks and notifications.
+// events to the other side, sends the webhooks of merchants, tells customers what happened to their orders, exports the
+// metrics that need a query, and serves the administration of dead messages, webhooks and notifications.
 package eventprocess
 
 import (
@@ -28,6 +28,7 @@ import (
 	"holdfast/internal/servicetoken"
 	"holdfast/internal/temporalclient"
 	"holdfast/inventory/inventoryclient"
+	"holdfast/inventory/stockwatch"
 )
 
 // Config is the configuration of the events process, from the environment.
@@ -96,6 +97,8 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}
 	defer c.close()
 	checks, parts = append(checks, c.checks...), append(parts, c.parts...)
+	stock := stockwatch.New(pools[database.Inventory], env.Log, env.Registry)
+	parts = append(parts, service.Part{Name: "metrics of the stock", Run: stock.Run})
 
 	health := httpx.NewHealth(checks...)
 	router := httpx.NewRouter(httpx.Options{
@@ -126,7 +129,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	return service.Run(ctx, append(parts, service.Part{Name: "administration", Run: web.Serve})...)
 }
 
-// open opens the pool of one database. Its metrics have the database's name, because the process has two pools.
+// open opens the pool of one database.
 func open(ctx context.Context, cfg Config, name database.Name, env service.Env) (*pgxpool.Pool, error) {
 	urls := map[database.Name]string{database.Orders: cfg.OrdersURL, database.Inventory: cfg.InventoryURL}
 	limits := cfg.Pool
@@ -134,8 +137,7 @@ func open(ctx context.Context, cfg Config, name database.Name, env service.Env) 
 	limits.IndexOnly = true
 	limits.Holds, limits.Log = name, env.Log
 	limits.Tracer = env.Tracing.QueryTracer()
-	own := prometheus.WrapRegistererWith(prometheus.Labels{"database": string(name)}, env.Registry)
-	return database.Open(ctx, urls[name], limits, "events-"+string(name), own)
+	return database.Open(ctx, urls[name], limits, "events-"+string(name), env.Registry)
 }
 
 // Declare declares exchanges and queues and ends. It writes what it has declared to out. It is idempotent.

@@ -20,9 +20,11 @@ type Check struct {
 // probeTimeout bounds each check, so that /ready answers before its caller gives up.
 const probeTimeout = 3 * time.Second
 
-// Health answers /health and /ready: a process that answers is alive, and it is ready if its dependencies are.
+// Health answers /health, /startup and /ready: a process that answers is alive, it is started once it was ready for the
+// first time, and it is ready while its dependencies are.
 type Health struct {
 	checks   []Check
+	started  atomic.Bool
 	draining atomic.Bool
 }
 
@@ -49,27 +51,61 @@ func (h *Health) ready(c *gin.Context) {
 		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "stopping", "checks": []checkResult{}})
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), probeTimeout)
+	status, results := h.probe(c.Request.Context())
+	c.JSON(codes[status], gin.H{"status": status, "checks": results})
+}
+
+// startup answers 200 from the first time on that every required dependency answers, and 503 before. It stays 200 when a
+// dependency fails later, so that an orchestrator that waits for it does not restart a process that works.
+func (h *Health) startup(c *gin.Context) {
+	if h.started.Load() {
+		c.JSON(http.StatusOK, gin.H{"status": "started"})
+		return
+	}
+	status, results := h.probe(c.Request.Context())
+	if codes[status] != http.StatusOK {
+		c.JSON(http.StatusServiceUnavailable, gin.H{"status": "starting", "checks": results})
+		return
+	}
+	c.JSON(http.StatusOK, gin.H{"status": "started"})
+}
+
+// What /ready answers, and the status of the answer.
+const (
+	ready    = "ready"
+	degraded = "degraded"
+	notReady = "not_ready"
+)
+
+var codes = map[string]int{
+	ready:    http.StatusOK,
+	degraded: http.StatusOK,
+	notReady: http.StatusServiceUnavailable,
+}
+
+// probe asks all dependencies at once.
+func (h *Health) probe(ctx context.Context) (status string, results []checkResult) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	results := make([]checkResult, len(h.checks))
+	results = make([]checkResult, len(h.checks))
 	var wg sync.WaitGroup
 	for i, check := range h.checks {
 		wg.Go(func() { results[i] = probe(ctx, check) })
 	}
 	wg.Wait()
 
-	status, code := "ready", http.StatusOK
+	status = ready
 	for _, r := range results {
 		if r.Status == "ok" {
 			continue
 		}
 		if r.Required {
-			status, code = "not_ready", http.StatusServiceUnavailable
-			break
+			return notReady, results
 		}
-		status = "degraded"
+		status = degraded
 	}
-	c.JSON(code, gin.H{"status": status, "checks": results})
+	h.started.Store(true)
+	return status, results
 }
 
 func probe(ctx context.Context, check Check) checkResult {

@@ -36,13 +36,13 @@ type Options struct {
 	Edge []gin.HandlerFunc
 	// Tracing makes a span of each request; nil means none.
 	Tracing *telemetry.Tracing
-	// Public leaves out /ready and /metrics, which OperatorHandler then serves on a private address, and makes each
-	// request a trace of its own, whatever the client says.
+	// Public leaves out /startup, /ready and /metrics, which OperatorHandler then serves on a private address, and makes
+	// each request a trace of its own, whatever the client says.
 	Public bool
 }
 
-// NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit, /health, /ready and
-// /metrics (see Options.Public), and problem answers for unknown routes and methods. Before any route, it refuses a
+// NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit, /health, /startup,
+// /ready and /metrics (see Options.Public), and problem answers for unknown routes and methods. Before any route, it refuses a
 // request that two servers could read in two ways. It trusts no proxy: only the gateway faces clients, and the gateway
 // has its own rule for proxies.
 func NewRouter(o Options) *Router {
@@ -81,11 +81,12 @@ func NewRouter(o Options) *Router {
 
 // forOperators adds what only operators and their tools may see: the dependencies of the process, and its metrics.
 func forOperators(e *gin.Engine, health *Health, reg *prometheus.Registry) {
+	e.GET("/startup", health.startup)
 	e.GET("/ready", health.ready)
 	e.GET("/metrics", gin.WrapH(promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg})))
 }
 
-// OperatorHandler serves /health, /ready and /metrics of a process whose router is public (Options.Public).
+// OperatorHandler serves /health, /startup, /ready and /metrics of a process whose router is public (Options.Public).
 func OperatorHandler(health *Health, reg *prometheus.Registry) http.Handler {
 	e := gin.New()
 	e.GET("/health", health.live)
@@ -149,7 +150,7 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 		switch {
 		case c.Writer.Status() >= 500:
 			level = slog.LevelWarn
-		case route == "/health" || route == "/ready" || route == "/metrics":
+		case route == "/health" || route == "/startup" || route == "/ready" || route == "/metrics":
 			level = slog.LevelDebug
 		}
 		entry := []any{

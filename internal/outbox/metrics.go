@@ -41,7 +41,7 @@ func newMetrics(service string, reg prometheus.Registerer) *metrics {
 		delay: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    service + "_events_publish_delay_seconds",
 			Help:    "Age of a published event when the broker has confirmed it, by this process's clock.",
-			Buckets: []float64{.01, .025, .05, .075, .1, .25, .5, 1, 5, 30, 120, 600, 3600},
+			Buckets: []float64{.01, .025, .05, .075, .1, .25, .5, 1, 5, 30, 120, 300, 600, 3600},
 		}),
 		waiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: service + "_outbox_unpublished_events",

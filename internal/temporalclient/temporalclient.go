@@ -37,6 +37,8 @@ type Config struct {
 
 	// Interceptors are those of every client, and of the workers that use it.
 	Interceptors []interceptor.ClientInterceptor
+	// Metrics takes the SDK's metrics (NewMetrics). If it is nil, there are none.
+	Metrics client.MetricsHandler
 
 	// PayloadKeys encrypt what is written into Temporal (payloadcodec.New); without any it is readable there.
 	PayloadKeys []string `env:"TEMPORAL_PAYLOAD_KEYS"`
@@ -95,6 +97,7 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 
 		Interceptors:       c.Interceptors,
 		ContextPropagators: []workflow.ContextPropagator{orderflow.NewPropagator()},
+		MetricsHandler:     c.Metrics,
 	}
 	codec, err := payloadcodec.New(c.PayloadKeys)
 	if err != nil {

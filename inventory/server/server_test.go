@@ -199,7 +199,7 @@ func TestServiceKey(t *testing.T) {
 		}
 	}
 
-	for _, path := range []string{"/health", "/ready", "/metrics"} {
+	for _, path := range []string{"/health", "/startup", "/ready", "/metrics"} {
 		rec, _ := do(h, http.MethodGet, path, "", "")
 		require.Equal(t, http.StatusOK, rec.Code, path)
 	}
@@ -269,7 +269,7 @@ func TestRoutesMatchContract(t *testing.T) {
 	require.NoError(t, Register(router, refusing{t: t}, guard, contract(t)))
 	var served []string
 	for _, r := range router.Routes() {
-		if !slices.Contains([]string{"/health", "/ready", "/metrics"}, r.Path) {
+		if !slices.Contains([]string{"/health", "/startup", "/ready", "/metrics"}, r.Path) {
 			served = append(served, r.Method+" "+r.Path)
 		}
 	}

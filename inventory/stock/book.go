@@ -98,6 +98,17 @@ func NewBook(now time.Time, items []Item, reservations []Reservation, entries []
 	return b
 }
 
+// ExpiryLags returns how long after its deadline each reservation that the batch has expired gave its stock back.
+func (b *Book) ExpiryLags() []time.Duration {
+	var out []time.Duration
+	for _, r := range b.reservations {
+		if r.wasPending && r.Status == inventoryapi.StatusExpired {
+			out = append(out, max(0, b.now.Sub(r.ExpiresAt)))
+		}
+	}
+	return out
+}
+
 // Now returns the time of the book, by the database's clock.
 func (b *Book) Now() time.Time { return b.now }
 

@@ -307,6 +307,7 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 			_, err := q.DismissReorderProposal(ctx, db, inventorydb.DismissReorderProposalParams{ProposalID: uuid.New()})
 			return err
 		},
+		"LowestStock": func(ctx context.Context, q q, db db) error { _, err := q.LowestStock(ctx, db, 20); return err },
 		"LedgerPage": func(ctx context.Context, q q, db db) error {
 			_, err := q.LedgerPage(ctx, db, inventorydb.LedgerPageParams{
 				ProductID:     f.hot,

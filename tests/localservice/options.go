@@ -12,6 +12,7 @@ const (
 	DefaultRedisPort              = 6380
 	DefaultRabbitMQPort           = 5673
 	DefaultRabbitMQManagementPort = 15673
+	DefaultPrometheusPort         = 9095
 )
 
 // Options say where an instance lives and how it runs.

@@ -17,7 +17,7 @@ import (
 // RabbitMQ is a private RabbitMQ server with its web console, and the Erlang port mapper it needs.
 type RabbitMQ struct {
 	*instance
-	port, management, tlsPort int
+	port, management, metrics, tlsPort int
 }
 
 // StartRabbitMQ starts RabbitMQ in o.Dir and returns once it accepts connections. ctx bounds the
@@ -65,6 +65,7 @@ func (r *RabbitMQ) start(ctx context.Context, o Options) error {
 	}{
 		{&r.port, o.Port, r.title},
 		{&r.management, o.ManagementPort, "RabbitMQ console"},
+		{&r.metrics, 0, "RabbitMQ metrics"},
 		{&mapper, 0, "Erlang port mapper"},
 		{&distribution, 0, "Erlang distribution"},
 	} {
@@ -131,11 +132,13 @@ func (r *RabbitMQ) configure(secure string) error {
 listeners.tcp.1 = 127.0.0.1:%d
 management.tcp.ip = 127.0.0.1
 management.tcp.port = %d
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = %d
 log.console = true
 log.console.level = info
 log.file = false
-%s`, r.port, r.management, secure),
-		"enabled_plugins":   "[rabbitmq_management].\n",
+%s`, r.port, r.management, r.metrics, secure),
+		"enabled_plugins":   "[rabbitmq_management,rabbitmq_prometheus].\n",
 		"rabbitmq-env.conf": "# Empty: the machine's own settings are not for this instance.\n",
 		"advanced.config":   "[].\n",
 	}
@@ -210,3 +213,6 @@ func (r *RabbitMQ) TLSURL() string {
 
 // ManagementURL is the address of the web console; user and password are "guest".
 func (r *RabbitMQ) ManagementURL() string { return fmt.Sprintf("http://127.0.0.1:%d", r.management) }
+
+// MetricsAddress is the host and port at which the server's own metrics are.
+func (r *RabbitMQ) MetricsAddress() string { return fmt.Sprintf("127.0.0.1:%d", r.metrics) }

@@ -111,6 +111,7 @@ func start(t *testing.T, faults bool, pairs ...string) *Platform {
 		"SERVICE_API_KEYS":         serviceKey,
 		"INTERNAL_TOKEN_SECRETS":   internalSecret,
 		"API_MAX_OPEN_ORDERS":      "0",
+		"DATABASE_MIN_CONNS":       "1",           // tests run many platforms side by side
 		"REVIEW_AMOUNTS":           "EUR:1000000", // 800 units of a test product
 		"PROMISE_CUTOFFS":          "*:12:00,second:18:00 America/New_York",
 		"PROMISE_CARRIER_DAYS":     "*:5,AT:1",

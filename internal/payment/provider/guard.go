@@ -19,13 +19,14 @@ const maxTimeout = 10 * time.Second
 func Guard(p payment.Provider, c Config, env service.Env) payment.Provider {
 	b := breaker.New(c.Breaker.Rule(), env.Log.With("breaker", "payment"))
 	b.Export(env.Registry, "payment_circuit_breaker_state", "payment")
-	return guarded{provider: p, timeout: c.Timeout, breaker: b}
+	return guarded{provider: p, timeout: c.Timeout, breaker: b, metrics: newMetrics(env.Registry)}
 }
 
 type guarded struct {
 	provider payment.Provider
 	timeout  time.Duration
 	breaker  *breaker.Breaker
+	metrics  *metrics
 }
 
 // Name implements payment.Provider.
@@ -33,40 +34,46 @@ func (g guarded) Name() string { return g.provider.Name() }
 
 // Authorise implements payment.Provider.
 func (g guarded) Authorise(ctx context.Context, a payment.Authorisation) (payment.Payment, error) {
-	return guard(ctx, g, func(ctx context.Context) (payment.Payment, error) { return g.provider.Authorise(ctx, a) })
+	return guard(ctx, g, "authorise", func(ctx context.Context) (payment.Payment, error) { return g.provider.Authorise(ctx, a) })
 }
 
 // Capture implements payment.Provider.
 func (g guarded) Capture(ctx context.Context, key string) (payment.Payment, error) {
-	return guard(ctx, g, func(ctx context.Context) (payment.Payment, error) { return g.provider.Capture(ctx, key) })
+	return guard(ctx, g, "capture", func(ctx context.Context) (payment.Payment, error) { return g.provider.Capture(ctx, key) })
 }
 
 // Void implements payment.Provider.
 func (g guarded) Void(ctx context.Context, key, reason string) (payment.Payment, error) {
-	return guard(ctx, g, func(ctx context.Context) (payment.Payment, error) { return g.provider.Void(ctx, key, reason) })
+	return guard(ctx, g, "void", func(ctx context.Context) (payment.Payment, error) {
+		return g.provider.Void(ctx, key, reason)
+	})
 }
 
 // Refund implements payment.Provider.
 func (g guarded) Refund(ctx context.Context, key, refundKey string, amountMinor int64) (payment.Payment, error) {
-	return guard(ctx, g, func(ctx context.Context) (payment.Payment, error) {
+	return guard(ctx, g, "refund", func(ctx context.Context) (payment.Payment, error) {
 		return g.provider.Refund(ctx, key, refundKey, amountMinor)
 	})
 }
 
 // Get implements payment.Provider.
 func (g guarded) Get(ctx context.Context, key string) (payment.Payment, error) {
-	return guard(ctx, g, func(ctx context.Context) (payment.Payment, error) { return g.provider.Get(ctx, key) })
+	return guard(ctx, g, "look_up", func(ctx context.Context) (payment.Payment, error) { return g.provider.Get(ctx, key) })
 }
 
 // GetRefund implements payment.Provider.
 func (g guarded) GetRefund(ctx context.Context, key, refundKey string) (payment.Refund, error) {
-	return guard(ctx, g, func(ctx context.Context) (payment.Refund, error) {
+	return guard(ctx, g, "look_up_refund", func(ctx context.Context) (payment.Refund, error) {
 		return g.provider.GetRefund(ctx, key, refundKey)
 	})
 }
 
-// guard does one call, unless the breaker refuses it, and tells the breaker how it went.
-func guard[T any](ctx context.Context, g guarded, do func(context.Context) (T, error)) (out T, err error) {
+// guard does one call, unless the breaker refuses it, and tells the breaker and the metrics how it went.
+func guard[T any](
+	ctx context.Context, g guarded, operation string, do func(context.Context) (T, error),
+) (out T, err error) {
+	start := time.Now()
+	defer func() { g.metrics.answered(operation, err, time.Since(start)) }()
 	settle, err := g.breaker.Allow()
 	if err != nil {
 		return out, fmt.Errorf("the payment provider was not asked: %w", err)

@@ -2,10 +2,12 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,6 +68,14 @@ func TestGuard(t *testing.T) {
 	n, err := testutil.GatherAndCount(env.Registry, "payment_circuit_breaker_state")
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
+	require.NoError(t, testutil.GatherAndCompare(env.Registry, strings.NewReader(fmt.Sprintf(`
+# HELP payment_calls_total `+callsHelp+`
+# TYPE payment_calls_total counter
+payment_calls_total{operation="authorise",outcome="declined"} %d
+payment_calls_total{operation="authorise",outcome="error"} %d
+payment_calls_total{operation="authorise",outcome="not_asked"} 5
+payment_calls_total{operation="look_up",outcome="not_asked"} 1
+`, 2*breaker.MinCalls, 2*breaker.MinCalls)), "payment_calls_total"))
 }
 
 // TestGuardLimitsTime: a provider that hangs is given up after the configured time.
