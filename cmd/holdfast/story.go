@@ -35,8 +35,8 @@ func newStory() *cobra.Command {
 		Use:   "story ORDER-ID | ORDER-NUMBER | CORRELATION-ID",
 		Short: "Print what happened to one order: timeline, payments, events, spans and logs in one table",
 		Long: "Prints the timeline, the payments, the events, the spans and the log lines of an order, sorted by time.\n" +
-			"The order is named by its id, by its number as in HF-104233, or by the correlation id of a request that acted on\n" +
-			"it. The logs are those of `make up` in this folder, or the files of --logs; --logs - reads standard input.\n" +
+			"The order is named by its id, by its number as in HF-104233, or by the correlation id of a request that acted\n" +
+			"on it. The logs are those of `make up` in this folder, or the files of --logs; --logs - reads standard input.\n" +
 			"Spans come from Jaeger's query API at JAEGER_URL. The command signs an operator's token as `holdfast token`.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

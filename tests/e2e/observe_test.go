@@ -71,9 +71,10 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 		return len(missing) == 0
 	}, 30*time.Second, 50*time.Millisecond, "the trace %s has no span %q; it has:\n%s",
 		traceID, &missing, spanList{spans, traceID})
-	require.Less(t, len(spans.of(traceID)), 130, "a trace shall stay small:\n%s", spanList{spans, traceID})
+	require.Less(t, len(spans.of(traceID)), 160, "a trace shall stay small:\n%s", spanList{spans, traceID})
 	t.Logf("the trace has %d spans", len(spans.of(traceID)))
-	requireOneTree(t, spans.of(traceID))
+	require.Eventually(t, func() bool { return isOneTree(spans.of(traceID)) }, 20*time.Second, 50*time.Millisecond,
+		"a parent is missing:\n%s", spanList{spans, traceID})
 
 	for process, msg := range map[string]string{
 		"api": "request", "inventory": "request", "payment-sandbox": "request", "worker": "step", "events": "event published",
@@ -173,21 +174,22 @@ func missingSpans(trace []span, wanted []string) []string {
 	})
 }
 
-// requireOneTree checks that one span has no parent and that the trace has the parents of all others.
-func requireOneTree(t *testing.T, trace []span) {
-	t.Helper()
+// isOneTree reports whether one span has no parent and the trace has the parents of all others. A parent ends after its
+// children and arrives later.
+func isOneTree(trace []span) bool {
 	ids, roots := map[string]bool{}, 0
 	for _, s := range trace {
 		ids[string(s.GetSpanId())] = true
 	}
 	for _, s := range trace {
-		if len(s.GetParentSpanId()) == 0 {
+		switch parent := string(s.GetParentSpanId()); {
+		case parent == "":
 			roots++
-			continue
+		case !ids[parent]:
+			return false
 		}
-		require.True(t, ids[string(s.GetParentSpanId())], "%s has no parent in the trace", s)
 	}
-	require.Equal(t, 1, roots)
+	return roots == 1
 }
 
 // awaitLine waits for a log line of a process and returns it.
