@@ -73,17 +73,14 @@ func (o *orderRun) handleRepairs(ctx workflow.Context) error {
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateNoteRepair, o.onNoteRepair,
 		workflow.UpdateHandlerOptions{
-			Validator:   func(orderflow.NoteRepairInput) error { return o.mayNote() },
+			Validator:   func(orderflow.NoteRepairInput) error { return o.refuseUnrecorded() },
 			Description: internal + "Puts an operator's repair into the timeline.",
 		})
 }
 
-// mayNote refuses what would not be recorded.
-func (o *orderRun) mayNote() error {
-	switch {
-	case o.placedView == nil:
-		return refuse(string(order.NotReady), "the stock is not decided yet; try again shortly")
-	case o.recorder.stopped || o.adopted || o.unrecordable:
+// refuseUnrecorded refuses what would not be recorded, because the order's processing ends.
+func (o *orderRun) refuseUnrecorded() error {
+	if o.recorder.stopped || o.adopted || o.unrecordable {
 		return refuse(string(order.InvalidState), "the order is %s and its processing ends", o.state)
 	}
 	return nil
@@ -102,7 +99,7 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	case !rule.Skippable:
 		return refuse(orderflow.ErrStepNotSkippable, "%s may not be skipped: %s", in.Step, rule.Why)
 	}
-	if err := o.mayNote(); err != nil {
+	if err := o.refuseUnrecorded(); err != nil {
 		return err
 	}
 	if o.findManual(in.Step) == nil && (in.Step != orderflow.RefundPayment || !o.refusedRefund()) {
@@ -151,13 +148,32 @@ func (o *orderRun) onSkipStep(
 	return orderflow.SkipStepResult{View: o.view()}, nil
 }
 
-// onNoteRepair does not wait for the record: the repair may be of the orders database.
+// onNoteRepair waits for the first entry of the timeline, because a run that was just started has to learn first what an
+// earlier run has recorded. It does not wait for its own record: the repair may be of the orders database.
 func (o *orderRun) onNoteRepair(
 	ctx workflow.Context, in orderflow.NoteRepairInput,
 ) (orderflow.NoteRepairResult, error) {
-	if err := o.mayNote(); err != nil {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	if err := workflow.Await(ctx, func() bool { return o.placedView != nil || o.recorder.stopped }); err != nil {
+		return orderflow.NoteRepairResult{}, err
+	}
+	if err := o.refuseUnrecorded(); err != nil {
 		return orderflow.NoteRepairResult{}, err
 	}
 	o.note(ctx, order.EventRepaired, orOperator(in.Actor), in.Action)
 	return orderflow.NoteRepairResult{}, nil
+}
+
+// takeRefundByHand books the refund that an operator has made for an order that had ended.
+func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
+	hand := o.in.RefundByHand
+	if hand == nil || hand.Number != o.debts.refunds+1 || !o.owesMoney() {
+		return
+	}
+	o.debts.byHand = &orderflow.SkipStepInput{
+		Step: orderflow.RefundPayment, Reference: hand.Reference, Actor: hand.Actor,
+	}
+	o.debts.refusedMinor = refundDue(o.fulfilment, o.in) - o.debts.refunded
+	o.note(ctx, order.EventRepaired, hand.Actor, orderflow.RepairSkipStep+" "+orderflow.RefundPayment)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"holdfast/internal/order"
@@ -98,6 +99,30 @@ func TestStepsThatMayNotBeSkipped(t *testing.T) {
 	require.ErrorContains(t, unknown.err, `no step "Capture"`)
 	require.NoError(t, noted.err)
 	require.Contains(t, h.events(), order.EventRepaired)
+}
+
+// TestAdoptedReservation: a run that adopts a reservation does not reserve, and gives the stock back at the deadline that
+// inventory knows.
+func TestAdoptedReservation(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	until := h.env.Now().Add(time.Minute)
+	later := until.Add(time.Hour)
+	h.script[orderflow.ExpireReservation] = func(n int) error {
+		if n == 1 {
+			return refuse(orderflow.ErrNotDue, later)
+		}
+		return nil
+	}
+	id := uuid.New()
+	h.start(orderflow.ReservationWorkflowID(id), orderflow.ReservationWorkflow, orderflow.ReservationStart{
+		ReservationID: id, OwnerID: uuid.New(), Actor: "alice", HeldUntil: &until,
+	})
+	var out orderflow.ReservationView
+	require.NoError(t, h.env.GetWorkflowResult(&out))
+	require.Equal(t, orderflow.ReservationExpired, out.Status)
+	require.Zero(t, h.counts[orderflow.ReserveStock])
+	require.False(t, h.env.Now().Before(later))
 }
 
 // TestEveryStepHasARule: each activity of an order has one rule, and only steps of the payment are skippable.

@@ -76,6 +76,14 @@ type SkipStepInput struct {
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
+// RefundByHand says that an operator made the refund which an order owes that has ended. The number of the refund keeps
+// a later run with the same input from taking another refund for it.
+type RefundByHand struct {
+	Number    int    `json:"number"`
+	Reference string `json:"reference"`
+	Actor     string `json:"actor"`
+}
+
 // SkipStepResult answers it.
 type SkipStepResult struct {
 	View View `json:"view"`
