@@ -100,8 +100,8 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
 }
 
-// payOnce refunds a payment. If an operator has made the refund that the provider has refused, payOnce asks the provider
-// nothing, and the amount is that of the refused refund: more may be due by now.
+// payOnce refunds a payment. If an operator has made the refund that the provider has refused, payOnce asks the
+// provider nothing, and the amount is that of the refused refund: more may be due by now.
 func (o *orderRun) payOnce(ctx workflow.Context, payment *orderflow.PaymentInput) (orderflow.PaymentResult, error) {
 	if hand := o.debts.byHand; hand != nil {
 		o.debts.byHand = nil

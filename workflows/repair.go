@@ -148,8 +148,8 @@ func (o *orderRun) onSkipStep(
 	return orderflow.SkipStepResult{View: o.view()}, nil
 }
 
-// onNoteRepair waits for the first entry of the timeline, because a run that was just started has to learn first what an
-// earlier run has recorded. It does not wait for its own record: the repair may be of the orders database.
+// onNoteRepair waits for the first entry of the timeline, because a run that was just started has to learn first what
+// an earlier run has recorded. It does not wait for its own record: the repair may be of the orders database.
 func (o *orderRun) onNoteRepair(
 	ctx workflow.Context, in orderflow.NoteRepairInput,
 ) (orderflow.NoteRepairResult, error) {

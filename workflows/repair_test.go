@@ -101,8 +101,8 @@ func TestStepsThatMayNotBeSkipped(t *testing.T) {
 	require.Contains(t, h.events(), order.EventRepaired)
 }
 
-// TestAdoptedReservation: a run that adopts a reservation does not reserve, and gives the stock back at the deadline that
-// inventory knows.
+// TestAdoptedReservation: a run that adopts a reservation does not reserve, and gives the stock back at the deadline
+// that inventory knows.
 func TestAdoptedReservation(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

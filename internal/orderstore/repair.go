@@ -43,8 +43,8 @@ func (r Repair) Same(other Repair) bool {
 		r.Step == other.Step && r.Reference == other.Reference && r.Reason == other.Reason
 }
 
-// BeginRepair records a repair before it acts. If the operator has made a repair under the same key, it returns that one
-// and changes nothing. The caller gives the repair an id of its own.
+// BeginRepair records a repair before it acts. If the operator has made a repair under the same key, it returns that
+// one and changes nothing. The caller gives the repair an id of its own.
 func (s *Store) BeginRepair(ctx context.Context, r Repair) (Repair, error) {
 	row, err := s.q.BeginRepair(ctx, s.pool, ordersdb.BeginRepairParams{
 		RepairID:      r.ID,
@@ -67,7 +67,9 @@ func (s *Store) BeginRepair(ctx context.Context, r Repair) (Repair, error) {
 }
 
 // EndRepair records the outcome of a repair. It returns ErrNotFound if the repair has an end already.
-func (s *Store) EndRepair(ctx context.Context, id uuid.UUID, outcome RepairOutcome, code, detail string) (Repair, error) {
+func (s *Store) EndRepair(
+	ctx context.Context, id uuid.UUID, outcome RepairOutcome, code, detail string,
+) (Repair, error) {
 	row, err := s.q.EndRepair(ctx, s.pool, ordersdb.EndRepairParams{
 		RepairID: id, Outcome: string(outcome), Code: code, Detail: storable(detail),
 	})

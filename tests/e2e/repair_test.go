@@ -102,8 +102,8 @@ func TestRepairs(t *testing.T) {
 	p.Audit()
 }
 
-// TestRefundByHand: the provider is down for good, and an operator gives the money back by hand, also for an order whose
-// workflow has been stopped before the refund.
+// TestRefundByHand: the provider is down for good, and an operator gives the money back by hand, also for an order
+// whose workflow has been stopped before the refund.
 func TestRefundByHand(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)

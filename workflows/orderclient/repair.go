@@ -20,8 +20,8 @@ import (
 // ErrOldVersion says that the version of the worker that carries the order out does not know the request.
 var ErrOldVersion = errors.New("the worker version of the order does not know this request")
 
-// RetryNow attempts the steps of a workflow at once that wait for their next attempt, and returns their names. The step's
-// count of attempts begins again. ErrEnded: no workflow runs.
+// RetryNow attempts the steps of a workflow at once that wait for their next attempt, and returns their names. The
+// step's count of attempts begins again. ErrEnded: no workflow runs.
 func (c *Client) RetryNow(ctx context.Context, namespace, workflowID string) ([]string, error) {
 	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {

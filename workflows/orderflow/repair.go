@@ -30,8 +30,8 @@ var stepRules = []StepRule{
 	{VoidPayment, true, "an operator can free the money at the provider by hand"},
 	{RefundPayment, true, "an operator can give the money back by hand"},
 
-	{ReserveStock, false, "without a reservation the order could sell stock that is not there; cancel the order instead"},
-	{ReserveOrWait, false, "without a reservation the order could sell stock that is not there; cancel the order instead"},
+	{ReserveStock, false, "without a reservation the order could sell stock that is not there; cancel the order"},
+	{ReserveOrWait, false, "without a reservation the order could sell stock that is not there; cancel the order"},
 	{ReplaceReservation, false, "the new lines would have no stock; bring inventory back and use retry_now"},
 	{ExtendReservation, false, "the order would count on stock that is not held any more; it gives up by itself"},
 	{ConfirmReservation, false, "the money would be taken without the stock; bring inventory back and use retry_now"},
