@@ -1268,6 +1268,18 @@ type ExportOrdersParams struct {
 
 	// Until Only orders placed before this time.
 	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
+
+	// SKU Only orders with a line of this SKU, as it was ordered.
+	SKU string `form:"sku,omitempty" json:"sku,omitempty,omitzero"`
+
+	// Currency Only orders in this currency, as in `EUR`.
+	Currency string `form:"currency,omitempty" json:"currency,omitempty,omitzero"`
+
+	// AmountMin Only orders with at least this total, in minor units; `currency` is required with it.
+	AmountMin *int64 `form:"amount_min,omitempty" json:"amount_min,omitempty"`
+
+	// AmountMax Only orders with at most this total, in minor units; `currency` is required with it.
+	AmountMax *int64 `form:"amount_max,omitempty" json:"amount_max,omitempty"`
 }
 
 // RepairOrderParams defines parameters for RepairOrder.
@@ -1326,6 +1338,18 @@ type ListOrdersParams struct {
 
 	// Until Only orders placed before this time.
 	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
+
+	// SKU Only orders with a line of this SKU, as it was ordered.
+	SKU string `form:"sku,omitempty" json:"sku,omitempty,omitzero"`
+
+	// Currency Only orders in this currency, as in `EUR`.
+	Currency string `form:"currency,omitempty" json:"currency,omitempty,omitzero"`
+
+	// AmountMin Only orders with at least this total, in minor units; `currency` is required with it.
+	AmountMin *int64 `form:"amount_min,omitempty" json:"amount_min,omitempty"`
+
+	// AmountMax Only orders with at most this total, in minor units; `currency` is required with it.
+	AmountMax *int64 `form:"amount_max,omitempty" json:"amount_max,omitempty"`
 
 	// Cursor `next_cursor` of the previous page.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
