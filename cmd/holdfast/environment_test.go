@@ -35,6 +35,7 @@ func TestEnvironmentExample(t *testing.T) {
 	want := map[string]string{}
 	collect(reflect.TypeFor[config.Common](), want)
 	collect(reflect.TypeFor[databases](), want)
+	collect(reflect.TypeFor[auditProcess](), want)
 	for _, c := range processes {
 		collect(c, want)
 	}
