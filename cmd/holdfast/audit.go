@@ -213,7 +213,7 @@ func (f *auditFlags) open(ctx context.Context) (closeAll func(), err error) {
 		}
 		closers = append(closers, temporal.Close)
 		f.temporal = temporal
-		f.options.Workflows = orderclient.New(temporal)
+		f.options.Workflows = orderclient.New(temporal, temporalCfg.DataConverter())
 	}
 	if !slices.Contains(f.skip, skipPayments) {
 		return closeAll, f.openProvider()

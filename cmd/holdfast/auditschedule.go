@@ -28,7 +28,7 @@ const minSchedule = time.Minute
 // auditProcess is the configuration of audit --schedule, beside that of audit.
 type auditProcess struct {
 	config.Common
-	Listen string `env:"AUDIT_LISTEN" envDefault:":9092"`
+	Listen string `env:"AUDIT_LISTEN" envDefault:":9094"`
 }
 
 // checkSchedule refuses what does not go with --schedule.

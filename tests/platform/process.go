@@ -35,6 +35,7 @@ var listen = map[string]string{
 	"gateway":         "GATEWAY_LISTEN",
 	"events":          "EVENTS_LISTEN",
 	"audit":           "AUDIT_LISTEN",
+	"codec":           "CODEC_LISTEN",
 }
 
 // command prepares a command of the real binary.
