@@ -21,9 +21,9 @@ import (
 // auditRunTimeout bounds a run of the audit with its retries.
 const auditRunTimeout = 24 * time.Hour
 
-// ScheduleAudit makes Temporal run the audit (workflows.Audit) at an interval. An existing schedule gets the settings of
-// this call, and stays paused if an operator has paused it. A run that is due while another is under way is left out.
-// The call is idempotent, also from several processes at once.
+// ScheduleAudit makes Temporal run the audit (workflows.Audit) at an interval. An existing schedule gets the settings
+// of this call, and stays paused if an operator has paused it. A run that is due while another is under way is left
+// out. The call is idempotent, also from several processes at once.
 func ScheduleAudit(ctx context.Context, c client.Client, every time.Duration) error {
 	action := &client.ScheduleWorkflowAction{
 		ID:                       orderflow.AuditSchedule,

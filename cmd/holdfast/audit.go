@@ -77,7 +77,8 @@ func newAudit() *cobra.Command {
 			"shipments, the workflows, and the payment provider's books of recent orders. It prints each violation with\n" +
 			"its remedy. It changes nothing, and may run while the platform works: it reads each database in one\n" +
 			"snapshot, page by page, and counts only what it sees twice, some seconds apart.\n\n" +
-			"With --schedule the command is a process: Temporal starts an audit at each interval, and the process carries it out.\n\n" +
+			"With --schedule the command is a process: Temporal starts an audit at each interval, and the process\n" +
+			"carries it out.\n\n" +
 			"Exit status: 0 if the books agree, 1 if it found a violation, 2 if it could not compare everything.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAudit(cmd, f) },
 	}

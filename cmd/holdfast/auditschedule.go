@@ -47,7 +47,8 @@ func (f auditFlags) checkSchedule() error {
 	return errors.Join(faults...)
 }
 
-// runSchedule makes Temporal run the audit at an interval, and carries the audits out until the process is told to stop.
+// runSchedule makes Temporal run the audit at an interval, and carries the audits out until the process is told to
+// stop.
 func runSchedule(cmd *cobra.Command, f auditFlags) error {
 	if err := f.checkSchedule(); err != nil {
 		return incomplete(err)

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -203,8 +206,11 @@ func inventoryVersions(t *testing.T) (versions []int64) {
 	t.Helper()
 	files, err := fs.Glob(migrations.FS, string(database.Inventory)+"/*.sql")
 	require.NoError(t, err)
-	for i := range files {
-		versions = append(versions, int64(i+1)) // they are numbered without a gap, or UpTo fails here
+	for _, file := range files { // sorted by name, and the numbers have leading zeros
+		number, _, _ := strings.Cut(filepath.Base(file), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		require.NoError(t, err)
+		versions = append(versions, version)
 	}
 	return versions
 }

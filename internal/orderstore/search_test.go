@@ -25,9 +25,11 @@ const fillSearched = `
 	    FROM generate_series(1, 20000) n
 	    RETURNING order_id, total_minor
 	)
-	INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor, currency)
+	INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, unit_price_minor, line_total_minor,
+	                         currency)
 	SELECT order_id, 1, gen_random_uuid(),
-	       CASE WHEN total_minor % 5000 = 1 THEN 'RARE' WHEN total_minor % 2 = 0 THEN 'COMMON' ELSE 'SKU-' || total_minor END,
+	       CASE WHEN total_minor % 5000 = 1 THEN 'RARE' WHEN total_minor % 2 = 0 THEN 'COMMON'
+	            ELSE 'SKU-' || total_minor END,
 	       'x', 1, total_minor, total_minor, 'EUR'
 	FROM made`
 
@@ -60,17 +62,25 @@ func TestSearch(t *testing.T) {
 		{"a rare product", orderstore.Filter{SKU: "RARE"}, []int64{1, 5001, 10001, 15001}},
 		{"a common product", orderstore.Filter{SKU: "COMMON"}, []int64{2, 4, 6, 8, 10}},
 		{"a product that nobody ordered", orderstore.Filter{SKU: "NONE"}, nil},
-		{"of one customer", orderstore.Filter{SKU: "COMMON", CustomerID: "c8", Issuer: "shop"}, []int64{8, 108, 208, 308, 408}},
+		{
+			"of one customer", orderstore.Filter{SKU: "COMMON", CustomerID: "c8", Issuer: "shop"},
+			[]int64{8, 108, 208, 308, 408},
+		},
 		{"of another issuer", orderstore.Filter{SKU: "COMMON", CustomerID: "c8", Issuer: "x"}, nil},
 		{"in a state", orderstore.Filter{SKU: "COMMON", States: []order.State{order.Cancelled}}, []int64{10, 20, 30, 40, 50}},
-		{"an amount", orderstore.Filter{Amount: &orderstore.AmountRange{Currency: "EUR", Min: 7001, Max: 7001}}, []int64{7001}},
+		{
+			"an amount",
+			orderstore.Filter{Amount: &orderstore.AmountRange{Currency: "EUR", Min: 7001, Max: 7001}},
+			[]int64{7001},
+		},
 		{
 			"amounts of a currency",
 			orderstore.Filter{Amount: &orderstore.AmountRange{Currency: "USD", Min: 9, Max: 21}},
 			[]int64{12, 16, 20},
 		},
 		{
-			"both", orderstore.Filter{SKU: "RARE", Amount: &orderstore.AmountRange{Currency: "EUR", Min: 5000, Max: 10001}},
+			"both",
+			orderstore.Filter{SKU: "RARE", Amount: &orderstore.AmountRange{Currency: "EUR", Min: 5000, Max: 10001}},
 			[]int64{5001, 10001},
 		},
 	} {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,8 +16,8 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestAuditSchedule: the process makes the schedule, carries its audits out, and shows in Temporal's list, in the log and
-// in the metrics what they found.
+// TestAuditSchedule: the process makes the schedule, carries its audits out, and shows in Temporal's list, in the log
+// and in the metrics what they found.
 func TestAuditSchedule(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)
@@ -82,7 +81,7 @@ func TestAuditSchedule(t *testing.T) {
 	defer answer.Body.Close() //nolint:errcheck // only read
 	metrics, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	require.True(t, strings.Contains(string(metrics), `holdfast_audit_violations{kind="ledger_mismatch"} 1`))
+	require.Contains(t, string(metrics), `holdfast_audit_violations{kind="ledger_mismatch"} 1`)
 
 	process.Stop()
 	_, err = p.Stock.Exec(t.Context(), "UPDATE items SET quantity = quantity - 5 WHERE product_id = $1", product)
