@@ -87,6 +87,9 @@ var inventoryRows = []struct {
 	{10, 0, `
 		INSERT INTO stock_operations (operation_id, request_hash, answer)
 		VALUES (gen_random_uuid(), decode(repeat('ef', 32), 'hex'), '{"replayed": false}')`},
+	{15, 0, `
+		INSERT INTO reorder_proposals (item_id, cause, status, closed_at, closed_by, reason)
+		SELECT item_id, 'low_stock', 'dismissed', now(), 'olga', 'ordered' FROM items LIMIT 1`},
 }
 
 // inventoryAt migrates a new database to a version and fills it.
