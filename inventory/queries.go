@@ -2,10 +2,13 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"hash/crc32"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -46,20 +49,28 @@ func (s *Service) List(ctx context.Context, page inventoryapi.Page) (inventoryap
 
 // LowStock implements inventoryapi.Queries.
 func (s *Service) LowStock(
-	ctx context.Context, location string, page inventoryapi.Page,
+	ctx context.Context, filter inventoryapi.LowStockFilter, page inventoryapi.Page,
 ) (out inventoryapi.LowStockList, err error) {
 	first := store.ItemPosition{LocationID: math.MinInt32, ItemID: math.MinInt64}
-	position, err := positionOf("low", page, location, first, func(p store.ItemPosition) bool {
+	filters := filter.Location
+	if filter.Threshold != nil {
+		if *filter.Threshold < 0 || *filter.Threshold > inventoryapi.MaxThreshold {
+			return out, inventoryapi.Errorf(inventoryapi.InvalidInput, "threshold",
+				"threshold is %d; it lies between 0 and %d", *filter.Threshold, int64(inventoryapi.MaxThreshold))
+		}
+		filters = fmt.Sprintf("%s %d", filter.Location, *filter.Threshold)
+	}
+	position, err := positionOf("low", page, filters, first, func(p store.ItemPosition) bool {
 		return p.LocationID != 0 && p.ItemID != 0
 	})
 	if err != nil {
 		return out, err
 	}
-	at, err := s.locations(ctx, location)
+	at, err := s.locations(ctx, filter.Location)
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.LowStock(ctx, at, position.after, position.limit+1)
+	rows, err := s.store.LowStock(ctx, at, filter.Threshold, position.after, position.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
@@ -90,6 +101,39 @@ func (s *Service) Holds(
 	out.Items, out.NextCursor = cut(rows, position)
 	return out, nil
 }
+
+// Reservations implements inventoryapi.Queries.
+func (s *Service) Reservations(
+	ctx context.Context, filter inventoryapi.ReservationFilter, page inventoryapi.Page,
+) (out inventoryapi.ReservationList, err error) {
+	for i, status := range filter.Statuses {
+		if !status.Valid() || slices.Contains(filter.Statuses[:i], status) {
+			return out, inventoryapi.Errorf(inventoryapi.InvalidInput, "status",
+				"status is %q; use pending, confirmed, released or expired, each once", status)
+		}
+	}
+	first := store.DeadlinePosition{ExpiresAt: filter.ExpiresBefore}
+	if first.ExpiresAt.IsZero() {
+		first = store.DeadlinePosition{ExpiresAt: farthest, ReservationID: uuid.Max}
+	}
+	filters := fmt.Sprint(
+		filter.Statuses, filter.OrderID, filter.ExpiresAfter.UnixMicro(), filter.ExpiresBefore.UnixMicro())
+	position, err := positionOf("reservations", page, filters, first, func(p store.DeadlinePosition) bool {
+		return !p.ExpiresAt.IsZero() && p.ReservationID != uuid.Nil
+	})
+	if err != nil {
+		return out, err
+	}
+	rows, err := s.store.Reservations(ctx, filter, position.after, position.limit+1)
+	if err != nil {
+		return out, unavailable(err)
+	}
+	out.Items, out.NextCursor = cut(rows, position)
+	return out, nil
+}
+
+// farthest is later than every deadline.
+var farthest = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Overdue implements inventoryapi.Queries.
 func (s *Service) Overdue(ctx context.Context, page inventoryapi.Page) (out inventoryapi.OverdueList, err error) {

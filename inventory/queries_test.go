@@ -40,7 +40,7 @@ func TestQueriesOfNothing(t *testing.T) {
 	list, err := q.List(t.Context(), inventoryapi.Page{})
 	require.NoError(t, err)
 	require.Equal(t, inventoryapi.AvailabilityList{Items: []inventoryapi.Availability{}}, list)
-	low, err := q.LowStock(t.Context(), "", inventoryapi.Page{})
+	low, err := q.LowStock(t.Context(), inventoryapi.LowStockFilter{}, inventoryapi.Page{})
 	require.NoError(t, err)
 	require.Equal(t, inventoryapi.LowStockList{Items: []inventoryapi.LowStockItem{}}, low)
 }
@@ -104,7 +104,7 @@ func TestQueriesWithoutDatabase(t *testing.T) {
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
 	_, err = q.MostReserved(t.Context(), 5)
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
-	_, err = q.LowStock(t.Context(), "near", inventoryapi.Page{})
+	_, err = q.LowStock(t.Context(), inventoryapi.LowStockFilter{Location: "near"}, inventoryapi.Page{})
 	require.ErrorIs(t, err, inventoryapi.Unavailable)
 	_, err = q.Holds(t.Context(), uuid.New(), inventoryapi.Page{})
 	require.ErrorIs(t, err, inventoryapi.Unavailable)

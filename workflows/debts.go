@@ -18,13 +18,15 @@ import (
 // payment provider act once per key, and the keys follow from what was recorded. So a run that does not know what an
 // earlier run has paid asks again, and nothing is paid twice.
 type debts struct {
-	running  bool
-	closing  bool        // the order has ended, so no further debt arises
-	refunded int64       // of the captured money, in minor units
-	refunds  int         // how many refunds were made
-	refused  bool        // the provider refuses a refund for good
-	returned []stockDebt // what inventory has back, as far as this run knows
-	paying   int         // how many payments of a debt are under way
+	running      bool
+	closing      bool                     // the order has ended, so no further debt arises
+	refunded     int64                    // of the captured money, in minor units
+	refunds      int                      // how many refunds were made
+	refused      bool                     // the provider refuses a refund for good
+	refusedMinor int64                    // the amount of that refund
+	byHand       *orderflow.SkipStepInput // an operator has made it
+	returned     []stockDebt              // what inventory has back, as far as this run knows
+	paying       int                      // how many payments of a debt are under way
 }
 
 // payDebts starts the coroutines.
@@ -81,14 +83,14 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 	payment := o.payment(o.capturedAttempt)
 	payment.RefundKey = orderflow.PartRefundKey(o.in.OrderID, payment.Attempt, o.debts.refunds+1)
 	payment.Amount.Minor = refundDue(o.fulfilment, o.in) - o.debts.refunded
-	res, err := refundPayment(ctx, payment)
+	res, err := o.payOnce(ctx, &payment)
 	if refusal(err) == orderflow.ErrPaymentKeyUsed {
 		if res, err = findRefund(ctx, payment); err == nil {
 			payment.Amount.Minor = res.RefundedMinor
 		}
 	}
 	if err != nil {
-		o.debts.refused = true
+		o.debts.refused, o.debts.refusedMinor = true, payment.Amount.Minor
 		o.recordFailedUndo(ctx, fmt.Sprintf("refund %s", payment.Amount), err)
 		return
 	}
@@ -96,6 +98,17 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 	o.debts.refunded += payment.Amount.Minor
 	o.recordRefund(ctx, payment, o.debts.refunds, res)
 	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
+}
+
+// payOnce refunds a payment. If an operator has made the refund that the provider has refused, payOnce asks the
+// provider nothing, and the amount is that of the refused refund: more may be due by now.
+func (o *orderRun) payOnce(ctx workflow.Context, payment *orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	if hand := o.debts.byHand; hand != nil {
+		o.debts.byHand = nil
+		payment.Amount.Minor = min(payment.Amount.Minor, o.debts.refusedMinor)
+		return doneByHand(*hand), nil
+	}
+	return o.refundByProvider(ctx, *payment)
 }
 
 func (o *orderRun) owesStock() bool {

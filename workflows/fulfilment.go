@@ -385,7 +385,7 @@ func (o *orderRun) quiet(ctx workflow.Context) bool {
 // row.
 func (o *orderRun) continueAsNew(ctx workflow.Context) error {
 	in := o.in
-	in.Continues, in.Keys = true, o.keys
+	in.Continues, in.Keys, in.RefundByHand = true, o.keys, nil
 	if o.ref.Number > 1 {
 		in.ReservationNumber = o.ref.Number
 	}
@@ -412,6 +412,7 @@ func (o *orderRun) goOn(ctx workflow.Context) error {
 		o.undo.add("give the stock back", o.undoReserve)
 		o.lookForStock(ctx)
 	}
+	o.takeRefundByHand(ctx)
 	o.refreshDetails(ctx)
 	return nil
 }

@@ -125,9 +125,10 @@ type orderRun struct {
 	started      time.Time                // when this run began
 	reservations int                      // the highest number of a reservation that this run has tried
 	debts        debts
-	keys         []string // the Idempotency-Keys of the changes that were carried out, the last ones
-	loads        int      // how many times the row of an earlier run replaced the state of this one
-	lapseAlarm   alarm    // rings when an approved return lapses
+	keys         []string      // the Idempotency-Keys of the changes that were carried out, the last ones
+	loads        int           // how many times the row of an earlier run replaced the state of this one
+	lapseAlarm   alarm         // rings when an approved return lapses
+	manual       []*manualStep // the steps under way that an operator may do by hand
 
 	// What this execution knows of an earlier run or of a lost workflow task (takeover.go).
 	stockConfirmed bool // the reservation is confirmed, by this execution or by an earlier one that it knows of

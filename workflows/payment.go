@@ -366,7 +366,13 @@ func (o *orderRun) abandon(ctx workflow.Context, payment orderflow.PaymentInput)
 // the money is taken, the order is paid: void confirms it while it is still being paid, else it refunds the money.
 func (o *orderRun) void(ctx workflow.Context, payment orderflow.PaymentInput, within time.Duration) error {
 	payment.Reason = "the order was not carried out"
-	res, err := voidPayment(ctx, payment, within)
+	var res orderflow.PaymentResult
+	var err error
+	if within > 0 {
+		res, err = voidPayment(ctx, payment, within)
+	} else {
+		res, err = o.voidByProvider(ctx, payment)
+	}
 	switch {
 	case err == nil:
 		o.noteVoided(ctx, payment, res)
@@ -433,7 +439,7 @@ func (o *orderRun) recordStep(
 	if state == orderflow.PaymentDeclined || state == orderflow.PaymentFailed {
 		o.lastRefusal = reason
 	}
-	if res.ProviderRef != "" {
+	if res.ProviderRef != "" && res.Provider != orderflow.ByHand {
 		o.providerRefs[p.Attempt] = res.ProviderRef
 	}
 	o.recorder.payments = append(o.recorder.payments, orderflow.PaymentRecord{

@@ -52,6 +52,10 @@ type reservationRun struct {
 // reserve holds the stock, or keeps why it cannot be held. While inventory is down, reserve waits for as long as
 // the reservation would have lived; after that the reservation has no use any more.
 func (r *reservationRun) reserve(ctx workflow.Context) {
+	if r.in.HeldUntil != nil {
+		r.status, r.expiresAt, r.decided = orderflow.ReservationPending, *r.in.HeldUntil, true
+		return
+	}
 	held, err := reserveStock(ctx, orderflow.ReserveInput{
 		Reservation:   r.ref,
 		Actor:         r.in.Actor,

@@ -42,6 +42,7 @@ type step struct {
 	within   time.Duration // of the regular activity with all its retries; 0 means without limit
 	noFast   bool          // skip the local attempt
 	brief    bool          // give up after briefBudget
+	byHand   bool          // an operator may cancel it and do it by hand (unlessByHand)
 	onSlow   func()        // called once when the local attempt failed and the durable one begins
 }
 
@@ -74,7 +75,7 @@ func execute[Out any](ctx workflow.Context, s step, in any) (Out, error) {
 	}
 	// The first series of attempts ends only so that operators learn of an order that is stuck.
 	err := durable(ctx, s, patience, in, &out)
-	if err == nil || isFinal(err) {
+	if err == nil || isFinal(err) || s.byHand && ctx.Err() != nil {
 		return out, err
 	}
 	markNeedsOperator(ctx, true)
@@ -93,6 +94,7 @@ func durable(ctx workflow.Context, s step, within time.Duration, in, out any) er
 		StartToCloseTimeout:    attemptTimeout,
 		ScheduleToCloseTimeout: within,
 		RetryPolicy:            retryForever,
+		WaitForCancellation:    s.byHand, // an attempt that runs may still succeed
 		Summary:                s.summary,
 	})
 	return workflow.ExecuteActivity(ctx, s.activity, in).Get(ctx, out)

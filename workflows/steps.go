@@ -211,6 +211,7 @@ func voidPayment(
 		summary:  paymentName("void", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   true,
+		byHand:   within == 0,
 		within:   within,
 	}, in)
 }
@@ -226,6 +227,7 @@ func refundPayment(
 		summary:  paymentName("refund", in),
 		queue:    orderflow.PaymentsQueue,
 		noFast:   true,
+		byHand:   true,
 	}, in)
 }
 

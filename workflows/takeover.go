@@ -374,7 +374,7 @@ func (o *orderRun) voidUnresolved(ctx workflow.Context) {
 		}
 		payment := o.payment(attempt)
 		payment.Reason = "the order was not carried out"
-		voided, err := voidPayment(ctx, payment, 0)
+		voided, err := o.voidByProvider(ctx, payment)
 		switch {
 		case err == nil && slices.Contains(o.lostAttempts, attempt):
 			o.noteVoided(ctx, payment, voided)
@@ -404,7 +404,7 @@ func (o *orderRun) refundUnlessConfirmed(ctx workflow.Context, payment orderflow
 // refund refunds a captured payment of an order that was not carried out.
 func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) {
 	payment.RefundKey = orderflow.RefundKey(payment.OrderID, payment.Attempt)
-	res, err := refundPayment(ctx, payment)
+	res, err := o.refundByProvider(ctx, payment)
 	if err != nil {
 		o.recordFailedUndo(ctx, "refund the payment", err)
 		return

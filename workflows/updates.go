@@ -78,6 +78,9 @@ func (o *orderRun) handleUpdates(ctx workflow.Context) error {
 	if err := o.handleFulfilment(ctx); err != nil {
 		return err
 	}
+	if err := o.handleRepairs(ctx); err != nil {
+		return err
+	}
 	if err := workflow.SetQueryHandlerWithOptions(ctx, orderflow.QueryPreviewCancel, o.previewCancel,
 		workflow.QueryHandlerOptions{
 			Description: `What a cancellation would do. Input: {} for the whole order, or ` +

@@ -205,6 +205,54 @@ func (e PaymentStep) Valid() bool {
 	}
 }
 
+// Defines values for RepairOutcome.
+const (
+	Begun    RepairOutcome = "begun"
+	Done     RepairOutcome = "done"
+	Refused  RepairOutcome = "refused"
+	UnderWay RepairOutcome = "under_way"
+)
+
+// Valid indicates whether the value is a known member of the RepairOutcome enum.
+func (e RepairOutcome) Valid() bool {
+	switch e {
+	case Begun:
+		return true
+	case Done:
+		return true
+	case Refused:
+		return true
+	case UnderWay:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RepairAction.
+const (
+	Adopt        RepairAction = "adopt"
+	ForceRelease RepairAction = "force_release"
+	RetryNow     RepairAction = "retry_now"
+	SkipStep     RepairAction = "skip_step"
+)
+
+// Valid indicates whether the value is a known member of the RepairAction enum.
+func (e RepairAction) Valid() bool {
+	switch e {
+	case Adopt:
+		return true
+	case ForceRelease:
+		return true
+	case RetryNow:
+		return true
+	case SkipStep:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RequestReturnReason.
 const (
 	RequestReturnReasonDamaged        RequestReturnReason = "damaged"
@@ -942,6 +990,61 @@ type ReleasedReservations struct {
 	WithoutWorkflow int `json:"without_workflow"`
 }
 
+// Repair defines model for Repair.
+type Repair struct {
+	Action RepairAction `json:"action"`
+
+	// Actor The subject of the operator's token.
+	Actor string `json:"actor"`
+
+	// Code Why it was refused.
+	Code      string    `json:"code,omitempty,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Detail What was done, or why it was refused.
+	Detail  string             `json:"detail,omitempty,omitzero"`
+	EndedAt time.Time          `json:"ended_at,omitempty,omitzero"`
+	OrderID openapi_types.UUID `json:"order_id,omitempty,omitzero"`
+
+	// Outcome `begun`: the outcome is not known; send the request again under the same key.
+	Outcome   RepairOutcome      `json:"outcome"`
+	Reason    string             `json:"reason"`
+	Reference string             `json:"reference,omitempty,omitzero"`
+	RepairID  openapi_types.UUID `json:"repair_id"`
+
+	// ReservationID Of a reservation without an order.
+	ReservationID openapi_types.UUID `json:"reservation_id,omitempty,omitzero"`
+	Step          string             `json:"step,omitempty,omitzero"`
+}
+
+// RepairOutcome `begun`: the outcome is not known; send the request again under the same key.
+type RepairOutcome string
+
+// RepairAction defines model for RepairAction.
+type RepairAction string
+
+// RepairList defines model for RepairList.
+type RepairList struct {
+	Items []Repair `json:"items"`
+
+	// NextCursor Absent on the last page.
+	NextCursor string `json:"next_cursor,omitempty,omitzero"`
+}
+
+// RepairRequest defines model for RepairRequest.
+type RepairRequest struct {
+	Action RepairAction `json:"action"`
+
+	// Reason Why, for the record.
+	Reason string `json:"reason"`
+
+	// Reference Of `skip_step` only, and required there: how the provider or the bank names what was done by hand.
+	Reference string `json:"reference,omitempty,omitzero"`
+
+	// Step Of `skip_step` only: the activity, as the Web UI names it.
+	Step string `json:"step,omitempty,omitzero"`
+}
+
 // RequestReturn defines model for RequestReturn.
 type RequestReturn struct {
 	Lines  []LineQuantity      `json:"lines"`
@@ -1165,6 +1268,37 @@ type ExportOrdersParams struct {
 
 	// Until Only orders placed before this time.
 	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
+
+	// SKU Only orders with a line of this SKU, as it was ordered.
+	SKU string `form:"sku,omitempty" json:"sku,omitempty,omitzero"`
+
+	// Currency Only orders in this currency, as in `EUR`.
+	Currency string `form:"currency,omitempty" json:"currency,omitempty,omitzero"`
+
+	// AmountMin Only orders with at least this total, in minor units; `currency` is required with it.
+	AmountMin *int64 `form:"amount_min,omitempty" json:"amount_min,omitempty"`
+
+	// AmountMax Only orders with at most this total, in minor units; `currency` is required with it.
+	AmountMax *int64 `form:"amount_max,omitempty" json:"amount_max,omitempty"`
+}
+
+// RepairOrderParams defines parameters for RepairOrder.
+type RepairOrderParams struct {
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ListRepairsParams defines parameters for ListRepairs.
+type ListRepairsParams struct {
+	// OrderID Only repairs of this order.
+	OrderID openapi_types.UUID `form:"order_id,omitempty" json:"order_id,omitempty,omitzero"`
+
+	// ReservationID Only repairs of this reservation without an order.
+	ReservationID openapi_types.UUID `form:"reservation_id,omitempty" json:"reservation_id,omitempty,omitzero"`
+
+	// Cursor `next_cursor` of the previous page.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+	Limit  int    `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // ReleaseExpiredParams defines parameters for ReleaseExpired.
@@ -1174,6 +1308,12 @@ type ReleaseExpiredParams struct {
 
 	// Limit How many reservations at most.
 	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// RepairReservationParams defines parameters for RepairReservation.
+type RepairReservationParams struct {
+	// IdempotencyKey Names this attempt. A repeat under the same key gets the outcome of the first attempt.
+	IdempotencyKey AttemptKey `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ExtendReservationParams defines parameters for ExtendReservation.
@@ -1201,6 +1341,18 @@ type ListOrdersParams struct {
 
 	// Until Only orders placed before this time.
 	Until time.Time `form:"until,omitempty" json:"until,omitempty,omitzero"`
+
+	// SKU Only orders with a line of this SKU, as it was ordered.
+	SKU string `form:"sku,omitempty" json:"sku,omitempty,omitzero"`
+
+	// Currency Only orders in this currency, as in `EUR`.
+	Currency string `form:"currency,omitempty" json:"currency,omitempty,omitzero"`
+
+	// AmountMin Only orders with at least this total, in minor units; `currency` is required with it.
+	AmountMin *int64 `form:"amount_min,omitempty" json:"amount_min,omitempty"`
+
+	// AmountMax Only orders with at most this total, in minor units; `currency` is required with it.
+	AmountMax *int64 `form:"amount_max,omitempty" json:"amount_max,omitempty"`
 
 	// Cursor `next_cursor` of the previous page.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
@@ -1333,6 +1485,12 @@ type ListShipmentsParams struct {
 
 // EraseCustomerJSONRequestBody defines body for EraseCustomer for application/json ContentType.
 type EraseCustomerJSONRequestBody = EraseCustomer
+
+// RepairOrderJSONRequestBody defines body for RepairOrder for application/json ContentType.
+type RepairOrderJSONRequestBody = RepairRequest
+
+// RepairReservationJSONRequestBody defines body for RepairReservation for application/json ContentType.
+type RepairReservationJSONRequestBody = RepairRequest
 
 // CreateReservationJSONRequestBody defines body for CreateReservation for application/json ContentType.
 type CreateReservationJSONRequestBody = CreateReservation

@@ -53,6 +53,8 @@ const (
 	OrderBackordered     problem.Code = "order_backordered"
 	CustomerNotFound     problem.Code = "customer_not_found"
 	OrdersOpen           problem.Code = "orders_open"
+	RepairNotApplicable  problem.Code = "repair_not_applicable"
+	StepNotSkippable     problem.Code = "step_not_skippable"
 )
 
 // Table has every code with its HTTP status, and whether the same request may succeed later.
@@ -102,4 +104,6 @@ var Table = problem.Common.Extend(problem.Table{
 	CustomerNotFound:     {Status: http.StatusNotFound, Title: "No such customer"},
 	OrdersOpen:           {Status: http.StatusConflict, Title: "Orders of the customer are open"},
 	AlreadyShipped:       {Status: http.StatusConflict, Title: "A shipment has left"},
+	RepairNotApplicable:  {Status: http.StatusConflict, Title: "The repair does not apply"},
+	StepNotSkippable:     {Status: http.StatusUnprocessableEntity, Title: "The step may not be skipped"},
 })

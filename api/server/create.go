@@ -49,7 +49,8 @@ type handlers struct {
 	review    review.Config
 	returns   ReturnConfig
 	hub       *follow.Hub
-	pace      pace // of the streams of events
+	pace      pace   // of the streams of events
+	namespace string // of Temporal
 }
 
 // Workflows is what the handlers need of orderclient.Client.
@@ -82,6 +83,12 @@ type Workflows interface {
 	GoOn(ctx context.Context, in orderflow.OrderInput) error
 	TakeUpOrder(ctx context.Context, in orderflow.OrderInput) (bool, error)
 	TakeUpReservation(ctx context.Context, reservation uuid.UUID) (bool, error)
+	RetryNow(ctx context.Context, namespace, workflowID string) ([]string, error)
+	SkipStep(ctx context.Context, order uuid.UUID, key string, in orderflow.SkipStepInput) error
+	NoteRepair(ctx context.Context, order uuid.UUID, key string, in orderflow.NoteRepairInput) error
+	RefundedByHand(ctx context.Context, in orderflow.OrderInput) error
+	StartReservation(ctx context.Context, in orderflow.ReservationStart) error
+	WorkflowIsRunning(ctx context.Context, workflowID string) (bool, error)
 	PaymentChanged(ctx context.Context, order uuid.UUID, event string, in orderflow.PaymentChangedInput) error
 
 	Reserve(ctx context.Context, in orderflow.ReservationStart) (orderflow.ReservationView, error)

@@ -24,6 +24,10 @@ const (
 // ExportOrders writes all orders that match as a table, page by page, so that it needs little memory.
 func (h *handlers) ExportOrders(c *gin.Context, params orderapi.ExportOrdersParams) {
 	filter, err := orderFilter(params.CustomerID, params.Status, params.Since)
+	if err == nil {
+		filter.SKU = params.SKU
+		filter.Amount, err = amountRange(params.Currency, params.AmountMin, params.AmountMax)
+	}
 	if err != nil {
 		httpx.Fail(c, err)
 		return

@@ -120,6 +120,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		returns:   cfg.Returns,
 		hub:       follow.New(cfg.Follow, store, env.Log, env.Registry),
 		pace:      usualPace,
+		namespace: cfg.Temporal.Namespace,
 	}
 	h.starter = starter.New(cfg.Starts, store, h.workflows, env.Log)
 	defer context.AfterFunc(ctx, h.hub.Stop)() // a stream would keep the server from stopping

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,6 +44,10 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 	}
 	who := auth.From(c)
 	filter, err := orderFilter(params.CustomerID, params.Status, params.Since)
+	if err == nil {
+		filter.SKU = params.SKU
+		filter.Amount, err = amountRange(params.Currency, params.AmountMin, params.AmountMax)
+	}
 	if err != nil {
 		httpx.Fail(c, err)
 		return
@@ -102,10 +107,15 @@ func orderFilter(
 	return filter, nil
 }
 
+// filtered reports whether a request for a list has filters or a cursor, besides a number or a correlation id.
+func filtered(p orderapi.ListOrdersParams) bool {
+	return len(p.Status) > 0 || p.CustomerID != "" || p.SKU != "" || p.Currency != "" || p.AmountMin != nil ||
+		p.AmountMax != nil || !p.Since.IsZero() || !p.Until.IsZero() || p.Cursor != ""
+}
+
 // findByRequest answers the orders on which a request acted, of those that the caller may see.
 func (h *handlers) findByRequest(c *gin.Context, params orderapi.ListOrdersParams) {
-	if len(params.Status) > 0 || params.CustomerID != "" || !params.Since.IsZero() || !params.Until.IsZero() ||
-		params.Cursor != "" {
+	if filtered(params) {
 		httpx.Fail(c, problem.Invalid("correlation_id",
 			"a correlation id names one request; leave the other filters and the cursor out"))
 		return
@@ -131,6 +141,28 @@ func (h *handlers) findByRequest(c *gin.Context, params orderapi.ListOrdersParam
 	c.JSON(http.StatusOK, out)
 }
 
+// amountRange reads the filter of orders by their total; nil means any.
+func amountRange(currency string, from, to *int64) (*orderstore.AmountRange, error) {
+	switch {
+	case currency == "" && (from != nil || to != nil):
+		return nil, problem.Invalid("currency", "name the currency of the amounts")
+	case currency == "":
+		return nil, nil
+	}
+	out := &orderstore.AmountRange{Currency: currency, Max: math.MaxInt64}
+	if from != nil {
+		out.Min = *from
+	}
+	if to != nil {
+		out.Max = *to
+	}
+	if out.Min > out.Max {
+		return nil, problem.Invalid("amount_min", "amount_min is %d and amount_max is %d; the first must not be larger",
+			out.Min, out.Max)
+	}
+	return out, nil
+}
+
 // findByNumber answers the order with a number as a list, which is empty if there is none that the caller may see.
 func (h *handlers) findByNumber(c *gin.Context, params orderapi.ListOrdersParams) {
 	number, ok := order.ParseNumber(params.Number)
@@ -138,8 +170,7 @@ func (h *handlers) findByNumber(c *gin.Context, params orderapi.ListOrdersParams
 		httpx.Fail(c, problem.Invalid("number", "use the number of an order, as in HF-104233"))
 		return
 	}
-	if len(params.Status) > 0 || params.CustomerID != "" || !params.Since.IsZero() || !params.Until.IsZero() ||
-		params.Cursor != "" || params.CorrelationID != "" {
+	if filtered(params) || params.CorrelationID != "" {
 		httpx.Fail(c, problem.Invalid("number", "a number names one order; leave the other filters and the cursor out"))
 		return
 	}

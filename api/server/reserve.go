@@ -293,7 +293,7 @@ func (h *handlers) reserve(
 // reservationProblem returns the answer for a reservation that is neither pending nor confirmed, or nil.
 func reservationProblem(view orderflow.ReservationView, hash string, shortForm bool) error {
 	switch {
-	case view.RequestHash != hash:
+	case view.RequestHash != "" && view.RequestHash != hash: // it is empty once an operator has adopted the reservation
 		return orderIDReused()
 	case view.Refusal == nil &&
 		(view.Status == orderflow.ReservationPending || view.Status == orderflow.ReservationConfirmed):

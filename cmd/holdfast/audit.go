@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
 	"golang.org/x/time/rate"
 
 	"holdfast/internal/audit"
@@ -58,6 +59,8 @@ type auditFlags struct {
 	skip          []string
 	json          bool
 	metrics       string
+	schedule      time.Duration
+	temporal      client.Client // set by open, unless workflows are left out
 }
 
 func newAudit() *cobra.Command {
@@ -74,6 +77,8 @@ func newAudit() *cobra.Command {
 			"shipments, the workflows, and the payment provider's books of recent orders. It prints each violation with\n" +
 			"its remedy. It changes nothing, and may run while the platform works: it reads each database in one\n" +
 			"snapshot, page by page, and counts only what it sees twice, some seconds apart.\n\n" +
+			"With --schedule the command is a process: Temporal starts an audit at each interval, and the process\n" +
+			"carries it out.\n\n" +
 			"Exit status: 0 if the books agree, 1 if it found a violation, 2 if it could not compare everything.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAudit(cmd, f) },
 	}
@@ -91,6 +96,8 @@ func newAudit() *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	flags.StringVar(&f.metrics, "metrics", "",
 		"also write the result to this file, for the text file collector of Prometheus's node exporter")
+	flags.DurationVar(&f.schedule, "schedule", 0,
+		"stay, and audit at this interval as a Temporal Schedule; the metrics are served on AUDIT_LISTEN")
 	return cmd
 }
 
@@ -114,6 +121,9 @@ func runAudit(cmd *cobra.Command, f auditFlags) error {
 	start := time.Now()
 	if err := f.check(); err != nil {
 		return incomplete(err)
+	}
+	if f.schedule != 0 {
+		return runSchedule(cmd, f)
 	}
 	progress := newProgress(cmd.ErrOrStderr())
 	f.options.Progress = func(step string, done int) { progress.at(step, done, 0) }
@@ -203,6 +213,7 @@ func (f *auditFlags) open(ctx context.Context) (closeAll func(), err error) {
 			return nil, fmt.Errorf("connect to Temporal (--skip %s leaves it out): %w", skipWorkflows, err)
 		}
 		closers = append(closers, temporal.Close)
+		f.temporal = temporal
 		f.options.Workflows = orderclient.New(temporal, temporalCfg.DataConverter())
 	}
 	if !slices.Contains(f.skip, skipPayments) {

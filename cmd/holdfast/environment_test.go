@@ -38,6 +38,7 @@ func TestEnvironmentExample(t *testing.T) {
 	collect(reflect.TypeFor[config.Common](), want)
 	collect(reflect.TypeFor[profiles](), want)
 	collect(reflect.TypeFor[databases](), want)
+	collect(reflect.TypeFor[auditProcess](), want)
 	for _, c := range processes {
 		collect(c, want)
 	}

@@ -195,6 +195,73 @@ func (q *Queries) LedgerPage(ctx context.Context, db DBTX, arg LedgerPageParams)
 	return items, nil
 }
 
+const lowStockBelowPage = `-- name: LowStockBelowPage :many
+SELECT i.item_id, i.location_id, i.product_id, l.code AS location, i.quantity, i.reserved, i.low_stock_threshold
+FROM items i
+JOIN locations l USING (location_id)
+WHERE i.quantity - i.reserved <= $1::bigint AND i.deleted_at IS NULL
+  AND coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)
+  AND (i.quantity > 0 OR coalesce((SELECT sum(o.quantity) FROM items o WHERE o.product_id = i.product_id), 0) = 0)
+  AND (i.location_id, i.item_id) > ($2::integer, $3::bigint)
+  AND i.location_id <= $4::integer
+ORDER BY i.location_id, i.item_id
+LIMIT $5::integer
+`
+
+type LowStockBelowPageParams struct {
+	Threshold     int64
+	AfterLocation int32
+	AfterItem     int64
+	LastLocation  int32
+	PageSize      int32
+}
+
+type LowStockBelowPageRow struct {
+	ItemID            int64
+	LocationID        int32
+	ProductID         uuid.UUID
+	Location          string
+	Quantity          int64
+	Reserved          int64
+	LowStockThreshold int64
+}
+
+// LowStockPage with one threshold for all items. It reads every item of the locations: an index of the available
+// quantity would have to change with every reserve.
+func (q *Queries) LowStockBelowPage(ctx context.Context, db DBTX, arg LowStockBelowPageParams) ([]LowStockBelowPageRow, error) {
+	rows, err := db.Query(ctx, lowStockBelowPage,
+		arg.Threshold,
+		arg.AfterLocation,
+		arg.AfterItem,
+		arg.LastLocation,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LowStockBelowPageRow{}
+	for rows.Next() {
+		var i LowStockBelowPageRow
+		if err := rows.Scan(
+			&i.ItemID,
+			&i.LocationID,
+			&i.ProductID,
+			&i.Location,
+			&i.Quantity,
+			&i.Reserved,
+			&i.LowStockThreshold,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lowStockPage = `-- name: LowStockPage :many
 SELECT i.item_id, i.location_id, i.product_id, l.code AS location, i.quantity, i.reserved, i.low_stock_threshold
 FROM items i
@@ -330,6 +397,85 @@ func (q *Queries) OverduePage(ctx context.Context, db DBTX, arg OverduePageParam
 	return items, nil
 }
 
+const pendingReservationPage = `-- name: PendingReservationPage :many
+SELECT DISTINCT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
+       r.resolved_at, (r.expires_at <= statement_timestamp())::boolean AS overdue
+FROM items i
+CROSS JOIN LATERAL (
+    SELECT l.reservation_id
+    FROM reservation_lines l
+    WHERE l.item_id = i.item_id AND l.open
+      AND (l.expires_at, l.reservation_id) < ($1::timestamptz, $2::uuid)
+      AND l.expires_at >= $3::timestamptz
+    ORDER BY l.expires_at DESC, l.reservation_id DESC
+    LIMIT $4::integer
+) held
+CROSS JOIN LATERAL (
+    SELECT v.reservation_id, v.owner_kind, v.owner_id, v.number, v.request_hash, v.status, v.expires_at, v.workflow_id, v.version, v.actor, v.reason, v.reserve_operation, v.resolve_operation, v.created_at, v.resolved_at FROM reservations v WHERE v.reservation_id = held.reservation_id LIMIT 1
+) r
+WHERE i.reserved > 0
+ORDER BY r.expires_at DESC, r.reservation_id DESC
+LIMIT $4::integer
+`
+
+type PendingReservationPageParams struct {
+	BeforeExpiresAt   time.Time
+	BeforeReservation uuid.UUID
+	ExpiresAfter      time.Time
+	PageSize          int32
+}
+
+type PendingReservationPageRow struct {
+	ReservationID uuid.UUID
+	OwnerKind     string
+	OwnerID       uuid.UUID
+	Number        int32
+	Status        string
+	WorkflowID    string
+	ExpiresAt     time.Time
+	CreatedAt     time.Time
+	ResolvedAt    *time.Time
+	Overdue       bool
+}
+
+// ReservationPage for pending reservations only. Among many that have ended they are few, so it finds them by the open
+// lines of each item that has reserved stock, one page at most of each.
+func (q *Queries) PendingReservationPage(ctx context.Context, db DBTX, arg PendingReservationPageParams) ([]PendingReservationPageRow, error) {
+	rows, err := db.Query(ctx, pendingReservationPage,
+		arg.BeforeExpiresAt,
+		arg.BeforeReservation,
+		arg.ExpiresAfter,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PendingReservationPageRow{}
+	for rows.Next() {
+		var i PendingReservationPageRow
+		if err := rows.Scan(
+			&i.ReservationID,
+			&i.OwnerKind,
+			&i.OwnerID,
+			&i.Number,
+			&i.Status,
+			&i.WorkflowID,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.ResolvedAt,
+			&i.Overdue,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const productHasItems = `-- name: ProductHasItems :one
 SELECT EXISTS (SELECT 1 FROM items i WHERE i.product_id = $1::uuid AND (i.deleted_at IS NULL OR i.version > 0))
 `
@@ -373,6 +519,148 @@ func (q *Queries) ProductPage(ctx context.Context, db DBTX, arg ProductPageParam
 			return nil, err
 		}
 		items = append(items, product_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reservationPage = `-- name: ReservationPage :many
+SELECT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
+       r.resolved_at, (r.status = 'pending' AND r.expires_at <= statement_timestamp())::boolean AS overdue
+FROM reservations r
+WHERE (r.expires_at, r.reservation_id) < ($1::timestamptz, $2::uuid)
+  AND r.expires_at >= $3::timestamptz
+  AND r.status = ANY ($4::text[])
+ORDER BY r.expires_at DESC, r.reservation_id DESC
+LIMIT $5::integer
+`
+
+type ReservationPageParams struct {
+	BeforeExpiresAt   time.Time
+	BeforeReservation uuid.UUID
+	ExpiresAfter      time.Time
+	Statuses          []string
+	PageSize          int32
+}
+
+type ReservationPageRow struct {
+	ReservationID uuid.UUID
+	OwnerKind     string
+	OwnerID       uuid.UUID
+	Number        int32
+	Status        string
+	WorkflowID    string
+	ExpiresAt     time.Time
+	CreatedAt     time.Time
+	ResolvedAt    *time.Time
+	Overdue       bool
+}
+
+// Returns reservations in some statuses by deadline, the latest first, backwards through the index of deadlines.
+func (q *Queries) ReservationPage(ctx context.Context, db DBTX, arg ReservationPageParams) ([]ReservationPageRow, error) {
+	rows, err := db.Query(ctx, reservationPage,
+		arg.BeforeExpiresAt,
+		arg.BeforeReservation,
+		arg.ExpiresAfter,
+		arg.Statuses,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReservationPageRow{}
+	for rows.Next() {
+		var i ReservationPageRow
+		if err := rows.Scan(
+			&i.ReservationID,
+			&i.OwnerKind,
+			&i.OwnerID,
+			&i.Number,
+			&i.Status,
+			&i.WorkflowID,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.ResolvedAt,
+			&i.Overdue,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reservationsOfOrderPage = `-- name: ReservationsOfOrderPage :many
+SELECT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
+       r.resolved_at, (r.status = 'pending' AND r.expires_at <= statement_timestamp())::boolean AS overdue
+FROM reservations r
+WHERE r.owner_kind = 'order' AND r.owner_id = $1::uuid
+  AND (r.expires_at, r.reservation_id) < ($2::timestamptz, $3::uuid)
+  AND r.expires_at >= $4::timestamptz
+  AND r.status = ANY ($5::text[])
+ORDER BY r.expires_at DESC, r.reservation_id DESC
+LIMIT $6::integer
+`
+
+type ReservationsOfOrderPageParams struct {
+	OwnerID           uuid.UUID
+	BeforeExpiresAt   time.Time
+	BeforeReservation uuid.UUID
+	ExpiresAfter      time.Time
+	Statuses          []string
+	PageSize          int32
+}
+
+type ReservationsOfOrderPageRow struct {
+	ReservationID uuid.UUID
+	OwnerKind     string
+	OwnerID       uuid.UUID
+	Number        int32
+	Status        string
+	WorkflowID    string
+	ExpiresAt     time.Time
+	CreatedAt     time.Time
+	ResolvedAt    *time.Time
+	Overdue       bool
+}
+
+func (q *Queries) ReservationsOfOrderPage(ctx context.Context, db DBTX, arg ReservationsOfOrderPageParams) ([]ReservationsOfOrderPageRow, error) {
+	rows, err := db.Query(ctx, reservationsOfOrderPage,
+		arg.OwnerID,
+		arg.BeforeExpiresAt,
+		arg.BeforeReservation,
+		arg.ExpiresAfter,
+		arg.Statuses,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReservationsOfOrderPageRow{}
+	for rows.Next() {
+		var i ReservationsOfOrderPageRow
+		if err := rows.Scan(
+			&i.ReservationID,
+			&i.OwnerKind,
+			&i.OwnerID,
+			&i.Number,
+			&i.Status,
+			&i.WorkflowID,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.ResolvedAt,
+			&i.Overdue,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

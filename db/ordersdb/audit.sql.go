@@ -49,7 +49,7 @@ SELECT o.order_id, o.state, o.currency, o.total_minor, o.shipping_minor, o.expir
        EXISTS (SELECT FROM order_starts s WHERE s.order_id = o.order_id) AS waits_for_start,
        EXISTS (SELECT FROM returns r WHERE r.order_id = o.order_id AND r.status IN ('requested', 'approved')) AS returning,
        (SELECT coalesce(sum(l.quantity), 0) FROM order_lines l WHERE l.order_id = o.order_id)::bigint AS ordered,
-       p.captures, p.captured, p.refunded, p.unended, p.attempts,
+       p.captures, p.captured, p.refunded, p.by_hand, p.unended, p.attempts,
        s.lines AS shipped_lines, s.given, s.kept, s.with_customer, s.excess,
        greatest(s.last_reservation, o.reservation_number)::int AS last_reservation
 FROM orders o
@@ -57,6 +57,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE x.state = 'captured') AS captures,
            coalesce(sum(x.amount_minor) FILTER (WHERE x.state = 'captured'), 0)::bigint AS captured,
            coalesce(sum(x.amount_minor) FILTER (WHERE x.state = 'refunded'), 0)::bigint AS refunded,
+           coalesce(sum(x.amount_minor) FILTER (WHERE x.state = 'refunded' AND x.provider = 'by_hand'), 0)::bigint AS by_hand,
            -- payments that were begun and have no outcome, or that were authorised and neither captured nor voided
            (SELECT count(*) FROM (
                SELECT i.attempt FROM payment_intents i WHERE i.order_id = o.order_id
@@ -113,6 +114,7 @@ type AuditOrdersRow struct {
 	Captures        int64
 	Captured        int64
 	Refunded        int64
+	ByHand          int64
 	Unended         int64
 	Attempts        []int32
 	ShippedLines    int64
@@ -149,6 +151,7 @@ func (q *Queries) AuditOrders(ctx context.Context, db DBTX, orders []uuid.UUID) 
 			&i.Captures,
 			&i.Captured,
 			&i.Refunded,
+			&i.ByHand,
 			&i.Unended,
 			&i.Attempts,
 			&i.ShippedLines,

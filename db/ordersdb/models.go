@@ -231,6 +231,24 @@ type ReceivedWebhook struct {
 	ReceivedAt time.Time
 }
 
+type Repair struct {
+	RepairID      uuid.UUID
+	OrderID       *uuid.UUID
+	ReservationID *uuid.UUID
+	Action        string
+	Step          string
+	Reference     string
+	Reason        string
+	Issuer        string
+	Actor         string
+	Key           string
+	Outcome       string
+	Code          string
+	Detail        string
+	CreatedAt     time.Time
+	EndedAt       *time.Time
+}
+
 type Return struct {
 	OrderID   uuid.UUID
 	Number    int32

@@ -1092,6 +1092,36 @@ func (q *Queries) OpenHolds(ctx context.Context, db DBTX, arg OpenHoldsParams) (
 	return i, err
 }
 
+const OrdersOfProduct = `-- name: OrdersOfProduct :many
+SELECT DISTINCT order_id FROM order_lines WHERE sku = $1 LIMIT $2
+`
+
+type OrdersOfProductParams struct {
+	Sku  string
+	Size int32
+}
+
+// The orders with a line of a product, in the order of the index.
+func (q *Queries) OrdersOfProduct(ctx context.Context, db DBTX, arg OrdersOfProductParams) ([]uuid.UUID, error) {
+	rows, err := db.Query(ctx, OrdersOfProduct, arg.Sku, arg.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var order_id uuid.UUID
+		if err := rows.Scan(&order_id); err != nil {
+			return nil, err
+		}
+		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const PaidBefore = `-- name: PaidBefore :one
 SELECT EXISTS (
     SELECT FROM orders o WHERE o.customer_id = $1 AND o.issuer = $2 AND o.state = ANY ($3::text[])
@@ -1766,6 +1796,199 @@ func (q *Queries) ReturnsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.
 			&i.ReceiveBy,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const SearchOrders = `-- name: SearchOrders :many
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.number, o.shipping_minor, o.reservation_number FROM orders o
+WHERE (o.created_at, o.order_id) < ($1::timestamptz, $2::uuid) AND o.created_at >= $3::timestamptz
+  AND ($4::text = '' OR o.customer_id = $4::text AND ($5::boolean OR o.issuer = $6::text))
+  AND (cardinality($7::text[]) = 0 OR o.state = ANY ($7::text[]))
+  AND ($8::char(3) = '' OR o.currency = $8::char(3)
+       AND o.total_minor >= $9::bigint AND o.total_minor <= $10::bigint)
+  AND ($11::boolean OR o.order_id = ANY ($12::uuid[]))
+ORDER BY o.created_at DESC, o.order_id DESC
+LIMIT $13
+`
+
+type SearchOrdersParams struct {
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	Since           time.Time
+	CustomerID      string
+	AnyIssuer       bool
+	Issuer          string
+	States          []string
+	Currency        string
+	AmountMin       int64
+	AmountMax       int64
+	AnyProduct      bool
+	OrderIds        []uuid.UUID
+	PageSize        int32
+}
+
+// Orders by amount, and by the filters of the lists above. A filter that is not given is constant for the planner, because
+// the caller forces a plan for the values at hand: it begins with the orders of a rare amount, and goes through the
+// newest orders for a common one. order_ids are those of a rare product.
+func (q *Queries) SearchOrders(ctx context.Context, db DBTX, arg SearchOrdersParams) ([]Order, error) {
+	rows, err := db.Query(ctx, SearchOrders,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.Since,
+		arg.CustomerID,
+		arg.AnyIssuer,
+		arg.Issuer,
+		arg.States,
+		arg.Currency,
+		arg.AmountMin,
+		arg.AmountMax,
+		arg.AnyProduct,
+		arg.OrderIds,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Order{}
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Seq,
+			&i.State,
+			&i.Reason,
+			&i.Refusal,
+			&i.RequestHash,
+			&i.CustomerID,
+			&i.Issuer,
+			&i.TotalMinor,
+			&i.Currency,
+			&i.ReservationID,
+			&i.ExpiresAt,
+			&i.PaymentAttempts,
+			&i.ShipTo,
+			&i.Email,
+			&i.Metadata,
+			&i.WorkflowID,
+			&i.RunID,
+			&i.CorrelationID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.RefusalCode,
+			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
+			&i.ActionUrl,
+			&i.Review,
+			&i.WaitSeconds,
+			&i.ErasedAt,
+			&i.Number,
+			&i.ShippingMinor,
+			&i.ReservationNumber,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const SearchOrdersOfProduct = `-- name: SearchOrdersOfProduct :many
+SELECT o.order_id, o.seq, o.state, o.reason, o.refusal, o.request_hash, o.customer_id, o.issuer, o.total_minor, o.currency, o.reservation_id, o.expires_at, o.payment_attempts, o.ship_to, o.email, o.metadata, o.workflow_id, o.run_id, o.correlation_id, o.created_at, o.updated_at, o.refusal_code, o.ttl_seconds, o.hold_reason, o.hold_note, o.action_url, o.review, o.wait_seconds, o.erased_at, o.number, o.shipping_minor, o.reservation_number FROM orders o
+WHERE (o.created_at, o.order_id) < ($1::timestamptz, $2::uuid) AND o.created_at >= $3::timestamptz
+  AND ($4::text = '' OR o.customer_id = $4::text AND ($5::boolean OR o.issuer = $6::text))
+  AND (cardinality($7::text[]) = 0 OR o.state = ANY ($7::text[]))
+  AND ($8::char(3) = '' OR o.currency = $8::char(3)
+       AND o.total_minor >= $9::bigint AND o.total_minor <= $10::bigint)
+  AND EXISTS (SELECT FROM order_lines l WHERE l.sku = $11::text AND l.order_id = o.order_id)
+ORDER BY o.created_at DESC, o.order_id DESC
+LIMIT $12
+`
+
+type SearchOrdersOfProductParams struct {
+	BeforeCreatedAt time.Time
+	BeforeID        uuid.UUID
+	Since           time.Time
+	CustomerID      string
+	AnyIssuer       bool
+	Issuer          string
+	States          []string
+	Currency        string
+	AmountMin       int64
+	AmountMax       int64
+	Sku             string
+	PageSize        int32
+}
+
+// SearchOrders for a common product: it goes through the newest orders. The condition stands alone: within an OR, PostgreSQL
+// would find all orders of the product first.
+func (q *Queries) SearchOrdersOfProduct(ctx context.Context, db DBTX, arg SearchOrdersOfProductParams) ([]Order, error) {
+	rows, err := db.Query(ctx, SearchOrdersOfProduct,
+		arg.BeforeCreatedAt,
+		arg.BeforeID,
+		arg.Since,
+		arg.CustomerID,
+		arg.AnyIssuer,
+		arg.Issuer,
+		arg.States,
+		arg.Currency,
+		arg.AmountMin,
+		arg.AmountMax,
+		arg.Sku,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Order{}
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Seq,
+			&i.State,
+			&i.Reason,
+			&i.Refusal,
+			&i.RequestHash,
+			&i.CustomerID,
+			&i.Issuer,
+			&i.TotalMinor,
+			&i.Currency,
+			&i.ReservationID,
+			&i.ExpiresAt,
+			&i.PaymentAttempts,
+			&i.ShipTo,
+			&i.Email,
+			&i.Metadata,
+			&i.WorkflowID,
+			&i.RunID,
+			&i.CorrelationID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.RefusalCode,
+			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
+			&i.ActionUrl,
+			&i.Review,
+			&i.WaitSeconds,
+			&i.ErasedAt,
+			&i.Number,
+			&i.ShippingMinor,
+			&i.ReservationNumber,
 		); err != nil {
 			return nil, err
 		}

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -84,6 +87,9 @@ var inventoryRows = []struct {
 	{10, 0, `
 		INSERT INTO stock_operations (operation_id, request_hash, answer)
 		VALUES (gen_random_uuid(), decode(repeat('ef', 32), 'hex'), '{"replayed": false}')`},
+	{15, 0, `
+		INSERT INTO reorder_proposals (item_id, cause, status, closed_at, closed_by, reason)
+		SELECT item_id, 'low_stock', 'dismissed', now(), 'olga', 'ordered' FROM items LIMIT 1`},
 }
 
 // inventoryAt migrates a new database to a version and fills it.
@@ -203,8 +209,11 @@ func inventoryVersions(t *testing.T) (versions []int64) {
 	t.Helper()
 	files, err := fs.Glob(migrations.FS, string(database.Inventory)+"/*.sql")
 	require.NoError(t, err)
-	for i := range files {
-		versions = append(versions, int64(i+1)) // they are numbered without a gap, or UpTo fails here
+	for _, file := range files { // sorted by name, and the numbers have leading zeros
+		number, _, _ := strings.Cut(filepath.Base(file), "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		require.NoError(t, err)
+		versions = append(versions, version)
 	}
 	return versions
 }

@@ -58,6 +58,9 @@ const (
 	// EventTakenUp leads from the state in which an earlier run of the workflow left the order to the state from which
 	// a later run continues it. An operator starts the later run by a reset.
 	EventTakenUp Event = "taken_up"
+
+	// EventRepaired: an operator has repaired the order. The reason names how.
+	EventRepaired Event = "repaired"
 )
 
 // The two decisions about each event: the name under which other systems receive it, and whether it is repeatable.
@@ -118,6 +121,7 @@ var events = []eventRow{
 	{EventPaymentRefunded, "refunded", tentative},
 	{EventCompensationFailed, internal, tentative},
 	{EventTakenUp, internal, tentative},
+	{EventRepaired, internal, tentative},
 }
 
 // Events lists every event.

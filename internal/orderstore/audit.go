@@ -27,6 +27,7 @@ type AuditedOrder struct {
 	Captures int64 // recorded captures
 	Captured int64
 	Refunded int64
+	ByHand   int64   // of Refunded: what an operator gave back by hand
 	Unended  int64   // payments that were begun or authorised, and have no end
 	Attempts []int32 // numbers of the payments that were begun
 

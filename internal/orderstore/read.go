@@ -63,6 +63,14 @@ type Filter struct {
 	Issuer     string // of the customer; empty means any
 	States     []order.State
 	Since      time.Time // created then or later
+	SKU        string    // of a line; empty means any
+	Amount     *AmountRange
+}
+
+// AmountRange selects orders by their total, in minor units of a currency.
+type AmountRange struct {
+	Currency string
+	Min, Max int64 // both included
 }
 
 // List returns up to size orders that come after the given position, newest first.
@@ -76,6 +84,8 @@ func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([
 	var err error
 	page := int32(size) //nolint:gosec // bounded by the contract
 	switch {
+	case f.SKU != "" || f.Amount != nil:
+		rows, err = s.search(ctx, f, states, after, page)
 	case f.CustomerID != "" && len(states) > 0:
 		rows, err = s.q.ListOrdersOfCustomerInStates(ctx, s.pool, ordersdb.ListOrdersOfCustomerInStatesParams{
 			CustomerID:      f.CustomerID,
@@ -129,6 +139,63 @@ func (s *Store) OfRequest(ctx context.Context, correlationID string, size int) (
 		return nil, fmt.Errorf("list the orders of a request: %w", err)
 	}
 	return s.assemble(ctx, rows)
+}
+
+// manyOrders is from how many orders on a product is common.
+const manyOrders = 10_000
+
+// search finds orders by product or amount. PostgreSQL does not know well how many of a customer's orders, or of the
+// newest, have a product, so search counts: it looks at all orders of a rare product, and goes through the newest
+// orders for a common one. It forces a plan for the values at hand.
+func (s *Store) search(
+	ctx context.Context, f Filter, states []string, after Position, page int32,
+) (rows []ordersdb.Order, err error) {
+	arg := ordersdb.SearchOrdersParams{
+		BeforeCreatedAt: after.CreatedAt,
+		BeforeID:        after.ID,
+		Since:           f.Since,
+		CustomerID:      f.CustomerID,
+		AnyIssuer:       f.Issuer == "",
+		Issuer:          f.Issuer,
+		States:          states,
+		AnyProduct:      f.SKU == "",
+		PageSize:        page,
+	}
+	if f.Amount != nil {
+		arg.Currency, arg.AmountMin, arg.AmountMax = f.Amount.Currency, f.Amount.Min, f.Amount.Max
+	}
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
+			return err
+		}
+		if f.SKU != "" {
+			found, err := s.q.OrdersOfProduct(ctx, tx, ordersdb.OrdersOfProductParams{Sku: f.SKU, Size: manyOrders})
+			if err != nil || len(found) == 0 {
+				return err
+			}
+			arg.OrderIds = found
+		}
+		if len(arg.OrderIds) < manyOrders {
+			rows, err = s.q.SearchOrders(ctx, tx, arg)
+			return err
+		}
+		rows, err = s.q.SearchOrdersOfProduct(ctx, tx, ordersdb.SearchOrdersOfProductParams{
+			BeforeCreatedAt: arg.BeforeCreatedAt,
+			BeforeID:        arg.BeforeID,
+			Since:           arg.Since,
+			CustomerID:      arg.CustomerID,
+			AnyIssuer:       arg.AnyIssuer,
+			Issuer:          arg.Issuer,
+			States:          arg.States,
+			Currency:        arg.Currency,
+			AmountMin:       arg.AmountMin,
+			AmountMax:       arg.AmountMax,
+			Sku:             f.SKU,
+			PageSize:        arg.PageSize,
+		})
+		return err
+	})
+	return rows, err
 }
 
 func (s *Store) whole(ctx context.Context, row ordersdb.Order) (Order, error) {

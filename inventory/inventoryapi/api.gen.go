@@ -553,6 +553,28 @@ type LedgerEntry struct {
 	VersionAfter int64 `json:"version_after"`
 }
 
+// ListedReservation defines model for ListedReservation.
+type ListedReservation struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Number    int       `json:"number"`
+
+	// Overdue It is pending, and its deadline has passed.
+	Overdue bool `json:"overdue"`
+
+	// OwnerID The order's id, if the owner is an order.
+	OwnerID       openapi_types.UUID `json:"owner_id"`
+	OwnerKind     OwnerKind          `json:"owner_kind"`
+	ReservationID openapi_types.UUID `json:"reservation_id"`
+
+	// ResolvedAt When it ended.
+	ResolvedAt time.Time `json:"resolved_at,omitempty,omitzero"`
+	Status     Status    `json:"status"`
+
+	// WorkflowID The workflow that owns the timer.
+	WorkflowID string `json:"workflow_id,omitempty,omitzero"`
+}
+
 // Location defines model for Location.
 type Location struct {
 	Code string `json:"code"`
@@ -809,6 +831,12 @@ type ReservationLine struct {
 
 	// Returned The part of the confirmed quantity that was returned.
 	Returned int64 `json:"returned"`
+}
+
+// ReservationList defines model for ReservationList.
+type ReservationList struct {
+	Items      []ListedReservation `json:"items"`
+	NextCursor string              `json:"next_cursor,omitempty,omitzero"`
 }
 
 // ReserveLine defines model for ReserveLine.
@@ -1215,6 +1243,9 @@ type ListLowStockParams struct {
 	// Location The code of a location; all locations by default.
 	Location LocationFilter `form:"location,omitempty" json:"location,omitempty,omitzero"`
 
+	// Threshold Take this threshold for all items in place of their own.
+	Threshold *int64 `form:"threshold,omitempty" json:"threshold,omitempty"`
+
 	// Cursor The next_cursor of the previous page; without it the answer is the first page.
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 
@@ -1253,6 +1284,27 @@ type ListReorderProposalsParams struct {
 type DismissReorderProposalParams struct {
 	// XActor The actor; takes precedence over the body's `actor`. It must be the subject of the internal token.
 	XActor ActorHeader `json:"X-Actor,omitempty,omitzero"`
+}
+
+// ListReservationsParams defines parameters for ListReservations.
+type ListReservationsParams struct {
+	// Status Only reservations in one of these statuses, as in `pending,confirmed`.
+	Status []Status `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// OrderID Only reservations of this order.
+	OrderID openapi_types.UUID `form:"order_id,omitempty" json:"order_id,omitempty,omitzero"`
+
+	// ExpiresAfter Only reservations whose deadline is this time or later.
+	ExpiresAfter time.Time `form:"expires_after,omitempty" json:"expires_after,omitempty,omitzero"`
+
+	// ExpiresBefore Only reservations whose deadline is before this time.
+	ExpiresBefore time.Time `form:"expires_before,omitempty" json:"expires_before,omitempty,omitzero"`
+
+	// Cursor The next_cursor of the previous page; without it the answer is the first page.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// Limit The size of a page; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // GetAvailabilityParams defines parameters for GetAvailability.

@@ -33,9 +33,11 @@ func (c *Client) MostReserved(ctx context.Context, limit int) (inventoryapi.Most
 
 // LowStock implements Queries.
 func (c *Client) LowStock(
-	ctx context.Context, location string, page inventoryapi.Page,
+	ctx context.Context, filter inventoryapi.LowStockFilter, page inventoryapi.Page,
 ) (inventoryapi.LowStockList, error) {
-	params := &inventoryapi.ListLowStockParams{Location: location, Cursor: page.Cursor, Limit: given(page.Limit)}
+	params := &inventoryapi.ListLowStockParams{
+		Location: filter.Location, Threshold: filter.Threshold, Cursor: page.Cursor, Limit: given(page.Limit),
+	}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListLowStock(ctx, params) }
 	return call[inventoryapi.LowStockList](ctx, c.reads, uuid.Nil, do)
 }
@@ -47,6 +49,22 @@ func (c *Client) Holds(
 	params := &inventoryapi.ListHoldsParams{Cursor: page.Cursor, Limit: given(page.Limit)}
 	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListHolds(ctx, productID, params) }
 	return call[inventoryapi.HoldList](ctx, c.reads, uuid.Nil, do)
+}
+
+// Reservations implements Queries.
+func (c *Client) Reservations(
+	ctx context.Context, filter inventoryapi.ReservationFilter, page inventoryapi.Page,
+) (inventoryapi.ReservationList, error) {
+	params := &inventoryapi.ListReservationsParams{
+		Status:        filter.Statuses,
+		OrderID:       filter.OrderID,
+		ExpiresAfter:  filter.ExpiresAfter,
+		ExpiresBefore: filter.ExpiresBefore,
+		Cursor:        page.Cursor,
+		Limit:         given(page.Limit),
+	}
+	do := func(ctx context.Context) (*http.Response, error) { return c.rest.ListReservations(ctx, params) }
+	return call[inventoryapi.ReservationList](ctx, c.reads, uuid.Nil, do)
 }
 
 // Overdue implements Queries.

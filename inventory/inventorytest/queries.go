@@ -29,6 +29,8 @@ func QueriesConformance(t *testing.T, s Subject) {
 		{"statistics", testStatistics},
 		{"low stock", testLowStock},
 		{"holds", testHolds},
+		{"reservations", testReservations},
+		{"low stock below a threshold", testLowStockBelow},
 		{"overdue", testOverdueList},
 		{"ledger", testLedger},
 		{"malformed queries", testMalformedQueries},
@@ -149,7 +151,7 @@ func testStatistics(t *testing.T, s Subject, q inventoryapi.Queries) {
 func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 	low := func(location string) []inventoryapi.LowStockItem {
 		return collect(t, 2, func(p inventoryapi.Page) ([]inventoryapi.LowStockItem, string, error) {
-			out, err := q.LowStock(t.Context(), location, p)
+			out, err := q.LowStock(t.Context(), inventoryapi.LowStockFilter{Location: location}, p)
 			return out.Items, out.NextCursor, err
 		})
 	}
@@ -198,12 +200,12 @@ func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 	require.Empty(t, of(low("near"), far), "the released stock is available again")
 
 	// A cursor is valid only for the list that returned it.
-	first, err := q.LowStock(t.Context(), "", inventoryapi.Page{Limit: 1})
+	first, err := q.LowStock(t.Context(), inventoryapi.LowStockFilter{}, inventoryapi.Page{Limit: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, first.NextCursor)
-	_, err = q.LowStock(t.Context(), "far", inventoryapi.Page{Cursor: first.NextCursor})
+	_, err = q.LowStock(t.Context(), inventoryapi.LowStockFilter{Location: "far"}, inventoryapi.Page{Cursor: first.NextCursor})
 	require.ErrorIs(t, err, inventoryapi.InvalidInput)
-	_, err = q.LowStock(t.Context(), "", inventoryapi.Page{Cursor: first.NextCursor, Limit: 7})
+	_, err = q.LowStock(t.Context(), inventoryapi.LowStockFilter{}, inventoryapi.Page{Cursor: first.NextCursor, Limit: 7})
 	require.NoError(t, err)
 
 	entries, err := q.Ledger(t.Context(), both, "", inventoryapi.Page{Limit: 1})
@@ -410,10 +412,17 @@ func testMalformedQueries(t *testing.T, s Subject, q inventoryapi.Queries) {
 		require.Equal(t, field, e.Field)
 	}
 	lists := map[string]func(location string, p inventoryapi.Page) error{
-		"list":      func(_ string, p inventoryapi.Page) error { _, err := q.List(t.Context(), p); return err },
-		"low stock": func(l string, p inventoryapi.Page) error { _, err := q.LowStock(t.Context(), l, p); return err },
-		"holds":     func(_ string, p inventoryapi.Page) error { _, err := q.Holds(t.Context(), product, p); return err },
-		"overdue":   func(_ string, p inventoryapi.Page) error { _, err := q.Overdue(t.Context(), p); return err },
+		"list": func(_ string, p inventoryapi.Page) error { _, err := q.List(t.Context(), p); return err },
+		"low stock": func(l string, p inventoryapi.Page) error {
+			_, err := q.LowStock(t.Context(), inventoryapi.LowStockFilter{Location: l}, p)
+			return err
+		},
+		"reservations": func(_ string, p inventoryapi.Page) error {
+			_, err := q.Reservations(t.Context(), inventoryapi.ReservationFilter{}, p)
+			return err
+		},
+		"holds":   func(_ string, p inventoryapi.Page) error { _, err := q.Holds(t.Context(), product, p); return err },
+		"overdue": func(_ string, p inventoryapi.Page) error { _, err := q.Overdue(t.Context(), p); return err },
 		"reorder": func(_ string, p inventoryapi.Page) error {
 			_, err := q.ReorderProposals(t.Context(), inventoryapi.ReorderOpen, p)
 			return err

@@ -53,7 +53,7 @@ func (a administered) low(t testing.TB, product uuid.UUID) []string {
 	at := []string{}
 	page := inventoryapi.Page{Limit: inventoryapi.MaxPage}
 	for {
-		list, err := a.API.(inventoryapi.Queries).LowStock(t.Context(), "", page)
+		list, err := a.API.(inventoryapi.Queries).LowStock(t.Context(), inventoryapi.LowStockFilter{}, page)
 		require.NoError(t, err)
 		for _, it := range list.Items {
 			if it.ProductID == product {

@@ -46,7 +46,8 @@ func (h handlers) ListMostReserved(c *gin.Context, params inventoryapi.ListMostR
 
 func (h handlers) ListLowStock(c *gin.Context, params inventoryapi.ListLowStockParams) {
 	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
-		out, err := h.api.LowStock(c.Request.Context(), params.Location, page)
+		filter := inventoryapi.LowStockFilter{Location: params.Location, Threshold: params.Threshold}
+		out, err := h.api.LowStock(c.Request.Context(), filter, page)
 		answer(c, http.StatusOK, out, err)
 	}
 }
@@ -54,6 +55,18 @@ func (h handlers) ListLowStock(c *gin.Context, params inventoryapi.ListLowStockP
 func (h handlers) ListHolds(c *gin.Context, productID uuid.UUID, params inventoryapi.ListHoldsParams) {
 	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
 		out, err := h.api.Holds(c.Request.Context(), productID, page)
+		answer(c, http.StatusOK, out, err)
+	}
+}
+
+func (h handlers) ListReservations(c *gin.Context, params inventoryapi.ListReservationsParams) {
+	if page, ok := pageOf(c, params.Cursor, params.Limit); ok {
+		out, err := h.api.Reservations(c.Request.Context(), inventoryapi.ReservationFilter{
+			Statuses:      params.Status,
+			OrderID:       params.OrderID,
+			ExpiresAfter:  params.ExpiresAfter,
+			ExpiresBefore: params.ExpiresBefore,
+		}, page)
 		answer(c, http.StatusOK, out, err)
 	}
 }

@@ -73,6 +73,9 @@ type ServerInterface interface {
 	// DismissReorderProposal Close a proposal without ordering.
 	// (POST /api/inventory/reorder-proposals/{proposal_id}/dismiss)
 	DismissReorderProposal(c *gin.Context, proposalID openapi_types.UUID, params DismissReorderProposalParams)
+	// ListReservations Reservations by status, by order and by deadline; the latest deadline first.
+	// (GET /api/inventory/reservations)
+	ListReservations(c *gin.Context, params ListReservationsParams)
 	// Reserve Reserve all lines or none.
 	// (POST /api/inventory/reserve)
 	Reserve(c *gin.Context)
@@ -719,6 +722,14 @@ func (siw *ServerInterfaceWrapper) ListLowStock(c *gin.Context) {
 		return
 	}
 
+	// ------------- Optional query parameter "threshold" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "threshold", c.Request.URL.Query(), &params.Threshold, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter threshold: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	// ------------- Optional query parameter "cursor" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -897,6 +908,73 @@ func (siw *ServerInterfaceWrapper) DismissReorderProposal(c *gin.Context) {
 	}
 
 	siw.Handler.DismissReorderProposal(c, proposalID, params)
+}
+
+// ListReservations operation middleware
+func (siw *ServerInterfaceWrapper) ListReservations(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReservationsParams
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "order_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order_id", c.Request.URL.Query(), &params.OrderID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter order_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "expires_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires_after", c.Request.URL.Query(), &params.ExpiresAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter expires_after: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "expires_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires_before", c.Request.URL.Query(), &params.ExpiresBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter expires_before: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListReservations(c, params)
 }
 
 // Reserve operation middleware
@@ -1941,6 +2019,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/inventory/stats", wrapper.GetStatistics)
 	router.GET(options.BaseURL+"/api/inventory/most-reserved", wrapper.ListMostReserved)
 	router.GET(options.BaseURL+"/api/inventory/low-stock", wrapper.ListLowStock)
+	router.GET(options.BaseURL+"/api/inventory/reservations", wrapper.ListReservations)
 	router.GET(options.BaseURL+"/api/inventory/overdue", wrapper.ListOverdue)
 	router.GET(options.BaseURL+"/api/inventory/:product_id/holds", wrapper.ListHolds)
 	router.GET(options.BaseURL+"/api/inventory/:product_id/ledger", wrapper.ListLedger)

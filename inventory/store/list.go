@@ -62,16 +62,15 @@ type ItemPosition struct {
 	ItemID     int64 `json:"i"`
 }
 
-// LowStock returns up to limit low items at the given locations that follow a position.
+// LowStock returns up to limit low items at the given locations that follow a position. threshold takes the place of
+// the items' own; nil leaves them theirs.
 func (s *Store) LowStock(
-	ctx context.Context, at Locations, after ItemPosition, limit int,
+	ctx context.Context, at Locations, threshold *int64, after ItemPosition, limit int,
 ) ([]Row[inventoryapi.LowStockItem, ItemPosition], error) {
 	if after.LocationID < at.first { // the whole range follows the position
 		after = ItemPosition{LocationID: at.first, ItemID: math.MinInt64}
 	}
-	rows, err := s.q.LowStockPage(ctx, s.pool, inventorydb.LowStockPageParams{
-		AfterLocation: after.LocationID, AfterItem: after.ItemID, LastLocation: at.last, PageSize: size(limit),
-	})
+	rows, err := s.lowStock(ctx, at, threshold, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list low items: %w", err)
 	}
@@ -88,6 +87,29 @@ func (s *Store) LowStock(
 		}
 	}
 	return out, nil
+}
+
+// lowStock reads a page of items that are low by their own threshold, or by the given one.
+func (s *Store) lowStock(
+	ctx context.Context, at Locations, threshold *int64, after ItemPosition, limit int,
+) ([]inventorydb.LowStockPageRow, error) {
+	if threshold == nil {
+		return s.q.LowStockPage(ctx, s.pool, inventorydb.LowStockPageParams{
+			AfterLocation: after.LocationID, AfterItem: after.ItemID, LastLocation: at.last, PageSize: size(limit),
+		})
+	}
+	rows, err := s.q.LowStockBelowPage(ctx, s.pool, inventorydb.LowStockBelowPageParams{
+		Threshold:     *threshold,
+		AfterLocation: after.LocationID,
+		AfterItem:     after.ItemID,
+		LastLocation:  at.last,
+		PageSize:      size(limit),
+	})
+	out := make([]inventorydb.LowStockPageRow, len(rows))
+	for i, row := range rows {
+		out[i] = inventorydb.LowStockPageRow(row)
+	}
+	return out, err
 }
 
 // HoldPosition is a place in the list of a product's holds.

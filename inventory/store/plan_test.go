@@ -34,6 +34,8 @@ var scanned = map[string]string{
 	"CountOperations":           "one row per operator's change, and the archive runs it once a day",
 	"CountOpenReorderProposals": "an index that has only the open proposals, at a scrape of the metrics",
 	"CountImports":              "one row per imported file, and the archive runs it once a day",
+	"LowStockBelowPage":         "one row per item, for operators; an index would change with every reserve",
+	"PendingReservationPage":    "one row per item, for operators; a look-up per item with holds",
 	"OverduePage":               "one row per item, for operators and once a minute; a look-up per item with holds",
 }
 
@@ -284,6 +286,18 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 		"LowStockPage": func(ctx context.Context, q q, db db) error {
 			_, err := q.LowStockPage(ctx, db, inventorydb.LowStockPageParams{
 				AfterLocation: 1, AfterItem: 100, LastLocation: all, PageSize: page,
+			})
+			return err
+		},
+		"ReservationPage": func(ctx context.Context, q q, db db) error {
+			_, err := q.ReservationPage(ctx, db, inventorydb.ReservationPageParams{
+				BeforeExpiresAt: f.now, Statuses: []string{"confirmed", "expired"}, PageSize: page,
+			})
+			return err
+		},
+		"ReservationsOfOrderPage": func(ctx context.Context, q q, db db) error {
+			_, err := q.ReservationsOfOrderPage(ctx, db, inventorydb.ReservationsOfOrderPageParams{
+				OwnerID: uuid.New(), BeforeExpiresAt: f.now, Statuses: []string{"pending"}, PageSize: page,
 			})
 			return err
 		},

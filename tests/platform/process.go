@@ -34,6 +34,7 @@ var listen = map[string]string{
 	"api":             "API_LISTEN",
 	"gateway":         "GATEWAY_LISTEN",
 	"events":          "EVENTS_LISTEN",
+	"audit":           "AUDIT_LISTEN",
 	"codec":           "CODEC_LISTEN",
 }
 
@@ -56,15 +57,15 @@ func (p *Platform) Environment() []string {
 	return env
 }
 
-// Start runs a process and returns once it listens. A process that ran before gets its old address. SIGTERM
+// Start runs a process, with arguments if given, and returns once it listens. A process that ran before gets its old address. SIGTERM
 // stops it when the test ends, and it must then exit with status 0.
-func (p *Platform) Start(name string) *Process {
+func (p *Platform) Start(name string, args ...string) *Process {
 	p.T.Helper()
 	c := &Process{
 		p:    p,
 		name: name,
 		// The test's context ends before the cleanup that stops the process in order, so it is not used here.
-		cmd:  p.command(context.Background(), name),
+		cmd:  p.command(context.Background(), append([]string{name}, args...)...),
 		logs: &logBuffer{},
 		read: make(chan struct{}),
 	}

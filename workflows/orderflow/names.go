@@ -56,6 +56,9 @@ const (
 	UpdateCancelReturn  = "cancel_return"
 	UpdateReceiveReturn = "receive_return"
 	UpdateRefund        = "refund" // without a return
+	// Of an order that an operator repairs.
+	UpdateSkipStep   = "skip_step"
+	UpdateNoteRepair = "note_repair"
 	// Of a reservation without an order.
 	UpdateConfirm = "confirm"
 	UpdateRelease = "release"
@@ -116,6 +119,8 @@ const (
 	ErrReturnState       = "invalid_return_state"
 	ErrKeyReused         = "idempotency_key_reused" // the key of the request names another one
 	ErrNotReturnable     = "not_returnable"         // the units were not delivered, or are in another return
+	ErrStepNotSkippable  = "step_not_skippable"     // the outcome of the step decides about stock or money
+	ErrStepNotUnderWay   = "step_not_under_way"     // the order does not wait for the step
 )
 
 // RefusesUpdate reports whether kind is the type of an error by which our workflows refuse an update: an order.Refusal,
@@ -128,6 +133,7 @@ func RefusesUpdate(kind string) bool {
 		string(order.OnHold), string(order.AlreadyShipped), string(order.UnderReview), string(order.AwaitingStock),
 		ErrShipmentNotFound, ErrShipmentState,
 		ErrReturnNotFound, ErrReturnState, ErrNotReturnable, ErrKeyReused,
+		ErrStepNotSkippable, ErrStepNotUnderWay,
 		ErrReservationClosed, ErrReservationExpired, ErrReservationRefused,
 		ErrRecordConflict, ErrRecordImpossible:
 		return true

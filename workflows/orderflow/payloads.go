@@ -91,6 +91,8 @@ type OrderInput struct {
 	// ReservationNumber is the number of the order's reservation, above 1 once an earlier run has changed the lines; 0
 	// stands for 1.
 	ReservationNumber int `json:"reservation_number,omitempty"`
+	// RefundByHand is of a run that only records that an operator made a refund; nil otherwise.
+	RefundByHand *RefundByHand `json:"refund_by_hand,omitempty"`
 }
 
 // Contents are what an order consists of, once its lines were changed, with the number of the reservation of these

@@ -17,6 +17,9 @@ type ReservationStart struct {
 	CorrelationID string        `json:"correlation_id,omitempty"`
 	PlacedAt      time.Time     `json:"placed_at"`
 	Revision      int           `json:"revision,omitempty"` // see OrderInput.Revision
+	// HeldUntil is of a run that adopts a reservation which inventory holds and whose request is not known any more: the
+	// run does not reserve. It may be earlier than the deadline, which inventory knows.
+	HeldUntil *time.Time `json:"held_until,omitempty"`
 }
 
 // ReservationView is a reservation without an order as its workflow knows it. An empty status means that

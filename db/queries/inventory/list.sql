@@ -33,6 +33,64 @@ WHERE i.low_stock
 ORDER BY i.location_id, i.item_id
 LIMIT @page_size::integer;
 
+-- name: LowStockBelowPage :many
+-- LowStockPage with one threshold for all items. It reads every item of the locations: an index of the available
+-- quantity would have to change with every reserve.
+SELECT i.item_id, i.location_id, i.product_id, l.code AS location, i.quantity, i.reserved, i.low_stock_threshold
+FROM items i
+JOIN locations l USING (location_id)
+WHERE i.quantity - i.reserved <= @threshold::bigint AND i.deleted_at IS NULL
+  AND coalesce((SELECT p.sellable FROM products p WHERE p.product_id = i.product_id), true)
+  AND (i.quantity > 0 OR coalesce((SELECT sum(o.quantity) FROM items o WHERE o.product_id = i.product_id), 0) = 0)
+  AND (i.location_id, i.item_id) > (@after_location::integer, @after_item::bigint)
+  AND i.location_id <= @last_location::integer
+ORDER BY i.location_id, i.item_id
+LIMIT @page_size::integer;
+
+-- name: ReservationPage :many
+-- Returns reservations in some statuses by deadline, the latest first, backwards through the index of deadlines.
+SELECT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
+       r.resolved_at, (r.status = 'pending' AND r.expires_at <= statement_timestamp())::boolean AS overdue
+FROM reservations r
+WHERE (r.expires_at, r.reservation_id) < (@before_expires_at::timestamptz, @before_reservation::uuid)
+  AND r.expires_at >= @expires_after::timestamptz
+  AND r.status = ANY (@statuses::text[])
+ORDER BY r.expires_at DESC, r.reservation_id DESC
+LIMIT @page_size::integer;
+
+-- name: PendingReservationPage :many
+-- ReservationPage for pending reservations only. Among many that have ended they are few, so it finds them by the open
+-- lines of each item that has reserved stock, one page at most of each.
+SELECT DISTINCT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
+       r.resolved_at, (r.expires_at <= statement_timestamp())::boolean AS overdue
+FROM items i
+CROSS JOIN LATERAL (
+    SELECT l.reservation_id
+    FROM reservation_lines l
+    WHERE l.item_id = i.item_id AND l.open
+      AND (l.expires_at, l.reservation_id) < (@before_expires_at::timestamptz, @before_reservation::uuid)
+      AND l.expires_at >= @expires_after::timestamptz
+    ORDER BY l.expires_at DESC, l.reservation_id DESC
+    LIMIT @page_size::integer
+) held
+CROSS JOIN LATERAL (
+    SELECT v.* FROM reservations v WHERE v.reservation_id = held.reservation_id LIMIT 1
+) r
+WHERE i.reserved > 0
+ORDER BY r.expires_at DESC, r.reservation_id DESC
+LIMIT @page_size::integer;
+
+-- name: ReservationsOfOrderPage :many
+SELECT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
+       r.resolved_at, (r.status = 'pending' AND r.expires_at <= statement_timestamp())::boolean AS overdue
+FROM reservations r
+WHERE r.owner_kind = 'order' AND r.owner_id = @owner_id::uuid
+  AND (r.expires_at, r.reservation_id) < (@before_expires_at::timestamptz, @before_reservation::uuid)
+  AND r.expires_at >= @expires_after::timestamptz
+  AND r.status = ANY (@statuses::text[])
+ORDER BY r.expires_at DESC, r.reservation_id DESC
+LIMIT @page_size::integer;
+
 -- name: HoldPage :many
 -- Returns the reservation lines that hold a product's stock, by deadline. It reads the open lines of the product's
 -- items through their partial index, so finished reservations cost nothing. LIMIT 1 makes the planner look up each

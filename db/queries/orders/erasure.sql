@@ -31,6 +31,8 @@ WITH erased AS (
     UPDATE notifications n SET detail = '' FROM erased WHERE n.order_id = erased.order_id AND n.detail <> ''
 ), sent_back AS (
     UPDATE returns r SET note = '' FROM erased WHERE r.order_id = erased.order_id AND r.note <> ''
+), mended AS (
+    UPDATE repairs r SET reason = 'erased' FROM erased WHERE r.order_id = erased.order_id
 ), parcels AS (
     UPDATE shipments s SET tracking_number = '' FROM erased
     WHERE s.order_id = erased.order_id AND s.tracking_number <> ''

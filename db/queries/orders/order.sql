@@ -366,6 +366,37 @@ CROSS JOIN LATERAL (
 ORDER BY o.created_at DESC, o.order_id DESC
 LIMIT @page_size;
 
+-- name: OrdersOfProduct :many
+-- The orders with a line of a product, in the order of the index.
+SELECT DISTINCT order_id FROM order_lines WHERE sku = @sku LIMIT @size;
+
+-- name: SearchOrders :many
+-- Orders by amount, and by the filters of the lists above. A filter that is not given is constant for the planner, because
+-- the caller forces a plan for the values at hand: it begins with the orders of a rare amount, and goes through the
+-- newest orders for a common one. order_ids are those of a rare product.
+SELECT o.* FROM orders o
+WHERE (o.created_at, o.order_id) < (@before_created_at::timestamptz, @before_id::uuid) AND o.created_at >= @since::timestamptz
+  AND (@customer_id::text = '' OR o.customer_id = @customer_id::text AND (@any_issuer::boolean OR o.issuer = @issuer::text))
+  AND (cardinality(@states::text[]) = 0 OR o.state = ANY (@states::text[]))
+  AND (@currency::char(3) = '' OR o.currency = @currency::char(3)
+       AND o.total_minor >= @amount_min::bigint AND o.total_minor <= @amount_max::bigint)
+  AND (@any_product::boolean OR o.order_id = ANY (@order_ids::uuid[]))
+ORDER BY o.created_at DESC, o.order_id DESC
+LIMIT @page_size;
+
+-- name: SearchOrdersOfProduct :many
+-- SearchOrders for a common product: it goes through the newest orders. The condition stands alone: within an OR, PostgreSQL
+-- would find all orders of the product first.
+SELECT o.* FROM orders o
+WHERE (o.created_at, o.order_id) < (@before_created_at::timestamptz, @before_id::uuid) AND o.created_at >= @since::timestamptz
+  AND (@customer_id::text = '' OR o.customer_id = @customer_id::text AND (@any_issuer::boolean OR o.issuer = @issuer::text))
+  AND (cardinality(@states::text[]) = 0 OR o.state = ANY (@states::text[]))
+  AND (@currency::char(3) = '' OR o.currency = @currency::char(3)
+       AND o.total_minor >= @amount_min::bigint AND o.total_minor <= @amount_max::bigint)
+  AND EXISTS (SELECT FROM order_lines l WHERE l.sku = @sku::text AND l.order_id = o.order_id)
+ORDER BY o.created_at DESC, o.order_id DESC
+LIMIT @page_size;
+
 -- name: LinesOfOrders :many
 SELECT * FROM order_lines WHERE order_id = ANY (@order_ids::uuid[]) ORDER BY order_id, line_no;
 

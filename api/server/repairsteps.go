@@ -1,0 +1,261 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/correlation"
+	"holdfast/internal/order"
+	"holdfast/internal/orderstore"
+	"holdfast/inventory/inventoryapi"
+	"holdfast/workflows/orderclient"
+	"holdfast/workflows/orderflow"
+)
+
+// retryNow attempts the steps of a workflow at once that wait for their next attempt.
+func (h *handlers) retryNow(ctx context.Context, r orderstore.Repair, workflow string) (repaired, error) {
+	steps, err := h.workflows.RetryNow(ctx, h.namespace, workflow)
+	switch {
+	case errors.Is(err, orderclient.ErrEnded):
+		return notApplicable("no workflow runs; use adopt")
+	case err != nil:
+		return repaired{}, err
+	case len(steps) == 0:
+		return notApplicable("no step waits for its next attempt: each is being attempted, or nothing is under way")
+	}
+	h.noteRepair(ctx, r)
+	return done("attempted now: %s", strings.Join(steps, ", "))
+}
+
+// noteRepair puts a repair into the timeline of its order. The record of the repair is complete without it, so a
+// failure is only logged.
+func (h *handlers) noteRepair(ctx context.Context, r orderstore.Repair) {
+	if r.OrderID == uuid.Nil {
+		return
+	}
+	in := orderflow.NoteRepairInput{Actor: r.Actor, Action: r.Action}
+	err := h.workflows.NoteRepair(ctx, r.OrderID, r.ID.String(), in)
+	if err != nil && !errors.Is(err, orderclient.ErrUnderWay) {
+		h.log.WarnContext(ctx, "a repair is not in the order's timeline", "repair_id", r.ID, "order_id", r.OrderID,
+			"error", err)
+	}
+}
+
+// skipStep tells the order's workflow that an operator did a step by hand.
+func (h *handlers) skipStep(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
+	rule, _ := orderflow.RuleOfStep(r.Step)
+	if !rule.Skippable {
+		return repaired{
+			orderstore.RepairRefused, orderapi.StepNotSkippable, fmt.Sprintf("%s may not be skipped: %s", r.Step, rule.Why),
+		}, nil
+	}
+	err := h.workflows.SkipStep(ctx, r.OrderID, r.ID.String(), orderflow.SkipStepInput{
+		Step: r.Step, Reference: r.Reference, Actor: r.Actor, CorrelationID: correlation.From(ctx),
+	})
+	if errors.Is(err, orderclient.ErrEnded) {
+		return h.refundByHand(ctx, r, row)
+	}
+	return outcomeOf(err, "%s is recorded as done by hand, reference %s", r.Step, r.Reference)
+}
+
+// refundByHand records the refund of an order whose workflow has ended because the provider refuses the refund for
+// good.
+func (h *handlers) refundByHand(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
+	if r.Step != orderflow.RefundPayment || !row.State.Settled() || len(row.Shipments) == 0 {
+		return notApplicable("the order is %s, and its processing has ended; it waits for no step", row.State)
+	}
+	in := orderstore.InputOf(row)
+	in.RefundByHand = &orderflow.RefundByHand{Number: 1, Reference: r.Reference, Actor: r.Actor}
+	for _, p := range row.Payments {
+		if p.Step == orderflow.StepRefund && p.State == orderflow.PaymentRefunded {
+			in.RefundByHand.Number = max(in.RefundByHand.Number, p.Number+1)
+		}
+	}
+	if err := h.workflows.RefundedByHand(ctx, in); err != nil {
+		return repaired{}, err
+	}
+	after, err := h.store.Get(ctx, row.OrderID)
+	if err != nil {
+		return repaired{}, err
+	}
+	for _, p := range after.Payments {
+		if p.Step == orderflow.StepRefund && p.Provider == orderflow.ByHand && p.ProviderRef == r.Reference {
+			return done("the refund of %s is recorded as made by hand, reference %s", p.Amount, r.Reference)
+		}
+	}
+	return notApplicable("the order owes its customer nothing")
+}
+
+// outcomeOf turns the outcome of an update into that of the repair.
+func outcomeOf(err error, format string, args ...any) (repaired, error) {
+	var refused *orderclient.RefusedError
+	switch {
+	case err == nil:
+		return done(format, args...)
+	case errors.Is(err, orderclient.ErrUnderWay):
+		return repaired{
+			outcome: orderstore.RepairUnderWay,
+			detail:  "the workflow has accepted the repair and carries it out",
+		}, nil
+	case errors.As(err, &refused):
+		return notApplicable("%s", refused.Detail)
+	case errors.Is(err, orderclient.ErrOldVersion):
+		return notApplicable("the worker version of the order does not know this repair; " +
+			"move the order to a newer version first: holdfast deploy move")
+	case errors.Is(err, orderclient.ErrEnded):
+		return notApplicable("no workflow runs; use adopt")
+	}
+	return repaired{}, err
+}
+
+// holdsStock reports whether inventory holds stock for an order, or has it wait for some.
+func (h *handlers) holdsStock(ctx context.Context, row orderstore.Order) (bool, error) {
+	if row.ReservationID == nil {
+		return false, nil
+	}
+	held, err := h.inventory.GetReservation(ctx, *row.ReservationID)
+	if errors.Is(err, inventoryapi.ReservationNotFound) {
+		return false, nil
+	}
+	return held.Status == inventoryapi.StatusPending, err
+}
+
+// adoptOrder starts the workflow of an order again if none runs.
+func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
+	running, err := h.workflows.WorkflowIsRunning(ctx, orderflow.OrderWorkflowID(row.OrderID))
+	if err != nil {
+		return repaired{}, err
+	}
+	holds := false
+	if row.State.Closed() {
+		if holds, err = h.holdsStock(ctx, row); err != nil {
+			return repaired{}, err
+		}
+	}
+	switch {
+	case row.Waits():
+		return notApplicable("the order waits for its first start, which needs no repair")
+	case running && r.Again:
+		return done("a workflow runs for the order")
+	case running:
+		return notApplicable("a workflow runs for the order; use retry_now, or force_release")
+	case row.State.Closed() && !holds:
+		return notApplicable("the order is %s and holds no stock, so there is nothing to go on with", row.State)
+	}
+	started, err := h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	switch {
+	case err != nil:
+		return repaired{}, err
+	case !started:
+		return notApplicable("a workflow runs for the order since a moment ago")
+	}
+	h.noteRepair(ctx, r)
+	return done("a new run of the workflow goes on from what is recorded")
+}
+
+// forceRelease ends an order that cannot go on, so that its stock and money go back.
+func (h *handlers) forceRelease(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
+	if row.Waits() {
+		return notApplicable("the order waits for its first start and holds nothing; cancel it")
+	}
+	if row.State == order.Cancelled && r.Again {
+		return done("the order is cancelled; its stock and money go back")
+	}
+	if row.State.Closed() {
+		return h.releaseEnded(ctx, row)
+	}
+	cancel := orderflow.CancelInput{Actor: r.Actor, Reason: r.Reason, CorrelationID: correlation.From(ctx)}
+	_, err := h.workflows.Cancel(ctx, row.OrderID, cancel)
+	again := ""
+	if errors.Is(err, orderclient.ErrEnded) {
+		if _, err = h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row)); err == nil {
+			again = "its workflow was started again, and "
+			_, err = h.workflows.Cancel(ctx, row.OrderID, cancel)
+		}
+	}
+	return outcomeOf(err, "%sthe order is cancelled; its stock and money go back", again)
+}
+
+// releaseEnded gives back the stock that an order holds although it has ended, because its workflow was stopped first.
+func (h *handlers) releaseEnded(ctx context.Context, row orderstore.Order) (repaired, error) {
+	holds, err := h.holdsStock(ctx, row)
+	switch {
+	case err != nil:
+		return repaired{}, err
+	case !holds:
+		return notApplicable("the order is %s and holds no stock", row.State)
+	}
+	started, err := h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	switch {
+	case err != nil:
+		return repaired{}, err
+	case !started:
+		return notApplicable("the order's workflow runs and releases the stock as soon as inventory answers; use retry_now")
+	}
+	return done("the order had ended; its workflow was started again and gives the stock back")
+}
+
+// repairHold gives the stock of a reservation without an order back, or starts its workflow again.
+func (h *handlers) repairHold(ctx context.Context, r orderstore.Repair, held orderstore.Reservation) (repaired, error) {
+	row, err := h.inventory.GetReservation(ctx, held.ID)
+	switch {
+	case errors.Is(err, inventoryapi.ReservationNotFound):
+		return notApplicable("inventory has no such reservation")
+	case err != nil:
+		return repaired{}, err
+	case row.Status == inventoryapi.StatusReleased && r.Again:
+		return done("the reservation is released")
+	case row.Status != inventoryapi.StatusPending:
+		return notApplicable("the reservation is %s", row.Status)
+	}
+	running, err := h.workflows.IsRunning(ctx, held.ID)
+	if err != nil {
+		return repaired{}, err
+	}
+	if r.Action == orderflow.RepairAdopt && running && !r.Again {
+		return notApplicable("a workflow runs for the reservation")
+	}
+	if !running {
+		if err := h.startHold(ctx, held, row); err != nil {
+			return repaired{}, err
+		}
+	}
+	if r.Action == orderflow.RepairAdopt {
+		return done("a new run of the workflow owns the reservation, until %s", row.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	err = h.workflows.Release(ctx, held.ID, orderflow.ResolveInput{
+		Actor: r.Actor, Reason: r.Reason, CorrelationID: correlation.From(ctx),
+	})
+	return outcomeOf(err, "the reservation is released")
+}
+
+// startHold starts the workflow of a reservation again, with the input of its last run. If Temporal has deleted that,
+// it starts one that takes over what inventory holds.
+func (h *handlers) startHold(ctx context.Context, held orderstore.Reservation, row inventoryapi.Reservation) error {
+	_, err := h.workflows.TakeUpReservation(ctx, held.ID)
+	if !errors.Is(err, orderflow.ErrForgotten) {
+		return err
+	}
+	in := orderflow.ReservationStart{
+		ReservationID: held.ID,
+		OwnerID:       held.OwnerID,
+		Actor:         held.CustomerID,
+		CorrelationID: correlation.From(ctx),
+		PlacedAt:      row.CreatedAt,
+		HeldUntil:     &row.ExpiresAt,
+	}
+	for _, l := range row.Lines { // a line that is split over locations has an entry for each
+		if last := len(in.Lines) - 1; last >= 0 && in.Lines[last].LineNo == l.LineNo {
+			in.Lines[last].Quantity += l.Quantity
+			continue
+		}
+		in.Lines = append(in.Lines, orderflow.ReserveLine{LineNo: l.LineNo, ProductID: l.ProductID, Quantity: l.Quantity})
+	}
+	return h.workflows.StartReservation(ctx, in)
+}

@@ -1,0 +1,179 @@
+package workflows
+
+import (
+	"slices"
+
+	"go.temporal.io/sdk/workflow"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+// manualStep is a step under way that an operator may do by hand.
+type manualStep struct {
+	activity string
+	stop     workflow.CancelFunc
+	hand     *orderflow.SkipStepInput // nil until an operator says that the step was done
+	skipped  bool                     // the step ended as done by hand
+	ended    bool
+}
+
+// unlessByHand runs a step of a payment. If an operator says meanwhile that the step was done by hand, it cancels the
+// step and waits until no attempt runs any more. An attempt that succeeds at the last moment counts, and so does an
+// answer of the provider that leaves something to do.
+func (o *orderRun) unlessByHand(
+	ctx workflow.Context, activity string, run func(workflow.Context) (orderflow.PaymentResult, error),
+) (orderflow.PaymentResult, error) {
+	ctx, stop := workflow.WithCancel(ctx)
+	defer stop()
+	s := &manualStep{activity: activity, stop: stop}
+	o.manual = append(o.manual, s)
+
+	res, err := run(ctx)
+	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
+		res, err = doneByHand(*s.hand), nil
+		s.skipped = true
+	}
+	s.ended = true
+	o.manual = slices.DeleteFunc(o.manual, func(other *manualStep) bool { return other == s })
+	return res, err
+}
+
+func doneByHand(in orderflow.SkipStepInput) orderflow.PaymentResult {
+	return orderflow.PaymentResult{Provider: orderflow.ByHand, ProviderRef: in.Reference}
+}
+
+// voidByProvider is voidPayment, unless an operator does it by hand.
+func (o *orderRun) voidByProvider(
+	ctx workflow.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
+	return o.unlessByHand(ctx, orderflow.VoidPayment, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
+		return voidPayment(ctx, in, 0)
+	})
+}
+
+// refundByProvider is refundPayment, unless an operator does it by hand.
+func (o *orderRun) refundByProvider(
+	ctx workflow.Context, in orderflow.PaymentInput,
+) (orderflow.PaymentResult, error) {
+	return o.unlessByHand(ctx, orderflow.RefundPayment, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
+		return refundPayment(ctx, in)
+	})
+}
+
+// handleRepairs registers the repairs of an operator.
+func (o *orderRun) handleRepairs(ctx workflow.Context) error {
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateSkipStep, o.onSkipStep,
+		workflow.UpdateHandlerOptions{
+			Validator: o.maySkip,
+			Description: internal + "An operator did a step of the payment by hand; POST /admin/orders/{order_id}/repair " +
+				"keeps a record of it.",
+		}); err != nil {
+		return err
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, orderflow.UpdateNoteRepair, o.onNoteRepair,
+		workflow.UpdateHandlerOptions{
+			Validator:   func(orderflow.NoteRepairInput) error { return o.refuseUnrecorded() },
+			Description: internal + "Puts an operator's repair into the timeline.",
+		})
+}
+
+// refuseUnrecorded refuses what would not be recorded, because the order's processing ends.
+func (o *orderRun) refuseUnrecorded() error {
+	if o.recorder.stopped || o.adopted || o.unrecordable {
+		return refuse(string(order.InvalidState), "the order is %s and its processing ends", o.state)
+	}
+	return nil
+}
+
+// refusedRefund reports whether the provider refuses for good what the order still owes its customer.
+func (o *orderRun) refusedRefund() bool { return o.debts.refused && !o.debts.closing }
+
+func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
+	rule, found := orderflow.RuleOfStep(in.Step)
+	switch {
+	case !found:
+		return refuse(orderflow.ErrInvalidInput, "an order has no step %q", in.Step)
+	case in.Reference == "":
+		return refuse(orderflow.ErrInvalidInput, "name what was done by hand in reference")
+	case !rule.Skippable:
+		return refuse(orderflow.ErrStepNotSkippable, "%s may not be skipped: %s", in.Step, rule.Why)
+	}
+	if err := o.refuseUnrecorded(); err != nil {
+		return err
+	}
+	if o.findManual(in.Step) == nil && (in.Step != orderflow.RefundPayment || !o.refusedRefund()) {
+		return refuse(orderflow.ErrStepNotUnderWay, "the order does not wait for %s", in.Step)
+	}
+	return nil
+}
+
+// findManual returns the step under way that an operator may skip, or nil.
+func (o *orderRun) findManual(step string) *manualStep {
+	for _, s := range o.manual {
+		if s.activity == step && s.hand == nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// onSkipStep ends a step as done by hand. The step's own entry in the timeline, for example payment_refunded, follows.
+func (o *orderRun) onSkipStep(
+	ctx workflow.Context, in orderflow.SkipStepInput,
+) (orderflow.SkipStepResult, error) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	if err := o.maySkip(in); err != nil { // another update may have been accepted since the validator
+		return orderflow.SkipStepResult{}, err
+	}
+
+	in.Actor = orOperator(in.Actor)
+	if s := o.findManual(in.Step); s != nil {
+		s.hand = &in
+		s.stop()
+		if err := workflow.Await(ctx, func() bool { return s.ended }); err != nil {
+			return orderflow.SkipStepResult{}, err
+		}
+		if !s.skipped {
+			return orderflow.SkipStepResult{}, refuse(orderflow.ErrStepNotUnderWay,
+				"%s ended by itself at the last moment; look at the order, and undo what you did by hand if it was done twice",
+				in.Step)
+		}
+	} else {
+		o.debts.byHand, o.debts.refused = &in, false
+		markNeedsOperator(ctx, false)
+	}
+	o.note(ctx, order.EventRepaired, in.Actor, orderflow.RepairSkipStep+" "+in.Step)
+	return orderflow.SkipStepResult{View: o.view()}, nil
+}
+
+// onNoteRepair waits for the first entry of the timeline, because a run that was just started has to learn first what
+// an earlier run has recorded. It does not wait for its own record: the repair may be of the orders database.
+func (o *orderRun) onNoteRepair(
+	ctx workflow.Context, in orderflow.NoteRepairInput,
+) (orderflow.NoteRepairResult, error) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	if err := workflow.Await(ctx, func() bool { return o.placedView != nil || o.recorder.stopped }); err != nil {
+		return orderflow.NoteRepairResult{}, err
+	}
+	if err := o.refuseUnrecorded(); err != nil {
+		return orderflow.NoteRepairResult{}, err
+	}
+	o.note(ctx, order.EventRepaired, orOperator(in.Actor), in.Action)
+	return orderflow.NoteRepairResult{}, nil
+}
+
+// takeRefundByHand books the refund that an operator has made for an order that had ended.
+func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
+	hand := o.in.RefundByHand
+	if hand == nil || hand.Number != o.debts.refunds+1 || !o.owesMoney() {
+		return
+	}
+	o.debts.byHand = &orderflow.SkipStepInput{
+		Step: orderflow.RefundPayment, Reference: hand.Reference, Actor: hand.Actor,
+	}
+	o.debts.refusedMinor = refundDue(o.fulfilment, o.in) - o.debts.refunded
+	o.note(ctx, order.EventRepaired, hand.Actor, orderflow.RepairSkipStep+" "+orderflow.RefundPayment)
+}

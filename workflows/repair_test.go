@@ -1,0 +1,150 @@
+package workflows_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/order"
+	"holdfast/workflows/orderflow"
+)
+
+func (h *harness) skip(after time.Duration, step string) *reply {
+	return h.send(after, orderflow.UpdateSkipStep, orderflow.SkipStepInput{
+		Step: step, Reference: "bank-17", Actor: "olga",
+	})
+}
+
+func (h *harness) lastPayment() orderflow.PaymentRecord { return h.payments[len(h.payments)-1] }
+
+// TestRefundByHand: the provider is down for good, an operator gives the money back by hand, and the order ends.
+func TestRefundByHand(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[orderflow.RefundPayment] = always(errDown)
+	marked := h.marked()
+	h.pay(time.Second)
+	h.cancel(2 * time.Minute)
+	other := h.skip(2*time.Minute+10*time.Second, orderflow.VoidPayment)
+	skipped := h.skip(3*time.Minute+10*time.Second, orderflow.RefundPayment)
+
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.ErrorContains(t, other.err, "does not wait for VoidPayment")
+	require.NoError(t, skipped.err)
+	require.Equal(t, orderflow.PaymentRefunded, h.lastPayment().State)
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+	require.Equal(t, "bank-17", h.lastPayment().ProviderRef)
+	require.Contains(t, h.events(), order.EventPaymentRefunded)
+	require.Contains(t, h.events(), order.EventRepaired)
+	require.Equal(t, []bool{true, false}, *marked, "the order needs an operator until then")
+}
+
+// TestRefusedRefundByHand: the provider refuses a refund for good while the order goes on; an operator makes it.
+func TestRefusedRefundByHand(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
+	marked := h.marked()
+	h.pay(time.Second)
+	h.cancelLines(time.Minute, 2, 3)
+	early := h.skip(30*time.Second, orderflow.RefundPayment)
+	skipped := h.skip(2*time.Minute, orderflow.RefundPayment)
+	again := h.skip(3*time.Minute, orderflow.RefundPayment)
+	h.ship(4*time.Minute, 1)
+	h.deliver(5*time.Minute, 1)
+
+	require.Equal(t, order.Completed, h.run(60).State)
+	require.ErrorContains(t, early.err, "does not wait for RefundPayment")
+	require.NoError(t, skipped.err)
+	require.ErrorContains(t, again.err, "does not wait for RefundPayment")
+	require.Equal(t, 1, h.counts[orderflow.RefundPayment])
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+	require.EqualValues(t, 1000, h.lastPayment().Amount.Minor)
+	require.Equal(t, []bool{true, false}, *marked)
+}
+
+// TestVoidByHand: an expired order whose payment the provider does not void waits until an operator has done it.
+func TestVoidByHand(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[orderflow.AuthorisePayment] = always(errDown)
+	h.script[orderflow.VoidPayment] = always(errDown)
+	h.pay(time.Second)
+	skipped := h.skip(2*time.Minute+30*time.Second, orderflow.VoidPayment)
+	require.Equal(t, order.Expired, h.run(60).State)
+	require.NoError(t, skipped.err)
+	require.Equal(t, orderflow.PaymentVoided, h.lastPayment().State)
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+}
+
+// TestStepsThatMayNotBeSkipped: a step that decides about stock or money is refused with what to do instead.
+func TestStepsThatMayNotBeSkipped(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[orderflow.CapturePayment] = h.until(90*time.Second, errDown)
+	h.pay(time.Second)
+	capture := h.skip(time.Minute, orderflow.CapturePayment)
+	unknown := h.skip(time.Minute, "Capture")
+	noted := h.send(time.Minute, orderflow.UpdateNoteRepair, orderflow.NoteRepairInput{
+		Actor: "olga", Action: orderflow.RepairRetryNow,
+	})
+	require.Equal(t, order.Confirmed, h.run(60).State)
+	require.ErrorContains(t, capture.err, "the goods would leave without the money")
+	require.ErrorContains(t, unknown.err, `no step "Capture"`)
+	require.NoError(t, noted.err)
+	require.Contains(t, h.events(), order.EventRepaired)
+}
+
+// TestAdoptedReservation: a run that adopts a reservation does not reserve, and gives the stock back at the deadline
+// that inventory knows.
+func TestAdoptedReservation(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	until := h.env.Now().Add(time.Minute)
+	later := until.Add(time.Hour)
+	h.script[orderflow.ExpireReservation] = func(n int) error {
+		if n == 1 {
+			return refuse(orderflow.ErrNotDue, later)
+		}
+		return nil
+	}
+	id := uuid.New()
+	h.start(orderflow.ReservationWorkflowID(id), orderflow.ReservationWorkflow, orderflow.ReservationStart{
+		ReservationID: id, OwnerID: uuid.New(), Actor: "alice", HeldUntil: &until,
+	})
+	var out orderflow.ReservationView
+	require.NoError(t, h.env.GetWorkflowResult(&out))
+	require.Equal(t, orderflow.ReservationExpired, out.Status)
+	require.Zero(t, h.counts[orderflow.ReserveStock])
+	require.False(t, h.env.Now().Before(later))
+}
+
+// TestEveryStepHasARule: each activity of an order has one rule, and only steps of the payment are skippable.
+func TestEveryStepHasARule(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{orderflow.VoidPayment, orderflow.RefundPayment}, orderflow.SkippableSteps())
+	file, err := parser.ParseFile(token.NewFileSet(), "orderflow/names.go", nil, 0)
+	require.NoError(t, err)
+	steps := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		text, ok := spec.Values[0].(*ast.BasicLit)
+		if ok && text.Value == `"`+spec.Names[0].Name+`"` { // an activity has the name of its constant
+			rule, found := orderflow.RuleOfStep(spec.Names[0].Name)
+			require.True(t, found, spec.Names[0].Name)
+			require.NotEmpty(t, rule.Why, rule.Step)
+			steps++
+		}
+		return true
+	})
+	require.Equal(t, 18, steps)
+}
