@@ -19,7 +19,7 @@ import (
 func (a *InventoryActivities) ReserveOrWait(
 	ctx context.Context, in orderflow.ReserveInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	ref, id := in.Reservation, reservationID(in.Reservation)
 	request := inventoryapi.PlaceBackorderRequest{
 		BackorderID: id,

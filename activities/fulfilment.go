@@ -15,7 +15,7 @@ import (
 func (a *InventoryActivities) ReturnUnits(
 	ctx context.Context, in orderflow.ReturnUnitsInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
 	held, err := a.inventory.GetReservation(ctx, id)
 	if err != nil {
@@ -62,7 +62,7 @@ func returned(held inventoryapi.Reservation, line orderflow.ReturnUpTo) int64 {
 func (a *InventoryActivities) WriteOffStock(
 	ctx context.Context, in orderflow.WriteOffInput,
 ) (orderflow.WriteOffResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	there, err := a.inventory.Availability(ctx, in.ProductID, 1)
 	if err != nil {
 		return orderflow.WriteOffResult{}, writeError("write off", in.ProductID, err)

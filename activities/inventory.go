@@ -52,7 +52,7 @@ func NewInventory(inventory Inventory) *InventoryActivities {
 func (a *InventoryActivities) ReserveStock(
 	ctx context.Context, in orderflow.ReserveInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
 	held, err := a.inventory.Reserve(ctx, reserveRequest(in, orderflow.ReserveStock))
 	if err != nil {
@@ -68,7 +68,7 @@ func (a *InventoryActivities) ReserveStock(
 func (a *InventoryActivities) ReplaceReservation(
 	ctx context.Context, in orderflow.ReserveInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	old := in.Reservation
 	old.Number = in.Replaces
 	req := reserveRequest(in, orderflow.ReplaceReservation)
@@ -187,7 +187,7 @@ func reserveError(err error, id uuid.UUID) error {
 func (a *InventoryActivities) ExtendReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
 	res, err := a.inventory.Extend(ctx, id, inventoryapi.ExtendRequest{
 		ExpiresAt: *in.ExpiresAt, Actor: in.Actor, Reason: recordable(in.Reason),
@@ -203,7 +203,7 @@ func (a *InventoryActivities) ExtendReservation(
 func (a *InventoryActivities) ConfirmReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
 	res, err := a.inventory.Confirm(ctx, id, inventoryapi.ResolveRequest{
 		OperationID: operation(id, orderflow.ConfirmReservation), Actor: in.Actor, Reason: recordable(in.Reason),
@@ -222,7 +222,7 @@ func (a *InventoryActivities) ConfirmReservation(
 func (a *InventoryActivities) ReleaseStock(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	ref, id := in.Reservation, reservationID(in.Reservation)
 	request := inventoryapi.ReleaseRequest{
 		OperationID: operation(id, orderflow.ReleaseStock),
@@ -249,7 +249,7 @@ func (a *InventoryActivities) ReleaseStock(
 func (a *InventoryActivities) ExpireReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
 	request := inventoryapi.ResolveRequest{
 		OperationID: operation(id, orderflow.ExpireReservation), Actor: in.Actor, Reason: recordable(in.Reason),
@@ -268,7 +268,7 @@ func (a *InventoryActivities) ExpireReservation(
 func (a *InventoryActivities) ReturnStock(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	id := reservationID(in.Reservation)
 	res, err := a.inventory.Return(ctx, id, inventoryapi.ReturnRequest{
 		OperationID: operation(id, orderflow.ReturnStock), Actor: in.Actor, Reason: recordable(in.Reason),

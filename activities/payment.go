@@ -43,7 +43,7 @@ func NewPayment(provider payment.Provider, intents Intents) *PaymentActivities {
 func (a *PaymentActivities) AuthorisePayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	err := a.intents.BeginPayment(ctx, in.OrderID, in.Attempt)
 	switch {
 	case errors.Is(err, orderflow.ErrOrderClosed):
@@ -72,7 +72,7 @@ const actionRequired = "action_required"
 func (a *PaymentActivities) CapturePayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	p, err := a.provider.Capture(correlation.With(ctx, in.CorrelationID), in.PaymentKey)
+	p, err := a.provider.Capture(correlation.WithDefault(ctx, in.CorrelationID), in.PaymentKey)
 	return a.result(p, "capture", err)
 }
 
@@ -81,7 +81,7 @@ func (a *PaymentActivities) CapturePayment(
 func (a *PaymentActivities) VoidPayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	p, err := a.provider.Void(correlation.With(ctx, in.CorrelationID), in.PaymentKey, in.Reason)
+	p, err := a.provider.Void(correlation.WithDefault(ctx, in.CorrelationID), in.PaymentKey, in.Reason)
 	return a.result(p, "void", err)
 }
 
@@ -89,7 +89,7 @@ func (a *PaymentActivities) VoidPayment(
 func (a *PaymentActivities) FindPayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	p, err := a.provider.Get(correlation.With(ctx, in.CorrelationID), in.PaymentKey)
+	p, err := a.provider.Get(correlation.WithDefault(ctx, in.CorrelationID), in.PaymentKey)
 	if err == nil {
 		p, err = p.Answer()
 	}
@@ -100,7 +100,7 @@ func (a *PaymentActivities) FindPayment(
 func (a *PaymentActivities) FindRefund(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	found, err := a.provider.GetRefund(correlation.With(ctx, in.CorrelationID), in.PaymentKey, in.RefundKey)
+	found, err := a.provider.GetRefund(correlation.WithDefault(ctx, in.CorrelationID), in.PaymentKey, in.RefundKey)
 	out, err := a.result(payment.Payment{ProviderRef: found.ProviderRef}, "find refund", err)
 	out.RefundedMinor = found.AmountMinor
 	return out, err
@@ -110,7 +110,7 @@ func (a *PaymentActivities) FindRefund(
 func (a *PaymentActivities) RefundPayment(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	ctx = correlation.With(ctx, in.CorrelationID)
+	ctx = correlation.WithDefault(ctx, in.CorrelationID)
 	p, err := a.provider.Refund(ctx, in.PaymentKey, in.RefundKey, in.Amount.Minor)
 	return a.result(p, "refund", err)
 }

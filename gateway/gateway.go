@@ -28,7 +28,7 @@ func Run(contracts Contracts) func(context.Context, Config, service.Env) error {
 	return func(ctx context.Context, cfg Config, env service.Env) (err error) {
 		transport := newTransport()
 		defer transport.CloseIdleConnections()
-		g, err := newGateway(ctx, cfg, env, transport, contracts)
+		g, err := newGateway(ctx, cfg, env, env.Tracing.Transport(transport), contracts)
 		if err != nil {
 			return err
 		}

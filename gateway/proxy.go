@@ -57,6 +57,7 @@ type proxy struct {
 // and the client's own token, which is for the gateway only.
 var identityHeaders = []string{
 	"Authorization", servicetoken.Header, servicekey.Header, servicekey.SourceHeader, actorHeader,
+	"Traceparent", "Tracestate", "Baggage", // a client does not decide what is traced
 }
 
 // identityPrefixes begin the names of further ones: of identities, of the client's address, and of other paths and

@@ -63,6 +63,9 @@ func newGateway(
 		if g.redis, err = redisclient.Open(cfg.Redis, "gateway", env.Log, env.Registry); err != nil {
 			return nil, err
 		}
+		if err = env.Tracing.Redis(g.redis); err != nil {
+			return nil, err
+		}
 	}
 	g.limits = ratelimit.New(ratelimit.Options{
 		Service:  "gateway",
@@ -99,6 +102,7 @@ func newGateway(
 		Health:      g.health,
 		LargeBodies: large,
 		Public:      true,
+		Tracing:     env.Tracing,
 		Edge:        g.edge(),
 	})
 	return g, g.route(ctx, contracts)

@@ -58,7 +58,8 @@ func (c *Config) Validate() error {
 // Run serves the inventory until ctx ends, then fails readiness and lets requests under way finish.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
 	cfg.Pool.IndexOnly = true // no request scans a table
-	cfg.Pool.Holds = database.Inventory
+	cfg.Pool.Holds, cfg.Pool.Log = database.Inventory, env.Log
+	cfg.Pool.Tracer = env.Tracing.QueryTracer()
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "inventory", env.Registry)
 	if err != nil {
 		return err
@@ -90,6 +91,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 			return err
 		}
 		defer func() { _ = client.Close() }()
+		if err := env.Tracing.Redis(client); err != nil {
+			return err
+		}
 		c := cache.New(cache.Options{Client: client, Log: env.Log, Registry: env.Registry})
 		defer c.Close()
 		options.Cache, limits.Redis = c, client
@@ -108,6 +112,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return fmt.Errorf("inventory: %w", err)
 	}
 	router := httpx.NewRouter(httpx.Options{
+		Tracing:     env.Tracing,
 		Log:         env.Log,
 		Registry:    env.Registry,
 		Health:      health,

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -154,7 +155,8 @@ func (g Registrations) RegisterPaymentActivities(r worker.ActivityRegistry) {
 
 // Run polls both queues until ctx ends, then waits for tasks that are under way.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
-	cfg.Pool.Holds = database.Orders
+	cfg.Pool.Holds, cfg.Pool.Log = database.Orders, env.Log
+	cfg.Pool.Tracer = env.Tracing.QueryTracer()
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "worker", env.Registry)
 	if err != nil {
 		return err
@@ -168,13 +170,17 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	if err != nil {
 		return err
 	}
-	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], httpClient)
+	toProvider := &http.Client{Transport: env.Tracing.Transport(httpClient.Transport)}
+	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], toProvider)
 	if err != nil {
 		return err
 	}
 	takesMoney = provider.Guard(takesMoney, cfg.Payment, env)
 
 	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
+		return err
+	}
+	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
 		return err
 	}
 	temporal, err := temporalclient.Dial(ctx, cfg.Temporal, env.Log)
@@ -197,7 +203,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		Inventory: activities.NewInventory(inventory),
 		Payment:   activities.NewPayment(takesMoney, store),
 		Record:    activities.NewRecord(newCounted(store, env.Registry)),
-		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal),
+		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal, cfg.Temporal.DataConverter()),
 			func(kind string) { adopted.WithLabelValues(kind).Inc() }),
 	}
 
@@ -209,7 +215,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
 		httpx.Check{Name: "inventory", Required: true, Probe: inventory.Ping},
 	)
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health, Tracing: env.Tracing,
+	})
 	router.GET("/version", func(c *gin.Context) {
 		c.JSON(http.StatusOK, gin.H{"deployment": cfg.DeploymentName, "build_id": cfg.BuildID})
 	})
@@ -227,7 +235,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 			if err := awaitNamespace(ctx, namespaceReady, env.Log); err != nil {
 				return nil //nolint:nilerr // ctx ended: the process was told to stop
 			}
-			return poll(ctx, temporal, cfg, g)
+			return poll(ctx, temporal, cfg, g, env.Log)
 		}},
 	)
 }
@@ -251,12 +259,13 @@ func awaitNamespace(ctx context.Context, ready func(context.Context) error, log 
 
 // poll starts on the payments queue before the orders queue, so that a version that gets orders can already take their
 // payments.
-func poll(ctx context.Context, c client.Client, cfg Config, g Registrations) error {
+func poll(ctx context.Context, c client.Client, cfg Config, g Registrations, log *slog.Logger) error {
 	worker.SetStickyWorkflowCacheSize(cfg.Polling.CachedWorkflows)
 	fatal := make(chan error, 2)
 	options := worker.Options{
 		WorkerStopTimeout: stopTimeout,
 		OnFatalError:      func(err error) { fatal <- err },
+		Interceptors:      []interceptor.WorkerInterceptor{&stepLog{log: log}},
 
 		WorkflowTaskPollerBehavior:              cfg.Polling.behavior(),
 		ActivityTaskPollerBehavior:              cfg.Polling.behavior(),

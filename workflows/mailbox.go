@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/workflow"
+
+	"holdfast/workflows/orderflow"
 )
 
 // mailbox queues the commands for a workflow's loop. An update handler puts a command in and waits for its result. The
@@ -18,6 +20,7 @@ type mailbox[I comparable] struct {
 type command[I comparable] struct {
 	input         I // the kind of the command
 	actor, reason string
+	cause         orderflow.Cause
 	run           func(workflow.Context) error // the loop calls it
 	early         func() bool                  // while the command runs: the client gets an answer now; nil means never
 	done          bool
@@ -30,6 +33,7 @@ func (m *mailbox[I]) ask(ctx workflow.Context, c *command[I]) error {
 	ctx, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 
+	c.cause = orderflow.CauseOf(ctx)
 	m.put(c)
 	early := func() bool { return c.early != nil && len(m.commands) > 0 && m.commands[0] == c && c.early() }
 	if err := workflow.Await(ctx, func() bool { return c.done || early() }); err != nil {
@@ -59,7 +63,7 @@ func (m *mailbox[I]) runFirst(ctx workflow.Context) {
 	defer cancel()
 
 	c := m.commands[0]
-	c.err = c.run(ctx)
+	c.err = c.run(orderflow.CausedBy(ctx, c.cause))
 	c.done = true
 	m.commands = m.commands[1:]
 }

@@ -29,6 +29,8 @@ func Order(ctx workflow.Context, in orderflow.OrderInput) (orderflow.OrderResult
 	if err := checkWorkflowID(ctx, orderflow.OrderWorkflowID(in.OrderID)); err != nil {
 		return orderflow.OrderResult{}, err
 	}
+	// A run that the dispatcher or an operator starts has no header of the request that created the order.
+	ctx = orderflow.NameOrder(orderflow.Correlate(ctx, in.CorrelationID), in.Number)
 	if in.Revision >= orderflow.RevisionReturns {
 		ctx = countingNeeds(ctx)
 	}
@@ -385,5 +387,5 @@ func (o *orderRun) cancel(ctx workflow.Context) {
 	if c == nil { // Await reported a cancellation of the workflow that o.root does not report yet
 		c = &command[order.Input]{actor: orderflow.ActorTemporal, reason: "the workflow was cancelled"}
 	}
-	o.end(ctx, order.Cancel, c.actor, c.reason)
+	o.end(orderflow.CausedBy(ctx, c.cause), order.Cancel, c.actor, c.reason)
 }

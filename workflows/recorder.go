@@ -18,6 +18,7 @@ type recorder struct {
 	view     func() orderflow.View
 	entries  []orderflow.TimelineEntry // not sent yet
 	payments []orderflow.PaymentRecord // not sent yet
+	cause    orderflow.Cause           // of the last entry
 	country  string                    // of the order's address
 	contents *orderflow.Contents       // changed and not sent yet; nil: they stay as they are recorded
 	after    int64                     // seq of the row of an earlier run that the next record follows; 0: none
@@ -71,7 +72,7 @@ func (r *recorder) start(ctx workflow.Context) {
 			}
 			fast := r.allRepeatable()
 			r.entries, r.payments, r.contents = nil, nil, nil
-			res, err := recordOrder(ctx, in, fast, func() { r.slow = true })
+			res, err := recordOrder(orderflow.CausedBy(ctx, r.cause), in, fast, func() { r.slow = true })
 			r.slow = false
 
 			switch {
@@ -155,7 +156,8 @@ func (r *recorder) has(matches func(order.Event) bool) bool {
 }
 
 // add puts an entry in the queue.
-func (r *recorder) add(e orderflow.TimelineEntry) {
+func (r *recorder) add(e orderflow.TimelineEntry, cause orderflow.Cause) {
+	r.cause = cause
 	r.entries = append(r.entries, e)
 	r.added++
 }

@@ -16,6 +16,7 @@ func Reservation(ctx workflow.Context, in orderflow.ReservationStart) (orderflow
 	if err := checkWorkflowID(ctx, orderflow.ReservationWorkflowID(in.ReservationID)); err != nil {
 		return orderflow.ReservationView{}, err
 	}
+	ctx = orderflow.Correlate(ctx, in.CorrelationID)
 	r := &reservationRun{in: in, root: ctx, ref: orderflow.ReservationRef{
 		OwnerKind:  orderflow.OwnerCustomer,
 		OwnerID:    in.OwnerID,

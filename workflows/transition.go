@@ -57,13 +57,24 @@ func (o *orderRun) enter(
 		Attempt:      o.attempts,
 		Shipment:     shipment,
 		NextDeadline: o.deadline(),
-	})
+
+		CorrelationID: o.laterRequest(ctx),
+	}, orderflow.CauseOf(ctx))
 	o.changedAt = workflow.Now(ctx)
 	o.refreshDetails(ctx)
 	if o.placedView == nil {
 		v := o.view()
 		o.placedView = &v
 	}
+}
+
+// laterRequest returns the correlation id of the request that the context works for, or "" if it is the request that
+// created the order. The order's row has that one.
+func (o *orderRun) laterRequest(ctx workflow.Context) string {
+	if id := orderflow.CorrelationID(ctx); id != o.in.CorrelationID {
+		return id
+	}
+	return ""
 }
 
 // refuse returns why a request cannot be taken in the order's present state, or nil.

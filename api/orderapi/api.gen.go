@@ -1190,6 +1190,9 @@ type ListOrdersParams struct {
 	// Number The order with this number, as in HF-104233; capital or small letters, with or without `HF-`. It goes with no other filter.
 	Number string `form:"number,omitempty" json:"number,omitempty,omitzero"`
 
+	// CorrelationID The orders that the request with this `correlation_id` created or changed, the newest ones up to `limit`. It goes with no other filter.
+	CorrelationID string `form:"correlation_id,omitempty" json:"correlation_id,omitempty,omitzero"`
+
 	// CustomerID Only this customer's orders. A shop must name the customer; a customer may name no other.
 	CustomerID string `form:"customer_id,omitempty" json:"customer_id,omitempty,omitzero"`
 

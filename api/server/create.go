@@ -114,6 +114,7 @@ func (h *handlers) CreateOrder(c *gin.Context, params orderapi.CreateOrderParams
 		h.answerNotPlaced(c, in, err)
 		return
 	}
+	httpx.Annotate(c, "order_id", in.OrderID, "order_number", in.Number)
 	if !placed.New {
 		if answered := h.answerRepeat(c, in, wait); !answered {
 			h.fail(c, fmt.Errorf("order %s is in the database and cannot be read", in.OrderID))

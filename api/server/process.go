@@ -61,7 +61,8 @@ func Run(more ...Document) func(context.Context, Config, service.Env) error {
 }
 
 func run(ctx context.Context, cfg Config, env service.Env, more []Document) error {
-	cfg.Pool.Holds = database.Orders
+	cfg.Pool.Holds, cfg.Pool.Log = database.Orders, env.Log
+	cfg.Pool.Tracer = env.Tracing.QueryTracer()
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "api", env.Registry)
 	if err != nil {
 		return err
@@ -69,6 +70,9 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	defer pool.Close()
 
 	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
+		return err
+	}
+	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
 		return err
 	}
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
@@ -101,14 +105,14 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 		return fmt.Errorf("api: %w", err)
 	}
 	router := httpx.NewRouter(httpx.Options{
-		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(),
+		Log: env.Log, Registry: env.Registry, Health: health, LargeBodies: contract.LargeBodies(), Tracing: env.Tracing,
 	})
 
 	store := orderstore.New(pool)
 	store.LimitOpen(orderstore.OpenLimits{Orders: cfg.OpenOrders, Units: cfg.OpenUnits})
 	h := &handlers{
 		store:     store,
-		workflows: orderclient.New(temporal),
+		workflows: orderclient.New(temporal, cfg.Temporal.DataConverter()),
 		inventory: inventory,
 		log:       env.Log,
 		sellable:  newSellableSync(store, inventory, env.Log),

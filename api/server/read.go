@@ -37,6 +37,10 @@ func (h *handlers) ListOrders(c *gin.Context, params orderapi.ListOrdersParams) 
 		h.findByNumber(c, params)
 		return
 	}
+	if params.CorrelationID != "" {
+		h.findByRequest(c, params)
+		return
+	}
 	who := auth.From(c)
 	filter, err := orderFilter(params.CustomerID, params.Status, params.Since)
 	if err != nil {
@@ -98,6 +102,35 @@ func orderFilter(
 	return filter, nil
 }
 
+// findByRequest answers the orders on which a request acted, of those that the caller may see.
+func (h *handlers) findByRequest(c *gin.Context, params orderapi.ListOrdersParams) {
+	if len(params.Status) > 0 || params.CustomerID != "" || !params.Since.IsZero() || !params.Until.IsZero() ||
+		params.Cursor != "" {
+		httpx.Fail(c, problem.Invalid("correlation_id",
+			"a correlation id names one request; leave the other filters and the cursor out"))
+		return
+	}
+	_, limit, err := page("orders", "", params.Limit)
+	if err != nil {
+		httpx.Fail(c, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
+	defer cancel()
+	rows, err := h.store.OfRequest(ctx, params.CorrelationID, limit)
+	if err != nil {
+		h.fail(c, err)
+		return
+	}
+	out := orderapi.OrderList{Items: []orderapi.Order{}}
+	for _, row := range rows {
+		if auth.From(c).ActsFor(row.Issuer, row.CustomerID) {
+			out.Items = append(out.Items, wireOrder(row))
+		}
+	}
+	c.JSON(http.StatusOK, out)
+}
+
 // findByNumber answers the order with a number as a list, which is empty if there is none that the caller may see.
 func (h *handlers) findByNumber(c *gin.Context, params orderapi.ListOrdersParams) {
 	number, ok := order.ParseNumber(params.Number)
@@ -106,7 +139,7 @@ func (h *handlers) findByNumber(c *gin.Context, params orderapi.ListOrdersParams
 		return
 	}
 	if len(params.Status) > 0 || params.CustomerID != "" || !params.Since.IsZero() || !params.Until.IsZero() ||
-		params.Cursor != "" {
+		params.Cursor != "" || params.CorrelationID != "" {
 		httpx.Fail(c, problem.Invalid("number", "a number names one order; leave the other filters and the cursor out"))
 		return
 	}

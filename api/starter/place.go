@@ -97,7 +97,7 @@ func (s *Starter) Place(ctx context.Context, in orderflow.OrderInput) (placed Pl
 		}
 		return placed, nil
 	}
-	started := s.spawn(func() { s.start(permit, orderstore.Start{Input: in, Attempts: 1}) })
+	started := s.spawn(func() { s.start(s.causedBy(ctx), permit, orderstore.Start{Input: in, Attempts: 1}) })
 	if !started {
 		permit.Drop()
 		s.giveBack(in.OrderID, 0) // this process stops

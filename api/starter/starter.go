@@ -27,8 +27,10 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
+	"holdfast/internal/correlation"
 	"holdfast/internal/orderstore"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
@@ -232,7 +234,7 @@ func (s *Starter) startWaiting(ctx context.Context) {
 			s.log.WarnContext(ctx, "cannot read the orders that wait for their workflow", "error", err)
 		}
 		for i, order := range waiting {
-			s.spawn(func() { s.start(permits[i], order) })
+			s.spawn(func() { s.start(s.life, permits[i], order) })
 		}
 		for _, unused := range permits[len(waiting):] {
 			unused.Drop()
@@ -261,8 +263,8 @@ func (s *Starter) permits(n int) []adaptivelimiter.Permit {
 }
 
 // start starts one order's workflow and tells the caller who waits for it.
-func (s *Starter) start(permit adaptivelimiter.Permit, order orderstore.Start) {
-	ctx, cancel := context.WithTimeout(s.life, startTimeout)
+func (s *Starter) start(ctx context.Context, permit adaptivelimiter.Permit, order orderstore.Start) {
+	ctx, cancel := context.WithTimeout(correlation.WithDefault(ctx, order.Input.CorrelationID), startTimeout)
 	defer cancel()
 	id := order.Input.OrderID
 	began := time.Now()
@@ -291,6 +293,11 @@ func (s *Starter) start(permit adaptivelimiter.Permit, order orderstore.Start) {
 	if s.behind.Load() {
 		s.poke()
 	}
+}
+
+// causedBy returns a context that lives as long as the starter and belongs to the trace of a request.
+func (s *Starter) causedBy(request context.Context) context.Context {
+	return trace.ContextWithSpanContext(s.life, trace.SpanContextFromContext(request))
 }
 
 // retryLater lets the order wait for another attempt.

@@ -4,10 +4,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -15,6 +17,7 @@ import (
 	"holdfast/api"
 	"holdfast/api/server"
 	"holdfast/gateway"
+	"holdfast/internal/codecserver"
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
@@ -60,9 +63,11 @@ func newRoot() *cobra.Command {
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),
 		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).",
 			sandboxserver.Run),
+		process("codec", "Run the server that shows operators encrypted payloads in Temporal's Web UI (port 9093).",
+			codecserver.Run),
 		newEvents(),
 		newMigrate(), newSeed(), newSync(), newArchive(), newAudit(), newToken(), newSecrets(), newDeploy(), newReplay(),
-		newDemo(), newViews(), newHealth(), newVersion(),
+		newDemo(), newStory(), newViews(), newHealth(), newVersion(),
 	)
 	return root
 }
@@ -90,8 +95,26 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			}
 
 			service.TuneGC()
-			log := telemetry.NewLogger(os.Stdout, name, cfg.LogLevel)
-			env := service.Env{Log: log, Registry: telemetry.NewRegistry(), OnListen: func(net.Addr) {}}
+			level := new(slog.LevelVar)
+			level.Set(cfg.LogLevel)
+			log := telemetry.NewLogger(os.Stdout, name, level)
+			defer followLevelSignals(cmd.Context(), log, level)()
+			tracing, err := telemetry.NewTracing(cmd.Context(), cfg.Trace, name, version())
+			if err != nil {
+				return err
+			}
+			defer func() {
+				if err := tracing.Stop(cmd.Context()); err != nil {
+					log.Warn("spans are lost", "error", err)
+				}
+			}()
+			env := service.Env{
+				Tracing:  tracing,
+				Log:      log,
+				LogLevel: level,
+				Registry: telemetry.NewRegistry(),
+				OnListen: func(net.Addr) {},
+			}
 			log.Info("starting", "version", version())
 			parts := []service.Part{{Name: name, Run: func(ctx context.Context) error {
 				return run(ctx, cfg.Process, env)
@@ -107,6 +130,24 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			log.Info("stopped")
 			return nil
 		},
+	}
+}
+
+// followLevelSignals lets an operator change the level of the log without a restart: SIGUSR1 sets debug, and SIGUSR2
+// sets the level of LOG_LEVEL again. It returns the function that ends that.
+func followLevelSignals(ctx context.Context, log *slog.Logger, level *slog.LevelVar) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	more, less := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(more, syscall.SIGUSR1)
+	signal.Notify(less, syscall.SIGUSR2)
+
+	var following sync.WaitGroup
+	following.Go(func() { telemetry.FollowLevelSignals(ctx, log, level, more, less) })
+	return func() {
+		signal.Stop(more)
+		signal.Stop(less)
+		cancel()
+		following.Wait()
 	}
 }
 

@@ -146,17 +146,18 @@ type OrderStart struct {
 }
 
 type OrderTimeline struct {
-	OrderID      uuid.UUID
-	Seq          int64
-	Event        string
-	State        string
-	At           time.Time
-	Actor        string
-	Reason       string
-	Attempt      int32
-	NextDeadline *time.Time
-	FromState    string
-	Shipment     int32
+	OrderID       uuid.UUID
+	Seq           int64
+	Event         string
+	State         string
+	At            time.Time
+	Actor         string
+	Reason        string
+	Attempt       int32
+	NextDeadline  *time.Time
+	FromState     string
+	Shipment      int32
+	CorrelationID string
 }
 
 type Outbox struct {

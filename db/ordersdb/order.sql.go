@@ -767,6 +767,75 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 	return items, nil
 }
 
+const ListOrdersOfRequest = `-- name: ListOrdersOfRequest :many
+SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders
+WHERE order_id IN (
+    SELECT o.order_id FROM orders o WHERE o.correlation_id = $1::text AND o.correlation_id <> ''
+    UNION SELECT t.order_id FROM order_timeline t WHERE t.correlation_id = $1::text AND t.correlation_id <> ''
+)
+ORDER BY created_at DESC, order_id DESC
+LIMIT $2
+`
+
+type ListOrdersOfRequestParams struct {
+	CorrelationID string
+	PageSize      int32
+}
+
+// The orders that a request created, or on which a later request acted.
+func (q *Queries) ListOrdersOfRequest(ctx context.Context, db DBTX, arg ListOrdersOfRequestParams) ([]Order, error) {
+	rows, err := db.Query(ctx, ListOrdersOfRequest, arg.CorrelationID, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Order{}
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Seq,
+			&i.State,
+			&i.Reason,
+			&i.Refusal,
+			&i.RequestHash,
+			&i.CustomerID,
+			&i.Issuer,
+			&i.TotalMinor,
+			&i.Currency,
+			&i.ReservationID,
+			&i.ExpiresAt,
+			&i.PaymentAttempts,
+			&i.ShipTo,
+			&i.Email,
+			&i.Metadata,
+			&i.WorkflowID,
+			&i.RunID,
+			&i.CorrelationID,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.RefusalCode,
+			&i.TtlSeconds,
+			&i.HoldReason,
+			&i.HoldNote,
+			&i.ActionUrl,
+			&i.Review,
+			&i.WaitSeconds,
+			&i.ErasedAt,
+			&i.Number,
+			&i.ShippingMinor,
+			&i.ReservationNumber,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ListReturns = `-- name: ListReturns :many
 WITH page AS (
     SELECT r.order_id, r.number, r.status, r.reason, r.note, r.key, r.receive_by, r.created_at, r.updated_at FROM unnest($1::text[]) AS wanted (status)
@@ -964,7 +1033,7 @@ func (q *Queries) ListShipments(ctx context.Context, db DBTX, arg ListShipmentsP
 }
 
 const ListTimeline = `-- name: ListTimeline :many
-SELECT order_id, seq, event, state, at, actor, reason, attempt, next_deadline, from_state, shipment FROM order_timeline WHERE order_id = $1 ORDER BY seq
+SELECT order_id, seq, event, state, at, actor, reason, attempt, next_deadline, from_state, shipment, correlation_id FROM order_timeline WHERE order_id = $1 ORDER BY seq
 `
 
 func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) ([]OrderTimeline, error) {
@@ -988,6 +1057,7 @@ func (q *Queries) ListTimeline(ctx context.Context, db DBTX, orderID uuid.UUID) 
 			&i.NextDeadline,
 			&i.FromState,
 			&i.Shipment,
+			&i.CorrelationID,
 		); err != nil {
 			return nil, err
 		}
@@ -1305,21 +1375,23 @@ WITH advanced AS (
     DELETE FROM order_starts USING advanced WHERE $19::boolean AND order_starts.order_id = advanced.order_id
 ), entries AS (
     -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
-    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline)
+    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline,
+                                     correlation_id)
     SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt, e.shipment,
-           nullif(e.next_deadline, $39::timestamptz)
+           nullif(e.next_deadline, $39::timestamptz), e.correlation_id
     FROM advanced CROSS JOIN (
         SELECT unnest($40::bigint[]) AS seq, unnest($41::text[]) AS event,
                unnest($42::text[]) AS from_state, unnest($43::text[]) AS state,
                unnest($44::timestamptz[]) AS at, unnest($45::text[]) AS actor,
                unnest($46::text[]) AS reason, unnest($47::int[]) AS attempt,
                unnest($48::int[]) AS shipment,
-               unnest($49::timestamptz[]) AS next_deadline
+               unnest($49::timestamptz[]) AS next_deadline,
+               unnest($50::text[]) AS correlation_id
     ) e
     ON CONFLICT (order_id, seq) DO UPDATE
     SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
         actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, shipment = excluded.shipment,
-        next_deadline = excluded.next_deadline
+        next_deadline = excluded.next_deadline, correlation_id = excluded.correlation_id
     WHERE t.at < excluded.at
 ), lost AS (
     -- Entries with a higher number than this record's last but an earlier time: a lost execution wrote them.
@@ -1332,12 +1404,12 @@ WITH advanced AS (
            p.reason,
            nullif(p.authorised_until, $39::timestamptz), p.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($50::text[]) AS step, unnest($51::int[]) AS attempt,
-               unnest($52::int[]) AS number,
-               unnest($53::text[]) AS provider, unnest($54::text[]) AS provider_ref,
-               unnest($55::bigint[]) AS amount_minor, unnest($56::text[]) AS currency,
-               unnest($57::text[]) AS state, unnest($58::text[]) AS reason,
-               unnest($59::timestamptz[]) AS authorised_until, unnest($60::timestamptz[]) AS created_at
+        SELECT unnest($51::text[]) AS step, unnest($52::int[]) AS attempt,
+               unnest($53::int[]) AS number,
+               unnest($54::text[]) AS provider, unnest($55::text[]) AS provider_ref,
+               unnest($56::bigint[]) AS amount_minor, unnest($57::text[]) AS currency,
+               unnest($58::text[]) AS state, unnest($59::text[]) AS reason,
+               unnest($60::timestamptz[]) AS authorised_until, unnest($61::timestamptz[]) AS created_at
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), shipped AS (
@@ -1347,9 +1419,9 @@ WITH advanced AS (
     SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, nullif(n.promised_on, '')::date,
            $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($61::int[]) AS number, unnest($62::text[]) AS location,
-               unnest($63::text[]) AS status, unnest($64::text[]) AS carrier,
-               unnest($65::text[]) AS tracking_number, unnest($66::text[]) AS promised_on
+        SELECT unnest($62::int[]) AS number, unnest($63::text[]) AS location,
+               unnest($64::text[]) AS status, unnest($65::text[]) AS carrier,
+               unnest($66::text[]) AS tracking_number, unnest($67::text[]) AS promised_on
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
@@ -1358,15 +1430,15 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.location, excluded.status, excluded.carrier, excluded.tracking_number)
 ), unshipped AS (
     DELETE FROM shipments USING advanced
-    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($61::int[])
+    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($62::int[])
 ), contents AS (
     INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting, restocked)
     SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting, n.restocked
     FROM advanced CROSS JOIN (
-        SELECT unnest($67::int[]) AS number, unnest($68::int[]) AS line_no,
-               unnest($69::int[]) AS reservation, unnest($70::bigint[]) AS quantity,
-               unnest($71::bigint[]) AS cancelled, unnest($72::bigint[]) AS short,
-               unnest($73::bigint[]) AS rerouting, unnest($74::bigint[]) AS restocked
+        SELECT unnest($68::int[]) AS number, unnest($69::int[]) AS line_no,
+               unnest($70::int[]) AS reservation, unnest($71::bigint[]) AS quantity,
+               unnest($72::bigint[]) AS cancelled, unnest($73::bigint[]) AS short,
+               unnest($74::bigint[]) AS rerouting, unnest($75::bigint[]) AS restocked
     ) n
     ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
     SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting,
@@ -1377,11 +1449,11 @@ WITH advanced AS (
     -- A lost execution may have put a line into a shipment that does not have it in this execution.
     DELETE FROM shipment_lines USING advanced
     WHERE shipment_lines.order_id = advanced.order_id
-      AND shipment_lines.number <= cardinality($61::int[])
+      AND shipment_lines.number <= cardinality($62::int[])
       AND NOT EXISTS (
           SELECT FROM (
-              SELECT unnest($67::int[]) AS number, unnest($68::int[]) AS line_no,
-                     unnest($69::int[]) AS reservation
+              SELECT unnest($68::int[]) AS number, unnest($69::int[]) AS line_no,
+                     unnest($70::int[]) AS reservation
           ) n WHERE (n.number, n.line_no, n.reservation)
               = (shipment_lines.number, shipment_lines.line_no, shipment_lines.reservation))
 ), sent_back AS (
@@ -1389,9 +1461,9 @@ WITH advanced AS (
     SELECT advanced.order_id, n.number, n.status, n.reason, n.note, n.key, nullif(n.receive_by, $39::timestamptz),
            $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($75::int[]) AS number, unnest($76::text[]) AS status,
-               unnest($77::text[]) AS reason, unnest($78::text[]) AS note,
-               unnest($79::text[]) AS key, unnest($80::timestamptz[]) AS receive_by
+        SELECT unnest($76::int[]) AS number, unnest($77::text[]) AS status,
+               unnest($78::text[]) AS reason, unnest($79::text[]) AS note,
+               unnest($80::text[]) AS key, unnest($81::timestamptz[]) AS receive_by
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET status = excluded.status, reason = excluded.reason, note = excluded.note, key = excluded.key,
@@ -1400,14 +1472,14 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.status, excluded.reason, excluded.note, excluded.key, excluded.receive_by)
 ), kept AS (
     DELETE FROM returns USING advanced
-    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($75::int[])
+    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($76::int[])
 ), arrived AS (
     INSERT INTO return_lines AS l (order_id, number, line_no, quantity, restocked, damaged, refund_minor)
     SELECT advanced.order_id, n.number, n.line_no, n.quantity, n.restocked, n.damaged, n.refund_minor
     FROM advanced CROSS JOIN (
-        SELECT unnest($81::int[]) AS number, unnest($82::int[]) AS line_no,
-               unnest($83::bigint[]) AS quantity, unnest($84::bigint[]) AS restocked,
-               unnest($85::bigint[]) AS damaged, unnest($86::bigint[]) AS refund_minor
+        SELECT unnest($82::int[]) AS number, unnest($83::int[]) AS line_no,
+               unnest($84::bigint[]) AS quantity, unnest($85::bigint[]) AS restocked,
+               unnest($86::bigint[]) AS damaged, unnest($87::bigint[]) AS refund_minor
     ) n
     ON CONFLICT (order_id, number, line_no) DO UPDATE
     SET quantity = excluded.quantity, restocked = excluded.restocked, damaged = excluded.damaged,
@@ -1417,16 +1489,16 @@ WITH advanced AS (
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
-    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($87::int[])
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($88::int[])
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $88,
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $89,
            (e.payload::jsonb || jsonb_build_object('orderNumber', advanced.number))::json, e.headers, e.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($89::uuid[]) AS event_id, unnest($90::bigint[]) AS version,
-               unnest($91::text[]) AS event_type, unnest($92::json[]) AS payload,
-               unnest($93::json[]) AS headers, unnest($94::timestamptz[]) AS created_at
+        SELECT unnest($90::uuid[]) AS event_id, unnest($91::bigint[]) AS version,
+               unnest($92::text[]) AS event_type, unnest($93::json[]) AS payload,
+               unnest($94::json[]) AS headers, unnest($95::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )
@@ -1483,6 +1555,7 @@ type RecordOrderParams struct {
 	EntryAttempts           []int32
 	EntryShipments          []int32
 	EntryDeadlines          []time.Time
+	EntryCorrelationIds     []string
 	PaymentSteps            []string
 	PaymentNumbers          []int32
 	PaymentParts            []int32
@@ -1586,6 +1659,7 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.EntryAttempts,
 		arg.EntryShipments,
 		arg.EntryDeadlines,
+		arg.EntryCorrelationIds,
 		arg.PaymentSteps,
 		arg.PaymentNumbers,
 		arg.PaymentParts,

@@ -14,7 +14,7 @@ import (
 
 const ChangedTimelines = `-- name: ChangedTimelines :many
 
-SELECT o.seq AS order_seq, o.updated_at, o.state AS order_state, t.order_id, t.seq, t.event, t.state, t.at, t.actor, t.reason, t.attempt, t.next_deadline, t.from_state, t.shipment
+SELECT o.seq AS order_seq, o.updated_at, o.state AS order_state, t.order_id, t.seq, t.event, t.state, t.at, t.actor, t.reason, t.attempt, t.next_deadline, t.from_state, t.shipment, t.correlation_id
 FROM (
     SELECT unnest($1::uuid[]) AS order_id, unnest($2::bigint[]) AS seq, unnest($3::timestamptz[]) AS updated_at
 ) known
@@ -63,6 +63,7 @@ func (q *Queries) ChangedTimelines(ctx context.Context, db DBTX, arg ChangedTime
 			&i.OrderTimeline.NextDeadline,
 			&i.OrderTimeline.FromState,
 			&i.OrderTimeline.Shipment,
+			&i.OrderTimeline.CorrelationID,
 		); err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"holdfast/api"
 	"holdfast/api/server"
 	"holdfast/gateway"
+	"holdfast/internal/codecserver"
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/eventprocess"
@@ -40,6 +41,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		"INVENTORY_LISTEN":       s.ports.inventory,
 		"WORKER_LISTEN":          s.ports.worker,
 		"EVENTS_LISTEN":          s.ports.events,
+		"CODEC_LISTEN":           s.ports.codec,
 		"API_LISTEN":             s.ports.api,
 		"GATEWAY_LISTEN":         s.ports.gateway,
 		"GATEWAY_PRIVATE_LISTEN": s.ports.gatewayPrivate,
@@ -82,6 +84,14 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		ready = append(ready, localURL(s.ports.events))
 	}
 
+	if s.codecURL() != "" {
+		s.vars["CODEC_ORIGINS"] = s.temporalUI
+		if err := run(s, "codec", codecserver.Run)(ctx); err != nil {
+			return err
+		}
+		ready = append(ready, s.codecURL())
+	}
+
 	if err := saveSettings(s.dir, s.vars); err != nil {
 		return err
 	}
@@ -108,12 +118,22 @@ func run[C any](s *Stack, name string, main func(context.Context, C, service.Env
 		listening, done := make(chan struct{}), make(chan error, 1)
 		// own is not a child of ctx, because the processes stop in order, not all at once.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
+		tracing, err := telemetry.NewTracing(ctx, s.trace, name, buildID)
+		if err != nil {
+			stop()
+			return err
+		}
 		go func() {
+			log := telemetry.NewLogger(file, name, s.logLevel)
 			err := main(own, cfg, service.Env{
-				Log:      telemetry.NewLogger(file, name, s.logLevel),
+				Log:      log,
+				Tracing:  tracing,
 				Registry: telemetry.NewRegistry(),
 				OnListen: func(net.Addr) { close(listening) },
 			})
+			if err := tracing.Stop(own); err != nil {
+				log.Warn("spans are lost", "error", err)
+			}
 			_ = file.Close()
 			switch {
 			case err == nil && own.Err() == nil:

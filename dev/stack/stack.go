@@ -11,12 +11,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"holdfast/internal/config"
+	"holdfast/internal/payloadcodec"
+	"holdfast/internal/telemetry"
 )
 
 // buildID is the worker version of the development stack. It stays the same over restarts, because
@@ -43,6 +46,7 @@ type Stack struct {
 	closers []closer          // run last-first
 
 	logLevel             slog.Level // of every process
+	trace                telemetry.TraceConfig
 	lock                 io.Closer
 	failed               chan error
 	temporalUI, rabbitUI string
@@ -92,11 +96,18 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.claimDirectory(); err != nil {
 		return err
 	}
-	if err := s.ports.check(); err != nil {
-		return err
-	}
 	var err error
 	if s.vars, err = loadSettings(s.dir); err != nil {
+		return err
+	}
+	if err := s.readTrace(); err != nil {
+		return err
+	}
+	s.readPayloadKeys()
+	if s.codecURL() == "" {
+		s.ports.codec = 0 // the codec server does not run
+	}
+	if err := s.ports.check(); err != nil {
 		return err
 	}
 	if err := s.readLogLevel(); err != nil {
@@ -138,6 +149,22 @@ func (s *Stack) logFile(name string) io.WriteCloser {
 	}
 }
 
+// readTrace takes the settings of traces from the environment of `make up`, else from the stack's own settings. A stack
+// with a collector traces every request, unless the settings say otherwise.
+func (s *Stack) readTrace() error {
+	vars := map[string]string{"OTEL_TRACES_SAMPLER": "parentbased_always_on"}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"} {
+		for _, value := range []string{s.vars[name], os.Getenv(name)} {
+			if value != "" {
+				vars[name] = value
+			}
+		}
+	}
+	cfg, err := config.LoadFrom[telemetry.TraceConfig](vars)
+	s.trace = cfg
+	return err
+}
+
 // readLogLevel takes LOG_LEVEL from the environment of `make up`, else from the stack's own settings.
 func (s *Stack) readLogLevel() error {
 	vars := map[string]string{}
@@ -152,6 +179,30 @@ func (s *Stack) readLogLevel() error {
 	}
 	s.logLevel = common.LogLevel
 	return nil
+}
+
+// readPayloadKeys takes the keys from the environment of `make up`. It keeps those of the stack's own settings after
+// them, because open orders are encrypted with them.
+func (s *Stack) readPayloadKeys() {
+	var keys []string
+	for _, list := range []string{os.Getenv("TEMPORAL_PAYLOAD_KEYS"), s.vars["TEMPORAL_PAYLOAD_KEYS"]} {
+		for key := range strings.SplitSeq(list, ",") {
+			if key != "" && !slices.Contains(keys, key) && (key != payloadcodec.Plain || len(keys) == 0) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(keys) > 0 {
+		s.vars["TEMPORAL_PAYLOAD_KEYS"] = strings.Join(keys, ",")
+	}
+}
+
+// codecURL is the address of the codec server, or "" if nothing is encrypted.
+func (s *Stack) codecURL() string {
+	if s.vars["TEMPORAL_PAYLOAD_KEYS"] == "" {
+		return ""
+	}
+	return localURL(s.ports.codec)
 }
 
 // Failed delivers the error of a process that ended by itself.

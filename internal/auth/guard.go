@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -55,6 +54,7 @@ func (g *Guard) Require(c *gin.Context) {
 		return
 	}
 
+	httpx.Annotate(c, "source_service", caller.Service)
 	to := g.access[c.Request.Method+" "+c.FullPath()]
 	switch {
 	case caller.Role == "" && !to.services:
@@ -80,7 +80,7 @@ func (g *Guard) caller(c *gin.Context) (servicetoken.Caller, error) {
 		return caller, nil
 	}
 	if g.keys.Has(servicekey.From(c.Request)) {
-		return servicetoken.Caller{Service: cmp.Or(c.GetHeader(servicekey.SourceHeader), "unnamed")}, nil
+		return servicetoken.Caller{Service: servicekey.Source(c.Request)}, nil
 	}
 	return servicetoken.Caller{}, problem.Common.New(problem.Unauthenticated, "this is the port of a service: it takes "+
 		"an internal token in %s or a service key in %s; clients send their requests to the gateway",

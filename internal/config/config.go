@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"holdfast/internal/telemetry"
 )
 
 // Validator is implemented by configurations with rules that tags cannot express. Load calls it for the configuration
@@ -204,4 +206,5 @@ func developmentHint() string {
 // Common is the configuration that every process reads besides its own.
 type Common struct {
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	Trace    telemetry.TraceConfig
 }

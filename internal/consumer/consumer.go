@@ -10,6 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/correlation"
@@ -41,6 +44,7 @@ type Options struct {
 	Topology  rabbitmq.Topology // declared at the start of every session
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
+	Tracer    trace.Tracer // nil means that nothing is traced
 }
 
 // Consumer reads one queue. Several consumers of one queue share the work.
@@ -53,6 +57,9 @@ type Consumer struct {
 // New returns a consumer. It consumes while Run runs.
 func New(o Options) *Consumer {
 	o.Log = o.Log.With("queue", o.Queue)
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
+	}
 	return &Consumer{
 		Options: o,
 		aside:   newAside(o.Connector, o.Topology, o.Service+"-consumer-aside"),
@@ -120,17 +127,27 @@ func (c *Consumer) settle(ctx context.Context, d amqp.Delivery) error {
 	defer cancel()
 	start := time.Now()
 	e, err := decode(d)
-	ctx = correlation.With(ctx, e.Metadata.CorrelationID)
-	log := c.Log.With("event_id", e.EventID, "event_type", e.EventType, "aggregate_id", e.AggregateID,
-		"correlation_id", e.Metadata.CorrelationID)
+	ctx = correlation.WithAttrs(correlation.With(ctx, e.Metadata.CorrelationID),
+		slog.String("event_id", e.EventID.String()),
+		slog.String("event_type", e.EventType),
+		slog.String("aggregate_id", e.AggregateID.String()))
+	ctx, span := c.trace(ctx, d, e)
+	defer span.End()
 
 	status := processed
 	if err == nil {
 		status, err = c.process(ctx, e, d.Redelivered || attempts(d) > 0)
 	}
 	if err != nil {
-		status = c.putAside(log, d, e, err)
+		span.SetStatus(codes.Error, "the event was not processed")
+		status = c.putAside(ctx, d, e, err)
 	}
+	level := slog.LevelInfo
+	if status == ignored {
+		level = slog.LevelDebug
+	}
+	took := float64(time.Since(start).Microseconds()) / 1000
+	c.Log.LogAttrs(ctx, level, "event consumed", slog.String("outcome", status), slog.Float64("duration_ms", took))
 	c.metrics.settled(e, status, time.Since(start))
 	if status == returned {
 		return d.Reject(true) // counts towards the delivery limit
@@ -167,8 +184,8 @@ const asideTimeout = 5 * time.Second
 
 // putAside publishes a message that was not processed for the next attempt, or as a dead letter. The message is
 // acknowledged afterwards: if the process dies in between, it is there twice, which the inbox makes harmless.
-func (c *Consumer) putAside(log *slog.Logger, d amqp.Delivery, e events.Envelope, cause error) string {
-	ctx, cancel := context.WithTimeout(context.Background(), asideTimeout)
+func (c *Consumer) putAside(ctx context.Context, d amqp.Delivery, e events.Envelope, cause error) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), asideTimeout)
 	defer cancel()
 	tried := attempts(d) + 1
 	status, why := retried, ""
@@ -184,15 +201,15 @@ func (c *Consumer) putAside(log *slog.Logger, d amqp.Delivery, e events.Envelope
 		message = dead(d, c.Queue, tried, max(tried, c.Config.MaxAttempts), why, cause)
 	}
 	if err := c.aside.publish(ctx, message); err != nil {
-		log.Warn("a message could not be put aside and comes again at once", "cause", cause, "error", err)
+		c.Log.WarnContext(ctx, "a message could not be put aside and comes again at once", "cause", cause, "error", err)
 		return returned
 	}
 	if status == died {
 		c.metrics.dead.WithLabelValues(typeLabel(e.EventType, c.Types), why).Inc()
-		log.Error("a message is dead", "cause", why, "attempts", tried, "error", cause)
+		c.Log.ErrorContext(ctx, "a message is dead", "cause", why, "attempts", tried, "error", cause)
 		return died
 	}
-	log.Warn("a message failed and comes again", "attempts", tried, "error", cause)
+	c.Log.WarnContext(ctx, "a message failed and comes again", "attempts", tried, "error", cause)
 	return retried
 }
 

@@ -17,6 +17,14 @@ func With(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, key{}, id)
 }
 
+// WithDefault returns a context that carries id, unless ctx carries an id already.
+func WithDefault(ctx context.Context, id string) context.Context {
+	if From(ctx) != "" {
+		return ctx
+	}
+	return With(ctx, id)
+}
+
 // From returns the id that ctx carries, or "".
 func From(ctx context.Context) string {
 	id, _ := ctx.Value(key{}).(string)

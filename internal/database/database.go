@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"strconv"
 	"time"
@@ -20,7 +21,8 @@ import (
 // Pool bounds a service's connections.
 type Pool struct {
 	MaxConns int32 `env:"DATABASE_MAX_CONNS" envDefault:"20"`
-	// MinConns is how many connections stay open when nothing happens. More than MaxConns means MaxConns.
+	// MinConns stay open also while nothing needs them, so that the first requests after a quiet time do not wait for
+	// new connections. A pool with a smaller MaxConns keeps so many.
 	MinConns        int32         `env:"DATABASE_MIN_CONNS" envDefault:"5"`
 	ConnectTimeout  time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s"`
 	MaxConnLifetime time.Duration `env:"DATABASE_MAX_CONN_LIFETIME" envDefault:"1h"`
@@ -35,6 +37,13 @@ type Pool struct {
 	// the first, a connection would keep a plan that is right for small tables after they have grown. Without the
 	// second, planning a look-up by key each time would take longer than the look-up.
 	IndexOnly bool
+
+	// Log gets each statement at debug level, without the values of its parameters, which may be personal data. nil means
+	// that no statement is logged.
+	Log *slog.Logger
+
+	// Tracer makes a span of each statement; nil means none.
+	Tracer pgx.QueryTracer
 
 	// Holds is the database that the URL must lead to: Open's pool refuses a connection to another database of the
 	// project. If it is empty, the pool does not check.
@@ -97,6 +106,7 @@ func Open(ctx context.Context, url string, p Pool, service string, reg prometheu
 		cfg.ConnConfig.RuntimeParams["application_name"] = "holdfast-" + service
 	}
 	maps.Copy(cfg.ConnConfig.RuntimeParams, p.parameters())
+	cfg.ConnConfig.Tracer = p.tracer()
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		pgxuuid.Register(conn.TypeMap()) // without it, pgx sends every UUID as text, by database/sql's interface
 		if p.Holds == "" {

@@ -45,6 +45,9 @@ func newConsumers(
 	if cfg.Temporal.Metrics, err = temporalclient.NewMetrics(env.Registry, env.Log); err != nil {
 		return nil, err
 	}
+	if cfg.Temporal.Interceptors, err = env.Tracing.Temporal(); err != nil {
+		return nil, err
+	}
 	temporal, err := temporalclient.Lazy(cfg.Temporal, env.Log)
 	if err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func newConsumers(
 	}
 
 	orders := pools[database.Orders]
-	store, workflows := orderstore.New(orders), orderclient.New(temporal)
+	store, workflows := orderstore.New(orders), orderclient.New(temporal, cfg.Temporal.DataConverter())
 	ofOrders := orderconsumer.New(store, inventory, workflows, env.Log, env.Registry)
 	ofInventory := backstop.New(inventory, env.Log, env.Registry)
 	options := consumer.Options{
@@ -66,6 +69,7 @@ func newConsumers(
 		Topology:  topology,
 		Log:       env.Log,
 		Registry:  env.Registry,
+		Tracer:    env.Tracing.Tracer(),
 	}
 	forOrders, forInventory, forWebhooks := options, options, options
 	forOrders.Service, forOrders.Queue = "orders", rabbitmq.OrdersInventoryEvents

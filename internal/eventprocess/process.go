@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	parts := []service.Part{{Name: "monitor", Run: monitor.Run}}
 	pools := map[database.Name]*pgxpool.Pool{}
 	for _, o := range outboxes {
-		pool, err := open(ctx, cfg, o.database, env.Registry)
+		pool, err := open(ctx, cfg, o.database, env)
 		if err != nil {
 			return err
 		}
@@ -85,6 +85,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 			Topology:  topology,
 			Log:       env.Log,
 			Registry:  env.Registry,
+			Tracer:    env.Tracing.Tracer(),
 		})
 		checks = append(checks, httpx.Check{Name: string(o.database) + "_database", Required: true, Probe: pool.Ping})
 		parts = append(parts, service.Part{Name: string(o.database) + " relay", Run: relay.Run})
@@ -100,7 +101,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	parts = append(parts, service.Part{Name: "metrics of the stock", Run: stock.Run})
 
 	health := httpx.NewHealth(checks...)
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health, Tracing: env.Tracing,
+	})
 	guard, err := auth.NewGuard(cfg.Internal, cfg.ServiceKeys, servicetoken.Events,
 		deadletter.OpenAPI, merchantwebhook.OpenAPI, notification.OpenAPI)
 	if err != nil {
@@ -127,13 +130,14 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 }
 
 // open opens the pool of one database.
-func open(ctx context.Context, cfg Config, name database.Name, reg prometheus.Registerer) (*pgxpool.Pool, error) {
+func open(ctx context.Context, cfg Config, name database.Name, env service.Env) (*pgxpool.Pool, error) {
 	urls := map[database.Name]string{database.Orders: cfg.OrdersURL, database.Inventory: cfg.InventoryURL}
 	limits := cfg.Pool
 	limits.MaxConns = min(limits.MaxConns, maxConns)
 	limits.IndexOnly = true
-	limits.Holds = name
-	return database.Open(ctx, urls[name], limits, "events-"+string(name), reg)
+	limits.Holds, limits.Log = name, env.Log
+	limits.Tracer = env.Tracing.QueryTracer()
+	return database.Open(ctx, urls[name], limits, "events-"+string(name), env.Registry)
 }
 
 // Declare declares exchanges and queues and ends. It writes what it has declared to out. It is idempotent.

@@ -37,6 +37,8 @@ type Metadata struct {
 // Headers is the part of the metadata that an outbox row keeps; the rest of the envelope is in other columns.
 type Headers struct {
 	CorrelationID string `json:"correlationId,omitempty"`
+	// Traceparent is the W3C trace context of the span that wrote the event; empty if that was not sampled.
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // Pending is an event as an outbox keeps it. The publisher composes the envelope from the row's columns, so that the
@@ -57,7 +59,7 @@ func OwnReason(reason string) string {
 
 // NewPending encodes an event; data must marshal to a JSON object. The event's id is time-ordered, so that the outbox's
 // index grows at its end.
-func NewPending(data any, correlationID string) (Pending, error) {
+func NewPending(data any, h Headers) (Pending, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Pending{}, fmt.Errorf("make an event id: %w", err)
@@ -66,7 +68,7 @@ func NewPending(data any, correlationID string) (Pending, error) {
 	if err != nil {
 		return Pending{}, fmt.Errorf("encode an event: %w", err)
 	}
-	headers, err := json.Marshal(Headers{correlationID})
+	headers, err := json.Marshal(h)
 	if err != nil {
 		return Pending{}, fmt.Errorf("encode an event's headers: %w", err)
 	}

@@ -31,6 +31,10 @@ func Fail(c *gin.Context, err error) {
 	if p.Status >= 500 {
 		_ = c.Error(err) // observe logs it
 	}
+	Annotate(c, "code", string(p.Code))
+	if p.Field != "" {
+		Annotate(c, "field", p.Field)
+	}
 	switch p.Status {
 	case http.StatusServiceUnavailable:
 		if c.Writer.Header().Get("Retry-After") == "" { // the caller may know better

@@ -18,6 +18,7 @@ import (
 
 	"holdfast/internal/correlation"
 	"holdfast/internal/problem"
+	"holdfast/internal/telemetry"
 )
 
 // DefaultMaxBody bounds a request body, in bytes.
@@ -33,7 +34,10 @@ type Options struct {
 	LargeBodies map[string]int64
 	// Edge is middleware that runs before any request is refused or routed, but after the access log has begun.
 	Edge []gin.HandlerFunc
-	// Public leaves out /startup, /ready and /metrics, which OperatorHandler then serves on a private address.
+	// Tracing makes a span of each request; nil means none.
+	Tracing *telemetry.Tracing
+	// Public leaves out /startup, /ready and /metrics, which OperatorHandler then serves on a private address, and
+	// makes each request a trace of its own, whatever the client says.
 	Public bool
 }
 
@@ -55,7 +59,11 @@ func NewRouter(o Options) *Router {
 	}
 
 	router := &Router{Engine: e}
-	e.Use(correlate, observe(o.Log, o.Registry), recovery(o.Log))
+	e.Use(correlate)
+	if traced := o.Tracing.Middleware(o.Public); traced != nil {
+		e.Use(traced)
+	}
+	e.Use(observe(o.Log, o.Registry), recovery(o.Log))
 	e.Use(o.Edge...)
 	e.Use(router.ownMethods, oneMeaning, guardBody(o.MaxBody, o.LargeBodies))
 
@@ -108,6 +116,9 @@ func correlate(c *gin.Context) {
 	c.Next()
 }
 
+// subjects are the parameters of paths that name what a request is about.
+var subjects = []string{"order_id", "reservation_id", "product_id"}
+
 // observe counts, times and logs each request. Its metrics have the route as a label and not the path, because each id
 // in a path would make a series. It logs health checks and scrapes at debug level.
 func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
@@ -145,6 +156,11 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 		entry := []any{
 			"method", methodOf(c.Request), "path", c.Request.URL.Path, "status", c.Writer.Status(),
 			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds()) / 1000, "errors", c.Errors.Errors(),
+		}
+		for _, name := range subjects {
+			if id := c.Param(name); id != "" {
+				entry = append(entry, name, id)
+			}
 		}
 		more, _ := c.Get(annotations)
 		annotated, _ := more.([]any)

@@ -15,6 +15,7 @@ func RequireServiceKey(keys []string) gin.HandlerFunc {
 			Fail(c, problem.Common.New(problem.Unauthenticated, "a valid service key is required in %s", servicekey.Header))
 			return
 		}
+		Annotate(c, "source_service", servicekey.Source(c.Request))
 		c.Next()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/events"
 	"holdfast/internal/money"
 	"holdfast/internal/order"
+	"holdfast/internal/telemetry"
 	"holdfast/workflows/orderflow"
 )
 
@@ -18,14 +19,19 @@ import (
 func eventType(e order.Event) string { return events.OrderPrefix + e.PublishedAs() }
 
 // createdEvent returns the event of an order's first entry.
-func createdEvent(in orderflow.OrderInput) (events.Pending, error) {
+func createdEvent(ctx context.Context, in orderflow.OrderInput) (events.Pending, error) {
 	data := events.OrderCreated{
 		OrderID: in.OrderID,
 		State:   string(order.Pending),
 		Lines:   eventLines(in.Lines),
 		Total:   in.Total,
 	}
-	return events.NewPending(data, in.CorrelationID)
+	return events.NewPending(data, headers(ctx, in.CorrelationID))
+}
+
+// headers returns the headers of an event that ctx causes.
+func headers(ctx context.Context, correlationID string) events.Headers {
+	return events.Headers{CorrelationID: correlationID, Traceparent: telemetry.Traceparent(ctx)}
 }
 
 // eventData returns the data of the event that an entry causes.

@@ -92,7 +92,7 @@ func (s *Store) Place(ctx context.Context, in orderflow.OrderInput, leased bool)
 	if err != nil {
 		return "", fmt.Errorf("encode the order: %w", err)
 	}
-	created, err := createdEvent(in)
+	created, err := createdEvent(ctx, in)
 	if err != nil {
 		return "", err
 	}

@@ -119,6 +119,18 @@ func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([
 	return s.assemble(ctx, rows)
 }
 
+// OfRequest returns up to size orders that the request with the correlation id created or changed, newest first.
+func (s *Store) OfRequest(ctx context.Context, correlationID string, size int) ([]Order, error) {
+	rows, err := s.q.ListOrdersOfRequest(ctx, s.pool, ordersdb.ListOrdersOfRequestParams{
+		CorrelationID: correlationID,
+		PageSize:      int32(size), //nolint:gosec // bounded by the contract
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the orders of a request: %w", err)
+	}
+	return s.assemble(ctx, rows)
+}
+
 func (s *Store) whole(ctx context.Context, row ordersdb.Order) (Order, error) {
 	list, err := s.assemble(ctx, []ordersdb.Order{row})
 	if err != nil {

@@ -1,6 +1,7 @@
 package orderstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,6 +156,7 @@ func addEntries(params *ordersdb.RecordOrderParams, entries []orderflow.Timeline
 		params.EntryReasons = append(params.EntryReasons, storable(e.Reason))
 		params.EntryAttempts = append(params.EntryAttempts, int32(e.Attempt))    //nolint:gosec // attempts are few
 		params.EntryShipments = append(params.EntryShipments, int32(e.Shipment)) //nolint:gosec // shipments are few
+		params.EntryCorrelationIds = append(params.EntryCorrelationIds, storable(e.CorrelationID))
 		params.EntryDeadlines = append(params.EntryDeadlines, orNoTime(e.NextDeadline))
 	}
 }
@@ -248,7 +250,7 @@ func (s *Store) addEvents(ctx context.Context, params *ordersdb.RecordOrderParam
 			return err
 		}
 		eventType := eventType(e.Event)
-		event, err := events.NewPending(data, in.CorrelationID)
+		event, err := events.NewPending(data, headers(ctx, cmp.Or(e.CorrelationID, in.CorrelationID)))
 		if err != nil {
 			return fmt.Errorf("%s: %w", eventType, err)
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"holdfast/internal/rabbitmq"
 )
@@ -29,6 +31,7 @@ type Relay struct {
 	topology  rabbitmq.Topology
 	log       *slog.Logger
 	metrics   *metrics
+	tracer    trace.Tracer
 	behind    chan struct{} // tells the helper that batches are full; it has room for one message
 }
 
@@ -40,10 +43,14 @@ type Options struct {
 	Topology  rabbitmq.Topology // declared at the start of every session
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
+	Tracer    trace.Tracer // nil means that nothing is traced
 }
 
 // New returns a relay. It publishes while Run runs.
 func New(o Options) *Relay {
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
+	}
 	return &Relay{
 		cfg:       o.Config,
 		source:    o.Source,
@@ -51,6 +58,7 @@ func New(o Options) *Relay {
 		topology:  o.Topology,
 		log:       o.Log.With("outbox", o.Source.Service),
 		metrics:   newMetrics(o.Source.Service, o.Registry),
+		tracer:    o.Tracer,
 		behind:    make(chan struct{}, 1),
 	}
 }
@@ -194,16 +202,22 @@ func (r *Relay) send(ctx context.Context, publisher *rabbitmq.Publisher, wave []
 	results := make([]error, len(wave))
 	messages := make([]rabbitmq.Message, 0, len(wave))
 	sent := make([]int, 0, len(wave))
+	spans := make([]trace.Span, 0, len(wave))
 	for i, e := range wave {
 		m, err := r.source.message(e)
 		if err != nil {
 			results[i] = err
 			continue
 		}
+		spans = append(spans, r.trace(ctx, &m))
 		messages, sent = append(messages, m), append(sent, i)
 	}
 	for n, err := range publisher.Publish(ctx, messages) {
 		results[sent[n]] = err
+		endSpan(spans[n], err)
+		if err == nil {
+			r.logPublished(ctx, wave[sent[n]], messages[n])
+		}
 	}
 	return results
 }
@@ -234,6 +248,15 @@ func retryDelay(attempts int, err error) time.Duration {
 		}
 	}
 	return delay
+}
+
+// logPublished writes one line for an event that the broker has confirmed.
+func (r *Relay) logPublished(ctx context.Context, e Event, m rabbitmq.Message) {
+	r.log.LogAttrs(ctx, slog.LevelInfo, "event published",
+		slog.String("event_id", m.Publishing.MessageId),
+		slog.String("event_type", m.Publishing.Type),
+		slog.String("aggregate_id", e.AggregateID.String()),
+		slog.String("correlation_id", m.Publishing.CorrelationId))
 }
 
 // logFailures writes one line for the events of a batch that failed, with the first of them.

@@ -71,7 +71,7 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
-// minIdle is how many connections stay open and unused, so that a request after a pause need not connect first.
+// minIdle is how many connections stay open also while nothing needs them.
 const minIdle = 2
 
 // Open returns a client under the given name and exports its pool's saturation. It does not wait for the server. The

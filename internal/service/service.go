@@ -10,11 +10,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/telemetry"
 )
 
 // Env is what the caller gives to a process.
 type Env struct {
-	Log      *slog.Logger
+	Log *slog.Logger
+	// LogLevel is the level of Log, which may change at run time; nil means that it cannot.
+	LogLevel *slog.LevelVar
+	// Tracing makes the spans of the process; nil means that nothing is traced.
+	Tracing  *telemetry.Tracing
 	Registry *prometheus.Registry
 	OnListen func(net.Addr) // called with the bound address of the process's server; may be nil
 }

@@ -6,6 +6,8 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"strings"
+
+	"holdfast/internal/correlation"
 )
 
 const (
@@ -15,6 +17,15 @@ const (
 	// SourceHeader says which service sends the key. It is for the log, and gives no rights.
 	SourceHeader = "X-Source-Service"
 )
+
+// Source returns the name in a request's SourceHeader, or "unnamed" if there is none that a log line may have. Only the
+// name on a request with a valid key tells who sends it.
+func Source(r *http.Request) string {
+	if name := r.Header.Get(SourceHeader); correlation.Valid(name) {
+		return name
+	}
+	return "unnamed"
+}
 
 // Set is a set of keys. Several keys are valid at once so that an operator can change them while the services run.
 type Set [][sha256.Size]byte

@@ -50,8 +50,8 @@ type committer struct {
 }
 
 // commit decides a batch and commits its changes. No caller's context ends it, because a batch has several callers.
-func (c *committer) commit(tasks []Task, onLock lockPolicy) outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), applyTimeout)
+func (c *committer) commit(ctx context.Context, tasks []Task, onLock lockPolicy) outcome {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
 	c.metrics.batch.Observe(float64(len(tasks)))
 

@@ -119,7 +119,9 @@ func (q *queue) decide(batch []*submission, isolated bool) outcome {
 	if !isolated && len(batch) > 1 {
 		onLock = regroupOnLock
 	}
-	result := q.commit(tasksOf(batch), onLock)
+	ctx, end := traceBatch(batch)
+	result := q.commit(ctx, tasksOf(batch), onLock)
+	end()
 	if result != undecided {
 		for _, s := range batch {
 			close(s.done)

@@ -34,7 +34,7 @@ var (
 // queue holds submissions and runs the lanes that commit them. The package comment explains the order.
 type queue struct {
 	limit  int
-	commit func(tasks []Task, onLock lockPolicy) outcome
+	commit func(ctx context.Context, tasks []Task, onLock lockPolicy) outcome
 	// productsOf looks up the products of reservations.
 	productsOf func(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error)
 
@@ -59,7 +59,7 @@ type queue struct {
 
 func newQueue(
 	limit int,
-	commit func([]Task, lockPolicy) outcome,
+	commit func(context.Context, []Task, lockPolicy) outcome,
 	productsOf func(context.Context, []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error),
 ) *queue {
 	q := &queue{
@@ -82,6 +82,7 @@ func (q *queue) submit(ctx context.Context, tasks []Task) error {
 	}
 
 	s := newSubmission(tasks, ctx.Done())
+	s.origin = originOf(ctx)
 	if len(s.toLookUp) > 0 && q.anyLocked() {
 		q.lookUpProducts(ctx, []*submission{s}).apply(s)
 	}

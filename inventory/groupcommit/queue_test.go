@@ -68,7 +68,7 @@ type bench struct {
 
 func newBench(limit int) *bench {
 	b := &bench{begun: make(chan begun, 100), end: make(chan outcome)}
-	b.queue = newQueue(limit, func(tasks []Task, onLock lockPolicy) outcome {
+	b.queue = newQueue(limit, func(_ context.Context, tasks []Task, onLock lockPolicy) outcome {
 		b.begun <- begun{numbers(tasks), onLock}
 		return <-b.end
 	}, noProducts)
@@ -359,7 +359,7 @@ func TestQueueUnderLoad(t *testing.T) {
 	inFlight := map[uuid.UUID]bool{}
 	last := map[[2]uuid.UUID]int{} // by caller and product
 	decidedTasks := 0
-	q := newQueue(1000, func(tasks []Task, _ lockPolicy) outcome {
+	q := newQueue(1000, func(_ context.Context, tasks []Task, _ lockPolicy) outcome {
 		mu.Lock()
 		mine := map[uuid.UUID]bool{}
 		for _, task := range tasks {

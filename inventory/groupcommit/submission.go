@@ -69,6 +69,7 @@ func distinct(keys []key) []key {
 // submission holds the tasks of one caller, which are decided in one batch.
 type submission struct {
 	tasks    []Task
+	origin   *origin         // nil if the caller is not traced
 	done     chan struct{}   // closed when the tasks have their answers
 	gone     <-chan struct{} // closed when the caller has left
 	keys     []key

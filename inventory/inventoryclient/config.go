@@ -83,7 +83,7 @@ func NewGuarded(cfg Config, signer *servicetoken.Signer, httpClient *http.Client
 	if err != nil {
 		return nil, err
 	}
-	measured := newMeasured(spread, f)
+	measured := newMeasured(env.Tracing.Transport(spread), f)
 	c := New(cfg.URLs[0], signer, &http.Client{Transport: measured})
 	c.idle = httpClient.CloseIdleConnections
 

@@ -269,7 +269,7 @@ func (s *Store) writeEvents(ctx context.Context, t *transaction, c stock.Changes
 	if len(c.Events) == 0 {
 		return nil
 	}
-	arg, err := eventRows(c.Events, c.At)
+	arg, err := eventRows(ctx, c.Events, c.At)
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func (s *Store) Announce(ctx context.Context, list []stock.Event) error {
 	if err != nil {
 		return fmt.Errorf("read the clock: %w", err)
 	}
-	arg, err := eventRows(list, clock.At)
+	arg, err := eventRows(ctx, list, clock.At)
 	if err != nil {
 		return err
 	}
@@ -296,10 +296,10 @@ func (s *Store) Announce(ctx context.Context, list []stock.Event) error {
 	return nil
 }
 
-func eventRows(list []stock.Event, at time.Time) (inventorydb.InsertEventsParams, error) {
+func eventRows(ctx context.Context, list []stock.Event, at time.Time) (inventorydb.InsertEventsParams, error) {
 	arg := inventorydb.InsertEventsParams{SchemaVersion: events.SchemaVersion, CreatedAt: at}
 	for _, e := range list {
-		event, err := events.NewPending(e.Data, e.CorrelationID)
+		event, err := events.NewPending(e.Data, headers(ctx, e.CorrelationID))
 		if err != nil {
 			return arg, fmt.Errorf("%w: %s: %w", ErrFault, e.Type, err)
 		}

@@ -79,13 +79,19 @@ func Start(t *testing.T) *Platform {
 	return start(t, false)
 }
 
+// StartWith is Start with further variables of all processes, as pairs of names and values.
+func StartWith(t *testing.T, pairs ...string) *Platform {
+	t.Helper()
+	return start(t, false, pairs...)
+}
+
 // StartWithFaults is Start with a proxy at every boundary.
 func StartWithFaults(t *testing.T) *Platform {
 	t.Helper()
 	return start(t, true)
 }
 
-func start(t *testing.T, faults bool) *Platform {
+func start(t *testing.T, faults bool, pairs ...string) *Platform {
 	t.Helper()
 	p := &Platform{T: t, processes: map[string]*Process{}, temporal: temporalclient.Config{
 		Address:   testenv.Temporal(t, nil).Address,
@@ -121,6 +127,7 @@ func start(t *testing.T, faults bool) *Platform {
 	for _, variable := range listen {
 		p.env[variable] = "127.0.0.1:0"
 	}
+	p.Configure(pairs...)
 	out, err := p.command(t.Context(), "migrate").CombinedOutput()
 	require.NoError(t, err, string(out))
 

@@ -34,6 +34,7 @@ var listen = map[string]string{
 	"api":             "API_LISTEN",
 	"gateway":         "GATEWAY_LISTEN",
 	"events":          "EVENTS_LISTEN",
+	"codec":           "CODEC_LISTEN",
 }
 
 // command prepares a command of the real binary.
@@ -91,6 +92,7 @@ func (p *Platform) Start(name string) *Process {
 		if !c.ended {
 			c.Stop()
 		}
+		c.AssertNothingPrivate()
 		if p.T.Failed() {
 			p.T.Logf("log of %s:\n%s", name, c.logs)
 		}

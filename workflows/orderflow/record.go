@@ -97,6 +97,8 @@ type TimelineEntry struct {
 	Attempt      int         `json:"attempt,omitempty"`
 	Shipment     int         `json:"shipment,omitempty"` // the number of the shipment that the event concerns
 	NextDeadline *time.Time  `json:"next_deadline,omitempty"`
+	// CorrelationID is of the request that caused the entry; empty means the request that created the order.
+	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
 // PaymentStep is a request to the provider.

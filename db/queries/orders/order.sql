@@ -103,21 +103,23 @@ WITH advanced AS (
     DELETE FROM order_starts USING advanced WHERE @first::boolean AND order_starts.order_id = advanced.order_id
 ), entries AS (
     -- A timeline entry is overwritten only by a later execution of the workflow task that decided it.
-    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline)
+    INSERT INTO order_timeline AS t (order_id, seq, event, from_state, state, at, actor, reason, attempt, shipment, next_deadline,
+                                     correlation_id)
     SELECT advanced.order_id, e.seq, e.event, e.from_state, e.state, e.at, e.actor, e.reason, e.attempt, e.shipment,
-           nullif(e.next_deadline, @no_time::timestamptz)
+           nullif(e.next_deadline, @no_time::timestamptz), e.correlation_id
     FROM advanced CROSS JOIN (
         SELECT unnest(@entry_seqs::bigint[]) AS seq, unnest(@entry_events::text[]) AS event,
                unnest(@entry_from_states::text[]) AS from_state, unnest(@entry_states::text[]) AS state,
                unnest(@entry_times::timestamptz[]) AS at, unnest(@entry_actors::text[]) AS actor,
                unnest(@entry_reasons::text[]) AS reason, unnest(@entry_attempts::int[]) AS attempt,
                unnest(@entry_shipments::int[]) AS shipment,
-               unnest(@entry_deadlines::timestamptz[]) AS next_deadline
+               unnest(@entry_deadlines::timestamptz[]) AS next_deadline,
+               unnest(@entry_correlation_ids::text[]) AS correlation_id
     ) e
     ON CONFLICT (order_id, seq) DO UPDATE
     SET event = excluded.event, from_state = excluded.from_state, state = excluded.state, at = excluded.at,
         actor = excluded.actor, reason = excluded.reason, attempt = excluded.attempt, shipment = excluded.shipment,
-        next_deadline = excluded.next_deadline
+        next_deadline = excluded.next_deadline, correlation_id = excluded.correlation_id
     WHERE t.at < excluded.at
 ), lost AS (
     -- Entries with a higher number than this record's last but an earlier time: a lost execution wrote them.
@@ -317,6 +319,16 @@ SELECT * FROM orders WHERE reservation_id = @reservation_id::uuid;
 -- name: ListOrders :many
 SELECT * FROM orders
 WHERE (created_at, order_id) < (@before_created_at::timestamptz, @before_id::uuid) AND created_at >= @since::timestamptz
+ORDER BY created_at DESC, order_id DESC
+LIMIT @page_size;
+
+-- name: ListOrdersOfRequest :many
+-- The orders that a request created, or on which a later request acted.
+SELECT * FROM orders
+WHERE order_id IN (
+    SELECT o.order_id FROM orders o WHERE o.correlation_id = @correlation_id::text AND o.correlation_id <> ''
+    UNION SELECT t.order_id FROM order_timeline t WHERE t.correlation_id = @correlation_id::text AND t.correlation_id <> ''
+)
 ORDER BY created_at DESC, order_id DESC
 LIMIT @page_size;
 

@@ -67,7 +67,8 @@ func isHTTP(address string) bool {
 
 // Run serves the sandbox until ctx ends.
 func Run(ctx context.Context, cfg Config, env service.Env) error {
-	cfg.Pool.Holds = database.Sandbox
+	cfg.Pool.Holds, cfg.Pool.Log = database.Sandbox, env.Log
+	cfg.Pool.Tracer = env.Tracing.QueryTracer()
 	pool, err := database.Open(ctx, cfg.DatabaseURL, cfg.Pool, "payment-sandbox", env.Registry)
 	if err != nil {
 		return err
@@ -79,7 +80,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 	}
 
 	health := httpx.NewHealth(httpx.Check{Name: "database", Required: true, Probe: pool.Ping})
-	router := httpx.NewRouter(httpx.Options{Log: env.Log, Registry: env.Registry, Health: health})
+	router := httpx.NewRouter(httpx.Options{
+		Log: env.Log, Registry: env.Registry, Health: health, Tracing: env.Tracing,
+	})
 	s.register(router, cfg.ServiceKeys)
 	server := httpx.Server{
 		Addr:     cfg.Listen,
