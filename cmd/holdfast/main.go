@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 			sandboxserver.Run),
 		newEvents(),
 		newMigrate(), newSeed(), newSync(), newArchive(), newAudit(), newToken(), newSecrets(), newDeploy(), newReplay(),
-		newDemo(), newViews(), newHealth(), newVersion(),
+		newDemo(), newOrder(), newViews(), newHealth(), newVersion(),
 	)
 	return root
 }
