@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory test-rollback pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -58,6 +58,8 @@ bin/tools/temporal: $(TOOLS)/temporal
 bin/tools/docker-compose: $(TOOLS)/docker-compose
 
 bin/tools/stripe-mock: $(TOOLS)/stripe-mock
+
+bin/tools/kustomize: $(TOOLS)/kustomize
 
 # Temporal's command prints the version that its build gives it; its modules of the server are those of dev/go.mod.
 $(TOOLS)/temporal: TOOL_FLAGS = -ldflags "-X github.com/temporalio/cli/temporalcli.Version=$$(awk '$$1 == "github.com/temporalio/cli" {print substr($$2, 2)}' go.mod)"
@@ -106,6 +108,9 @@ bench-gateway: build ## Measure what the gateway costs; results in bench/results
 
 plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes, 16 GB (ARGS='-reservations 300000 -products 3000')
 	go run ./bench/plans -out docs/architecture/inventory-plans-table.md $(ARGS)
+
+test-rollback: build ## Take every migration back and apply it again, on filled databases, and drill the commands for it
+	bin/holdfast-dev testenv -- go test -count=1 ./internal/database ./cmd/holdfast -run 'Migrat|UpDownUp|FromEveryVersion|OldRefusals|OldOrders' $(ARGS)
 
 smoke: build ## Bring everything up, place the first order, stop; fails unless it is confirmed
 	bin/holdfast-dev up --exit
