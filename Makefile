@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory test-rollback pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory test-rollback test-restore pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -111,6 +111,9 @@ plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes,
 
 test-rollback: build ## Take every migration back and apply it again, on filled databases, and drill the commands for it
 	bin/holdfast-dev testenv -- go test -count=1 ./internal/database ./cmd/holdfast -run 'Migrat|UpDownUp|FromEveryVersion|OldRefusals|OldOrders' $(ARGS)
+
+test-restore: build ## Back up a running platform, lose its databases, restore them, and compare the books
+	bin/holdfast-dev testenv -- go test -count=1 ./tests/e2e -run 'TestRestoredBackup' $(ARGS)
 
 smoke: build ## Bring everything up, place the first order, stop; fails unless it is confirmed
 	bin/holdfast-dev up --exit
