@@ -20,7 +20,7 @@ help: ## List the commands
 up: build ## Run the whole platform here until Ctrl-C (ARGS=--exit stops after the first order)
 	@exec bin/holdfast-dev up $(ARGS)
 
-test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
+test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/kustomize $(TOOLS)/k8scheck ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 40m ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
 
@@ -29,11 +29,11 @@ test-order-life: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests o
 		./internal/payment/... ./api/... ./tests/e2e/...
 	bin/holdfast-dev testenv -- go test ./tests/chaos -run 'Fulfilment|Paying|Reset|Operators|Races'
 
-test-short: ## Run the tests that need no server, in a minute
+test-short: $(TOOLS)/kustomize $(TOOLS)/k8scheck ## Run the tests that need no server, in a minute
 	go test -short ./... $(ARGS)
 	cd dev && go test -short ./... $(ARGS)
 
-cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests and report the coverage
+cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/kustomize $(TOOLS)/k8scheck ## Run the tests and report the coverage
 	bin/holdfast-dev testenv -- go test -coverpkg=./... -coverprofile=bin/cover.out ./...
 	go tool cover -func=bin/cover.out | tail -1
 
@@ -60,6 +60,10 @@ bin/tools/docker-compose: $(TOOLS)/docker-compose
 bin/tools/stripe-mock: $(TOOLS)/stripe-mock
 
 bin/tools/kustomize: $(TOOLS)/kustomize
+
+bin/tools/k8scheck: $(TOOLS)/k8scheck
+
+$(TOOLS)/k8scheck: tools/k8scheck/main.go
 
 # Temporal's command prints the version that its build gives it; its modules of the server are those of dev/go.mod.
 $(TOOLS)/temporal: TOOL_FLAGS = -ldflags "-X github.com/temporalio/cli/temporalcli.Version=$$(awk '$$1 == "github.com/temporalio/cli" {print substr($$2, 2)}' go.mod)"
