@@ -75,10 +75,10 @@ $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 
 generate: $(TOOLS)/sqlc $(TOOLS)/oapi-codegen ## Generate the code for SQL and OpenAPI
 	$(TOOLS)/sqlc generate
-	go generate ./api ./inventory ./internal/deadletter ./internal/merchantwebhook ./internal/notification ./internal/order ./internal/eventcatalogue
+	go generate ./api ./inventory ./internal/deadletter ./internal/merchantwebhook ./internal/notification ./internal/order ./internal/eventcatalogue ./internal/apireference
 
 verify: generate ## Fail when generated code is not what its sources say
-	@git diff --exit-code -- db api inventory docs/architecture docs/events internal/deadletter internal/merchantwebhook internal/notification || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
+	@git diff --exit-code -- db api inventory docs/api-reference.md docs/architecture docs/events internal/deadletter internal/merchantwebhook internal/notification || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
 
 	@test -z "$$(git status --porcelain -- db/ordersdb db/inventorydb db/inboxdb db/outboxdb db/sandboxdb)" || { echo "generated files are not committed: git add db" >&2; exit 1; }
 
@@ -86,11 +86,15 @@ lint: $(TOOLS)/golangci-lint workflowcheck ## Check style, import rules and the 
 	$(TOOLS)/golangci-lint run ./...
 	cd dev && $(TOOLS)/golangci-lint run --config ../.golangci.yml ./...
 	cd examples/consumer-go && $(TOOLS)/golangci-lint run --config ../../.golangci.yml ./...
+	cd examples/client-go && $(TOOLS)/golangci-lint run --config ../../.golangci.yml ./...
+	cd tools/k8scheck && $(TOOLS)/golangci-lint run --config ../../.golangci.yml ./...
 
 vet: ## Run go vet on every module
 	go vet ./...
 	cd dev && go vet ./...
 	cd examples/consumer-go && go vet ./...
+	cd examples/client-go && go vet ./...
+	cd tools/k8scheck && go vet ./...
 
 workflowcheck: $(TOOLS)/workflowcheck ## Check that workflows are deterministic
 	$(TOOLS)/workflowcheck ./workflows/...
@@ -109,6 +113,10 @@ bench-events: ## Measure the relay of the events; results in bench/results/event
 
 bench-gateway: build ## Measure what the gateway costs; results in bench/results/gateway.json (ARGS='-only throughput')
 	go run ./bench/gateway -out bench/results/gateway.json $(ARGS)
+
+pictures: ## Export the diagrams of the documentation as SVG (needs npm and chromium)
+	cd tools/pictures && npm ci --ignore-scripts --no-audit --no-fund > /dev/null
+	node tools/pictures/render.mjs
 
 plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes, 16 GB (ARGS='-reservations 300000 -products 3000')
 	go run ./bench/plans -out docs/architecture/inventory-plans-table.md $(ARGS)
