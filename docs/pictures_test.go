@@ -15,8 +15,8 @@ import (
 
 var diagram = regexp.MustCompile("(?s)```mermaid\n(.*?)```")
 
-// TestPicturesAreCurrent: each exported picture begins with the hash of the diagram that it was made from, and no diagram of
-// the README and of the architecture is left out.
+// TestPicturesAreCurrent: each exported picture begins with the hash of the diagram that it was made from, and no
+// diagram of the README and of the architecture is left out.
 func TestPicturesAreCurrent(t *testing.T) {
 	t.Parallel()
 	list, err := os.ReadFile("pictures/pictures.txt")
@@ -66,7 +66,9 @@ func TestIndexLeadsEverywhere(t *testing.T) {
 			require.Contains(t, string(index), "("+page+")", "docs/README.md does not lead to it")
 		}
 	}
-	for _, room := range []string{"workflows", "activities", "workers", "api", "gateway", "inventory", "db", "internal/eventprocess", "dev"} {
+	for _, room := range []string{
+		"workflows", "activities", "workers", "api", "gateway", "inventory", "db", "internal/eventprocess", "dev",
+	} {
 		require.FileExists(t, filepath.Join("..", room, "README.md"))
 		require.Contains(t, string(index), "("+filepath.Join("..", room, "README.md")+")")
 	}

@@ -119,8 +119,8 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// render builds a folder of deploy/k8s as an operator does, with the example's secrets, and checks every object against the
-// types of Kubernetes' API.
+// render builds a folder of deploy/k8s as an operator does, with the example's secrets, and checks every object against
+// the types of Kubernetes' API.
 func render(t *testing.T, folder string) []manifest {
 	t.Helper()
 	copied := t.TempDir()
@@ -227,11 +227,12 @@ func containers(all []manifest, test func(m manifest, c container)) {
 	}
 }
 
-// TestKubernetesSetsOnlyKnownVariables: each container gets variables that its process or command reads, and all that it
-// must have.
+// TestKubernetesSetsOnlyKnownVariables: each container gets variables that its process or command reads, and all that
+// it must have.
 func TestKubernetesSetsOnlyKnownVariables(t *testing.T) {
 	t.Parallel()
 	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
 		ran := map[string]bool{}
 		containers(all, func(m manifest, c container) {
 			configuration, known, required := processes[c.Args[0]], map[string]string{}, map[string]bool{}
@@ -256,10 +257,12 @@ func TestKubernetesSetsOnlyKnownVariables(t *testing.T) {
 	})
 }
 
-// TestKubernetesPods: pods have no rights, a limit of memory, and probes on ports that they open and their process listens on.
+// TestKubernetesPods: pods have no rights, a limit of memory, and probes on ports that they open and their process
+// listens on.
 func TestKubernetesPods(t *testing.T) {
 	t.Parallel()
 	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
 		containers(all, func(m manifest, c container) {
 			pod := m.Spec.Template.Spec
 			require.True(t, pod.SecurityContext.RunAsNonRoot, m.Metadata.Name)
@@ -286,19 +289,23 @@ func TestKubernetesPods(t *testing.T) {
 					listens = append(listens, port)
 				}
 			}
-			for what, p := range map[string]probe{"/health": c.StartupProbe, "/ready": c.ReadinessProbe, "/health ": c.LivenessProbe} {
-				require.Equal(t, strings.TrimSpace(what), p.HTTPGet.Path, c.Name)
-				require.Contains(t, listens, ports[p.HTTPGet.Port], "%s of %s", what, c.Name)
+			for _, p := range []struct {
+				probe
+				path string
+			}{{c.StartupProbe, "/health"}, {c.ReadinessProbe, "/ready"}, {c.LivenessProbe, "/health"}} {
+				require.Equal(t, p.path, p.HTTPGet.Path, c.Name)
+				require.Contains(t, listens, ports[p.HTTPGet.Port], "%s of %s", p.path, c.Name)
 			}
 		})
 	})
 }
 
-// TestKubernetesSelectors: every Service, budget, autoscaler and policy fits exactly one Deployment (or the Job), and each
-// Deployment has a budget and a policy.
+// TestKubernetesSelectors: every Service, budget, autoscaler and policy fits exactly one Deployment (or the Job), and
+// each Deployment has a budget and a policy.
 func TestKubernetesSelectors(t *testing.T) {
 	t.Parallel()
 	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
 		fitting := func(selector map[string]string) (out []manifest) {
 			for _, m := range slices.Concat(ofKind(all, "Deployment"), ofKind(all, "Job")) {
 				if contains(m.Spec.Template.Metadata.Labels, selector) {
@@ -336,7 +343,8 @@ func TestKubernetesSelectors(t *testing.T) {
 					func(open struct {
 						Name          string
 						ContainerPort int `yaml:"containerPort"`
-					}) bool {
+					},
+					) bool {
 						return open.Name == p.TargetPort && open.ContainerPort == p.Port
 					}), "%s: %s", m.Metadata.Name, p.Name)
 			}
@@ -358,9 +366,11 @@ func TestKubernetesNetwork(t *testing.T) {
 		"REDIS_URL": 6379, "AMQP_URL": 5672, "TEMPORAL_ADDRESS": 7233,
 	}
 	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
 		byName := map[string]map[string]string{}
 		for _, d := range ofKind(all, "Deployment") {
-			byName[strings.TrimPrefix(d.Spec.Template.Metadata.Labels["app.kubernetes.io/name"], "holdfast-")] = d.Spec.Template.Metadata.Labels
+			labels := d.Spec.Template.Metadata.Labels
+			byName[strings.TrimPrefix(labels["app.kubernetes.io/name"], "holdfast-")] = labels
 		}
 		checked := 0
 		containers(all, func(m manifest, c container) {
@@ -389,7 +399,8 @@ func TestKubernetesNetwork(t *testing.T) {
 	})
 }
 
-// allowed reports whether a policy of the pod allows a connection with the peer, or with any address if the peer is nil.
+// allowed reports whether a policy of the pod allows a connection with the peer, or with any address if the peer is
+// nil.
 func allowed(all []manifest, direction string, pod, peer map[string]string, port int) bool {
 	for _, policy := range ofKind(all, "NetworkPolicy") {
 		if policy.Spec.PodSelector.MatchLabels == nil || !contains(pod, policy.Spec.PodSelector.MatchLabels) {

@@ -71,8 +71,8 @@ func (m *migrateCommand) down() *cobra.Command {
 	var confirmed bool
 	cmd := &cobra.Command{
 		Use: "down", Args: cobra.NoArgs, Short: "Take the newest migration of one database back.",
-		Long: "Takes the newest migration of the database of --database back. What the migration added is lost, so back up\n" +
-			"first, and stop the version that needs it.",
+		Long: "Takes the newest migration of the database of --database back. What the migration added is lost, so back\n" +
+			"up first, and stop the version that needs it.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if m.only == "" {
 				return fmt.Errorf("name the database: --database orders, inventory or sandbox")
@@ -91,8 +91,8 @@ func (m *migrateCommand) to() *cobra.Command {
 	var confirmed bool
 	cmd := &cobra.Command{
 		Use: "to VERSION", Args: cobra.ExactArgs(1), Short: "Bring one database to a version, up or down.",
-		Long: "Applies the migrations of the database of --database up to VERSION, or takes those above it back. The way back\n" +
-			"destroys what they added.",
+		Long: "Applies the migrations of the database of --database up to VERSION, or takes those above it back. The way\n" +
+			"back destroys what they added.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || version < 0 {

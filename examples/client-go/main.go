@@ -10,9 +10,8 @@ import (
 	"net/http"
 	"os"
 
-	"github.com/google/uuid"
-
 	"example.com/shop/orders"
+	"github.com/google/uuid"
 )
 
 func main() {

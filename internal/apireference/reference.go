@@ -18,14 +18,18 @@ import (
 	"holdfast/inventory"
 )
 
-const head = "<!-- Written from the OpenAPI documents by `make generate`; do not edit. -->\n" + `# API reference
+const head = `<!-- Written from the OpenAPI documents by 'make generate'; do not edit. -->
+# API reference
 
-Every request of the platform, from its OpenAPI documents, which have the schemas and examples too. The running gateway shows them as a page to
-try, at ` + "`/docs`" + `. [The quick reference](guides/quick-reference.md) has requests to paste, and what each answers.
+Every request of the platform, from its OpenAPI documents, which have the schemas and examples too. The running gateway
+shows them as a page to try, at /docs. [The quick reference](guides/quick-reference.md) has requests to paste, and what
+each answers.
 
-- **Token:** ` + "`Authorization: Bearer …`" + `. *roles* lists who may send a request through the gateway; "our services" are requests that the gateway does not pass on.
-- **Errors** are ` + "`application/problem+json`" + ` with ` + "`code`, `retryable` and `correlation_id`" + `. Every request can also answer 400, 401, 403, 404, 409, 422, 429 and 503, even if its table does not list them; the code says why.
-- **Lists** answer ` + "`{items, next_cursor}`" + `. **Money** is ` + "`{amount_minor, currency}`" + `. **Times** are RFC 3339 in UTC.
+- **Token:** send it as "Authorization: Bearer …". *roles* lists who may send a request through the gateway; "our
+  services" are requests that the gateway does not pass on.
+- **Errors** are application/problem+json with code, retryable and correlation_id. Every request can also answer 400,
+  401, 403, 404, 409, 422, 429 and 503, even if its table does not list them; the code says why.
+- **Lists** answer {items, next_cursor}. **Money** is {amount_minor, currency}. **Times** are RFC 3339 in UTC.
 `
 
 // refused describes a status that needs no line: its code says all.

@@ -52,7 +52,8 @@ func MigrateDown(ctx context.Context, url string, name Name) ([]Applied, error) 
 	})
 }
 
-// MigrateBack takes the newest migration back. It destroys what the migration added. It returns nothing if there is none.
+// MigrateBack takes the newest migration back. It destroys what the migration added. It returns nothing if there is
+// none.
 func MigrateBack(ctx context.Context, url string, name Name) ([]Applied, error) {
 	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
 		result, err := p.Down(ctx)
@@ -66,8 +67,8 @@ func MigrateBack(ctx context.Context, url string, name Name) ([]Applied, error) 
 	})
 }
 
-// MigrateTo applies migrations, or takes them back, until version is the newest that is applied. 0 is the empty database.
-// It returns an error if no migration has the version.
+// MigrateTo applies migrations, or takes them back, until version is the newest that is applied. 0 is the empty
+// database. It returns an error if no migration has the version.
 func MigrateTo(ctx context.Context, url string, name Name, version int64) ([]Applied, error) {
 	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
 		known := slices.ContainsFunc(p.ListSources(), func(s *goose.Source) bool { return s.Version == version })

@@ -107,8 +107,8 @@ func TestEveryMigrationGoesBack(t *testing.T) {
 	}
 }
 
-// TestFailedMigrationLeavesNothing: of a migration that fails, nothing stays; those before it stay, and the corrected file
-// goes on from there. The guide on migrations promises that there is no dirty state.
+// TestFailedMigrationLeavesNothing: of a migration that fails, nothing stays; those before it stay, and the corrected
+// file goes on from there. The guide on migrations promises that there is no dirty state.
 func TestFailedMigrationLeavesNothing(t *testing.T) {
 	t.Parallel()
 	db, err := sql.Open("pgx", testenv.Database(t))

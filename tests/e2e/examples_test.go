@@ -41,7 +41,7 @@ func TestClientExample(t *testing.T) {
 	require.NoError(t, err)
 	committed, err := os.ReadFile("../../examples/client-go/orders/orders.gen.go")
 	require.NoError(t, err)
-	require.Equal(t, string(committed), string(generated), "the example's client is stale: go generate in examples/client-go")
+	require.Equal(t, string(committed), string(generated), "it is stale: go generate in examples/client-go")
 
 	out := run("go", "run", ".", product.String())
 	require.Regexp(t, `^HF-\d+ confirmed\n$`, out)

@@ -81,7 +81,7 @@ func readmeCommands(t *testing.T, p *platform.Platform) {
 
 	makefile, err := os.ReadFile("../../Makefile")
 	require.NoError(t, err)
-	for _, line := range strings.Split(strings.TrimSpace(all[0]), "\n") { // the package's own tests and `make smoke` run them
+	for _, line := range strings.Split(strings.TrimSpace(all[0]), "\n") { // `make smoke` runs them
 		target := strings.Fields(line)
 		require.Equal(t, "make", target[0], line)
 		require.Contains(t, string(makefile), "\n"+target[1]+":")
@@ -171,8 +171,8 @@ func stockCommands(t *testing.T, p *platform.Platform) {
 	require.Contains(t, out, `"created"`, out)
 }
 
-// operatorCommands runs the block of the quick reference that uses Temporal's own tool. It makes an order and ends with it
-// cancelled. TestOperatorsGuide has the other page.
+// operatorCommands runs the block of the quick reference that uses Temporal's own tool. It makes an order and ends with
+// it cancelled. TestOperatorsGuide has the other page.
 func operatorCommands(t *testing.T, p *platform.Platform) {
 	tool, err := filepath.Abs("../../bin/tools/temporal")
 	require.NoError(t, err)

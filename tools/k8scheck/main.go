@@ -1,5 +1,5 @@
-// Command k8scheck reads Kubernetes objects from standard input and decodes each into the type of Kubernetes' own API. An
-// unknown or a misplaced field, a duplicate key or a kind that it does not know is a fault. It needs no cluster.
+// Command k8scheck reads Kubernetes objects from standard input and decodes each into the type of Kubernetes' own API.
+// An unknown or a misplaced field, a duplicate key or a kind that it does not know is a fault. It needs no cluster.
 package main
 
 import (
@@ -38,7 +38,11 @@ var types = map[string]func() any{
 }
 
 // custom are kinds of other projects, whose types are not part of Kubernetes. Only their metadata is checked.
-var custom = []string{"keda.sh/v1alpha1 ScaledObject", "temporal.io/v1alpha1 Connection", "temporal.io/v1alpha1 WorkerDeployment"}
+var custom = []string{
+	"keda.sh/v1alpha1 ScaledObject",
+	"temporal.io/v1alpha1 Connection",
+	"temporal.io/v1alpha1 WorkerDeployment",
+}
 
 func main() {
 	n, err := check(os.Stdin)
