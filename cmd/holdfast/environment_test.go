@@ -34,7 +34,7 @@ func TestEnvironmentExample(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{}
 	collect(reflect.TypeFor[config.Common](), want)
-	collect(reflect.TypeFor[databases](), want)
+	collect(reflect.TypeFor[syncConfig](), want)
 	for _, c := range processes {
 		collect(c, want)
 	}
