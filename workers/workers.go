@@ -194,7 +194,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		Inventory: activities.NewInventory(inventory),
 		Payment:   activities.NewPayment(takesMoney, store),
 		Record:    activities.NewRecord(store),
-		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal),
+		Adoption: activities.NewAdoption(store, inventory, orderclient.New(temporal, cfg.Temporal.DataConverter()),
 			func(kind string) { adopted.WithLabelValues(kind).Inc() }),
 	}
 

@@ -105,7 +105,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	store.LimitOpen(orderstore.OpenLimits{Orders: cfg.OpenOrders, Units: cfg.OpenUnits})
 	h := &handlers{
 		store:     store,
-		workflows: orderclient.New(temporal),
+		workflows: orderclient.New(temporal, cfg.Temporal.DataConverter()),
 		inventory: inventory,
 		log:       env.Log,
 		sellable:  newSellableSync(store, inventory, env.Log),

@@ -203,7 +203,7 @@ func (f *auditFlags) open(ctx context.Context) (closeAll func(), err error) {
 			return nil, fmt.Errorf("connect to Temporal (--skip %s leaves it out): %w", skipWorkflows, err)
 		}
 		closers = append(closers, temporal.Close)
-		f.options.Workflows = orderclient.New(temporal)
+		f.options.Workflows = orderclient.New(temporal, temporalCfg.DataConverter())
 	}
 	if !slices.Contains(f.skip, skipPayments) {
 		return closeAll, f.openProvider()

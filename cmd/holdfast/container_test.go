@@ -42,7 +42,7 @@ func TestHealthCommand(t *testing.T) {
 	require.ErrorContains(t, err, "503 Service Unavailable: no database")
 	_, err = execute(t, "health", "shop")
 	require.ErrorContains(t, err,
-		`"shop" is no process; it is one of api, events, gateway, inventory, payment-sandbox, worker`)
+		`"shop" is no process; it is one of api, codec, events, gateway, inventory, payment-sandbox, worker`)
 	server.Close()
 	_, err = execute(t, "health", "worker")
 	require.ErrorContains(t, err, "refused")

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/api/server"
 	"holdfast/gateway"
+	"holdfast/internal/codecserver"
 	"holdfast/internal/config"
 	"holdfast/internal/eventprocess"
 	"holdfast/internal/payment/sandboxserver"
@@ -25,6 +26,7 @@ var processes = map[string]reflect.Type{
 	"inventory":       reflect.TypeFor[inventory.Config](),
 	"worker":          reflect.TypeFor[workers.Config](),
 	"events":          reflect.TypeFor[eventprocess.Config](),
+	"codec":           reflect.TypeFor[codecserver.Config](),
 	"payment-sandbox": reflect.TypeFor[sandboxserver.Config](),
 }
 

@@ -27,6 +27,7 @@ type listens struct {
 	Inventory string `env:"INVENTORY_LISTEN" envDefault:":8080"`
 	Worker    string `env:"WORKER_LISTEN" envDefault:":9090"`
 	Events    string `env:"EVENTS_LISTEN" envDefault:":9091"`
+	Codec     string `env:"CODEC_LISTEN" envDefault:":9093"`
 }
 
 func (l listens) byProcess() map[string]string {
@@ -37,6 +38,7 @@ func (l listens) byProcess() map[string]string {
 		"inventory":       l.Inventory,
 		"worker":          l.Worker,
 		"events":          l.Events,
+		"codec":           l.Codec,
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"holdfast/api"
 	"holdfast/api/server"
 	"holdfast/gateway"
+	"holdfast/internal/codecserver"
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/merchantwebhook"
@@ -60,6 +61,8 @@ func newRoot() *cobra.Command {
 		process("worker", "Run the worker that carries out orders (metrics on port 9090).", workers.Run),
 		process("payment-sandbox", "Run the sandbox payment provider, which moves no real money (port 3003).",
 			sandboxserver.Run),
+		process("codec", "Run the server that shows operators encrypted payloads in Temporal's Web UI (port 9093).",
+			codecserver.Run),
 		newEvents(),
 		newMigrate(), newSeed(), newSync(), newArchive(), newAudit(), newToken(), newSecrets(), newDeploy(), newReplay(),
 		newDemo(), newOrder(), newViews(), newHealth(), newVersion(),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"holdfast/internal/payloadcodec"
 	"holdfast/internal/webhook"
 )
 
@@ -33,8 +34,18 @@ func newSecrets() *cobra.Command {
 		Use:   "secrets",
 		Short: "Make the platform's own secrets.",
 	}
-	cmd.AddCommand(newGenerate())
+	cmd.AddCommand(newGenerate(), newPayloadKey())
 	return cmd
+}
+
+func newPayloadKey() *cobra.Command {
+	return &cobra.Command{
+		Use: "payload-key", Args: cobra.NoArgs,
+		Short: "Print a new random key for TEMPORAL_PAYLOAD_KEYS.",
+		Long: "Prints a new random key for TEMPORAL_PAYLOAD_KEYS. Without its key, an encrypted history can never be read\n" +
+			"again, and its order cannot go on: keep a copy of the key where you keep the backups' keys.",
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), payloadcodec.NewKey()) },
+	}
 }
 
 func newGenerate() *cobra.Command {

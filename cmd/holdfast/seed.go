@@ -15,14 +15,15 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/seed"
 	"holdfast/internal/temporalclient"
+	"holdfast/workflows/orderclient"
 )
 
-// seedConfig has no default for Temporal's address: a server at a default address might not be the Temporal of these
-// databases.
+// seedConfig has no default for Temporal's address: a server at the default address of Temporal might not be the
+// Temporal of these databases.
 type seedConfig struct {
 	Databases databases
-	Address   string `env:"TEMPORAL_ADDRESS"`
-	Namespace string `env:"TEMPORAL_NAMESPACE" envDefault:"holdfast"`
+	Address   string                `env:"TEMPORAL_ADDRESS"`
+	Temporal  temporalclient.Config // used only with an Address
 }
 
 // The values of --reservations.
@@ -44,6 +45,8 @@ type seedCommand struct {
 	stores   stores
 	temporal client.Client // nil if there is no connection
 	noClient error         // why temporal is nil
+
+	workflows *orderclient.Client // on the same connection
 }
 
 func newSeed() *cobra.Command {
@@ -157,8 +160,10 @@ func (s *seedCommand) connect(ctx context.Context, cfg seedConfig) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	temporal := temporalclient.Config{Address: cfg.Address, Namespace: cfg.Namespace}
-	s.temporal, s.noClient = temporalclient.Dial(ctx, temporal, nil)
+	s.temporal, s.noClient = temporalclient.Dial(ctx, cfg.Temporal, nil)
+	if s.noClient == nil {
+		s.workflows = orderclient.New(s.temporal, cfg.Temporal.DataConverter())
+	}
 }
 
 // hold makes the data set's reservations.
@@ -170,8 +175,11 @@ func (s *seedCommand) hold(ctx context.Context, planned int) (seed.HoldSummary, 
 		return seed.HoldSummary{}, s.noClient
 	}
 	return seed.Holder{
-		Books: s.stores.orders, Held: s.stores.stock, Temporal: s.temporal,
-		Progress: func(done, total int) { s.progress.at("reservations", done, total) },
+		Books:     s.stores.orders,
+		Held:      s.stores.stock,
+		Temporal:  s.temporal,
+		Workflows: s.workflows,
+		Progress:  func(done, total int) { s.progress.at("reservations", done, total) },
 	}.Hold(ctx, s.dataset)
 }
 

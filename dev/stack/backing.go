@@ -168,6 +168,7 @@ func (s *Stack) startTemporal(ctx context.Context, p *localservice.Postgres) err
 		FrontendPort:     s.ports.temporal,
 		UIPort:           s.ports.temporalUI,
 		DefaultNamespace: orderflow.Namespace,
+		CodecEndpoint:    s.codecURL(),
 		Log:              telemetry.NewLogger(log, "temporal", s.logLevel),
 	})
 	if err != nil {

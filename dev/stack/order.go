@@ -38,6 +38,10 @@ func (s *Stack) Describe(out io.Writer, token string) {
 	for _, v := range orderflow.ListViews(time.Now(), "alice") {
 		fmt.Fprintf(out, "    %-23s %s\n", v.Name, v.URL(s.temporalUI, orderflow.Namespace))
 	}
+	if s.codecURL() != "" {
+		fmt.Fprintf(out, "    what orders hold is encrypted there; to read it, sign in at %s with the token that\n"+
+			"    \"bin/holdfast token --sub ops --role operator\" prints\n", s.codecURL())
+	}
 	if s.rabbitUI != "" {
 		fmt.Fprintf(out, "  RabbitMQ UI    %s  (guest / guest)\n", s.rabbitUI)
 	}

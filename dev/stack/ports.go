@@ -14,7 +14,7 @@ import (
 type ports struct {
 	// The stack's own ports: a client, a bookmark or a script knows them, so a taken port is an error, which
 	// says what to do.
-	gateway, gatewayPrivate, api, sandbox, inventory, worker, events, temporal, temporalUI int
+	gateway, gatewayPrivate, api, sandbox, inventory, worker, events, codec, temporal, temporalUI int
 	// The backing services' ports: if one is taken, the service uses the next free port.
 	postgres, redis, rabbitMQ, rabbitMQUI int
 }
@@ -27,6 +27,7 @@ var knownPorts = ports{
 	inventory:      8080,
 	worker:         9090,
 	events:         9091,
+	codec:          9093,
 	temporal:       7233,
 	temporalUI:     8233,
 	postgres:       localservice.DefaultPostgresPort,
@@ -50,9 +51,13 @@ func (p ports) check() error {
 		{p.inventory, "inventory"},
 		{p.worker, "worker"},
 		{p.events, "events"},
+		{p.codec, "codec"},
 		{p.temporal, "Temporal"},
 		{p.temporalUI, "Temporal Web UI"},
 	} {
+		if own.port == 0 {
+			continue // not used
+		}
 		holders := localservice.Listeners(own.port)
 		if len(holders) == 0 && !portIsFree(own.port) {
 			holders = []localservice.Listener{{User: "unknown"}}

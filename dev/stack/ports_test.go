@@ -20,7 +20,8 @@ func holdPorts(t *testing.T) (p ports, release func()) {
 	t.Helper()
 	var held []net.Listener
 	for _, port := range []*int{
-		&p.gateway, &p.gatewayPrivate, &p.api, &p.sandbox, &p.inventory, &p.worker, &p.events, &p.temporal, &p.temporalUI,
+		&p.gateway, &p.gatewayPrivate, &p.api, &p.sandbox, &p.inventory, &p.worker, &p.events,
+		&p.codec, &p.temporal, &p.temporalUI,
 		&p.postgres, &p.redis, &p.rabbitMQ, &p.rabbitMQUI,
 	} {
 		for *port == 0 {

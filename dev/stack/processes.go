@@ -12,6 +12,7 @@ import (
 	"holdfast/api"
 	"holdfast/api/server"
 	"holdfast/gateway"
+	"holdfast/internal/codecserver"
 	"holdfast/internal/config"
 	"holdfast/internal/deadletter"
 	"holdfast/internal/eventprocess"
@@ -40,6 +41,7 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 		"INVENTORY_LISTEN":       s.ports.inventory,
 		"WORKER_LISTEN":          s.ports.worker,
 		"EVENTS_LISTEN":          s.ports.events,
+		"CODEC_LISTEN":           s.ports.codec,
 		"API_LISTEN":             s.ports.api,
 		"GATEWAY_LISTEN":         s.ports.gateway,
 		"GATEWAY_PRIVATE_LISTEN": s.ports.gatewayPrivate,
@@ -80,6 +82,14 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 			return err
 		}
 		ready = append(ready, localURL(s.ports.events))
+	}
+
+	if s.codecURL() != "" {
+		s.vars["CODEC_ORIGINS"] = s.temporalUI
+		if err := run(s, "codec", codecserver.Run)(ctx); err != nil {
+			return err
+		}
+		ready = append(ready, s.codecURL())
 	}
 
 	if err := saveSettings(s.dir, s.vars); err != nil {

@@ -11,12 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"holdfast/internal/config"
+	"holdfast/internal/payloadcodec"
 )
 
 // buildID is the worker version of the development stack. It stays the same over restarts, because
@@ -90,11 +92,15 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.claimDirectory(); err != nil {
 		return err
 	}
-	if err := s.ports.check(); err != nil {
-		return err
-	}
 	var err error
 	if s.vars, err = loadSettings(s.dir); err != nil {
+		return err
+	}
+	s.readPayloadKeys()
+	if s.codecURL() == "" {
+		s.ports.codec = 0 // the codec server does not run
+	}
+	if err := s.ports.check(); err != nil {
 		return err
 	}
 	if err := s.readLogLevel(); err != nil {
@@ -150,6 +156,30 @@ func (s *Stack) readLogLevel() error {
 	}
 	s.logLevel = common.LogLevel
 	return nil
+}
+
+// readPayloadKeys takes the keys from the environment of `make up`. It keeps those of the stack's own settings after
+// them, because open orders are encrypted with them.
+func (s *Stack) readPayloadKeys() {
+	var keys []string
+	for _, list := range []string{os.Getenv("TEMPORAL_PAYLOAD_KEYS"), s.vars["TEMPORAL_PAYLOAD_KEYS"]} {
+		for key := range strings.SplitSeq(list, ",") {
+			if key != "" && !slices.Contains(keys, key) && (key != payloadcodec.Plain || len(keys) == 0) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(keys) > 0 {
+		s.vars["TEMPORAL_PAYLOAD_KEYS"] = strings.Join(keys, ",")
+	}
+}
+
+// codecURL is the address of the codec server, or "" if nothing is encrypted.
+func (s *Stack) codecURL() string {
+	if s.vars["TEMPORAL_PAYLOAD_KEYS"] == "" {
+		return ""
+	}
+	return localURL(s.ports.codec)
 }
 
 // Failed delivers the error of a process that ended by itself.

@@ -45,6 +45,8 @@ type Config struct {
 	UIPort int
 	// HistoryShards is fixed when the databases are made; 0 means 4, plenty for one machine.
 	HistoryShards int32
+	// CodecEndpoint is the address of the codec server that the Web UI asks for the plaintext of payloads, or empty.
+	CodecEndpoint string
 	// DefaultNamespace is the namespace that the Web UI opens first.
 	DefaultNamespace string
 	// DynamicConfig overrides the server's settings, for tests that cannot wait for a production delay.
@@ -116,7 +118,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, errors.Join(err, s.Stop())
 	}
 	if cfg.UIPort != NoUI {
-		if err := s.startUI(ctx, addresses.ui, cfg.DefaultNamespace); err != nil {
+		if err := s.startUI(ctx, addresses.ui, cfg); err != nil {
 			return nil, errors.Join(err, s.Stop())
 		}
 	}
@@ -168,13 +170,13 @@ func (s *Server) awaitHealthy(ctx context.Context, authorization *Authorization)
 
 // startUI runs the Web UI. It ends the whole process when it cannot listen, so the port was checked
 // just before.
-func (s *Server) startUI(ctx context.Context, port int, namespace string) error {
+func (s *Server) startUI(ctx context.Context, port int, cfg Config) error {
 	s.ui = uiserver.NewServer(server_options.WithConfigProvider(&uiconfig.Config{
 		TemporalGRPCAddress: s.address,
 		Host:                "127.0.0.1",
 		Port:                port,
 		EnableUI:            true,
-		DefaultNamespace:    namespace,
+		DefaultNamespace:    cfg.DefaultNamespace,
 		DisableNewsFetch:    true,
 		HideLogs:            true,
 		// These are never right for an order: the api starts its workflow, with the row and the update that belong
@@ -189,6 +191,12 @@ func (s *Server) startUI(ctx context.Context, port int, namespace string) error 
 		// The UI is plain HTTP on this machine; without this setting a browser drops its cookie and the UI
 		// refuses every action.
 		CORS: uiconfig.CORS{CookieInsecure: true},
+		Codec: uiconfig.Codec{
+			Endpoint:            cfg.CodecEndpoint,
+			IncludeCredentials:  cfg.CodecEndpoint != "",
+			DefaultErrorMessage: "What workflows hold is encrypted. To read it in this browser, sign in at",
+			DefaultErrorLink:    cfg.CodecEndpoint,
+		},
 	}))
 	s.uiDone = make(chan struct{})
 	go func() {

@@ -52,7 +52,8 @@ func newConsumers(
 	}
 
 	orders := pools[database.Orders]
-	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, orderclient.New(temporal), env.Log, env.Registry)
+	workflows := orderclient.New(temporal, cfg.Temporal.DataConverter())
+	ofOrders := orderconsumer.New(orderstore.New(orders), inventory, workflows, env.Log, env.Registry)
 	ofInventory := backstop.New(inventory, env.Log, env.Registry)
 	options := consumer.Options{
 		Config:    cfg.Consumer,

@@ -52,10 +52,11 @@ type Held interface {
 
 // Holder makes the reservations of a data set, through the workflows that own their timers.
 type Holder struct {
-	Books    Books
-	Held     Held
-	Temporal client.Client
-	Progress func(done, total int) // may be nil
+	Books     Books
+	Held      Held
+	Temporal  client.Client
+	Workflows *orderclient.Client   // on the same connection
+	Progress  func(done, total int) // may be nil
 }
 
 // HoldSummary counts the reservations of a data set by their results.
@@ -205,7 +206,7 @@ func (h Holder) place(ctx context.Context, want hold) (outcome, error) {
 	// ended.
 	brief, cancel := context.WithTimeout(ctx, placeBudget)
 	defer cancel()
-	view, err := orderclient.New(h.Temporal).ReserveAgain(brief, in)
+	view, err := h.Workflows.ReserveAgain(brief, in)
 	switch {
 	case err != nil && ctx.Err() == nil && brief.Err() != nil:
 		return outcome{}, fmt.Errorf("%w: the reservation is not made within %s; "+

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 
 	"holdfast/activities"
@@ -24,6 +25,7 @@ import (
 	"holdfast/tests/eventcheck"
 	"holdfast/tests/testenv"
 	"holdfast/workers"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -90,7 +92,12 @@ func (s shop) work(c client.Client) {
 }
 
 func (s shop) hold(c client.Client, name string) (seed.HoldSummary, error) {
-	return seed.Holder{Books: s.orders, Held: s.stock, Temporal: c}.Hold(s.t.Context(), name)
+	return seed.Holder{
+		Books:     s.orders,
+		Held:      s.stock,
+		Temporal:  c,
+		Workflows: orderclient.New(c, converter.GetDefaultDataConverter()),
+	}.Hold(s.t.Context(), name)
 }
 
 func (s shop) one(pool *pgxpool.Pool, sql string) (n int64) {

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"google.golang.org/grpc"
 
 	"holdfast/internal/clienttls"
+	"holdfast/internal/payloadcodec"
 )
 
 // Config says where Temporal is. Temporal's own tools and its Kubernetes worker controller use the same variables.
@@ -30,6 +32,9 @@ type Config struct {
 	Key         string `env:"TEMPORAL_TLS_CLIENT_KEY_DATA"`
 	ServerName  string `env:"TEMPORAL_TLS_SERVER_NAME"`
 	APIKey      string `env:"TEMPORAL_API_KEY"` // sent with each call, for Temporal Cloud or an authorizer
+
+	// PayloadKeys encrypt what is written into Temporal (payloadcodec.New); without any it is readable there.
+	PayloadKeys []string `env:"TEMPORAL_PAYLOAD_KEYS"`
 }
 
 // secure are the settings of a connection with TLS.
@@ -57,7 +62,20 @@ func (c Config) Validate() error {
 	if _, err := c.secure().Build(); err != nil {
 		faults = append(faults, fmt.Errorf("TEMPORAL_TLS_*: %w", err))
 	}
+	if _, err := payloadcodec.New(c.PayloadKeys); err != nil {
+		faults = append(faults, fmt.Errorf("TEMPORAL_PAYLOAD_KEYS: %w", err))
+	}
 	return errors.Join(faults...)
+}
+
+// DataConverter returns the converter of what is written into Temporal. Code that reads a history without the SDK's
+// client needs it. The keys must be valid (Validate).
+func (c Config) DataConverter() converter.DataConverter {
+	codec, err := payloadcodec.New(c.PayloadKeys)
+	if err != nil {
+		panic(fmt.Sprintf("TEMPORAL_PAYLOAD_KEYS: %v", err)) // Validate refuses them
+	}
+	return payloadcodec.DataConverter(codec)
 }
 
 // options are those of every client of ours.
@@ -70,6 +88,11 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 		Namespace: c.Namespace,
 		Logger:    log.NewStructuredLogger(logger),
 	}
+	codec, err := payloadcodec.New(c.PayloadKeys)
+	if err != nil {
+		return o, fmt.Errorf("TEMPORAL_PAYLOAD_KEYS: %w", err)
+	}
+	o.DataConverter, o.FailureConverter = payloadcodec.DataConverter(codec), payloadcodec.FailureConverter(codec)
 	// gRPC would look for a service configuration in DNS (a TXT record) before it connects. In a network without a way
 	// out that look-up takes longer than the connection may take, and Temporal has no such record.
 	o.ConnectionOptions.DialOptions = []grpc.DialOption{grpc.WithDisableServiceConfig()}
@@ -77,7 +100,6 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
 	if c.TLS || c.APIKey != "" || c.secure().Given() {
-		var err error
 		if o.ConnectionOptions.TLS, err = c.secure().Build(); err != nil {
 			return o, fmt.Errorf("TEMPORAL_TLS_*: %w", err)
 		}
@@ -91,7 +113,11 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 // ReplayerOptions are what a replayer needs to read the histories that workers with this configuration write: the same
 // data converter, and those interceptors of the client that workers use too.
 func (c Config) ReplayerOptions() worker.WorkflowReplayerOptions {
-	o, _ := c.options(nil) // its only fault is in the files for TLS, and a replayer does not connect
+	c.CA, c.Certificate, c.Key = "", "", "" // a replayer does not connect
+	o, err := c.options(nil)
+	if err != nil {
+		panic(err) // Validate refuses the keys of payloads
+	}
 	return replayerOptions(o)
 }
 

@@ -34,6 +34,7 @@ var listen = map[string]string{
 	"api":             "API_LISTEN",
 	"gateway":         "GATEWAY_LISTEN",
 	"events":          "EVENTS_LISTEN",
+	"codec":           "CODEC_LISTEN",
 }
 
 // command prepares a command of the real binary.

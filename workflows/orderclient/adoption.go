@@ -11,8 +11,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 
+	"holdfast/internal/payloadcodec"
 	"holdfast/workflows/orderflow"
 )
 
@@ -103,6 +103,10 @@ func lastInput[In any](ctx context.Context, c *Client, workflow string) (in In, 
 		return in, false, fmt.Errorf("read the input of workflow %s: %w", workflow, err)
 	}
 	input := first.GetWorkflowExecutionStartedEventAttributes().GetInput()
-	err = converter.GetDefaultDataConverter().FromPayloads(input, &in)
+	err = c.data.FromPayloads(input, &in)
+	var unreadable *payloadcodec.UnreadableError
+	if errors.As(err, &unreadable) {
+		return in, false, fmt.Errorf("read the input of workflow %s: %w", workflow, err)
+	}
 	return in, err == nil, nil
 }

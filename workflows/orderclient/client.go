@@ -13,6 +13,7 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
 	"holdfast/workflows/orderflow"
@@ -57,10 +58,15 @@ func OutcomeUnknown(err error) bool {
 }
 
 // Client starts and updates workflows.
-type Client struct{ temporal client.Client }
+type Client struct {
+	temporal client.Client
+	data     converter.DataConverter // of what a history holds
+}
 
-// New returns a client on a connection to Temporal, which the caller closes.
-func New(temporal client.Client) *Client { return &Client{temporal} }
+// New returns a client on a connection to Temporal, which the caller closes. data is the converter of that connection.
+func New(temporal client.Client, data converter.DataConverter) *Client {
+	return &Client{temporal, data}
+}
 
 // startAndUpdate starts a workflow, or attaches to the workflow that runs under start.ID, and sends it an update. It
 // waits for the update's outcome until ctx ends.
