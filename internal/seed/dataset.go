@@ -164,8 +164,8 @@ func test() dataset {
 }
 
 // demo has one product for each case that an operator should know, with the case in its name. Of each product with more
-// than one unit, 30 to 70 % are reserved, and all units of one. Their 15 reservations end one after the other within the
-// hour, so that an operator sees stock come back.
+// than one unit, 30 to 70 % are reserved, and all units of one. Their 15 reservations end one after the other within
+// the hour, so that an operator sees stock come back.
 func demo() dataset {
 	d := dataset{
 		about:     "11 extreme cases, 30 to 70 % reserved, one product whole; 15 reservations end within the hour",

@@ -261,8 +261,8 @@ func TestHoldRefused(t *testing.T) {
 	require.Equal(t, got.Planned-1, got.Made+got.Existing)
 }
 
-// BenchmarkSeedDev adds the 100 products of dev to empty databases, without reservations. It fails if that takes longer than
-// half a second on average.
+// BenchmarkSeedDev adds the 100 products of dev to empty databases, without reservations. It fails if that takes longer
+// than half a second on average.
 func BenchmarkSeedDev(b *testing.B) {
 	s := newShop(b)
 	const goal = 500 * time.Millisecond

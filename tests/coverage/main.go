@@ -1,4 +1,5 @@
-// Command coverage reads a coverage profile of `go test` and fails if a part of the code is covered less than its floor.
+// Command coverage reads a coverage profile of `go test` and fails if a part of the code is covered less than its
+// floor.
 package main
 
 import (
