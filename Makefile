@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up observe test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up observe test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory test-rollback test-restore pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ observe: build ## The same with a Prometheus that collects all metrics and has t
 
 # tests/chaos takes as long as all other packages together and mostly waits. go starts packages in the given order, so the
 # others run beside it.
-test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/promtool ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
+test: build $(TOOLS)/gotestsum $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/kustomize $(TOOLS)/k8scheck ## Run every test on real PostgreSQL, Redis, RabbitMQ and Temporal
 	bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 40m ./tests/chaos ./... $(ARGS)
 	cd dev && ../bin/holdfast-dev testenv -- $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 15m ./...
 
@@ -34,13 +34,15 @@ test-order-life: build $(TOOLS)/temporal $(TOOLS)/stripe-mock ## Run the tests o
 		./internal/payment/... ./api/... ./tests/e2e/...
 	bin/holdfast-dev testenv -- go test ./tests/chaos -run 'Fulfilment|Paying|Reset|Operators|Races'
 
-test-short: $(TOOLS)/promtool ## Run the tests that need no server, in a minute
+test-short: $(TOOLS)/kustomize $(TOOLS)/k8scheck ## Run the tests that need no server, in a minute
 	go test -short ./... $(ARGS)
 	cd dev && go test -short ./... $(ARGS)
 
-cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/promtool ## Run the tests and report the coverage
-	bin/holdfast-dev testenv -- go test -coverpkg=./... -coverprofile=bin/cover.out ./...
+cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/kustomize $(TOOLS)/k8scheck ## Report the coverage; fail below 80 % of the domain, application or messaging code
+	bin/holdfast-dev testenv -- go test -timeout 40m -coverpkg=./... -coverprofile=bin/cover.out ./...
+	go tool cover -html=bin/cover.out -o bin/cover.html
 	go tool cover -func=bin/cover.out | tail -1
+	go run ./tests/coverage bin/cover.out | tee bin/cover.txt
 
 build: bin/holdfast bin/holdfast-dev ## Build both binaries into bin/
 
@@ -62,9 +64,13 @@ bin/tools/temporal: $(TOOLS)/temporal
 
 bin/tools/docker-compose: $(TOOLS)/docker-compose
 
-bin/tools/promtool: $(TOOLS)/promtool
-
 bin/tools/stripe-mock: $(TOOLS)/stripe-mock
+
+bin/tools/kustomize: $(TOOLS)/kustomize
+
+bin/tools/k8scheck: $(TOOLS)/k8scheck
+
+$(TOOLS)/k8scheck: tools/k8scheck/main.go
 
 # Temporal's command prints the version that its build gives it; its modules of the server are those of dev/go.mod.
 $(TOOLS)/temporal: TOOL_FLAGS = -ldflags "-X github.com/temporalio/cli/temporalcli.Version=$$(awk '$$1 == "github.com/temporalio/cli" {print substr($$2, 2)}' go.mod)"
@@ -76,10 +82,10 @@ $(TOOLS)/%: tools/%/go.mod tools/%/go.sum
 
 generate: $(TOOLS)/sqlc $(TOOLS)/oapi-codegen ## Generate the code for SQL and OpenAPI
 	$(TOOLS)/sqlc generate
-	go generate ./api ./inventory ./internal/deadletter ./internal/merchantwebhook ./internal/notification ./internal/order ./internal/eventcatalogue
+	go generate ./api ./inventory ./internal/deadletter ./internal/merchantwebhook ./internal/notification ./internal/order ./internal/eventcatalogue ./internal/apireference
 
 verify: generate ## Fail when generated code is not what its sources say
-	@git diff --exit-code -- db api inventory docs/architecture docs/events internal/deadletter internal/merchantwebhook internal/notification || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
+	@git diff --exit-code -- db api inventory docs/api-reference.md docs/architecture docs/events internal/deadletter internal/merchantwebhook internal/notification || { echo "generated code is stale: run make generate and commit the result" >&2; exit 1; }
 
 	@test -z "$$(git status --porcelain -- db/ordersdb db/inventorydb db/inboxdb db/outboxdb db/sandboxdb)" || { echo "generated files are not committed: git add db" >&2; exit 1; }
 
@@ -87,11 +93,15 @@ lint: $(TOOLS)/golangci-lint workflowcheck ## Check style, import rules and the 
 	$(TOOLS)/golangci-lint run ./...
 	cd dev && $(TOOLS)/golangci-lint run --config ../.golangci.yml ./...
 	cd examples/consumer-go && $(TOOLS)/golangci-lint run --config ../../.golangci.yml ./...
+	cd examples/client-go && $(TOOLS)/golangci-lint run --config ../../.golangci.yml ./...
+	cd tools/k8scheck && $(TOOLS)/golangci-lint run --config ../../.golangci.yml ./...
 
 vet: ## Run go vet on every module
 	go vet ./...
 	cd dev && go vet ./...
 	cd examples/consumer-go && go vet ./...
+	cd examples/client-go && go vet ./...
+	cd tools/k8scheck && go vet ./...
 
 workflowcheck: $(TOOLS)/workflowcheck ## Check that workflows are deterministic
 	$(TOOLS)/workflowcheck ./workflows/...
@@ -111,8 +121,18 @@ bench-events: ## Measure the relay of the events; results in bench/results/event
 bench-gateway: build ## Measure what the gateway costs; results in bench/results/gateway.json (ARGS='-only throughput')
 	go run ./bench/gateway -out bench/results/gateway.json $(ARGS)
 
+pictures: ## Export the diagrams of the documentation as SVG (needs npm and chromium)
+	cd tools/pictures && npm ci --ignore-scripts --no-audit --no-fund > /dev/null
+	node tools/pictures/render.mjs
+
 plans-inventory: ## Look at every plan with 10,000,000 reservations: 15 minutes, 16 GB (ARGS='-reservations 300000 -products 3000')
 	go run ./bench/plans -out docs/architecture/inventory-plans-table.md $(ARGS)
+
+test-rollback: build ## Take every migration back and apply it again, on filled databases, and drill the commands for it
+	bin/holdfast-dev testenv -- go test -count=1 ./internal/database ./cmd/holdfast -run 'Migrat|UpDownUp|FromEveryVersion|OldRefusals|OldOrders' $(ARGS)
+
+test-restore: build ## Back up a running platform, lose its databases, restore them, and compare the books
+	bin/holdfast-dev testenv -- go test -count=1 ./tests/e2e -run 'TestRestoredBackup' $(ARGS)
 
 smoke: build ## Bring everything up, place the first order, stop; fails unless it is confirmed
 	bin/holdfast-dev up --exit

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"holdfast/tests/localservice"
 )
 
 // rulesFile is the part of a file of rules that the tests read.
@@ -38,16 +40,16 @@ func readRules(t *testing.T) (out rulesFile) {
 	return out
 }
 
-// promtool returns the path of promtool: the one that make builds, or the system's.
+// promtool returns the path of promtool, which comes with Prometheus. It installs the package if it may; a user who may
+// not install packages skips the test.
 func promtool(t *testing.T) string {
 	t.Helper()
-	if built, err := filepath.Abs("../bin/tools/promtool"); err == nil {
-		if _, err := os.Stat(built); err == nil {
-			return built
-		}
+	err := localservice.Install(t.Context(), func(message string) { t.Log(message) }, localservice.PrometheusPackage)
+	if err != nil {
+		t.Skip(err)
 	}
 	path, err := exec.LookPath("promtool")
-	require.NoError(t, err, "run make bin/tools/promtool")
+	require.NoError(t, err)
 	return path
 }
 

@@ -20,7 +20,9 @@ func TestLinks(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("*.md")
 	require.NoError(t, err)
-	for _, pattern := range []string{"*/*.md", "../*.md", "../examples/*/*.md"} {
+	for _, pattern := range []string{
+		"*/*.md", "../*.md", "../*/*.md", "../internal/*/*.md", "../examples/*/*.md", "../deploy/*/*.md",
+	} {
 		more, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		pages = append(pages, more...)

@@ -39,6 +39,7 @@ func TestEnvironmentExample(t *testing.T) {
 	collect(reflect.TypeFor[profiles](), want)
 	collect(reflect.TypeFor[databases](), want)
 	collect(reflect.TypeFor[auditProcess](), want)
+	collect(reflect.TypeFor[syncConfig](), want)
 	for _, c := range processes {
 		collect(c, want)
 	}

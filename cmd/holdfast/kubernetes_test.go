@@ -3,47 +3,152 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
 	"holdfast/internal/config"
-	"holdfast/workers"
+)
+
+// The folders of deploy/k8s that an operator renders.
+const (
+	devOverlay    = "overlays/dev"
+	prodOverlay   = "overlays/prod"
+	workerShared  = "worker/shared"
+	workerVersion = "worker/version"
 )
 
 // manifest has those parts of a Kubernetes object that the tests look at.
 type manifest struct {
-	Kind     string
-	Metadata struct{ Name string }
-	Data     map[string]string
-	Spec     struct {
-		Template struct {
-			Metadata struct{ Labels map[string]string }
-			Spec     struct{ Containers []container }
+	Kind       string
+	Metadata   struct{ Name, Namespace string }
+	Data       map[string]string
+	StringData map[string]string `yaml:"stringData"`
+	Spec       struct {
+		Selector       map[string]any
+		PodSelector    labelSelector               `yaml:"podSelector"`
+		ScaleTargetRef struct{ Kind, Name string } `yaml:"scaleTargetRef"`
+		Triggers       []struct{ Metadata map[string]string }
+		Ports          []struct {
+			Name       string
+			Port       int
+			TargetPort string `yaml:"targetPort"`
 		}
+		Ingress, Egress []peerRule
+		Template        podTemplate
 	}
 }
 
+type podTemplate struct {
+	Metadata struct{ Labels map[string]string }
+	Spec     struct {
+		AutomountToken  *bool `yaml:"automountServiceAccountToken"`
+		SecurityContext struct {
+			RunAsNonRoot bool `yaml:"runAsNonRoot"`
+		} `yaml:"securityContext"`
+		InitContainers []container `yaml:"initContainers"`
+		Containers     []container
+	}
+}
+
+type labelSelector struct {
+	MatchLabels map[string]string `yaml:"matchLabels"`
+}
+
+type peerRule struct {
+	From, To []struct {
+		PodSelector       *labelSelector `yaml:"podSelector"`
+		NamespaceSelector *labelSelector `yaml:"namespaceSelector"`
+	}
+	Ports []struct{ Port int }
+}
+
+type probe struct {
+	HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
+}
+
 type container struct {
-	Image string
-	Args  []string
-	Env   []struct {
+	Name, Image string
+	Args        []string
+	Ports       []struct {
+		Name          string
+		ContainerPort int `yaml:"containerPort"`
+	}
+	EnvFrom []struct {
+		ConfigMapRef struct{ Name string } `yaml:"configMapRef"`
+	} `yaml:"envFrom"`
+	Env []struct {
 		Name, Value string
 		ValueFrom   struct {
 			FieldRef struct {
 				FieldPath string `yaml:"fieldPath"`
 			} `yaml:"fieldRef"`
+			SecretKeyRef struct {
+				Name, Key string
+				Optional  bool
+			} `yaml:"secretKeyRef"`
 		} `yaml:"valueFrom"`
 	}
-	ReadinessProbe struct {
-		HTTPGet struct{ Path string } `yaml:"httpGet"`
-	} `yaml:"readinessProbe"`
+	StartupProbe    probe `yaml:"startupProbe"`
+	ReadinessProbe  probe `yaml:"readinessProbe"`
+	LivenessProbe   probe `yaml:"livenessProbe"`
+	SecurityContext struct {
+		Escalation   *bool `yaml:"allowPrivilegeEscalation"`
+		ReadOnly     bool  `yaml:"readOnlyRootFilesystem"`
+		Capabilities struct{ Drop []string }
+	} `yaml:"securityContext"`
+	Resources struct{ Requests, Limits map[string]string }
+}
+
+// tool returns the path of a pinned tool.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path := root + "bin/tools/" + name
+	require.FileExists(t, path, "run make bin/tools/%s", name)
+	return path
+}
+
+// render builds a folder of deploy/k8s as an operator does, with the example's secrets, and checks every object against
+// the types of Kubernetes' API.
+func render(t *testing.T, folder string) []manifest {
+	t.Helper()
+	copied := t.TempDir()
+	require.NoError(t, os.CopyFS(copied, os.DirFS(root+"deploy/k8s")))
+	at := filepath.Join(copied, folder)
+	if raw, err := os.ReadFile(filepath.Join(at, "secrets.example.env")); err == nil {
+		require.NoError(t, os.WriteFile(filepath.Join(at, "secrets.env"), raw, 0o600))
+	}
+
+	raw := output(t, exec.CommandContext(t.Context(), tool(t, "kustomize"), "build", at))
+	checkObjects(t, raw)
+	return manifests(t, raw)
+}
+
+func output(t *testing.T, cmd *exec.Cmd) []byte {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	raw, err := cmd.Output()
+	require.NoError(t, err, "%s", stderr.String())
+	return raw
+}
+
+func checkObjects(t *testing.T, raw []byte) {
+	t.Helper()
+	check := exec.CommandContext(t.Context(), tool(t, "k8scheck"))
+	check.Stdin = bytes.NewReader(raw)
+	output(t, check)
 }
 
 func manifests(t *testing.T, raw []byte) (out []manifest) {
@@ -60,60 +165,317 @@ func manifests(t *testing.T, raw []byte) (out []manifest) {
 	}
 }
 
-// TestWorkerManifests: the manifests run the worker, and set only variables that it reads.
-func TestWorkerManifests(t *testing.T) {
-	t.Parallel()
-	reads := map[string]string{}
-	collect(reflect.TypeFor[workers.Config](), reads)
-	collect(reflect.TypeFor[config.Common](), reads)
-	files, err := filepath.Glob(root + "deploy/k8s/worker/*/*.yaml")
-	require.NoError(t, err)
-	kinds := map[string]int{}
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		require.NoError(t, err)
-		for _, m := range manifests(t, raw) {
-			kinds[m.Kind]++
-			for variable := range m.Data {
-				require.Contains(t, reads, variable, file)
-			}
-			for _, c := range m.Spec.Template.Spec.Containers {
-				require.Equal(t, []string{"worker"}, c.Args, file)
-				require.Equal(t, "/ready", c.ReadinessProbe.HTTPGet.Path, file)
-				for _, e := range c.Env {
-					require.Contains(t, reads, e.Name, file)
-				}
+func ofKind(all []manifest, kind string) (out []manifest) {
+	for _, m := range all {
+		if m.Kind == kind {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// deployed is all of one environment: an overlay, and a version of the worker with what the versions share.
+func deployed(t *testing.T, overlay string) []manifest {
+	t.Helper()
+	return slices.Concat(render(t, overlay), render(t, workerShared), render(t, workerVersion))
+}
+
+// eachOverlay runs a test on both environments.
+func eachOverlay(t *testing.T, test func(t *testing.T, all []manifest)) {
+	t.Helper()
+	for _, overlay := range []string{devOverlay, prodOverlay} {
+		t.Run(overlay, func(t *testing.T) {
+			t.Parallel()
+			test(t, deployed(t, overlay))
+		})
+	}
+}
+
+// variables returns what a container gets, with the values that are known.
+func variables(t *testing.T, all []manifest, c container) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, from := range c.EnvFrom {
+		maps := slices.DeleteFunc(ofKind(all, "ConfigMap"), func(m manifest) bool {
+			return m.Metadata.Name != from.ConfigMapRef.Name
+		})
+		require.Len(t, maps, 1, "the ConfigMap %s of %s", from.ConfigMapRef.Name, c.Name)
+		for name, value := range maps[0].Data {
+			out[name] = value
+		}
+	}
+	secrets := ofKind(all, "Secret")
+	require.Len(t, secrets, 1)
+	for _, e := range c.Env {
+		out[e.Name] = e.Value
+		if ref := e.ValueFrom.SecretKeyRef; ref.Name != "" {
+			require.Equal(t, secrets[0].Metadata.Name, ref.Name, "%s of %s", e.Name, c.Name)
+			if !ref.Optional {
+				require.Contains(t, secrets[0].Data, ref.Key, "%s of %s", e.Name, c.Name)
 			}
 		}
 	}
-	require.Equal(t, map[string]int{
-		"ConfigMap":        1,
-		"Connection":       1,
-		"Deployment":       1,
-		"Kustomization":    3,
-		"WorkerDeployment": 1,
-	}, kinds)
+	return out
 }
 
-// TestWorkerVersionOverlay builds one version's manifests as an operator does. Its pods have the build id that the
-// Deployment's name and the image's tag have.
-func TestWorkerVersionOverlay(t *testing.T) {
-	t.Parallel()
-	kubectl, err := exec.LookPath("kubectl")
-	if err != nil {
-		t.Skip("needs kubectl, which has kustomize in it")
+// containers calls test for each container of ours.
+func containers(all []manifest, test func(m manifest, c container)) {
+	for _, m := range slices.Concat(ofKind(all, "Deployment"), ofKind(all, "Job")) {
+		for _, c := range slices.Concat(m.Spec.Template.Spec.InitContainers, m.Spec.Template.Spec.Containers) {
+			test(m, c)
+		}
 	}
-	cmd := exec.CommandContext(t.Context(), kubectl, "kustomize", root+"deploy/k8s/worker/version")
-	raw, err := cmd.Output()
-	require.NoError(t, err)
+}
 
-	built := manifests(t, raw)
-	require.Len(t, built, 1)
+// TestKubernetesSetsOnlyKnownVariables: each container gets variables that its process or command reads, and all that
+// it must have.
+func TestKubernetesSetsOnlyKnownVariables(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
+		ran := map[string]bool{}
+		containers(all, func(m manifest, c container) {
+			configuration, known, required := processes[c.Args[0]], map[string]string{}, map[string]bool{}
+			if configuration != nil {
+				ran[c.Args[0]] = true
+				collect(reflect.TypeFor[config.Common](), known)
+			} else {
+				configuration = commands[c.Args[0]]
+			}
+			require.NotNil(t, configuration, "%s runs %v, which this test does not know", m.Metadata.Name, c.Args)
+			collect(configuration, known)
+			collectRequired(configuration, required)
+			for variable := range variables(t, all, c) {
+				require.Contains(t, known, variable, m.Metadata.Name)
+				delete(required, variable)
+			}
+			require.Empty(t, required, "%s lacks variables", m.Metadata.Name)
+		})
+		for process := range processes {
+			// The sandbox is for development; an operator who encrypts payloads runs the codec beside the Web UI.
+			optional := process == "payment-sandbox" || process == "codec"
+			require.True(t, ran[process] || optional, "no Deployment runs %s", process)
+		}
+	})
+}
+
+// TestKubernetesPods: pods have no rights, a limit of memory, and probes on ports that they open and their process
+// listens on.
+func TestKubernetesPods(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
+		containers(all, func(m manifest, c container) {
+			pod := m.Spec.Template.Spec
+			require.True(t, pod.SecurityContext.RunAsNonRoot, m.Metadata.Name)
+			require.NotNil(t, pod.AutomountToken, m.Metadata.Name)
+			require.False(t, *pod.AutomountToken, m.Metadata.Name)
+			require.NotNil(t, c.SecurityContext.Escalation, c.Name)
+			require.False(t, *c.SecurityContext.Escalation, c.Name)
+			require.True(t, c.SecurityContext.ReadOnly, c.Name)
+			require.Equal(t, []string{"ALL"}, c.SecurityContext.Capabilities.Drop, c.Name)
+			require.NotEmpty(t, c.Resources.Limits["memory"], c.Name)
+			require.NotEmpty(t, c.Resources.Requests["cpu"], c.Name)
+			if m.Kind != "Deployment" {
+				return
+			}
+
+			ports, listens := map[string]int{}, []int{}
+			for _, p := range c.Ports {
+				ports[p.Name] = p.ContainerPort
+			}
+			for name, value := range variables(t, all, c) {
+				if strings.HasSuffix(name, "_LISTEN") {
+					port, err := strconv.Atoi(strings.TrimPrefix(value, ":"))
+					require.NoError(t, err, "%s listens for the pod only: %s", c.Name, value)
+					listens = append(listens, port)
+				}
+			}
+			for _, p := range []struct {
+				probe
+				path string
+			}{{c.StartupProbe, "/health"}, {c.ReadinessProbe, "/ready"}, {c.LivenessProbe, "/health"}} {
+				require.Equal(t, p.path, p.HTTPGet.Path, c.Name)
+				require.Contains(t, listens, ports[p.HTTPGet.Port], "%s of %s", p.path, c.Name)
+			}
+		})
+	})
+}
+
+// TestKubernetesSelectors: every Service, budget, autoscaler and policy fits exactly one Deployment (or the Job), and
+// each Deployment has a budget and a policy.
+func TestKubernetesSelectors(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
+		fitting := func(selector map[string]string) (out []manifest) {
+			for _, m := range slices.Concat(ofKind(all, "Deployment"), ofKind(all, "Job")) {
+				if contains(m.Spec.Template.Metadata.Labels, selector) {
+					out = append(out, m)
+				}
+			}
+			return out
+		}
+		has := map[string][]string{}
+		for _, m := range all {
+			var selector map[string]string
+			switch m.Kind {
+			case "Service":
+				selector = texts(m.Spec.Selector)
+			case "PodDisruptionBudget":
+				selector = texts(m.Spec.Selector["matchLabels"].(map[string]any)) //nolint:forcetypeassert // k8scheck has seen it
+			case "NetworkPolicy":
+				if selector = m.Spec.PodSelector.MatchLabels; selector == nil {
+					continue // of all pods
+				}
+			case "HorizontalPodAutoscaler", "ScaledObject":
+				require.True(t, slices.ContainsFunc(ofKind(all, m.Spec.ScaleTargetRef.Kind), func(d manifest) bool {
+					return d.Metadata.Name == m.Spec.ScaleTargetRef.Name
+				}), "%s %s", m.Kind, m.Metadata.Name)
+				continue
+			default:
+				continue
+			}
+			require.NotEmpty(t, selector, m.Metadata.Name)
+			found := fitting(selector)
+			require.Len(t, found, 1, "%s %s", m.Kind, m.Metadata.Name)
+			has[found[0].Metadata.Name] = append(has[found[0].Metadata.Name], m.Kind)
+			for _, p := range m.Spec.Ports {
+				require.True(t, slices.ContainsFunc(found[0].Spec.Template.Spec.Containers[0].Ports,
+					func(open struct {
+						Name          string
+						ContainerPort int `yaml:"containerPort"`
+					},
+					) bool {
+						return open.Name == p.TargetPort && open.ContainerPort == p.Port
+					}), "%s: %s", m.Metadata.Name, p.Name)
+			}
+		}
+		for _, d := range ofKind(all, "Deployment") {
+			require.Contains(t, has[d.Metadata.Name], "NetworkPolicy", d.Metadata.Name)
+			if d.Metadata.Name != "payment-sandbox" {
+				require.Contains(t, has[d.Metadata.Name], "PodDisruptionBudget", d.Metadata.Name)
+			}
+		}
+	})
+}
+
+// TestKubernetesNetwork: each connection that a process is configured for is allowed on both of its ends.
+func TestKubernetesNetwork(t *testing.T) {
+	t.Parallel()
+	outside := map[string]int{
+		"ORDERS_DATABASE_URL": 5432, "INVENTORY_DATABASE_URL": 5432, "SANDBOX_DATABASE_URL": 5432,
+		"REDIS_URL": 6379, "AMQP_URL": 5672, "TEMPORAL_ADDRESS": 7233,
+	}
+	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
+		byName := map[string]map[string]string{}
+		for _, d := range ofKind(all, "Deployment") {
+			labels := d.Spec.Template.Metadata.Labels
+			byName[strings.TrimPrefix(labels["app.kubernetes.io/name"], "holdfast-")] = labels
+		}
+		checked := 0
+		containers(all, func(m manifest, c container) {
+			from := m.Spec.Template.Metadata.Labels
+			for name, value := range variables(t, all, c) {
+				if port, ok := outside[name]; ok {
+					require.True(t, allowed(all, "out", from, nil, port), "%s may not connect to %s", m.Metadata.Name, name)
+					checked++
+					continue
+				}
+				at, err := url.Parse(value)
+				if err != nil || at.Scheme != "http" || byName[at.Hostname()] == nil {
+					continue
+				}
+				to := byName[at.Hostname()]
+				port, err := strconv.Atoi(at.Port())
+				require.NoError(t, err)
+				require.True(t, allowed(all, "out", from, to, port), "%s may not connect to %s", m.Metadata.Name, value)
+				require.True(t, allowed(all, "in", to, from, port), "%s does not let %s in", at.Hostname(), m.Metadata.Name)
+				checked++
+			}
+		})
+		require.Greater(t, checked, 15)
+		require.False(t, allowed(all, "in", byName["inventory"], map[string]string{"app": "stranger"}, 8080))
+		require.False(t, allowed(all, "out", byName["gateway"], nil, 5432), "the gateway has no database")
+	})
+}
+
+// allowed reports whether a policy of the pod allows a connection with the peer, or with any address if the peer is
+// nil.
+func allowed(all []manifest, direction string, pod, peer map[string]string, port int) bool {
+	for _, policy := range ofKind(all, "NetworkPolicy") {
+		if policy.Spec.PodSelector.MatchLabels == nil || !contains(pod, policy.Spec.PodSelector.MatchLabels) {
+			continue
+		}
+		rules := policy.Spec.Egress
+		if direction == "in" {
+			rules = policy.Spec.Ingress
+		}
+		for _, rule := range rules {
+			peers := slices.Concat(rule.From, rule.To)
+			fits := len(peers) == 0
+			for _, p := range peers {
+				fits = fits || peer != nil && p.PodSelector != nil && contains(peer, p.PodSelector.MatchLabels)
+			}
+			if fits && slices.ContainsFunc(rule.Ports, func(p struct{ Port int }) bool { return p.Port == port }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func contains(labels, wanted map[string]string) bool {
+	for name, value := range wanted {
+		if labels[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+func texts(m map[string]any) map[string]string {
+	out := map[string]string{}
+	for name, value := range m {
+		out[name] = fmt.Sprint(value)
+	}
+	return out
+}
+
+// TestWorkerVersion: the pods of a version have the build id that the Deployment's name, the image's tag and the
+// autoscaler's triggers have.
+func TestWorkerVersion(t *testing.T) {
+	t.Parallel()
 	const build = "0123456789ab"
-	require.Equal(t, "worker-"+build, built[0].Metadata.Name)
-	pod := built[0].Spec.Template
+	built := render(t, workerVersion)
+	require.Len(t, built, 3)
+	for _, m := range built {
+		require.Equal(t, "worker-"+build, m.Metadata.Name)
+	}
+	pod := ofKind(built, "Deployment")[0].Spec.Template
 	require.Equal(t, build, pod.Metadata.Labels["holdfast/build-id"])
 	require.Equal(t, "holdfast:"+build, pod.Spec.Containers[0].Image)
 	require.Equal(t, "TEMPORAL_WORKER_BUILD_ID", pod.Spec.Containers[0].Env[0].Name)
 	require.Equal(t, "metadata.labels['holdfast/build-id']", pod.Spec.Containers[0].Env[0].ValueFrom.FieldRef.FieldPath)
+	for _, trigger := range ofKind(built, "ScaledObject")[0].Spec.Triggers {
+		require.Equal(t, build, trigger.Metadata["workerDeploymentBuildId"])
+	}
+}
+
+// TestWorkerController: the alternative for the Worker Controller sets only variables that the worker reads.
+func TestWorkerController(t *testing.T) {
+	t.Parallel()
+	raw := []byte(source(t, "deploy/k8s/worker/controller/worker.yaml"))
+	checkObjects(t, raw)
+	known := map[string]string{}
+	collect(processes["worker"], known)
+	found := ofKind(manifests(t, raw), "WorkerDeployment")
+	require.Len(t, found, 1)
+	for _, c := range found[0].Spec.Template.Spec.Containers {
+		require.Equal(t, []string{"worker"}, c.Args)
+		for _, e := range c.Env {
+			require.Contains(t, known, e.Name)
+		}
+	}
 }

@@ -67,7 +67,7 @@ func newRoot() *cobra.Command {
 			codecserver.Run),
 		newEvents(),
 		newMigrate(), newSeed(), newSync(), newArchive(), newAudit(), newToken(), newSecrets(), newDeploy(), newReplay(),
-		newDemo(), newStory(), newViews(), newHealth(), newVersion(),
+		newDemo(), newOrder(), newStory(), newViews(), newHealth(), newVersion(),
 	)
 	return root
 }

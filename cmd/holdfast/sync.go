@@ -10,6 +10,12 @@ import (
 	"holdfast/internal/config"
 )
 
+// syncConfig is what sync reads from the environment; a flag comes before its variable.
+type syncConfig struct {
+	Databases databases
+	Quantity  int64 `env:"SYNC_DEFAULT_QUANTITY" envDefault:"100"`
+}
+
 func newSync() *cobra.Command {
 	var o catalogsync.Options
 	cmd := &cobra.Command{
@@ -22,18 +28,22 @@ func newSync() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.DryRun, "dry-run", false, "write nothing and report what would happen")
-	flags.Int64Var(&o.Quantity, "default-quantity", 100, "how many units a new product gets")
+	flags.Int64Var(&o.Quantity, "default-quantity", 100,
+		"how many units a new product gets; without it SYNC_DEFAULT_QUANTITY counts")
 	flags.StringVar(&o.Location, "location", "main", "the code of the location that gets the units")
 	return cmd
 }
 
 func runSync(cmd *cobra.Command, o catalogsync.Options) error {
 	start := time.Now()
-	cfg, err := config.Load[databases]()
+	cfg, err := config.Load[syncConfig]()
 	if err != nil {
 		return err
 	}
-	stores, err := openStores(cmd.Context(), cfg)
+	if !cmd.Flags().Changed("default-quantity") {
+		o.Quantity = cfg.Quantity
+	}
+	stores, err := openStores(cmd.Context(), cfg.Databases)
 	if err != nil {
 		return err
 	}

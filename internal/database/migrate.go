@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -48,6 +50,72 @@ func MigrateDown(ctx context.Context, url string, name Name) ([]Applied, error) 
 	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
 		return p.DownTo(ctx, 0)
 	})
+}
+
+// MigrateBack takes the newest migration back. It destroys what the migration added. It returns nothing if there is
+// none.
+func MigrateBack(ctx context.Context, url string, name Name) ([]Applied, error) {
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
+		result, err := p.Down(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return nil, nil
+		}
+		if result == nil {
+			return nil, err
+		}
+		return []*goose.MigrationResult{result}, err
+	})
+}
+
+// MigrateTo applies migrations, or takes them back, until version is the newest that is applied. 0 is the empty
+// database. It returns an error if no migration has the version.
+func MigrateTo(ctx context.Context, url string, name Name, version int64) ([]Applied, error) {
+	return withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
+		known := slices.ContainsFunc(p.ListSources(), func(s *goose.Source) bool { return s.Version == version })
+		if version != 0 && !known {
+			return nil, fmt.Errorf("there is no migration %d; `holdfast migrate status` lists them", version)
+		}
+		current, err := p.GetDBVersion(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if version < current {
+			return p.DownTo(ctx, version)
+		}
+		return p.UpTo(ctx, version)
+	})
+}
+
+// Version returns the newest version that is applied, 0 if none is.
+func Version(ctx context.Context, url string, name Name) (version int64, err error) {
+	_, err = withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
+		version, err = p.GetDBVersion(ctx)
+		return nil, err
+	})
+	return version, err
+}
+
+// Migration is one migration of this binary, and when it was applied.
+type Migration struct {
+	Version int64
+	File    string
+	At      time.Time // zero: not applied
+}
+
+// Status lists the migrations of this binary, oldest first.
+func Status(ctx context.Context, url string, name Name) (list []Migration, err error) {
+	_, err = withProvider(ctx, url, name, func(p *goose.Provider) ([]*goose.MigrationResult, error) {
+		status, err := p.Status(ctx)
+		for _, s := range status {
+			m := Migration{Version: s.Source.Version, File: s.Source.Path}
+			if s.State == goose.StateApplied {
+				m.At = s.AppliedAt
+			}
+			list = append(list, m)
+		}
+		return nil, err
+	})
+	return list, err
 }
 
 func withProvider(

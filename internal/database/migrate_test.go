@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
@@ -103,6 +104,53 @@ func TestEveryMigrationGoesBack(t *testing.T) {
 				requireSame(t, after, schemaOf(t, db), "the way up again of "+up.Source.Path)
 			}
 		})
+	}
+}
+
+// TestFailedMigrationLeavesNothing: of a migration that fails, nothing stays; those before it stay, and the corrected
+// file goes on from there. The guide on migrations promises that there is no dirty state.
+func TestFailedMigrationLeavesNothing(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("pgx", testenv.Database(t))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	file := func(up string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("-- +goose Up\n" + up + "\n-- +goose Down\nSELECT 1;\n")}
+	}
+	files := fstest.MapFS{
+		"00001_first.sql":  file("CREATE TABLE first (n int);"),
+		"00002_second.sql": file("CREATE TABLE second (n int); ALTER TABLE second ADD CHECK (no_such_column > 0);"),
+	}
+	up := func() error {
+		p, err := goose.NewProvider(goose.DialectPostgres, db, files)
+		require.NoError(t, err)
+		_, err = p.Up(t.Context())
+		return err
+	}
+	tables := func() (n int) {
+		require.NoError(t, db.QueryRowContext(t.Context(),
+			"SELECT count(*) FROM pg_tables WHERE tablename IN ('first', 'second')").Scan(&n))
+		return n
+	}
+
+	require.ErrorContains(t, up(), "no_such_column")
+	require.Equal(t, 1, tables())
+	files["00002_second.sql"] = file("CREATE TABLE second (n int);")
+	require.NoError(t, up())
+	require.Equal(t, 2, tables())
+}
+
+// TestMigrationsRunInTransactions: a migration outside of a transaction could stop half done.
+func TestMigrationsRunInTransactions(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(migrations.FS, "*/*.sql")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := fs.ReadFile(migrations.FS, file)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "NO TRANSACTION", file)
+		require.Contains(t, string(text), "-- +goose Down", file)
 	}
 }
 

@@ -43,13 +43,13 @@ func (c Client) Place(ctx context.Context) (orderapi.Order, []orderapi.TimelineE
 	}
 
 	var placed orderapi.Order
-	if err := c.call(ctx, http.MethodPost, "/api/orders", body, &placed); err != nil {
+	if err := c.Call(ctx, http.MethodPost, "/api/orders", body, &placed); err != nil {
 		return placed, nil, fmt.Errorf("place the first order: %w", err)
 	}
 
 	path := "/api/orders/" + placed.OrderID.String()
 	err := await.Until(ctx, 50*time.Millisecond, func() error {
-		if err := c.call(ctx, http.MethodGet, path, nil, &placed); err != nil {
+		if err := c.Call(ctx, http.MethodGet, path, nil, &placed); err != nil {
 			return await.Never(fmt.Errorf("read the first order: %w", err))
 		}
 		if placed.Status != orderapi.OrderStatusConfirmed {
@@ -62,11 +62,12 @@ func (c Client) Place(ctx context.Context) (orderapi.Order, []orderapi.TimelineE
 	}
 
 	var timeline orderapi.Timeline
-	err = c.call(ctx, http.MethodGet, path+"/timeline", nil, &timeline)
+	err = c.Call(ctx, http.MethodGet, path+"/timeline", nil, &timeline)
 	return placed, timeline.Items, err
 }
 
-func (c Client) call(ctx context.Context, method, path string, in, out any) error {
+// Call sends one request and decodes its answer. An answer of 300 or more is a *problem.Problem.
+func (c Client) Call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		raw, err := json.Marshal(in)

@@ -55,7 +55,8 @@ func (i item) total() (sum int64) {
 // hold is a reservation of a data set. It has the same key on every machine.
 type hold struct {
 	key     string
-	expired bool // it expires after a second, by its own timer; the others hold for a day
+	ttl     int  // seconds; 0 is a day
+	expired bool // it expires after a second, by its own timer
 	lines   []holdLine
 }
 
@@ -163,10 +164,11 @@ func test() dataset {
 }
 
 // demo has one product for each case that an operator should know, with the case in its name. Of each product with more
-// than one unit, 30 to 70 % are reserved.
+// than one unit, 30 to 70 % are reserved, and all units of one. Their 15 reservations end one after the other within
+// the hour, so that an operator sees stock come back.
 func demo() dataset {
 	d := dataset{
-		about:     "10 extreme cases, 30 to 70 % reserved, one reservation expired",
+		about:     "11 extreme cases, 30 to 70 % reserved, one product whole; 15 reservations end within the hour",
 		locations: []store.Location{mainWarehouse, northWarehouse, outletStore},
 	}
 	add := func(sku, name, category string, cents, reserved int64, stock ...pile) *item {
@@ -192,6 +194,16 @@ func demo() dataset {
 	euroOnly.Prices = []money.Amount{{Minor: 1290, Currency: "EUR"}}
 	inactive := add("DEMO-INACTIVE", "Winter coat, taken out of the catalogue", "clothing", 18900, 10, pile{north, 30})
 	inactive.Inactive = true
+
+	const ending = 15
+	all := add("DEMO-ALL-RESERVED", "Concert poster, every one reserved", "art", 1990, 0, pile{Location, ending}).ProductID
+	for i := range ending {
+		d.holds = append(d.holds, hold{
+			key:   fmt.Sprintf("DEMO-ALL-RESERVED-%02d", i+1),
+			ttl:   3600 * (i + 1) / ending,
+			lines: []holdLine{{all, 1}},
+		})
+	}
 
 	d.holds = append(d.holds, hold{key: "DEMO-HUNDRED-EXPIRED", expired: true, lines: []holdLine{{hundred, 10}}})
 	return d

@@ -30,7 +30,7 @@ func (d dataset) share() map[uuid.UUID][2]int64 {
 // TestDatasets: each data set has its number of products, unique ids, SKUs and keys, and valid reservations.
 func TestDatasets(t *testing.T) {
 	t.Parallel()
-	for name, size := range map[string]int{"dev": 100, "test": 20, "demo": 10} {
+	for name, size := range map[string]int{"dev": 100, "test": 20, "demo": 11} {
 		d, err := find(name)
 		require.NoError(t, err)
 		require.Len(t, d.items, size, name)
@@ -121,10 +121,22 @@ func TestDemoCases(t *testing.T) {
 	var reserved, total int64
 	for id, s := range d.share() {
 		reserved, total = reserved+s[0], total+s[1]
-		if s[1] > 1 {
+		if s[1] > 1 && id != ProductID("DEMO-ALL-RESERVED") {
 			require.GreaterOrEqual(t, s[0]*100, s[1]*30, "%s: %v", id, s)
 			require.LessOrEqual(t, s[0]*100, s[1]*70, "%s: %v", id, s)
 		}
 	}
 	require.InDelta(t, 50, 100*reserved/total, 20, "of the whole stock")
+
+	full := d.share()[ProductID("DEMO-ALL-RESERVED")]
+	require.Equal(t, full[1], full[0], "every unit is reserved")
+	ending := map[int]bool{}
+	for _, h := range d.holds {
+		if h.ttl > 0 {
+			require.LessOrEqual(t, h.ttl, 3600)
+			require.GreaterOrEqual(t, h.ttl, 60)
+			ending[h.ttl] = true
+		}
+	}
+	require.Len(t, ending, 15, "reservations that end within the hour, each at another moment")
 }

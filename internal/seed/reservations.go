@@ -158,6 +158,9 @@ func (want hold) start() (orderflow.ReservationStart, orderstore.Reservation, er
 		CorrelationID: "seed-" + want.key,
 		PlacedAt:      time.Now().UTC().Truncate(time.Microsecond),
 	}
+	if want.ttl > 0 {
+		in.TTLSeconds = want.ttl
+	}
 	if want.expired {
 		in.TTLSeconds = 1
 	}

@@ -261,14 +261,20 @@ func TestHoldRefused(t *testing.T) {
 	require.Equal(t, got.Planned-1, got.Made+got.Existing)
 }
 
-// BenchmarkSeedDev adds the 100 products of dev to empty databases, without reservations.
+// BenchmarkSeedDev adds the 100 products of dev to empty databases, without reservations. It fails if that takes longer
+// than half a second on average.
 func BenchmarkSeedDev(b *testing.B) {
 	s := newShop(b)
+	const goal = 500 * time.Millisecond
+	var took time.Duration
+	defer func() { require.Less(b, took/time.Duration(b.N), goal, "a run on average") }()
 	for b.Loop() {
 		b.StopTimer()
 		require.NoError(b, s.orders.Wipe(b.Context(), seed.Examples(), false))
 		require.NoError(b, s.stock.Wipe(b.Context()))
 		b.StartTimer()
+		began := time.Now()
 		s.seed("dev")
+		took += time.Since(began)
 	}
 }

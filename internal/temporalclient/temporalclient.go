@@ -95,7 +95,6 @@ func (c Config) options(logger *slog.Logger) (client.Options, error) {
 		Namespace: c.Namespace,
 		Logger:    log.NewStructuredLogger(slog.New(ownNames{logger.Handler()})),
 
-		MetricsHandler:     c.Metrics,
 		Interceptors:       c.Interceptors,
 		ContextPropagators: []workflow.ContextPropagator{orderflow.NewPropagator()},
 		MetricsHandler:     c.Metrics,

@@ -24,22 +24,22 @@ func TestSeedAndSync(t *testing.T) {
 	// Without Temporal the seeder leaves the reservations out. That is a failure only if they are required.
 	out, errs, err := p.Run([]string{"seed", "--dataset", "demo"}, "TEMPORAL_ADDRESS", "")
 	require.NoError(t, err, errs)
-	require.Contains(t, out, "10 new, 0 existing")
-	require.Contains(t, out, "0 made, 0 existing, 0 refused, 9 left out")
+	require.Contains(t, out, "11 new, 0 existing")
+	require.Contains(t, out, "0 made, 0 existing, 0 refused, 24 left out")
 	require.Contains(t, out, "TEMPORAL_ADDRESS is not set")
-	require.Contains(t, errs, "products: 10 of 10")
+	require.Contains(t, errs, "products: 11 of 11")
 	_, errs, err = p.Run([]string{"seed", "--dataset", "demo", "--reservations", "required"},
 		"TEMPORAL_ADDRESS", "127.0.0.1:1")
 	require.Error(t, err)
 	require.Contains(t, errs, "connect to Temporal")
 
 	out, errs = run(true, "seed", "--dataset", "demo", "--reservations", "required")
-	require.Contains(t, out, "0 new, 10 existing")
+	require.Contains(t, out, "0 new, 11 existing")
 	require.Contains(t, out, "0 units received")
-	require.Contains(t, out, "9 made, 0 existing, 0 refused, 0 left out")
-	require.Contains(t, errs, "reservations: 9 of 9")
+	require.Contains(t, out, "24 made, 0 existing, 0 refused, 0 left out")
+	require.Contains(t, errs, "reservations: 24 of 24")
 	out, _ = run(true, "seed", "--dataset", "demo")
-	require.Contains(t, out, "0 made, 9 existing")
+	require.Contains(t, out, "0 made, 24 existing")
 
 	// They are like any other reservation: an operator reads and releases one, and its workflow gives the stock back.
 	var id string
@@ -80,6 +80,14 @@ func TestSeedAndSync(t *testing.T) {
 	require.Contains(t, errs, "products: 21")
 	out, _ = run(true, "sync")
 	require.Contains(t, out, "new       0")
+	for _, c := range []struct {
+		flags []string
+		want  string
+	}{{nil, "with 7 units each"}, {[]string{"--default-quantity", "3"}, "with 3 units each"}} {
+		out, errs, err := p.Run(append([]string{"sync", "--dry-run"}, c.flags...), "SYNC_DEFAULT_QUANTITY", "7")
+		require.NoError(t, err, errs)
+		require.Contains(t, out, c.want, "a flag comes before the variable")
+	}
 	_, errs = run(false, "sync", "--location", "moon")
 	require.Contains(t, errs, `no location "moon"`)
 	_, errs, err = p.Run([]string{"sync"},

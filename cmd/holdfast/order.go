@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/firstorder"
+)
+
+// orderCommand places and follows orders of one customer through the gateway, as a client does.
+type orderCommand struct {
+	gateway  string
+	customer string
+}
+
+func newOrder() *cobra.Command {
+	o := &orderCommand{}
+	cmd := &cobra.Command{
+		Use:   "order",
+		Short: "Place and follow orders through the gateway, as a customer does.",
+		Long: "Sends a customer's requests to the gateway and prints the answers for people. An order is named by its id\n" +
+			"or its number; without a name the command takes the customer's newest order. The token is signed as those\n" +
+			"of `holdfast token`.",
+	}
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&o.gateway, "gateway", "http://127.0.0.1:3000", "where this command reaches the gateway")
+	flags.StringVar(&o.customer, "sub", "alice", "the customer")
+
+	var limit int
+	products := &cobra.Command{
+		Use: "products", Short: "List products and their prices.", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.products(cmd, limit) },
+	}
+	products.Flags().IntVar(&limit, "limit", 5, "how many products, at most 200")
+
+	var card string
+	place := &cobra.Command{
+		Use: "place PRODUCT [QUANTITY]", Short: "Order a product, by its SKU or its id.", Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.place(cmd, args, card) },
+	}
+	place.Flags().StringVar(&card, "card", "", "pay at once, with this payment method of the sandbox, as in pm_ok")
+
+	var payCard string
+	pay := o.action("pay", "Pay an order.", func() any { return orderapi.PayOrder{PaymentMethod: payCard} })
+	pay.Flags().StringVar(&payCard, "card", "pm_ok", "the payment method; in the sandbox also pm_declined, pm_timeout …")
+
+	var reason string
+	cancel := o.action("cancel", "Cancel an order; stock and money go back.",
+		func() any { return orderapi.CancelOrder{Reason: reason} })
+	cancel.Flags().StringVar(&reason, "reason", "", "why")
+
+	cmd.AddCommand(products, place, pay, cancel,
+		&cobra.Command{
+			Use: "show [ORDER]", Short: "Show an order with its timeline.", Args: cobra.MaximumNArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				client, err := o.client()
+				if err != nil {
+					return err
+				}
+				order, err := find(cmd.Context(), client, args)
+				if err != nil {
+					return err
+				}
+				return show(cmd.Context(), client, cmd.OutOrStdout(), order)
+			},
+		},
+		&cobra.Command{
+			Use: "list", Short: "List the customer's newest orders.", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return o.list(cmd) },
+		})
+	return cmd
+}
+
+// client makes a token for the customer.
+func (o *orderCommand) client() (firstorder.Client, error) {
+	cfg, err := tokenConfig()
+	if err != nil {
+		return firstorder.Client{}, err
+	}
+	token, err := auth.Sign(cfg, o.customer, auth.Customer, time.Minute)
+	return firstorder.Client{Gateway: o.gateway, Token: token}, err
+}
+
+func (o *orderCommand) products(cmd *cobra.Command, limit int) error {
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	var page orderapi.ProductList
+	path := "/api/products?limit=" + strconv.Itoa(limit)
+	if err := client.Call(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+		return err
+	}
+
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	for _, p := range page.Items {
+		prices := make([]string, len(p.Prices))
+		for i, price := range p.Prices {
+			prices[i] = price.String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.SKU, p.Name, strings.Join(prices, ", "), p.ProductID)
+	}
+	return w.Flush()
+}
+
+func (o *orderCommand) place(cmd *cobra.Command, args []string, card string) error {
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	quantity := int64(1)
+	if len(args) == 2 {
+		if quantity, err = strconv.ParseInt(args[1], 10, 32); err != nil {
+			return fmt.Errorf("the quantity %q is not a number", args[1])
+		}
+	}
+	product, err := findProduct(cmd.Context(), client, args[0])
+	if err != nil {
+		return err
+	}
+
+	body := orderapi.CreateOrder{
+		Lines:         []orderapi.CreateOrderLine{{ProductID: product, Quantity: quantity}},
+		PaymentMethod: card,
+	}
+	var placed orderapi.Order
+	if err := client.Call(cmd.Context(), http.MethodPost, "/api/orders", body, &placed); err != nil {
+		return err
+	}
+	return show(cmd.Context(), client, cmd.OutOrStdout(), placed)
+}
+
+// action makes a command that changes one order by a request.
+func (o *orderCommand) action(name, short string, body func() any) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " [ORDER]", Short: short, Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := o.client()
+			if err != nil {
+				return err
+			}
+			order, err := find(cmd.Context(), client, args)
+			if err != nil {
+				return err
+			}
+			path := "/api/orders/" + order.OrderID.String() + "/" + name
+			if err := client.Call(cmd.Context(), http.MethodPost, path, body(), &order); err != nil {
+				return err
+			}
+			return show(cmd.Context(), client, cmd.OutOrStdout(), order)
+		},
+	}
+}
+
+func (o *orderCommand) list(cmd *cobra.Command) error {
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	var page orderapi.OrderList
+	if err := client.Call(cmd.Context(), http.MethodGet, "/api/orders?limit=20", nil, &page); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	for _, order := range page.Items {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", order.Number, order.Status, order.Total,
+			order.CreatedAt.Local().Format(time.DateTime))
+	}
+	return w.Flush()
+}
+
+// show prints an order with its timeline.
+func show(ctx context.Context, client firstorder.Client, out io.Writer, order orderapi.Order) error {
+	var timeline orderapi.Timeline
+	path := "/api/orders/" + order.OrderID.String() + "/timeline"
+	if err := client.Call(ctx, http.MethodGet, path, nil, &timeline); err != nil {
+		return err
+	}
+	firstorder.PrintTimeline(out, order, timeline.Items)
+	if order.Status == orderapi.OrderStatusReserved {
+		fmt.Fprintf(out, "\nThe stock is held until %s.\n", order.ExpiresAt.Local().Format(time.TimeOnly))
+	}
+	return nil
+}
+
+// find reads the order that the argument names by id or number, or else the customer's newest order.
+func find(ctx context.Context, client firstorder.Client, args []string) (order orderapi.Order, err error) {
+	query := url.Values{"limit": {"1"}}
+	if len(args) == 1 {
+		if id, err := uuid.Parse(args[0]); err == nil {
+			return order, client.Call(ctx, http.MethodGet, "/api/orders/"+id.String(), nil, &order)
+		}
+		query = url.Values{"number": {args[0]}}
+	}
+	var page orderapi.OrderList
+	if err := client.Call(ctx, http.MethodGet, "/api/orders?"+query.Encode(), nil, &page); err != nil {
+		return order, err
+	}
+	if len(page.Items) == 0 {
+		return order, fmt.Errorf("the customer has no such order; `holdfast order list` lists the orders")
+	}
+	return page.Items[0], nil
+}
+
+// findProduct returns the id of a product, which the caller names by its id or its SKU.
+func findProduct(ctx context.Context, client firstorder.Client, name string) (uuid.UUID, error) {
+	if id, err := uuid.Parse(name); err == nil {
+		return id, nil
+	}
+	query := url.Values{"limit": {"200"}}
+	for {
+		var page orderapi.ProductList
+		if err := client.Call(ctx, http.MethodGet, "/api/products?"+query.Encode(), nil, &page); err != nil {
+			return uuid.Nil, err
+		}
+		for _, p := range page.Items {
+			if p.SKU == name {
+				return p.ProductID, nil
+			}
+		}
+		if page.NextCursor == "" {
+			return uuid.Nil, fmt.Errorf("no product has the SKU %q; `holdfast order products` lists products", name)
+		}
+		query.Set("cursor", page.NextCursor)
+	}
+}

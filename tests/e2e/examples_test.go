@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/internal/auth"
+	"holdfast/tests/platform"
+)
+
+// TestClientExample builds the client from the present contract, and buys with it.
+func TestClientExample(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t)
+	product := p.Product(2)
+
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "examples/client-go"), os.DirFS("../../examples/client-go")))
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "api"), os.DirFS("../../api")))
+	tools, err := filepath.Abs("../../bin/tools")
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
+	require.NoError(t, os.Symlink(tools, filepath.Join(dir, "bin/tools")))
+	run := func(name string, args ...string) string {
+		cmd := exec.CommandContext(t.Context(), name, args...)
+		cmd.Dir = filepath.Join(dir, "examples/client-go")
+		cmd.Env = append(os.Environ(), "SHOP_URL="+p.Gateway, "SHOP_TOKEN="+p.Token("alice", auth.Customer))
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+
+	run("go", "generate", ".")
+	generated, err := os.ReadFile(filepath.Join(dir, "examples/client-go/orders/orders.gen.go"))
+	require.NoError(t, err)
+	committed, err := os.ReadFile("../../examples/client-go/orders/orders.gen.go")
+	require.NoError(t, err)
+	require.Equal(t, string(committed), string(generated), "it is stale: go generate in examples/client-go")
+
+	out := run("go", "run", ".", product.String())
+	require.Regexp(t, `^HF-\d+ confirmed\n$`, out)
+	available, reserved, _ := p.Available(product)
+	require.Equal(t, []int64{1, 0}, []int64{available, reserved})
+}
+
+// TestLastUnitExample runs the script: of a hundred buyers one gets the unit.
+func TestLastUnitExample(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t)
+	script, err := os.ReadFile("../../examples/last-unit.sh")
+	require.NoError(t, err)
+	out := paste(t, p, string(script), map[string]string{
+		"SHOP=http://127.0.0.1:3000": "SHOP=" + p.Gateway,
+	})
+	require.Regexp(t, `(?m)^ +1 × 201  reserved$`, out)
+	require.Regexp(t, `(?m)^ +99 × 409  out_of_stock$`, out)
+	require.Contains(t, out, "available 0, reserved 1")
+}
+
+// TestLoadExample: the k6 script sends what the contract takes to a path that the contract has.
+func TestLoadExample(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("../../examples/k6/orders.js")
+	require.NoError(t, err)
+	contract, err := os.ReadFile("../../api/openapi.yaml")
+	require.NoError(t, err)
+	for _, path := range regexp.MustCompile(`\$\{shop\}(/[a-z/]+)`).FindAllStringSubmatch(string(script), -1) {
+		require.Contains(t, string(contract), "\n  "+path[1]+":\n")
+	}
+	for _, member := range []string{"product_id", "quantity", "payment_method", "ttl_seconds"} {
+		require.Contains(t, string(script), member)
+		require.Contains(t, string(contract), member+":")
+	}
+	require.Contains(t, string(script), pageProduct)
+	if node, err := exec.LookPath("node"); err == nil {
+		module := filepath.Join(t.TempDir(), "orders.mjs")
+		require.NoError(t, os.WriteFile(module, script, 0o600))
+		out, err := exec.CommandContext(t.Context(), node, "--check", module).CombinedOutput()
+		require.NoError(t, err, strings.TrimSpace(string(out)))
+	}
+}
