@@ -121,7 +121,7 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			}}}
 			if cfg.Profiles.Address != "" {
 				parts = append(parts, service.Part{Name: "profiles", Run: func(ctx context.Context) error {
-					return service.ServeProfiles(ctx, cfg.Profiles.Address, log)
+					return service.ServeProfiles(ctx, cfg.Profiles.Address, log, level)
 				}})
 			}
 			if err := service.Run(cmd.Context(), parts...); err != nil {

@@ -10,6 +10,8 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"time"
+
+	"holdfast/internal/telemetry"
 )
 
 // CheckProfileAddress refuses an address for profiles that another machine could reach: a profile shows what a process
@@ -25,14 +27,16 @@ func CheckProfileAddress(address string) error {
 	return nil
 }
 
-// ServeProfiles serves Go's profiles below /debug/pprof/ at the given address until ctx ends.
-func ServeProfiles(ctx context.Context, address string, log *slog.Logger) error {
+// ServeProfiles serves Go's profiles below /debug/pprof/, and the level of the log at /debug/log-level, at the given
+// address until ctx ends.
+func ServeProfiles(ctx context.Context, address string, log *slog.Logger, level *slog.LevelVar) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/debug/log-level", telemetry.LevelHandler(level))
 
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {

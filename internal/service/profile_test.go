@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -53,13 +54,23 @@ func TestServeProfiles(t *testing.T) {
 	var log lines
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- service.ServeProfiles(ctx, "127.0.0.1:0", slog.New(slog.NewJSONHandler(&log, nil))) }()
+	level := new(slog.LevelVar)
+	logger := slog.New(slog.NewJSONHandler(&log, nil))
+	go func() { done <- service.ServeProfiles(ctx, "127.0.0.1:0", logger, level) }()
 	require.Eventually(t, func() bool { return log.address() != "" }, 10*time.Second, 5*time.Millisecond)
 
 	res, err := http.Get("http://" + log.address() + "/debug/pprof/heap") //nolint:noctx // of this machine
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusOK, res.StatusCode)
+
+	change, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+log.address()+"/debug/log-level",
+		strings.NewReader(`{"level": "debug"}`))
+	require.NoError(t, err)
+	res, err = http.DefaultClient.Do(change)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, slog.LevelDebug, level.Level())
 
 	long := make(chan error, 1)
 	go func() {
