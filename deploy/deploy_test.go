@@ -77,7 +77,8 @@ var (
 
 // words of PromQL that our queries use and that are no metrics.
 var promql = []string{
-	"absent", "and", "avg_over_time", "bool", "histogram_quantile", "increase", "label_replace", "max", "min", "or", "rate",
+	"absent", "and", "avg_over_time", "bool", "histogram_quantile", "increase", "label_replace", "max", "min", "or",
+	"rate",
 	"sum", "time", "topk", "vector",
 }
 
@@ -152,7 +153,8 @@ func TestRunbooks(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../docs/runbooks/*.md")
 	require.NoError(t, err)
-	metric := regexp.MustCompile("`([^`\n]*[a-z]+_(total|seconds|state|bucket|open|operator|overdue|pollers|messages|consumers|blocked|connected|connections|requests|violations)\\b[^`\n]*)`")
+	metric := regexp.MustCompile("`([^`\n]*[a-z]+_(total|seconds|state|bucket|open|operator|overdue|" +
+		"pollers|messages|consumers|blocked|connected|connections|requests|violations)\\b[^`\n]*)`")
 	found := 0
 	for _, file := range pages {
 		raw, err := os.ReadFile(file)

@@ -64,6 +64,7 @@ func TestWorkflowOfCI(t *testing.T) {
 		}
 	}
 	require.Subset(t, ran, []string{
-		"build", "test-short", "verify", "lint", "security", "test", "smoke", "cover", "images", "test-compose", "test-containers",
+		"build", "test-short", "verify", "lint", "security", "test", "smoke", "cover", "images", "test-compose",
+		"test-containers",
 	})
 }

@@ -20,7 +20,7 @@ type counted struct {
 func newCounted(r activities.Recorder, reg prometheus.Registerer) counted {
 	c := counted{r, promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "orders_processed_total",
-		Help: "How often an order entered the state and the database recorded it. A record whose answer is lost counts twice.",
+		Help: "How often an order entered the state and the database recorded it. A lost answer of the record counts twice.",
 	}, []string{"status"})}
 	for _, s := range order.States() {
 		c.orders.WithLabelValues(string(s)) // so that the first order is an increase

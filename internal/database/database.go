@@ -90,8 +90,8 @@ func (p *Pool) parameters() map[string]string {
 	return m
 }
 
-// Open returns a pool for url and exports its saturation, with the database that it holds as a label. It does not wait for the
-// database, so that a service can start without it, report itself not ready, and recover later.
+// Open returns a pool for url and exports its saturation, with the database that it holds as a label. It does not wait
+// for the database, so that a service can start without it, report itself not ready, and recover later.
 func Open(ctx context.Context, url string, p Pool, service string, reg prometheus.Registerer) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {

@@ -55,8 +55,8 @@ func (h *Health) ready(c *gin.Context) {
 	c.JSON(codes[status], gin.H{"status": status, "checks": results})
 }
 
-// startup answers 200 from the first time on that every required dependency answers, and 503 before. It stays 200 when a
-// dependency fails later, so that an orchestrator that waits for it does not restart a process that works.
+// startup answers 200 from the first time on that every required dependency answers, and 503 before. It stays 200 when
+// a dependency fails later, so that an orchestrator that waits for it does not restart a process that works.
 func (h *Health) startup(c *gin.Context) {
 	if h.started.Load() {
 		c.JSON(http.StatusOK, gin.H{"status": "started"})

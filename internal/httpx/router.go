@@ -42,9 +42,9 @@ type Options struct {
 }
 
 // NewRouter returns an engine with recovery, correlation ids, access log, metrics, body limit, /health, /startup,
-// /ready and /metrics (see Options.Public), and problem answers for unknown routes and methods. Before any route, it refuses a
-// request that two servers could read in two ways. It trusts no proxy: only the gateway faces clients, and the gateway
-// has its own rule for proxies.
+// /ready and /metrics (see Options.Public), and problem answers for unknown routes and methods. Before any route, it
+// refuses a request that two servers could read in two ways. It trusts no proxy: only the gateway faces clients, and
+// the gateway has its own rule for proxies.
 func NewRouter(o Options) *Router {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()

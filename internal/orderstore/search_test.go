@@ -63,7 +63,8 @@ func TestSearch(t *testing.T) {
 		{"a common product", orderstore.Filter{SKU: "COMMON"}, []int64{2, 4, 6, 8, 10}},
 		{"a product that nobody ordered", orderstore.Filter{SKU: "NONE"}, nil},
 		{
-			"of one customer", orderstore.Filter{SKU: "COMMON", CustomerID: "c8", Issuer: "shop"},
+			"of one customer",
+			orderstore.Filter{SKU: "COMMON", CustomerID: "c8", Issuer: "shop"},
 			[]int64{8, 108, 208, 308, 408},
 		},
 		{"of another issuer", orderstore.Filter{SKU: "COMMON", CustomerID: "c8", Issuer: "x"}, nil},

@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/orderstore"
 )
 
-// TestOpenOrders: every state that is not closed has a count, with the age of its oldest order, and closed orders do not
-// count.
+// TestOpenOrders: every state that is not closed has a count, with the age of its oldest order, and closed orders do
+// not count.
 func TestOpenOrders(t *testing.T) {
 	t.Parallel()
 	pool := open(t)

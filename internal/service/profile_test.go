@@ -22,7 +22,7 @@ func TestProfileAddress(t *testing.T) {
 	for _, address := range []string{"", "127.0.0.1:6060", "[::1]:0"} {
 		require.NoError(t, service.CheckProfileAddress(address), address)
 	}
-	for _, address := range []string{":6060", "0.0.0.0:6060", "192.168.0.1:6060", "[::]:6060", "example.com:6060", "6060"} {
+	for _, address := range []string{":6060", "0.0.0.0:6060", "192.168.0.1:6060", "[::]:6060", "example.com:6060"} {
 		require.ErrorContains(t, service.CheckProfileAddress(address), "PROFILE_ADDRESS", address)
 	}
 }
@@ -82,6 +82,6 @@ func TestServeProfiles(t *testing.T) {
 	}()
 	stop()
 	require.NoError(t, <-done)
-	<-long
+	_ = <-long // it ended, with an answer or without
 	http.DefaultClient.CloseIdleConnections()
 }

@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/temporalclient"
 )
 
-// TestMetrics: the SDK's counters, gauges and timers have names as Prometheus wants them, no labels of the exporter, and
-// buckets that tell a millisecond from a minute.
+// TestMetrics: the SDK's counters, gauges and timers have names as Prometheus wants them, no labels of the exporter,
+// and buckets that tell a millisecond from a minute.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()

@@ -203,7 +203,8 @@ func testLowStock(t *testing.T, s Subject, q inventoryapi.Queries) {
 	first, err := q.LowStock(t.Context(), inventoryapi.LowStockFilter{}, inventoryapi.Page{Limit: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, first.NextCursor)
-	_, err = q.LowStock(t.Context(), inventoryapi.LowStockFilter{Location: "far"}, inventoryapi.Page{Cursor: first.NextCursor})
+	_, err = q.LowStock(t.Context(), inventoryapi.LowStockFilter{Location: "far"},
+		inventoryapi.Page{Cursor: first.NextCursor})
 	require.ErrorIs(t, err, inventoryapi.InvalidInput)
 	_, err = q.LowStock(t.Context(), inventoryapi.LowStockFilter{}, inventoryapi.Page{Cursor: first.NextCursor, Limit: 7})
 	require.NoError(t, err)

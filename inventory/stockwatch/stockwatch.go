@@ -1,5 +1,5 @@
-// Package stockwatch exports the stock of the lowest products and the reservations that are past their deadline. It asks
-// once a minute, in one process, so that a scrape costs the database nothing.
+// Package stockwatch exports the stock of the lowest products and the reservations that are past their deadline. It
+// asks once a minute, in one process, so that a scrape costs the database nothing.
 package stockwatch
 
 import (
@@ -43,7 +43,7 @@ func New(pool *pgxpool.Pool, log *slog.Logger, reg prometheus.Registerer) *Watch
 		log:   log,
 		level: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "inventory_stock_level",
-			Help: "Available units of the 20 items that have the least among those at or below their threshold.",
+			Help: "Available units of the 20 lowest items that are at or below their threshold.",
 		}, []string{"product_id", "location"}),
 		overdue: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "inventory_reservations_overdue",

@@ -36,7 +36,7 @@ func TestWatch(t *testing.T) {
 	require.NoError(t, w.ask(t.Context()))
 
 	require.NoError(t, testutil.CollectAndCompare(w.level, strings.NewReader(fmt.Sprintf(`
-# HELP inventory_stock_level Available units of the 20 items that have the least among those at or below their threshold.
+# HELP inventory_stock_level Available units of the 20 lowest items that are at or below their threshold.
 # TYPE inventory_stock_level gauge
 inventory_stock_level{location="near",product_id="%s"} 2
 `, low))))

@@ -31,7 +31,8 @@ type documented struct {
 }
 
 // metricRow matches a row of the page's tables: metric, type, labels, unit, processes, meaning.
-var metricRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`(\\*?) \\| (\\w+) \\| ([^|]*) \\| [^|]* \\| ([^|]+) \\| .+ \\|$")
+var metricRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`(\\*?) \\| (\\w+) " +
+	"\\| ([^|]*) \\| [^|]* \\| ([^|]+) \\| .+ \\|$")
 
 // documentedMetrics returns the rows of the page by the name of the metric.
 func documentedMetrics(t *testing.T) map[string]documented {
@@ -114,9 +115,9 @@ func startWithOperators(t *testing.T) (*platform.Platform, map[string]string) {
 	return p, out
 }
 
-// TestMetricsPage: after orders with several outcomes, every metric that a process exports is on the page with its type,
-// labels and process, and every metric of the page is exported. A row with an asterisk may be missing until its first
-// event.
+// TestMetricsPage: after orders with several outcomes, every metric that a process exports is on the page with its
+// type, labels and process, and every metric of the page is exported. A row with an asterisk may be missing until its
+// first event.
 func TestMetricsPage(t *testing.T) {
 	t.Parallel()
 	p, addresses := startWithOperators(t)
@@ -163,8 +164,8 @@ func TestMetricsPage(t *testing.T) {
 	}
 }
 
-// TestSeriesAreBounded: requests for a thousand ids and paths that do not exist, through the gateway, make no new series
-// in the processes that they reach.
+// TestSeriesAreBounded: requests for a thousand ids and paths that do not exist, through the gateway, make no new
+// series in the processes that they reach.
 func TestSeriesAreBounded(t *testing.T) {
 	t.Parallel()
 	p, addresses := startWithOperators(t)

@@ -57,8 +57,8 @@ func (p *Platform) Environment() []string {
 	return env
 }
 
-// Start runs a process, with arguments if given, and returns once it listens. A process that ran before gets its old address. SIGTERM
-// stops it when the test ends, and it must then exit with status 0.
+// Start runs a process, with arguments if given, and returns once it listens. A process that ran before gets its old
+// address. SIGTERM stops it when the test ends, and it must then exit with status 0.
 func (p *Platform) Start(name string, args ...string) *Process {
 	p.T.Helper()
 	c := &Process{

@@ -34,12 +34,16 @@ func (g guarded) Name() string { return g.provider.Name() }
 
 // Authorise implements payment.Provider.
 func (g guarded) Authorise(ctx context.Context, a payment.Authorisation) (payment.Payment, error) {
-	return guard(ctx, g, "authorise", func(ctx context.Context) (payment.Payment, error) { return g.provider.Authorise(ctx, a) })
+	return guard(ctx, g, "authorise", func(ctx context.Context) (payment.Payment, error) {
+		return g.provider.Authorise(ctx, a)
+	})
 }
 
 // Capture implements payment.Provider.
 func (g guarded) Capture(ctx context.Context, key string) (payment.Payment, error) {
-	return guard(ctx, g, "capture", func(ctx context.Context) (payment.Payment, error) { return g.provider.Capture(ctx, key) })
+	return guard(ctx, g, "capture", func(ctx context.Context) (payment.Payment, error) {
+		return g.provider.Capture(ctx, key)
+	})
 }
 
 // Void implements payment.Provider.
