@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -49,14 +48,13 @@ func Audit(ctx workflow.Context, _ orderflow.AuditInput) (orderflow.AuditResult,
 
 // describeAudit is what an operator reads on the workflow's page.
 func describeAudit(r orderflow.AuditResult) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "**%s**\n\n", orderflow.Text(r.Summary()))
+	text := fmt.Sprintf("**%s**\n\n", orderflow.Text(r.Summary()))
 	for _, v := range r.Violations {
-		fmt.Fprintf(&text, "- %s %s: %s\n  Remedy: %s\n",
+		text += fmt.Sprintf("- %s %s: %s\n  Remedy: %s\n",
 			orderflow.Code(v.Kind), orderflow.Code(v.Subject), orderflow.Text(v.Detail), orderflow.Text(v.Remedy))
 	}
 	if more := r.Found - len(r.Violations); more > 0 {
-		fmt.Fprintf(&text, "\nand %d more, which the log of the audit has\n", more)
+		text += fmt.Sprintf("\nand %d more, which the log of the audit has\n", more)
 	}
-	return text.String()
+	return text
 }

@@ -67,7 +67,8 @@ func (s *Stack) describeMetrics(out io.Writer) {
 		"%d (worker), %d (events), %d (sandbox)\n",
 		s.ports.gatewayPrivate, s.ports.api, s.ports.inventory, s.ports.worker, s.ports.events, s.ports.sandbox)
 	if s.prometheusUI == "" {
-		fmt.Fprintln(out, "                 `make observe` instead of `make up` adds a Prometheus with all of them and the alerts")
+		fmt.Fprintln(out, "                 `make observe` instead of `make up` adds a Prometheus "+
+			"with all of them and the alerts")
 		return
 	}
 	fmt.Fprintf(out, "  Prometheus     %s\n", s.prometheusUI)

@@ -12,7 +12,8 @@ import (
 	"holdfast/tests/localservice"
 )
 
-// TestObserve: Prometheus scrapes every process of the stack and RabbitMQ, has the alert rules, and stops with the stack.
+// TestObserve: Prometheus scrapes every process of the stack and RabbitMQ, has the alert rules, and stops with the
+// stack.
 func TestObserve(t *testing.T) {
 	dir := stackDir(t)
 	if err := localservice.Install(t.Context(), func(string) {}, localservice.PrometheusPackage); err != nil {

@@ -96,15 +96,15 @@ func (propagator) ExtractToWorkflow(ctx workflow.Context, r workflow.HeaderReade
 }
 
 func write(w workflow.HeaderWriter, id, number string) error {
-	for name, value := range map[string]string{headerCorrelationID: id, headerOrderNumber: number} {
-		if value == "" {
+	for _, header := range []struct{ name, value string }{{headerCorrelationID, id}, {headerOrderNumber, number}} {
+		if header.value == "" {
 			continue
 		}
-		payload, err := converter.GetDefaultDataConverter().ToPayload(value)
+		payload, err := converter.GetDefaultDataConverter().ToPayload(header.value)
 		if err != nil {
-			return fmt.Errorf("encode the header %s: %w", name, err)
+			return fmt.Errorf("encode the header %s: %w", header.name, err)
 		}
-		w.Set(name, payload)
+		w.Set(header.name, payload)
 	}
 	return nil
 }
