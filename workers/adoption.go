@@ -9,7 +9,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"holdfast/workflows/orderflow"
 )
@@ -55,31 +54,12 @@ func ScheduleAdoption(ctx context.Context, c client.Client) error {
 		WorkflowExecutionTimeout: adoptionLookBack,
 		StaticSummary:            "take up orders and reservations for which no workflow runs",
 	}
-	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: adoptionInterval}}}
-	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
+	return ensureSchedule(ctx, c, client.ScheduleOptions{
 		ID:            orderflow.AdoptionSchedule,
-		Spec:          spec,
+		Spec:          client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: adoptionInterval}}},
 		Action:        action,
 		Overlap:       enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
 		CatchupWindow: adoptionInterval,
 		Note:          "brings what an operator stopped by mistake to its end",
 	})
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-		return fmt.Errorf("create the schedule %s: %w", orderflow.AdoptionSchedule, err)
-	}
-	handle := c.ScheduleClient().GetHandle(ctx, orderflow.AdoptionSchedule)
-	err = handle.Update(ctx, client.ScheduleUpdateOptions{
-		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-			schedule := in.Description.Schedule
-			schedule.Spec, schedule.Action = &spec, action
-			return &client.ScheduleUpdate{Schedule: &schedule}, nil
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("update the schedule %s: %w", orderflow.AdoptionSchedule, err)
-	}
-	return nil
 }

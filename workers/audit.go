@@ -2,14 +2,12 @@ package workers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -33,33 +31,14 @@ func ScheduleAudit(ctx context.Context, c client.Client, every time.Duration) er
 		WorkflowExecutionTimeout: auditRunTimeout,
 		StaticSummary:            "compare stock, orders, payments and workflows",
 	}
-	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}}
-	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
+	return ensureSchedule(ctx, c, client.ScheduleOptions{
 		ID:            orderflow.AuditSchedule,
-		Spec:          spec,
+		Spec:          client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}},
 		Action:        action,
 		Overlap:       enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
 		CatchupWindow: time.Minute,
 		Note:          "the guide for operators says what to do about violations",
 	})
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-		return fmt.Errorf("create the schedule %s: %w", orderflow.AuditSchedule, err)
-	}
-	handle := c.ScheduleClient().GetHandle(ctx, orderflow.AuditSchedule)
-	err = handle.Update(ctx, client.ScheduleUpdateOptions{
-		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-			schedule := in.Description.Schedule
-			schedule.Spec, schedule.Action = &spec, action
-			return &client.ScheduleUpdate{Schedule: &schedule}, nil
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("update the schedule %s: %w", orderflow.AuditSchedule, err)
-	}
-	return nil
 }
 
 func registerAudit(r worker.WorkflowRegistry) {
