@@ -149,7 +149,11 @@ func details[T any](err error) T {
 	var out T
 	var app *temporal.ApplicationError
 	if errors.As(err, &app) && app.HasDetails() {
-		_ = app.Details(&out) // a detail of another type counts as none
+		err := app.Details(&out) // a detail of another type counts as none
+		var encrypted interface{ LacksKey() }
+		if errors.As(err, &encrypted) {
+			panic(err) // fails the workflow task, which Temporal repeats, and not the order
+		}
 	}
 	return out
 }

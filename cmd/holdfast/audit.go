@@ -158,9 +158,9 @@ func runAudit(cmd *cobra.Command, f auditFlags) error {
 }
 
 // open connects to what is audited.
-func (f *auditFlags) open(ctx context.Context) (closeAll func(), err error) {
+func (f *auditFlags) open(ctx context.Context) (_ func(), err error) {
 	var closers []func()
-	closeAll = func() {
+	closeAll := func() {
 		for _, c := range slices.Backward(closers) {
 			c()
 		}

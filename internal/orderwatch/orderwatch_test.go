@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 // answers are what the databases answer; a nil count means that they fail.
 type answers struct {
+	mu     sync.Mutex // guards the others
 	counts []orderstore.OpenCount
 	needs  *int64
 }
@@ -26,6 +28,8 @@ type answers struct {
 var errDown = errors.New("down")
 
 func (a *answers) OpenOrders(context.Context) ([]orderstore.OpenCount, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.counts == nil {
 		return nil, errDown
 	}
@@ -33,6 +37,8 @@ func (a *answers) OpenOrders(context.Context) ([]orderstore.OpenCount, error) {
 }
 
 func (a *answers) CountNeedingOperator(context.Context) (int64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.needs == nil {
 		return 0, errDown
 	}
@@ -70,14 +76,18 @@ orders_open{state="pending"} 0
 orders_open{state="reserved"} 2
 `)))
 
+		a.mu.Lock()
 		a.counts = nil
+		a.mu.Unlock()
 		time.Sleep(interval)
 		synctest.Wait()
 		n, err := testutil.GatherAndCount(reg)
 		require.NoError(t, err)
 		require.Equal(t, 1, n, "only the workflows are known")
 
+		a.mu.Lock()
 		a.needs = nil
+		a.mu.Unlock()
 		time.Sleep(interval)
 		synctest.Wait()
 		n, err = testutil.GatherAndCount(reg)

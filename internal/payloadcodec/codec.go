@@ -53,12 +53,9 @@ type Codec struct {
 
 var _ converter.PayloadCodec = (*Codec)(nil)
 
-// New returns a codec for a list of keys in base64, as NewKey returns them, of which the first may be Plain. It returns
-// nil for an empty list: then nothing is encrypted or decrypted.
+// New returns a codec for a list of keys in base64, as NewKey returns them, of which the first may be Plain. The codec of
+// an empty list encrypts nothing, and reports an encrypted payload as unreadable.
 func New(list []string) (*Codec, error) {
-	if len(list) == 0 {
-		return nil, nil //nolint:nilnil // without keys there is no codec, which is no error
-	}
 	c := &Codec{keys: map[string][]byte{}}
 	for i, text := range list {
 		if text == Plain && i == 0 {
@@ -180,13 +177,19 @@ func (c *Codec) cipherFor(id string, salt []byte) (cipher.AEAD, []byte, error) {
 	return gcm, derived[keySize:], err
 }
 
+// Unreadable begins the text of an UnreadableError. A replay returns only the text.
+const Unreadable = "the payload cannot be read"
+
 // UnreadableError says that a payload cannot be decrypted.
 type UnreadableError struct {
 	KeyID  string // the id of the key that it names
 	reason string
 }
 
-func (e *UnreadableError) Error() string { return "the payload cannot be read: " + e.reason }
+// LacksKey lets code that may not import this package tell the error from others.
+func (e *UnreadableError) LacksKey() {}
+
+func (e *UnreadableError) Error() string { return Unreadable + ": " + e.reason }
 
 // isUnreadable reports whether err comes from a payload that cannot be decrypted.
 func isUnreadable(err error) bool {

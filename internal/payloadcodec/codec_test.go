@@ -113,9 +113,11 @@ func TestKeys(t *testing.T) {
 		require.ErrorContains(t, err, fault)
 		require.NotContains(t, err.Error(), key, "an error never shows a key")
 	}
-	c, err := payloadcodec.New(nil)
-	require.NoError(t, err)
-	require.Nil(t, c)
+	none := newCodec(t)
+	requirePlain(t, none, encrypt(t, none))
+	_, err := none.Decode([]*commonpb.Payload{encrypt(t, newCodec(t, key))})
+	var unreadable *payloadcodec.UnreadableError
+	require.ErrorAs(t, err, &unreadable, "a process without keys knows what it cannot read")
 }
 
 // TestFailures holds that the text of an error is encrypted, and that its type, on which workflows decide, is not.

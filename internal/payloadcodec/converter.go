@@ -11,21 +11,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// DataConverter returns the converter for the clients, workers and replayers of a process. With a nil codec it is the
-// SDK's own.
+// DataConverter returns the converter for the clients, workers and replayers of a process.
 func DataConverter(c *Codec) converter.DataConverter {
-	if c == nil {
-		return converter.GetDefaultDataConverter()
-	}
 	return dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), c)}
 }
 
-// FailureConverter returns the converter of failures. With a codec it also encrypts their messages and stack traces,
-// because an error's text quotes what it is about. With a nil codec it is the SDK's own.
+// FailureConverter returns the converter of failures. With a key it also encrypts their messages and stack traces,
+// because an error's text quotes what it is about.
 func FailureConverter(c *Codec) converter.FailureConverter {
 	return failureConverter{temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{
 		DataConverter:          DataConverter(c),
-		EncodeCommonAttributes: c != nil && c.current != "",
+		EncodeCommonAttributes: c.current != "",
 	})}
 }
 

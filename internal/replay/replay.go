@@ -2,6 +2,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,8 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"holdfast/internal/payloadcodec"
 )
 
 // Replayer replays histories. Several goroutines may use it at once.
@@ -68,6 +71,9 @@ func (r *Replayer) Replay(h *historypb.History) error {
 	_, err := r.run(events)
 	if err == nil {
 		return nil
+	}
+	if _, why, found := strings.Cut(err.Error(), payloadcodec.Unreadable); found {
+		return errors.New(payloadcodec.Unreadable + why)
 	}
 	return r.locate(events, err)
 }

@@ -130,7 +130,7 @@ func TestResetBeginsAfresh(t *testing.T) {
 
 	lost, err := s.reset(c, false, yes)
 	require.NoError(t, err)
-	require.EqualValues(t, 10, lost.Products)
+	require.EqualValues(t, 11, lost.Products)
 
 	for _, table := range []string{"items", "reservations", "reservation_lines", "stock_ledger", "outbox", "locations"} {
 		require.Zero(t, s.one(s.stockPool, "SELECT count(*) FROM "+table), table)

@@ -116,6 +116,7 @@ func TestPayloadsAreEncrypted(t *testing.T) {
 	require.NoError(t, err, out+errs)
 	out, errs, err = p.Run([]string{"replay", "--workflow-id", workflow}, payloadKeys, "")
 	require.Error(t, err, out+errs)
+	require.Contains(t, out, "not read  "+workflow)
 
 	p.use(second) // the first key goes: what it encrypted can no longer be read, the rest goes on
 	p.pay(p.place())
