@@ -63,7 +63,11 @@ type podTemplate struct {
 }
 
 type labelSelector struct {
-	MatchLabels map[string]string `yaml:"matchLabels"`
+	MatchLabels      map[string]string `yaml:"matchLabels"`
+	MatchExpressions []struct {
+		Key, Operator string
+		Values        []string
+	} `yaml:"matchExpressions"`
 }
 
 type peerRule struct {
@@ -326,7 +330,7 @@ func TestKubernetesSelectors(t *testing.T) {
 				selector = texts(m.Spec.Selector["matchLabels"].(map[string]any)) //nolint:forcetypeassert // k8scheck has seen it
 			case "NetworkPolicy":
 				if selector = m.Spec.PodSelector.MatchLabels; selector == nil {
-					continue // of all pods
+					continue // of several pods: TestKubernetesDefaultDeny
 				}
 			case "HorizontalPodAutoscaler", "ScaledObject":
 				require.True(t, slices.ContainsFunc(ofKind(all, m.Spec.ScaleTargetRef.Kind), func(d manifest) bool {
@@ -401,6 +405,30 @@ func TestKubernetesNetwork(t *testing.T) {
 	})
 }
 
+// TestKubernetesDefaultDeny: a policy of several pods selects each of ours and no other, because a server of somebody
+// else may run in the same namespace.
+func TestKubernetesDefaultDeny(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, all []manifest) {
+		t.Helper()
+		checked := 0
+		for _, policy := range ofKind(all, "NetworkPolicy") {
+			if policy.Spec.PodSelector.MatchLabels != nil {
+				continue
+			}
+			checked++
+			require.Len(t, policy.Spec.PodSelector.MatchExpressions, 1, "%s selects every pod", policy.Metadata.Name)
+			selector := policy.Spec.PodSelector.MatchExpressions[0]
+			require.Equal(t, "app.kubernetes.io/name", selector.Key)
+			require.Equal(t, "In", selector.Operator)
+			for _, m := range slices.Concat(ofKind(all, "Deployment"), ofKind(all, "Job")) {
+				require.Contains(t, selector.Values, m.Spec.Template.Metadata.Labels[selector.Key], policy.Metadata.Name)
+			}
+		}
+		require.Equal(t, 3, checked)
+	})
+}
+
 // allowed reports whether a policy of the pod allows a connection with the peer, or with any address if the peer is
 // nil.
 func allowed(all []manifest, direction string, pod, peer map[string]string, port int) bool {
@@ -463,19 +491,25 @@ func TestWorkerVersion(t *testing.T) {
 	}
 }
 
-// TestWorkerController: the alternative for the Worker Controller sets only variables that the worker reads.
+// TestWorkerController: the alternative for the Worker Controller gives a worker what a version of the worker gets, but
+// for the build id, which the controller sets.
 func TestWorkerController(t *testing.T) {
 	t.Parallel()
 	raw := []byte(source(t, "deploy/k8s/worker/controller/worker.yaml"))
 	checkObjects(t, raw)
-	known := map[string]string{}
-	collect(processes["worker"], known)
 	found := ofKind(manifests(t, raw), "WorkerDeployment")
 	require.Len(t, found, 1)
+	all := deployed(t, prodOverlay)
+	var want map[string]string
+	for _, d := range ofKind(all, "Deployment") {
+		if c := d.Spec.Template.Spec.Containers[0]; c.Args[0] == "worker" {
+			want = variables(t, all, c)
+		}
+	}
+	delete(want, "TEMPORAL_WORKER_BUILD_ID")
 	for _, c := range found[0].Spec.Template.Spec.Containers {
 		require.Equal(t, []string{"worker"}, c.Args)
-		for _, e := range c.Env {
-			require.Contains(t, known, e.Name)
-		}
+		require.Equal(t, want, variables(t, all, c))
+		require.Equal(t, "/health", c.StartupProbe.HTTPGet.Path)
 	}
 }

@@ -4,7 +4,11 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"path"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -152,6 +156,37 @@ func TestMigrationsRunInTransactions(t *testing.T) {
 		require.NotContains(t, string(text), "NO TRANSACTION", file)
 		require.Contains(t, string(text), "-- +goose Down", file)
 	}
+}
+
+// TestIndexesCanBeMadeBefore: a migration that indexes a table of an earlier migration accepts the index that an operator
+// created CONCURRENTLY, and changes nothing else, because its locks last as long as the index takes. Older migrations are
+// released as they are.
+func TestIndexesCanBeMadeBefore(t *testing.T) {
+	t.Parallel()
+	first := map[string]int{"orders": 29, "inventory": 16, "sandbox": 3}
+	index := regexp.MustCompile(`(?is)CREATE\s+(?:UNIQUE\s+)?INDEX\s+(.*?)\s+ON\s+(?:ONLY\s+)?(\w+)`)
+	files, err := fs.Glob(migrations.FS, "*/*.sql")
+	require.NoError(t, err)
+	checked := 0
+	for _, file := range files {
+		number, err := strconv.Atoi(path.Base(file)[:5])
+		require.NoError(t, err)
+		if number < first[path.Dir(file)] {
+			continue
+		}
+		text, err := fs.ReadFile(migrations.FS, file)
+		require.NoError(t, err)
+		up, _, _ := strings.Cut(string(text), "-- +goose Down")
+		for _, found := range index.FindAllStringSubmatch(up, -1) {
+			if regexp.MustCompile(`(?i)CREATE\s+TABLE\s+(IF NOT EXISTS\s+)?` + found[2] + `\b`).MatchString(up) {
+				continue // a new table is empty
+			}
+			require.Regexp(t, `(?i)^IF NOT EXISTS\s+\w+$`, found[1], "%s: see docs/guides/migrations.md", file)
+			require.NotRegexp(t, `(?i)\bALTER\s+TABLE\b`, up, "%s: put the index into a migration of its own", file)
+			checked++
+		}
+	}
+	require.NotZero(t, checked)
 }
 
 // requireSame compares two schemas and shows only where they differ.

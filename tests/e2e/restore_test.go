@@ -53,6 +53,24 @@ func TestRestoredBackup(t *testing.T) {
 	for _, name := range names {
 		p.Process(name).Stop()
 	}
+
+	// If the last rename fails, no database is renamed, and every one takes connections. Then the same restore succeeds.
+	last := d.databases[len(d.databases)-1]
+	d.exec("CREATE DATABASE " + pgx.Identifier{last + "_before_" + stamp}.Sanitize())
+	out, err = d.try("restore.sh", stamp)
+	require.Error(t, err)
+	require.Contains(t, out, last+"_before_"+stamp+" exists")
+	d.exec("DROP DATABASE " + pgx.Identifier{last + "_before_" + stamp}.Sanitize())
+	unlock := d.lockName(last)
+	out, err = d.try("restore.sh", stamp)
+	require.Error(t, err)
+	require.Contains(t, out, "the present databases are unchanged")
+	unlock()
+	for _, name := range d.databases {
+		require.Equal(t, 1, d.count("SELECT count(*) FROM pg_database WHERE datname = $1 AND datallowconn", name), name)
+		require.Zero(t, d.count("SELECT count(*) FROM pg_database WHERE datname = $1", name+"_before_"+stamp), name)
+	}
+
 	d.lose()
 	out = d.run("restore.sh", stamp)
 	require.Equal(t, len(d.databases), strings.Count(out, "is restored from "+stamp), out)
@@ -87,7 +105,7 @@ func newDrill(t *testing.T, p *platform.Platform) *drill {
 		d.databases = append(d.databases, strings.TrimPrefix(at.Path, "/"))
 		password, _ := at.User.Password()
 		d.env = append(os.Environ(), "PGHOST="+at.Hostname(), "PGPORT="+at.Port(), "PGUSER="+at.User.Username(),
-			"PGPASSWORD="+password, "BACKUP_FOLDER="+d.folder, "BACKUP_KEEP_DAYS=14",
+			"PGPASSWORD="+password, "PGOPTIONS=-c lock_timeout=2s", "BACKUP_FOLDER="+d.folder, "BACKUP_KEEP_DAYS=14",
 			"BACKUP_DATABASES="+strings.Join(d.databases, " "))
 		at.Path = "/postgres"
 		d.admin = at.String()
@@ -130,6 +148,25 @@ func (d *drill) lose() {
 			d.exec("DROP DATABASE IF EXISTS " + pgx.Identifier{name}.Sanitize() + " WITH (FORCE)")
 		}
 	})
+}
+
+// lockName makes the server refuse to rename a database until the returned function is called.
+func (d *drill) lockName(database string) (unlock func()) {
+	d.t.Helper()
+	conn, err := pgx.Connect(d.t.Context(), d.admin)
+	require.NoError(d.t, err)
+	_, err = conn.Exec(d.t.Context(), "BEGIN; COMMENT ON DATABASE "+pgx.Identifier{database}.Sanitize()+" IS 'locked'")
+	require.NoError(d.t, err)
+	return func() { require.NoError(d.t, conn.Close(d.t.Context())) }
+}
+
+func (d *drill) count(sql string, args ...any) (n int) {
+	d.t.Helper()
+	conn, err := pgx.Connect(d.t.Context(), d.admin)
+	require.NoError(d.t, err)
+	require.NoError(d.t, conn.QueryRow(d.t.Context(), sql, args...).Scan(&n), sql)
+	require.NoError(d.t, conn.Close(d.t.Context()))
+	return n
 }
 
 func (d *drill) exec(sql string) {
