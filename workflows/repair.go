@@ -33,10 +33,15 @@ func (o *orderRun) unlessByHand(
 	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
 		res, err = doneByHand(*s.hand), nil
 		s.skipped = true
+		o.noteSkipped(ctx, *s.hand) // before the order goes on, because it may end its timeline next
 	}
 	s.ended = true
 	o.manual = slices.DeleteFunc(o.manual, func(other *manualStep) bool { return other == s })
 	return res, err
+}
+
+func (o *orderRun) noteSkipped(ctx workflow.Context, in orderflow.SkipStepInput) {
+	o.note(ctx, order.EventRepaired, in.Actor, orderflow.RepairSkipStep+" "+in.Step)
 }
 
 func doneByHand(in orderflow.SkipStepInput) orderflow.PaymentResult {
@@ -86,8 +91,11 @@ func (o *orderRun) refuseUnrecorded() error {
 	return nil
 }
 
-// refusedRefund reports whether the provider refuses for good what the order still owes its customer.
-func (o *orderRun) refusedRefund() bool { return o.debts.refused && !o.debts.closing }
+// refusedRefund reports whether the provider refuses for good what the order still owes its customer, and the order can
+// still record a refund. Once the recorder drains, a refund is recorded by a later run (takeRefundByHand).
+func (o *orderRun) refusedRefund() bool {
+	return o.debts.refused && !o.debts.closing && !o.recorder.closing
+}
 
 func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	rule, found := orderflow.RuleOfStep(in.Step)
@@ -143,8 +151,8 @@ func (o *orderRun) onSkipStep(
 	} else {
 		o.debts.byHand, o.debts.refused = &in, false
 		markNeedsOperator(ctx, false)
+		o.noteSkipped(ctx, in)
 	}
-	o.note(ctx, order.EventRepaired, in.Actor, orderflow.RepairSkipStep+" "+in.Step)
 	return orderflow.SkipStepResult{View: o.view()}, nil
 }
 
