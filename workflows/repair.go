@@ -22,14 +22,22 @@ type manualStep struct {
 // step and waits until no attempt runs any more. An attempt that succeeds at the last moment counts, and so does an
 // answer of the provider that leaves something to do.
 func (o *orderRun) unlessByHand(
-	ctx workflow.Context, activity string, run func(workflow.Context) (orderflow.PaymentResult, error),
+	ctx workflow.Context, activity string, in orderflow.PaymentInput,
+	run func(workflow.Context) (orderflow.PaymentResult, error),
 ) (orderflow.PaymentResult, error) {
-	ctx, stop := workflow.WithCancel(ctx)
+	stepCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
 	s := &manualStep{activity: activity, stop: stop}
 	o.manual = append(o.manual, s)
 
-	res, err := run(ctx)
+	res, err := run(stepCtx)
+	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
+		if activity == orderflow.RefundPayment {
+			if found, ferr := findRefundNow(ctx, in); ferr == nil && found.RefundedMinor == in.Amount.Minor {
+				res, err = found, nil // an attempt whose answer was lost has made the refund
+			}
+		}
+	}
 	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
 		res, err = doneByHand(*s.hand), nil
 		s.skipped = true
@@ -52,7 +60,7 @@ func doneByHand(in orderflow.SkipStepInput) orderflow.PaymentResult {
 func (o *orderRun) voidByProvider(
 	ctx workflow.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	return o.unlessByHand(ctx, orderflow.VoidPayment, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
+	return o.unlessByHand(ctx, orderflow.VoidPayment, in, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
 		return voidPayment(ctx, in, 0)
 	})
 }
@@ -61,7 +69,7 @@ func (o *orderRun) voidByProvider(
 func (o *orderRun) refundByProvider(
 	ctx workflow.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	return o.unlessByHand(ctx, orderflow.RefundPayment, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
+	return o.unlessByHand(ctx, orderflow.RefundPayment, in, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
 		return refundPayment(ctx, in)
 	})
 }
@@ -110,6 +118,10 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	if err := o.refuseUnrecorded(); err != nil {
 		return err
 	}
+	if in.Step == orderflow.RefundPayment && o.debts.refused && o.recorder.closing {
+		return refuse(orderflow.ErrStepNotUnderWay,
+			"the order's processing ends at this moment; repeat the repair with a new Idempotency-Key once it has ended")
+	}
 	if o.findManual(in.Step) == nil && (in.Step != orderflow.RefundPayment || !o.refusedRefund()) {
 		return refuse(orderflow.ErrStepNotUnderWay, "the order does not wait for %s", in.Step)
 	}
@@ -145,7 +157,7 @@ func (o *orderRun) onSkipStep(
 		}
 		if !s.skipped {
 			return orderflow.SkipStepResult{}, refuse(orderflow.ErrStepNotUnderWay,
-				"%s ended by itself at the last moment; look at the order, and undo what you did by hand if it was done twice",
+				"the provider has carried out %s by itself; look at the order, and undo what you did by hand if it was done twice",
 				in.Step)
 		}
 	} else {
