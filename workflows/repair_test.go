@@ -86,7 +86,7 @@ func TestRefundByHandThatTheProviderMade(t *testing.T) {
 	require.NotContains(t, h.events(), order.EventRepaired)
 }
 
-// TestRefusedRefundOutlivesTheRun: a run whose refund was refused does not continue as new, so that an operator can still
+// TestRefusedRefundOutlivesTheRun: a run whose refund was refused does not continue as new, so an operator can still
 // make the refund after a day.
 func TestRefusedRefundOutlivesTheRun(t *testing.T) {
 	t.Parallel()
