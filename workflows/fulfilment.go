@@ -376,9 +376,10 @@ func (o *orderRun) idle() bool {
 	return o.fulfilment != nil && o.mailbox.empty() && o.recorder.idle() && o.debtsPaid()
 }
 
-// quiet reports whether nothing is under way that a continued run would not know from the order's row.
+// quiet reports whether nothing is under way that a continued run would not know from the order's row. The row does not
+// say that the provider has refused a refund, and an operator may still make that refund by hand.
 func (o *orderRun) quiet(ctx workflow.Context) bool {
-	return o.idle() && workflow.AllHandlersFinished(ctx)
+	return o.idle() && !o.debts.refused && workflow.AllHandlersFinished(ctx)
 }
 
 // continueAsNew ends this run and starts another on the current version of the workers, which goes on from the order's

@@ -22,21 +22,34 @@ type manualStep struct {
 // step and waits until no attempt runs any more. An attempt that succeeds at the last moment counts, and so does an
 // answer of the provider that leaves something to do.
 func (o *orderRun) unlessByHand(
-	ctx workflow.Context, activity string, run func(workflow.Context) (orderflow.PaymentResult, error),
+	ctx workflow.Context, activity string, in orderflow.PaymentInput,
+	run func(workflow.Context) (orderflow.PaymentResult, error),
 ) (orderflow.PaymentResult, error) {
-	ctx, stop := workflow.WithCancel(ctx)
+	stepCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
 	s := &manualStep{activity: activity, stop: stop}
 	o.manual = append(o.manual, s)
 
-	res, err := run(ctx)
+	res, err := run(stepCtx)
+	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
+		if activity == orderflow.RefundPayment {
+			if found, ferr := findRefundNow(ctx, in); ferr == nil && found.RefundedMinor == in.Amount.Minor {
+				res, err = found, nil // an attempt whose answer was lost has made the refund
+			}
+		}
+	}
 	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
 		res, err = doneByHand(*s.hand), nil
 		s.skipped = true
+		o.noteSkipped(ctx, *s.hand) // before the order goes on, because it may end its timeline next
 	}
 	s.ended = true
 	o.manual = slices.DeleteFunc(o.manual, func(other *manualStep) bool { return other == s })
 	return res, err
+}
+
+func (o *orderRun) noteSkipped(ctx workflow.Context, in orderflow.SkipStepInput) {
+	o.note(ctx, order.EventRepaired, in.Actor, orderflow.RepairSkipStep+" "+in.Step)
 }
 
 func doneByHand(in orderflow.SkipStepInput) orderflow.PaymentResult {
@@ -47,7 +60,7 @@ func doneByHand(in orderflow.SkipStepInput) orderflow.PaymentResult {
 func (o *orderRun) voidByProvider(
 	ctx workflow.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	return o.unlessByHand(ctx, orderflow.VoidPayment, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
+	return o.unlessByHand(ctx, orderflow.VoidPayment, in, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
 		return voidPayment(ctx, in, 0)
 	})
 }
@@ -56,7 +69,7 @@ func (o *orderRun) voidByProvider(
 func (o *orderRun) refundByProvider(
 	ctx workflow.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
-	return o.unlessByHand(ctx, orderflow.RefundPayment, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
+	return o.unlessByHand(ctx, orderflow.RefundPayment, in, func(ctx workflow.Context) (orderflow.PaymentResult, error) {
 		return refundPayment(ctx, in)
 	})
 }
@@ -86,8 +99,11 @@ func (o *orderRun) refuseUnrecorded() error {
 	return nil
 }
 
-// refusedRefund reports whether the provider refuses for good what the order still owes its customer.
-func (o *orderRun) refusedRefund() bool { return o.debts.refused && !o.debts.closing }
+// refusedRefund reports whether the provider refuses for good what the order still owes its customer, and the order can
+// still record a refund. Once the recorder drains, a refund is recorded by a later run (takeRefundByHand).
+func (o *orderRun) refusedRefund() bool {
+	return o.debts.refused && !o.debts.closing && !o.recorder.closing
+}
 
 func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	rule, found := orderflow.RuleOfStep(in.Step)
@@ -101,6 +117,10 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	}
 	if err := o.refuseUnrecorded(); err != nil {
 		return err
+	}
+	if in.Step == orderflow.RefundPayment && o.debts.refused && o.recorder.closing {
+		return refuse(orderflow.ErrStepNotUnderWay,
+			"the order's processing ends at this moment; repeat the repair with a new Idempotency-Key once it has ended")
 	}
 	if o.findManual(in.Step) == nil && (in.Step != orderflow.RefundPayment || !o.refusedRefund()) {
 		return refuse(orderflow.ErrStepNotUnderWay, "the order does not wait for %s", in.Step)
@@ -137,14 +157,14 @@ func (o *orderRun) onSkipStep(
 		}
 		if !s.skipped {
 			return orderflow.SkipStepResult{}, refuse(orderflow.ErrStepNotUnderWay,
-				"%s ended by itself at the last moment; look at the order, and undo what you did by hand if it was done twice",
+				"the provider has carried out %s by itself; look at the order, and undo what you did by hand if it was done twice",
 				in.Step)
 		}
 	} else {
 		o.debts.byHand, o.debts.refused = &in, false
 		markNeedsOperator(ctx, false)
+		o.noteSkipped(ctx, in)
 	}
-	o.note(ctx, order.EventRepaired, in.Actor, orderflow.RepairSkipStep+" "+in.Step)
 	return orderflow.SkipStepResult{View: o.view()}, nil
 }
 

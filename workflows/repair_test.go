@@ -69,6 +69,59 @@ func TestRefusedRefundByHand(t *testing.T) {
 	require.Equal(t, []bool{true, false}, *marked)
 }
 
+// TestRefundByHandThatTheProviderMade: the answers to a refund were lost. The books have the provider's refund, and the
+// skip is refused.
+func TestRefundByHandThatTheProviderMade(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[orderflow.RefundPayment] = always(errDown)
+	h.found = 1250
+	h.pay(time.Second)
+	h.cancel(2 * time.Minute)
+	skipped := h.skip(3*time.Minute, orderflow.RefundPayment)
+
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.ErrorContains(t, skipped.err, "the provider has carried out RefundPayment by itself")
+	require.Equal(t, "test", h.lastPayment().Provider)
+	require.NotContains(t, h.events(), order.EventRepaired)
+}
+
+// TestRefusedRefundOutlivesTheRun: a run whose refund was refused does not continue as new, so an operator can still
+// make the refund after a day.
+func TestRefusedRefundOutlivesTheRun(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
+	h.pay(time.Second)
+	h.cancelLines(time.Minute, 2, 3)
+	skipped := h.skip(25*time.Hour, orderflow.RefundPayment)
+	h.run(60)
+	require.NoError(t, skipped.err)
+	require.Equal(t, 1, h.counts[orderflow.RefundPayment])
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+}
+
+// TestRefundByHandWhileTheOrderEnds: a refund that could not be recorded any more is refused.
+func TestRefundByHandWhileTheOrderEnds(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
+	down := h.until(2*time.Minute+30*time.Second, errDown)
+	h.script[orderflow.RecordOrder] = func(n int) error {
+		if h.counts[orderflow.RefundPayment] == 0 {
+			return nil
+		}
+		return down(n)
+	}
+	h.pay(time.Second)
+	h.cancel(2 * time.Minute)
+	skipped := h.skip(2*time.Minute+10*time.Second, orderflow.RefundPayment)
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.ErrorContains(t, skipped.err, "ends at this moment")
+	require.NotContains(t, h.events(), order.EventRepaired)
+}
+
 // TestVoidByHand: an expired order whose payment the provider does not void waits until an operator has done it.
 func TestVoidByHand(t *testing.T) {
 	t.Parallel()

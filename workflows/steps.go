@@ -252,6 +252,17 @@ func findRefund(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.Paym
 	}, in)
 }
 
+// findRefundNow is findRefund, and gives up soon.
+func findRefundNow(ctx workflow.Context, in orderflow.PaymentInput) (orderflow.PaymentResult, error) {
+	return execute[orderflow.PaymentResult](ctx, step{
+		activity: orderflow.FindRefund,
+		summary:  paymentName("look up the refund of", in),
+		queue:    orderflow.PaymentsQueue,
+		noFast:   true,
+		brief:    true,
+	}, in)
+}
+
 // returnUnits puts confirmed units back, up to a number for each line, and returns how many came back now.
 func returnUnits(ctx workflow.Context, in orderflow.ReturnUnitsInput) (int64, error) {
 	out, err := execute[orderflow.ReservationResult](ctx, step{

@@ -376,7 +376,7 @@ func (o *orderRun) voidUnresolved(ctx workflow.Context) {
 		payment.Reason = "the order was not carried out"
 		voided, err := o.voidByProvider(ctx, payment)
 		switch {
-		case err == nil && slices.Contains(o.lostAttempts, attempt):
+		case err == nil && (voided.Provider == orderflow.ByHand || slices.Contains(o.lostAttempts, attempt)):
 			o.noteVoided(ctx, payment, voided)
 		case refusal(err) == orderflow.ErrPaymentCaptured:
 			o.refundUnlessConfirmed(ctx, payment)
