@@ -5,6 +5,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/workflows/orderflow"
 )
@@ -12,6 +13,7 @@ import (
 // manualStep is a step under way that an operator may do by hand.
 type manualStep struct {
 	activity string
+	in       orderflow.PaymentInput
 	stop     workflow.CancelFunc
 	hand     *orderflow.SkipStepInput // nil until an operator says that the step was done
 	skipped  bool                     // the step ended as done by hand
@@ -27,7 +29,7 @@ func (o *orderRun) unlessByHand(
 ) (orderflow.PaymentResult, error) {
 	stepCtx, stop := workflow.WithCancel(ctx)
 	defer stop()
-	s := &manualStep{activity: activity, stop: stop}
+	s := &manualStep{activity: activity, in: in, stop: stop}
 	o.manual = append(o.manual, s)
 
 	res, err := run(stepCtx)
@@ -122,16 +124,33 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 		return refuse(orderflow.ErrStepNotUnderWay,
 			"the order's processing ends at this moment; repeat the repair with a new Idempotency-Key once it has ended")
 	}
-	if o.findManual(in.Step) == nil && (in.Step != orderflow.RefundPayment || !o.refusedRefund()) {
-		return refuse(orderflow.ErrStepNotUnderWay, "the order does not wait for %s", in.Step)
+	if o.findManual(in) != nil {
+		return nil
 	}
-	return nil
+	if in.Step == orderflow.RefundPayment && o.refusedRefund() {
+		if in.AmountMinor == o.debts.refusedMinor {
+			return nil
+		}
+		return refuse(orderflow.ErrStepNotUnderWay, "the order owes %s, which is not what was given back; nothing is recorded",
+			money.Amount{Minor: o.debts.refusedMinor, Currency: o.in.Total.Currency})
+	}
+	for _, s := range o.manual {
+		if s.activity == in.Step && s.hand == nil {
+			return refuse(orderflow.ErrStepNotUnderWay, "the order waits for %s of %s with attempt %d, which is not what was "+
+				"done by hand; nothing is recorded", in.Step, s.in.Amount, s.in.Attempt)
+		}
+	}
+	return refuse(orderflow.ErrStepNotUnderWay, "the order does not wait for %s", in.Step)
 }
 
-// findManual returns the step under way that an operator may skip, or nil.
-func (o *orderRun) findManual(step string) *manualStep {
+// findManual returns the step under way that an operator did by hand, or nil.
+func (o *orderRun) findManual(in orderflow.SkipStepInput) *manualStep {
 	for _, s := range o.manual {
-		if s.activity == step && s.hand == nil {
+		same := s.in.Attempt == in.Attempt
+		if in.Step == orderflow.RefundPayment {
+			same = s.in.Amount.Minor == in.AmountMinor
+		}
+		if s.activity == in.Step && s.hand == nil && same {
 			return s
 		}
 	}
@@ -149,7 +168,7 @@ func (o *orderRun) onSkipStep(
 	}
 
 	in.Actor = orOperator(in.Actor)
-	if s := o.findManual(in.Step); s != nil {
+	if s := o.findManual(in); s != nil {
 		s.hand = &in
 		s.stop()
 		if err := workflow.Await(ctx, func() bool { return s.ended }); err != nil {
@@ -191,9 +210,13 @@ func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
 	if hand == nil || hand.Number != o.debts.refunds+1 || !o.owesMoney() {
 		return
 	}
+	due := refundDue(o.fulfilment, o.in) - o.debts.refunded
+	if due != hand.AmountMinor {
+		return
+	}
 	o.debts.byHand = &orderflow.SkipStepInput{
 		Step: orderflow.RefundPayment, Reference: hand.Reference, Actor: hand.Actor,
 	}
-	o.debts.refusedMinor = refundDue(o.fulfilment, o.in) - o.debts.refunded
+	o.debts.refusedMinor = due
 	o.note(ctx, order.EventRepaired, hand.Actor, orderflow.RepairSkipStep+" "+orderflow.RefundPayment)
 }

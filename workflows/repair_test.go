@@ -14,9 +14,10 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-func (h *harness) skip(after time.Duration, step string) *reply {
+// skip says that a step was done by hand: a refund of the given amount, or a void of the first attempt.
+func (h *harness) skip(after time.Duration, step string, minor int64) *reply {
 	return h.send(after, orderflow.UpdateSkipStep, orderflow.SkipStepInput{
-		Step: step, Reference: "bank-17", Actor: "olga",
+		Step: step, AmountMinor: minor, Attempt: 1, Reference: "bank-17", Actor: "olga",
 	})
 }
 
@@ -30,10 +31,12 @@ func TestRefundByHand(t *testing.T) {
 	marked := h.marked()
 	h.pay(time.Second)
 	h.cancel(2 * time.Minute)
-	other := h.skip(2*time.Minute+10*time.Second, orderflow.VoidPayment)
-	skipped := h.skip(3*time.Minute+10*time.Second, orderflow.RefundPayment)
+	other := h.skip(2*time.Minute+10*time.Second, orderflow.VoidPayment, 0)
+	wrong := h.skip(3*time.Minute, orderflow.RefundPayment, 1000)
+	skipped := h.skip(3*time.Minute+10*time.Second, orderflow.RefundPayment, 1250)
 
 	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.ErrorContains(t, wrong.err, "which is not what was done by hand; nothing is recorded")
 	require.ErrorContains(t, other.err, "does not wait for VoidPayment")
 	require.NoError(t, skipped.err)
 	require.Equal(t, orderflow.PaymentRefunded, h.lastPayment().State)
@@ -53,14 +56,16 @@ func TestRefusedRefundByHand(t *testing.T) {
 	marked := h.marked()
 	h.pay(time.Second)
 	h.cancelLines(time.Minute, 2, 3)
-	early := h.skip(30*time.Second, orderflow.RefundPayment)
-	skipped := h.skip(2*time.Minute, orderflow.RefundPayment)
-	again := h.skip(3*time.Minute, orderflow.RefundPayment)
+	early := h.skip(30*time.Second, orderflow.RefundPayment, 1000)
+	wrong := h.skip(90*time.Second, orderflow.RefundPayment, 999)
+	skipped := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	again := h.skip(3*time.Minute, orderflow.RefundPayment, 1000)
 	h.ship(4*time.Minute, 1)
 	h.deliver(5*time.Minute, 1)
 
 	require.Equal(t, order.Completed, h.run(60).State)
 	require.ErrorContains(t, early.err, "does not wait for RefundPayment")
+	require.ErrorContains(t, wrong.err, "which is not what was given back; nothing is recorded")
 	require.NoError(t, skipped.err)
 	require.ErrorContains(t, again.err, "does not wait for RefundPayment")
 	require.Equal(t, 1, h.counts[orderflow.RefundPayment])
@@ -78,7 +83,7 @@ func TestRefundByHandThatTheProviderMade(t *testing.T) {
 	h.found = 1250
 	h.pay(time.Second)
 	h.cancel(2 * time.Minute)
-	skipped := h.skip(3*time.Minute, orderflow.RefundPayment)
+	skipped := h.skip(3*time.Minute, orderflow.RefundPayment, 1250)
 
 	require.Equal(t, order.Cancelled, h.run(60).State)
 	require.ErrorContains(t, skipped.err, "the provider has carried out RefundPayment by itself")
@@ -95,7 +100,7 @@ func TestRefusedRefundOutlivesTheRun(t *testing.T) {
 	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
 	h.pay(time.Second)
 	h.cancelLines(time.Minute, 2, 3)
-	skipped := h.skip(25*time.Hour, orderflow.RefundPayment)
+	skipped := h.skip(25*time.Hour, orderflow.RefundPayment, 1000)
 	h.run(60)
 	require.NoError(t, skipped.err)
 	require.Equal(t, 1, h.counts[orderflow.RefundPayment])
@@ -116,7 +121,7 @@ func TestRefundByHandWhileTheOrderEnds(t *testing.T) {
 	}
 	h.pay(time.Second)
 	h.cancel(2 * time.Minute)
-	skipped := h.skip(2*time.Minute+10*time.Second, orderflow.RefundPayment)
+	skipped := h.skip(2*time.Minute+10*time.Second, orderflow.RefundPayment, 1250)
 	require.Equal(t, order.Cancelled, h.run(60).State)
 	require.ErrorContains(t, skipped.err, "ends at this moment")
 	require.NotContains(t, h.events(), order.EventRepaired)
@@ -129,7 +134,7 @@ func TestVoidByHand(t *testing.T) {
 	h.script[orderflow.AuthorisePayment] = always(errDown)
 	h.script[orderflow.VoidPayment] = always(errDown)
 	h.pay(time.Second)
-	skipped := h.skip(2*time.Minute+30*time.Second, orderflow.VoidPayment)
+	skipped := h.skip(2*time.Minute+30*time.Second, orderflow.VoidPayment, 0)
 	require.Equal(t, order.Expired, h.run(60).State)
 	require.NoError(t, skipped.err)
 	require.Equal(t, orderflow.PaymentVoided, h.lastPayment().State)
@@ -142,8 +147,8 @@ func TestStepsThatMayNotBeSkipped(t *testing.T) {
 	h := newHarness(t)
 	h.script[orderflow.CapturePayment] = h.until(90*time.Second, errDown)
 	h.pay(time.Second)
-	capture := h.skip(time.Minute, orderflow.CapturePayment)
-	unknown := h.skip(time.Minute, "Capture")
+	capture := h.skip(time.Minute, orderflow.CapturePayment, 0)
+	unknown := h.skip(time.Minute, "Capture", 0)
 	noted := h.send(time.Minute, orderflow.UpdateNoteRepair, orderflow.NoteRepairInput{
 		Actor: "olga", Action: orderflow.RepairRetryNow,
 	})

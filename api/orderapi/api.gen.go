@@ -1035,6 +1035,12 @@ type RepairList struct {
 type RepairRequest struct {
 	Action RepairAction `json:"action"`
 
+	// AmountMinor Of `skip_step` with `RefundPayment` only, and required there: how much was given back, in the smallest unit of the order's currency. It must be what the step under way gives back.
+	AmountMinor int64 `json:"amount_minor,omitempty,omitzero"`
+
+	// Attempt Of `skip_step` with `VoidPayment` only, and required there: the attempt of the payment whose authorisation was voided.
+	Attempt int `json:"attempt,omitempty,omitzero"`
+
 	// Reason Why, for the record.
 	Reason string `json:"reason"`
 

@@ -55,7 +55,7 @@ func (h *handlers) RepairOrder(c *gin.Context, id uuid.UUID, params orderapi.Rep
 		case orderflow.RepairRetryNow:
 			return h.retryNow(ctx, r, orderflow.OrderWorkflowID(id))
 		case orderflow.RepairSkipStep:
-			return h.skipStep(ctx, r, row)
+			return h.skipStep(ctx, r, row, body)
 		case orderflow.RepairForceRelease:
 			return h.forceRelease(ctx, r, row)
 		default:
@@ -161,6 +161,13 @@ func checkRepair(body orderapi.RepairRequest) error {
 		return problem.Invalid("step", "only skip_step names a step")
 	case !skips && body.Reference != "":
 		return problem.Invalid("reference", "only skip_step has a reference")
+	}
+	refunds, voids := skips && body.Step == orderflow.RefundPayment, skips && body.Step == orderflow.VoidPayment
+	switch {
+	case refunds != (body.AmountMinor != 0):
+		return problem.Invalid("amount_minor", "say of a refund by hand, and of nothing else, how much was given back")
+	case voids != (body.Attempt != 0):
+		return problem.Invalid("attempt", "say of a void by hand, and of nothing else, which attempt of the payment it was")
 	}
 	if _, known := orderflow.RuleOfStep(body.Step); skips && !known {
 		return problem.Invalid("step", "an order has no step %q; use %s", body.Step,

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/correlation"
+	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/inventory/inventoryapi"
@@ -48,7 +49,9 @@ func (h *handlers) noteRepair(ctx context.Context, r orderstore.Repair) {
 }
 
 // skipStep tells the order's workflow that an operator did a step by hand.
-func (h *handlers) skipStep(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
+func (h *handlers) skipStep(
+	ctx context.Context, r orderstore.Repair, row orderstore.Order, body orderapi.RepairRequest,
+) (repaired, error) {
 	rule, _ := orderflow.RuleOfStep(r.Step)
 	if !rule.Skippable {
 		return repaired{
@@ -56,22 +59,29 @@ func (h *handlers) skipStep(ctx context.Context, r orderstore.Repair, row orders
 		}, nil
 	}
 	err := h.workflows.SkipStep(ctx, r.OrderID, r.ID.String(), orderflow.SkipStepInput{
-		Step: r.Step, Reference: r.Reference, Actor: r.Actor, CorrelationID: correlation.From(ctx),
+		Step:          r.Step,
+		Reference:     r.Reference,
+		AmountMinor:   body.AmountMinor,
+		Attempt:       body.Attempt,
+		Actor:         r.Actor,
+		CorrelationID: correlation.From(ctx),
 	})
 	if errors.Is(err, orderclient.ErrEnded) {
-		return h.refundByHand(ctx, r, row)
+		return h.refundByHand(ctx, r, row, body.AmountMinor)
 	}
 	return outcomeOf(err, "%s is recorded as done by hand, reference %s", r.Step, r.Reference)
 }
 
 // refundByHand records the refund of an order whose workflow has ended because the provider refuses the refund for
 // good.
-func (h *handlers) refundByHand(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
+func (h *handlers) refundByHand(
+	ctx context.Context, r orderstore.Repair, row orderstore.Order, amount int64,
+) (repaired, error) {
 	if r.Step != orderflow.RefundPayment || !row.State.Settled() || len(row.Shipments) == 0 {
 		return notApplicable("the order is %s, and its processing has ended; it waits for no step", row.State)
 	}
 	in := orderstore.InputOf(row)
-	in.RefundByHand = &orderflow.RefundByHand{Number: 1, Reference: r.Reference, Actor: r.Actor}
+	in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: amount, Reference: r.Reference, Actor: r.Actor}
 	for _, p := range row.Payments {
 		if p.Step == orderflow.StepRefund && p.State == orderflow.PaymentRefunded {
 			in.RefundByHand.Number = max(in.RefundByHand.Number, p.Number+1)
@@ -89,7 +99,8 @@ func (h *handlers) refundByHand(ctx context.Context, r orderstore.Repair, row or
 			return done("the refund of %s is recorded as made by hand, reference %s", p.Amount, r.Reference)
 		}
 	}
-	return notApplicable("the order owes its customer nothing")
+	return notApplicable("the order does not owe its customer %s",
+		money.Amount{Minor: amount, Currency: row.Total.Currency})
 }
 
 // outcomeOf turns the outcome of an update into that of the repair.

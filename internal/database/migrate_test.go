@@ -158,9 +158,9 @@ func TestMigrationsRunInTransactions(t *testing.T) {
 	}
 }
 
-// TestIndexesCanBeMadeBefore: a migration that indexes a table of an earlier migration accepts the index that an operator
-// created CONCURRENTLY, and changes nothing else, because its locks last as long as the index takes. Older migrations are
-// released as they are.
+// TestIndexesCanBeMadeBefore: a migration that indexes a table of an earlier migration accepts the index that an
+// operator created CONCURRENTLY, and changes nothing else, because its locks last as long as the index takes. Older
+// migrations are released as they are.
 func TestIndexesCanBeMadeBefore(t *testing.T) {
 	t.Parallel()
 	first := map[string]int{"orders": 29, "inventory": 16, "sandbox": 3}

@@ -53,8 +53,8 @@ type Codec struct {
 
 var _ converter.PayloadCodec = (*Codec)(nil)
 
-// New returns a codec for a list of keys in base64, as NewKey returns them, of which the first may be Plain. The codec of
-// an empty list encrypts nothing, and reports an encrypted payload as unreadable.
+// New returns a codec for a list of keys in base64, as NewKey returns them, of which the first may be Plain. The codec
+// of an empty list encrypts nothing, and reports an encrypted payload as unreadable.
 func New(list []string) (*Codec, error) {
 	c := &Codec{keys: map[string][]byte{}}
 	for i, text := range list {

@@ -49,7 +49,7 @@ func TestOperatorsGuide(t *testing.T) {
 	}
 
 	blocks := block.FindAllStringSubmatch(string(text), -1)
-	require.Len(t, blocks, 3, "the set-up, a reset, and the audit, which TestAuditFindsEach runs")
+	require.Len(t, blocks, 4, "the set-up, a reset, and the audit once and by a Schedule, which have their own tests")
 	versions := s.run(t, blocks[0][1], "")
 	require.Contains(t, versions, "temporal version "+module(t, "tools/temporal", "github.com/temporalio/cli"))
 	require.Contains(t, versions, module(t, "dev", "go.temporal.io/server"), "the server that the guide speaks of")

@@ -109,7 +109,8 @@ func TestRefundByHand(t *testing.T) {
 	p := platform.Start(t)
 	product := p.Product(10)
 	byHand := map[string]any{
-		"action": "skip_step", "step": orderflow.RefundPayment, "reference": "SEPA-17", "reason": "the provider is closed",
+		"action": "skip_step", "step": orderflow.RefundPayment, "amount_minor": 1250, "reference": "SEPA-17",
+		"reason": "the provider is closed",
 	}
 	paid := func() string {
 		id := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1)).Str("order_id")

@@ -70,8 +70,12 @@ func SkippableSteps() []string {
 
 // SkipStepInput tells an order that an operator did a step by hand.
 type SkipStepInput struct {
-	Step          string `json:"step"`
-	Reference     string `json:"reference"` // how the provider, or the bank, names what the operator did
+	Step      string `json:"step"`
+	Reference string `json:"reference"` // how the provider, or the bank, names what the operator did
+	// AmountMinor is what was given back, of a refund; Attempt is the attempt of the payment, of a void. They must be
+	// those of the step under way: meanwhile the order may wait for another one.
+	AmountMinor   int64  `json:"amount_minor,omitempty"`
+	Attempt       int    `json:"attempt,omitempty"`
 	Actor         string `json:"actor"`
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
@@ -79,9 +83,10 @@ type SkipStepInput struct {
 // RefundByHand says that an operator made the refund which an order owes that has ended. The number of the refund keeps
 // a later run with the same input from taking another refund for it.
 type RefundByHand struct {
-	Number    int    `json:"number"`
-	Reference string `json:"reference"`
-	Actor     string `json:"actor"`
+	Number      int    `json:"number"`
+	AmountMinor int64  `json:"amount_minor"` // nothing is booked if the order owes another amount
+	Reference   string `json:"reference"`
+	Actor       string `json:"actor"`
 }
 
 // SkipStepResult answers it.
