@@ -127,14 +127,21 @@ func (h *handlers) findByRequest(c *gin.Context, params orderapi.ListOrdersParam
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readTimeout)
 	defer cancel()
-	rows, err := h.store.OfRequest(ctx, params.CorrelationID, limit)
+	who, filter := auth.From(c), orderstore.Filter{}
+	switch {
+	case who.Role == auth.Customer:
+		filter.CustomerID, filter.Issuer = who.Subject, who.Issuer
+	case !who.Operates():
+		filter.Issuer = who.Issuer
+	}
+	rows, err := h.store.OfRequest(ctx, params.CorrelationID, filter, limit)
 	if err != nil {
 		h.fail(c, err)
 		return
 	}
 	out := orderapi.OrderList{Items: []orderapi.Order{}}
 	for _, row := range rows {
-		if auth.From(c).ActsFor(row.Issuer, row.CustomerID) {
+		if who.ActsFor(row.Issuer, row.CustomerID) {
 			out.Items = append(out.Items, wireOrder(row))
 		}
 	}

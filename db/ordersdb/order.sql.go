@@ -769,22 +769,29 @@ func (q *Queries) ListOrdersOfCustomerInStates(ctx context.Context, db DBTX, arg
 
 const ListOrdersOfRequest = `-- name: ListOrdersOfRequest :many
 SELECT order_id, seq, state, reason, refusal, request_hash, customer_id, issuer, total_minor, currency, reservation_id, expires_at, payment_attempts, ship_to, email, metadata, workflow_id, run_id, correlation_id, created_at, updated_at, refusal_code, ttl_seconds, hold_reason, hold_note, action_url, review, wait_seconds, erased_at, number, shipping_minor, reservation_number FROM orders
-WHERE order_id IN (
-    SELECT o.order_id FROM orders o WHERE o.correlation_id = $1::text AND o.correlation_id <> ''
-    UNION SELECT t.order_id FROM order_timeline t WHERE t.correlation_id = $1::text AND t.correlation_id <> ''
+WHERE ($1::text = '' OR customer_id = $1) AND ($2::text = '' OR issuer = $2) AND order_id IN (
+    SELECT o.order_id FROM orders o WHERE o.correlation_id = $3::text AND o.correlation_id <> ''
+    UNION SELECT t.order_id FROM order_timeline t WHERE t.correlation_id = $3::text AND t.correlation_id <> ''
 )
 ORDER BY created_at DESC, order_id DESC
-LIMIT $2
+LIMIT $4
 `
 
 type ListOrdersOfRequestParams struct {
+	CustomerID    string
+	Issuer        string
 	CorrelationID string
 	PageSize      int32
 }
 
-// The orders that a request created, or on which a later request acted.
+// The orders that a request created, or on which a later request acted. An empty customer or issuer means any.
 func (q *Queries) ListOrdersOfRequest(ctx context.Context, db DBTX, arg ListOrdersOfRequestParams) ([]Order, error) {
-	rows, err := db.Query(ctx, ListOrdersOfRequest, arg.CorrelationID, arg.PageSize)
+	rows, err := db.Query(ctx, ListOrdersOfRequest,
+		arg.CustomerID,
+		arg.Issuer,
+		arg.CorrelationID,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -129,10 +129,13 @@ func (s *Store) List(ctx context.Context, f Filter, after Position, size int) ([
 	return s.assemble(ctx, rows)
 }
 
-// OfRequest returns up to size orders that the request with the correlation id created or changed, newest first.
-func (s *Store) OfRequest(ctx context.Context, correlationID string, size int) ([]Order, error) {
+// OfRequest returns up to size orders that the request with the correlation id created or changed, newest first. Of the
+// filter, only the customer and the issuer count.
+func (s *Store) OfRequest(ctx context.Context, correlationID string, f Filter, size int) ([]Order, error) {
 	rows, err := s.q.ListOrdersOfRequest(ctx, s.pool, ordersdb.ListOrdersOfRequestParams{
 		CorrelationID: correlationID,
+		CustomerID:    f.CustomerID,
+		Issuer:        f.Issuer,
 		PageSize:      int32(size), //nolint:gosec // bounded by the contract
 	})
 	if err != nil {

@@ -2,7 +2,10 @@ package temporalclient
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+
+	"go.temporal.io/sdk/temporal"
 )
 
 // ownNames gives the attributes of the SDK's log lines the names that they have in our own lines, so that one search
@@ -22,7 +25,12 @@ var attributeNames = map[string]string{
 	"WorkflowType": "workflow",
 }
 
+// renamed also replaces a refusal by its type, because the text of a refusal may quote what a customer has sent.
 func renamed(a slog.Attr) slog.Attr {
+	var refused *temporal.ApplicationError
+	if err, ok := a.Value.Any().(error); ok && errors.As(err, &refused) && refused.Type() != "" {
+		a.Value = slog.StringValue(refused.Type())
+	}
 	if name, known := attributeNames[a.Key]; known {
 		a.Key = name
 	}

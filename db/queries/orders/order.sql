@@ -323,9 +323,9 @@ ORDER BY created_at DESC, order_id DESC
 LIMIT @page_size;
 
 -- name: ListOrdersOfRequest :many
--- The orders that a request created, or on which a later request acted.
+-- The orders that a request created, or on which a later request acted. An empty customer or issuer means any.
 SELECT * FROM orders
-WHERE order_id IN (
+WHERE (@customer_id::text = '' OR customer_id = @customer_id) AND (@issuer::text = '' OR issuer = @issuer) AND order_id IN (
     SELECT o.order_id FROM orders o WHERE o.correlation_id = @correlation_id::text AND o.correlation_id <> ''
     UNION SELECT t.order_id FROM order_timeline t WHERE t.correlation_id = @correlation_id::text AND t.correlation_id <> ''
 )
