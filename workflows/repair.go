@@ -131,7 +131,8 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 		if in.AmountMinor == o.debts.refusedMinor {
 			return nil
 		}
-		return refuse(orderflow.ErrStepNotUnderWay, "the order owes %s, which is not what was given back; nothing is recorded",
+		return refuse(orderflow.ErrStepNotUnderWay,
+			"the order owes %s, which is not what was given back; nothing is recorded",
 			money.Amount{Minor: o.debts.refusedMinor, Currency: o.in.Total.Currency})
 	}
 	for _, s := range o.manual {
