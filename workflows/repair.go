@@ -33,21 +33,30 @@ func (o *orderRun) unlessByHand(
 	o.manual = append(o.manual, s)
 
 	res, err := run(stepCtx)
-	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
-		if activity == orderflow.RefundPayment {
-			if found, ferr := findRefundNow(ctx, in); ferr == nil && found.RefundedMinor == in.Amount.Minor {
-				res, err = found, nil // an attempt whose answer was lost has made the refund
-			}
+	mayBeByHand := err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused)
+	if s.hand != nil && mayBeByHand {
+		if found, made := madeRefund(ctx, activity, in); made {
+			res, err = found, nil
+		} else {
+			res, err = doneByHand(*s.hand), nil
+			s.skipped = true
+			o.noteSkipped(ctx, *s.hand) // before the order goes on, because it may end its timeline next
 		}
-	}
-	if s.hand != nil && err != nil && (refusal(err) == "" || refusal(err) == orderflow.ErrPaymentRefused) {
-		res, err = doneByHand(*s.hand), nil
-		s.skipped = true
-		o.noteSkipped(ctx, *s.hand) // before the order goes on, because it may end its timeline next
 	}
 	s.ended = true
 	o.manual = slices.DeleteFunc(o.manual, func(other *manualStep) bool { return other == s })
 	return res, err
+}
+
+// madeRefund asks the provider whether it has made a refund although no attempt got its answer.
+func madeRefund(
+	ctx workflow.Context, activity string, in orderflow.PaymentInput,
+) (found orderflow.PaymentResult, made bool) {
+	if activity != orderflow.RefundPayment {
+		return found, false
+	}
+	found, err := findRefundNow(ctx, in)
+	return found, err == nil && found.RefundedMinor == in.Amount.Minor
 }
 
 func (o *orderRun) noteSkipped(ctx workflow.Context, in orderflow.SkipStepInput) {
