@@ -1,7 +1,9 @@
 // Command shop places an order, pays it and waits until it is confirmed, with a client generated from the contract.
 package main
 
-//go:generate sh -c "sed '/ x-go-type/d' ../../api/openapi.yaml > contract.yaml && ../../bin/tools/oapi-codegen -config oapi-codegen.yaml contract.yaml; rm contract.yaml"
+//go:generate sh -c "sed '/ x-go-type/d' ../../api/openapi.yaml > contract.yaml"
+//go:generate ../../bin/tools/oapi-codegen -config oapi-codegen.yaml contract.yaml
+//go:generate rm contract.yaml
 
 import (
 	"context"
