@@ -27,8 +27,9 @@ LABEL org.opencontainers.image.title="holdfast" \
       org.opencontainers.image.created="${CREATED}"
 COPY --from=build /out/ /
 USER 65532:65532
-# GATEWAY_LISTEN, API_LISTEN, SANDBOX_LISTEN, INVENTORY_LISTEN, WORKER_LISTEN, EVENTS_LISTEN
-EXPOSE 3000 3001 3003 8080 9090 9091 9092
+# GATEWAY_LISTEN, API_LISTEN, SANDBOX_LISTEN, INVENTORY_LISTEN, WORKER_LISTEN, EVENTS_LISTEN, CODEC_LISTEN,
+# AUDIT_LISTEN
+EXPOSE 3000 3001 3003 8080 9090 9091 9092 9093 9094
 # It asks the process that the container runs. A command that ends by itself, as migrate, has no health.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/holdfast", "health"]
 ENTRYPOINT ["/holdfast"]

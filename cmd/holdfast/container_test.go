@@ -42,7 +42,7 @@ func TestHealthCommand(t *testing.T) {
 	require.ErrorContains(t, err, "503 Service Unavailable: no database")
 	_, err = execute(t, "health", "shop")
 	require.ErrorContains(t, err,
-		`"shop" is no process; it is one of api, codec, events, gateway, inventory, payment-sandbox, worker`)
+		`"shop" is no process; it is one of api, audit, codec, events, gateway, inventory, payment-sandbox, worker`)
 	server.Close()
 	_, err = execute(t, "health", "worker")
 	require.ErrorContains(t, err, "refused")
@@ -53,6 +53,7 @@ func TestFirstProcess(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"/holdfast\x00api\x00", "api"},
 		{"/sbin/docker-init\x00--\x00/holdfast\x00payment-sandbox\x00", "payment-sandbox"},
+		{"/holdfast\x00audit\x00--schedule\x0024h\x00", "audit"},
 		{"/holdfast\x00migrate\x00", ""},
 	} {
 		file := filepath.Join(t.TempDir(), "cmdline")

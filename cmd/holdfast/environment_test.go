@@ -15,18 +15,25 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/eventprocess"
 	"holdfast/internal/payment/sandboxserver"
+	"holdfast/internal/temporalclient"
 	"holdfast/inventory"
 	"holdfast/workers"
 )
 
 // processes are the processes of this binary with their configurations.
 var processes = map[string]reflect.Type{
-	"gateway":         reflect.TypeFor[gateway.Config](),
-	"api":             reflect.TypeFor[server.Config](),
-	"inventory":       reflect.TypeFor[inventory.Config](),
-	"worker":          reflect.TypeFor[workers.Config](),
-	"events":          reflect.TypeFor[eventprocess.Config](),
-	"codec":           reflect.TypeFor[codecserver.Config](),
+	"gateway":   reflect.TypeFor[gateway.Config](),
+	"api":       reflect.TypeFor[server.Config](),
+	"inventory": reflect.TypeFor[inventory.Config](),
+	"worker":    reflect.TypeFor[workers.Config](),
+	"events":    reflect.TypeFor[eventprocess.Config](),
+	"codec":     reflect.TypeFor[codecserver.Config](),
+	"audit": reflect.TypeFor[struct {
+		auditProcess
+		auditConfig
+		auditProvider
+		Temporal temporalclient.Config
+	}](),
 	"payment-sandbox": reflect.TypeFor[sandboxserver.Config](),
 }
 
@@ -38,7 +45,6 @@ func TestEnvironmentExample(t *testing.T) {
 	collect(reflect.TypeFor[config.Common](), want)
 	collect(reflect.TypeFor[profiles](), want)
 	collect(reflect.TypeFor[databases](), want)
-	collect(reflect.TypeFor[auditProcess](), want)
 	collect(reflect.TypeFor[syncConfig](), want)
 	for _, c := range processes {
 		collect(c, want)

@@ -28,6 +28,7 @@ type listens struct {
 	Worker    string `env:"WORKER_LISTEN" envDefault:":9090"`
 	Events    string `env:"EVENTS_LISTEN" envDefault:":9091"`
 	Codec     string `env:"CODEC_LISTEN" envDefault:":9093"`
+	Audit     string `env:"AUDIT_LISTEN" envDefault:":9094"`
 }
 
 func (l listens) byProcess() map[string]string {
@@ -39,6 +40,7 @@ func (l listens) byProcess() map[string]string {
 		"worker":          l.Worker,
 		"events":          l.Events,
 		"codec":           l.Codec,
+		"audit":           l.Audit,
 	}
 }
 

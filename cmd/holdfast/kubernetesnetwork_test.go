@@ -18,7 +18,7 @@ func TestKubernetesNetwork(t *testing.T) {
 		"ORDERS_DATABASE_URL": 5432, "INVENTORY_DATABASE_URL": 5432, "SANDBOX_DATABASE_URL": 5432,
 		"REDIS_URL": 6379, "AMQP_URL": 5672, "TEMPORAL_ADDRESS": 7233,
 	}
-	eachOverlay(t, func(t *testing.T, all []manifest) {
+	eachOverlay(t, func(t *testing.T, _ string, all []manifest) {
 		t.Helper()
 		byName := map[string]map[string]string{}
 		for _, d := range ofKind(all, "Deployment") {
@@ -56,7 +56,7 @@ func TestKubernetesNetwork(t *testing.T) {
 // other servers, such as PostgreSQL, in the same namespace.
 func TestKubernetesDefaultDeny(t *testing.T) {
 	t.Parallel()
-	eachOverlay(t, func(t *testing.T, all []manifest) {
+	eachOverlay(t, func(t *testing.T, _ string, all []manifest) {
 		t.Helper()
 		checked := 0
 		for _, policy := range ofKind(all, "NetworkPolicy") {

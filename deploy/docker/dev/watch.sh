@@ -2,7 +2,7 @@
 # Rebuild on save, for compose.dev.yml. It looks at the files' times, because a mounted folder of another operating system
 # sends no notices.
 #   watch.sh build         builds /out/holdfast, and again whenever a source is newer
-#   watch.sh run PROCESS   runs the process under the debugger (port 2345), and again whenever the binary is new
+#   watch.sh run PROCESS…  runs the process under the debugger (port 2345), and again whenever the binary is new
 set -eu
 # Docker stops this script; it passes the signal on. Without a trap the first process of a container ignores it.
 child=
@@ -24,13 +24,14 @@ build)
   done
   ;;
 run)
+  shift
   while :; do
     if [ ! -x /out/holdfast ]; then
       sleep 1
       continue
     fi
     binary=$(stat -c %i /out/holdfast)
-    dlv exec --headless --listen=:2345 --accept-multiclient --continue --api-version=2 /out/holdfast -- "$2" &
+    dlv exec --headless --listen=:2345 --accept-multiclient --continue --api-version=2 /out/holdfast -- "$@" &
     child=$!
     while [ "$(stat -c %i /out/holdfast)" = "$binary" ] && kill -0 "$child" 2> /dev/null; do sleep 1; done
     kill "$child" 2> /dev/null || true
