@@ -471,18 +471,25 @@ func TestDockerfile(t *testing.T) {
 func TestPrometheusScrapesEveryProcess(t *testing.T) {
 	t.Parallel()
 	project := development(t)
-	targets := found(`([a-z-]+:\d+)`, source(t, "deploy/prometheus/prometheus.yml"))
-	always := 0 // the processes that run without a profile
+	file := source(t, "deploy/prometheus/prometheus.yml")
+	targets := found(`"([a-z-]+:\d+)"`, file)
+	byName := regexp.MustCompile(`names: \[([a-z-]+)\], type: A, port: (\d+)`)
+	profiled := 0 // a fixed target would be down while its profile is not chosen
+	for _, m := range byName.FindAllStringSubmatch(file, -1) {
+		require.NotEmpty(t, project.Services[m[1]].Profiles, m[1])
+		targets = append(targets, m[1]+":"+m[2])
+		profiled++
+	}
 	for name, configuration := range processes {
 		if len(project.Services[name].Profiles) > 0 {
-			continue // it is a target that would be down
+			profiled--
 		}
-		always++
 		defaults := map[string]string{}
 		collect(configuration, defaults)
 		for variable, address := range defaults {
 			if strings.HasSuffix(variable, "_LISTEN") && variable != "GATEWAY_LISTEN" { // which is for clients only
 				require.Contains(t, targets, name+address[strings.LastIndex(address, ":"):])
+				require.Contains(t, source(t, "docs/guides/metrics.md"), "| "+name+" | `"+variable+"`")
 			}
 		}
 	}
@@ -490,7 +497,8 @@ func TestPrometheusScrapesEveryProcess(t *testing.T) {
 		service, _, _ := strings.Cut(target, ":")
 		require.Contains(t, project.Services, service)
 	}
-	require.Len(t, targets, always+2, "and Temporal and RabbitMQ")
+	require.Zero(t, profiled, "the processes with a profile are found by their names")
+	require.Len(t, targets, len(processes)+2, "and Temporal and RabbitMQ")
 }
 
 // TestOfflineImages: deploy/docker/offline/build.sh builds every image of the default profile.

@@ -17,9 +17,12 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 
+	"holdfast/internal/payloadcodec"
 	"holdfast/tests/broker"
 	"holdfast/tests/platform"
+	"holdfast/workflows/orderflow"
 )
 
 // documented is a row of docs/guides/metrics.md.
@@ -33,6 +36,18 @@ type documented struct {
 // metricRow matches a row of the page's tables: metric, type, labels, unit, processes, meaning.
 var metricRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`(\\*?) \\| (\\w+) " +
 	"\\| ([^|]*) \\| [^|]* \\| ([^|]+) \\| .+ \\|$")
+
+// documentedProcesses returns the processes of the page's first table.
+func documentedProcesses(t *testing.T) (out []string) {
+	t.Helper()
+	raw, err := os.ReadFile("../../docs/guides/metrics.md")
+	require.NoError(t, err)
+	row := regexp.MustCompile("(?m)^\\| ([a-z-]+) \\| `[A-Z_]+_LISTEN`")
+	for _, m := range row.FindAllStringSubmatch(string(raw), -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
 
 // documentedMetrics returns the rows of the page by the name of the metric.
 func documentedMetrics(t *testing.T) map[string]documented {
@@ -131,13 +146,25 @@ func TestMetricsPage(t *testing.T) {
 	p.Await("alice", short, "expired", 30*time.Second)
 	require.Equal(t, http.StatusOK, p.Do("alice", http.MethodGet, "/api/inventory/"+product.String(), nil).Status)
 
+	p.Configure(payloadKeys, payloadcodec.Plain+","+payloadcodec.NewKey())
+	addresses["codec"] = p.Start("codec").Address()
+	addresses["audit"] = p.Start("audit", "--schedule", "24h", "--settle", "1s").Address()
+	p.WithTemporal(func(c client.Client) {
+		schedule := c.ScheduleClient().GetHandle(t.Context(), orderflow.AuditSchedule)
+		require.NoError(t, schedule.Trigger(t.Context(), client.ScheduleTriggerOptions{}))
+	})
+	for _, name := range []string{"codec", "audit"} { // no other request comes to them
+		scrape(t, addresses[name])
+	}
+
 	page := documentedMetrics(t)
 	exported := map[string]map[string]*dto.MetricFamily{}
-	require.Eventually(t, func() bool { // the events arrive a moment later
+	require.Eventually(t, func() bool { // the events arrive a moment later, and the audit ends
 		for name, address := range addresses {
 			exported[name] = scrape(t, address)
 		}
-		return exported["events"]["orders_events_consume_delay_seconds"] != nil
+		return exported["events"]["orders_events_consume_delay_seconds"] != nil &&
+			exported["audit"]["holdfast_audit_duration_seconds"] != nil
 	}, 30*time.Second, 100*time.Millisecond)
 
 	for process, families := range exported {
@@ -155,6 +182,7 @@ func TestMetricsPage(t *testing.T) {
 			}
 		}
 	}
+	require.ElementsMatch(t, documentedProcesses(t), slices.Collect(maps.Keys(exported)))
 	for name, row := range page {
 		for _, process := range row.processes {
 			if _, own := exported[process]; own && !row.later {
