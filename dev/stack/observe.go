@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"holdfast/deploy/prometheus"
 	"holdfast/tests/localservice"
@@ -28,11 +29,8 @@ func (s *Stack) Observe(ctx context.Context) error {
 		return nil
 	}
 
-	server, err := localservice.StartPrometheus(ctx, localservice.Options{
-		Dir:  filepath.Join(s.dir, "prometheus"),
-		Port: s.ports.prometheus,
-		Log:  s.log,
-	}, localservice.Scraping{Targets: s.metricAddresses(), Rules: prometheus.Rules})
+	server, err := localservice.StartPrometheus(ctx, s.prometheusOptions(),
+		localservice.Scraping{Targets: s.metricAddresses(), Rules: prometheus.Rules})
 	if err != nil {
 		return err
 	}
@@ -40,6 +38,14 @@ func (s *Stack) Observe(ctx context.Context) error {
 	s.prometheusUI = server.URL()
 	s.say("Prometheus is up: %s", server.URL())
 	return nil
+}
+
+func (s *Stack) prometheusOptions() localservice.Options {
+	return localservice.Options{
+		Dir:  filepath.Join(s.dir, "prometheus"),
+		Port: s.ports.prometheus,
+		Log:  s.log,
+	}
 }
 
 // metricAddresses says where each running part serves its metrics, by the name of its job in the alert rules.
@@ -58,14 +64,21 @@ func (s *Stack) metricAddresses() map[string]string {
 		out["events"] = fmt.Sprintf("127.0.0.1:%d", s.ports.events)
 		out["rabbitmq"] = s.rabbitMetrics
 	}
+	if url := s.codecURL(); url != "" {
+		out["codec"] = strings.TrimPrefix(url, "http://")
+	}
 	return out
 }
 
 // describeMetrics prints where the metrics are.
 func (s *Stack) describeMetrics(out io.Writer) {
+	codec := ""
+	if s.codecURL() != "" {
+		codec = fmt.Sprintf(", %d (codec)", s.ports.codec)
+	}
 	fmt.Fprintf(out, "  metrics        http://127.0.0.1:PORT/metrics with PORT %d (gateway), %d (api), %d (inventory), "+
-		"%d (worker), %d (events), %d (sandbox)\n",
-		s.ports.gatewayPrivate, s.ports.api, s.ports.inventory, s.ports.worker, s.ports.events, s.ports.sandbox)
+		"%d (worker), %d (events), %d (sandbox)%s\n",
+		s.ports.gatewayPrivate, s.ports.api, s.ports.inventory, s.ports.worker, s.ports.events, s.ports.sandbox, codec)
 	if s.prometheusUI == "" {
 		fmt.Fprintln(out, "                 `make observe` instead of `make up` adds a Prometheus "+
 			"with all of them and the alerts")

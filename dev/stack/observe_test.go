@@ -2,13 +2,17 @@ package stack
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"holdfast/deploy/prometheus"
+	"holdfast/internal/payloadcodec"
 	"holdfast/tests/localservice"
 )
 
@@ -19,6 +23,7 @@ func TestObserve(t *testing.T) {
 	if err := localservice.Install(t.Context(), func(string) {}, localservice.PrometheusPackage); err != nil {
 		t.Skip(err)
 	}
+	t.Setenv("TEMPORAL_PAYLOAD_KEYS", payloadcodec.NewKey()) // so that the codec server runs
 	out := &progress{}
 	s, err := startOn(t.Context(), dir, out, freePorts(t))
 	require.NoError(t, err, out)
@@ -43,7 +48,7 @@ func TestObserve(t *testing.T) {
 			up[target.Labels["job"]] = target.Health == "up"
 		}
 		for _, job := range []string{
-			"gateway", "api", "inventory", "worker", "events", "payment-sandbox", "rabbitmq",
+			"gateway", "api", "inventory", "worker", "events", "payment-sandbox", "codec", "rabbitmq",
 		} {
 			if !up[job] {
 				return false
@@ -64,6 +69,29 @@ func TestObserve(t *testing.T) {
 	s.Describe(&said, "a-token")
 	require.Contains(t, said.String(), s.prometheusUI+"/alerts")
 	require.Contains(t, said.String(), "logs  "+dir)
+	require.Contains(t, said.String(), "(codec)")
+}
+
+// TestPrometheusOfAKilledRunIsStopped: `make up` stops the Prometheus that a killed `make observe` left behind.
+func TestPrometheusOfAKilledRunIsStopped(t *testing.T) {
+	dir := stackDir(t)
+	if err := localservice.Install(t.Context(), func(string) {}, localservice.PrometheusPackage); err != nil {
+		t.Skip(err)
+	}
+	left, err := localservice.StartPrometheus(t.Context(), localservice.Options{Dir: filepath.Join(dir, "prometheus")},
+		localservice.Scraping{Rules: prometheus.Rules})
+	require.NoError(t, err)
+	defer func() { _ = left.Stop(context.Background()) }() // it gives back the port
+
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &progress{at: "PostgreSQL is up", do: cancel}
+	_, err = startOn(ctx, dir, out, freePorts(t))
+	require.Error(t, err, "the test interrupted it")
+	select {
+	case <-left.Done():
+	default:
+		require.Fail(t, "Prometheus still runs", out)
+	}
 }
 
 func askJSON(t *testing.T, url string, into any) {

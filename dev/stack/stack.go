@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/payloadcodec"
 	"holdfast/internal/telemetry"
+	"holdfast/tests/localservice"
 )
 
 // buildID is the worker version of the development stack. It stays the same over restarts, because
@@ -114,6 +115,10 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	if err := s.install(ctx); err != nil {
+		return err
+	}
+	// A run without Observe takes over from a killed run with it, too.
+	if err := localservice.StopLeftPrometheus(ctx, s.prometheusOptions()); err != nil {
 		return err
 	}
 	if err := s.startBacking(ctx); err != nil {

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // startAndWait runs in the child process: "name directory".
 func startAndWait(what string) {
 	name, dir, _ := strings.Cut(what, " ")
-	for _, s := range services {
+	for _, s := range append(services, prometheus) {
 		if s.name != name {
 			continue
 		}
@@ -85,6 +85,25 @@ func TestServerOfAKilledRunIsTakenOver(t *testing.T) {
 		require.NoError(t, next.Stop(t.Context()))
 		require.Empty(t, workingIn(t, next.Dir()))
 	})
+}
+
+// TestPrometheusOfAKilledRunIsTakenOver: the next run stops it, also if it starts none itself.
+func TestPrometheusOfAKilledRunIsTakenOver(t *testing.T) {
+	t.Parallel()
+	if err := localservice.Install(t.Context(), func(m string) { t.Log(m) }, localservice.PrometheusPackage); err != nil {
+		t.Skip(err)
+	}
+	dir := filepath.Join(tempDir(t), "instance")
+	o := localservice.Options{Dir: dir}
+	require.NoError(t, localservice.StopLeftPrometheus(t.Context(), o), "there was no run")
+	left := killedRun(t, prometheus, dir)
+	require.Contains(t, workingIn(t, dir), left, "the server outlives its starter")
+	require.NoError(t, localservice.StopLeftPrometheus(t.Context(), o))
+	require.Empty(t, workingIn(t, dir))
+
+	left = killedRun(t, prometheus, dir)
+	next := prometheus.mustStart(t, o)
+	require.NotContains(t, workingIn(t, next.Dir()), left, "the old server is gone")
 }
 
 // killedRun starts a service in another process, kills that process and returns the server's id.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -16,6 +17,8 @@ import (
 
 // PrometheusPackage is the server that collects metrics. It is no part of the stack that `make up` needs.
 var PrometheusPackage = Package{"Prometheus", "prometheus", "prometheus"}
+
+var prometheusServer = processKind{"prometheus", syscall.SIGTERM}
 
 // Prometheus is a private Prometheus server.
 type Prometheus struct {
@@ -40,7 +43,7 @@ func StartPrometheus(ctx context.Context, o Options, s Scraping) (*Prometheus, e
 	if err != nil {
 		return nil, err
 	}
-	i, err := prepare(ctx, "Prometheus", o, owner, processKind{"prometheus", syscall.SIGTERM})
+	i, err := prepare(ctx, "Prometheus", o, owner, prometheusServer)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +52,23 @@ func StartPrometheus(ctx context.Context, o Options, s Scraping) (*Prometheus, e
 		return nil, i.abandon(err)
 	}
 	return p, nil
+}
+
+// StopLeftPrometheus stops a Prometheus that a killed run left behind in o.Dir. StartPrometheus does the same; this is
+// for a run that starts none.
+func StopLeftPrometheus(ctx context.Context, o Options) error {
+	o, err := o.checked()
+	if err != nil {
+		return err
+	}
+	dir, err := filepath.EvalSymlinks(o.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // no run of this directory has started one
+	}
+	if err != nil {
+		return fmt.Errorf("find the directory of Prometheus: %w", err)
+	}
+	return stopLeftovers(ctx, dir, o.Log.With("service", "Prometheus"), prometheusServer)
 }
 
 func (p *Prometheus) start(ctx context.Context, o Options, s Scraping) error {
@@ -113,3 +133,6 @@ func (p *Prometheus) ready(ctx context.Context) error {
 
 // URL is the address of the server and of its pages.
 func (p *Prometheus) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", p.port) }
+
+// Port is the port the server listens on.
+func (p *Prometheus) Port() int { return p.port }

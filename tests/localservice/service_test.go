@@ -97,6 +97,25 @@ func onPostgres(ctx context.Context, url string, do func(*pgx.Conn) error) error
 	return do(conn)
 }
 
+// prometheus keeps nothing that a test reads.
+var prometheus = service{
+	name:  "prometheus",
+	start: startPrometheus,
+	put:   func(context.Context, string) error { return nil },
+}
+
+type prometheusServer struct{ *localservice.Prometheus }
+
+func (p prometheusServer) address() string { return p.URL() }
+
+func startPrometheus(ctx context.Context, o localservice.Options) (running, error) {
+	p, err := localservice.StartPrometheus(ctx, o, localservice.Scraping{Rules: []byte("groups: []\n")})
+	if err != nil {
+		return nil, err
+	}
+	return prometheusServer{p}, nil
+}
+
 type redisServer struct{ *localservice.Redis }
 
 func (r redisServer) address() string { return r.URL() }
