@@ -101,7 +101,7 @@ func NewTracing(ctx context.Context, cfg TraceConfig, service, version string) (
 	}
 	return &Tracing{
 		provider: trace.NewTracerProvider(
-			trace.WithBatcher(exporter),
+			trace.WithBatcher(private{exporter}),
 			trace.WithSampler(cfg.sampler()),
 			trace.WithResource(resource.NewSchemaless(
 				attribute.String("service.name", service), attribute.String("service.version", version))),
