@@ -171,7 +171,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 	toProvider := &http.Client{Transport: env.Tracing.Transport(httpClient.Transport)}
-	takesMoney, err := provider.New(cfg.Payment, cfg.ServiceKeys[0], toProvider)
+	takesMoney, err := provider.New(cfg.Payment, "worker", cfg.ServiceKeys[0], toProvider)
 	if err != nil {
 		return err
 	}

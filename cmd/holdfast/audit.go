@@ -77,6 +77,7 @@ func newAudit() *cobra.Command {
 			"shipments, the workflows, and the payment provider's books of recent orders. It prints each violation with\n" +
 			"its remedy. It changes nothing, and may run while the platform works: it reads each database in one\n" +
 			"snapshot, page by page, and counts only what it sees twice, some seconds apart.\n\n" +
+			"If the environment names no database, it audits the platform of `make up` in this folder.\n\n" +
 			"With --schedule the command is a process: Temporal starts an audit at each interval, and the process\n" +
 			"carries it out.\n\n" +
 			"Exit status: 0 if the books agree, 1 if it found a violation, 2 if it could not compare everything.",
@@ -170,7 +171,11 @@ func (f *auditFlags) open(ctx context.Context) (_ func(), err error) {
 			closeAll()
 		}
 	}()
-	cfg, err := config.Load[auditConfig]()
+	vars, err := readerEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.LoadFrom[auditConfig](vars)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +207,7 @@ func (f *auditFlags) open(ctx context.Context) (_ func(), err error) {
 	f.options.Orders, f.options.Stock = orderstore.New(orders), store.New(stock)
 
 	if !slices.Contains(f.skip, skipWorkflows) {
-		temporalCfg, err := config.Load[temporalclient.Config]()
+		temporalCfg, err := config.LoadFrom[temporalclient.Config](vars)
 		if err != nil {
 			return nil, err
 		}
@@ -217,13 +222,13 @@ func (f *auditFlags) open(ctx context.Context) (_ func(), err error) {
 		f.options.Workflows = orderclient.New(temporal, temporalCfg.DataConverter())
 	}
 	if !slices.Contains(f.skip, skipPayments) {
-		return closeAll, f.openProvider()
+		return closeAll, f.openProvider(vars)
 	}
 	return closeAll, nil
 }
 
-func (f *auditFlags) openProvider() error {
-	cfg, err := config.Load[auditProvider]()
+func (f *auditFlags) openProvider(vars map[string]string) error {
+	cfg, err := config.LoadFrom[auditProvider](vars)
 	if err != nil {
 		return err
 	}
@@ -231,7 +236,7 @@ func (f *auditFlags) openProvider() error {
 	if len(cfg.ServiceKeys) > 0 {
 		key = cfg.ServiceKeys[0]
 	}
-	takesMoney, err := provider.New(cfg.Payment, key, &http.Client{Timeout: cfg.Payment.Timeout})
+	takesMoney, err := provider.New(cfg.Payment, "audit", key, &http.Client{Timeout: cfg.Payment.Timeout})
 	if err != nil {
 		return err
 	}

@@ -46,9 +46,18 @@ func newMigrate() *cobra.Command {
 func (m *migrateCommand) status() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Args: cobra.NoArgs, Short: "List the migrations, and which are applied.",
+		Long: "Lists the migrations of the databases that the environment names, or else of those of `make up` in this folder.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			vars, err := readerEnvironment()
+			if err != nil {
+				return err
+			}
+			cfg, err := config.LoadFrom[databases](vars)
+			if err != nil {
+				return err
+			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			err := m.each(cmd, func(cmd *cobra.Command, name database.Name, url string) error {
+			err = m.eachOf(cmd, cfg, func(cmd *cobra.Command, name database.Name, url string) error {
 				list, err := database.Status(cmd.Context(), url, name)
 				for _, one := range list {
 					applied := "not applied"
@@ -126,6 +135,12 @@ func (m *migrateCommand) each(cmd *cobra.Command, do func(*cobra.Command, databa
 	if err != nil {
 		return err
 	}
+	return m.eachOf(cmd, cfg, do)
+}
+
+func (m *migrateCommand) eachOf(
+	cmd *cobra.Command, cfg databases, do func(*cobra.Command, database.Name, string) error,
+) error {
 	urls := map[database.Name]string{
 		database.Orders:    cfg.Orders,
 		database.Inventory: cfg.Inventory,

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,24 +50,52 @@ func newToken() *cobra.Command {
 
 // tokenConfig takes the secret from the environment, or else from the development stack of this folder.
 func tokenConfig() (auth.Config, error) {
+	vars, err := environment("JWT_", "JWT_SECRET")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("JWT_SECRET is not set and there is no %s here; "+
+			"set JWT_SECRET, or run this in the folder where `make up` was run", stackEnv)
+	}
+	if err != nil {
+		return auth.Config{}, err
+	}
+	return config.LoadFrom[auth.Config](vars)
+}
+
+// readerEnvironment is the environment of a command that only reads: if it names no database, the command works on
+// the development stack of this folder, if there is one. Commands that write want the names, so that none changes the
+// stack by mistake.
+func readerEnvironment() (map[string]string, error) {
+	vars, err := environment("", "ORDERS_DATABASE_URL", "INVENTORY_DATABASE_URL", "SANDBOX_DATABASE_URL")
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // the command says which variables are missing
+	}
+	return vars, err
+}
+
+// environment returns the variables of this process. If none of the needed ones is set, it adds those variables of
+// the development stack of this folder that begin with the prefix. The error is fs.ErrNotExist if there is no stack;
+// the variables are those of this process then.
+func environment(prefix string, needed ...string) (map[string]string, error) {
 	vars := map[string]string{}
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		vars[name] = value
 	}
-	if vars["JWT_SECRET"] == "" && vars["JWT_SECRET_FILE"] == "" {
-		f, err := os.Open(stackEnv)
-		if err != nil {
-			return auth.Config{}, fmt.Errorf("JWT_SECRET is not set and there is no %s here; "+
-				"set JWT_SECRET, or run this in the folder where `make up` was run", stackEnv)
-		}
-		defer f.Close() //nolint:errcheck // only read
+	if slices.ContainsFunc(needed, func(name string) bool { return vars[name] != "" || vars[name+"_FILE"] != "" }) {
+		return vars, nil
+	}
 
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if name, value, ok := strings.Cut(lines.Text(), "="); ok && strings.HasPrefix(name, "JWT_") {
-				vars[name] = value
-			}
+	f, err := os.Open(stackEnv)
+	if err != nil {
+		return vars, fmt.Errorf("read the settings of `make up`: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), "=")
+		if ok && strings.HasPrefix(name, prefix) && vars[name+"_FILE"] == "" {
+			vars[name] = value
 		}
 	}
-	return config.LoadFrom[auth.Config](vars)
+	return vars, lines.Err()
 }

@@ -94,9 +94,12 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 	for _, name := range []string{"order_number", "workflow_id", "run_id", "attempt", "duration_ms", "trace_id"} {
 		require.NotEmpty(t, step[name], name)
 	}
-	awaitLine(t, p.Process("inventory"), func(l map[string]any) bool {
-		return l["msg"] == "request" && l["correlation_id"] == "req-pay" && l["source_service"] == "worker"
-	})
+	for _, called := range []string{"inventory", "payment-sandbox"} {
+		line := awaitLine(t, p.Process(called), func(l map[string]any) bool {
+			return l["msg"] == "request" && l["correlation_id"] == "req-pay" && l["source_service"] == "worker"
+		})
+		require.NotContains(t, line, "errors", "the request had none")
+	}
 
 	refused := p.Do("alice", http.MethodPost, "/api/orders", map[string]any{"lines": []any{}},
 		"X-Correlation-ID", "req-bad")

@@ -43,7 +43,7 @@ func TestGuard(t *testing.T) {
 	t.Cleanup(server.Close)
 	cfg, err := config.LoadFrom[Config](map[string]string{"PAYMENT_SANDBOX_URL": server.URL})
 	require.NoError(t, err)
-	p, err := New(cfg, "a-key", server.Client())
+	p, err := New(cfg, "worker", "a-key", server.Client())
 	require.NoError(t, err)
 	env := service.Env{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()}
 	p = Guard(p, cfg, env)
@@ -85,7 +85,7 @@ func TestGuardLimitsTime(t *testing.T) {
 	t.Cleanup(hung.Close)
 	cfg, err := config.LoadFrom[Config](map[string]string{"PAYMENT_SANDBOX_URL": hung.URL, "PAYMENT_TIMEOUT": "100ms"})
 	require.NoError(t, err)
-	p, err := New(cfg, "a-key", hung.Client())
+	p, err := New(cfg, "worker", "a-key", hung.Client())
 	require.NoError(t, err)
 	p = Guard(p, cfg, service.Env{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
 
@@ -107,7 +107,7 @@ func TestShortCallersOpenNothing(t *testing.T) {
 	t.Cleanup(server.Close)
 	cfg, err := config.LoadFrom[Config](map[string]string{"PAYMENT_SANDBOX_URL": server.URL})
 	require.NoError(t, err)
-	p, err := New(cfg, "a-key", server.Client())
+	p, err := New(cfg, "worker", "a-key", server.Client())
 	require.NoError(t, err)
 	p = Guard(p, cfg, service.Env{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
 

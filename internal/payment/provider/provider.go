@@ -66,11 +66,11 @@ func unknown(name string) error {
 	return fmt.Errorf("PAYMENT_PROVIDER is %q; it is %s or %s", name, Sandbox, Stripe)
 }
 
-// New returns the chosen provider. serviceKey is what the sandbox asks for.
-func New(c Config, serviceKey string, httpClient *http.Client) (payment.Provider, error) {
+// New returns the chosen provider for a process. serviceKey is what the sandbox asks for.
+func New(c Config, process, serviceKey string, httpClient *http.Client) (payment.Provider, error) {
 	switch c.Name {
 	case Sandbox:
-		return sandbox.New(c.SandboxURL, serviceKey, httpClient).ReturningTo(c.ReturnURL), nil
+		return sandbox.New(c.SandboxURL, serviceKey, httpClient).ReturningTo(c.ReturnURL).From(process), nil
 	case Stripe:
 		return stripe.New(stripe.Options{
 			SecretKey: c.StripeSecretKey,

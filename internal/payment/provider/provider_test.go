@@ -41,11 +41,11 @@ func TestProviderIsChosen(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		p, err := New(cfg, "a key", http.DefaultClient)
+		p, err := New(cfg, "worker", "a key", http.DefaultClient)
 		require.NoError(t, err)
 		require.Equal(t, c.want, p.Name())
 	}
-	_, err := New(Config{Name: "cash"}, "", nil)
+	_, err := New(Config{Name: "cash"}, "worker", "", nil)
 	require.ErrorContains(t, err, "PAYMENT_PROVIDER")
 }
 

@@ -26,6 +26,7 @@ const timeout = 10 * time.Second
 type Client struct {
 	base      string
 	key       string
+	source    string // the name of the calling process, for the sandbox's log
 	http      *http.Client
 	returnURL string
 }
@@ -42,6 +43,13 @@ func New(baseURL, serviceKey string, httpClient *http.Client) *Client {
 func (c *Client) ReturningTo(returnURL string) *Client {
 	out := *c
 	out.returnURL = returnURL
+	return &out
+}
+
+// From returns a client that tells the sandbox which process calls.
+func (c *Client) From(process string) *Client {
+	out := *c
+	out.source = process
 	return &out
 }
 
@@ -112,6 +120,9 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(servicekey.Header, c.key)
+	if c.source != "" {
+		req.Header.Set(servicekey.SourceHeader, c.source)
+	}
 	if id := correlation.From(ctx); id != "" {
 		req.Header.Set(correlation.Header, id)
 	}

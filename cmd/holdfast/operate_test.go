@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"holdfast/tests/testenv"
+)
+
+// TestReadersFindTheStack: without databases in the environment, the commands that only read take those of `make up` in
+// this folder; with one of them, the file is not read; and a command that writes never reads it.
+func TestReadersFindTheStack(t *testing.T) {
+	orders, inventory := testenv.Database(t), testenv.Database(t)
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"ORDERS_DATABASE_URL", "INVENTORY_DATABASE_URL", "SANDBOX_DATABASE_URL"} {
+		t.Setenv(name, "")
+	}
+	audit := []string{"audit", "--skip", "workflows,payments", "--settle", "1s"}
+	for _, args := range [][]string{{"migrate", "status"}, audit} {
+		_, err := execute(t, args...)
+		require.ErrorContains(t, err, "ORDERS_DATABASE_URL is", args)
+	}
+
+	require.NoError(t, os.Mkdir(".holdfast", 0o755))
+	settings := "# Written by `make up`.\nORDERS_DATABASE_URL=" + orders + "\nINVENTORY_DATABASE_URL=" + inventory + "\n"
+	require.NoError(t, os.WriteFile(stackEnv, []byte(settings), 0o600))
+	_, err := execute(t, "migrate")
+	require.ErrorContains(t, err, "ORDERS_DATABASE_URL is", "it writes")
+	t.Setenv("ORDERS_DATABASE_URL", orders)
+	for _, args := range [][]string{{"migrate", "status"}, audit} {
+		_, err := execute(t, args...)
+		require.ErrorContains(t, err, "INVENTORY_DATABASE_URL is", args)
+	}
+	t.Setenv("INVENTORY_DATABASE_URL", inventory)
+	_, err = execute(t, "migrate")
+	require.NoError(t, err)
+
+	t.Setenv("ORDERS_DATABASE_URL", "")
+	t.Setenv("INVENTORY_DATABASE_URL", "")
+	out, err := execute(t, "migrate", "status")
+	require.NoError(t, err)
+	require.NotContains(t, out, "not applied")
+	out, err = execute(t, audit...)
+	require.NoError(t, err, out)
+}
