@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +22,10 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-const payloadKeys = "TEMPORAL_PAYLOAD_KEYS"
+const (
+	payloadKeys     = "TEMPORAL_PAYLOAD_KEYS"
+	encryptionGuide = "docs/guides/payload-encryption.md"
+)
 
 // encrypted is a platform whose keys for payloads change while it runs.
 type encrypted struct {
@@ -191,6 +196,14 @@ func TestCodecServer(t *testing.T) {
 	require.True(t, proto.Equal(lost[0], shown.Payloads[len(shown.Payloads)-1]), "what cannot be read stays as it is")
 	require.Eventually(t, func() bool { return strings.Contains(p.Process("codec").Log(), `"subject":"olga"`) },
 		10*time.Second, 10*time.Millisecond, "the server logs who reads")
+
+	file := filepath.Join(t.TempDir(), "payloads.json")
+	require.NoError(t, os.WriteFile(file, raw, 0o600))
+	said := paste(t, p.Platform, only(t, encryptionGuide, "/decode"),
+		map[string]string{"http://127.0.0.1:9093": server.Gateway, "payloads.json": file})
+	var pasted commonpb.Payloads
+	require.NoError(t, protojson.Unmarshal([]byte(said), &pasted), said)
+	require.True(t, proto.Equal(&shown, &pasted), "the guide's request gets the same answer")
 
 	a = decode("Authorization", token(auth.Operator), "Origin", "https://elsewhere.example")
 	require.Empty(t, a.Header.Get("Access-Control-Allow-Origin"))
