@@ -189,10 +189,25 @@ func show(ctx context.Context, client firstorder.Client, out io.Writer, order or
 		return err
 	}
 	firstorder.PrintTimeline(out, order, timeline.Items)
-	if order.Status == orderapi.OrderStatusReserved {
-		fmt.Fprintf(out, "\nThe stock is held until %s.\n", order.ExpiresAt.Local().Format(time.TimeOnly))
+	if next := whatNext(order); next != "" {
+		fmt.Fprintln(out, "\n"+next)
 	}
 	return nil
+}
+
+// whatNext says what an unpaid order waits for, and what the customer can do.
+func whatNext(order orderapi.Order) string {
+	switch {
+	case order.Status == orderapi.OrderStatusReserved:
+		return fmt.Sprintf("The stock is held until %s.", order.ExpiresAt.Local().Format(time.TimeOnly))
+	case order.Status == orderapi.OrderStatusPaying && order.PaymentAction.URL != "":
+		return fmt.Sprintf("The customer must confirm the payment at the bank: open %s in a browser.\n"+
+			"`holdfast order show %s` then shows how it ended.", order.PaymentAction.URL, order.Number)
+	case order.Status == orderapi.OrderStatusPaying:
+		return fmt.Sprintf("The payment provider has not said yet how the payment ended. The order goes on by itself when it\n"+
+			"does; do not pay again. `holdfast order show %s` shows how it ended.", order.Number)
+	}
+	return ""
 }
 
 // find reads the order that the argument names by id or number, or else the customer's newest order.

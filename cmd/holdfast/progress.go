@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 )
 
 // progress shows how far a command is: on a terminal in one line that it overwrites, elsewhere in plain lines, at most
@@ -16,6 +17,8 @@ type progress struct {
 	live bool
 	step string
 	last time.Time
+	// waiting is the newest line of the step, if it came too soon after the one before.
+	waiting string
 }
 
 func newProgress(out io.Writer) *progress { return &progress{out: out, live: isTerminal(out)} }
@@ -26,24 +29,54 @@ func isTerminal(stream any) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
+// terminalWidth is how many characters a line of the stream shows, or 0 if it is no terminal.
+func terminalWidth(stream any) int {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
 // at shows that done of total parts of a step are done; a total of 0 means that the total is unknown.
 func (p *progress) at(step string, done, total int) {
 	ended := total > 0 && done >= total
-	if !p.live && !ended && step == p.step && time.Since(p.last) < time.Second {
-		return
-	}
-	p.step, p.last = step, time.Now()
 	text := fmt.Sprintf("%s: %d", step, done)
 	if total > 0 {
 		text += fmt.Sprintf(" of %d", total)
 	}
 	if !p.live {
-		fmt.Fprintln(p.out, text)
+		p.line(step, text, ended)
 		return
 	}
+	p.step = step
 	fmt.Fprint(p.out, "\r\x1b[K"+text)
 	if ended {
 		p.end()
+	}
+}
+
+// line prints a line, or keeps it until the step is over if it comes too soon.
+func (p *progress) line(step, text string, ended bool) {
+	if step != p.step {
+		p.flush()
+	} else if !ended && time.Since(p.last) < time.Second {
+		p.waiting = text
+		return
+	}
+	p.step, p.last, p.waiting = step, time.Now(), ""
+	fmt.Fprintln(p.out, text)
+}
+
+// flush prints the last line of a step.
+func (p *progress) flush() {
+	if p.waiting != "" {
+		fmt.Fprintln(p.out, p.waiting)
+		p.waiting = ""
 	}
 }
 
@@ -54,8 +87,9 @@ func (p *progress) clear() {
 	}
 }
 
-// end finishes the live line, so that the next output begins on a new line.
+// end prints what waits and finishes the live line, so that the next output begins on a new line.
 func (p *progress) end() {
+	p.flush()
 	if p.live && p.step != "" {
 		fmt.Fprintln(p.out)
 	}

@@ -70,7 +70,7 @@ func newReplay() *cobra.Command {
 		Example: "  holdfast replay --workflow-id order-0199…\n" +
 			"  holdfast replay --file workflows/testdata/*.json\n" +
 			"  holdfast replay --open\n" +
-			"  holdfast replay --query \"OrderStatus = 'paying'\" --limit 50",
+			"  holdfast replay --query \"OrderStatus = 'reserved'\" --limit 50",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 && len(f.files) == 0 {
 				return unread(fmt.Errorf("%q follows no --file", args[0]))

@@ -128,5 +128,5 @@ func tell(cmd *cobra.Command, from story.Client, o orderapi.Order, logs *story.L
 		fmt.Fprintln(out, "No log line names the order: give the files of the logs with --logs.")
 	}
 	story.Sort(entries)
-	return story.Print(out, entries)
+	return story.Print(out, entries, terminalWidth(out))
 }

@@ -56,4 +56,14 @@ func TestSummaryNamesOnlyWhatIsThere(t *testing.T) {
 	s.rabbitUI = "http://127.0.0.1:15674"
 	s.Describe(&out, "token")
 	require.Contains(t, out.String(), "http://127.0.0.1:15674")
+
+	require.NotContains(t, out.String(), "encrypted", "there are no keys")
+	s.vars = map[string]string{"TEMPORAL_PAYLOAD_KEYS": "a-key"}
+	s.Describe(&out, "token")
+	require.Contains(t, out.String(), "what orders hold is encrypted there")
+	out.Reset()
+	s.vars["TEMPORAL_PAYLOAD_KEYS"] = "plain,a-key"
+	s.Describe(&out, "token")
+	require.Contains(t, out.String(), "new orders are not encrypted")
+	require.NotContains(t, out.String(), "what orders hold is encrypted")
 }

@@ -39,8 +39,12 @@ func (s *Stack) Describe(out io.Writer, token string) {
 		fmt.Fprintf(out, "    %-23s %s\n", v.Name, v.URL(s.temporalUI, orderflow.Namespace))
 	}
 	if s.codecURL() != "" {
-		fmt.Fprintf(out, "    what orders hold is encrypted there; to read it, sign in at %s with the token that\n"+
-			"    \"bin/holdfast token --sub ops --role operator\" prints\n", s.codecURL())
+		what := "what orders hold is encrypted there; to read it,"
+		if s.writesPlain() {
+			what = "new orders are not encrypted; to read those that are,"
+		}
+		fmt.Fprintf(out, "    %s sign in at %s with the token that\n"+
+			"    \"bin/holdfast token --sub ops --role operator\" prints\n", what, s.codecURL())
 	}
 	if s.rabbitUI != "" {
 		fmt.Fprintf(out, "  RabbitMQ UI    %s  (guest / guest)\n", s.rabbitUI)

@@ -210,6 +210,12 @@ func (s *Stack) codecURL() string {
 	return localURL(s.ports.codec)
 }
 
+// writesPlain reports whether the first of the keys for payloads says that new ones are not encrypted.
+func (s *Stack) writesPlain() bool {
+	first, _, _ := strings.Cut(s.vars["TEMPORAL_PAYLOAD_KEYS"], ",")
+	return first == payloadcodec.Plain
+}
+
 // Failed delivers the error of a process that ended by itself.
 func (s *Stack) Failed() <-chan error { return s.failed }
 

@@ -155,7 +155,10 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 		}
 		entry := []any{
 			"method", methodOf(c.Request), "path", c.Request.URL.Path, "status", c.Writer.Status(),
-			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds()) / 1000, "errors", c.Errors.Errors(),
+			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds()) / 1000,
+		}
+		if len(c.Errors) > 0 {
+			entry = append(entry, "errors", c.Errors.Errors())
 		}
 		for _, name := range subjects {
 			if id := c.Param(name); id != "" {

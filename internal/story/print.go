@@ -6,18 +6,34 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf8"
 )
 
-// maxDetail bounds the characters of a detail that the table shows.
-const maxDetail = 240
+const (
+	timeLayout = "2006-01-02 15:04:05.000"
+	gap        = 2  // between two columns
+	minDetail  = 40 // characters of a detail that a narrow terminal shows; it wraps them
+)
 
-// Print writes the entries as a table, in UTC. Characters that a terminal would act on become a question mark.
-func Print(out io.Writer, entries []Entry) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+// Print writes the entries as a table, in UTC. If width is not 0, details are cut so that a line has at most width
+// characters. Characters that a terminal would act on become a question mark.
+func Print(out io.Writer, entries []Entry, width int) error {
+	source, what := len("SOURCE"), len("WHAT")
+	for _, e := range entries {
+		source = max(source, utf8.RuneCountInString(e.Source))
+		what = max(what, utf8.RuneCountInString(e.What))
+	}
+	room := max(width-len(timeLayout)-source-what-3*gap, minDetail)
+
+	w := tabwriter.NewWriter(out, 0, 0, gap, ' ', 0)
 	fmt.Fprintln(w, "TIME (UTC)\tSOURCE\tWHAT\tDETAIL")
 	for _, e := range entries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05.000"),
-			harmless(e.Source), harmless(e.What), harmless(shorten(e.Detail)))
+		detail := e.Detail
+		if width > 0 {
+			detail = shorten(detail, room)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.At.UTC().Format(timeLayout),
+			harmless(e.Source), harmless(e.What), harmless(detail))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("print the story: %w", err)
@@ -25,9 +41,9 @@ func Print(out io.Writer, entries []Entry) error {
 	return nil
 }
 
-func shorten(s string) string {
-	if characters := []rune(s); len(characters) > maxDetail {
-		return string(characters[:maxDetail]) + " …"
+func shorten(s string, most int) string {
+	if characters := []rune(s); len(characters) > most {
+		return string(characters[:most-1]) + "…"
 	}
 	return s
 }

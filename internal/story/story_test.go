@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -72,11 +73,31 @@ func TestSpansFromJaeger(t *testing.T) {
 	}}, spans)
 }
 
+// TestPrintFitsATerminal: details are cut to the width of a terminal, and are whole elsewhere.
+func TestPrintFitsATerminal(t *testing.T) {
+	t.Parallel()
+	entries := []story.Entry{
+		{Source: "payment-sandbox", What: "request", Detail: strings.Repeat("é", 300)},
+		{Source: "api", What: "request", Detail: "short"},
+	}
+	var whole, cut strings.Builder
+	require.NoError(t, story.Print(&whole, entries, 0))
+	require.Contains(t, whole.String(), strings.Repeat("é", 300)+"\n")
+	require.NoError(t, story.Print(&cut, entries, 100))
+	require.Contains(t, cut.String(), "short\n")
+	longest := 0
+	for line := range strings.Lines(cut.String()) {
+		longest = max(longest, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
+	}
+	require.Equal(t, 100, longest)
+	require.Contains(t, cut.String(), "é…\n")
+}
+
 // TestPrintIsHarmless: what a client has written cannot act on the terminal.
 func TestPrintIsHarmless(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	require.NoError(t, story.Print(&out, []story.Entry{{Source: "api", What: "request", Detail: "path=/\x1b[2J\u202e"}}))
+	require.NoError(t, story.Print(&out, []story.Entry{{Source: "api", What: "request", Detail: "path=/\x1b[2J\u202e"}}, 0))
 	require.NotContains(t, out.String(), "\x1b")
 	require.NotContains(t, out.String(), "\u202e")
 }
