@@ -223,8 +223,8 @@ func (a *InventoryActivities) ConfirmReservation(
 // reservation, it stores the release, and refuses a reserve that arrives later. A backorder that still waits is
 // cancelled. If the reservation has already ended, ReleaseStock succeeds and returns the status in which it ended.
 //
-// If another reservation has replaced this one, ReleaseStock releases that one too: the run of the workflow that made it
-// was stopped before it recorded the change (unrecorded).
+// If another reservation has replaced this one, ReleaseStock releases that one too: the run of the workflow that made
+// it was stopped before it recorded the change (unrecorded).
 func (a *InventoryActivities) ReleaseStock(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
