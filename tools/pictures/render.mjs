@@ -28,7 +28,8 @@ const list = readFileSync(join(pictures, 'pictures.txt'), 'utf8').trim().split('
 const page = `<!doctype html><meta charset="utf-8"><body><script src="file://${here}/node_modules/mermaid/dist/mermaid.min.js"></script>
 <script>
 const list = ${JSON.stringify(list).replaceAll('<', '\\u003c')}
-mermaid.initialize({ startOnLoad: false, deterministicIds: true, fontFamily: 'sans-serif', htmlLabels: false, flowchart: { htmlLabels: false },
+mermaid.initialize({ startOnLoad: false, deterministicIds: true, handDrawnSeed: 1,
+  fontFamily: 'sans-serif', htmlLabels: false, flowchart: { htmlLabels: false },
   themeVariables: { xyChart: { plotColorPalette: '#3b6ea8' } } })
 ;(async () => {
   const out = {}
