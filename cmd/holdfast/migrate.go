@@ -46,7 +46,8 @@ func newMigrate() *cobra.Command {
 func (m *migrateCommand) status() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Args: cobra.NoArgs, Short: "List the migrations, and which are applied.",
-		Long: "Lists the migrations of the databases that the environment names, or else of those of `make up` in this folder.",
+		Long: "Lists the migrations of the databases that the environment names, or else of those of `make up`\n" +
+			"in this folder.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			vars, err := readerEnvironment()
 			if err != nil {

@@ -204,8 +204,8 @@ func whatNext(order orderapi.Order) string {
 		return fmt.Sprintf("The customer must confirm the payment at the bank: open %s in a browser.\n"+
 			"`holdfast order show %s` then shows how it ended.", order.PaymentAction.URL, order.Number)
 	case order.Status == orderapi.OrderStatusPaying:
-		return fmt.Sprintf("The payment provider has not said yet how the payment ended. The order goes on by itself when it\n"+
-			"does; do not pay again. `holdfast order show %s` shows how it ended.", order.Number)
+		return fmt.Sprintf("The payment provider has not said yet how the payment ended. The order goes on by itself\n"+
+			"when it does; do not pay again. `holdfast order show %s` shows how it ended.", order.Number)
 	}
 	return ""
 }

@@ -97,7 +97,8 @@ func TestPrintFitsATerminal(t *testing.T) {
 func TestPrintIsHarmless(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	require.NoError(t, story.Print(&out, []story.Entry{{Source: "api", What: "request", Detail: "path=/\x1b[2J\u202e"}}, 0))
+	entries := []story.Entry{{Source: "api", What: "request", Detail: "path=/\x1b[2J\u202e"}}
+	require.NoError(t, story.Print(&out, entries, 0))
 	require.NotContains(t, out.String(), "\x1b")
 	require.NotContains(t, out.String(), "\u202e")
 }
