@@ -25,9 +25,19 @@ type debts struct {
 	refused      bool                     // the provider refuses a refund for good
 	refusedMinor int64                    // the amount of that refund
 	byHand       *orderflow.SkipStepInput // an operator has made it
+	fromInput    inputRefund              // what this run did with the refund by hand of its input
 	returned     []stockDebt              // what inventory has back, as far as this run knows
 	paying       int                      // how many payments of a debt are under way
 }
+
+// inputRefund says what a run did with the refund by hand of its input.
+type inputRefund int
+
+const (
+	notSeen inputRefund = iota // the run has not read the order's row yet
+	taken                      // it books the refund
+	notOwed                    // the order does not owe it
+)
 
 // payDebts starts the coroutines.
 func (o *orderRun) payDebts(ctx workflow.Context) {

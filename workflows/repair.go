@@ -126,6 +126,9 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	case !rule.Skippable:
 		return refuse(orderflow.ErrStepNotSkippable, "%s may not be skipped: %s", in.Step, rule.Why)
 	}
+	if o.isOfInput(in) {
+		return nil
+	}
 	if err := o.refuseUnrecorded(); err != nil {
 		return err
 	}
@@ -177,6 +180,9 @@ func (o *orderRun) onSkipStep(
 		return orderflow.SkipStepResult{}, err
 	}
 
+	if o.isOfInput(in) {
+		return o.awaitInputRefund(ctx)
+	}
 	in.Actor = orOperator(in.Actor)
 	if s := o.findManual(in); s != nil {
 		s.hand = &in
@@ -214,9 +220,32 @@ func (o *orderRun) onNoteRepair(
 	return orderflow.NoteRepairResult{}, nil
 }
 
+// isOfInput reports whether a skip is a repeat of the request that has started this run to book a refund.
+func (o *orderRun) isOfInput(in orderflow.SkipStepInput) bool {
+	hand := o.in.RefundByHand
+	return hand != nil && o.debts.fromInput != notOwed && in.Step == orderflow.RefundPayment &&
+		in.Reference == hand.Reference && in.AmountMinor == hand.AmountMinor
+}
+
+// awaitInputRefund waits until the refund by hand of the input is recorded, or is not owed.
+func (o *orderRun) awaitInputRefund(ctx workflow.Context) (orderflow.SkipStepResult, error) {
+	booked := func() bool { return o.debts.fromInput == taken && o.debts.byHand == nil && o.recorder.idle() }
+	if err := workflow.Await(ctx, func() bool {
+		return booked() || o.debts.fromInput == notOwed || o.recorder.stopped || o.unrecordable
+	}); err != nil {
+		return orderflow.SkipStepResult{}, err
+	}
+	if o.debts.fromInput != taken || o.unrecordable {
+		return orderflow.SkipStepResult{}, refuse(orderflow.ErrStepNotUnderWay,
+			"the order does not owe its customer what was given back; nothing is recorded")
+	}
+	return orderflow.SkipStepResult{View: o.view()}, nil
+}
+
 // takeRefundByHand books the refund that an operator has made for an order that had ended.
 func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
 	hand := o.in.RefundByHand
+	o.debts.fromInput = notOwed
 	if hand == nil || hand.Number != o.debts.refunds+1 || !o.owesMoney() {
 		return
 	}
@@ -224,6 +253,7 @@ func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
 	if due != hand.AmountMinor {
 		return
 	}
+	o.debts.fromInput = taken
 	o.debts.byHand = &orderflow.SkipStepInput{
 		Step: orderflow.RefundPayment, Reference: hand.Reference, Actor: hand.Actor,
 	}

@@ -127,6 +127,31 @@ func TestRefundByHandWhileTheOrderEnds(t *testing.T) {
 	require.NotContains(t, h.events(), order.EventRepaired)
 }
 
+// TestRepeatedRefundByHandOfAStoppedOrder: a run that was started to book a refund by hand answers a repeat of that
+// request, before and after it has booked the refund. A request for another refund is refused.
+func TestRepeatedRefundByHandOfAStoppedOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.earlier = paidRow()
+	h.script[orderflow.FindOrder] = h.until(2*time.Second, errDown)
+	early := h.skip(time.Second, orderflow.RefundPayment, 1000)
+	late := h.skip(30*time.Second, orderflow.RefundPayment, 1000)
+	other := h.skip(30*time.Second, orderflow.RefundPayment, 999)
+	h.ship(time.Minute, 1)
+	h.deliver(2*time.Minute, 1)
+	result := h.run(60, continues, func(in *orderflow.OrderInput) {
+		in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: 1000, Reference: "bank-17", Actor: "olga"}
+	})
+	require.Equal(t, order.Completed, result.State)
+	require.NoError(t, early.err)
+	require.NoError(t, late.err)
+	require.ErrorContains(t, other.err, "does not wait for RefundPayment")
+	require.Zero(t, h.counts[orderflow.RefundPayment])
+	require.Len(t, h.payments, 1)
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+}
+
 // TestVoidByHand: an expired order whose payment the provider does not void waits until an operator has done it.
 func TestVoidByHand(t *testing.T) {
 	t.Parallel()

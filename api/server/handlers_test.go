@@ -39,6 +39,10 @@ type scripted struct {
 	reserveAgain func(in orderflow.ReservationStart) (orderflow.ReservationView, error)
 	running      bool
 	resolve      func(id uuid.UUID, name string) error
+
+	skip          func(orderflow.SkipStepInput) error
+	takeUpSettled func(orderflow.OrderInput) (bool, error)
+	isRunning     func() (bool, error)
 }
 
 func (s *scripted) Place(_ context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {

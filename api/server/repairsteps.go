@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,49 +59,127 @@ func (h *handlers) skipStep(
 			orderstore.RepairRefused, orderapi.StepNotSkippable, fmt.Sprintf("%s may not be skipped: %s", r.Step, rule.Why),
 		}, nil
 	}
-	err := h.workflows.SkipStep(ctx, r.OrderID, r.ID.String(), orderflow.SkipStepInput{
+	in := orderflow.SkipStepInput{
 		Step:          r.Step,
 		Reference:     r.Reference,
 		AmountMinor:   body.AmountMinor,
 		Attempt:       body.Attempt,
 		Actor:         r.Actor,
 		CorrelationID: correlation.From(ctx),
-	})
-	if errors.Is(err, orderclient.ErrEnded) {
-		return h.refundByHand(ctx, r, row, body.AmountMinor)
 	}
-	return outcomeOf(err, "%s is recorded as done by hand, reference %s", r.Step, r.Reference)
+	if r.Again && isByHand(row, in) { // the first request took effect, and its answer was lost
+		return doneByHand(r)
+	}
+	err := h.workflows.SkipStep(ctx, r.OrderID, r.ID.String(), in)
+	if errors.Is(err, orderclient.ErrEnded) {
+		return h.refundByHand(ctx, r, in)
+	}
+	if err == nil {
+		return doneByHand(r)
+	}
+	return outcomeOf(err, "")
 }
 
-// refundByHand records the refund of an order whose workflow has ended because the provider refuses the refund for
-// good.
+func doneByHand(r orderstore.Repair) (repaired, error) {
+	return done("%s is recorded as done by hand, reference %s", r.Step, r.Reference)
+}
+
+// isByHand reports whether the order's row has the step as done by hand.
+func isByHand(row orderstore.Order, in orderflow.SkipStepInput) bool {
+	return slices.ContainsFunc(row.Payments, func(p orderstore.Payment) bool {
+		if p.Provider != orderflow.ByHand || p.ProviderRef != in.Reference {
+			return false
+		}
+		if in.Step == orderflow.RefundPayment {
+			return p.Step == orderflow.StepRefund && p.Amount.Minor == in.AmountMinor
+		}
+		return p.Step == orderflow.StepVoid && p.Attempt == in.Attempt
+	})
+}
+
+// refundByHand records the refund of an order whose workflow has ended, because it was stopped or because the provider
+// refuses the refund for good. It starts a run that records the refund.
 func (h *handlers) refundByHand(
-	ctx context.Context, r orderstore.Repair, row orderstore.Order, amount int64,
+	ctx context.Context, r orderstore.Repair, hand orderflow.SkipStepInput,
 ) (repaired, error) {
-	if r.Step != orderflow.RefundPayment || !row.State.Settled() || len(row.Shipments) == 0 {
+	row, err := h.store.Get(ctx, r.OrderID)
+	switch {
+	case err != nil:
+		return repaired{}, err
+	case r.Again && isByHand(row, hand): // recorded since the request began
+		return doneByHand(r)
+	case r.Step != orderflow.RefundPayment || !row.State.Settled() || len(row.Shipments) == 0:
 		return notApplicable("the order is %s, and its processing has ended; it waits for no step", row.State)
 	}
 	in := orderstore.InputOf(row)
-	in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: amount, Reference: r.Reference, Actor: r.Actor}
+	in.Continues = true
+	in.RefundByHand = &orderflow.RefundByHand{
+		Number: 1, AmountMinor: hand.AmountMinor, Reference: r.Reference, Actor: r.Actor,
+	}
 	for _, p := range row.Payments {
 		if p.Step == orderflow.StepRefund && p.State == orderflow.PaymentRefunded {
 			in.RefundByHand.Number = max(in.RefundByHand.Number, p.Number+1)
 		}
 	}
-	if err := h.workflows.RefundedByHand(ctx, in); err != nil {
+	started, err := h.workflows.TakeUpSettled(ctx, in)
+	switch {
+	case err != nil:
 		return repaired{}, err
+	case !started:
+		return repaired{
+			outcome: orderstore.RepairUnderWay,
+			detail:  "another run of the workflow has begun at this moment; send the request again",
+		}, nil
 	}
-	after, err := h.store.Get(ctx, row.OrderID)
-	if err != nil {
-		return repaired{}, err
-	}
-	for _, p := range after.Payments {
-		if p.Step == orderflow.StepRefund && p.Provider == orderflow.ByHand && p.ProviderRef == r.Reference {
-			return done("the refund of %s is recorded as made by hand, reference %s", p.Amount, r.Reference)
+	return h.awaitByHand(ctx, r, hand)
+}
+
+const (
+	// byHandTime is how long a request waits until a new run of a workflow has recorded what an operator did by hand.
+	byHandTime = 5 * time.Second
+	// byHandPause is between two looks.
+	byHandPause = 50 * time.Millisecond
+)
+
+// awaitByHand waits until the order's row has the refund as made by hand, or the run that was to record it has ended
+// without it. The run itself may last longer, for example until the shipments are delivered.
+func (h *handlers) awaitByHand(
+	ctx context.Context, r orderstore.Repair, hand orderflow.SkipStepInput,
+) (repaired, error) {
+	enough := time.NewTimer(byHandTime)
+	defer enough.Stop()
+	pause := time.NewTicker(byHandPause)
+	defer pause.Stop()
+	for {
+		running, err := h.workflows.WorkflowIsRunning(ctx, orderflow.OrderWorkflowID(r.OrderID))
+		if err != nil {
+			return repaired{}, err
+		}
+		row, err := h.store.Get(ctx, r.OrderID) // after the question above, so that nothing can be recorded in between
+		switch {
+		case err != nil:
+			return repaired{}, err
+		case isByHand(row, hand):
+			return doneByHand(r)
+		case !running:
+			return notApplicable("the order does not owe its customer %s",
+				money.Amount{Minor: hand.AmountMinor, Currency: row.Total.Currency})
+		}
+		select {
+		case <-pause.C:
+		case <-enough.C:
+			return underWay()
+		case <-ctx.Done():
+			return repaired{}, ctx.Err()
 		}
 	}
-	return notApplicable("the order does not owe its customer %s",
-		money.Amount{Minor: amount, Currency: row.Total.Currency})
+}
+
+func underWay() (repaired, error) {
+	return repaired{
+		outcome: orderstore.RepairUnderWay,
+		detail:  "the workflow has accepted the repair and carries it out",
+	}, nil
 }
 
 // outcomeOf turns the outcome of an update into that of the repair.
@@ -110,10 +189,7 @@ func outcomeOf(err error, format string, args ...any) (repaired, error) {
 	case err == nil:
 		return done(format, args...)
 	case errors.Is(err, orderclient.ErrUnderWay):
-		return repaired{
-			outcome: orderstore.RepairUnderWay,
-			detail:  "the workflow has accepted the repair and carries it out",
-		}, nil
+		return underWay()
 	case errors.As(err, &refused):
 		return notApplicable("%s", refused.Detail)
 	case errors.Is(err, orderclient.ErrOldVersion):
