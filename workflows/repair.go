@@ -129,8 +129,10 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	if o.isOfInput(in) {
 		return nil
 	}
-	if err := o.refuseUnrecorded(); err != nil {
-		return err
+	if o.findManual(in) == nil || o.recorder.stopped {
+		if err := o.refuseUnrecorded(); err != nil {
+			return err
+		}
 	}
 	if in.Step == orderflow.RefundPayment && o.debts.refused && o.recorder.closing {
 		return refuse(orderflow.ErrStepNotUnderWay,
@@ -240,6 +242,24 @@ func (o *orderRun) awaitInputRefund(ctx workflow.Context) (orderflow.SkipStepRes
 			"the order does not owe its customer what was given back; nothing is recorded")
 	}
 	return orderflow.SkipStepResult{View: o.view()}, nil
+}
+
+// refundOfInput returns the refund of a payment of an order that was not carried out, if this run was started because an
+// operator has made it. The provider is asked first whether it has made the refund after all.
+func (o *orderRun) refundOfInput(
+	ctx workflow.Context, payment orderflow.PaymentInput,
+) (res orderflow.PaymentResult, made bool) {
+	hand := o.in.RefundByHand
+	if hand == nil || o.in.Continues || o.debts.fromInput != notSeen || hand.AmountMinor != payment.Amount.Minor {
+		return res, false
+	}
+	if found, made := madeRefund(ctx, orderflow.RefundPayment, payment); made {
+		o.debts.fromInput = notOwed
+		return found, true
+	}
+	o.debts.fromInput = taken
+	o.noteSkipped(ctx, orderflow.SkipStepInput{Step: orderflow.RefundPayment, Actor: hand.Actor})
+	return orderflow.PaymentResult{Provider: orderflow.ByHand, ProviderRef: hand.Reference}, true
 }
 
 // takeRefundByHand books the refund that an operator has made for an order that had ended.

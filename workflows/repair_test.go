@@ -152,6 +152,79 @@ func TestRepeatedRefundByHandOfAStoppedOrder(t *testing.T) {
 	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
 }
 
+// endedWithMoney is the row of an order that has ended while its first payment was open.
+func endedWithMoney(h *harness) {
+	h.earlier = left(order.Cancelled, 4, 1, 0)
+	h.earlier.Unended = []int{1}
+	h.script[reserve] = always(refuse(orderflow.ErrReservationClosed, orderflow.ReservationReleased))
+}
+
+// TestEndedOrderGivesItsMoneyBack: the workflow was stopped between the record of the order's end and the void. Another
+// run voids the payment and records that.
+func TestEndedOrderGivesItsMoneyBack(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	endedWithMoney(h)
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.Len(t, h.payments, 1)
+	require.Equal(t, orderflow.PaymentVoided, h.lastPayment().State)
+	require.Equal(t, []order.Event{order.EventPaymentVoided}, h.events())
+}
+
+// TestVoidByHandOfAnEndedOrder: the provider does not answer the run that an operator has started for an order that had
+// ended, and the operator voids the payment by hand.
+func TestVoidByHandOfAnEndedOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	endedWithMoney(h)
+	h.script[void] = h.until(30*time.Second, errDown)
+	skipped := h.skip(20*time.Second, orderflow.VoidPayment, 0)
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.NoError(t, skipped.err)
+	require.Equal(t, orderflow.PaymentVoided, h.lastPayment().State)
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+	require.Contains(t, h.events(), order.EventRepaired)
+}
+
+// TestRefundByHandOfAnOrderThatWasNotCarriedOut: the provider has captured the payment and refuses the refund. Another
+// run records the refund that an operator has made, unless the provider has made it after all.
+func TestRefundByHandOfAnOrderThatWasNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		found    int64
+		provider string
+	}{
+		"made by hand":         {0, orderflow.ByHand},
+		"made by the provider": {1250, "test"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			endedWithMoney(h)
+			h.found = c.found
+			h.script[void] = captured(1)
+			require.Equal(t, order.Cancelled, h.run(60, func(in *orderflow.OrderInput) {
+				in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: 1250, Reference: "bank-17", Actor: "olga"}
+			}).State)
+			require.Zero(t, h.counts[refund], "the provider must not give the money back a second time")
+			require.Len(t, h.payments, 2)
+			require.Equal(t, orderflow.PaymentCaptured, h.payments[0].State)
+			require.Equal(t, orderflow.PaymentRefunded, h.payments[1].State)
+			require.Equal(t, c.provider, h.payments[1].Provider)
+		})
+	}
+}
+
+// TestPaymentEndedByHandStaysEnded: a later run does not ask the provider to give back what an operator has given back.
+func TestPaymentEndedByHandStaysEnded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	endedWithMoney(h)
+	h.earlier.Unended, h.earlier.ByHand = nil, []int{1}
+	h.run(60)
+	require.Equal(t, 1, h.counts[void], "only of the payment that the earlier run may have begun besides")
+}
+
 // TestVoidByHand: an expired order whose payment the provider does not void waits until an operator has done it.
 func TestVoidByHand(t *testing.T) {
 	t.Parallel()

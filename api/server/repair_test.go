@@ -28,6 +28,8 @@ func (s *scripted) TakeUpSettled(_ context.Context, in orderflow.OrderInput) (bo
 
 func (s *scripted) WorkflowIsRunning(context.Context, string) (bool, error) { return s.isRunning() }
 
+func (s *scripted) NoteRepair(context.Context, uuid.UUID, string, orderflow.NoteRepairInput) error { return nil }
+
 // paidOrder records an order that was paid and has one shipment, and returns its record.
 func (s catalogueServer) paidOrder(state order.State) orderflow.RecordInput {
 	s.t.Helper()
@@ -140,4 +142,66 @@ func TestRefundByHandOfAStoppedOrder(t *testing.T) {
 		s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return false, nil }
 		require.Contains(t, s.outcome(repairPath(in), refundRepair, uuid.NewString(), 202).Detail, "send the request again")
 	})
+}
+
+// TestEndedOrderThatHoldsMoney: adopt and force_release start the workflow of an order that has ended while a payment was
+// open, and refuse one that holds nothing. A refund by hand must have the amount that is due.
+func TestEndedOrderThatHoldsMoney(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	authorised := orderflow.PaymentRecord{
+		Step: orderflow.StepAuthorise, Attempt: 1, Provider: "test", Amount: price, State: orderflow.PaymentAuthorised,
+		At: time.Now(),
+	}
+	ended := func(s catalogueServer, payments ...orderflow.PaymentRecord) orderflow.RecordInput {
+		in := recordOf(uuid.New(), "somebody", strings.Repeat("ab", 32), order.Expired, nil)
+		in.Payments = payments
+		_, err := s.store.Record(s.t.Context(), in)
+		require.NoError(s.t, err)
+		return in
+	}
+	for _, c := range []struct {
+		name, body string
+		payments   []orderflow.PaymentRecord
+		runs       int
+		wants      answer
+	}{
+		{"adopt", `{"action":"adopt","reason":"x"}`, []orderflow.PaymentRecord{authorised}, 1, answer{200, "", "goes on"}},
+		{
+			"force_release", `{"action":"force_release","reason":"x"}`, []orderflow.PaymentRecord{authorised}, 1,
+			answer{200, "", "gives the money back"},
+		},
+		{"adopt nothing", `{"action":"adopt","reason":"x"}`, nil, 0, answer{409, "repair_not_applicable", "neither stock nor money"}},
+		{
+			"release nothing", `{"action":"force_release","reason":"x"}`, nil, 0,
+			answer{409, "repair_not_applicable", "neither stock nor money"},
+		},
+		{
+			"refund another amount", strings.Replace(refundRepair, "1490", "1000", 1),
+			[]orderflow.PaymentRecord{authorised}, 0, answer{409, "repair_not_applicable", "owes its customer 14.90 EUR"},
+		},
+		{"refund", refundRepair, []orderflow.PaymentRecord{authorised}, 1, answer{200, "", "recorded as done by hand"}},
+		{
+			"void", `{"action":"skip_step","step":"VoidPayment","attempt":1,"reference":"x","reason":"x"}`,
+			[]orderflow.PaymentRecord{authorised}, 0, answer{409, "repair_not_applicable", "use adopt"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.with(t)
+			in := ended(s, c.payments...)
+			runs := 0
+			s.workflows.isRunning = func() (bool, error) { return false, nil }
+			s.workflows.skip = func(orderflow.SkipStepInput) error { return orderclient.ErrEnded }
+			s.workflows.takeUpSettled = func(start orderflow.OrderInput) (bool, error) {
+				require.False(t, start.Continues, "the run asks inventory and the provider")
+				runs++
+				if start.RefundByHand != nil {
+					s.addPayment(in, byHand)
+				}
+				return true, nil
+			}
+			s.expect(auth.Operator, http.MethodPost, repairPath(in), c.body, c.wants, "Idempotency-Key", uuid.NewString())
+			require.Equal(t, c.runs, runs)
+		})
+	}
 }

@@ -108,11 +108,29 @@ func (h *handlers) refundByHand(
 		return repaired{}, err
 	case r.Again && isByHand(row, hand): // recorded since the request began
 		return doneByHand(r)
-	case r.Step != orderflow.RefundPayment || !row.State.Settled() || len(row.Shipments) == 0:
+	case !row.State.Settled():
+		return notApplicable("the order is %s, and no workflow runs for it; use adopt first", row.State)
+	}
+	held, err := h.store.HeldMoney(ctx, r.OrderID)
+	if err != nil {
+		return repaired{}, err
+	}
+	if r.Step == orderflow.VoidPayment {
+		if held.Unended {
+			return notApplicable("the order is %s, and no workflow runs for it; use adopt, which voids the payment, "+
+				"and skip the void if the provider does not answer it", row.State)
+		}
 		return notApplicable("the order is %s, and its processing has ended; it waits for no step", row.State)
 	}
-	in := orderstore.InputOf(row)
-	in.Continues = true
+	due := held.DueMinor
+	if len(row.Shipments) == 0 && held.Unended {
+		due = row.Total.Minor // if the provider has captured the payment, all of it is due
+	}
+	if due != hand.AmountMinor {
+		return notApplicable("the order owes its customer %s, which is not what was given back; nothing is recorded",
+			money.Amount{Minor: due, Currency: row.Total.Currency})
+	}
+	in := settledInput(row)
 	in.RefundByHand = &orderflow.RefundByHand{
 		Number: 1, AmountMinor: hand.AmountMinor, Reference: r.Reference, Actor: r.Actor,
 	}
@@ -162,7 +180,8 @@ func (h *handlers) awaitByHand(
 		case isByHand(row, hand):
 			return doneByHand(r)
 		case !running:
-			return notApplicable("the order does not owe its customer %s",
+			return notApplicable("the order does not owe its customer %s any more, because the provider has voided the payment or "+
+				"made the refund by itself; look at the order, and undo what you did by hand if it was done twice",
 				money.Amount{Minor: hand.AmountMinor, Currency: row.Total.Currency})
 		}
 		select {
@@ -213,15 +232,43 @@ func (h *handlers) holdsStock(ctx context.Context, row orderstore.Order) (bool, 
 	return held.Status == inventoryapi.StatusPending, err
 }
 
+// stillHolds says what an order holds that has ended: "stock", "money", "stock and money", or "".
+func (h *handlers) stillHolds(ctx context.Context, row orderstore.Order) (string, error) {
+	stock, err := h.holdsStock(ctx, row)
+	if err != nil {
+		return "", err
+	}
+	money, err := h.store.HeldMoney(ctx, row.OrderID)
+	if err != nil {
+		return "", err
+	}
+	var holds []string
+	if stock {
+		holds = append(holds, "stock")
+	}
+	if money.Unended || money.DueMinor > 0 {
+		holds = append(holds, "money")
+	}
+	return strings.Join(holds, " and "), nil
+}
+
+// settledInput is the input of another run of an order. The run of a paid order goes on from the order's row. The run of
+// an order that was not carried out asks inventory and the provider what they still hold.
+func settledInput(row orderstore.Order) orderflow.OrderInput {
+	in := orderstore.InputOf(row)
+	in.Continues = len(row.Shipments) > 0
+	return in
+}
+
 // adoptOrder starts the workflow of an order again if none runs.
 func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
 	running, err := h.workflows.WorkflowIsRunning(ctx, orderflow.OrderWorkflowID(row.OrderID))
 	if err != nil {
 		return repaired{}, err
 	}
-	holds := false
+	holds := ""
 	if row.State.Closed() {
-		if holds, err = h.holdsStock(ctx, row); err != nil {
+		if holds, err = h.stillHolds(ctx, row); err != nil {
 			return repaired{}, err
 		}
 	}
@@ -232,10 +279,15 @@ func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orde
 		return done("a workflow runs for the order")
 	case running:
 		return notApplicable("a workflow runs for the order; use retry_now, or force_release")
-	case row.State.Closed() && !holds:
-		return notApplicable("the order is %s and holds no stock, so there is nothing to go on with", row.State)
+	case row.State.Closed() && holds == "":
+		return notApplicable("the order is %s and holds neither stock nor money, so there is nothing to go on with", row.State)
 	}
-	started, err := h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	var started bool
+	if row.State.Closed() {
+		started, err = h.workflows.TakeUpSettled(ctx, settledInput(row))
+	} else {
+		started, err = h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	}
 	switch {
 	case err != nil:
 		return repaired{}, err
@@ -269,23 +321,25 @@ func (h *handlers) forceRelease(ctx context.Context, r orderstore.Repair, row or
 	return outcomeOf(err, "%sthe order is cancelled; its stock and money go back", again)
 }
 
-// releaseEnded gives back the stock that an order holds although it has ended, because its workflow was stopped first.
+// releaseEnded gives back the stock and the money that an order holds although it has ended, because its workflow was
+// stopped first.
 func (h *handlers) releaseEnded(ctx context.Context, row orderstore.Order) (repaired, error) {
-	holds, err := h.holdsStock(ctx, row)
+	holds, err := h.stillHolds(ctx, row)
 	switch {
 	case err != nil:
 		return repaired{}, err
-	case !holds:
-		return notApplicable("the order is %s and holds no stock", row.State)
+	case holds == "":
+		return notApplicable("the order is %s and holds neither stock nor money", row.State)
 	}
-	started, err := h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	started, err := h.workflows.TakeUpSettled(ctx, settledInput(row))
 	switch {
 	case err != nil:
 		return repaired{}, err
 	case !started:
-		return notApplicable("the order's workflow runs and releases the stock as soon as inventory answers; use retry_now")
+		return notApplicable("the order's workflow runs and gives the %s back as soon as inventory or the payment provider "+
+			"answers; use retry_now", holds)
 	}
-	return done("the order had ended; its workflow was started again and gives the stock back")
+	return done("the order had ended; its workflow was started again and gives the %s back", holds)
 }
 
 // repairHold gives the stock of a reservation without an order back, or starts its workflow again.
