@@ -91,6 +91,75 @@ func TestRefundByHandThatTheProviderMade(t *testing.T) {
 	require.NotContains(t, h.events(), order.EventRepaired)
 }
 
+// TestRefusedRefundThatTheProviderMade: the provider has made a refund whose answer was lost, and refused a later attempt.
+// The books have the provider's refund, each skip is refused, and the order needs no operator any more.
+func TestRefusedRefundThatTheProviderMade(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "already_refunded"))
+	h.found = 1000
+	marked := h.marked()
+	h.pay(time.Second)
+	h.cancelLines(time.Minute, 2, 3)
+	skipped := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	h.ship(4*time.Minute, 1)
+	h.deliver(5*time.Minute, 1)
+
+	require.Equal(t, order.Completed, h.run(60).State)
+	require.ErrorContains(t, skipped.err, "the provider has carried out RefundPayment by itself")
+	require.Equal(t, 1, h.counts[orderflow.RefundPayment])
+	require.Equal(t, orderflow.PaymentRefunded, h.lastPayment().State)
+	require.Equal(t, "test", h.lastPayment().Provider)
+	require.EqualValues(t, 1000, h.lastPayment().Amount.Minor)
+	require.NotContains(t, h.events(), order.EventRepaired)
+	require.Equal(t, []bool{true, false}, *marked)
+}
+
+// TestRefusedRefundIsMadeByHandOnce: of two skips at the same moment, one is accepted.
+func TestRefusedRefundIsMadeByHandOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
+	h.pay(time.Second)
+	h.cancelLines(time.Minute, 2, 3)
+	first := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	second := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	h.ship(4*time.Minute, 1)
+	h.deliver(5*time.Minute, 1)
+
+	require.Equal(t, order.Completed, h.run(60).State)
+	require.True(t, (first.err == nil) != (second.err == nil), "%v, %v", first.err, second.err)
+	refunds := 0
+	for _, p := range h.payments {
+		if p.State == orderflow.PaymentRefunded {
+			refunds++
+		}
+	}
+	require.Equal(t, 1, refunds)
+}
+
+// TestRefundByHandOfAStoppedOrderThatTheProviderMade: a run that was started to book a refund by hand asks the provider
+// first.
+func TestRefundByHandOfAStoppedOrderThatTheProviderMade(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.earlier = paidRow()
+	h.found = 1000
+	h.ship(time.Minute, 1)
+	h.deliver(2*time.Minute, 1)
+	result := h.run(60, continues, func(in *orderflow.OrderInput) {
+		in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: 1000, Reference: "bank-17", Actor: "olga"}
+	})
+	require.Equal(t, order.Completed, result.State)
+	require.Zero(t, h.counts[orderflow.RefundPayment])
+	require.Len(t, h.payments, 1)
+	require.Equal(t, "test", h.lastPayment().Provider)
+	require.NotContains(t, h.events(), order.EventRepaired)
+}
+
 // TestRefusedRefundOutlivesTheRun: a run whose refund was refused does not continue as new, so an operator can still
 // make the refund after a day.
 func TestRefusedRefundOutlivesTheRun(t *testing.T) {

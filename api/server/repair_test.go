@@ -28,7 +28,9 @@ func (s *scripted) TakeUpSettled(_ context.Context, in orderflow.OrderInput) (bo
 
 func (s *scripted) WorkflowIsRunning(context.Context, string) (bool, error) { return s.isRunning() }
 
-func (s *scripted) NoteRepair(context.Context, uuid.UUID, string, orderflow.NoteRepairInput) error { return nil }
+func (s *scripted) NoteRepair(context.Context, uuid.UUID, string, orderflow.NoteRepairInput) error {
+	return nil
+}
 
 // paidOrder records an order that was paid and has one shipment, and returns its record.
 func (s catalogueServer) paidOrder(state order.State) orderflow.RecordInput {
@@ -68,7 +70,9 @@ var byHand = orderflow.PaymentRecord{
 const refundRepair = `{"action":"skip_step","step":"RefundPayment","amount_minor":1490,"reference":"SEPA-17",` +
 	`"reason":"ticket 4711"}`
 
-func repairPath(in orderflow.RecordInput) string { return "/admin/orders/" + in.View.OrderID.String() + "/repair" }
+func repairPath(in orderflow.RecordInput) string {
+	return "/admin/orders/" + in.View.OrderID.String() + "/repair"
+}
 
 func (s catalogueServer) outcome(path, body, key string, status int) orderapi.Repair {
 	s.t.Helper()

@@ -178,5 +178,30 @@ func (a *auditor) auditProvider(ctx context.Context, o orderstore.AuditedOrder) 
 		a.note(ProviderDiffers, o.OrderID, "it has %d captured and %d refunded, the provider %d and %d %s",
 			o.Captured, o.Refunded, captured, refunded, o.Currency)
 	}
+	return a.auditByHand(ctx, o)
+}
+
+// auditByHand asks the provider whether it has made a refund under our own key that an operator has made by hand. What an
+// operator refunds at the provider has another key.
+func (a *auditor) auditByHand(ctx context.Context, o orderstore.AuditedOrder) error {
+	for i, attempt := range o.HandAttempts {
+		if err := a.Allow(ctx); err != nil {
+			return err
+		}
+		a.result.Payments++
+		key, refundKey := orderflow.PaymentKey(o.OrderID, int(attempt)), orderflow.RefundKey(o.OrderID, int(attempt))
+		if number := int(o.HandNumbers[i]); number > 0 {
+			refundKey = orderflow.PartRefundKey(o.OrderID, int(attempt), number)
+		}
+		made, err := a.Payments.GetRefund(ctx, key, refundKey)
+		switch {
+		case errors.Is(err, payment.ErrUnknown):
+		case err != nil:
+			return fmt.Errorf("look refund %s up at the provider: %w", refundKey, err)
+		default:
+			a.note(RefundedTwice, o.OrderID, "the provider made refund %s of %d %s, which an operator has made by hand, too",
+				refundKey, made.AmountMinor, o.Currency)
+		}
+	}
 	return nil
 }

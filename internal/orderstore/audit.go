@@ -31,6 +31,10 @@ type AuditedOrder struct {
 	ByHand   int64   // of Refunded: what an operator gave back by hand
 	Unended  int64   // payments that were begun or authorised, and have no end
 	Attempts []int32 // numbers of the payments that were begun
+	// The refunds that an operator made by hand: the numbers of their payments, and their own; 0 is the refund of a whole
+	// payment.
+	HandAttempts []int32
+	HandNumbers  []int32
 
 	ShippedLines    int64 // lines that are in shipments; 0 if none were planned
 	Given           int64 // what the customer gets back of the lines: for units that no shipment brings, and for returns
