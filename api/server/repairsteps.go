@@ -51,7 +51,7 @@ func (h *handlers) noteRepair(ctx context.Context, r orderstore.Repair) {
 
 // skipStep tells the order's workflow that an operator did a step by hand.
 func (h *handlers) skipStep(
-	ctx context.Context, r orderstore.Repair, row orderstore.Order, body orderapi.RepairRequest,
+	ctx context.Context, r orderstore.Repair, row orderstore.Order,
 ) (repaired, error) {
 	rule, _ := orderflow.RuleOfStep(r.Step)
 	if !rule.Skippable {
@@ -62,8 +62,8 @@ func (h *handlers) skipStep(
 	in := orderflow.SkipStepInput{
 		Step:          r.Step,
 		Reference:     r.Reference,
-		AmountMinor:   body.AmountMinor,
-		Attempt:       body.Attempt,
+		AmountMinor:   r.AmountMinor,
+		Attempt:       r.Attempt,
 		Actor:         r.Actor,
 		CorrelationID: correlation.From(ctx),
 	}
