@@ -42,7 +42,9 @@ type scripted struct {
 
 	skip          func(orderflow.SkipStepInput) error
 	takeUpSettled func(orderflow.OrderInput) (bool, error)
+	takeUp        func(orderflow.OrderInput) (bool, error)
 	isRunning     func() (bool, error)
+	retryNow      func() ([]string, error)
 }
 
 func (s *scripted) Place(_ context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {
