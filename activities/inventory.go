@@ -32,6 +32,9 @@ type Inventory interface {
 	Extend(ctx context.Context, id uuid.UUID, in inventoryapi.ExtendRequest) (inventoryapi.ExtendResult, error)
 	Return(ctx context.Context, id uuid.UUID, in inventoryapi.ReturnRequest) (inventoryapi.ReturnResult, error)
 	GetReservation(ctx context.Context, id uuid.UUID) (inventoryapi.Reservation, error)
+	Reservations(
+		ctx context.Context, filter inventoryapi.ReservationFilter, page inventoryapi.Page,
+	) (inventoryapi.ReservationList, error)
 	Availability(ctx context.Context, product uuid.UUID, quantity int64) (inventoryapi.Availability, error)
 	AdjustStock(
 		ctx context.Context, product uuid.UUID, in inventoryapi.AdjustRequest, o inventoryapi.WriteOptions,
@@ -219,6 +222,9 @@ func (a *InventoryActivities) ConfirmReservation(
 // ReleaseStock releases a reservation and makes its stock available again. If inventory has never seen the
 // reservation, it stores the release, and refuses a reserve that arrives later. A backorder that still waits is
 // cancelled. If the reservation has already ended, ReleaseStock succeeds and returns the status in which it ended.
+//
+// If another reservation has replaced this one, ReleaseStock releases that one too: the run of the workflow that made
+// it was stopped before it recorded the change (unrecorded).
 func (a *InventoryActivities) ReleaseStock(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
@@ -240,12 +246,48 @@ func (a *InventoryActivities) ReleaseStock(
 		}
 	}
 	res, err := a.inventory.Release(ctx, id, request)
+	if err == nil && res.Replaced {
+		next, found, err := a.unrecorded(ctx, in)
+		if err != nil {
+			return orderflow.ReservationResult{}, err
+		}
+		if found {
+			return a.ReleaseStock(ctx, next)
+		}
+	}
 	return endResult(id, string(res.Status), "release", err)
+}
+
+// unrecorded returns the input with the reservation that has replaced the input's and is still pending. An order's
+// workflow knows the number of its reservation, unless an operator has stopped the run that changed the lines after
+// inventory made the replacement and before the orders database had it. The next run then knows only the replaced
+// reservation. If it ended only that one, nobody would end the other.
+func (a *InventoryActivities) unrecorded(
+	ctx context.Context, in orderflow.ReservationInput,
+) (_ orderflow.ReservationInput, found bool, err error) {
+	ref := in.Reservation
+	if ref.OwnerKind != orderflow.OwnerOrder { // only orders change their lines
+		return in, false, nil
+	}
+	list, err := a.inventory.Reservations(ctx, inventoryapi.ReservationFilter{
+		Statuses: []inventoryapi.Status{inventoryapi.StatusPending}, OrderID: ref.OwnerID,
+	}, inventoryapi.Page{})
+	if err != nil {
+		return in, false, fmt.Errorf("find what has replaced reservation %s: %w", reservationID(ref), err)
+	}
+	for _, r := range list.Items {
+		if r.Number > ref.Number {
+			in.Reservation.Number, in.Backorder = r.Number, false
+			return in, true, nil
+		}
+	}
+	return in, false, nil
 }
 
 // ExpireReservation ends a reservation whose deadline has passed and makes its stock available again. Before the
 // deadline it fails with ErrNotDue and the deadline. So it does with a backorder that still waits. If the reservation
-// has already ended, ExpireReservation succeeds and returns the status in which it ended.
+// has already ended, ExpireReservation succeeds and returns the status in which it ended. It expires a reservation that
+// has replaced this one as well, as ReleaseStock does.
 func (a *InventoryActivities) ExpireReservation(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (orderflow.ReservationResult, error) {
@@ -261,6 +303,16 @@ func (a *InventoryActivities) ExpireReservation(
 		}
 	}
 	res, err := a.inventory.Expire(ctx, id, request)
+	var other *inventoryapi.StatusError
+	if errors.As(err, &other) && other.Status == inventoryapi.StatusReleased {
+		next, found, err := a.unrecorded(ctx, in)
+		if err != nil {
+			return orderflow.ReservationResult{}, err
+		}
+		if found {
+			return a.ExpireReservation(ctx, next)
+		}
+	}
 	return endResult(id, string(res.Status), "expire", err)
 }
 

@@ -78,16 +78,22 @@ func replace(
 	t *testing.T, in orderflow.ReserveInput, through activities.Inventory,
 ) (orderflow.ReservationResult, error) {
 	t.Helper()
+	return run(t, through, orderflow.ReplaceReservation, in)
+}
+
+// run runs an activity as the workflow does: with retries.
+func run(t *testing.T, through activities.Inventory, activity string, in any) (orderflow.ReservationResult, error) {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.RegisterActivity(activities.NewInventory(through).ReplaceReservation)
+	env.RegisterActivity(activities.NewInventory(through))
 	var out orderflow.ReservationResult
 	env.ExecuteWorkflow(func(ctx workflow.Context) error {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 			StartToCloseTimeout: time.Minute,
 			RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 5},
 		})
-		return workflow.ExecuteActivity(ctx, orderflow.ReplaceReservation, in).Get(ctx, &out)
+		return workflow.ExecuteActivity(ctx, activity, in).Get(ctx, &out)
 	})
 	return out, env.GetWorkflowError()
 }
@@ -95,8 +101,7 @@ func replace(
 func (r replaced) statuses(t *testing.T) (old, next inventoryapi.Status) {
 	t.Helper()
 	for number, into := range map[int]*inventoryapi.Status{1: &old, 2: &next} {
-		id := inventoryapi.NewReservationID(r.old.OwnerKind, r.old.OwnerID, number)
-		got, err := r.subject.API.GetReservation(t.Context(), id)
+		got, err := r.subject.API.GetReservation(t.Context(), reservationID(r.old, number))
 		if !errors.Is(err, inventoryapi.ReservationNotFound) {
 			require.NoError(t, err)
 		}
@@ -189,4 +194,41 @@ func TestReplaceRefusals(t *testing.T) {
 			require.Equal(t, 1, network.reserves)
 		})
 	}
+}
+
+// TestUnrecordedReplacement: an operator stops the workflow after inventory has replaced the reservation, and before
+// the order's row has the change. The next run knows only the replaced reservation. What it ends, ends both.
+func TestUnrecordedReplacement(t *testing.T) {
+	t.Parallel()
+	for activity, want := range map[string]inventoryapi.Status{
+		orderflow.ReleaseStock:      inventoryapi.StatusReleased,
+		orderflow.ExpireReservation: inventoryapi.StatusExpired,
+	} {
+		t.Run(activity, func(t *testing.T) {
+			t.Parallel()
+			r, network := replacing(t, 3)
+			_, err := replace(t, r.in, network)
+			require.NoError(t, err)
+			known := orderflow.ReservationInput{Reservation: r.in.Reservation, Actor: r.in.Actor, Reason: "a test"}
+			known.Reservation.Number = 1
+
+			if activity == orderflow.ExpireReservation {
+				_, err := run(t, network, activity, known)
+				require.Equal(t, orderflow.ErrNotDue, kindOf(err), "the deadline of the replacement has not come: %v", err)
+				r.subject.Age(t, reservationID(r.old, 2))
+			}
+			for range 2 { // the second finds that it is done
+				out, err := run(t, network, activity, known)
+				require.NoError(t, err)
+				require.NotEqual(t, orderflow.ReservationPending, out.Status)
+				old, next := r.statuses(t)
+				require.Equal(t, [2]inventoryapi.Status{inventoryapi.StatusReleased, want}, [2]inventoryapi.Status{old, next})
+			}
+			inventorytest.RequireConsistent(t, r.subject.Pool)
+		})
+	}
+}
+
+func reservationID(r inventoryapi.ReserveRequest, number int) uuid.UUID {
+	return inventoryapi.NewReservationID(r.OwnerKind, r.OwnerID, number)
 }

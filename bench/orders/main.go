@@ -31,6 +31,7 @@ type options struct {
 	pairs    int
 	settings string
 	events   bool
+	logFiles bool // the processes write what they log to files
 }
 
 func main() {

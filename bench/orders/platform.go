@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -58,6 +57,7 @@ type platform struct {
 	processes []*process // in the order of starting
 	gateway   string
 	api       string
+	scraped   []string // the addresses whose /metrics Prometheus would read
 	inventory string
 	product   uuid.UUID
 	token     string
@@ -161,9 +161,12 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 		"TEMPORAL_WORKER_BUILD_ID="+buildID, "JWT_SECRET="+jwtSecret, "SERVICE_API_KEYS="+serviceKey,
 		"INTERNAL_TOKEN_SECRETS="+internalSecret,
 		"API_MAX_OPEN_ORDERS=0", // all orders are one customer's
+		"LOG_LEVEL=error",
 	)
-	if p.settings != "" {
-		env = append(env, strings.Split(p.settings, ",")...)
+	for setting := range strings.SplitSeq(p.settings, ",") {
+		if setting != "" {
+			env = append(env, setting)
+		}
 	}
 	for _, limit := range []string{"READS", "WRITES", "ORDERS", "ADMIN"} {
 		env = append(env, "RATE_LIMIT_"+limit+"=0") // one customer sends all the load
@@ -199,13 +202,24 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 	}
 	for _, name := range names {
 		cmd := exec.Command(filepath.Join(p.bin, "holdfast"), name) //nolint:noctx // it is stopped in order
-		cmd.Env = slices.Concat(env, []string{"LOG_LEVEL=error"})
-		cmd.Stdout, cmd.Stderr = io.Discard, os.Stderr
+		cmd.Env = env
+		cmd.Stderr = os.Stderr
+		if p.logFiles {
+			log, err := os.Create(filepath.Join(p.dir, name+".log"))
+			if err != nil {
+				return fmt.Errorf("make the log of the %s: %w", name, err)
+			}
+			cmd.Stdout = log
+			defer func() { _ = log.Close() }() // the process has its own descriptor
+		}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {
 			return fmt.Errorf("start the %s: %w", name, err)
 		}
 		p.processes = append(p.processes, &process{name: name, cmd: cmd})
+	}
+	for _, name := range []string{"payment-sandbox", "inventory", "worker", "api", "gateway-private"} {
+		p.scraped = append(p.scraped, address[name])
 	}
 	p.gateway, p.api, p.inventory = address["gateway"], address["api"], address["inventory"]
 	if err := workers.MakeCurrent(ctx, p.temporal, orderflow.DeploymentName, buildID); err != nil { // the api waits for it

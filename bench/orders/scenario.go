@@ -39,6 +39,7 @@ var scenarios = []scenario{
 
 // onDemand are the scenarios that take long. They run only if they are named.
 var onDemand = []scenario{
+	{"observed", "the platform with all of logs, traces and metrics on, and without, in alternation", runObserved},
 	{"growth", "orders and reads with 1,000, 100,000 and 1,000,000 orders in the databases", growth},
 	{"memory", "the memory of each process over 20,000 paid orders", memory(20_000)},
 }

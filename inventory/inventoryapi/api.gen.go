@@ -744,12 +744,15 @@ type ReleaseRequest struct {
 // ReleaseResult defines model for ReleaseResult.
 type ReleaseResult struct {
 	// AvailableStock Available stock of the items concerned, after the change.
-	AvailableStock   int64              `json:"available_stock"`
-	Lines            []StockLine        `json:"lines"`
-	QuantityReleased int64              `json:"quantity_released"`
-	ReservationID    openapi_types.UUID `json:"reservation_id"`
-	ReservedStock    int64              `json:"reserved_stock"`
-	Status           Status             `json:"status"`
+	AvailableStock   int64       `json:"available_stock"`
+	Lines            []StockLine `json:"lines"`
+	QuantityReleased int64       `json:"quantity_released"`
+
+	// Replaced Another reservation of the same owner has replaced this one (`replaces`), and may hold stock.
+	Replaced      bool               `json:"replaced,omitempty,omitzero"`
+	ReservationID openapi_types.UUID `json:"reservation_id"`
+	ReservedStock int64              `json:"reserved_stock"`
+	Status        Status             `json:"status"`
 }
 
 // ReorderProposal The stock figures are the present ones.

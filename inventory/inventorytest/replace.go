@@ -65,6 +65,15 @@ func testReplace(t *testing.T, s Subject) {
 	require.True(t, out.ExpiresAt.Before(old.ExpiresAt.Add(-20*time.Second)), "a time to live only shortens")
 	_, err = s.API.Reserve(t.Context(), next)
 	require.Equal(t, alreadyResolved(next.ReservationID, inventoryapi.StatusReleased), err)
+
+	for _, r := range []struct {
+		released inventoryapi.ReserveRequest
+		replaced bool
+	}{{in, true}, {next, true}, {shorter, false}} {
+		released, err := s.API.Release(t.Context(), r.released.ReservationID, ReleaseOf(r.released))
+		require.NoError(t, err)
+		require.Equal(t, r.replaced, released.Replaced, "reservation %d", r.released.Number)
+	}
 }
 
 // testReplaceRefused: a replacement that is refused changes nothing and says why.

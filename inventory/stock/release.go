@@ -127,6 +127,7 @@ func (b *Book) releaseAnswer(held *Reservation) (out inventoryapi.ReleaseResult,
 		QuantityReleased: t.moved,
 		AvailableStock:   t.quantity - t.reserved,
 		ReservedStock:    t.reserved,
+		Replaced:         held.ResolveOp == inventoryapi.ReplaceOperation(held.ID),
 		Lines:            b.stockLines(entries),
 	}, nil
 }

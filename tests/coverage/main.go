@@ -1,5 +1,5 @@
 // Command coverage reads a coverage profile of `go test` and fails if a part of the code is covered less than its
-// floor.
+// floor. With a second argument it also draws the shares as a badge for the README.
 package main
 
 import (
@@ -36,13 +36,17 @@ type block struct {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: coverage PROFILE")
+	if len(os.Args) < 2 || len(os.Args) > 3 {
+		fmt.Fprintln(os.Stderr, "usage: coverage PROFILE [BADGE.svg]")
 		os.Exit(2)
 	}
 	profile, err := os.Open(os.Args[1])
+	var found []measured
 	if err == nil {
-		err = check(profile, os.Stdout)
+		found, err = check(profile, os.Stdout)
+	}
+	if err == nil && len(os.Args) == 3 {
+		err = os.WriteFile(os.Args[2], []byte(badge(found)), 0o644) //nolint:gosec // a picture for the repository
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "coverage:", err)
@@ -50,11 +54,17 @@ func main() {
 	}
 }
 
-// check prints the coverage of each part, and returns an error for each that is below the floor.
-func check(profile io.Reader, out io.Writer) (faults error) {
+// measured is the coverage of a part, in per cent.
+type measured struct {
+	part  string
+	share float64
+}
+
+// check prints and returns the coverage of each part, and returns an error for each that is below the floor.
+func check(profile io.Reader, out io.Writer) (found []measured, faults error) {
 	executed, err := read(profile)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, part := range parts {
@@ -73,12 +83,13 @@ func check(profile io.Reader, out io.Writer) (faults error) {
 			continue
 		}
 		share := 100 * float64(covered) / float64(total)
+		found = append(found, measured{part.name, share})
 		fmt.Fprintf(w, "%s\t%.1f %%\t%d of %d statements\n", part.name, share, covered, total)
 		if share < floor {
 			faults = errors.Join(faults, fmt.Errorf("%s is covered by %.1f %%, below %.0f %%", part.name, share, floor))
 		}
 	}
-	return errors.Join(faults, w.Flush())
+	return found, errors.Join(faults, w.Flush())
 }
 
 // read returns whether any test executed a block.

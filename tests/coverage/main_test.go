@@ -20,15 +20,19 @@ holdfast/api/orderapi/api.gen.go:1.1,2.2 900 0
 holdfast/internal/outbox/relay.go:1.1,2.2 5 1
 `
 	var out bytes.Buffer
-	require.NoError(t, check(strings.NewReader(enough), &out))
+	found, err := check(strings.NewReader(enough), &out)
+	require.NoError(t, err)
 	require.Regexp(t, `domain +80\.0 % +8 of 10 statements`, out.String())
 	require.Regexp(t, `application +100\.0 % +9 of 9 statements`, out.String(), "each block once")
 
-	err := check(strings.NewReader(strings.Replace(enough, "2.2 8 3", "2.2 7 3", 1)), &out)
+	_, err = check(strings.NewReader(strings.Replace(enough, "2.2 8 3", "2.2 7 3", 1)), &out)
 	require.ErrorContains(t, err, "domain is covered by 77.8 %, below 80 %")
-	err = check(strings.NewReader("mode: atomic\nholdfast/workflows/order.go:1.1,2.2 9 1\n"), &out)
+	_, err = check(strings.NewReader("mode: atomic\nholdfast/workflows/order.go:1.1,2.2 9 1\n"), &out)
 	require.ErrorContains(t, err, "no code of the part domain")
-	require.ErrorContains(t, check(strings.NewReader("what is this\n"), &out), "not a line of a profile")
+	_, err = check(strings.NewReader("what is this\n"), &out)
+	require.ErrorContains(t, err, "not a line of a profile")
+
+	require.Contains(t, badge(found), "coverage: domain 80 % · application 100 % · messaging 100 %")
 }
 
 // TestPartsExist: a folder that was renamed does not leave its part silently.
