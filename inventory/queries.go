@@ -124,11 +124,14 @@ func (s *Service) Reservations(
 	if err != nil {
 		return out, err
 	}
-	rows, err := s.store.Reservations(ctx, filter, position.after, position.limit+1)
+	rows, stopped, err := s.store.Reservations(ctx, filter, position.after, position.limit+1)
 	if err != nil {
 		return out, unavailable(err)
 	}
 	out.Items, out.NextCursor = cut(rows, position)
+	if out.NextCursor == "" && stopped != nil {
+		out.NextCursor = cursor.Encode(position.list, *stopped)
+	}
 	return out, nil
 }
 

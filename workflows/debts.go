@@ -18,16 +18,26 @@ import (
 // payment provider act once per key, and the keys follow from what was recorded. So a run that does not know what an
 // earlier run has paid asks again, and nothing is paid twice.
 type debts struct {
-	running      bool
-	closing      bool                     // the order has ended, so no further debt arises
-	refunded     int64                    // of the captured money, in minor units
-	refunds      int                      // how many refunds were made
-	refused      bool                     // the provider refuses a refund for good
-	refusedMinor int64                    // the amount of that refund
-	byHand       *orderflow.SkipStepInput // an operator has made it
-	returned     []stockDebt              // what inventory has back, as far as this run knows
-	paying       int                      // how many payments of a debt are under way
+	running   bool
+	closing   bool                     // the order has ended, so no further debt arises
+	refunded  int64                    // of the captured money, in minor units
+	refunds   int                      // how many refunds were made
+	refused   bool                     // the provider refuses a refund for good
+	unpaid    orderflow.PaymentInput   // that refund
+	made      *orderflow.PaymentResult // it is made: by an operator, or by the provider after all
+	fromInput inputRefund              // what this run did with the refund by hand of its input
+	returned  []stockDebt              // what inventory has back, as far as this run knows
+	paying    int                      // how many payments of a debt are under way
 }
+
+// inputRefund says what a run did with the refund by hand of its input.
+type inputRefund int
+
+const (
+	notSeen inputRefund = iota // the run has not read the order's row yet
+	taken                      // it books the refund
+	notOwed                    // the order does not owe it
+)
 
 // payDebts starts the coroutines.
 func (o *orderRun) payDebts(ctx workflow.Context) {
@@ -90,7 +100,7 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 		}
 	}
 	if err != nil {
-		o.debts.refused, o.debts.refusedMinor = true, payment.Amount.Minor
+		o.debts.refused, o.debts.unpaid = true, payment
 		o.recordFailedUndo(ctx, fmt.Sprintf("refund %s", payment.Amount), err)
 		return
 	}
@@ -100,13 +110,13 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
 }
 
-// payOnce refunds a payment. If an operator has made the refund that the provider has refused, payOnce asks the
-// provider nothing, and the amount is that of the refused refund: more may be due by now.
+// payOnce refunds a payment. If the refund that the provider has refused is made, payOnce asks the provider nothing, and
+// the amount is that of the refused refund: more may be due by now.
 func (o *orderRun) payOnce(ctx workflow.Context, payment *orderflow.PaymentInput) (orderflow.PaymentResult, error) {
-	if hand := o.debts.byHand; hand != nil {
-		o.debts.byHand = nil
-		payment.Amount.Minor = min(payment.Amount.Minor, o.debts.refusedMinor)
-		return doneByHand(*hand), nil
+	if made := o.debts.made; made != nil {
+		o.debts.made = nil
+		payment.Amount.Minor = min(payment.Amount.Minor, o.debts.unpaid.Amount.Minor)
+		return *made, nil
 	}
 	return o.refundByProvider(ctx, *payment)
 }

@@ -409,6 +409,9 @@ func (o *orderRun) goOn(ctx workflow.Context) error {
 	}
 	o.recorder.input = nil
 	o.load(*found.Order)
+	if o.state.Settled() {
+		o.takeOverPayments(*found.Order)
+	}
 	if o.state == order.Backordered {
 		o.undo.add("give the stock back", o.undoReserve)
 		o.lookForStock(ctx)

@@ -111,7 +111,7 @@ type orderRun struct {
 	lastAsked       int   // the last attempt about which this execution has asked the provider
 	capturedAttempt int   // the attempt that captured the money; 0: none
 	unresolved      []int // attempts whose outcome this execution does not know; finish voids them
-	lostAttempts    []int // the unresolved attempts that a lost workflow task of this run has begun
+	lostAttempts    []int // the unresolved attempts whose end is to be recorded: a lost task or an earlier run began them
 	// For operators only: why the last refused payment was refused, and how the provider names each attempt.
 	lastRefusal  string
 	providerRefs map[int]string

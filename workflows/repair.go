@@ -5,7 +5,6 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"holdfast/internal/money"
 	"holdfast/internal/order"
 	"holdfast/workflows/orderflow"
 )
@@ -126,8 +125,13 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 	case !rule.Skippable:
 		return refuse(orderflow.ErrStepNotSkippable, "%s may not be skipped: %s", in.Step, rule.Why)
 	}
-	if err := o.refuseUnrecorded(); err != nil {
-		return err
+	if o.isOfInput(in) {
+		return nil
+	}
+	if o.findManual(in) == nil || o.recorder.stopped {
+		if err := o.refuseUnrecorded(); err != nil {
+			return err
+		}
 	}
 	if in.Step == orderflow.RefundPayment && o.debts.refused && o.recorder.closing {
 		return refuse(orderflow.ErrStepNotUnderWay,
@@ -137,12 +141,12 @@ func (o *orderRun) maySkip(in orderflow.SkipStepInput) error {
 		return nil
 	}
 	if in.Step == orderflow.RefundPayment && o.refusedRefund() {
-		if in.AmountMinor == o.debts.refusedMinor {
+		if in.AmountMinor == o.debts.unpaid.Amount.Minor {
 			return nil
 		}
 		return refuse(orderflow.ErrStepNotUnderWay,
 			"the order owes %s, which is not what was given back; nothing is recorded",
-			money.Amount{Minor: o.debts.refusedMinor, Currency: o.in.Total.Currency})
+			o.debts.unpaid.Amount)
 	}
 	for _, s := range o.manual {
 		if s.activity == in.Step && s.hand == nil {
@@ -177,6 +181,9 @@ func (o *orderRun) onSkipStep(
 		return orderflow.SkipStepResult{}, err
 	}
 
+	if o.isOfInput(in) {
+		return o.awaitInputRefund(ctx)
+	}
 	in.Actor = orOperator(in.Actor)
 	if s := o.findManual(in); s != nil {
 		s.hand = &in
@@ -185,16 +192,42 @@ func (o *orderRun) onSkipStep(
 			return orderflow.SkipStepResult{}, err
 		}
 		if !s.skipped {
-			return orderflow.SkipStepResult{}, refuse(orderflow.ErrStepNotUnderWay,
-				"the provider has carried out %s by itself; look at the order, and undo what you did by hand if it was done twice",
-				in.Step)
+			return orderflow.SkipStepResult{}, refusedAsMade(in.Step)
 		}
-	} else {
-		o.debts.byHand, o.debts.refused = &in, false
-		markNeedsOperator(ctx, false)
-		o.noteSkipped(ctx, in)
+		return orderflow.SkipStepResult{View: o.view()}, nil
 	}
+	return o.skipRefused(ctx, in)
+}
+
+// skipRefused books a refund as made by hand that the provider refuses for good. It asks the provider first whether it has
+// made the refund after all: an attempt whose answer was lost may have succeeded before another one was refused.
+func (o *orderRun) skipRefused(ctx workflow.Context, in orderflow.SkipStepInput) (orderflow.SkipStepResult, error) {
+	refund := o.debts.unpaid
+	found, made := madeRefund(ctx, orderflow.RefundPayment, refund)
+	if !o.refusedRefund() || o.debts.unpaid.RefundKey != refund.RefundKey { // another update, or the end, came first
+		if err := o.maySkip(in); err != nil {
+			return orderflow.SkipStepResult{}, err
+		}
+		return orderflow.SkipStepResult{}, refuse(orderflow.ErrStepNotUnderWay,
+			"the order now waits for another refund; nothing is recorded")
+	}
+
+	o.debts.refused = false
+	markNeedsOperator(ctx, false)
+	if made {
+		o.debts.made = &found
+		return orderflow.SkipStepResult{}, refusedAsMade(in.Step)
+	}
+	byHand := doneByHand(in)
+	o.debts.made = &byHand
+	o.noteSkipped(ctx, in)
 	return orderflow.SkipStepResult{View: o.view()}, nil
+}
+
+func refusedAsMade(step string) error {
+	return refuse(orderflow.ErrStepNotUnderWay,
+		"the provider has carried out %s by itself; look at the order, and undo what you did by hand if it was done twice",
+		step)
 }
 
 // onNoteRepair waits for the first entry of the timeline, because a run that was just started has to learn first what
@@ -214,9 +247,55 @@ func (o *orderRun) onNoteRepair(
 	return orderflow.NoteRepairResult{}, nil
 }
 
-// takeRefundByHand books the refund that an operator has made for an order that had ended.
+// isOfInput reports whether a skip is a repeat of the request that has started this run to book a refund.
+func (o *orderRun) isOfInput(in orderflow.SkipStepInput) bool {
+	hand := o.in.RefundByHand
+	return hand != nil && o.debts.fromInput != notOwed && in.Step == orderflow.RefundPayment &&
+		in.Reference == hand.Reference && in.AmountMinor == hand.AmountMinor
+}
+
+// awaitInputRefund waits until the refund by hand of the input is recorded, or is not owed.
+func (o *orderRun) awaitInputRefund(ctx workflow.Context) (orderflow.SkipStepResult, error) {
+	booked := func() bool { return o.debts.fromInput == taken && o.debts.made == nil && o.recorder.idle() }
+	if err := workflow.Await(ctx, func() bool {
+		return booked() || o.debts.fromInput == notOwed || o.recorder.stopped || o.unrecordable
+	}); err != nil {
+		return orderflow.SkipStepResult{}, err
+	}
+	if o.debts.fromInput != taken || o.unrecordable {
+		return orderflow.SkipStepResult{}, refuse(orderflow.ErrStepNotUnderWay,
+			"the order does not owe its customer what was given back; nothing is recorded")
+	}
+	return orderflow.SkipStepResult{View: o.view()}, nil
+}
+
+// refundOfInput returns the refund of a payment of an order that was not carried out, if this run was started because an
+// operator has made it. The provider is asked first whether it has made the refund after all.
+func (o *orderRun) refundOfInput(
+	ctx workflow.Context, payment orderflow.PaymentInput,
+) (res orderflow.PaymentResult, made bool) {
+	hand := o.in.RefundByHand
+	if hand == nil || o.in.Continues || o.debts.fromInput != notSeen || hand.AmountMinor != payment.Amount.Minor {
+		return res, false
+	}
+	if found, made := madeRefund(ctx, orderflow.RefundPayment, payment); made {
+		o.debts.fromInput = notOwed
+		return found, true
+	}
+	o.debts.fromInput = taken
+	o.noteSkipped(ctx, orderflow.SkipStepInput{Step: orderflow.RefundPayment, Actor: hand.Actor})
+	return orderflow.PaymentResult{Provider: orderflow.ByHand, ProviderRef: hand.Reference}, true
+}
+
+// takeRefundByHand books the refund that an operator has made for an order that had ended, unless the provider says that
+// it has made the refund after all. Then that refund is booked.
 func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
 	hand := o.in.RefundByHand
+	defer func() {
+		if o.debts.fromInput != taken {
+			o.debts.fromInput = notOwed
+		}
+	}()
 	if hand == nil || hand.Number != o.debts.refunds+1 || !o.owesMoney() {
 		return
 	}
@@ -224,9 +303,17 @@ func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
 	if due != hand.AmountMinor {
 		return
 	}
-	o.debts.byHand = &orderflow.SkipStepInput{
-		Step: orderflow.RefundPayment, Reference: hand.Reference, Actor: hand.Actor,
+	refund := o.payment(o.capturedAttempt)
+	refund.RefundKey = orderflow.PartRefundKey(o.in.OrderID, refund.Attempt, hand.Number)
+	refund.Amount.Minor = due
+	o.debts.unpaid = refund
+	if found, made := madeRefund(ctx, orderflow.RefundPayment, refund); made {
+		o.debts.made = &found
+		return
 	}
-	o.debts.refusedMinor = due
-	o.note(ctx, order.EventRepaired, hand.Actor, orderflow.RepairSkipStep+" "+orderflow.RefundPayment)
+	o.debts.fromInput = taken
+	skip := orderflow.SkipStepInput{Step: orderflow.RefundPayment, Reference: hand.Reference, Actor: hand.Actor}
+	byHand := doneByHand(skip)
+	o.debts.made = &byHand
+	o.noteSkipped(ctx, skip)
 }

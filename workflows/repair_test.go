@@ -91,6 +91,75 @@ func TestRefundByHandThatTheProviderMade(t *testing.T) {
 	require.NotContains(t, h.events(), order.EventRepaired)
 }
 
+// TestRefusedRefundThatTheProviderMade: the provider has made a refund whose answer was lost, and refused a later attempt.
+// The books have the provider's refund, each skip is refused, and the order needs no operator any more.
+func TestRefusedRefundThatTheProviderMade(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "already_refunded"))
+	h.found = 1000
+	marked := h.marked()
+	h.pay(time.Second)
+	h.cancelLines(time.Minute, 2, 3)
+	skipped := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	h.ship(4*time.Minute, 1)
+	h.deliver(5*time.Minute, 1)
+
+	require.Equal(t, order.Completed, h.run(60).State)
+	require.ErrorContains(t, skipped.err, "the provider has carried out RefundPayment by itself")
+	require.Equal(t, 1, h.counts[orderflow.RefundPayment])
+	require.Equal(t, orderflow.PaymentRefunded, h.lastPayment().State)
+	require.Equal(t, "test", h.lastPayment().Provider)
+	require.EqualValues(t, 1000, h.lastPayment().Amount.Minor)
+	require.NotContains(t, h.events(), order.EventRepaired)
+	require.Equal(t, []bool{true, false}, *marked)
+}
+
+// TestRefusedRefundIsMadeByHandOnce: of two skips at the same moment, one is accepted.
+func TestRefusedRefundIsMadeByHandOnce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
+	h.pay(time.Second)
+	h.cancelLines(time.Minute, 2, 3)
+	first := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	second := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	h.ship(4*time.Minute, 1)
+	h.deliver(5*time.Minute, 1)
+
+	require.Equal(t, order.Completed, h.run(60).State)
+	require.True(t, (first.err == nil) != (second.err == nil), "%v, %v", first.err, second.err)
+	refunds := 0
+	for _, p := range h.payments {
+		if p.State == orderflow.PaymentRefunded {
+			refunds++
+		}
+	}
+	require.Equal(t, 1, refunds)
+}
+
+// TestRefundByHandOfAStoppedOrderThatTheProviderMade: a run that was started to book a refund by hand asks the provider
+// first.
+func TestRefundByHandOfAStoppedOrderThatTheProviderMade(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.earlier = paidRow()
+	h.found = 1000
+	h.ship(time.Minute, 1)
+	h.deliver(2*time.Minute, 1)
+	result := h.run(60, continues, func(in *orderflow.OrderInput) {
+		in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: 1000, Reference: "bank-17", Actor: "olga"}
+	})
+	require.Equal(t, order.Completed, result.State)
+	require.Zero(t, h.counts[orderflow.RefundPayment])
+	require.Len(t, h.payments, 1)
+	require.Equal(t, "test", h.lastPayment().Provider)
+	require.NotContains(t, h.events(), order.EventRepaired)
+}
+
 // TestRefusedRefundOutlivesTheRun: a run whose refund was refused does not continue as new, so an operator can still
 // make the refund after a day.
 func TestRefusedRefundOutlivesTheRun(t *testing.T) {
@@ -125,6 +194,104 @@ func TestRefundByHandWhileTheOrderEnds(t *testing.T) {
 	require.Equal(t, order.Cancelled, h.run(60).State)
 	require.ErrorContains(t, skipped.err, "ends at this moment")
 	require.NotContains(t, h.events(), order.EventRepaired)
+}
+
+// TestRepeatedRefundByHandOfAStoppedOrder: a run that was started to book a refund by hand answers a repeat of that
+// request, before and after it has booked the refund. A request for another refund is refused.
+func TestRepeatedRefundByHandOfAStoppedOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.earlier = paidRow()
+	h.script[orderflow.FindOrder] = h.until(2*time.Second, errDown)
+	early := h.skip(time.Second, orderflow.RefundPayment, 1000)
+	late := h.skip(30*time.Second, orderflow.RefundPayment, 1000)
+	other := h.skip(30*time.Second, orderflow.RefundPayment, 999)
+	h.ship(time.Minute, 1)
+	h.deliver(2*time.Minute, 1)
+	result := h.run(60, continues, func(in *orderflow.OrderInput) {
+		in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: 1000, Reference: "bank-17", Actor: "olga"}
+	})
+	require.Equal(t, order.Completed, result.State)
+	require.NoError(t, early.err)
+	require.NoError(t, late.err)
+	require.ErrorContains(t, other.err, "does not wait for RefundPayment")
+	require.Zero(t, h.counts[orderflow.RefundPayment])
+	require.Len(t, h.payments, 1)
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+}
+
+// endedWithMoney is the row of an order that has ended while its first payment was open.
+func endedWithMoney(h *harness) {
+	h.earlier = left(order.Cancelled, 4, 1, 0)
+	h.earlier.Unended = []int{1}
+	h.script[reserve] = always(refuse(orderflow.ErrReservationClosed, orderflow.ReservationReleased))
+}
+
+// TestEndedOrderGivesItsMoneyBack: the workflow was stopped between the record of the order's end and the void. Another
+// run voids the payment and records that.
+func TestEndedOrderGivesItsMoneyBack(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	endedWithMoney(h)
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.Len(t, h.payments, 1)
+	require.Equal(t, orderflow.PaymentVoided, h.lastPayment().State)
+	require.Equal(t, []order.Event{order.EventPaymentVoided}, h.events())
+}
+
+// TestVoidByHandOfAnEndedOrder: the provider does not answer the run that an operator has started for an order that had
+// ended, and the operator voids the payment by hand.
+func TestVoidByHandOfAnEndedOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	endedWithMoney(h)
+	h.script[void] = h.until(30*time.Second, errDown)
+	skipped := h.skip(20*time.Second, orderflow.VoidPayment, 0)
+	require.Equal(t, order.Cancelled, h.run(60).State)
+	require.NoError(t, skipped.err)
+	require.Equal(t, orderflow.PaymentVoided, h.lastPayment().State)
+	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
+	require.Contains(t, h.events(), order.EventRepaired)
+}
+
+// TestRefundByHandOfAnOrderThatWasNotCarriedOut: the provider has captured the payment and refuses the refund. Another
+// run records the refund that an operator has made, unless the provider has made it after all.
+func TestRefundByHandOfAnOrderThatWasNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		found    int64
+		provider string
+	}{
+		"made by hand":         {0, orderflow.ByHand},
+		"made by the provider": {1250, "test"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			endedWithMoney(h)
+			h.found = c.found
+			h.script[void] = captured(1)
+			require.Equal(t, order.Cancelled, h.run(60, func(in *orderflow.OrderInput) {
+				in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: 1250, Reference: "bank-17", Actor: "olga"}
+			}).State)
+			require.Zero(t, h.counts[refund], "the provider must not give the money back a second time")
+			require.Len(t, h.payments, 2)
+			require.Equal(t, orderflow.PaymentCaptured, h.payments[0].State)
+			require.Equal(t, orderflow.PaymentRefunded, h.payments[1].State)
+			require.Equal(t, c.provider, h.payments[1].Provider)
+		})
+	}
+}
+
+// TestPaymentEndedByHandStaysEnded: a later run does not ask the provider to give back what an operator has given back.
+func TestPaymentEndedByHandStaysEnded(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	endedWithMoney(h)
+	h.earlier.Unended, h.earlier.ByHand = nil, []int{1}
+	h.run(60)
+	require.Equal(t, 1, h.counts[void], "only of the payment that the earlier run may have begun besides")
 }
 
 // TestVoidByHand: an expired order whose payment the provider does not void waits until an operator has done it.

@@ -199,7 +199,26 @@ func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 		o.stockConfirmed = true // so that releaseOrReturn returns confirmed stock without asking the database again
 		o.undo.add("give the stock back", o.undoReserve)
 	}
+	o.takeOverPayments(row)
 	o.refreshDetails(ctx)
+}
+
+// takeOverPayments marks the payments as unresolved of which the row of a settled order has no end, and makes
+// voidUnresolved record their end. It leaves out those that an operator has voided or refunded by hand. Rows of older
+// versions have neither.
+func (o *orderRun) takeOverPayments(row orderflow.RecordedOrder) {
+	for _, attempt := range row.Unended {
+		if attempt == o.capturedAttempt && row.Fulfilment == nil {
+			o.capturedAttempt = 0 // it did not pay for the order
+		}
+		if !slices.Contains(o.unresolved, attempt) {
+			o.unresolved = append(o.unresolved, attempt)
+		}
+		if !slices.Contains(o.lostAttempts, attempt) {
+			o.lostAttempts = append(o.lostAttempts, attempt)
+		}
+	}
+	o.unresolved = slices.DeleteFunc(o.unresolved, func(attempt int) bool { return slices.Contains(row.ByHand, attempt) })
 }
 
 // load copies the row into the state of this run, and drops what this run has not recorded.
@@ -404,11 +423,19 @@ func (o *orderRun) refundUnlessConfirmed(ctx workflow.Context, payment orderflow
 // refund refunds a captured payment of an order that was not carried out.
 func (o *orderRun) refund(ctx workflow.Context, payment orderflow.PaymentInput) {
 	payment.RefundKey = orderflow.RefundKey(payment.OrderID, payment.Attempt)
-	res, err := o.refundByProvider(ctx, payment)
-	if err != nil {
-		o.recordFailedUndo(ctx, "refund the payment", err)
-		return
+	res, byHand := o.refundOfInput(ctx, payment)
+	if !byHand {
+		var err error
+		if res, err = o.refundByProvider(ctx, payment); err != nil {
+			o.recordFailedUndo(ctx, "refund the payment", err)
+			return
+		}
 	}
+	taken := orderflow.PaymentResult{Provider: res.Provider}
+	if res.Provider == orderflow.ByHand {
+		taken.Provider = "" // the provider has refused the void, and that answer does not name it
+	}
+	o.recordPaymentStep(ctx, payment, orderflow.StepCapture, orderflow.PaymentCaptured, taken, "")
 	o.recordPaymentStep(ctx, payment, orderflow.StepRefund, orderflow.PaymentRefunded, res, "")
 	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
 }

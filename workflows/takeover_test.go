@@ -125,7 +125,8 @@ func TestMoneyOfAnOrderThatEndedIsRefunded(t *testing.T) {
 			require.Equal(t, state, h.run(60).State)
 			require.Equal(t, 1, h.counts[refund])
 			require.Equal(t, []order.Event{order.EventPaymentRefunded}, h.events())
-			require.Equal(t, orderflow.PaymentRefunded, h.payments[0].State)
+			require.Equal(t, orderflow.PaymentCaptured, h.payments[0].State, "the books have what was taken, too")
+			require.Equal(t, orderflow.PaymentRefunded, h.payments[1].State)
 		})
 	}
 }

@@ -997,6 +997,12 @@ type Repair struct {
 	// Actor The subject of the operator's token.
 	Actor string `json:"actor"`
 
+	// AmountMinor Of a refund by hand: how much was given back, in the smallest unit of the order's currency.
+	AmountMinor int64 `json:"amount_minor,omitempty,omitzero"`
+
+	// Attempt Of a void by hand: the attempt of the payment.
+	Attempt int `json:"attempt,omitempty,omitzero"`
+
 	// Code Why it was refused.
 	Code      string    `json:"code,omitempty,omitzero"`
 	CreatedAt time.Time `json:"created_at"`

@@ -86,7 +86,7 @@ type Workflows interface {
 	RetryNow(ctx context.Context, namespace, workflowID string) ([]string, error)
 	SkipStep(ctx context.Context, order uuid.UUID, key string, in orderflow.SkipStepInput) error
 	NoteRepair(ctx context.Context, order uuid.UUID, key string, in orderflow.NoteRepairInput) error
-	RefundedByHand(ctx context.Context, in orderflow.OrderInput) error
+	TakeUpSettled(ctx context.Context, in orderflow.OrderInput) (bool, error)
 	StartReservation(ctx context.Context, in orderflow.ReservationStart) error
 	WorkflowIsRunning(ctx context.Context, workflowID string) (bool, error)
 	PaymentChanged(ctx context.Context, order uuid.UUID, event string, in orderflow.PaymentChangedInput) error

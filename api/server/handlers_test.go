@@ -39,6 +39,12 @@ type scripted struct {
 	reserveAgain func(in orderflow.ReservationStart) (orderflow.ReservationView, error)
 	running      bool
 	resolve      func(id uuid.UUID, name string) error
+
+	skip          func(orderflow.SkipStepInput) error
+	takeUpSettled func(orderflow.OrderInput) (bool, error)
+	takeUp        func(orderflow.OrderInput) (bool, error)
+	isRunning     func() (bool, error)
+	retryNow      func() ([]string, error)
 }
 
 func (s *scripted) Place(_ context.Context, in orderflow.OrderInput) (orderflow.PlaceResult, error) {

@@ -55,7 +55,7 @@ func (h *handlers) RepairOrder(c *gin.Context, id uuid.UUID, params orderapi.Rep
 		case orderflow.RepairRetryNow:
 			return h.retryNow(ctx, r, orderflow.OrderWorkflowID(id))
 		case orderflow.RepairSkipStep:
-			return h.skipStep(ctx, r, row, body)
+			return h.skipStep(ctx, r, row)
 		case orderflow.RepairForceRelease:
 			return h.forceRelease(ctx, r, row)
 		default:
@@ -105,6 +105,7 @@ func (h *handlers) repair(
 	who := auth.From(c)
 	asked.ID = uuid.New()
 	asked.Action, asked.Step, asked.Reference, asked.Reason = string(body.Action), body.Step, body.Reference, body.Reason
+	asked.AmountMinor, asked.Attempt = body.AmountMinor, body.Attempt
 	asked.Issuer, asked.Actor, asked.Key = who.Issuer, who.Subject, key
 
 	ctx, cancel := context.WithTimeout(c.Request.Context(), repairTime)
@@ -199,6 +200,8 @@ func wireRepair(r orderstore.Repair) orderapi.Repair {
 		Action:        orderapi.RepairAction(r.Action),
 		Step:          r.Step,
 		Reference:     r.Reference,
+		AmountMinor:   r.AmountMinor,
+		Attempt:       r.Attempt,
 		Reason:        r.Reason,
 		Actor:         r.Actor,
 		Outcome:       orderapi.RepairOutcome(r.Outcome),

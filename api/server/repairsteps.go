@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (h *handlers) noteRepair(ctx context.Context, r orderstore.Repair) {
 
 // skipStep tells the order's workflow that an operator did a step by hand.
 func (h *handlers) skipStep(
-	ctx context.Context, r orderstore.Repair, row orderstore.Order, body orderapi.RepairRequest,
+	ctx context.Context, r orderstore.Repair, row orderstore.Order,
 ) (repaired, error) {
 	rule, _ := orderflow.RuleOfStep(r.Step)
 	if !rule.Skippable {
@@ -58,49 +59,146 @@ func (h *handlers) skipStep(
 			orderstore.RepairRefused, orderapi.StepNotSkippable, fmt.Sprintf("%s may not be skipped: %s", r.Step, rule.Why),
 		}, nil
 	}
-	err := h.workflows.SkipStep(ctx, r.OrderID, r.ID.String(), orderflow.SkipStepInput{
+	in := orderflow.SkipStepInput{
 		Step:          r.Step,
 		Reference:     r.Reference,
-		AmountMinor:   body.AmountMinor,
-		Attempt:       body.Attempt,
+		AmountMinor:   r.AmountMinor,
+		Attempt:       r.Attempt,
 		Actor:         r.Actor,
 		CorrelationID: correlation.From(ctx),
-	})
-	if errors.Is(err, orderclient.ErrEnded) {
-		return h.refundByHand(ctx, r, row, body.AmountMinor)
 	}
-	return outcomeOf(err, "%s is recorded as done by hand, reference %s", r.Step, r.Reference)
+	if r.Again && isByHand(row, in) { // the first request took effect, and its answer was lost
+		return doneByHand(r)
+	}
+	err := h.workflows.SkipStep(ctx, r.OrderID, r.ID.String(), in)
+	if errors.Is(err, orderclient.ErrEnded) {
+		return h.refundByHand(ctx, r, in)
+	}
+	if err == nil {
+		return doneByHand(r)
+	}
+	return outcomeOf(err, "")
 }
 
-// refundByHand records the refund of an order whose workflow has ended because the provider refuses the refund for
-// good.
+func doneByHand(r orderstore.Repair) (repaired, error) {
+	return done("%s is recorded as done by hand, reference %s", r.Step, r.Reference)
+}
+
+// isByHand reports whether the order's row has the step as done by hand.
+func isByHand(row orderstore.Order, in orderflow.SkipStepInput) bool {
+	return slices.ContainsFunc(row.Payments, func(p orderstore.Payment) bool {
+		if p.Provider != orderflow.ByHand || p.ProviderRef != in.Reference {
+			return false
+		}
+		if in.Step == orderflow.RefundPayment {
+			return p.Step == orderflow.StepRefund && p.Amount.Minor == in.AmountMinor
+		}
+		return p.Step == orderflow.StepVoid && p.Attempt == in.Attempt
+	})
+}
+
+// refundByHand records the refund of an order whose workflow has ended, because it was stopped or because the provider
+// refuses the refund for good. It starts a run that records the refund.
 func (h *handlers) refundByHand(
-	ctx context.Context, r orderstore.Repair, row orderstore.Order, amount int64,
+	ctx context.Context, r orderstore.Repair, hand orderflow.SkipStepInput,
 ) (repaired, error) {
-	if r.Step != orderflow.RefundPayment || !row.State.Settled() || len(row.Shipments) == 0 {
+	row, err := h.store.Get(ctx, r.OrderID)
+	switch {
+	case err != nil:
+		return repaired{}, err
+	case r.Again && isByHand(row, hand): // recorded since the request began
+		return doneByHand(r)
+	case !row.State.Settled():
+		return notApplicable("the order is %s, and no workflow runs for it; use adopt first", row.State)
+	}
+	held, err := h.store.HeldMoney(ctx, r.OrderID)
+	if err != nil {
+		return repaired{}, err
+	}
+	if r.Step == orderflow.VoidPayment {
+		if held.Unended {
+			return notApplicable("the order is %s, and no workflow runs for it; use adopt, which voids the payment, "+
+				"and skip the void if the provider does not answer it", row.State)
+		}
 		return notApplicable("the order is %s, and its processing has ended; it waits for no step", row.State)
 	}
-	in := orderstore.InputOf(row)
-	in.RefundByHand = &orderflow.RefundByHand{Number: 1, AmountMinor: amount, Reference: r.Reference, Actor: r.Actor}
+	due := held.DueMinor
+	if len(row.Shipments) == 0 && held.Unended {
+		due = row.Total.Minor // if the provider has captured the payment, all of it is due
+	}
+	if due != hand.AmountMinor {
+		return notApplicable("the order owes its customer %s, which is not what was given back; nothing is recorded",
+			money.Amount{Minor: due, Currency: row.Total.Currency})
+	}
+	in := settledInput(row)
+	in.RefundByHand = &orderflow.RefundByHand{
+		Number: 1, AmountMinor: hand.AmountMinor, Reference: r.Reference, Actor: r.Actor,
+	}
 	for _, p := range row.Payments {
 		if p.Step == orderflow.StepRefund && p.State == orderflow.PaymentRefunded {
 			in.RefundByHand.Number = max(in.RefundByHand.Number, p.Number+1)
 		}
 	}
-	if err := h.workflows.RefundedByHand(ctx, in); err != nil {
+	started, err := h.workflows.TakeUpSettled(ctx, in)
+	switch {
+	case err != nil:
 		return repaired{}, err
+	case !started:
+		return repaired{
+			outcome: orderstore.RepairUnderWay,
+			detail:  "another run of the workflow has begun at this moment; send the request again",
+		}, nil
 	}
-	after, err := h.store.Get(ctx, row.OrderID)
-	if err != nil {
-		return repaired{}, err
-	}
-	for _, p := range after.Payments {
-		if p.Step == orderflow.StepRefund && p.Provider == orderflow.ByHand && p.ProviderRef == r.Reference {
-			return done("the refund of %s is recorded as made by hand, reference %s", p.Amount, r.Reference)
+	return h.awaitByHand(ctx, r, hand)
+}
+
+const (
+	// byHandTime is how long a request waits until a new run of a workflow has recorded what an operator did by hand.
+	byHandTime = 5 * time.Second
+	// byHandPause is between two looks.
+	byHandPause = 50 * time.Millisecond
+)
+
+// awaitByHand waits until the order's row has the refund as made by hand, or the run that was to record it has ended
+// without it. The run itself may last longer, for example until the shipments are delivered.
+func (h *handlers) awaitByHand(
+	ctx context.Context, r orderstore.Repair, hand orderflow.SkipStepInput,
+) (repaired, error) {
+	enough := time.NewTimer(byHandTime)
+	defer enough.Stop()
+	pause := time.NewTicker(byHandPause)
+	defer pause.Stop()
+	for {
+		running, err := h.workflows.WorkflowIsRunning(ctx, orderflow.OrderWorkflowID(r.OrderID))
+		if err != nil {
+			return repaired{}, err
+		}
+		row, err := h.store.Get(ctx, r.OrderID) // after the question above, so that nothing can be recorded in between
+		switch {
+		case err != nil:
+			return repaired{}, err
+		case isByHand(row, hand):
+			return doneByHand(r)
+		case !running:
+			return notApplicable("the order does not owe its customer %s any more, because the provider has voided the payment or "+
+				"made the refund by itself; look at the order, and undo what you did by hand if it was done twice",
+				money.Amount{Minor: hand.AmountMinor, Currency: row.Total.Currency})
+		}
+		select {
+		case <-pause.C:
+		case <-enough.C:
+			return underWay()
+		case <-ctx.Done():
+			return repaired{}, ctx.Err()
 		}
 	}
-	return notApplicable("the order does not owe its customer %s",
-		money.Amount{Minor: amount, Currency: row.Total.Currency})
+}
+
+func underWay() (repaired, error) {
+	return repaired{
+		outcome: orderstore.RepairUnderWay,
+		detail:  "the workflow has accepted the repair and carries it out",
+	}, nil
 }
 
 // outcomeOf turns the outcome of an update into that of the repair.
@@ -110,10 +208,7 @@ func outcomeOf(err error, format string, args ...any) (repaired, error) {
 	case err == nil:
 		return done(format, args...)
 	case errors.Is(err, orderclient.ErrUnderWay):
-		return repaired{
-			outcome: orderstore.RepairUnderWay,
-			detail:  "the workflow has accepted the repair and carries it out",
-		}, nil
+		return underWay()
 	case errors.As(err, &refused):
 		return notApplicable("%s", refused.Detail)
 	case errors.Is(err, orderclient.ErrOldVersion):
@@ -137,15 +232,43 @@ func (h *handlers) holdsStock(ctx context.Context, row orderstore.Order) (bool, 
 	return held.Status == inventoryapi.StatusPending, err
 }
 
+// stillHolds says what an order holds that has ended: "stock", "money", "stock and money", or "".
+func (h *handlers) stillHolds(ctx context.Context, row orderstore.Order) (string, error) {
+	stock, err := h.holdsStock(ctx, row)
+	if err != nil {
+		return "", err
+	}
+	money, err := h.store.HeldMoney(ctx, row.OrderID)
+	if err != nil {
+		return "", err
+	}
+	var holds []string
+	if stock {
+		holds = append(holds, "stock")
+	}
+	if money.Unended || money.DueMinor > 0 {
+		holds = append(holds, "money")
+	}
+	return strings.Join(holds, " and "), nil
+}
+
+// settledInput is the input of another run of an order. The run of a paid order goes on from the order's row. The run of
+// an order that was not carried out asks inventory and the provider what they still hold.
+func settledInput(row orderstore.Order) orderflow.OrderInput {
+	in := orderstore.InputOf(row)
+	in.Continues = len(row.Shipments) > 0
+	return in
+}
+
 // adoptOrder starts the workflow of an order again if none runs.
 func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
 	running, err := h.workflows.WorkflowIsRunning(ctx, orderflow.OrderWorkflowID(row.OrderID))
 	if err != nil {
 		return repaired{}, err
 	}
-	holds := false
+	holds := ""
 	if row.State.Closed() {
-		if holds, err = h.holdsStock(ctx, row); err != nil {
+		if holds, err = h.stillHolds(ctx, row); err != nil {
 			return repaired{}, err
 		}
 	}
@@ -156,10 +279,15 @@ func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orde
 		return done("a workflow runs for the order")
 	case running:
 		return notApplicable("a workflow runs for the order; use retry_now, or force_release")
-	case row.State.Closed() && !holds:
-		return notApplicable("the order is %s and holds no stock, so there is nothing to go on with", row.State)
+	case row.State.Closed() && holds == "":
+		return notApplicable("the order is %s and holds neither stock nor money, so there is nothing to go on with", row.State)
 	}
-	started, err := h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	var started bool
+	if row.State.Closed() {
+		started, err = h.workflows.TakeUpSettled(ctx, settledInput(row))
+	} else {
+		started, err = h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	}
 	switch {
 	case err != nil:
 		return repaired{}, err
@@ -193,23 +321,25 @@ func (h *handlers) forceRelease(ctx context.Context, r orderstore.Repair, row or
 	return outcomeOf(err, "%sthe order is cancelled; its stock and money go back", again)
 }
 
-// releaseEnded gives back the stock that an order holds although it has ended, because its workflow was stopped first.
+// releaseEnded gives back the stock and the money that an order holds although it has ended, because its workflow was
+// stopped first.
 func (h *handlers) releaseEnded(ctx context.Context, row orderstore.Order) (repaired, error) {
-	holds, err := h.holdsStock(ctx, row)
+	holds, err := h.stillHolds(ctx, row)
 	switch {
 	case err != nil:
 		return repaired{}, err
-	case !holds:
-		return notApplicable("the order is %s and holds no stock", row.State)
+	case holds == "":
+		return notApplicable("the order is %s and holds neither stock nor money", row.State)
 	}
-	started, err := h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
+	started, err := h.workflows.TakeUpSettled(ctx, settledInput(row))
 	switch {
 	case err != nil:
 		return repaired{}, err
 	case !started:
-		return notApplicable("the order's workflow runs and releases the stock as soon as inventory answers; use retry_now")
+		return notApplicable("the order's workflow runs and gives the %s back as soon as inventory or the payment provider "+
+			"answers; use retry_now", holds)
 	}
-	return done("the order had ended; its workflow was started again and gives the stock back")
+	return done("the order had ended; its workflow was started again and gives the %s back", holds)
 }
 
 // repairHold gives the stock of a reservation without an order back, or starts its workflow again.

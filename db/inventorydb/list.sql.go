@@ -529,18 +529,23 @@ func (q *Queries) ProductPage(ctx context.Context, db DBTX, arg ProductPageParam
 const reservationPage = `-- name: ReservationPage :many
 SELECT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
        r.resolved_at, (r.status = 'pending' AND r.expires_at <= statement_timestamp())::boolean AS overdue
-FROM reservations r
-WHERE (r.expires_at, r.reservation_id) < ($1::timestamptz, $2::uuid)
-  AND r.expires_at >= $3::timestamptz
-  AND r.status = ANY ($4::text[])
+FROM (
+    SELECT v.reservation_id, v.owner_kind, v.owner_id, v.number, v.request_hash, v.status, v.expires_at, v.workflow_id, v.version, v.actor, v.reason, v.reserve_operation, v.resolve_operation, v.created_at, v.resolved_at FROM reservations v
+    WHERE (v.expires_at, v.reservation_id) < ($1::timestamptz, $2::uuid)
+      AND v.expires_at >= $3::timestamptz
+    ORDER BY v.expires_at DESC, v.reservation_id DESC
+    LIMIT $4::integer
+) r
+WHERE r.status = ANY ($5::text[])
 ORDER BY r.expires_at DESC, r.reservation_id DESC
-LIMIT $5::integer
+LIMIT $6::integer
 `
 
 type ReservationPageParams struct {
 	BeforeExpiresAt   time.Time
 	BeforeReservation uuid.UUID
 	ExpiresAfter      time.Time
+	MostRows          int32
 	Statuses          []string
 	PageSize          int32
 }
@@ -558,12 +563,15 @@ type ReservationPageRow struct {
 	Overdue       bool
 }
 
-// Returns reservations in some statuses by deadline, the latest first, backwards through the index of deadlines.
+// Returns reservations in some statuses by deadline, the latest first, backwards through the index of deadlines. It reads
+// most_rows at most, because a status may be rare; ReservationPageEnd then says where it stopped. An index by status would
+// need an entry more at the end of each reservation.
 func (q *Queries) ReservationPage(ctx context.Context, db DBTX, arg ReservationPageParams) ([]ReservationPageRow, error) {
 	rows, err := db.Query(ctx, reservationPage,
 		arg.BeforeExpiresAt,
 		arg.BeforeReservation,
 		arg.ExpiresAfter,
+		arg.MostRows,
 		arg.Statuses,
 		arg.PageSize,
 	)
@@ -586,6 +594,52 @@ func (q *Queries) ReservationPage(ctx context.Context, db DBTX, arg ReservationP
 			&i.ResolvedAt,
 			&i.Overdue,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const reservationPageEnd = `-- name: ReservationPageEnd :many
+SELECT v.expires_at, v.reservation_id FROM reservations v
+WHERE (v.expires_at, v.reservation_id) < ($1::timestamptz, $2::uuid)
+  AND v.expires_at >= $3::timestamptz
+ORDER BY v.expires_at DESC, v.reservation_id DESC
+LIMIT 1 OFFSET $4::integer
+`
+
+type ReservationPageEndParams struct {
+	BeforeExpiresAt   time.Time
+	BeforeReservation uuid.UUID
+	ExpiresAfter      time.Time
+	Skipped           int32
+}
+
+type ReservationPageEndRow struct {
+	ExpiresAt     time.Time
+	ReservationID uuid.UUID
+}
+
+// Returns the last row that ReservationPage reads, if skipped is most_rows less one; nothing if it reads fewer.
+func (q *Queries) ReservationPageEnd(ctx context.Context, db DBTX, arg ReservationPageEndParams) ([]ReservationPageEndRow, error) {
+	rows, err := db.Query(ctx, reservationPageEnd,
+		arg.BeforeExpiresAt,
+		arg.BeforeReservation,
+		arg.ExpiresAfter,
+		arg.Skipped,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ReservationPageEndRow{}
+	for rows.Next() {
+		var i ReservationPageEndRow
+		if err := rows.Scan(&i.ExpiresAt, &i.ReservationID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -49,7 +49,7 @@ SELECT o.order_id, o.state, o.currency, o.total_minor, o.shipping_minor, o.expir
        EXISTS (SELECT FROM order_starts s WHERE s.order_id = o.order_id) AS waits_for_start,
        EXISTS (SELECT FROM returns r WHERE r.order_id = o.order_id AND r.status IN ('requested', 'approved')) AS returning,
        (SELECT coalesce(sum(l.quantity), 0) FROM order_lines l WHERE l.order_id = o.order_id)::bigint AS ordered,
-       p.captures, p.captured, p.refunded, p.by_hand, p.unended, p.attempts,
+       p.captures, p.captured, p.refunded, p.by_hand, p.unended, p.attempts, p.hand_attempts, p.hand_numbers,
        s.lines AS shipped_lines, s.given, s.kept, s.with_customer, s.excess,
        greatest(s.last_reservation, o.reservation_number)::int AS last_reservation
 FROM orders o
@@ -69,7 +69,14 @@ CROSS JOIN LATERAL (
            ) u) AS unended,
            ARRAY(SELECT a.attempt FROM payments a WHERE a.order_id = o.order_id
                  UNION
-                 SELECT i.attempt FROM payment_intents i WHERE i.order_id = o.order_id ORDER BY 1)::int[] AS attempts
+                 SELECT i.attempt FROM payment_intents i WHERE i.order_id = o.order_id ORDER BY 1)::int[] AS attempts,
+           -- the refunds that an operator made by hand: the numbers of their payments, and their own
+           ARRAY(SELECT h.attempt FROM payments h
+                 WHERE h.order_id = o.order_id AND h.state = 'refunded' AND h.provider = 'by_hand'
+                 ORDER BY h.attempt, h.number)::int[] AS hand_attempts,
+           ARRAY(SELECT h.number FROM payments h
+                 WHERE h.order_id = o.order_id AND h.state = 'refunded' AND h.provider = 'by_hand'
+                 ORDER BY h.attempt, h.number)::int[] AS hand_numbers
     FROM payments x WHERE x.order_id = o.order_id
 ) p
 CROSS JOIN LATERAL (
@@ -117,6 +124,8 @@ type AuditOrdersRow struct {
 	ByHand          int64
 	Unended         int64
 	Attempts        []int32
+	HandAttempts    []int32
+	HandNumbers     []int32
 	ShippedLines    int64
 	Given           int64
 	Kept            int64
@@ -154,6 +163,8 @@ func (q *Queries) AuditOrders(ctx context.Context, db DBTX, orders []uuid.UUID) 
 			&i.ByHand,
 			&i.Unended,
 			&i.Attempts,
+			&i.HandAttempts,
+			&i.HandNumbers,
 			&i.ShippedLines,
 			&i.Given,
 			&i.Kept,

@@ -247,6 +247,8 @@ type Repair struct {
 	Detail        string
 	CreatedAt     time.Time
 	EndedAt       *time.Time
+	AmountMinor   int64
+	Attempt       int32
 }
 
 type Return struct {

@@ -14,10 +14,12 @@ import (
 
 const BeginRepair = `-- name: BeginRepair :one
 
-INSERT INTO repairs AS r (repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO repairs AS r (repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key,
+                          amount_minor, attempt)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+        $11, $12)
 ON CONFLICT ON CONSTRAINT repairs_key DO UPDATE SET key = r.key
-RETURNING repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at
+RETURNING repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at, amount_minor, attempt
 `
 
 type BeginRepairParams struct {
@@ -31,6 +33,8 @@ type BeginRepairParams struct {
 	Issuer        string
 	Actor         string
 	Key           string
+	AmountMinor   int64
+	Attempt       int32
 }
 
 // The record of what operators did to repair orders and reservations without an order.
@@ -47,6 +51,8 @@ func (q *Queries) BeginRepair(ctx context.Context, db DBTX, arg BeginRepairParam
 		arg.Issuer,
 		arg.Actor,
 		arg.Key,
+		arg.AmountMinor,
+		arg.Attempt,
 	)
 	var i Repair
 	err := row.Scan(
@@ -65,6 +71,8 @@ func (q *Queries) BeginRepair(ctx context.Context, db DBTX, arg BeginRepairParam
 		&i.Detail,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.AmountMinor,
+		&i.Attempt,
 	)
 	return i, err
 }
@@ -74,7 +82,7 @@ UPDATE repairs
 SET outcome = $1, code = $2, detail = $3,
     ended_at = CASE WHEN $1 IN ('begun', 'under_way') THEN NULL ELSE clock_timestamp() END
 WHERE repair_id = $4 AND ended_at IS NULL
-RETURNING repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at
+RETURNING repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at, amount_minor, attempt
 `
 
 type EndRepairParams struct {
@@ -108,12 +116,14 @@ func (q *Queries) EndRepair(ctx context.Context, db DBTX, arg EndRepairParams) (
 		&i.Detail,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.AmountMinor,
+		&i.Attempt,
 	)
 	return i, err
 }
 
 const ListRepairs = `-- name: ListRepairs :many
-SELECT repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at FROM repairs
+SELECT repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at, amount_minor, attempt FROM repairs
 WHERE (created_at, repair_id) < ($1::timestamptz, $2::uuid)
 ORDER BY created_at DESC, repair_id DESC
 LIMIT $3
@@ -150,6 +160,8 @@ func (q *Queries) ListRepairs(ctx context.Context, db DBTX, arg ListRepairsParam
 			&i.Detail,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.AmountMinor,
+			&i.Attempt,
 		); err != nil {
 			return nil, err
 		}
@@ -162,7 +174,7 @@ func (q *Queries) ListRepairs(ctx context.Context, db DBTX, arg ListRepairsParam
 }
 
 const ListRepairsOfOrder = `-- name: ListRepairsOfOrder :many
-SELECT repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at FROM repairs
+SELECT repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at, amount_minor, attempt FROM repairs
 WHERE order_id = $1::uuid AND (created_at, repair_id) < ($2::timestamptz, $3::uuid)
 ORDER BY created_at DESC, repair_id DESC
 LIMIT $4
@@ -205,6 +217,8 @@ func (q *Queries) ListRepairsOfOrder(ctx context.Context, db DBTX, arg ListRepai
 			&i.Detail,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.AmountMinor,
+			&i.Attempt,
 		); err != nil {
 			return nil, err
 		}
@@ -217,7 +231,7 @@ func (q *Queries) ListRepairsOfOrder(ctx context.Context, db DBTX, arg ListRepai
 }
 
 const ListRepairsOfReservation = `-- name: ListRepairsOfReservation :many
-SELECT repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at FROM repairs
+SELECT repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key, outcome, code, detail, created_at, ended_at, amount_minor, attempt FROM repairs
 WHERE reservation_id = $1::uuid AND (created_at, repair_id) < ($2::timestamptz, $3::uuid)
 ORDER BY created_at DESC, repair_id DESC
 LIMIT $4
@@ -260,6 +274,8 @@ func (q *Queries) ListRepairsOfReservation(ctx context.Context, db DBTX, arg Lis
 			&i.Detail,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.AmountMinor,
+			&i.Attempt,
 		); err != nil {
 			return nil, err
 		}

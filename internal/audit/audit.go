@@ -38,6 +38,7 @@ type Workflows interface {
 // Payments is the part of a payment.Provider that an audit asks.
 type Payments interface {
 	Get(ctx context.Context, key string) (payment.Payment, error)
+	GetRefund(ctx context.Context, key, refundKey string) (payment.Refund, error)
 }
 
 // Options says what to audit and how. Workflows and Payments may be nil: then they are not checked.

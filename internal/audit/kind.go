@@ -31,6 +31,8 @@ const (
 	AmountKept Kind = "amount_kept"
 	// RefundedTooMuch: more is refunded than captured.
 	RefundedTooMuch Kind = "refunded_too_much"
+	// RefundedTwice: an operator made a refund by hand that the provider has made, too.
+	RefundedTwice Kind = "refunded_twice"
 	// PaymentUnended: an order that has ended has a payment whose outcome is not known.
 	PaymentUnended Kind = "payment_unended"
 	// ShippedTooMuch: the shipments have more units than a line.
@@ -82,6 +84,8 @@ var remedies = map[Kind]string{
 	AmountKept: describe + " If it retries a refund, the refund will come. If the order's timeline says that the" +
 		" provider refused it, it must be paid by other means." + accounts,
 	RefundedTooMuch: "Look the refunds of order {subject} up at the provider." + accounts,
+	RefundedTwice: "The customer has the money twice. Look the refunds of order {subject} up at the provider and at the" +
+		" bank, and take one of them back." + accounts,
 	PaymentUnended:  describe + " If it runs, it ends the payment by itself. If it does not, run: " + reset,
 	ShippedTooMuch:  "Ask the warehouse to keep the shipments of order {subject} back. " + code,
 	OrderNotRunning: takeUp + " If that changes nothing and Temporal still has the workflow, run: " + reset,
@@ -111,6 +115,7 @@ func Kinds() []Kind {
 		NotCapturedOnce,
 		AmountKept,
 		RefundedTooMuch,
+		RefundedTwice,
 		PaymentUnended,
 		ShippedTooMuch,
 		OrderNotRunning,

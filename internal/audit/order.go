@@ -47,11 +47,6 @@ func (a *auditor) auditOrders(ctx context.Context, ids []uuid.UUID) error {
 	return nil
 }
 
-// paid reports whether an order is paid. An order that was cancelled after that has shipments.
-func paid(o orderstore.AuditedOrder) bool {
-	return order.State(o.State).CarriedOut() || o.ShippedLines > 0
-}
-
 // auditMoney checks that a paid order has one captured payment, and that what is kept of it is what the order owes. An
 // order that has ended without being carried out owes nothing.
 func (a *auditor) auditMoney(o orderstore.AuditedOrder) {
@@ -66,17 +61,10 @@ func (a *auditor) auditMoney(o orderstore.AuditedOrder) {
 		return
 	}
 
-	owed := int64(0)
-	if paid(o) {
-		owed = o.TotalMinor - o.Given
-		if o.ShippedLines > 0 && o.WithCustomer == 0 {
-			owed -= o.ShippingMinor
-		}
-		if o.Captures != 1 {
-			a.note(NotCapturedOnce, o.OrderID, "it is %s and has %d captured payments", o.State, o.Captures)
-		}
+	if o.Paid() && o.Captures != 1 {
+		a.note(NotCapturedOnce, o.OrderID, "it is %s and has %d captured payments", o.State, o.Captures)
 	}
-	if kept := o.Captured - o.Refunded; kept != owed {
+	if kept, owed := o.Captured-o.Refunded, o.OwedMinor(); kept != owed {
 		a.note(AmountKept, o.OrderID, "it is %s; %d of %d %s are kept, and the customer owes %d",
 			o.State, kept, o.Captured, o.Currency, owed)
 	}
@@ -116,7 +104,7 @@ func (a *auditor) auditStock(o orderstore.AuditedOrder, holdings []store.Holding
 	switch {
 	case o.ShippedLines > 0:
 		expected = o.Kept
-	case paid(o):
+	case o.Paid():
 		expected = o.Ordered
 	}
 	if taken != expected {
@@ -189,6 +177,31 @@ func (a *auditor) auditProvider(ctx context.Context, o orderstore.AuditedOrder) 
 	if captured != o.Captured || refunded > o.Refunded || refunded < o.Refunded-o.ByHand {
 		a.note(ProviderDiffers, o.OrderID, "it has %d captured and %d refunded, the provider %d and %d %s",
 			o.Captured, o.Refunded, captured, refunded, o.Currency)
+	}
+	return a.auditByHand(ctx, o)
+}
+
+// auditByHand asks the provider whether it has made a refund under our own key that an operator has made by hand. What an
+// operator refunds at the provider has another key.
+func (a *auditor) auditByHand(ctx context.Context, o orderstore.AuditedOrder) error {
+	for i, attempt := range o.HandAttempts {
+		if err := a.Allow(ctx); err != nil {
+			return err
+		}
+		a.result.Payments++
+		key, refundKey := orderflow.PaymentKey(o.OrderID, int(attempt)), orderflow.RefundKey(o.OrderID, int(attempt))
+		if number := int(o.HandNumbers[i]); number > 0 {
+			refundKey = orderflow.PartRefundKey(o.OrderID, int(attempt), number)
+		}
+		made, err := a.Payments.GetRefund(ctx, key, refundKey)
+		switch {
+		case errors.Is(err, payment.ErrUnknown):
+		case err != nil:
+			return fmt.Errorf("look refund %s up at the provider: %w", refundKey, err)
+		default:
+			a.note(RefundedTwice, o.OrderID, "the provider made refund %s of %d %s, which an operator has made by hand, too",
+				refundKey, made.AmountMinor, o.Currency)
+		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/ordersdb"
+	"holdfast/internal/order"
 )
 
 // AuditedOrder is what an audit compares of an order. Amounts are in minor units of Currency.
@@ -30,6 +31,10 @@ type AuditedOrder struct {
 	ByHand   int64   // of Refunded: what an operator gave back by hand
 	Unended  int64   // payments that were begun or authorised, and have no end
 	Attempts []int32 // numbers of the payments that were begun
+	// The refunds that an operator made by hand: the numbers of their payments, and their own; 0 is the refund of a whole
+	// payment.
+	HandAttempts []int32
+	HandNumbers  []int32
 
 	ShippedLines    int64 // lines that are in shipments; 0 if none were planned
 	Given           int64 // what the customer gets back of the lines: for units that no shipment brings, and for returns
@@ -37,6 +42,41 @@ type AuditedOrder struct {
 	WithCustomer    int64 // units that have come to the customer, or still will, less those that came back
 	Excess          int64 // units in shipments beyond what the lines have
 	LastReservation int32 // the highest number of a reservation from which the shipments have stock
+}
+
+// Paid reports whether the order is paid. An order that was cancelled after that has shipments.
+func (o AuditedOrder) Paid() bool { return order.State(o.State).CarriedOut() || o.ShippedLines > 0 }
+
+// OwedMinor is what the customer owes for a settled order. An order that has ended without being carried out costs
+// nothing.
+func (o AuditedOrder) OwedMinor() int64 {
+	if !o.Paid() {
+		return 0
+	}
+	owed := o.TotalMinor - o.Given
+	if o.ShippedLines > 0 && o.WithCustomer == 0 {
+		owed -= o.ShippingMinor
+	}
+	return owed
+}
+
+// HeldMoney is the money of a settled order that has still to go back.
+type HeldMoney struct {
+	DueMinor int64 // of captured payments
+	Unended  bool  // a payment was begun or authorised, and has no recorded end
+}
+
+// HeldMoney returns what has still to go back of a settled order. ErrNotFound: there is no such order.
+func (s *Store) HeldMoney(ctx context.Context, id uuid.UUID) (HeldMoney, error) {
+	rows, err := s.q.AuditOrders(ctx, s.pool, []uuid.UUID{id})
+	if err != nil {
+		return HeldMoney{}, fmt.Errorf("read the payments of order %s: %w", id, err)
+	}
+	if len(rows) == 0 {
+		return HeldMoney{}, ErrNotFound
+	}
+	o := AuditedOrder(rows[0])
+	return HeldMoney{DueMinor: max(0, o.Captured-o.Refunded-o.OwedMinor()), Unended: o.Unended > 0}, nil
 }
 
 // AuditSnapshot reads one state of the orders database, page by page. It is used by one goroutine.

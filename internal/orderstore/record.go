@@ -283,11 +283,15 @@ func (s *Store) intents(ctx context.Context, id uuid.UUID) ([]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the intents of payments: %w", err)
 	}
+	return attemptsOf(attempts), nil
+}
+
+func attemptsOf(numbers []int32) []int {
 	var out []int
-	for _, attempt := range attempts {
-		out = append(out, int(attempt))
+	for _, n := range numbers {
+		out = append(out, int(n))
 	}
-	return out, nil
+	return out
 }
 
 // rowToTakeOver returns the order's row if the run must take over from it: another run has written the row, or a lost
@@ -388,6 +392,8 @@ func (s *Store) find(ctx context.Context, id uuid.UUID) (recordedRow, error) {
 		ExpiresAt:       row.ExpiresAt,
 		PaymentAttempts: int(row.PaymentAttempts),
 		Declines:        int(row.Declines),
+		Unended:         attemptsOf(row.Unended),
+		ByHand:          attemptsOf(row.ByHand),
 	}, row.UpdatedAt}, nil
 }
 

@@ -26,6 +26,8 @@ type Repair struct {
 	ID                      uuid.UUID
 	OrderID, ReservationID  uuid.UUID // one of them
 	Action, Step, Reference string
+	AmountMinor             int64 // of a refund by hand
+	Attempt                 int   // of a void by hand: the attempt of the payment
 	Reason                  string
 	Issuer, Actor           string // of the operator's token
 	Key                     string // of the request, unique among those of the operator
@@ -40,7 +42,8 @@ type Repair struct {
 // Same reports whether both repairs come from the same request.
 func (r Repair) Same(other Repair) bool {
 	return r.OrderID == other.OrderID && r.ReservationID == other.ReservationID && r.Action == other.Action &&
-		r.Step == other.Step && r.Reference == other.Reference && r.Reason == other.Reason
+		r.Step == other.Step && r.Reference == other.Reference && r.Reason == other.Reason &&
+		r.AmountMinor == other.AmountMinor && r.Attempt == other.Attempt
 }
 
 // BeginRepair records a repair before it acts. If the operator has made a repair under the same key, it returns that
@@ -57,6 +60,8 @@ func (s *Store) BeginRepair(ctx context.Context, r Repair) (Repair, error) {
 		Issuer:        r.Issuer,
 		Actor:         r.Actor,
 		Key:           r.Key,
+		AmountMinor:   r.AmountMinor,
+		Attempt:       int32(r.Attempt), //nolint:gosec // bounded by the contract
 	})
 	if err != nil {
 		return Repair{}, fmt.Errorf("record a repair: %w", err)
@@ -113,19 +118,21 @@ func (s *Store) Repairs(ctx context.Context, f RepairFilter, after Position, siz
 
 func repairOf(row ordersdb.Repair) Repair {
 	out := Repair{
-		ID:        row.RepairID,
-		Action:    row.Action,
-		Step:      row.Step,
-		Reference: row.Reference,
-		Reason:    row.Reason,
-		Issuer:    row.Issuer,
-		Actor:     row.Actor,
-		Key:       row.Key,
-		Outcome:   RepairOutcome(row.Outcome),
-		Code:      row.Code,
-		Detail:    row.Detail,
-		CreatedAt: row.CreatedAt,
-		EndedAt:   row.EndedAt,
+		ID:          row.RepairID,
+		Action:      row.Action,
+		Step:        row.Step,
+		Reference:   row.Reference,
+		AmountMinor: row.AmountMinor,
+		Attempt:     int(row.Attempt),
+		Reason:      row.Reason,
+		Issuer:      row.Issuer,
+		Actor:       row.Actor,
+		Key:         row.Key,
+		Outcome:     RepairOutcome(row.Outcome),
+		Code:        row.Code,
+		Detail:      row.Detail,
+		CreatedAt:   row.CreatedAt,
+		EndedAt:     row.EndedAt,
 	}
 	if row.OrderID != nil {
 		out.OrderID = *row.OrderID

@@ -357,6 +357,8 @@ type ClientInterface interface {
 	// ListReservations Reservations by status, by order and by deadline; the latest deadline first.
 	//
 	// The reservations of orders and those without an order, also those that have ended, until the archive takes them.
+	// A page may have fewer items than `limit`, or none, although more follow: one page reads 20,000 reservations at most
+	// in search of a status. The list ends where `next_cursor` is absent.
 	// Through the gateway: operators and admins.
 	//
 	// Corresponds with GET /api/inventory/reservations (the `ListReservations` operationId).
@@ -1240,6 +1242,8 @@ func (c *restClient) DismissReorderProposal(ctx context.Context, proposalID open
 // ListReservations Reservations by status, by order and by deadline; the latest deadline first.
 //
 // The reservations of orders and those without an order, also those that have ended, until the archive takes them.
+// A page may have fewer items than `limit`, or none, although more follow: one page reads 20,000 reservations at most
+// in search of a status. The list ends where `next_cursor` is absent.
 // Through the gateway: operators and admins.
 //
 // Corresponds with GET /api/inventory/reservations (the `ListReservations` operationId).

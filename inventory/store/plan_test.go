@@ -291,7 +291,13 @@ func planned(f figures) map[string]func(context.Context, *inventorydb.Queries, i
 		},
 		"ReservationPage": func(ctx context.Context, q q, db db) error {
 			_, err := q.ReservationPage(ctx, db, inventorydb.ReservationPageParams{
-				BeforeExpiresAt: f.now, Statuses: []string{"confirmed", "expired"}, PageSize: page,
+				BeforeExpiresAt: f.now, Statuses: []string{"confirmed", "expired"}, MostRows: mostRead, PageSize: page,
+			})
+			return err
+		},
+		"ReservationPageEnd": func(ctx context.Context, q q, db db) error {
+			_, err := q.ReservationPageEnd(ctx, db, inventorydb.ReservationPageEndParams{
+				BeforeExpiresAt: f.now, Skipped: mostRead - 1,
 			})
 			return err
 		},

@@ -230,6 +230,13 @@ func (p *planter) plantMoney() {
 	p.charged("UPDATE charges SET refunded_minor = 100 WHERE payment_key = $1", differs+"-1")
 	p.expect(differs, audit.ProviderDiffers)
 
+	both := p.paid()
+	p.ordered(`INSERT INTO payments (order_id, step, attempt, number, provider, amount_minor, currency, state, created_at)
+		VALUES ($1, 'refund', 1, 1, 'by_hand', 100, 'EUR', 'refunded', now())`, both)
+	p.charged("UPDATE charges SET refunded_minor = 100 WHERE payment_key = $1", both+"-1")
+	p.charged("INSERT INTO refunds (refund_key, payment_key, amount_minor) VALUES ($1 || '-refund-1', $1, 100)", both+"-1")
+	p.expect(both, audit.AmountKept, audit.RefundedTwice)
+
 	setAside := p.reserved()
 	require.Equal(p.T, http.StatusPaymentRequired, p.Pay("alice", setAside, "pm_declined").Status)
 	require.Equal(p.T, http.StatusOK, p.Act("alice", setAside, "cancel", map[string]any{"reason": "no need"}).Status)

@@ -76,19 +76,11 @@ func unknownUpdate(err error) error {
 	return err
 }
 
-// RefundedByHand starts the workflow of a paid order that has ended again, to record the refund that an operator made,
-// and waits until it has ended, or ctx ends.
-func (c *Client) RefundedByHand(ctx context.Context, in orderflow.OrderInput) error {
-	in.Revision, in.Continues = orderflow.CurrentRevision, true
-	workflow := orderflow.OrderWorkflowID(in.OrderID)
-	run, err := c.temporal.ExecuteWorkflow(ctx, startOptions(in, startAgain), orderflow.OrderWorkflow, in)
-	if err == nil {
-		err = run.Get(ctx, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("record the refund of %s: %w", workflow, err)
-	}
-	return nil
+// TakeUpSettled starts another run of the workflow of an order whose outcome is settled, with what the order's row has,
+// and reports true, unless a run is under way.
+func (c *Client) TakeUpSettled(ctx context.Context, in orderflow.OrderInput) (bool, error) {
+	in.Revision = orderflow.CurrentRevision
+	return c.startUnlessRunning(ctx, startOptions(in, startAgain), orderflow.OrderWorkflow, in)
 }
 
 // StartReservation starts the workflow of a reservation without an order from what inventory knows of it.

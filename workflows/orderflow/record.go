@@ -70,6 +70,10 @@ type RecordedOrder struct {
 	Refunds         int         `json:"refunds,omitempty"`        // how many were made
 	RefundedMinor   int64       `json:"refunded_minor,omitempty"` // by them in all
 	Fulfilment      *Fulfilment `json:"fulfilment,omitempty"`
+	// Unended are the attempts at a payment that were begun and have no recorded end; the rows of older versions do not
+	// tell them. ByHand are those that an operator has voided or refunded by hand.
+	Unended []int `json:"unended,omitempty"`
+	ByHand  []int `json:"by_hand,omitempty"`
 }
 
 // FindOrderInput asks how an order is recorded.

@@ -48,15 +48,29 @@ ORDER BY i.location_id, i.item_id
 LIMIT @page_size::integer;
 
 -- name: ReservationPage :many
--- Returns reservations in some statuses by deadline, the latest first, backwards through the index of deadlines.
+-- Returns reservations in some statuses by deadline, the latest first, backwards through the index of deadlines. It reads
+-- most_rows at most, because a status may be rare; ReservationPageEnd then says where it stopped. An index by status would
+-- need an entry more at the end of each reservation.
 SELECT r.reservation_id, r.owner_kind, r.owner_id, r.number, r.status, r.workflow_id, r.expires_at, r.created_at,
        r.resolved_at, (r.status = 'pending' AND r.expires_at <= statement_timestamp())::boolean AS overdue
-FROM reservations r
-WHERE (r.expires_at, r.reservation_id) < (@before_expires_at::timestamptz, @before_reservation::uuid)
-  AND r.expires_at >= @expires_after::timestamptz
-  AND r.status = ANY (@statuses::text[])
+FROM (
+    SELECT v.* FROM reservations v
+    WHERE (v.expires_at, v.reservation_id) < (@before_expires_at::timestamptz, @before_reservation::uuid)
+      AND v.expires_at >= @expires_after::timestamptz
+    ORDER BY v.expires_at DESC, v.reservation_id DESC
+    LIMIT @most_rows::integer
+) r
+WHERE r.status = ANY (@statuses::text[])
 ORDER BY r.expires_at DESC, r.reservation_id DESC
 LIMIT @page_size::integer;
+
+-- name: ReservationPageEnd :many
+-- Returns the last row that ReservationPage reads, if skipped is most_rows less one; nothing if it reads fewer.
+SELECT v.expires_at, v.reservation_id FROM reservations v
+WHERE (v.expires_at, v.reservation_id) < (@before_expires_at::timestamptz, @before_reservation::uuid)
+  AND v.expires_at >= @expires_after::timestamptz
+ORDER BY v.expires_at DESC, v.reservation_id DESC
+LIMIT 1 OFFSET @skipped::integer;
 
 -- name: PendingReservationPage :many
 -- ReservationPage for pending reservations only. Among many that have ended they are few, so it finds them by the open

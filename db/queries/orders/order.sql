@@ -302,7 +302,26 @@ SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.pay
        coalesce((SELECT max(p.attempt) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'capture' AND p.state = 'captured'), 0)::int AS captured_attempt,
        coalesce((SELECT max(p.number) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::int AS refunds,
        coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::bigint AS refunded_minor,
-       (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines
+       (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines,
+       -- Payments that were begun or authorised and have no end, or that were captured although the order was not carried out.
+       ARRAY(
+           SELECT i.attempt FROM payment_intents i WHERE i.order_id = o.order_id
+           UNION
+           SELECT a.attempt FROM payments a
+           WHERE a.order_id = o.order_id AND a.state = 'authorised' AND NOT EXISTS (
+               SELECT FROM payments e
+               WHERE e.order_id = a.order_id AND e.attempt = a.attempt AND e.state IN ('captured', 'voided', 'refunded'))
+           UNION
+           SELECT c.attempt FROM payments c
+           WHERE c.order_id = o.order_id AND c.state = 'captured' AND o.state IN ('rejected', 'expired', 'cancelled', 'failed')
+             AND NOT EXISTS (SELECT FROM shipments s WHERE s.order_id = o.order_id)
+             AND NOT EXISTS (
+               SELECT FROM payments e WHERE e.order_id = c.order_id AND e.attempt = c.attempt AND e.state = 'refunded')
+           ORDER BY 1)::int[] AS unended,
+       -- Payments that an operator has voided or refunded by hand as a whole.
+       ARRAY(
+           SELECT p.attempt FROM payments p
+           WHERE p.order_id = o.order_id AND p.provider = 'by_hand' AND p.number = 0 ORDER BY 1)::int[] AS by_hand
 FROM orders o WHERE o.order_id = $1;
 
 -- name: GetOrder :one

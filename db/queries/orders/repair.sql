@@ -2,8 +2,10 @@
 
 -- name: BeginRepair :one
 -- Inserts a repair, or returns the one that the same operator has made under the same key.
-INSERT INTO repairs AS r (repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key)
-VALUES (@repair_id, sqlc.narg('order_id'), sqlc.narg('reservation_id'), @action, @step, @reference, @reason, @issuer, @actor, @key)
+INSERT INTO repairs AS r (repair_id, order_id, reservation_id, action, step, reference, reason, issuer, actor, key,
+                          amount_minor, attempt)
+VALUES (@repair_id, sqlc.narg('order_id'), sqlc.narg('reservation_id'), @action, @step, @reference, @reason, @issuer, @actor, @key,
+        @amount_minor, @attempt)
 ON CONFLICT ON CONSTRAINT repairs_key DO UPDATE SET key = r.key
 RETURNING *;
 

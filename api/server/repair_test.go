@@ -1,0 +1,211 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"holdfast/api/orderapi"
+	"holdfast/internal/auth"
+	"holdfast/internal/order"
+	"holdfast/workflows/orderclient"
+	"holdfast/workflows/orderflow"
+)
+
+func (s *scripted) SkipStep(_ context.Context, _ uuid.UUID, _ string, in orderflow.SkipStepInput) error {
+	return s.skip(in)
+}
+
+func (s *scripted) TakeUpSettled(_ context.Context, in orderflow.OrderInput) (bool, error) {
+	return s.takeUpSettled(in)
+}
+
+func (s *scripted) WorkflowIsRunning(context.Context, string) (bool, error) { return s.isRunning() }
+
+func (s *scripted) NoteRepair(context.Context, uuid.UUID, string, orderflow.NoteRepairInput) error {
+	return nil
+}
+
+// paidOrder records an order that was paid and has one shipment, and returns its record.
+func (s catalogueServer) paidOrder(state order.State) orderflow.RecordInput {
+	s.t.Helper()
+	in := recordOf(uuid.New(), "somebody", strings.Repeat("ab", 32), state, nil)
+	in.View.Fulfilment = &orderflow.Fulfilment{Shipments: []orderflow.Shipment{{
+		Number: 1, Location: "MAIN", Status: orderflow.ShipmentCancelled,
+		Lines: []orderflow.ShipmentLine{{LineNo: 1, Reservation: 1, Cancelled: 1}},
+	}}}
+	in.Payments = []orderflow.PaymentRecord{{
+		Step: orderflow.StepCapture, Attempt: 1, Provider: "test", Amount: price, State: orderflow.PaymentCaptured,
+		At: time.Now(),
+	}}
+	_, err := s.store.Record(s.t.Context(), in)
+	require.NoError(s.t, err)
+	return in
+}
+
+// addPayment records another step of a payment of the order, as a later run of its workflow does.
+func (s catalogueServer) addPayment(in orderflow.RecordInput, p orderflow.PaymentRecord) {
+	s.t.Helper()
+	entry := in.Entries[0]
+	entry.Seq, entry.From, entry.At = in.View.Seq+1, in.View.State, time.Now()
+	in.Order, in.View.Seq, in.After, in.RunID = nil, entry.Seq, in.View.Seq, "a later run"
+	in.Entries, in.Payments = []orderflow.TimelineEntry{entry}, []orderflow.PaymentRecord{p}
+	out, err := s.store.Record(context.WithoutCancel(s.t.Context()), in)
+	require.NoError(s.t, err)
+	require.Nil(s.t, out.Earlier)
+}
+
+var byHand = orderflow.PaymentRecord{
+	Step: orderflow.StepRefund, Attempt: 1, Number: 1, Provider: orderflow.ByHand, ProviderRef: "SEPA-17", Amount: price,
+	State: orderflow.PaymentRefunded, At: time.Now(),
+}
+
+// refundRepair is the request that records byHand.
+const refundRepair = `{"action":"skip_step","step":"RefundPayment","amount_minor":1490,"reference":"SEPA-17",` +
+	`"reason":"ticket 4711"}`
+
+func repairPath(in orderflow.RecordInput) string {
+	return "/admin/orders/" + in.View.OrderID.String() + "/repair"
+}
+
+func (s catalogueServer) outcome(path, body, key string, status int) orderapi.Repair {
+	s.t.Helper()
+	res, raw := s.send(auth.Operator, http.MethodPost, path, body, "Idempotency-Key", key)
+	require.Equal(s.t, status, res.StatusCode, raw)
+	var out orderapi.Repair
+	require.NoError(s.t, json.Unmarshal([]byte(raw), &out))
+	return out
+}
+
+// TestRefundByHandOfAStoppedOrder: the workflow of the order has ended, so another run records the refund. The request
+// waits for the record and not for the end of the run, and a repeat finds the record.
+func TestRefundByHandOfAStoppedOrder(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	ended := func(orderflow.SkipStepInput) error { return orderclient.ErrEnded }
+	running := func() (bool, error) { return true, nil }
+
+	t.Run("recorded while the run goes on", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Fulfilling)
+		s.workflows.skip, s.workflows.isRunning = ended, running
+		s.workflows.takeUpSettled = func(start orderflow.OrderInput) (bool, error) {
+			require.True(t, start.Continues)
+			require.Equal(t, &orderflow.RefundByHand{
+				Number: 1, AmountMinor: 1490, Reference: "SEPA-17", Actor: "somebody",
+			}, start.RefundByHand)
+			s.addPayment(in, byHand)
+			return true, nil
+		}
+		require.Equal(t, orderapi.Done, s.outcome(repairPath(in), refundRepair, uuid.NewString(), 200).Outcome)
+	})
+	t.Run("the answer is lost", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Cancelled)
+		s.workflows.skip = ended
+		s.workflows.isRunning = func() (bool, error) { return false, errOpen }
+		s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) {
+			s.addPayment(in, byHand)
+			return true, nil
+		}
+		key := uuid.NewString()
+		s.expect(auth.Operator, http.MethodPost, repairPath(in), refundRepair, whileStuck,
+			"Idempotency-Key", key)
+		s.workflows.skip = func(orderflow.SkipStepInput) error { return refusedAs(orderflow.ErrStepNotUnderWay) }
+		require.Equal(t, orderapi.Done, s.outcome(repairPath(in), refundRepair, key, 200).Outcome)
+	})
+	t.Run("the run records nothing and ends", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Cancelled)
+		s.workflows.skip = ended
+		s.workflows.isRunning = func() (bool, error) { return false, nil }
+		s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return true, nil }
+		s.expect(auth.Operator, http.MethodPost, repairPath(in), refundRepair,
+			answer{409, "repair_not_applicable", "does not owe its customer"}, "Idempotency-Key", uuid.NewString())
+	})
+	t.Run("the run has not recorded it yet", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Cancelled)
+		s.workflows.skip, s.workflows.isRunning = ended, running
+		s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return true, nil }
+		key := uuid.NewString()
+		require.Equal(t, orderapi.UnderWay, s.outcome(repairPath(in), refundRepair, key, 202).Outcome)
+		s.addPayment(in, byHand)
+		require.Equal(t, orderapi.Done, s.outcome(repairPath(in), refundRepair, key, 200).Outcome)
+	})
+	t.Run("another run has begun", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Cancelled)
+		s.workflows.skip, s.workflows.isRunning = ended, running
+		s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return false, nil }
+		require.Contains(t, s.outcome(repairPath(in), refundRepair, uuid.NewString(), 202).Detail, "send the request again")
+	})
+}
+
+// TestEndedOrderThatHoldsMoney: adopt and force_release start the workflow of an order that has ended while a payment was
+// open, and refuse one that holds nothing. A refund by hand must have the amount that is due.
+func TestEndedOrderThatHoldsMoney(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	authorised := orderflow.PaymentRecord{
+		Step: orderflow.StepAuthorise, Attempt: 1, Provider: "test", Amount: price, State: orderflow.PaymentAuthorised,
+		At: time.Now(),
+	}
+	ended := func(s catalogueServer, payments ...orderflow.PaymentRecord) orderflow.RecordInput {
+		in := recordOf(uuid.New(), "somebody", strings.Repeat("ab", 32), order.Expired, nil)
+		in.Payments = payments
+		_, err := s.store.Record(s.t.Context(), in)
+		require.NoError(s.t, err)
+		return in
+	}
+	for _, c := range []struct {
+		name, body string
+		payments   []orderflow.PaymentRecord
+		runs       int
+		wants      answer
+	}{
+		{"adopt", `{"action":"adopt","reason":"x"}`, []orderflow.PaymentRecord{authorised}, 1, answer{200, "", "goes on"}},
+		{
+			"force_release", `{"action":"force_release","reason":"x"}`, []orderflow.PaymentRecord{authorised}, 1,
+			answer{200, "", "gives the money back"},
+		},
+		{"adopt nothing", `{"action":"adopt","reason":"x"}`, nil, 0, answer{409, "repair_not_applicable", "neither stock nor money"}},
+		{
+			"release nothing", `{"action":"force_release","reason":"x"}`, nil, 0,
+			answer{409, "repair_not_applicable", "neither stock nor money"},
+		},
+		{
+			"refund another amount", strings.Replace(refundRepair, "1490", "1000", 1),
+			[]orderflow.PaymentRecord{authorised}, 0, answer{409, "repair_not_applicable", "owes its customer 14.90 EUR"},
+		},
+		{"refund", refundRepair, []orderflow.PaymentRecord{authorised}, 1, answer{200, "", "recorded as done by hand"}},
+		{
+			"void", `{"action":"skip_step","step":"VoidPayment","attempt":1,"reference":"x","reason":"x"}`,
+			[]orderflow.PaymentRecord{authorised}, 0, answer{409, "repair_not_applicable", "use adopt"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.with(t)
+			in := ended(s, c.payments...)
+			runs := 0
+			s.workflows.isRunning = func() (bool, error) { return false, nil }
+			s.workflows.skip = func(orderflow.SkipStepInput) error { return orderclient.ErrEnded }
+			s.workflows.takeUpSettled = func(start orderflow.OrderInput) (bool, error) {
+				require.False(t, start.Continues, "the run asks inventory and the provider")
+				runs++
+				if start.RefundByHand != nil {
+					s.addPayment(in, byHand)
+				}
+				return true, nil
+			}
+			s.expect(auth.Operator, http.MethodPost, repairPath(in), c.body, c.wants, "Idempotency-Key", uuid.NewString())
+			require.Equal(t, c.runs, runs)
+		})
+	}
+}
