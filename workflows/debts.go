@@ -110,8 +110,8 @@ func (o *orderRun) payMoney(ctx workflow.Context) {
 	o.note(ctx, order.EventPaymentRefunded, orderflow.ActorSystem, "")
 }
 
-// payOnce refunds a payment. If the refund that the provider has refused is made, payOnce asks the provider nothing, and
-// the amount is that of the refused refund: more may be due by now.
+// payOnce refunds a payment. If the refund that the provider has refused is made, payOnce asks the provider nothing,
+// and the amount is that of the refused refund: more may be due by now.
 func (o *orderRun) payOnce(ctx workflow.Context, payment *orderflow.PaymentInput) (orderflow.PaymentResult, error) {
 	if made := o.debts.made; made != nil {
 		o.debts.made = nil

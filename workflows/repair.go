@@ -199,8 +199,8 @@ func (o *orderRun) onSkipStep(
 	return o.skipRefused(ctx, in)
 }
 
-// skipRefused books a refund as made by hand that the provider refuses for good. It asks the provider first whether it has
-// made the refund after all: an attempt whose answer was lost may have succeeded before another one was refused.
+// skipRefused books a refund as made by hand that the provider refuses for good. It asks the provider first whether
+// it has made the refund after all: an attempt whose answer was lost may have succeeded before another one was refused.
 func (o *orderRun) skipRefused(ctx workflow.Context, in orderflow.SkipStepInput) (orderflow.SkipStepResult, error) {
 	refund := o.debts.unpaid
 	found, made := madeRefund(ctx, orderflow.RefundPayment, refund)
@@ -269,8 +269,8 @@ func (o *orderRun) awaitInputRefund(ctx workflow.Context) (orderflow.SkipStepRes
 	return orderflow.SkipStepResult{View: o.view()}, nil
 }
 
-// refundOfInput returns the refund of a payment of an order that was not carried out, if this run was started because an
-// operator has made it. The provider is asked first whether it has made the refund after all.
+// refundOfInput returns the refund of a payment of an order that was not carried out, if this run was started because
+// an operator has made it. The provider is asked first whether it has made the refund after all.
 func (o *orderRun) refundOfInput(
 	ctx workflow.Context, payment orderflow.PaymentInput,
 ) (res orderflow.PaymentResult, made bool) {
@@ -287,8 +287,8 @@ func (o *orderRun) refundOfInput(
 	return orderflow.PaymentResult{Provider: orderflow.ByHand, ProviderRef: hand.Reference}, true
 }
 
-// takeRefundByHand books the refund that an operator has made for an order that had ended, unless the provider says that
-// it has made the refund after all. Then that refund is booked.
+// takeRefundByHand books the refund that an operator has made for an order that had ended, unless the provider says
+// that it has made the refund after all. Then that refund is booked.
 func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
 	hand := o.in.RefundByHand
 	defer func() {

@@ -91,8 +91,8 @@ func TestRefundByHandThatTheProviderMade(t *testing.T) {
 	require.NotContains(t, h.events(), order.EventRepaired)
 }
 
-// TestRefusedRefundThatTheProviderMade: the provider has made a refund whose answer was lost, and refused a later attempt.
-// The books have the provider's refund, each skip is refused, and the order needs no operator any more.
+// TestRefusedRefundThatTheProviderMade: the provider has made a refund whose answer was lost, and refused a later
+// attempt. The books have the provider's refund, each skip is refused, and the order needs no operator any more.
 func TestRefusedRefundThatTheProviderMade(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -148,8 +148,8 @@ func TestRefundByHandOfAStoppedOrder(t *testing.T) {
 	})
 }
 
-// TestEndedOrderThatHoldsMoney: adopt and force_release start the workflow of an order that has ended while a payment was
-// open, and refuse one that holds nothing. A refund by hand must have the amount that is due.
+// TestEndedOrderThatHoldsMoney: adopt and force_release start the workflow of an order that has ended while a payment
+// was open, and refuse one that holds nothing. A refund by hand must have the amount that is due.
 func TestEndedOrderThatHoldsMoney(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -175,7 +175,10 @@ func TestEndedOrderThatHoldsMoney(t *testing.T) {
 			"force_release", `{"action":"force_release","reason":"x"}`, []orderflow.PaymentRecord{authorised}, 1,
 			answer{200, "", "gives the money back"},
 		},
-		{"adopt nothing", `{"action":"adopt","reason":"x"}`, nil, 0, answer{409, "repair_not_applicable", "neither stock nor money"}},
+		{
+			"adopt nothing", `{"action":"adopt","reason":"x"}`, nil, 0,
+			answer{409, "repair_not_applicable", "neither stock nor money"},
+		},
 		{
 			"release nothing", `{"action":"force_release","reason":"x"}`, nil, 0,
 			answer{409, "repair_not_applicable", "neither stock nor money"},

@@ -49,23 +49,41 @@ func TestRepairOrder(t *testing.T) {
 		err     error
 		wants   answer
 	}{
-		{name: "retry", body: retryRepair, row: order.Paying, steps: []string{"VoidPayment"}, wants: answer{200, "", "VoidPayment"}},
+		{
+			name: "retry", body: retryRepair, row: order.Paying, steps: []string{"VoidPayment"},
+			wants: answer{200, "", "VoidPayment"},
+		},
 		{name: "retry nothing", body: retryRepair, row: order.Paying, wants: notApplicable("no step waits")},
-		{name: "retry, ended", body: retryRepair, row: order.Paying, err: orderclient.ErrEnded, wants: notApplicable("use adopt")},
+		{
+			name: "retry, ended", body: retryRepair, row: order.Paying, err: orderclient.ErrEnded,
+			wants: notApplicable("use adopt"),
+		},
 		{name: "retry, not known", body: retryRepair, row: order.Paying, err: errOpen, wants: again},
 
-		{name: "skip", body: voidRepair, row: order.Expired, wants: answer{200, "", "VoidPayment is recorded as done by hand"}},
+		{
+			name: "skip", body: voidRepair, row: order.Expired,
+			wants: answer{200, "", "VoidPayment is recorded as done by hand"},
+		},
 		{
 			name: "skip, refused", body: voidRepair, row: order.Expired, err: refusedAs(orderflow.ErrStepNotUnderWay),
 			wants: notApplicable("the workflow's words"),
 		},
-		{name: "skip, under way", body: voidRepair, row: order.Expired, err: orderclient.ErrUnderWay, wants: answer{202, "", "under_way"}},
+		{
+			name: "skip, under way", body: voidRepair, row: order.Expired, err: orderclient.ErrUnderWay,
+			wants: answer{202, "", "under_way"},
+		},
 		{
 			name: "skip, old version", body: voidRepair, row: order.Expired, err: orderclient.ErrOldVersion,
 			wants: notApplicable("holdfast deploy move"),
 		},
-		{name: "skip, ended", body: voidRepair, row: order.Expired, err: orderclient.ErrEnded, wants: notApplicable("waits for no step")},
-		{name: "skip, stopped", body: voidRepair, row: order.Paying, err: orderclient.ErrEnded, wants: notApplicable("use adopt first")},
+		{
+			name: "skip, ended", body: voidRepair, row: order.Expired, err: orderclient.ErrEnded,
+			wants: notApplicable("waits for no step"),
+		},
+		{
+			name: "skip, stopped", body: voidRepair, row: order.Paying, err: orderclient.ErrEnded,
+			wants: notApplicable("use adopt first"),
+		},
 		{name: "skip, not known", body: voidRepair, row: order.Expired, err: errOpen, wants: again},
 		{
 			name: "skip a capture", body: strings.NewReplacer("VoidPayment", "CapturePayment", `"attempt":1,`, "").Replace(voidRepair),
@@ -85,7 +103,10 @@ func TestRepairOrder(t *testing.T) {
 
 		{name: "adopt", body: adoptRepair, row: order.Reserved, wants: answer{200, "", "goes on"}},
 		{name: "adopt, runs", body: adoptRepair, row: order.Reserved, running: true, wants: notApplicable("use retry_now")},
-		{name: "adopt, runs now", body: adoptRepair, row: order.Reserved, refuses: true, wants: notApplicable("a moment ago")},
+		{
+			name: "adopt, runs now", body: adoptRepair, row: order.Reserved, refuses: true,
+			wants: notApplicable("a moment ago"),
+		},
 		{name: "adopt, ended", body: adoptRepair, row: order.Failed, wants: notApplicable("neither stock nor money")},
 
 		{name: "unknown action", body: `{"action":"destroy","reason":"x"}`, wants: answer{400, "invalid_input", "action"}},
@@ -147,7 +168,8 @@ func TestRepairOrder(t *testing.T) {
 		"Idempotency-Key", "with blanks")
 }
 
-// TestRepairUnderOneKey: a repeat gets the recorded outcome and acts no more. Another repair under the same key is refused.
+// TestRepairUnderOneKey: a repeat gets the recorded outcome and acts no more. Another repair under the same key is
+// refused.
 func TestRepairUnderOneKey(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
@@ -190,12 +212,21 @@ func TestRepairReservation(t *testing.T) {
 		running bool
 		wants   answer
 	}{
-		{"adopt", adoptRepair, inventoryapi.StatusPending, false, answer{200, "", "a new run of the workflow owns the reservation"}},
-		{"adopt, runs", adoptRepair, inventoryapi.StatusPending, true, answer{409, "repair_not_applicable", "a workflow runs"}},
+		{
+			"adopt", adoptRepair, inventoryapi.StatusPending, false,
+			answer{200, "", "a new run of the workflow owns the reservation"},
+		},
+		{
+			"adopt, runs", adoptRepair, inventoryapi.StatusPending, true,
+			answer{409, "repair_not_applicable", "a workflow runs"},
+		},
 		{"release", releaseRepair, inventoryapi.StatusPending, true, answer{200, "", "released"}},
 		{"release, ended", releaseRepair, inventoryapi.StatusExpired, false, answer{409, "repair_not_applicable", "expired"}},
 		{"not there", releaseRepair, "", false, answer{409, "repair_not_applicable", "no such reservation"}},
-		{"skip", voidRepair, inventoryapi.StatusPending, true, answer{400, "invalid_input", "has no step that may be skipped"}},
+		{
+			"skip", voidRepair, inventoryapi.StatusPending, true,
+			answer{400, "invalid_input", "has no step that may be skipped"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.with(t)

@@ -252,8 +252,8 @@ func (h *handlers) stillHolds(ctx context.Context, row orderstore.Order) (string
 	return strings.Join(holds, " and "), nil
 }
 
-// settledInput is the input of another run of an order. The run of a paid order goes on from the order's row. The run of
-// an order that was not carried out asks inventory and the provider what they still hold.
+// settledInput is the input of another run of an order. The run of a paid order goes on from the order's row. The run
+// of an order that was not carried out asks inventory and the provider what they still hold.
 func settledInput(row orderstore.Order) orderflow.OrderInput {
 	in := orderstore.InputOf(row)
 	in.Continues = len(row.Shipments) > 0

@@ -181,8 +181,8 @@ func (a *auditor) auditProvider(ctx context.Context, o orderstore.AuditedOrder) 
 	return a.auditByHand(ctx, o)
 }
 
-// auditByHand asks the provider whether it has made a refund under our own key that an operator has made by hand. What an
-// operator refunds at the provider has another key.
+// auditByHand asks the provider whether it has made a refund under our own key that an operator has made by hand.
+// What an operator refunds at the provider has another key.
 func (a *auditor) auditByHand(ctx context.Context, o orderstore.AuditedOrder) error {
 	for i, attempt := range o.HandAttempts {
 		if err := a.Allow(ctx); err != nil {

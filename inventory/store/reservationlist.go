@@ -31,8 +31,8 @@ var allStatuses = []inventoryapi.Status{
 const mostRead = 20_000
 
 // Reservations returns up to limit reservations that match and precede a position, the latest deadline first.
-// f.ExpiresBefore is part of the position. If it stopped reading before it found as many, it returns where: the list goes
-// on there.
+// f.ExpiresBefore is part of the position. If it stopped reading before it found as many, it returns where: the list
+// goes on there.
 func (s *Store) Reservations(
 	ctx context.Context, f inventoryapi.ReservationFilter, before DeadlinePosition, limit int,
 ) (out []Row[inventoryapi.ListedReservation, DeadlinePosition], stopped *DeadlinePosition, err error) {

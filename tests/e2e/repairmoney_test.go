@@ -13,8 +13,9 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// TestRepairOfHeldMoney: the provider does not answer while orders end, so their payments stay open. An operator voids one
-// by hand. The workflow of the other is stopped; an operator adopts the order, and another run voids the payment.
+// TestRepairOfHeldMoney: the provider does not answer while orders end, so their payments stay open. An operator
+// voids one by hand. The workflow of the other is stopped; an operator adopts the order, and another run voids the
+// payment.
 func TestRepairOfHeldMoney(t *testing.T) {
 	t.Parallel()
 	p := platform.Start(t)
