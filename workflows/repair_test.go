@@ -130,7 +130,7 @@ func TestRefusedRefundIsMadeByHandOnce(t *testing.T) {
 	h.deliver(5*time.Minute, 1)
 
 	require.Equal(t, order.Completed, h.run(60).State)
-	require.True(t, (first.err == nil) != (second.err == nil), "%v, %v", first.err, second.err)
+	require.NotEqual(t, first.err == nil, second.err == nil, "%v, %v", first.err, second.err)
 	refunds := 0
 	for _, p := range h.payments {
 		if p.State == orderflow.PaymentRefunded {

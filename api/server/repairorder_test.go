@@ -86,8 +86,9 @@ func TestRepairOrder(t *testing.T) {
 		},
 		{name: "skip, not known", body: voidRepair, row: order.Expired, err: errOpen, wants: again},
 		{
-			name: "skip a capture", body: strings.NewReplacer("VoidPayment", "CapturePayment", `"attempt":1,`, "").Replace(voidRepair),
-			row: order.Paying, wants: answer{422, "step_not_skippable", "the goods would leave without the money"},
+			name: "skip a capture",
+			body: strings.NewReplacer("VoidPayment", "CapturePayment", `"attempt":1,`, "").Replace(voidRepair),
+			row:  order.Paying, wants: answer{422, "step_not_skippable", "the goods would leave without the money"},
 		},
 
 		{name: "force", body: releaseRepair, row: order.Reserved, wants: answer{200, "", "stock and money go back"}},
@@ -187,7 +188,8 @@ func TestRepairUnderOneKey(t *testing.T) {
 		require.Equal(t, first, again)
 		post(strings.Replace(body, "ticket 4711", "ticket 4712", 1), key, reused)
 		post(strings.NewReplacer("SEPA-17", "SEPA-18", "call-42", "call-43").Replace(body), key, reused)
-		post(strings.NewReplacer(`"amount_minor":1490`, `"amount_minor":1`, `"attempt":1`, `"attempt":2`).Replace(body), key, reused)
+		changed := strings.NewReplacer(`"amount_minor":1490`, `"amount_minor":1`, `"attempt":1`, `"attempt":2`)
+		post(changed.Replace(body), key, reused)
 		post(adoptRepair, key, reused)
 		other := strings.Replace(s.recorded(order.Expired), "/api/", "/admin/", 1) + "/repair"
 		s.expect(auth.Operator, http.MethodPost, other, body, reused, "Idempotency-Key", key)

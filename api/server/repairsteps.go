@@ -180,8 +180,8 @@ func (h *handlers) awaitByHand(
 		case isByHand(row, hand):
 			return doneByHand(r)
 		case !running:
-			return notApplicable("the order does not owe its customer %s any more, because the provider has voided the payment or "+
-				"made the refund by itself; look at the order, and undo what you did by hand if it was done twice",
+			return notApplicable("the order does not owe its customer %s any more, because the provider has voided the payment "+
+				"or made the refund by itself; look at the order, and undo what you did by hand if it was done twice",
 				money.Amount{Minor: hand.AmountMinor, Currency: row.Total.Currency})
 		}
 		select {
@@ -280,7 +280,8 @@ func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orde
 	case running:
 		return notApplicable("a workflow runs for the order; use retry_now, or force_release")
 	case row.State.Closed() && holds == "":
-		return notApplicable("the order is %s and holds neither stock nor money, so there is nothing to go on with", row.State)
+		return notApplicable(
+			"the order is %s and holds neither stock nor money, so there is nothing to go on with", row.State)
 	}
 	var started bool
 	if row.State.Closed() {

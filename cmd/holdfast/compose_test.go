@@ -292,7 +292,10 @@ func TestComposePublishesTheKnownPorts(t *testing.T) {
 		default:
 			require.Empty(t, service.Ports, "%s is not published in production", name)
 			want := []string{"internal"}
-			if name == "events" { // it sends the webhooks of merchants
+			switch {
+			case name == "events": // it sends the webhooks of merchants
+				want = append(want, "outgoing")
+			case name == "audit", strings.HasPrefix(name, "worker"): // they call the payment provider
 				want = append(want, "outgoing")
 			}
 			require.Equal(t, want, slices.Sorted(maps.Keys(service.Networks)), name)

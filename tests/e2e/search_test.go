@@ -55,7 +55,8 @@ func listsOfReservations(t *testing.T, p *platform.Platform) {
 	require.Eventually(t, func() bool {
 		return slices.Equal([]string{"released"}, column(p, list+"?order_id="+gone, "status"))
 	}, 10*time.Second, 50*time.Millisecond)
-	pending, released := column(p, list+"?status=pending&limit=200", "owner_id"), column(p, list+"?status=released", "owner_id")
+	pending := column(p, list+"?status=pending&limit=200", "owner_id")
+	released := column(p, list+"?status=released", "owner_id")
 	require.Contains(t, pending, held)
 	require.NotContains(t, pending, gone)
 	require.Contains(t, released, gone)
