@@ -172,7 +172,9 @@ func TestEndedOrderThatHoldsMoney(t *testing.T) {
 	}{
 		{"adopt", `{"action":"adopt","reason":"x"}`, []orderflow.PaymentRecord{authorised}, 1, answer{200, "", "goes on"}},
 		{
-			"force_release", `{"action":"force_release","reason":"x"}`, []orderflow.PaymentRecord{authorised}, 1,
+			"force_release", `{"action":"force_release","reason":"x"}`,
+			[]orderflow.PaymentRecord{authorised},
+			1,
 			answer{200, "", "gives the money back"},
 		},
 		{
@@ -185,12 +187,16 @@ func TestEndedOrderThatHoldsMoney(t *testing.T) {
 		},
 		{
 			"refund another amount", strings.Replace(refundRepair, "1490", "1000", 1),
-			[]orderflow.PaymentRecord{authorised}, 0, answer{409, "repair_not_applicable", "owes its customer 14.90 EUR"},
+			[]orderflow.PaymentRecord{authorised},
+			0,
+			answer{409, "repair_not_applicable", "owes its customer 14.90 EUR"},
 		},
 		{"refund", refundRepair, []orderflow.PaymentRecord{authorised}, 1, answer{200, "", "recorded as done by hand"}},
 		{
 			"void", `{"action":"skip_step","step":"VoidPayment","attempt":1,"reference":"x","reason":"x"}`,
-			[]orderflow.PaymentRecord{authorised}, 0, answer{409, "repair_not_applicable", "use adopt"},
+			[]orderflow.PaymentRecord{authorised},
+			0,
+			answer{409, "repair_not_applicable", "use adopt"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

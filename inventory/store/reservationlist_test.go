@@ -20,7 +20,8 @@ func TestRareStatus(t *testing.T) {
 		INSERT INTO reservations (reservation_id, owner_kind, owner_id, number, request_hash, status, expires_at, actor,
 			reserve_operation, resolve_operation, created_at, resolved_at)
 		SELECT gen_random_uuid(), 'order', gen_random_uuid(), 1, sha256('x'),
-			CASE WHEN n <= 3 THEN 'expired' ELSE 'confirmed' END, now() + n / 2 * interval '1 second', 'test', gen_random_uuid(), gen_random_uuid(), now(), now()
+			CASE WHEN n <= 3 THEN 'expired' ELSE 'confirmed' END, now() + n / 2 * interval '1 second', 'test',
+			gen_random_uuid(), gen_random_uuid(), now(), now()
 		FROM generate_series(1, 200000) n`)
 	require.NoError(t, err)
 
