@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up observe test test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory test-rollback test-restore pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up observe test test-load test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory test-rollback test-restore pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ cover: build $(TOOLS)/temporal $(TOOLS)/stripe-mock $(TOOLS)/kustomize $(TOOLS)/
 	go tool cover -html=bin/cover.out -o bin/cover.html
 	go tool cover -func=bin/cover.out | tail -1
 	go run ./tests/coverage bin/cover.out docs/pictures/coverage.svg | tee bin/cover.txt
+
+test-load: build $(TOOLS)/k6 ## Build k6 and run its example script on a platform of its own
+	bin/holdfast-dev testenv -- go test -count=1 -run TestLoadExample ./tests/e2e
 
 build: bin/holdfast bin/holdfast-dev ## Build both binaries into bin/
 

@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -63,7 +66,8 @@ func TestLastUnitExample(t *testing.T) {
 	require.Contains(t, out, "available 0, reserved 1")
 }
 
-// TestLoadExample: the k6 script sends what the contract takes to a path that the contract has.
+// TestLoadExample: the k6 script sends what the contract takes to a path that the contract has. If k6 is built (make
+// test-load builds it), it runs, and the stock agrees with its orders.
 func TestLoadExample(t *testing.T) {
 	t.Parallel()
 	script, err := os.ReadFile("../../examples/k6/orders.js")
@@ -84,4 +88,25 @@ func TestLoadExample(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), node, "--check", module).CombinedOutput()
 		require.NoError(t, err, strings.TrimSpace(string(out)))
 	}
+
+	k6, err := filepath.Abs("../../bin/tools/k6")
+	require.NoError(t, err)
+	if _, err := os.Stat(k6); err != nil {
+		return
+	}
+	const rate, seconds = 5, 4
+	p := platform.StartWith(t, "RATE_LIMIT_ORDERS", "0", "RATE_LIMIT_WRITES", "0")
+	stock := p.Product(1000)
+	run := exec.CommandContext(t.Context(), k6, "run", "--no-color", "--no-thresholds", // a loaded machine is slow
+		"-e", "SHOP_URL="+p.Gateway, "-e", "TOKEN="+p.Token("load", auth.Customer), "-e", "PRODUCT="+stock.String(),
+		"-e", fmt.Sprintf("RATE=%d", rate), "-e", fmt.Sprintf("DURATION=%ds", seconds), "-")
+	run.Stdin = bytes.NewReader(script)
+	out, err := run.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Regexp(t, `checks_succeeded\.+: 100\.00%`, string(out))
+	require.Eventually(t, func() bool {
+		available, reserved, _ := p.Available(stock)
+		orders := p.Count("SELECT count(*) FROM orders WHERE customer_id = 'load' AND state = 'confirmed'")
+		return orders >= rate*seconds && reserved == 0 && available == int64(1000-orders)
+	}, 30*time.Second, 100*time.Millisecond)
 }
