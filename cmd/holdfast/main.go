@@ -69,7 +69,24 @@ func newRoot() *cobra.Command {
 		newMigrate(), newSeed(), newSync(), newArchive(), newAudit(), newToken(), newSecrets(), newDeploy(), newReplay(),
 		newDemo(), newOrder(), newStory(), newViews(), newHealth(), newVersion(),
 	)
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown makes a command that only has subcommands refuse a word that is none of them, as the root does. Cobra
+// prints the command's help and succeeds.
+func refuseUnknown(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if !c.HasSubCommands() || c.Runnable() {
+			continue
+		}
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return fmt.Errorf("unknown command %q for %q; %s --help lists them", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
+	}
 }
 
 // profiles says where a process serves Go's profiles.

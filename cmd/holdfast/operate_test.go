@@ -45,3 +45,22 @@ func TestReadersFindTheStack(t *testing.T) {
 	out, err = execute(t, audit...)
 	require.NoError(t, err, out)
 }
+
+// TestUnknownSubcommand: a typo is an error, also below a command that does nothing by itself.
+func TestUnknownSubcommand(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"order", "plaec", "BAG-GRA"}, {"deploy", "statsu"}} {
+		_, err := execute(t, args...)
+		require.ErrorContains(t, err, "unknown command \""+args[1]+"\" for \"holdfast "+args[0]+"\"")
+	}
+	out, err := execute(t, "order")
+	require.NoError(t, err)
+	require.Contains(t, out, "holdfast order [command]")
+}
+
+// TestNoGateway: the error of a command without `make up` says what to start.
+func TestNoGateway(t *testing.T) {
+	t.Setenv("JWT_SECRET", "a-secret-of-a-test-with-enough-bytes-in-it")
+	_, err := execute(t, "order", "show", "--gateway", "http://127.0.0.1:1")
+	require.ErrorContains(t, err, "no gateway answers at http://127.0.0.1:1; is the platform running (`make up`)?")
+}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"holdfast/api"
@@ -107,10 +110,23 @@ func (s *Stack) startProcesses(ctx context.Context) error {
 	return nil
 }
 
+const rateLimits = "RATE_LIMIT_" // how the variables of the limits begin
+
+// processVariables are the stack's settings, and the rate limits of the environment of `make up`, which are not kept.
+func (s *Stack) processVariables() map[string]string {
+	vars := maps.Clone(s.vars)
+	for _, pair := range os.Environ() {
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, rateLimits) {
+			vars[name] = value
+		}
+	}
+	return vars
+}
+
 // run makes the start of one process: it returns when the process listens, or its error.
 func run[C any](s *Stack, name string, main func(context.Context, C, service.Env) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		cfg, err := config.LoadFrom[C](s.vars)
+		cfg, err := config.LoadFrom[C](s.processVariables())
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -184,3 +184,14 @@ func workingIn(t *testing.T, dir string) []string {
 	}
 	return found
 }
+
+// TestRateLimitsOfTheEnvironment: the limits of the environment of `make up` reach the processes, and the stack does
+// not keep them.
+func TestRateLimitsOfTheEnvironment(t *testing.T) {
+	t.Setenv("RATE_LIMIT_ORDERS", "0")
+	s := &Stack{vars: map[string]string{"RATE_LIMIT_ORDERS": "7", "RATE_LIMIT_READS": "9"}}
+	vars := s.processVariables()
+	require.Equal(t, "0", vars["RATE_LIMIT_ORDERS"])
+	require.Equal(t, "9", vars["RATE_LIMIT_READS"])
+	require.Equal(t, "7", s.vars["RATE_LIMIT_ORDERS"])
+}

@@ -1,4 +1,4 @@
-// Orders under load, with k6 (https://k6.io): k6 run -e TOKEN="$(bin/holdfast token --sub load)" examples/k6/orders.js
+// Orders under load, with k6 (https://k6.io; make test-load builds it): bin/tools/k6 run -e TOKEN="$(bin/holdfast token --sub load)" examples/k6/orders.js
 // All requests are of one customer, whom the limits would stop: start `make up` with RATE_LIMIT_ORDERS=0 RATE_LIMIT_WRITES=0.
 import http from 'k6/http'
 import { check } from 'k6'
