@@ -103,7 +103,7 @@ func (o *orderRun) handleRepairs(ctx workflow.Context) error {
 
 // refuseUnrecorded refuses what would not be recorded, because the order's processing ends.
 func (o *orderRun) refuseUnrecorded() error {
-	if o.recorder.stopped || o.adopted || o.unrecordable {
+	if o.recorder.stopped || o.unrecordable {
 		return refuse(string(order.InvalidState), "the order is %s and its processing ends", o.state)
 	}
 	return nil

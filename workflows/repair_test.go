@@ -373,3 +373,20 @@ func TestEveryStepHasARule(t *testing.T) {
 	})
 	require.Equal(t, 18, steps)
 }
+
+// TestRefusedRefundAfterTakingUp: a later run takes up a paid order, and the provider refuses a refund for good. An
+// operator can still record that refund as made by hand, and the order is delivered.
+func TestRefusedRefundAfterTakingUp(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	h.earlier = paidRow()
+	h.held = orderflow.ReservationConfirmed
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
+	skipped := h.skip(2*time.Minute, orderflow.RefundPayment, 1000)
+	h.ship(4*time.Minute, 1)
+	h.deliver(5*time.Minute, 1)
+
+	require.Equal(t, order.Completed, h.run(60).State)
+	require.NoError(t, skipped.err)
+}

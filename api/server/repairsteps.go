@@ -13,7 +13,6 @@ import (
 	"holdfast/api/orderapi"
 	"holdfast/internal/correlation"
 	"holdfast/internal/money"
-	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/inventory/inventoryapi"
 	"holdfast/workflows/orderclient"
@@ -304,11 +303,8 @@ func (h *handlers) forceRelease(ctx context.Context, r orderstore.Repair, row or
 	if row.Waits() {
 		return notApplicable("the order waits for its first start and holds nothing; cancel it")
 	}
-	if row.State == order.Cancelled && r.Again {
-		return done("the order is cancelled; its stock and money go back")
-	}
 	if row.State.Closed() {
-		return h.releaseEnded(ctx, row)
+		return h.releaseEnded(ctx, r, row)
 	}
 	cancel := orderflow.CancelInput{Actor: r.Actor, Reason: r.Reason, CorrelationID: correlation.From(ctx)}
 	_, err := h.workflows.Cancel(ctx, row.OrderID, cancel)
@@ -324,11 +320,16 @@ func (h *handlers) forceRelease(ctx context.Context, r orderstore.Repair, row or
 
 // releaseEnded gives back the stock and the money that an order holds although it has ended, because its workflow was
 // stopped first.
-func (h *handlers) releaseEnded(ctx context.Context, row orderstore.Order) (repaired, error) {
+//
+// A repeat that finds nothing held succeeds: the first request may have ended the order or started the run, and its
+// answer was lost.
+func (h *handlers) releaseEnded(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
 	holds, err := h.stillHolds(ctx, row)
 	switch {
 	case err != nil:
 		return repaired{}, err
+	case holds == "" && r.Again:
+		return done("the order is %s; its stock and money are back", row.State)
 	case holds == "":
 		return notApplicable("the order is %s and holds neither stock nor money", row.State)
 	}
