@@ -60,8 +60,9 @@ func (o *orderRun) payDebts(ctx workflow.Context) {
 					return
 				}
 				o.debts.paying++
+				cause := o.recorder.cause // the request that made the debt
 				if o.recorder.waitAll(ctx); !o.recorder.blocked() {
-					debt.pay(ctx)
+					debt.pay(orderflow.CausedBy(ctx, cause))
 				} else {
 					_ = workflow.Await(ctx, func() bool { return !o.recorder.blocked() || o.unrecordable })
 				}
