@@ -261,7 +261,7 @@ func (a *InventoryActivities) ReleaseStock(
 // unrecorded returns the input with the reservation that has replaced the input's and is still pending. An order's
 // workflow knows the number of its reservation, unless an operator has stopped the run that changed the lines after
 // inventory made the replacement and before the orders database had it. The next run then knows only the replaced
-// reservation. If it ended only that one, nobody would end the other.
+// reservation. If it ended only that one, the other would hold its stock until the adoption expires it at its deadline.
 func (a *InventoryActivities) unrecorded(
 	ctx context.Context, in orderflow.ReservationInput,
 ) (_ orderflow.ReservationInput, found bool, err error) {
