@@ -49,7 +49,7 @@ func (m *migrateCommand) status() *cobra.Command {
 		Long: "Lists the migrations of the databases that the environment names, or else of those of `make up`\n" +
 			"in this folder.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			vars, err := readerEnvironment()
+			vars, err := readerEnvironment(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,14 +37,58 @@ func TestReadersFindTheStack(t *testing.T) {
 	t.Setenv("INVENTORY_DATABASE_URL", inventory)
 	_, err = execute(t, "migrate")
 	require.NoError(t, err)
+	out, err := execute(t, "migrate", "status")
+	require.NoError(t, err)
+	require.NotContains(t, out, stackEnv)
 
 	t.Setenv("ORDERS_DATABASE_URL", "")
 	t.Setenv("INVENTORY_DATABASE_URL", "")
-	out, err := execute(t, "migrate", "status")
+	const note = "The environment names no database: using .holdfast/env, the settings of `make up`.\n"
+	out, err = execute(t, "migrate", "status")
 	require.NoError(t, err)
 	require.NotContains(t, out, "not applied")
+	require.Contains(t, out, note)
 	out, err = execute(t, audit...)
 	require.NoError(t, err, out)
+	require.Contains(t, out, note)
+
+	_, err = execute(t, "audit", "--schedule", "1h")
+	require.ErrorContains(t, err, "ORDERS_DATABASE_URL is", "a process is configured by its environment only")
+}
+
+// TestStackFillsWhatIsNotSet: the settings of `make up` replace no variable of the environment, nor one given as a file.
+func TestStackFillsWhatIsNotSet(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.Mkdir(".holdfast", 0o755))
+	settings := "ORDERS_DATABASE_URL=stack\nTEMPORAL_ADDRESS=stack\nTEMPORAL_NAMESPACE=stack\nTEMPORAL_API_KEY=stack\n" +
+		"JWT_SECRET=of-the-stack-with-enough-bytes-in-it\nJWT_ISSUER=stack\n"
+	require.NoError(t, os.WriteFile(stackEnv, []byte(settings), 0o600))
+	for name, value := range map[string]string{
+		"ORDERS_DATABASE_URL":    "",
+		"INVENTORY_DATABASE_URL": "",
+		"SANDBOX_DATABASE_URL":   "",
+		"TEMPORAL_ADDRESS":       "mine",
+		"TEMPORAL_NAMESPACE":     "stack",
+		"TEMPORAL_API_KEY_FILE":  "/mine",
+		"JWT_SECRET":             "",
+		"JWT_ISSUER":             "mine",
+	} {
+		t.Setenv(name, value)
+	}
+
+	var stderr strings.Builder
+	vars, err := readerEnvironment(&stderr)
+	require.NoError(t, err)
+	require.Equal(t, "stack", vars["ORDERS_DATABASE_URL"])
+	require.Equal(t, "mine", vars["TEMPORAL_ADDRESS"])
+	require.Empty(t, vars["TEMPORAL_API_KEY"])
+	require.Equal(t, "The environment names no database: using .holdfast/env, the settings of `make up`, except "+
+		"TEMPORAL_ADDRESS, TEMPORAL_API_KEY, JWT_ISSUER, which the environment sets.\n", stderr.String())
+
+	cfg, err := tokenConfig()
+	require.NoError(t, err)
+	require.Equal(t, "of-the-stack-with-enough-bytes-in-it", cfg.Secret)
+	require.Equal(t, "mine", cfg.Issuer)
 }
 
 // TestUnknownSubcommand: a typo is an error, also below a command that does nothing by itself.
