@@ -67,7 +67,7 @@ func newAudit() *cobra.Command {
 	var f auditFlags
 	cmd := &cobra.Command{
 		Use: "audit", Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
+			if err := arguments()(cmd, args); err != nil {
 				return incomplete(err)
 			}
 			return nil
@@ -126,7 +126,7 @@ func runAudit(cmd *cobra.Command, f auditFlags) error {
 	if f.schedule != 0 {
 		return runSchedule(cmd, f)
 	}
-	progress := newProgress(cmd.ErrOrStderr())
+	progress := newSlowProgress(cmd.ErrOrStderr())
 	f.options.Progress = func(step string, done int) { progress.at(step, done, 0) }
 	vars, err := readerEnvironment(cmd.ErrOrStderr())
 	if err != nil {
@@ -213,7 +213,7 @@ func (f *auditFlags) open(ctx context.Context, vars map[string]string) (_ func()
 		}
 		dialCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
-		temporal, err := temporalclient.Dial(dialCtx, temporalCfg, nil)
+		temporal, err := dialTemporal(dialCtx, temporalCfg)
 		if err != nil {
 			return nil, fmt.Errorf("connect to Temporal (--skip %s leaves it out): %w", skipWorkflows, err)
 		}

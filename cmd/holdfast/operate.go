@@ -25,7 +25,7 @@ func newToken() *cobra.Command {
 	var subject, role string
 	var ttl time.Duration
 	cmd := &cobra.Command{
-		Use: "token", Args: cobra.NoArgs,
+		Use: "token", Args: arguments(),
 		Short: "Print a token signed with JWT_SECRET, or with the development stack's own secret.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := tokenConfig()

@@ -40,14 +40,15 @@ func newOrder() *cobra.Command {
 
 	var limit int
 	products := &cobra.Command{
-		Use: "products", Short: "List products and their prices.", Args: cobra.NoArgs,
+		Use: "products", Short: "List products and their prices.", Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.products(cmd, limit) },
 	}
 	products.Flags().IntVar(&limit, "limit", 5, "how many products, at most 200")
 
 	var card string
 	place := &cobra.Command{
-		Use: "place PRODUCT [QUANTITY]", Short: "Order a product, by its SKU or its id.", Args: cobra.RangeArgs(1, 2),
+		Use: "place PRODUCT [QUANTITY]", Short: "Order a product, by its SKU or its id.",
+		Args: arguments("PRODUCT", "[QUANTITY]"), Example: "  holdfast order place BAG-GRA 2 --card pm_ok",
 		RunE: func(cmd *cobra.Command, args []string) error { return o.place(cmd, args, card) },
 	}
 	place.Flags().StringVar(&card, "card", "", "pay at once, with this payment method of the sandbox, as in pm_ok")
@@ -63,7 +64,8 @@ func newOrder() *cobra.Command {
 
 	cmd.AddCommand(products, place, pay, cancel,
 		&cobra.Command{
-			Use: "show [ORDER]", Short: "Show an order with its timeline.", Args: cobra.MaximumNArgs(1),
+			Use: "show [ORDER]", Short: "Show an order with its timeline.", Args: arguments("[ORDER]"),
+			Example: "  holdfast order show HF-104233",
 			RunE: func(cmd *cobra.Command, args []string) error {
 				client, err := o.client()
 				if err != nil {
@@ -77,7 +79,7 @@ func newOrder() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "list", Short: "List the customer's newest orders.", Args: cobra.NoArgs,
+			Use: "list", Short: "List the customer's newest orders.", Args: arguments(),
 			RunE: func(cmd *cobra.Command, _ []string) error { return o.list(cmd) },
 		})
 	return cmd
@@ -145,7 +147,7 @@ func (o *orderCommand) place(cmd *cobra.Command, args []string, card string) err
 // action makes a command that changes one order by a request.
 func (o *orderCommand) action(name, short string, body func() any) *cobra.Command {
 	return &cobra.Command{
-		Use: name + " [ORDER]", Short: short, Args: cobra.MaximumNArgs(1),
+		Use: name + " [ORDER]", Short: short, Args: arguments("[ORDER]"), Example: "  holdfast order " + name + " HF-104233",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := o.client()
 			if err != nil {
