@@ -57,7 +57,7 @@ func TestReadersFindTheStack(t *testing.T) {
 	require.ErrorContains(t, err, "ORDERS_DATABASE_URL is", "a process is configured by its environment only")
 }
 
-// TestStackFillsWhatIsNotSet: the settings of `make up` replace no variable of the environment, nor one given as a file.
+// TestStackFillsWhatIsNotSet: the settings of `make up` replace no variable of the environment, given as a file or not.
 func TestStackFillsWhatIsNotSet(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.Mkdir(".holdfast", 0o755))

@@ -217,7 +217,8 @@ func (o *orderCommand) list(cmd *cobra.Command, limit int) error {
 		return err
 	}
 	var page orderapi.OrderList
-	if err := client.Call(cmd.Context(), http.MethodGet, "/api/orders?limit="+strconv.Itoa(limit), nil, &page); err != nil {
+	path := "/api/orders?limit=" + strconv.Itoa(limit)
+	if err := client.Call(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)

@@ -94,8 +94,9 @@ const gateHelp = "Before it changes anything, it checks that a worker of the ver
 func newRamp() *cobra.Command {
 	var flags gateFlags
 	cmd := &cobra.Command{
-		Use: "ramp BUILD_ID PERCENT", Args: arguments("BUILD_ID", "PERCENT"), Example: "  holdfast deploy ramp 1f2e3d4c5b6a 10",
-		Short: "Start a share of the new orders on a version.",
+		Use: "ramp BUILD_ID PERCENT", Args: arguments("BUILD_ID", "PERCENT"),
+		Example: "  holdfast deploy ramp 1f2e3d4c5b6a 10",
+		Short:   "Start a share of the new orders on a version.",
 		Long: "Starts PERCENT of the new orders on the version BUILD_ID and the others on the current version. Open\n" +
 			"orders stay where they are. 0 takes the ramp back.\n\n" + gateHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {

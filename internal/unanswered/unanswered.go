@@ -21,7 +21,8 @@ func New(address, setting string, cause error) *Error {
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("nothing answers at %s; is the platform running (`make up`), and is %s right?", e.address, e.setting)
+	text := fmt.Sprintf("nothing answers at %s; is the platform running (`make up`), and is %s right?",
+		e.address, e.setting)
 	var dial *net.OpError
 	if errors.As(e.cause, &dial) && !errors.Is(dial, syscall.ECONNREFUSED) {
 		text += fmt.Sprintf(" (%v)", dial)
