@@ -247,11 +247,12 @@ func (o *orderRun) onNoteRepair(
 	return orderflow.NoteRepairResult{}, nil
 }
 
-// isOfInput reports whether a skip is a repeat of the request that has started this run to book a refund.
+// isOfInput reports whether a skip is a repeat of the request that has started this run to book a refund. An operator
+// may give the same amount back twice under one reference, so only the id of the repair tells a repeat.
 func (o *orderRun) isOfInput(in orderflow.SkipStepInput) bool {
 	hand := o.in.RefundByHand
 	return hand != nil && o.debts.fromInput != notOwed && in.Step == orderflow.RefundPayment &&
-		in.Reference == hand.Reference && in.AmountMinor == hand.AmountMinor
+		in.Repair == hand.Repair && in.Reference == hand.Reference && in.AmountMinor == hand.AmountMinor
 }
 
 // awaitInputRefund waits until the refund by hand of the input is recorded, or is not owed.

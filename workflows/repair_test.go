@@ -221,6 +221,40 @@ func TestRepeatedRefundByHandOfAStoppedOrder(t *testing.T) {
 	require.Equal(t, orderflow.ByHand, h.lastPayment().Provider)
 }
 
+// TestEqualRefundsUnderOneReference: the order of a run that books a refund by hand comes to owe the same amount again.
+// The operator gives it back under the same reference, in another repair. Both refunds are booked.
+func TestEqualRefundsUnderOneReference(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.twoLocations()
+	two := h.order
+	h.order = func(in *orderflow.OrderInput) {
+		two(in)
+		in.Lines[1].Total.Minor, in.Total.Minor = 1250, 3750
+	}
+	h.earlier = paidRow()
+	h.script[orderflow.RefundPayment] = always(refuse(orderflow.ErrPaymentRefused, "too_old"))
+	cut := h.cancelLines(time.Minute, 1, 1)
+	second := h.send(2*time.Minute, orderflow.UpdateSkipStep, orderflow.SkipStepInput{
+		Step: orderflow.RefundPayment, AmountMinor: 1250, Reference: "bank-17", Actor: "olga", Repair: "second",
+	})
+	h.ship(4*time.Minute, 1)
+	h.deliver(5*time.Minute, 1)
+	h.run(60, continues, func(in *orderflow.OrderInput) {
+		in.RefundByHand = &orderflow.RefundByHand{
+			Number: 1, AmountMinor: 1250, Reference: "bank-17", Actor: "olga", Repair: "first",
+		}
+	})
+	require.NoError(t, cut.err)
+	require.NoError(t, second.err)
+	require.Len(t, h.payments, 2)
+	for i, p := range h.payments {
+		require.Equal(t, orderflow.ByHand, p.Provider)
+		require.EqualValues(t, 1250, p.Amount.Minor)
+		require.Equal(t, i+1, p.Number)
+	}
+}
+
 // endedWithMoney is the row of an order that has ended while its first payment was open.
 func endedWithMoney(h *harness) {
 	h.earlier = left(order.Cancelled, 4, 1, 0)

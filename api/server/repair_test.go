@@ -14,6 +14,7 @@ import (
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
 	"holdfast/internal/order"
+	"holdfast/inventory/inventoryapi"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
@@ -54,6 +55,7 @@ func (s catalogueServer) addPayment(in orderflow.RecordInput, p orderflow.Paymen
 	s.t.Helper()
 	entry := in.Entries[0]
 	entry.Seq, entry.From, entry.At = in.View.Seq+1, in.View.State, time.Now()
+	p.At = entry.At
 	in.Order, in.View.Seq, in.After, in.RunID = nil, entry.Seq, in.View.Seq, "a later run"
 	in.Entries, in.Payments = []orderflow.TimelineEntry{entry}, []orderflow.PaymentRecord{p}
 	out, err := s.store.Record(context.WithoutCancel(s.t.Context()), in)
@@ -98,8 +100,9 @@ func TestRefundByHandOfAStoppedOrder(t *testing.T) {
 		s.workflows.takeUpSettled = func(start orderflow.OrderInput) (bool, error) {
 			require.True(t, start.Continues)
 			require.Equal(t, &orderflow.RefundByHand{
-				Number: 1, AmountMinor: 1490, Reference: "SEPA-17", Actor: "somebody",
+				Number: 1, AmountMinor: 1490, Reference: "SEPA-17", Actor: "somebody", Repair: start.RefundByHand.Repair,
 			}, start.RefundByHand)
+			require.NoError(t, uuid.Validate(start.RefundByHand.Repair))
 			s.addPayment(in, byHand)
 			return true, nil
 		}
@@ -127,7 +130,18 @@ func TestRefundByHandOfAStoppedOrder(t *testing.T) {
 		s.workflows.isRunning = func() (bool, error) { return false, nil }
 		s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return true, nil }
 		s.expect(auth.Operator, http.MethodPost, repairPath(in), refundRepair,
-			answer{409, "repair_not_applicable", "does not owe its customer"}, "Idempotency-Key", uuid.NewString())
+			answer{409, "repair_not_applicable", "ended without recording a refund"}, "Idempotency-Key", uuid.NewString())
+	})
+	t.Run("an earlier repair has recorded an equal refund", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Cancelled)
+		s.addPayment(in, byHand)
+		s.workflows.skip = func(orderflow.SkipStepInput) error { return errOpen }
+		key := uuid.NewString()
+		s.expect(auth.Operator, http.MethodPost, repairPath(in), refundRepair, whileStuck, "Idempotency-Key", key)
+		s.workflows.skip = func(orderflow.SkipStepInput) error { return refusedAs(orderflow.ErrStepNotUnderWay) }
+		s.expect(auth.Operator, http.MethodPost, repairPath(in), refundRepair,
+			answer{409, "repair_not_applicable", "the workflow's words"}, "Idempotency-Key", key)
 	})
 	t.Run("the run has not recorded it yet", func(t *testing.T) {
 		s := s.with(t)
@@ -146,6 +160,84 @@ func TestRefundByHandOfAStoppedOrder(t *testing.T) {
 		s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return false, nil }
 		require.Contains(t, s.outcome(repairPath(in), refundRepair, uuid.NewString(), 202).Detail, "send the request again")
 	})
+}
+
+// TestEndedOrderThatHoldsStock: adopt and force_release start the workflow of an order whose confirmed stock did not come
+// back before the workflow was stopped. Stock that has come back, and stock of an order that was carried out, is no
+// reason.
+func TestEndedOrderThatHoldsStock(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	nothing := answer{409, "repair_not_applicable", "neither stock nor money"}
+	for _, c := range []struct {
+		name, body string
+		state      order.State
+		held       inventoryapi.Status
+		returned   int64
+		wants      answer
+	}{
+		{"adopt", adoptRepair, order.Cancelled, inventoryapi.StatusConfirmed, 0, answer{200, "", "goes on"}},
+		{"adopt the rest", adoptRepair, order.Cancelled, inventoryapi.StatusConfirmed, 1, answer{200, "", "goes on"}},
+		{"release", releaseRepair, order.Failed, inventoryapi.StatusConfirmed, 0, answer{200, "", "gives the stock back"}},
+		{"release reserved", releaseRepair, order.Failed, inventoryapi.StatusPending, 0, answer{200, "", "gives the stock back"}},
+		{"all is back", adoptRepair, order.Cancelled, inventoryapi.StatusConfirmed, 2, nothing},
+		{"released", releaseRepair, order.Cancelled, inventoryapi.StatusReleased, 0, nothing},
+		{"sold", adoptRepair, order.Completed, inventoryapi.StatusConfirmed, 1, nothing},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s.with(t)
+			in := recordOf(uuid.New(), "somebody", strings.Repeat("ab", 32), c.state, nil)
+			_, err := s.store.Record(t.Context(), in)
+			require.NoError(t, err)
+			id := inventoryapi.NewReservationID(inventoryapi.OwnerOrder, in.View.OrderID, 1)
+			s.stock.hold(id, c.held)
+			s.stock.held[id].Lines[0].Returned = c.returned
+			s.workflows.isRunning = func() (bool, error) { return false, nil }
+			s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return true, nil }
+			s.expect(auth.Operator, http.MethodPost, repairPath(in), c.body, c.wants, "Idempotency-Key", uuid.NewString())
+		})
+	}
+}
+
+// TestRepeatOfARepairThatTookEffect: the answer of the first request was lost. What it did is done when it is repeated.
+func TestRepeatOfARepairThatTookEffect(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	authorised := orderflow.PaymentRecord{
+		Step: orderflow.StepAuthorise, Attempt: 1, Provider: "test", Amount: price, State: orderflow.PaymentAuthorised,
+	}
+	voided := authorised
+	voided.Step, voided.State = orderflow.StepVoid, orderflow.PaymentVoided
+	for name, c := range map[string]struct {
+		body   string
+		ended  bool // the run that the first request started has ended by the time of the repeat
+		refuse bool // the start finds that a run began at the same moment
+	}{
+		"adopt, runs":        {body: adoptRepair},
+		"adopt, began":       {body: adoptRepair, refuse: true},
+		"adopt, has ended":   {body: adoptRepair, ended: true},
+		"release, runs":      {body: releaseRepair, refuse: true},
+		"release, has ended": {body: releaseRepair, ended: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := s.with(t)
+			in := recordOf(uuid.New(), "somebody", strings.Repeat("ab", 32), order.Cancelled, nil)
+			in.Payments = []orderflow.PaymentRecord{authorised}
+			in.Payments[0].At = time.Now()
+			_, err := s.store.Record(t.Context(), in)
+			require.NoError(t, err)
+			s.workflows.isRunning = func() (bool, error) { return false, nil }
+			s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return false, errOpen }
+			key := uuid.NewString()
+			s.expect(auth.Operator, http.MethodPost, repairPath(in), c.body, whileStuck, "Idempotency-Key", key)
+			if c.ended {
+				s.addPayment(in, voided)
+			}
+			s.workflows.isRunning = func() (bool, error) { return !c.ended && !c.refuse, nil }
+			s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return false, nil }
+			require.Equal(t, orderapi.Done, s.outcome(repairPath(in), c.body, key, 200).Outcome)
+		})
+	}
 }
 
 // TestEndedOrderThatHoldsMoney: adopt and force_release start the workflow of an order that has ended while a payment

@@ -65,13 +65,14 @@ func (h *handlers) skipStep(
 		Attempt:       r.Attempt,
 		Actor:         r.Actor,
 		CorrelationID: correlation.From(ctx),
+		Repair:        r.ID.String(),
 	}
-	if r.Again && isByHand(row, in) { // the first request took effect, and its answer was lost
+	if r.Again && isByHand(row, r) { // the first request took effect, and its answer was lost
 		return doneByHand(r)
 	}
 	err := h.workflows.SkipStep(ctx, r.OrderID, r.ID.String(), in)
 	if errors.Is(err, orderclient.ErrEnded) {
-		return h.refundByHand(ctx, r, in)
+		return h.refundByHand(ctx, r)
 	}
 	if err == nil {
 		return doneByHand(r)
@@ -83,55 +84,59 @@ func doneByHand(r orderstore.Repair) (repaired, error) {
 	return done("%s is recorded as done by hand, reference %s", r.Step, r.Reference)
 }
 
-// isByHand reports whether the order's row has the step as done by hand.
-func isByHand(row orderstore.Order, in orderflow.SkipStepInput) bool {
+// isByHand reports whether the order's row has the step as done by hand since the repair began. What was recorded
+// before belongs to another repair, also if amount and reference are the same.
+func isByHand(row orderstore.Order, r orderstore.Repair) bool {
 	return slices.ContainsFunc(row.Payments, func(p orderstore.Payment) bool {
-		if p.Provider != orderflow.ByHand || p.ProviderRef != in.Reference {
+		if p.Provider != orderflow.ByHand || p.ProviderRef != r.Reference || p.At.Before(r.CreatedAt) {
 			return false
 		}
-		if in.Step == orderflow.RefundPayment {
-			return p.Step == orderflow.StepRefund && p.Amount.Minor == in.AmountMinor
+		if r.Step == orderflow.RefundPayment {
+			return p.Step == orderflow.StepRefund && p.Amount.Minor == r.AmountMinor
 		}
-		return p.Step == orderflow.StepVoid && p.Attempt == in.Attempt
+		return p.Step == orderflow.StepVoid && p.Attempt == r.Attempt
 	})
 }
 
 // refundByHand records the refund of an order whose workflow has ended, because it was stopped or because the provider
 // refuses the refund for good. It starts a run that records the refund.
-func (h *handlers) refundByHand(
-	ctx context.Context, r orderstore.Repair, hand orderflow.SkipStepInput,
-) (repaired, error) {
+func (h *handlers) refundByHand(ctx context.Context, r orderstore.Repair) (repaired, error) {
 	row, err := h.store.Get(ctx, r.OrderID)
 	switch {
 	case err != nil:
 		return repaired{}, err
-	case r.Again && isByHand(row, hand): // recorded since the request began
+	case r.Again && isByHand(row, r): // recorded since the request began
 		return doneByHand(r)
 	case !row.State.Settled():
 		return notApplicable("the order is %s, and no workflow runs for it; use adopt first", row.State)
 	}
-	held, err := h.store.HeldMoney(ctx, r.OrderID)
+	books, err := h.store.AuditedOrder(ctx, r.OrderID)
 	if err != nil {
 		return repaired{}, err
 	}
 	if r.Step == orderflow.VoidPayment {
-		if held.Unended {
+		if books.Unended > 0 {
 			return notApplicable("the order is %s, and no workflow runs for it; use adopt, which voids the payment, "+
 				"and skip the void if the provider does not answer it", row.State)
 		}
 		return notApplicable("the order is %s, and its processing has ended; it waits for no step", row.State)
 	}
-	due := held.DueMinor
-	if len(row.Shipments) == 0 && held.Unended {
+	due := books.DueMinor()
+	if len(row.Shipments) == 0 && books.Unended > 0 {
 		due = row.Total.Minor // if the provider has captured the payment, all of it is due
 	}
-	if due != hand.AmountMinor {
+	if len(row.Shipments) == 0 && books.Unended > 1 {
+		return notApplicable("the order has %d payments without a recorded end, so it is not known which of them was "+
+			"refunded by hand; use adopt, which ends what the provider lets it end, and send this repair again with a new "+
+			"Idempotency-Key for the one that is left", books.Unended)
+	}
+	if due != r.AmountMinor {
 		return notApplicable("the order owes its customer %s, which is not what was given back; nothing is recorded",
 			money.Amount{Minor: due, Currency: row.Total.Currency})
 	}
 	in := settledInput(row)
 	in.RefundByHand = &orderflow.RefundByHand{
-		Number: 1, AmountMinor: hand.AmountMinor, Reference: r.Reference, Actor: r.Actor,
+		Number: 1, AmountMinor: r.AmountMinor, Reference: r.Reference, Actor: r.Actor, Repair: r.ID.String(),
 	}
 	for _, p := range row.Payments {
 		if p.Step == orderflow.StepRefund && p.State == orderflow.PaymentRefunded {
@@ -148,7 +153,7 @@ func (h *handlers) refundByHand(
 			detail:  "another run of the workflow has begun at this moment; send the request again",
 		}, nil
 	}
-	return h.awaitByHand(ctx, r, hand)
+	return h.awaitByHand(ctx, r)
 }
 
 const (
@@ -160,9 +165,7 @@ const (
 
 // awaitByHand waits until the order's row has the refund as made by hand, or the run that was to record it has ended
 // without it. The run itself may last longer, for example until the shipments are delivered.
-func (h *handlers) awaitByHand(
-	ctx context.Context, r orderstore.Repair, hand orderflow.SkipStepInput,
-) (repaired, error) {
+func (h *handlers) awaitByHand(ctx context.Context, r orderstore.Repair) (repaired, error) {
 	enough := time.NewTimer(byHandTime)
 	defer enough.Stop()
 	pause := time.NewTicker(byHandPause)
@@ -176,12 +179,12 @@ func (h *handlers) awaitByHand(
 		switch {
 		case err != nil:
 			return repaired{}, err
-		case isByHand(row, hand):
+		case isByHand(row, r):
 			return doneByHand(r)
 		case !running:
-			return notApplicable("the order does not owe its customer %s any more, because the provider has voided the payment "+
-				"or made the refund by itself; look at the order, and undo what you did by hand if it was done twice",
-				money.Amount{Minor: hand.AmountMinor, Currency: row.Total.Currency})
+			return notApplicable("the workflow has ended without recording a refund of %s by hand; most often the provider has "+
+				"voided the payment or made the refund by itself. Look at the order, and undo what you did by hand if it was "+
+				"done twice", money.Amount{Minor: r.AmountMinor, Currency: row.Total.Currency})
 		}
 		select {
 		case <-pause.C:
@@ -219,25 +222,36 @@ func outcomeOf(err error, format string, args ...any) (repaired, error) {
 	return repaired{}, err
 }
 
-// holdsStock reports whether inventory holds stock for an order, or has it wait for some.
-func (h *handlers) holdsStock(ctx context.Context, row orderstore.Order) (bool, error) {
-	if row.ReservationID == nil {
-		return false, nil
+// holdsStock reports whether inventory holds stock for an order that has ended, or more stock has left for it than
+// should have.
+func (h *handlers) holdsStock(ctx context.Context, books orderstore.AuditedOrder) (bool, error) {
+	var taken int64
+	for number := range int(books.LastReservation) {
+		id := inventoryapi.NewReservationID(inventoryapi.OwnerOrder, books.OrderID, number+1)
+		held, err := h.inventory.GetReservation(ctx, id)
+		switch {
+		case errors.Is(err, inventoryapi.ReservationNotFound):
+			continue
+		case err != nil:
+			return false, err
+		case held.Status == inventoryapi.StatusPending:
+			return true, nil
+		case held.Status == inventoryapi.StatusConfirmed:
+			for _, l := range held.Lines {
+				taken += l.Quantity - l.Returned
+			}
+		}
 	}
-	held, err := h.inventory.GetReservation(ctx, *row.ReservationID)
-	if errors.Is(err, inventoryapi.ReservationNotFound) {
-		return false, nil
-	}
-	return held.Status == inventoryapi.StatusPending, err
+	return taken > books.UnitsTaken(), nil
 }
 
 // stillHolds says what an order holds that has ended: "stock", "money", "stock and money", or "".
 func (h *handlers) stillHolds(ctx context.Context, row orderstore.Order) (string, error) {
-	stock, err := h.holdsStock(ctx, row)
+	books, err := h.store.AuditedOrder(ctx, row.OrderID)
 	if err != nil {
 		return "", err
 	}
-	money, err := h.store.HeldMoney(ctx, row.OrderID)
+	stock, err := h.holdsStock(ctx, books)
 	if err != nil {
 		return "", err
 	}
@@ -245,7 +259,7 @@ func (h *handlers) stillHolds(ctx context.Context, row orderstore.Order) (string
 	if stock {
 		holds = append(holds, "stock")
 	}
-	if money.Unended || money.DueMinor > 0 {
+	if books.Unended > 0 || books.DueMinor() > 0 {
 		holds = append(holds, "money")
 	}
 	return strings.Join(holds, " and "), nil
@@ -259,7 +273,8 @@ func settledInput(row orderstore.Order) orderflow.OrderInput {
 	return in
 }
 
-// adoptOrder starts the workflow of an order again if none runs.
+// adoptOrder starts the workflow of an order again if none runs. A repeat succeeds if a workflow runs or the order
+// holds nothing: the first request may have started the run, and its answer was lost.
 func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
 	running, err := h.workflows.WorkflowIsRunning(ctx, orderflow.OrderWorkflowID(row.OrderID))
 	if err != nil {
@@ -278,6 +293,8 @@ func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orde
 		return done("a workflow runs for the order")
 	case running:
 		return notApplicable("a workflow runs for the order; use retry_now, or force_release")
+	case row.State.Closed() && holds == "" && r.Again:
+		return done("the order is %s and holds neither stock nor money", row.State)
 	case row.State.Closed() && holds == "":
 		return notApplicable(
 			"the order is %s and holds neither stock nor money, so there is nothing to go on with", row.State)
@@ -291,6 +308,8 @@ func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orde
 	switch {
 	case err != nil:
 		return repaired{}, err
+	case !started && r.Again:
+		return done("a workflow runs for the order")
 	case !started:
 		return notApplicable("a workflow runs for the order since a moment ago")
 	}
@@ -321,8 +340,8 @@ func (h *handlers) forceRelease(ctx context.Context, r orderstore.Repair, row or
 // releaseEnded gives back the stock and the money that an order holds although it has ended, because its workflow was
 // stopped first.
 //
-// A repeat that finds nothing held succeeds: the first request may have ended the order or started the run, and its
-// answer was lost.
+// A repeat that finds nothing held, or a run under way, succeeds: the first request may have ended the order or started
+// the run, and its answer was lost.
 func (h *handlers) releaseEnded(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
 	holds, err := h.stillHolds(ctx, row)
 	switch {
@@ -337,6 +356,8 @@ func (h *handlers) releaseEnded(ctx context.Context, r orderstore.Repair, row or
 	switch {
 	case err != nil:
 		return repaired{}, err
+	case !started && r.Again:
+		return done("the order's workflow runs and gives the %s back", holds)
 	case !started:
 		return notApplicable("the order's workflow runs and gives the %s back as soon as inventory or the payment provider "+
 			"answers; use retry_now", holds)
@@ -344,7 +365,8 @@ func (h *handlers) releaseEnded(ctx context.Context, r orderstore.Repair, row or
 	return done("the order had ended; its workflow was started again and gives the %s back", holds)
 }
 
-// repairHold gives the stock of a reservation without an order back, or starts its workflow again.
+// repairHold gives the stock of a reservation without an order back, or starts its workflow again. A repeated adopt
+// succeeds also if the reservation has ended meanwhile: the run that the first request started may have ended it.
 func (h *handlers) repairHold(ctx context.Context, r orderstore.Repair, held orderstore.Reservation) (repaired, error) {
 	row, err := h.inventory.GetReservation(ctx, held.ID)
 	switch {
@@ -354,6 +376,8 @@ func (h *handlers) repairHold(ctx context.Context, r orderstore.Repair, held ord
 		return repaired{}, err
 	case row.Status == inventoryapi.StatusReleased && r.Again:
 		return done("the reservation is released")
+	case row.Status != inventoryapi.StatusPending && r.Action == orderflow.RepairAdopt && r.Again:
+		return done("the reservation is %s", row.Status)
 	case row.Status != inventoryapi.StatusPending:
 		return notApplicable("the reservation is %s", row.Status)
 	}

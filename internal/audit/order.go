@@ -100,14 +100,7 @@ func (a *auditor) auditStock(o orderstore.AuditedOrder, holdings []store.Holding
 		return
 	}
 
-	expected := int64(0)
-	switch {
-	case o.ShippedLines > 0:
-		expected = o.Kept
-	case o.Paid():
-		expected = o.Ordered
-	}
-	if taken != expected {
+	if expected := o.UnitsTaken(); taken != expected {
 		a.note(StockTaken, o.OrderID, "it is %s; %d units have left the stock for it, and should be %d",
 			o.State, taken, expected)
 	}

@@ -60,23 +60,30 @@ func (o AuditedOrder) OwedMinor() int64 {
 	return owed
 }
 
-// HeldMoney is the money of a settled order that has still to go back.
-type HeldMoney struct {
-	DueMinor int64 // of captured payments
-	Unended  bool  // a payment was begun or authorised, and has no recorded end
+// DueMinor is what has still to go back of the captured payments of a settled order.
+func (o AuditedOrder) DueMinor() int64 { return max(0, o.Captured-o.Refunded-o.OwedMinor()) }
+
+// UnitsTaken is how many units leave the stock for good for a settled order.
+func (o AuditedOrder) UnitsTaken() int64 {
+	switch {
+	case o.ShippedLines > 0:
+		return o.Kept
+	case o.Paid():
+		return o.Ordered
+	}
+	return 0
 }
 
-// HeldMoney returns what has still to go back of a settled order. ErrNotFound: there is no such order.
-func (s *Store) HeldMoney(ctx context.Context, id uuid.UUID) (HeldMoney, error) {
+// AuditedOrder returns one order as an audit sees it. ErrNotFound: there is no such order.
+func (s *Store) AuditedOrder(ctx context.Context, id uuid.UUID) (AuditedOrder, error) {
 	rows, err := s.q.AuditOrders(ctx, s.pool, []uuid.UUID{id})
 	if err != nil {
-		return HeldMoney{}, fmt.Errorf("read the payments of order %s: %w", id, err)
+		return AuditedOrder{}, fmt.Errorf("read the payments of order %s: %w", id, err)
 	}
 	if len(rows) == 0 {
-		return HeldMoney{}, ErrNotFound
+		return AuditedOrder{}, ErrNotFound
 	}
-	o := AuditedOrder(rows[0])
-	return HeldMoney{DueMinor: max(0, o.Captured-o.Refunded-o.OwedMinor()), Unended: o.Unended > 0}, nil
+	return AuditedOrder(rows[0]), nil
 }
 
 // AuditSnapshot reads one state of the orders database, page by page. It is used by one goroutine.

@@ -76,7 +76,8 @@ func (c *Client) TakeUpReservation(ctx context.Context, reservation uuid.UUID) (
 	return c.startUnlessRunning(ctx, reservationOptions(in), orderflow.ReservationWorkflow, in)
 }
 
-// startUnlessRunning starts a workflow and reports true, unless a run of it is under way.
+// startUnlessRunning starts a workflow and reports true, unless a run of it is under way. A caller that reports true has
+// started the run with its own input: a run that began at the same moment makes the start fail.
 func (c *Client) startUnlessRunning(
 	ctx context.Context, options client.StartWorkflowOptions, workflow string, in any,
 ) (bool, error) {
@@ -84,7 +85,14 @@ func (c *Client) startUnlessRunning(
 	if running || err != nil {
 		return false, err
 	}
-	if _, err := c.temporal.ExecuteWorkflow(ctx, options, workflow, in); err != nil {
+	options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	_, err = c.temporal.ExecuteWorkflow(ctx, options, workflow, in)
+	switch {
+	case errors.As(err, &started):
+		return false, nil
+	case err != nil:
 		return false, fmt.Errorf("start %s again: %w", options.ID, err)
 	}
 	return true, nil

@@ -78,6 +78,7 @@ type SkipStepInput struct {
 	Attempt       int    `json:"attempt,omitempty"`
 	Actor         string `json:"actor"`
 	CorrelationID string `json:"correlation_id,omitempty"`
+	Repair        string `json:"repair,omitempty"` // the id of the repair; the same in every repeat of the request
 }
 
 // RefundByHand says that an operator made the refund which an order owes that has ended. The number of the refund keeps
@@ -87,6 +88,7 @@ type RefundByHand struct {
 	AmountMinor int64  `json:"amount_minor"` // nothing is booked if the order owes another amount
 	Reference   string `json:"reference"`
 	Actor       string `json:"actor"`
+	Repair      string `json:"repair,omitempty"` // the id of the repair
 }
 
 // SkipStepResult answers it.

@@ -299,7 +299,11 @@ coalesce((
 -- Returns the last record of an order, and the run of its workflow that wrote it.
 SELECT o.run_id, o.seq, o.state, o.reason, o.reservation_id, o.expires_at, o.payment_attempts, o.request_hash, o.updated_at,
        o.hold_reason, o.hold_note, o.currency, o.total_minor, o.reservation_number,
-       coalesce((SELECT max(p.attempt) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'capture' AND p.state = 'captured'), 0)::int AS captured_attempt,
+       -- The captured payment that paid for the order: rather one that was not refunded as a whole.
+       coalesce((SELECT p.attempt FROM payments p WHERE p.order_id = o.order_id AND p.step = 'capture' AND p.state = 'captured'
+                 ORDER BY EXISTS (SELECT FROM payments r WHERE r.order_id = p.order_id AND r.attempt = p.attempt
+                                  AND r.step = 'refund' AND r.state = 'refunded' AND r.number = 0), p.attempt DESC
+                 LIMIT 1), 0)::int AS captured_attempt,
        coalesce((SELECT max(p.number) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::int AS refunds,
        coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'refund' AND p.state = 'refunded' AND p.number > 0), 0)::bigint AS refunded_minor,
        (SELECT count(*) FROM payments p WHERE p.order_id = o.order_id AND p.step = 'authorise' AND p.state = 'declined')::int AS declines,
