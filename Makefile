@@ -61,7 +61,9 @@ bin/holdfast: writable
 	@go build -buildvcs=false -ldflags "-X main.buildVersion=$(VERSION)" -o $@ ./cmd/holdfast
 
 bin/holdfast-dev: writable
-	@echo "building bin/holdfast-dev (the first time it compiles a Temporal server: a few minutes)"
+	@echo "building bin/holdfast-dev"
+	@test $@ -nt dev/go.sum || test "$$(cd dev && go list -f '{{.Stale}}' go.temporal.io/server/temporal)" = false || \
+		echo "it compiles a Temporal server: a few minutes"
 	@cd dev && go build -buildvcs=false -o ../$@ .
 
 # Each tool is a separate module below tools/ and is built on first use.

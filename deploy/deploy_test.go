@@ -53,7 +53,7 @@ func promtool(t *testing.T) string {
 	return path
 }
 
-// TestRules: promtool accepts the rules, and they fire and do not fire as rules_test.yml says.
+// TestRules: promtool accepts the rules, and they fire and do not fire as the files of tests say.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	tool := promtool(t)
@@ -61,6 +61,7 @@ func TestRules(t *testing.T) {
 		{"check", "rules", "prometheus/rules.yml"},
 		{"check", "config", "--syntax-only", "prometheus/prometheus.yml"},
 		{"test", "rules", "prometheus/rules_test.yml"},
+		{"test", "rules", "prometheus/rules_days_test.yml"},
 	} {
 		out, err := exec.CommandContext(t.Context(), tool, args...).CombinedOutput()
 		require.NoError(t, err, string(out))
@@ -77,9 +78,8 @@ var (
 
 // words of PromQL that our queries use and that are no metrics.
 var promql = []string{
-	"absent", "and", "avg_over_time", "bool", "histogram_quantile", "increase", "label_replace", "max", "min", "or",
-	"rate",
-	"sum", "time", "topk", "vector",
+	"absent", "and", "avg_over_time", "bool", "histogram_quantile", "increase", "label_replace", "last_over_time", "max",
+	"min", "or", "rate", "sum", "time", "topk", "unless", "vector",
 }
 
 // metricsOf returns the names of the metrics in a query.
@@ -123,8 +123,12 @@ func requireKnown(t *testing.T, where, query string) {
 // exist.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	tests, err := os.ReadFile("prometheus/rules_test.yml")
-	require.NoError(t, err)
+	var tests []byte
+	for _, name := range []string{"rules_test.yml", "rules_days_test.yml"} {
+		file, err := os.ReadFile(filepath.Join("prometheus", name))
+		require.NoError(t, err)
+		tests = append(tests, file...)
+	}
 	alerts := 0
 	for _, g := range readRules(t).Groups {
 		for _, r := range g.Rules {

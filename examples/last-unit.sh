@@ -21,3 +21,4 @@ buy() {
 for n in $(seq 100); do buy "$n" & done | sort | uniq -c | awk '{printf "%5d × %s  %s\n", $1, $2, $3}'
 curl -sS -H "$OPS" $SHOP/api/inventory/"$PRODUCT" |
   sed -n 's/.*"available_quantity":\([0-9]*\).*"reserved_quantity":\([0-9]*\).*/available \1, reserved \2/p'
+echo

@@ -54,16 +54,7 @@ func names() []string {
 func reserve(products []uuid.UUID) inventoryapi.ReserveRequest {
 	owner := uuid.New()
 	product := products[binary.BigEndian.Uint32(owner[:4])%uint32(len(products))] //nolint:gosec // 10,000 at most
-	return inventoryapi.ReserveRequest{
-		ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1),
-		OwnerKind:     inventoryapi.OwnerOrder,
-		OwnerID:       owner,
-		Number:        1,
-		WorkflowID:    "order-" + owner.String(),
-		OperationID:   uuid.New(),
-		Actor:         "bench",
-		Lines:         []inventoryapi.ReserveLine{{ProductID: product, Quantity: 1}},
-	}
+	return load.Reserve(owner, product)
 }
 
 // inProcess measures replicas of the service in this process; the callers share its processor time.

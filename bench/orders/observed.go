@@ -16,7 +16,6 @@ import (
 
 	"holdfast/bench/load"
 	"holdfast/internal/servicetoken"
-	"holdfast/inventory/inventoryapi"
 	"holdfast/inventory/inventoryclient"
 )
 
@@ -109,17 +108,7 @@ func (p *platform) reservations(ctx context.Context, name string) (result, error
 	defer client.Close()
 	return p.measure(ctx, name, func() load.Sample {
 		return load.Closed(ctx, callers, warm, p.duration, func(ctx context.Context, _ int) error {
-			owner := uuid.New()
-			_, err := client.Reserve(ctx, inventoryapi.ReserveRequest{
-				ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1),
-				OwnerKind:     inventoryapi.OwnerOrder,
-				OwnerID:       owner,
-				Number:        1,
-				WorkflowID:    "order-" + owner.String(),
-				OperationID:   uuid.New(),
-				Actor:         "bench",
-				Lines:         []inventoryapi.ReserveLine{{ProductID: p.product, Quantity: 1}},
-			})
+			_, err := client.Reserve(ctx, load.Reserve(uuid.New(), p.product))
 			return err
 		})
 	})

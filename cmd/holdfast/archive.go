@@ -23,7 +23,7 @@ const day = 24 * time.Hour
 func newArchive() *cobra.Command {
 	var o archive.Options
 	cmd := &cobra.Command{
-		Use: "archive", Args: cobra.NoArgs,
+		Use: "archive", Args: arguments(),
 		Short: "Move finished reservations and old ledger entries out of the way, while the service runs.",
 		Long: "Moves finished reservations with their lines, and old entries of the stock ledger, into the schema\n" +
 			"\"archive\" of the inventory database, and deletes events that were published, or processed, long ago. The\n" +

@@ -67,7 +67,7 @@ func newAudit() *cobra.Command {
 	var f auditFlags
 	cmd := &cobra.Command{
 		Use: "audit", Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
+			if err := arguments()(cmd, args); err != nil {
 				return incomplete(err)
 			}
 			return nil
@@ -77,9 +77,9 @@ func newAudit() *cobra.Command {
 			"shipments, the workflows, and the payment provider's books of recent orders. It prints each violation with\n" +
 			"its remedy. It changes nothing, and may run while the platform works: it reads each database in one\n" +
 			"snapshot, page by page, and counts only what it sees twice, some seconds apart.\n\n" +
-			"If the environment names no database, it audits the platform of `make up` in this folder.\n\n" +
+			"If the environment names no database, it audits the platform of `make up` in this folder, and says so.\n\n" +
 			"With --schedule the command is a process: Temporal starts an audit at each interval, and the process\n" +
-			"carries it out.\n\n" +
+			"carries it out. Then only the environment configures it.\n\n" +
 			"Exit status: 0 if the books agree, 1 if it found a violation, 2 if it could not compare everything.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAudit(cmd, f) },
 	}
@@ -126,9 +126,13 @@ func runAudit(cmd *cobra.Command, f auditFlags) error {
 	if f.schedule != 0 {
 		return runSchedule(cmd, f)
 	}
-	progress := newProgress(cmd.ErrOrStderr())
+	progress := newSlowProgress(cmd.ErrOrStderr())
 	f.options.Progress = func(step string, done int) { progress.at(step, done, 0) }
-	closeAll, err := f.open(cmd.Context())
+	vars, err := readerEnvironment(cmd.ErrOrStderr())
+	if err != nil {
+		return incomplete(err)
+	}
+	closeAll, err := f.open(cmd.Context(), vars)
 	if err != nil {
 		return incomplete(err)
 	}
@@ -158,8 +162,8 @@ func runAudit(cmd *cobra.Command, f auditFlags) error {
 	return nil
 }
 
-// open connects to what is audited.
-func (f *auditFlags) open(ctx context.Context) (_ func(), err error) {
+// open connects to what the variables name.
+func (f *auditFlags) open(ctx context.Context, vars map[string]string) (_ func(), err error) {
 	var closers []func()
 	closeAll := func() {
 		for _, c := range slices.Backward(closers) {
@@ -171,10 +175,6 @@ func (f *auditFlags) open(ctx context.Context) (_ func(), err error) {
 			closeAll()
 		}
 	}()
-	vars, err := readerEnvironment()
-	if err != nil {
-		return nil, err
-	}
 	cfg, err := config.LoadFrom[auditConfig](vars)
 	if err != nil {
 		return nil, err
@@ -213,7 +213,7 @@ func (f *auditFlags) open(ctx context.Context) (_ func(), err error) {
 		}
 		dialCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
-		temporal, err := temporalclient.Dial(dialCtx, temporalCfg, nil)
+		temporal, err := dialTemporal(dialCtx, temporalCfg)
 		if err != nil {
 			return nil, fmt.Errorf("connect to Temporal (--skip %s leaves it out): %w", skipWorkflows, err)
 		}

@@ -59,7 +59,7 @@ func runSchedule(cmd *cobra.Command, f auditFlags) error {
 	}
 	log := telemetry.NewLogger(os.Stdout, "audit", cfg.LogLevel)
 	registry := telemetry.NewRegistry()
-	closeAll, err := f.open(cmd.Context())
+	closeAll, err := f.open(cmd.Context(), processEnvironment())
 	if err != nil {
 		return incomplete(err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -411,7 +412,15 @@ func TestComposeInProduction(t *testing.T) {
 	require.NoError(t, err)
 	var names []string
 	for _, path := range made {
-		names = append(names, filepath.Base(path))
+		name := filepath.Base(path)
+		names = append(names, name)
+		mode := fs.FileMode(0o444)
+		if name == "temporal_payload_keys" {
+			mode = 0o644
+		}
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, mode, info.Mode(), name)
 	}
 	require.Equal(t, slices.Sorted(maps.Keys(project.Secrets)), names)
 	_, err = config.LoadFrom[auth.Config](map[string]string{"JWT_SECRET_FILE": filepath.Join(dir, "jwt_secret")})

@@ -17,7 +17,7 @@ func newDemo() *cobra.Command {
 	var gateway, public string
 	var links []string
 	cmd := &cobra.Command{
-		Use: "demo", Args: cobra.NoArgs,
+		Use: "demo", Args: arguments(),
 		Short: "Place an order through the gateway, and print its timeline and a request to try.",
 		Long: "Places an order of an example product (holdfast seed), pays it with a card of the payment sandbox, waits\n" +
 			"until it is confirmed, and prints its timeline, the addresses and a request with a token. The token is\n" +

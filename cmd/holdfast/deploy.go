@@ -41,7 +41,7 @@ func newPrepare() *cobra.Command {
 	var wait, retention time.Duration
 	var check bool
 	cmd := &cobra.Command{
-		Use: "prepare", Args: cobra.NoArgs,
+		Use: "prepare", Args: arguments(),
 		Short: "Create the namespace, its search attributes and the adoption's schedule if they are missing.",
 		Long: "Registers the namespace TEMPORAL_NAMESPACE if it is missing, adds the search attributes that it lacks,\n" +
 			"and creates or updates the schedule that takes up orders for which no workflow runs. It returns once the\n" +
@@ -61,9 +61,9 @@ func newPrepare() *cobra.Command {
 				return checkPrepared(ctx, cmd, cfg, retention)
 			}
 			if err := temporalclient.EnsureNamespace(ctx, cfg, retention, orderflow.SearchAttributes()); err != nil {
-				return err
+				return noTemporal(cfg, err)
 			}
-			c, err := temporalclient.Dial(ctx, cfg, nil)
+			c, err := dialTemporal(ctx, cfg)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func newPrepare() *cobra.Command {
 func checkPrepared(
 	ctx context.Context, cmd *cobra.Command, cfg temporalclient.Config, retention time.Duration,
 ) error {
-	c, err := temporalclient.Dial(ctx, cfg, nil)
+	c, err := dialTemporal(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func checkPrepared(
 func newSetCurrent() *cobra.Command {
 	var wait time.Duration
 	current := &cobra.Command{
-		Use: "set-current BUILD_ID", Args: cobra.ExactArgs(1),
+		Use: "set-current BUILD_ID", Args: arguments("BUILD_ID"), Example: "  holdfast deploy set-current 1f2e3d4c5b6a",
 		Short: "Start new orders on this version; waits for a worker of it to poll.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := config.Load[deployConfig]()
@@ -133,7 +133,7 @@ func newSetCurrent() *cobra.Command {
 
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			c, err := temporalclient.Dial(ctx, cfg.Temporal, nil)
+			c, err := dialTemporal(ctx, cfg.Temporal)
 			if err != nil {
 				return err
 			}
@@ -160,7 +160,7 @@ func withDeployment(
 	}
 	dialing, cancel := context.WithTimeout(cmd.Context(), connectTimeout)
 	defer cancel()
-	c, err := temporalclient.Dial(dialing, cfg.Temporal, nil)
+	c, err := dialTemporal(dialing, cfg.Temporal)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ const healthTimeout = 4 * time.Second
 
 func newHealth() *cobra.Command {
 	return &cobra.Command{
-		Use: "health [PROCESS | URL]", Args: cobra.MaximumNArgs(1),
+		Use: "health [PROCESS | URL]", Args: arguments("[PROCESS | URL]"), Example: "  holdfast health worker",
 		Short: "Ask a process whether it is ready; the exit status is the answer.",
 		Long: "Asks /ready of a process on this machine, which is named (gateway, api, …) and found by its variable, as\n" +
 			"in API_LISTEN, or any other URL. Without an argument it asks the process that a container runs as its\n" +

@@ -84,7 +84,7 @@ func refuseUnknown(root *cobra.Command) {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return fmt.Errorf("unknown command %q for %q; %s --help lists them", args[0], cmd.CommandPath(), cmd.CommandPath())
+			return unknownSubcommand(cmd, args[0])
 		}
 	}
 }
@@ -100,7 +100,7 @@ func (p profiles) Validate() error { return service.CheckProfileAddress(p.Addres
 // process makes a command that runs one process until it is told to stop.
 func process[C any](name, short string, run func(context.Context, C, service.Env) error) *cobra.Command {
 	return &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
+		Use: name, Short: short, Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load[struct {
 				config.Common
@@ -170,7 +170,7 @@ func followLevelSignals(ctx context.Context, log *slog.Logger, level *slog.Level
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version of this binary.", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version of this binary.", Args: arguments(),
 		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version()) },
 	}
 }

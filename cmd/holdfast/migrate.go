@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/database"
+	"holdfast/internal/unanswered"
 )
 
 // migrateCommand works on the databases that the environment names, or on one of them.
@@ -24,7 +25,7 @@ func newMigrate() *cobra.Command {
 	m := &migrateCommand{}
 	var all, confirmed bool
 	cmd := &cobra.Command{
-		Use: "migrate", Args: cobra.NoArgs,
+		Use: "migrate", Args: arguments(),
 		Short: "Bring the databases to the newest schema, and create databases that are missing.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !all {
@@ -45,11 +46,11 @@ func newMigrate() *cobra.Command {
 
 func (m *migrateCommand) status() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Args: cobra.NoArgs, Short: "List the migrations, and which are applied.",
+		Use: "status", Args: arguments(), Short: "List the migrations, and which are applied.",
 		Long: "Lists the migrations of the databases that the environment names, or else of those of `make up`\n" +
 			"in this folder.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			vars, err := readerEnvironment()
+			vars, err := readerEnvironment(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -80,7 +81,7 @@ func (m *migrateCommand) status() *cobra.Command {
 func (m *migrateCommand) down() *cobra.Command {
 	var confirmed bool
 	cmd := &cobra.Command{
-		Use: "down", Args: cobra.NoArgs, Short: "Take the newest migration of one database back.",
+		Use: "down", Args: arguments(), Short: "Take the newest migration of one database back.",
 		Long: "Takes the newest migration of the database of --database back. What the migration added is lost, so back\n" +
 			"up first, and stop the version that needs it.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -100,7 +101,8 @@ func (m *migrateCommand) down() *cobra.Command {
 func (m *migrateCommand) to() *cobra.Command {
 	var confirmed bool
 	cmd := &cobra.Command{
-		Use: "to VERSION", Args: cobra.ExactArgs(1), Short: "Bring one database to a version, up or down.",
+		Use: "to VERSION", Args: arguments("VERSION"), Short: "Bring one database to a version, up or down.",
+		Example: "  holdfast migrate to 12 --database orders",
 		Long: "Applies the migrations of the database of --database up to VERSION, or takes those above it back. The way\n" +
 			"back destroys what they added.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -171,6 +173,9 @@ func (m *migrateCommand) eachOf(
 // up creates the database if it is missing, and applies what is not applied.
 func (m *migrateCommand) up(cmd *cobra.Command, name database.Name, url string) error {
 	created, err := database.EnsureDatabase(cmd.Context(), url)
+	if unanswered.IsDial(err) {
+		return database.NoAnswer(url, name, err)
+	}
 	if err != nil {
 		return fmt.Errorf("the %s database: %w", name, err)
 	}

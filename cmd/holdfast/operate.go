@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func newToken() *cobra.Command {
 	var subject, role string
 	var ttl time.Duration
 	cmd := &cobra.Command{
-		Use: "token", Args: cobra.NoArgs,
+		Use: "token", Args: arguments(),
 		Short: "Print a token signed with JWT_SECRET, or with the development stack's own secret.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := tokenConfig()
@@ -50,7 +51,11 @@ func newToken() *cobra.Command {
 
 // tokenConfig takes the secret from the environment, or else from the development stack of this folder.
 func tokenConfig() (auth.Config, error) {
-	vars, err := environment("JWT_", "JWT_SECRET")
+	vars := processEnvironment()
+	var err error
+	if !isSet(vars, "JWT_SECRET") {
+		_, err = addStack(vars, "JWT_")
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("JWT_SECRET is not set and there is no %s here; "+
 			"set JWT_SECRET, or run this in the folder where `make up` was run", stackEnv)
@@ -62,40 +67,62 @@ func tokenConfig() (auth.Config, error) {
 }
 
 // readerEnvironment is the environment of a command that only reads: if it names no database, the command works on
-// the development stack of this folder, if there is one. Commands that write want the names, so that none changes the
-// stack by mistake.
-func readerEnvironment() (map[string]string, error) {
-	vars, err := environment("", "ORDERS_DATABASE_URL", "INVENTORY_DATABASE_URL", "SANDBOX_DATABASE_URL")
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // the command says which variables are missing
+// the development stack of this folder, if there is one, and says so on stderr. Commands that write want the names, so
+// that none changes the stack by mistake.
+func readerEnvironment(stderr io.Writer) (map[string]string, error) {
+	vars := processEnvironment()
+	if isSet(vars, "ORDERS_DATABASE_URL", "INVENTORY_DATABASE_URL", "SANDBOX_DATABASE_URL") {
+		return vars, nil
 	}
-	return vars, err
+	kept, err := addStack(vars, "")
+	if errors.Is(err, fs.ErrNotExist) {
+		return vars, nil // the command says which variables are missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	note := fmt.Sprintf("The environment names no database: using %s, the settings of `make up`", stackEnv)
+	if len(kept) > 0 {
+		note += ", except " + strings.Join(kept, ", ") + ", which the environment sets"
+	}
+	fmt.Fprintln(stderr, note+".")
+	return vars, nil
 }
 
-// environment returns the variables of this process. If none of the needed ones is set, it adds those variables of
-// the development stack of this folder that begin with the prefix. The error is fs.ErrNotExist if there is no stack;
-// the variables are those of this process then.
-func environment(prefix string, needed ...string) (map[string]string, error) {
+// processEnvironment returns the variables of this process.
+func processEnvironment() map[string]string {
 	vars := map[string]string{}
 	for _, pair := range os.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		vars[name] = value
 	}
-	if slices.ContainsFunc(needed, func(name string) bool { return vars[name] != "" || vars[name+"_FILE"] != "" }) {
-		return vars, nil
-	}
+	return vars
+}
 
+// isSet reports whether one of the variables is set, also by a file. An empty variable is not.
+func isSet(vars map[string]string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return vars[name] != "" || vars[name+"_FILE"] != "" })
+}
+
+// addStack adds those variables of the development stack of this folder that begin with the prefix and are not set.
+// It returns the names of those that are set to another value, which stays. The error is fs.ErrNotExist if there is no
+// stack.
+func addStack(vars map[string]string, prefix string) (kept []string, err error) {
 	f, err := os.Open(stackEnv)
 	if err != nil {
-		return vars, fmt.Errorf("read the settings of `make up`: %w", err)
+		return nil, fmt.Errorf("read the settings of `make up`: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		name, value, ok := strings.Cut(lines.Text(), "=")
-		if ok && strings.HasPrefix(name, prefix) && vars[name+"_FILE"] == "" {
+		switch {
+		case !ok || !strings.HasPrefix(name, prefix):
+		case !isSet(vars, name):
 			vars[name] = value
+		case vars[name] != value:
+			kept = append(kept, name)
 		}
 	}
-	return vars, lines.Err()
+	return kept, lines.Err()
 }

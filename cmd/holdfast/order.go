@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"holdfast/api/orderapi"
 	"holdfast/internal/auth"
 	"holdfast/internal/firstorder"
+	"holdfast/internal/problem"
 )
 
 // orderCommand places and follows orders of one customer through the gateway, as a client does.
@@ -40,14 +42,22 @@ func newOrder() *cobra.Command {
 
 	var limit int
 	products := &cobra.Command{
-		Use: "products", Short: "List products and their prices.", Args: cobra.NoArgs,
+		Use: "products", Short: "List products and their prices.", Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.products(cmd, limit) },
 	}
 	products.Flags().IntVar(&limit, "limit", 5, "how many products, at most 200")
 
+	var listed int
+	list := &cobra.Command{
+		Use: "list", Short: "List the customer's newest orders.", Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.list(cmd, listed) },
+	}
+	list.Flags().IntVar(&listed, "limit", 20, "how many orders, at most 200")
+
 	var card string
 	place := &cobra.Command{
-		Use: "place PRODUCT [QUANTITY]", Short: "Order a product, by its SKU or its id.", Args: cobra.RangeArgs(1, 2),
+		Use: "place PRODUCT [QUANTITY]", Short: "Order a product, by its SKU or its id.",
+		Args: arguments("PRODUCT", "[QUANTITY]"), Example: "  holdfast order place BAG-GRA 2 --card pm_ok",
 		RunE: func(cmd *cobra.Command, args []string) error { return o.place(cmd, args, card) },
 	}
 	place.Flags().StringVar(&card, "card", "", "pay at once, with this payment method of the sandbox, as in pm_ok")
@@ -61,9 +71,10 @@ func newOrder() *cobra.Command {
 		func() any { return orderapi.CancelOrder{Reason: reason} })
 	cancel.Flags().StringVar(&reason, "reason", "", "why")
 
-	cmd.AddCommand(products, place, pay, cancel,
+	cmd.AddCommand(products, place, pay, cancel, list,
 		&cobra.Command{
-			Use: "show [ORDER]", Short: "Show an order with its timeline.", Args: cobra.MaximumNArgs(1),
+			Use: "show [ORDER]", Short: "Show an order with its timeline.", Args: arguments("[ORDER]"),
+			Example: "  holdfast order show HF-104233",
 			RunE: func(cmd *cobra.Command, args []string) error {
 				client, err := o.client()
 				if err != nil {
@@ -75,10 +86,6 @@ func newOrder() *cobra.Command {
 				}
 				return show(cmd.Context(), client, cmd.OutOrStdout(), order)
 			},
-		},
-		&cobra.Command{
-			Use: "list", Short: "List the customer's newest orders.", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return o.list(cmd) },
 		})
 	return cmd
 }
@@ -93,26 +100,50 @@ func (o *orderCommand) client() (firstorder.Client, error) {
 	return firstorder.Client{Gateway: o.gateway, Token: token}, err
 }
 
+// maxPage is the longest page of a list of the API.
+const maxPage = 200
+
+func checkLimit(limit int) error {
+	if limit < 1 || limit > maxPage {
+		return fmt.Errorf("--limit is %d; it is 1 to %d", limit, maxPage)
+	}
+	return nil
+}
+
 func (o *orderCommand) products(cmd *cobra.Command, limit int) error {
+	if err := checkLimit(limit); err != nil {
+		return err
+	}
 	client, err := o.client()
 	if err != nil {
 		return err
 	}
 	var page orderapi.ProductList
-	path := "/api/products?limit=" + strconv.Itoa(limit)
+	path := "/api/products?limit=" + strconv.Itoa(maxPage) // to say how many there are
 	if err := client.Call(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
 		return err
 	}
 
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	for _, p := range page.Items {
+	for _, p := range page.Items[:min(limit, len(page.Items))] {
 		prices := make([]string, len(p.Prices))
 		for i, price := range p.Prices {
 			prices[i] = price.String()
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.SKU, p.Name, strings.Join(prices, ", "), p.ProductID)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	switch {
+	case len(page.Items) == 0:
+		fmt.Fprintln(cmd.ErrOrStderr(), "There are no products; `holdfast seed` adds examples.")
+	case page.NextCursor != "":
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of more than %d; --limit N shows more, %d at most.\n", limit, maxPage, maxPage)
+	case limit < len(page.Items):
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d; --limit N shows more.\n", limit, len(page.Items))
+	}
+	return nil
 }
 
 func (o *orderCommand) place(cmd *cobra.Command, args []string, card string) error {
@@ -145,7 +176,7 @@ func (o *orderCommand) place(cmd *cobra.Command, args []string, card string) err
 // action makes a command that changes one order by a request.
 func (o *orderCommand) action(name, short string, body func() any) *cobra.Command {
 	return &cobra.Command{
-		Use: name + " [ORDER]", Short: short, Args: cobra.MaximumNArgs(1),
+		Use: name + " [ORDER]", Short: short, Args: arguments("[ORDER]"), Example: "  holdfast order " + name + " HF-104233",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := o.client()
 			if err != nil {
@@ -156,7 +187,14 @@ func (o *orderCommand) action(name, short string, body func() any) *cobra.Comman
 				return err
 			}
 			path := "/api/orders/" + order.OrderID.String() + "/" + name
-			if err := client.Call(cmd.Context(), http.MethodPost, path, body(), &order); err != nil {
+			err = client.Call(cmd.Context(), http.MethodPost, path, body(), &order)
+			if declined(err) {
+				// The order says how many payments were declined. Without an answer the refusal says enough.
+				if order, readErr := find(cmd.Context(), client, []string{order.OrderID.String()}); readErr == nil {
+					_ = show(cmd.Context(), client, cmd.OutOrStdout(), order)
+				}
+			}
+			if err != nil {
 				return err
 			}
 			return show(cmd.Context(), client, cmd.OutOrStdout(), order)
@@ -164,13 +202,23 @@ func (o *orderCommand) action(name, short string, body func() any) *cobra.Comman
 	}
 }
 
-func (o *orderCommand) list(cmd *cobra.Command) error {
+// declined reports whether err is the API's answer that the payment provider declined.
+func declined(err error) bool {
+	var p *problem.Problem
+	return errors.As(err, &p) && p.Code == orderapi.PaymentDeclined
+}
+
+func (o *orderCommand) list(cmd *cobra.Command, limit int) error {
+	if err := checkLimit(limit); err != nil {
+		return err
+	}
 	client, err := o.client()
 	if err != nil {
 		return err
 	}
 	var page orderapi.OrderList
-	if err := client.Call(cmd.Context(), http.MethodGet, "/api/orders?limit=20", nil, &page); err != nil {
+	path := "/api/orders?limit=" + strconv.Itoa(limit)
+	if err := client.Call(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -178,7 +226,18 @@ func (o *orderCommand) list(cmd *cobra.Command) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", order.Number, order.Status, order.Total,
 			order.CreatedAt.Local().Format(time.DateTime))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	switch {
+	case len(page.Items) == 0:
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s has no orders; `holdfast order place PRODUCT` places one.\n", o.customer)
+	case page.NextCursor != "" && limit < maxPage:
+		fmt.Fprintf(cmd.ErrOrStderr(), "The newest %d; --limit N shows more.\n", len(page.Items))
+	case page.NextCursor != "":
+		fmt.Fprintf(cmd.ErrOrStderr(), "The newest %d; there are more.\n", len(page.Items))
+	}
+	return nil
 }
 
 // show prints an order with its timeline.
@@ -199,7 +258,11 @@ func show(ctx context.Context, client firstorder.Client, out io.Writer, order or
 func whatNext(order orderapi.Order) string {
 	switch {
 	case order.Status == orderapi.OrderStatusReserved:
-		return fmt.Sprintf("The stock is held until %s.", order.ExpiresAt.Local().Format(time.TimeOnly))
+		next := fmt.Sprintf("The stock is held until %s.", order.ExpiresAt.Local().Format(time.TimeOnly))
+		if n := declines(order); n > 0 {
+			next += fmt.Sprintf("\nDeclined payments: %d. The third one ends the order.", n)
+		}
+		return next
 	case order.Status == orderapi.OrderStatusPaying && order.PaymentAction.URL != "":
 		return fmt.Sprintf("The customer must confirm the payment at the bank: open %s in a browser.\n"+
 			"`holdfast order show %s` then shows how it ended.", order.PaymentAction.URL, order.Number)
@@ -208,6 +271,16 @@ func whatNext(order orderapi.Order) string {
 			"when it does; do not pay again. `holdfast order show %s` shows how it ended.", order.Number)
 	}
 	return ""
+}
+
+// declines counts the declined payments of an order.
+func declines(order orderapi.Order) (n int) {
+	for _, p := range order.Payments {
+		if p.State == orderapi.PaymentStateDeclined {
+			n++
+		}
+	}
+	return n
 }
 
 // find reads the order that the argument names by id or number, or else the customer's newest order.

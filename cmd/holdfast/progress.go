@@ -11,10 +11,11 @@ import (
 )
 
 // progress shows how far a command is: on a terminal in one line that it overwrites, elsewhere in plain lines, at most
-// one a second beside the first and the last of each step.
+// one a second beside the first and the last of each step, or at most one in a longer pace.
 type progress struct {
 	out  io.Writer
 	live bool
+	pace time.Duration // 0: lines for each step
 	step string
 	last time.Time
 	// waiting is the newest line of the step, if it came too soon after the one before.
@@ -22,6 +23,15 @@ type progress struct {
 }
 
 func newProgress(out io.Writer) *progress { return &progress{out: out, live: isTerminal(out)} }
+
+// slowPace is that of a command whose steps say little to the reader of a file.
+const slowPace = 10 * time.Second
+
+// newSlowProgress shows on a terminal what newProgress shows, and elsewhere one line every ten seconds, so none at all
+// for a command that is done sooner.
+func newSlowProgress(out io.Writer) *progress {
+	return &progress{out: out, live: isTerminal(out), pace: slowPace, last: time.Now()}
+}
 
 // isTerminal reports whether the stream is a terminal.
 func isTerminal(stream any) bool {
@@ -62,6 +72,13 @@ func (p *progress) at(step string, done, total int) {
 
 // line prints a line, or keeps it until the step is over if it comes too soon.
 func (p *progress) line(step, text string, ended bool) {
+	if p.pace > 0 {
+		if time.Since(p.last) >= p.pace {
+			p.last = time.Now()
+			fmt.Fprintln(p.out, text)
+		}
+		return
+	}
 	if step != p.step {
 		p.flush()
 	} else if !ended && time.Since(p.last) < time.Second {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
@@ -24,9 +23,6 @@ const (
 	exitDiverges = 1
 	exitUnread   = 2
 )
-
-// connectTimeout is how long a command waits for Temporal to answer.
-const connectTimeout = 15 * time.Second
 
 // exitError is an error with an exit status of its own.
 type exitError struct {
@@ -175,7 +171,7 @@ func replayServer(
 ) error {
 	dialing, cancel := context.WithTimeout(cmd.Context(), connectTimeout)
 	defer cancel()
-	c, err := temporalclient.Dial(dialing, cfg, nil)
+	c, err := dialTemporal(dialing, cfg)
 	if err != nil {
 		return err
 	}

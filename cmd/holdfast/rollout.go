@@ -94,8 +94,9 @@ const gateHelp = "Before it changes anything, it checks that a worker of the ver
 func newRamp() *cobra.Command {
 	var flags gateFlags
 	cmd := &cobra.Command{
-		Use: "ramp BUILD_ID PERCENT", Args: cobra.ExactArgs(2),
-		Short: "Start a share of the new orders on a version.",
+		Use: "ramp BUILD_ID PERCENT", Args: arguments("BUILD_ID", "PERCENT"),
+		Example: "  holdfast deploy ramp 1f2e3d4c5b6a 10",
+		Short:   "Start a share of the new orders on a version.",
 		Long: "Starts PERCENT of the new orders on the version BUILD_ID and the others on the current version. Open\n" +
 			"orders stay where they are. 0 takes the ramp back.\n\n" + gateHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -123,7 +124,7 @@ func newRamp() *cobra.Command {
 func newPromote() *cobra.Command {
 	var flags gateFlags
 	cmd := &cobra.Command{
-		Use: "promote BUILD_ID", Args: cobra.ExactArgs(1),
+		Use: "promote BUILD_ID", Args: arguments("BUILD_ID"), Example: "  holdfast deploy promote 1f2e3d4c5b6a",
 		Short: "Start all new orders on a version.",
 		Long:  "Makes the version BUILD_ID current. Open orders stay where they are.\n\n" + gateHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -145,7 +146,7 @@ func newRollback() *cobra.Command {
 	var to string
 	var force bool
 	cmd := &cobra.Command{
-		Use: "rollback", Args: cobra.NoArgs,
+		Use: "rollback", Args: arguments(),
 		Short: "Start new orders on the earlier version again.",
 		Long: "Takes back a ramp. If no version ramps, it makes the version current that was current before. Orders\n" +
 			"that began on the newer version stay on it: keep its workers, or move them with `holdfast deploy move`.",

@@ -40,7 +40,7 @@ func newSecrets() *cobra.Command {
 
 func newPayloadKey() *cobra.Command {
 	return &cobra.Command{
-		Use: "payload-key", Args: cobra.NoArgs,
+		Use: "payload-key", Args: arguments(),
 		Short: "Print a new random key for TEMPORAL_PAYLOAD_KEYS.",
 		Long: "Prints a new random key for TEMPORAL_PAYLOAD_KEYS. Without its key, an encrypted history can never be read\n" +
 			"again, and its order cannot go on: keep a copy of the key where you keep the backups' keys.",
@@ -51,7 +51,7 @@ func newPayloadKey() *cobra.Command {
 func newGenerate() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "generate", Args: cobra.NoArgs,
+		Use: "generate", Args: arguments(),
 		Short: "Make random secrets as files, for JWT_SECRET_FILE and the other variables of their names.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, secret := range secretFiles {

@@ -52,7 +52,7 @@ type seedCommand struct {
 func newSeed() *cobra.Command {
 	s := &seedCommand{}
 	cmd := &cobra.Command{
-		Use: "seed", Args: cobra.NoArgs,
+		Use: "seed", Args: arguments(),
 		Short: "Fill the catalogue and the stock with example products; a rerun changes nothing.",
 		Long: "Fills the catalogue and the stock with example products. A rerun changes nothing.\n\n" +
 			"If TEMPORAL_ADDRESS is set and a worker answers, the command makes reservations through Temporal, each by a\n" +

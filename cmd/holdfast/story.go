@@ -38,7 +38,8 @@ func newStory() *cobra.Command {
 			"The order is named by its id, by its number as in HF-104233, or by the correlation id of a request that acted\n" +
 			"on it. The logs are those of `make up` in this folder, or the files of --logs; --logs - reads standard input.\n" +
 			"Spans come from Jaeger's query API at JAEGER_URL. The command signs an operator's token as `holdfast token`.",
-		Args: cobra.ExactArgs(1),
+		Args:    arguments("ORDER-ID, ORDER-NUMBER or CORRELATION-ID"),
+		Example: "  holdfast story HF-104233",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			lines, err := readLogs(cmd.InOrStdin(), logs)
 			if err != nil {

@@ -19,7 +19,7 @@ type syncConfig struct {
 func newSync() *cobra.Command {
 	var o catalogsync.Options
 	cmd := &cobra.Command{
-		Use: "sync", Args: cobra.NoArgs,
+		Use: "sync", Args: arguments(),
 		Short: "Give first stock to each active product of the catalogue that inventory does not know.",
 		Long: "Copies the active products of the catalogue to inventory. A product that inventory does not know gets the\n" +
 			"default quantity at the location. The command never changes existing stock, so an operator can run it again\n" +

@@ -22,7 +22,7 @@ func newDeployStatus() *cobra.Command {
 	var window time.Duration
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "status", Args: cobra.NoArgs,
+		Use: "status", Args: arguments(),
 		Short: "List the versions of the worker with their workers and open orders.",
 		Long: "For each version: what Temporal does with it, how many workers poll each queue, the open workflows that\n" +
 			"only its workers carry on, how many of them are stuck (their workflow tasks fail), and how many workflows\n" +
@@ -82,7 +82,7 @@ func newDrain() *cobra.Command {
 	var wait time.Duration
 	var allowOpen bool
 	cmd := &cobra.Command{
-		Use: "drain BUILD_ID", Args: cobra.ExactArgs(1),
+		Use: "drain BUILD_ID", Args: arguments("BUILD_ID"), Example: "  holdfast deploy drain 1f2e3d4c5b6a --wait 24h",
 		Short: "Say whether the last worker of a version may stop.",
 		Long: "Exits with status 0 if no new order starts on the version, no open workflow is on it, and Temporal has\n" +
 			"confirmed that it is drained, which takes some minutes after the last one has ended. Otherwise it says what\n" +
@@ -143,7 +143,7 @@ func awaitDrained(
 func newMove() *cobra.Command {
 	var m deployment.Move
 	cmd := &cobra.Command{
-		Use: "move --from BUILD_ID --to BUILD_ID", Args: cobra.NoArgs,
+		Use: "move --from BUILD_ID --to BUILD_ID", Args: arguments(),
 		Short: "Move open orders to another version, after a replay of each.",
 		Long: "Pins the open workflows of one version to another one, so that the workers of the first may stop. It\n" +
 			"replays the history of each with the code of this binary before it moves any, and moves none if one does\n" +

@@ -16,7 +16,7 @@ func newViews() *cobra.Command {
 		Short: "Print links to the lists of the Web UI that operators open often",
 		Long: "Prints links to ready-made lists of Temporal's Web UI: open orders, what needs an operator, failed orders,\n" +
 			"orders that expire within the hour from now, and the orders of one customer.",
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		Run: func(cmd *cobra.Command, _ []string) {
 			for _, v := range orderflow.ListViews(time.Now(), customer) {
 				fmt.Fprintf(cmd.OutOrStdout(), "%-24s %s\n", v.Name, v.URL(ui, namespace))

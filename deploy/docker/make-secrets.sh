@@ -24,6 +24,7 @@ put service_api_keys "$(random)"
 put internal_token_secrets "$(random)"
 # Empty: nothing is encrypted. docs/guides/payload-encryption.md says what to write into it.
 put temporal_payload_keys ""
+chmod 0644 temporal_payload_keys # its owner writes keys into it
 put rabbitmq_conf "default_user = holdfast
 default_pass = $(random)"
 put amqp_url "amqp://holdfast:$(sed -n 's/^default_pass = //p' rabbitmq_conf)@rabbitmq:5672/"

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/db/migrations"
+	"holdfast/internal/unanswered"
 )
 
 // Check reports whether the database at url answers and has every migration of this binary. It writes nothing. The
@@ -21,7 +24,7 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 		return fmt.Errorf("the %s database does not exist (%s); run: holdfast migrate", name, variable(name))
 	}
 	if err != nil {
-		return fmt.Errorf("the %s database does not answer (%s): %w", name, variable(name), err)
+		return NoAnswer(url, name, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	if err := refuseOther(ctx, conn, name); err != nil {
@@ -49,6 +52,15 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 			name, variable(name), len(missing), strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// NoAnswer is the error of a connection to the database at url that failed with err.
+func NoAnswer(url string, name Name, err error) error {
+	if cfg, parseErr := pgx.ParseConfig(url); parseErr == nil && unanswered.IsDial(err) {
+		address := net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
+		return fmt.Errorf("the %s database: %w", name, unanswered.New(address, variable(name), err))
+	}
+	return fmt.Errorf("the %s database does not answer (%s): %w", name, variable(name), err)
 }
 
 func missingFrom(name Name, applied map[int64]bool) ([]string, error) {

@@ -46,7 +46,7 @@ func refuseOther(ctx context.Context, conn *pgx.Conn, name Name) error {
 func refuseOtherAt(ctx context.Context, url string, name Name) (err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		return fmt.Errorf("the %s database does not answer (%s): %w", name, variable(name), err)
+		return NoAnswer(url, name, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	return refuseOther(ctx, conn, name)

@@ -6,12 +6,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"holdfast/internal/await"
 	"holdfast/internal/problem"
 	"holdfast/internal/seed"
+	"holdfast/internal/unanswered"
 )
 
 // product is one of which the example data has plenty.
@@ -86,8 +85,8 @@ func (c Client) Call(ctx context.Context, method, path string, in, out any) erro
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", uuid.NewString())
 	res, err := http.DefaultClient.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("no gateway answers at %s; is the platform running (`make up`)? %w", c.Gateway, err)
+	if unanswered.IsDial(err) {
+		return unanswered.New(c.Gateway, "--gateway", err)
 	}
 	if err != nil {
 		return err

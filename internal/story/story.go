@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/correlation"
 	"holdfast/internal/order"
 	"holdfast/internal/problem"
+	"holdfast/internal/unanswered"
 )
 
 // Entry is one line of a story.
@@ -101,6 +102,9 @@ func (c Client) get(ctx context.Context, path string, out any) error {
 	}
 	req.Header.Set("Authorization", "Bearer "+c.Token)
 	res, err := c.HTTP.Do(req)
+	if unanswered.IsDial(err) {
+		return unanswered.New(c.Gateway, "--gateway", err)
+	}
 	if err != nil {
 		return fmt.Errorf("ask the gateway: %w", err)
 	}

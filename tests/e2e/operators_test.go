@@ -89,7 +89,10 @@ func (s *shell) runCommand(t *testing.T, command string) {
 		}
 		return
 	}
-	s.run(t, command, order)
+	out := s.run(t, command, order)
+	if strings.Contains(command, "task-queue describe") {
+		require.Regexp(t, `(?m)^ +\d+@\S+ +\S`, out, "it lists the worker")
+	}
 }
 
 // run runs commands, which must succeed, and returns their output.
