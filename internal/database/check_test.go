@@ -61,5 +61,5 @@ func TestCheck(t *testing.T) {
 	absent := strings.Replace(url, cfg.Database, "nowhere_at_all", 1)
 	require.ErrorContains(t, database.Check(t.Context(), absent, database.Inventory), "does not exist")
 	err = database.Check(t.Context(), "postgres://nobody@127.0.0.1:1/x", database.Inventory)
-	require.ErrorContains(t, err, "the inventory database does not answer")
+	require.ErrorContains(t, err, "the inventory database: nothing answers at 127.0.0.1:1; is the platform running")
 }

@@ -49,7 +49,7 @@ func prepares(t *testing.T, p *platform.Platform) {
 
 	_, errs, err = p.Run([]string{"deploy", "prepare", "--wait", "2s"}, "TEMPORAL_ADDRESS", "127.0.0.1:1")
 	require.Error(t, err)
-	require.Contains(t, errs, "connect to Temporal at 127.0.0.1:1")
+	require.Contains(t, errs, "nothing answers at 127.0.0.1:1; ")
 }
 
 // preparesNothingElse refuses a namespace that another team has set up otherwise, says all that is wrong, and changes

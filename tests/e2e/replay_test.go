@@ -94,5 +94,5 @@ func replayCommandFails(t *testing.T, p *platform.Platform) {
 	}
 	_, errs, err := p.Run([]string{"replay", "--open"}, "TEMPORAL_ADDRESS", "127.0.0.1:1")
 	require.Equal(t, 2, exitStatus(t, err), errs)
-	require.Contains(t, errs, "connect to Temporal at 127.0.0.1:1")
+	require.Contains(t, errs, "nothing answers at 127.0.0.1:1; ")
 }

@@ -94,6 +94,6 @@ func TestSeedAndSync(t *testing.T) {
 		"INVENTORY_DATABASE_URL", "postgres://nobody@127.0.0.1:1/x",
 		"ORDERS_DATABASE_URL", "postgres://nobody@127.0.0.1:1/y")
 	require.Error(t, err)
-	require.Contains(t, errs, "the orders database does not answer")
-	require.Contains(t, errs, "the inventory database does not answer")
+	require.Contains(t, errs, "the orders database: nothing answers at ")
+	require.Contains(t, errs, "the inventory database: nothing answers at ")
 }
