@@ -96,11 +96,15 @@ func (a *PaymentActivities) FindPayment(
 	return a.result(p, "authorise", err)
 }
 
-// FindRefund finds a refund of a payment by the refund's key. Its result has the amount.
+// FindRefund finds a refund of a payment by the refund's key. Its result has the amount. A refund that the bank has sent
+// back is refused: the customer has nothing of it.
 func (a *PaymentActivities) FindRefund(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {
 	found, err := a.provider.GetRefund(correlation.WithDefault(ctx, in.CorrelationID), in.PaymentKey, in.RefundKey)
+	if err == nil && found.State == payment.RefundFailed {
+		err = &payment.RefusedError{Code: payment.RefundSentBack}
+	}
 	out, err := a.result(payment.Payment{ProviderRef: found.ProviderRef}, "find refund", err)
 	out.RefundedMinor = found.AmountMinor
 	return out, err

@@ -49,6 +49,24 @@ func (p provider) GetRefund(context.Context, string, string) (payment.Refund, er
 	return payment.Refund{}, p.err
 }
 
+// sentBack knows a refund that the bank has sent back.
+type sentBack struct{ provider }
+
+func (sentBack) GetRefund(context.Context, string, string) (payment.Refund, error) {
+	return payment.Refund{ProviderRef: "re_1", AmountMinor: 1250, State: payment.RefundFailed}, nil
+}
+
+// TestRefundThatWasSentBackIsNoRefund: FindRefund refuses it, so nothing books it as made.
+func TestRefundThatWasSentBackIsNoRefund(t *testing.T) {
+	t.Parallel()
+	_, err := NewPayment(sentBack{}, intents{}).FindRefund(t.Context(), orderflow.PaymentInput{})
+	var app *temporal.ApplicationError
+	require.ErrorAs(t, err, &app)
+	require.Equal(t, orderflow.ErrPaymentRefused, app.Type())
+	require.True(t, app.NonRetryable())
+	require.ErrorContains(t, err, "refund_sent_back")
+}
+
 // acting wants an action for every authorisation, and counts voids.
 type acting struct {
 	provider

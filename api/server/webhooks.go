@@ -65,6 +65,7 @@ func (h *paymentWebhooks) receive(c *gin.Context) {
 //   - An order that waits for an action of the customer is told that there is news.
 //   - Money that is set aside or taken for an order that has ended without it is a payment that came too late. The
 //     order's workflow is started again; it voids or refunds every payment that did not pay for the order.
+//   - A refund that the bank has sent back is a matter for a person: it is logged, and the audit reports the order.
 //   - Every other event is an echo of the workflow's own calls.
 func (h *paymentWebhooks) process(ctx context.Context, event payment.Event) error {
 	id, ok := orderflow.OrderOfPayment(event.Payment.Key)
@@ -79,6 +80,10 @@ func (h *paymentWebhooks) process(ctx context.Context, event payment.Event) erro
 	switch {
 	case err != nil:
 		return err
+	case event.Type == payment.EventRefundFailed:
+		h.log.ErrorContext(ctx, "the bank has sent a refund back; pay the customer by other means",
+			"order_id", id, "order_number", row.Number, "payment_key", event.Payment.Key)
+		return nil
 	case row.ActionURL != "":
 		return h.tellOfPayment(ctx, id, event)
 	case row.State.Closed() && tookMoney(event.Type) && !h.knows(row, event):

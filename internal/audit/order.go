@@ -188,7 +188,7 @@ func (a *auditor) auditByHand(ctx context.Context, o orderstore.AuditedOrder) er
 		}
 		made, err := a.Payments.GetRefund(ctx, key, refundKey)
 		switch {
-		case errors.Is(err, payment.ErrUnknown):
+		case errors.Is(err, payment.ErrUnknown), err == nil && made.State == payment.RefundFailed:
 		case err != nil:
 			return fmt.Errorf("look refund %s up at the provider: %w", refundKey, err)
 		default:

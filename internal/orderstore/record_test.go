@@ -57,6 +57,46 @@ func TestRecordNeverGoesBack(t *testing.T) {
 	}
 }
 
+// TestCapturedAttempt: the payment that paid for an order is the captured one that was not refunded as a whole. A later
+// payment whose answer was lost may have been captured, too, and was refunded.
+func TestCapturedAttempt(t *testing.T) {
+	t.Parallel()
+	s := orderstore.New(open(t))
+	step := func(step orderflow.PaymentStep, attempt, number int, state orderflow.PaymentState) orderflow.PaymentRecord {
+		return orderflow.PaymentRecord{
+			Step: step, Attempt: attempt, Number: number, Provider: "test", State: state, At: time.Now(),
+			Amount: money.Amount{Minor: 2500, Currency: "EUR"},
+		}
+	}
+	first1, lost2 := step(orderflow.StepCapture, 1, 0, orderflow.PaymentCaptured),
+		step(orderflow.StepCapture, 2, 0, orderflow.PaymentCaptured)
+	whole := func(attempt int) orderflow.PaymentRecord {
+		return step(orderflow.StepRefund, attempt, 0, orderflow.PaymentRefunded)
+	}
+	for name, c := range map[string]struct {
+		payments []orderflow.PaymentRecord
+		wants    int
+	}{
+		"one":                          {[]orderflow.PaymentRecord{first1}, 1},
+		"refunded as a whole":          {[]orderflow.PaymentRecord{first1, whole(1)}, 1},
+		"refunded in part":             {[]orderflow.PaymentRecord{first1, step(orderflow.StepRefund, 1, 1, orderflow.PaymentRefunded)}, 1},
+		"a second that was refunded":   {[]orderflow.PaymentRecord{first1, lost2, whole(2)}, 1},
+		"a second, the first refunded": {[]orderflow.PaymentRecord{first1, whole(1), lost2}, 2},
+		"none":                         {nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			id := uuid.New()
+			paid := record(id, 2, order.Confirmed, order.EventConfirmed)
+			paid.Entries[0].From, paid.Payments = order.Paying, c.payments
+			recordAll(t, s, first(id, strings.Repeat("ab", 32)), paid)
+			got, err := s.Find(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, c.wants, got.CapturedAttempt)
+		})
+	}
+}
+
 // TestSettledRowStays: within one run too, a late or lost record does not change a settled order.
 func TestSettledRowStays(t *testing.T) {
 	t.Parallel()

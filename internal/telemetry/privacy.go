@@ -2,17 +2,17 @@ package telemetry
 
 import (
 	"context"
+	"net/url"
 	"slices"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
 // private takes out of spans what may be personal or secret before another exporter sends them: the texts of errors,
-// which may quote a customer's data or the payment provider's answer, and the queries of addresses, which may have a
-// token or an e-mail address. The types of errors stay. Libraries write these attributes, so they are taken out here
-// for all of them.
+// which may quote a customer's data or the payment provider's answer; the paths and queries of addresses, which may have
+// a customer's name, a token or an e-mail address; and the address and the browser of a client. The types of errors, the
+// routes and the hosts stay. Libraries write these attributes, so they are taken out here for all of them.
 type private struct{ trace.SpanExporter }
 
 // ExportSpans implements trace.SpanExporter.
@@ -61,17 +61,22 @@ func withoutTexts(s trace.ReadOnlySpan) trace.ReadOnlySpan {
 	}
 }
 
-// withoutPrivate returns the attributes without texts of errors, and addresses without their queries.
+// withoutPrivate returns the attributes that are neither personal nor secret. Of a full address, scheme and host stay.
 func withoutPrivate(all []attribute.KeyValue) []attribute.KeyValue {
 	out := make([]attribute.KeyValue, 0, len(all))
 	for _, a := range all {
 		switch a.Key {
-		case "exception.message", "exception.stacktrace", "error.message", "url.query":
+		case "exception.message", "exception.stacktrace", "error.message",
+			"url.path", "url.query", "http.target",
+			"client.address", "network.peer.address", "network.peer.port", "http.client_ip", "net.sock.peer.addr",
+			"user_agent.original", "http.user_agent":
 			continue
-		case "url.full", "http.url", "http.target":
-			address, _, _ := strings.Cut(a.Value.AsString(), "?")
-			address, _, _ = strings.Cut(address, "#")
-			a.Value = attribute.StringValue(address)
+		case "url.full", "http.url":
+			address, err := url.Parse(a.Value.AsString())
+			if err != nil {
+				continue
+			}
+			a.Value = attribute.StringValue(address.Scheme + "://" + address.Host)
 		}
 		out = append(out, a)
 	}

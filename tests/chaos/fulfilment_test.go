@@ -191,7 +191,7 @@ func untilReported(p *platform.Platform, deadline time.Time, id string, what rep
 			return fmt.Errorf("%s: %w", what.path, err)
 		case a.Status == http.StatusOK:
 			return nil
-		case a.Status != http.StatusAccepted && a.Str("code") != "order_not_ready":
+		case a.Status != http.StatusAccepted:
 			return fmt.Errorf("%s was refused: %s", what.path, a.Raw)
 		}
 		pause(p.T.Context(), 200*time.Millisecond)

@@ -17,8 +17,9 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// untilAnswered sends a request until it gets a final answer. After a 5xx, a 429 or a broken connection it sends the
-// same request again, with the same key. At the deadline it gives up and returns the last error.
+// untilAnswered sends a request until it gets a final answer. After a 5xx, a 429 or a broken connection, and while the
+// order's stock is not decided, it sends the same request again, with the same key. At the deadline it gives up and
+// returns the last error.
 func untilAnswered(
 	p *platform.Platform,
 	deadline time.Time,
@@ -29,7 +30,7 @@ func untilAnswered(
 	last := fmt.Errorf("no time left")
 	for time.Now().Before(deadline) {
 		a, err := p.Try(subject, method, path, body, headers...)
-		if err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests {
+		if err == nil && a.Status < 500 && a.Status != http.StatusTooManyRequests && a.Str("code") != "order_not_ready" {
 			return a, nil
 		}
 		if err == nil {

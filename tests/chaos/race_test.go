@@ -44,7 +44,7 @@ func payAndExpiry(t *testing.T, p *platform.Platform) {
 	var racing sync.WaitGroup
 	for i := range 40 {
 		racing.Go(func() {
-			placed := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1, "ttl_seconds", 3))
+			placed := p.Place("alice", http.StatusCreated, platform.OneLine(product, 1, "ttl_seconds", 8))
 			id := placed.Str("order_id")
 			deadline, _ := time.Parse(time.RFC3339Nano, placed.Str("expires_at"))
 			// From 105 ms before the deadline, because 40 payments at once take about that long to arrive, to 12 ms after.

@@ -138,6 +138,6 @@ func ending(p *platform.Platform, id string) order.State {
 		return state
 	}
 	asked := p.Act("alice", id, "cancel", nil)
-	require.Contains(p.T, []int{http.StatusOK, http.StatusConflict}, asked.Status, asked.Raw)
+	require.Contains(p.T, []int{http.StatusOK, http.StatusAccepted, http.StatusConflict}, asked.Status, asked.Raw)
 	return p.AwaitIdle(uuid.MustParse(id))
 }

@@ -27,6 +27,7 @@ func TestPaymentWebhooks(t *testing.T) {
 		"the customer confirms at the bank": confirmsAtTheBank,
 		"the customer refuses at the bank":  refusesAtTheBank,
 		"a payment that comes too late":     paymentTooLate,
+		"a refund that the bank sends back": refundSentBack,
 		"webhooks of others":                webhooksOfOthers,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,33 +99,58 @@ func paymentTooLate(t *testing.T, s *platform.Platform) {
 	s.Await("alice", id, "cancelled", time.Second)
 }
 
-// webhooksOfOthers sends webhooks that are not signed, signed by another key, or of no order.
-func webhooksOfOthers(t *testing.T, s *platform.Platform) {
+// refundSentBack tells of a refund that the bank has sent back. The order stays as it is, and the api logs an error.
+func refundSentBack(t *testing.T, s *platform.Platform) {
+	id := s.Place("alice", http.StatusCreated, platform.OneLine(s.Product(2), 1)).Str("order_id")
+	require.Equal(t, http.StatusOK, s.Pay("alice", id, "pm_ok").Status)
+	body := told(t, payment.EventRefundFailed, uuid.MustParse(id))
+	header := signed(t, platform.WebhookSecret, uuid.NewString(), time.Now(), body)
+	require.Equal(t, http.StatusOK, sendWebhook(t, s, header, body))
+	require.Contains(t, s.Process("api").Log(), "the bank has sent a refund back")
+	s.Await("alice", id, "confirmed", time.Second)
+}
+
+// told is the webhook about the first payment of an order.
+func told(t *testing.T, event payment.EventType, order uuid.UUID) []byte {
+	t.Helper()
 	body, err := json.Marshal(sandbox.WebhookBody{
-		Type:      payment.EventCaptured,
+		Type:      event,
 		Timestamp: time.Now(),
-		Data:      sandbox.WebhookData{Payment: payment.Payment{Key: orderflow.PaymentKey(uuid.New(), 1)}},
+		Data:      sandbox.WebhookData{Payment: payment.Payment{Key: orderflow.PaymentKey(order, 1)}},
 	})
 	require.NoError(t, err)
-	send := func(header http.Header) int {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Gateway+"/webhooks/payments", bytes.NewReader(body))
-		require.NoError(t, err)
-		req.Header = header
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		res, err := client.Do(req)
-		require.NoError(t, err)
-		require.NoError(t, res.Body.Close())
-		return res.StatusCode
-	}
-	signed := func(secret, id string, at time.Time) http.Header {
-		keys, err := webhook.ParseKeys([]string{secret})
-		require.NoError(t, err)
-		header, err := keys.Sign(id, at, body)
-		require.NoError(t, err)
-		return header
-	}
+	return body
+}
+
+func signed(t *testing.T, secret, id string, at time.Time, body []byte) http.Header {
+	t.Helper()
+	keys, err := webhook.ParseKeys([]string{secret})
+	require.NoError(t, err)
+	header, err := keys.Sign(id, at, body)
+	require.NoError(t, err)
+	return header
+}
+
+// sendWebhook returns the status of the answer.
+func sendWebhook(t *testing.T, s *platform.Platform, header http.Header, body []byte) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Gateway+"/webhooks/payments", bytes.NewReader(body))
+	require.NoError(t, err)
+	req.Header = header
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res.StatusCode
+}
+
+// webhooksOfOthers sends webhooks that are not signed, signed by another key, or of no order.
+func webhooksOfOthers(t *testing.T, s *platform.Platform) {
+	body := told(t, payment.EventCaptured, uuid.New())
+	send := func(header http.Header) int { return sendWebhook(t, s, header, body) }
+	signed := func(secret, id string, at time.Time) http.Header { return signed(t, secret, id, at, body) }
 	id := uuid.NewString()
 	require.Equal(t, http.StatusBadRequest, send(http.Header{}))
 	require.Equal(t, http.StatusUnauthorized, send(signed(webhook.NewSecret(), id, time.Now())))

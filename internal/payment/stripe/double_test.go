@@ -297,6 +297,20 @@ func (d *double) refund(form url.Values) (int, map[string]any, bool) {
 	return http.StatusOK, refund, true
 }
 
+// sendBack is what happens to a refund that the bank does not take: Stripe marks it as failed and has the money again.
+func (d *double) sendBack(refundKey string) {
+	d.set(func(d *double) {
+		for _, r := range d.refunds {
+			if r["metadata"].(map[string]any)["refund_key"] != refundKey {
+				continue
+			}
+			charge := d.intents[r["payment_intent"].(string)]["latest_charge"].(map[string]any)
+			charge["amount_refunded"] = charge["amount_refunded"].(int) - int(r["amount"].(int64))
+			r["status"] = "failed"
+		}
+	})
+}
+
 func (d *double) listRefunds(intent string) map[string]any {
 	data := []any{}
 	for _, r := range d.refunds {

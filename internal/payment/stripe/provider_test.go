@@ -183,6 +183,32 @@ func TestAnswersLost(t *testing.T) {
 	require.Len(t, d.refunds, 1)
 }
 
+// TestRefundSentBack: the bank has sent a refund back. A repeat under its key is refused and says so, and the look-up
+// finds it as failed.
+func TestRefundSentBack(t *testing.T) {
+	t.Parallel()
+	p, d := start(t)
+	a := paymenttest.New(pmOK)
+	_, err := p.Authorise(t.Context(), a)
+	require.NoError(t, err)
+	_, err = p.Capture(t.Context(), a.Key)
+	require.NoError(t, err)
+	_, err = p.Refund(t.Context(), a.Key, "r", 250)
+	require.NoError(t, err)
+	d.sendBack("r")
+
+	for _, p := range []payment.Provider{p, restarted{p}} {
+		_, err = p.Refund(t.Context(), a.Key, "r", 250)
+		require.Equal(t, payment.RefundSentBack, payment.CodeOf(err))
+		found, err := p.GetRefund(t.Context(), a.Key, "r")
+		require.NoError(t, err)
+		require.Equal(t, payment.RefundFailed, found.State)
+	}
+	got, err := p.Get(t.Context(), a.Key)
+	require.NoError(t, err)
+	require.Zero(t, got.RefundedMinor)
+}
+
 // TestForgottenKeys: when Stripe has forgotten its idempotency keys, a repeated refund is still the same refund, and a
 // second payment under one key is found and not guessed about.
 func TestForgottenKeys(t *testing.T) {

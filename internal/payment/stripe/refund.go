@@ -35,29 +35,39 @@ func (p *Provider) Refund(ctx context.Context, key, refundKey string, amountMino
 	case err == nil && known.AmountMinor != amountMinor:
 		return payment.Payment{}, payment.ErrKeyUsed
 	case err == nil:
-		return p.Get(ctx, key)
+		return p.refunded(ctx, key, known)
 	case !errors.Is(err, payment.ErrUnknown):
 		return payment.Payment{}, err
 	case amountMinor > paid.CapturedMinor-paid.RefundedMinor:
 		return payment.Payment{}, &payment.RefusedError{Code: payment.MoreThanCaptured}
 	}
 
-	if err := p.createRefund(ctx, key, intent.ID, refundKey, amount.units); err != nil {
+	made, err := p.createRefund(ctx, key, intent.ID, refundKey, amount.units)
+	if err != nil {
 		return p.notRefunded(ctx, key, amountMinor, err)
+	}
+	return p.refunded(ctx, key, toRefund(made))
+}
+
+// refunded answers with the payment, unless the bank has sent the refund back.
+func (p *Provider) refunded(ctx context.Context, key string, r payment.Refund) (payment.Payment, error) {
+	if r.State == payment.RefundFailed {
+		return payment.Payment{}, &payment.RefusedError{Code: payment.RefundSentBack}
 	}
 	return p.Get(ctx, key)
 }
 
 // createRefund asks for a refund in Stripe's units. The error is the library's.
-func (p *Provider) createRefund(ctx context.Context, key, ref, refundKey string, units int64) error {
+func (p *Provider) createRefund(
+	ctx context.Context, key, ref, refundKey string, units int64,
+) (*stripego.Refund, error) {
 	params := &stripego.RefundCreateParams{
 		PaymentIntent: stripego.String(ref),
 		Amount:        stripego.Int64(units),
 		Metadata:      map[string]string{metaKey: key, metaRefundKey: refundKey},
 	}
 	params.SetIdempotencyKey("refund-" + refundKey)
-	_, err := p.api.V1Refunds.Create(ctx, params)
-	return err
+	return p.api.V1Refunds.Create(ctx, params)
 }
 
 // notRefunded returns what an error of a refund means.
