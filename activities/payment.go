@@ -96,8 +96,8 @@ func (a *PaymentActivities) FindPayment(
 	return a.result(p, "authorise", err)
 }
 
-// FindRefund finds a refund of a payment by the refund's key. Its result has the amount. A refund that the bank has sent
-// back is refused: the customer has nothing of it.
+// FindRefund finds a refund of a payment by the refund's key. Its result has the amount. It refuses a refund that the
+// bank has sent back: the customer has nothing of it.
 func (a *PaymentActivities) FindRefund(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {

@@ -386,7 +386,7 @@ func (o *orderRun) quiet(ctx workflow.Context) bool {
 // row.
 func (o *orderRun) continueAsNew(ctx workflow.Context) error {
 	in := o.in
-	in.Continues, in.Keys, in.RefundByHand = true, o.keys, nil
+	in.Continues, in.Keys, in.RefundByHand, in.Repair = true, o.keys, nil, nil
 	if o.ref.Number > 1 {
 		in.ReservationNumber = o.ref.Number
 	}
@@ -412,6 +412,7 @@ func (o *orderRun) goOn(ctx workflow.Context) error {
 	if o.state.Settled() {
 		o.takeOverPayments(*found.Order)
 	}
+	o.noteOwnRepair(ctx, *found.Order)
 	if o.state == order.Backordered {
 		o.undo.add("give the stock back", o.undoReserve)
 		o.lookForStock(ctx)

@@ -247,6 +247,13 @@ func (o *orderRun) onNoteRepair(
 	return orderflow.NoteRepairResult{}, nil
 }
 
+// noteOwnRepair puts the repair into the timeline that has started this run, unless an earlier run has done so.
+func (o *orderRun) noteOwnRepair(ctx workflow.Context, row orderflow.RecordedOrder) {
+	if r := o.in.Repair; r != nil && r.After == row.Seq {
+		o.note(ctx, order.EventRepaired, orOperator(r.Actor), r.Action)
+	}
+}
+
 // isOfInput reports whether a skip is a repeat of the request that has started this run to book a refund. An operator
 // may give the same amount back twice under one reference, so only the id of the repair tells a repeat.
 func (o *orderRun) isOfInput(in orderflow.SkipStepInput) bool {

@@ -274,6 +274,27 @@ func TestEndedOrderGivesItsMoneyBack(t *testing.T) {
 	require.Equal(t, []order.Event{order.EventPaymentVoided}, h.events())
 }
 
+// TestRepairOfAnEndedOrderIsInItsTimeline: the run that a repair has started records it first, and a later run with the
+// same input does not record it again.
+func TestRepairOfAnEndedOrderIsInItsTimeline(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]int64{"this run": 4, "an earlier run has recorded it": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			endedWithMoney(h)
+			h.run(60, func(in *orderflow.OrderInput) {
+				in.Repair = &orderflow.RunRepair{Actor: "olga", Action: orderflow.RepairAdopt, After: after}
+			})
+			want := []order.Event{order.EventRepaired, order.EventPaymentVoided}
+			if after < 4 {
+				want = want[1:]
+			}
+			require.Equal(t, want, h.events())
+		})
+	}
+}
+
 // TestVoidByHandOfAnEndedOrder: the provider does not answer the run that an operator has started for an order that had
 // ended, and the operator voids the payment by hand.
 func TestVoidByHandOfAnEndedOrder(t *testing.T) {

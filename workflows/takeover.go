@@ -200,6 +200,7 @@ func (o *orderRun) adopt(ctx workflow.Context, row orderflow.RecordedOrder) {
 		o.undo.add("give the stock back", o.undoReserve)
 	}
 	o.takeOverPayments(row)
+	o.noteOwnRepair(ctx, row)
 	o.refreshDetails(ctx)
 }
 

@@ -162,13 +162,14 @@ func TestRefundByHandOfAStoppedOrder(t *testing.T) {
 	})
 }
 
-// TestEndedOrderThatHoldsStock: adopt and force_release start the workflow of an order whose confirmed stock did not come
-// back before the workflow was stopped. Stock that has come back, and stock of an order that was carried out, is no
-// reason.
+// TestEndedOrderThatHoldsStock: adopt and force_release start the workflow of an order whose confirmed stock did not
+// come back before the workflow was stopped. Stock that has come back, and stock of an order that was carried out, is
+// no reason.
 func TestEndedOrderThatHoldsStock(t *testing.T) {
 	t.Parallel()
 	s := startCatalogue(t)
 	nothing := answer{409, "repair_not_applicable", "neither stock nor money"}
+	released := answer{200, "", "gives the stock back"}
 	for _, c := range []struct {
 		name, body string
 		state      order.State
@@ -178,8 +179,8 @@ func TestEndedOrderThatHoldsStock(t *testing.T) {
 	}{
 		{"adopt", adoptRepair, order.Cancelled, inventoryapi.StatusConfirmed, 0, answer{200, "", "goes on"}},
 		{"adopt the rest", adoptRepair, order.Cancelled, inventoryapi.StatusConfirmed, 1, answer{200, "", "goes on"}},
-		{"release", releaseRepair, order.Failed, inventoryapi.StatusConfirmed, 0, answer{200, "", "gives the stock back"}},
-		{"release reserved", releaseRepair, order.Failed, inventoryapi.StatusPending, 0, answer{200, "", "gives the stock back"}},
+		{"release", releaseRepair, order.Failed, inventoryapi.StatusConfirmed, 0, released},
+		{"release reserved", releaseRepair, order.Failed, inventoryapi.StatusPending, 0, released},
 		{"all is back", adoptRepair, order.Cancelled, inventoryapi.StatusConfirmed, 2, nothing},
 		{"released", releaseRepair, order.Cancelled, inventoryapi.StatusReleased, 0, nothing},
 		{"sold", adoptRepair, order.Completed, inventoryapi.StatusConfirmed, 1, nothing},

@@ -273,6 +273,13 @@ func settledInput(row orderstore.Order) orderflow.OrderInput {
 	return in
 }
 
+// repairedInput is settledInput for a run that puts the repair which starts it into the timeline.
+func repairedInput(row orderstore.Order, r orderstore.Repair) orderflow.OrderInput {
+	in := settledInput(row)
+	in.Repair = &orderflow.RunRepair{Actor: r.Actor, Action: r.Action, After: row.Seq}
+	return in
+}
+
 // adoptOrder starts the workflow of an order again if none runs. A repeat succeeds if a workflow runs or the order
 // holds nothing: the first request may have started the run, and its answer was lost.
 func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orderstore.Order) (repaired, error) {
@@ -301,7 +308,7 @@ func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orde
 	}
 	var started bool
 	if row.State.Closed() {
-		started, err = h.workflows.TakeUpSettled(ctx, settledInput(row))
+		started, err = h.workflows.TakeUpSettled(ctx, repairedInput(row, r))
 	} else {
 		started, err = h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row))
 	}
@@ -313,7 +320,9 @@ func (h *handlers) adoptOrder(ctx context.Context, r orderstore.Repair, row orde
 	case !started:
 		return notApplicable("a workflow runs for the order since a moment ago")
 	}
-	h.noteRepair(ctx, r)
+	if !row.State.Closed() {
+		h.noteRepair(ctx, r)
+	}
 	return done("a new run of the workflow goes on from what is recorded")
 }
 
@@ -352,7 +361,7 @@ func (h *handlers) releaseEnded(ctx context.Context, r orderstore.Repair, row or
 	case holds == "":
 		return notApplicable("the order is %s and holds neither stock nor money", row.State)
 	}
-	started, err := h.workflows.TakeUpSettled(ctx, settledInput(row))
+	started, err := h.workflows.TakeUpSettled(ctx, repairedInput(row, r))
 	switch {
 	case err != nil:
 		return repaired{}, err

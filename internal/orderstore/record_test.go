@@ -70,6 +70,7 @@ func TestCapturedAttempt(t *testing.T) {
 	}
 	first1, lost2 := step(orderflow.StepCapture, 1, 0, orderflow.PaymentCaptured),
 		step(orderflow.StepCapture, 2, 0, orderflow.PaymentCaptured)
+	part := step(orderflow.StepRefund, 1, 1, orderflow.PaymentRefunded)
 	whole := func(attempt int) orderflow.PaymentRecord {
 		return step(orderflow.StepRefund, attempt, 0, orderflow.PaymentRefunded)
 	}
@@ -79,7 +80,7 @@ func TestCapturedAttempt(t *testing.T) {
 	}{
 		"one":                          {[]orderflow.PaymentRecord{first1}, 1},
 		"refunded as a whole":          {[]orderflow.PaymentRecord{first1, whole(1)}, 1},
-		"refunded in part":             {[]orderflow.PaymentRecord{first1, step(orderflow.StepRefund, 1, 1, orderflow.PaymentRefunded)}, 1},
+		"refunded in part":             {[]orderflow.PaymentRecord{first1, part}, 1},
 		"a second that was refunded":   {[]orderflow.PaymentRecord{first1, lost2, whole(2)}, 1},
 		"a second, the first refunded": {[]orderflow.PaymentRecord{first1, whole(1), lost2}, 2},
 		"none":                         {nil, 0},

@@ -95,15 +95,16 @@ type Provider interface {
 
 	// Refund gives back a part or all of the captured amount, in minor units, once per refundKey. A payment can have
 	// several refunds, in sum never more than was captured. *RefusedError: the amount is more than the rest that is
-	// captured and not refunded yet, or the bank has sent this refund back (RefundSentBack). ErrKeyUsed: the refundKey names a refund of another payment or amount. ErrUnknown:
-	// the provider has never received the payment's key.
+	// captured and not refunded yet, or the bank has sent this refund back (RefundSentBack). ErrKeyUsed: the refundKey
+	// names a refund of another payment or amount. ErrUnknown: the provider has never received the payment's key.
 	Refund(ctx context.Context, key, refundKey string, amountMinor int64) (Payment, error)
 
 	// Get returns the payment, and so resolves an unknown outcome. ErrUnknown: the provider has never received the key.
 	// The request may still be under way; after a Void it can do no harm.
 	Get(ctx context.Context, key string) (Payment, error)
 
-	// GetRefund returns a refund of the payment in any state. ErrUnknown: the provider has never received one of the two keys.
+	// GetRefund returns a refund of the payment in any state. ErrUnknown: the provider has never received one of the two
+	// keys.
 	GetRefund(ctx context.Context, key, refundKey string) (Refund, error)
 }
 
@@ -131,7 +132,7 @@ const (
 	NotCaptured          Code = "payment_not_captured" // nothing is taken that could be refunded
 	MoreThanCaptured     Code = "more_than_was_captured"
 	InvalidRefund        Code = "invalid_refund"
-	RefundSentBack       Code = "refund_sent_back" // by the bank: a person must pay the money out otherwise
+	RefundSentBack       Code = "refund_sent_back"        // by the bank: a person must pay the money out otherwise
 	RequestInvalid       Code = "payment_request_invalid" // the provider refuses the request for another reason
 )
 

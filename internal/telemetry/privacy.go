@@ -10,9 +10,9 @@ import (
 )
 
 // private takes out of spans what may be personal or secret before another exporter sends them: the texts of errors,
-// which may quote a customer's data or the payment provider's answer; the paths and queries of addresses, which may have
-// a customer's name, a token or an e-mail address; and the address and the browser of a client. The types of errors, the
-// routes and the hosts stay. Libraries write these attributes, so they are taken out here for all of them.
+// which may quote a customer's data or the payment provider's answer; the paths and queries of addresses, which may
+// have a customer's name, a token or an e-mail address; and the address and the browser of a client. The types of
+// errors, the routes and the hosts stay. Libraries write these attributes, so they are taken out here for all of them.
 type private struct{ trace.SpanExporter }
 
 // ExportSpans implements trace.SpanExporter.

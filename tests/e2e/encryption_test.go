@@ -56,8 +56,8 @@ func (p encrypted) pay(id string) {
 	require.Equal(p.T, http.StatusOK, paid.Status, paid.Raw)
 }
 
-// written is everything that Temporal stores of an order, its history and its entry in the list with its details: all of
-// it as bytes, and its payloads that are not encrypted. Search attributes never are, and are in the bytes alone.
+// written is everything that Temporal stores of an order, its history and its entry in the list with its details: all
+// of it as bytes, and its payloads that are not encrypted. Search attributes never are, and are in the bytes alone.
 func (p encrypted) written(id string) (stored string, plain []string) {
 	p.T.Helper()
 	workflow := orderflow.OrderWorkflowID(uuid.MustParse(id))

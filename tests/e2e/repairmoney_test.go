@@ -60,6 +60,7 @@ func TestRepairOfHeldMoney(t *testing.T) {
 	require.Equal(t, http.StatusOK, adopted.Status, adopted.Raw)
 	require.Eventually(t, func() bool { return voids(stopped, "sandbox") == 1 }, 15*time.Second, 50*time.Millisecond)
 	awaitEvent(t, p, stopped, "payment_voided")
+	awaitEvent(t, p, stopped, "repaired")
 	charge, err := p.Charge(stopped, 1)
 	require.NoError(t, err)
 	require.EqualValues(t, "voided", charge.State)

@@ -76,8 +76,8 @@ func (c *Client) TakeUpReservation(ctx context.Context, reservation uuid.UUID) (
 	return c.startUnlessRunning(ctx, reservationOptions(in), orderflow.ReservationWorkflow, in)
 }
 
-// startUnlessRunning starts a workflow and reports true, unless a run of it is under way. A caller that reports true has
-// started the run with its own input: a run that began at the same moment makes the start fail.
+// startUnlessRunning starts a workflow and reports true, unless a run of it is under way. True means that the new run
+// has this input: it does not attach to a run that began at the same moment.
 func (c *Client) startUnlessRunning(
 	ctx context.Context, options client.StartWorkflowOptions, workflow string, in any,
 ) (bool, error) {

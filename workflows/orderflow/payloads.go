@@ -93,6 +93,8 @@ type OrderInput struct {
 	ReservationNumber int `json:"reservation_number,omitempty"`
 	// RefundByHand is of a run that only records that an operator made a refund; nil otherwise.
 	RefundByHand *RefundByHand `json:"refund_by_hand,omitempty"`
+	// Repair is the repair that has started this run of an order that had ended; nil otherwise.
+	Repair *RunRepair `json:"repair,omitempty"`
 }
 
 // Contents are what an order consists of, once its lines were changed, with the number of the reservation of these

@@ -91,6 +91,16 @@ type RefundByHand struct {
 	Repair      string `json:"repair,omitempty"` // the id of the repair
 }
 
+// RunRepair is a repair that starts another run of an order that has ended. The run puts it into the timeline, because
+// it may be over before an update could.
+type RunRepair struct {
+	Actor  string `json:"actor"`
+	Action string `json:"action"`
+	// After is the sequence number of the order's last entry before the repair. A later run with the same input finds
+	// more entries, and does not repeat this one.
+	After int64 `json:"after"`
+}
+
 // SkipStepResult answers it.
 type SkipStepResult struct {
 	View View `json:"view"`
