@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,9 +62,18 @@ func TestLastUnitExample(t *testing.T) {
 	out := paste(t, p, string(script), map[string]string{
 		"SHOP=http://127.0.0.1:3000": "SHOP=" + p.Gateway,
 	})
-	require.Regexp(t, `(?m)^ +1 × 201  reserved$`, out)
-	require.Regexp(t, `(?m)^ +99 × 409  out_of_stock$`, out)
-	require.Contains(t, out, "available 0, reserved 1")
+	answers := map[string]int{}
+	for _, line := range regexp.MustCompile(`(?m)^ +(\d+) × (.*)$`).FindAllStringSubmatch(out, -1) {
+		answers[line[2]], err = strconv.Atoi(line[1])
+		require.NoError(t, err)
+	}
+	const waits = "202  pending" // for a buyer whom a loaded machine has not decided about within ten seconds
+	require.LessOrEqual(t, answers["201  reserved"], 1, out)
+	require.Equal(t, 100, answers["201  reserved"]+answers["409  out_of_stock"]+answers[waits], out)
+	if answers[waits] == 0 {
+		require.Equal(t, 1, answers["201  reserved"], out)
+		require.Contains(t, out, "available 0, reserved 1")
+	}
 }
 
 // TestLoadExample: the k6 script sends what the contract takes to a path that the contract has. If k6 is built (make
