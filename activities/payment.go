@@ -97,7 +97,7 @@ func (a *PaymentActivities) FindPayment(
 }
 
 // FindRefund finds a refund of a payment by the refund's key. Its result has the amount. It refuses a refund that the
-// bank has sent back: the customer has nothing of it.
+// bank has sent back: the customer did not get the money.
 func (a *PaymentActivities) FindRefund(
 	ctx context.Context, in orderflow.PaymentInput,
 ) (orderflow.PaymentResult, error) {

@@ -448,6 +448,7 @@ func (o *orderRun) recordStep(
 		Attempt:         p.Attempt,
 		Provider:        res.Provider,
 		ProviderRef:     res.ProviderRef,
+		Repair:          res.Repair,
 		Amount:          p.Amount,
 		State:           state,
 		Reason:          reason,

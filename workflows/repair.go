@@ -63,7 +63,7 @@ func (o *orderRun) noteSkipped(ctx workflow.Context, in orderflow.SkipStepInput)
 }
 
 func doneByHand(in orderflow.SkipStepInput) orderflow.PaymentResult {
-	return orderflow.PaymentResult{Provider: orderflow.ByHand, ProviderRef: in.Reference}
+	return orderflow.PaymentResult{Provider: orderflow.ByHand, ProviderRef: in.Reference, Repair: in.Repair}
 }
 
 // voidByProvider is voidPayment, unless an operator does it by hand.
@@ -291,8 +291,9 @@ func (o *orderRun) refundOfInput(
 		return found, true
 	}
 	o.debts.fromInput = taken
-	o.noteSkipped(ctx, orderflow.SkipStepInput{Step: orderflow.RefundPayment, Actor: hand.Actor})
-	return orderflow.PaymentResult{Provider: orderflow.ByHand, ProviderRef: hand.Reference}, true
+	skip := hand.Skip()
+	o.noteSkipped(ctx, skip)
+	return doneByHand(skip), true
 }
 
 // takeRefundByHand books the refund that an operator has made for an order that had ended, unless the provider says
@@ -320,7 +321,7 @@ func (o *orderRun) takeRefundByHand(ctx workflow.Context) {
 		return
 	}
 	o.debts.fromInput = taken
-	skip := orderflow.SkipStepInput{Step: orderflow.RefundPayment, Reference: hand.Reference, Actor: hand.Actor}
+	skip := hand.Skip()
 	byHand := doneByHand(skip)
 	o.debts.made = &byHand
 	o.noteSkipped(ctx, skip)

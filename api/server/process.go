@@ -143,12 +143,12 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	if err := register(router, h, guard, cfg.Lines.Apply(api.Spec), more); err != nil {
 		return err
 	}
+	payments := newPaymentWebhooks(h, env.Registry)
 	if cfg.Webhooks.Configured() {
-		reads, err := provider.NewWebhooks(cfg.Webhooks)
-		if err != nil {
+		if payments.provider, err = provider.NewWebhooks(cfg.Webhooks); err != nil {
 			return err
 		}
-		router.POST(PaymentWebhookPath, (&paymentWebhooks{h, reads}).receive)
+		router.POST(PaymentWebhookPath, payments.receive)
 	}
 	if len(cfg.Carriers.Secrets) > 0 {
 		keys, err := webhook.ParseKeys(cfg.Carriers.Secrets)

@@ -62,6 +62,17 @@ type toldInventory struct {
 	down bool
 	sold map[uuid.UUID]inventoryapi.Sellable
 	held map[uuid.UUID]inventoryapi.Reservation
+	wait map[uuid.UUID]inventoryapi.Backorder
+}
+
+func (i *toldInventory) GetBackorder(_ context.Context, id uuid.UUID) (inventoryapi.Backorder, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	row, ok := i.wait[id]
+	if !ok {
+		return row, inventoryapi.BackorderNotFound
+	}
+	return row, nil
 }
 
 func (i *toldInventory) GetReservation(_ context.Context, id uuid.UUID) (inventoryapi.Reservation, error) {
@@ -139,6 +150,7 @@ func startCatalogue(t testing.TB) catalogueServer {
 	store, stock := orderstore.New(pool), &toldInventory{
 		sold: map[uuid.UUID]inventoryapi.Sellable{},
 		held: map[uuid.UUID]inventoryapi.Reservation{},
+		wait: map[uuid.UUID]inventoryapi.Backorder{},
 	}
 	workflows := &scripted{}
 	h := &handlers{

@@ -51,11 +51,11 @@ func (s catalogueServer) paidOrder(state order.State) orderflow.RecordInput {
 }
 
 // addPayment records another step of a payment of the order, as a later run of its workflow does.
-func (s catalogueServer) addPayment(in orderflow.RecordInput, p orderflow.PaymentRecord) {
+func (s catalogueServer) addPayment(in orderflow.RecordInput, p orderflow.PaymentRecord, repair ...string) {
 	s.t.Helper()
 	entry := in.Entries[0]
 	entry.Seq, entry.From, entry.At = in.View.Seq+1, in.View.State, time.Now()
-	p.At = entry.At
+	p.At, p.Repair = entry.At, strings.Join(repair, "")
 	in.Order, in.View.Seq, in.After, in.RunID = nil, entry.Seq, in.View.Seq, "a later run"
 	in.Entries, in.Payments = []orderflow.TimelineEntry{entry}, []orderflow.PaymentRecord{p}
 	out, err := s.store.Record(context.WithoutCancel(s.t.Context()), in)
@@ -103,10 +103,34 @@ func TestRefundByHandOfAStoppedOrder(t *testing.T) {
 				Number: 1, AmountMinor: 1490, Reference: "SEPA-17", Actor: "somebody", Repair: start.RefundByHand.Repair,
 			}, start.RefundByHand)
 			require.NoError(t, uuid.Validate(start.RefundByHand.Repair))
-			s.addPayment(in, byHand)
+			s.addPayment(in, byHand, start.RefundByHand.Repair)
 			return true, nil
 		}
 		require.Equal(t, orderapi.Done, s.outcome(repairPath(in), refundRepair, uuid.NewString(), 200).Outcome)
+	})
+	t.Run("the clock of the workflow is behind that of the database", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Cancelled)
+		s.workflows.skip = ended
+		s.workflows.isRunning = func() (bool, error) { return false, nil }
+		s.workflows.takeUpSettled = func(start orderflow.OrderInput) (bool, error) {
+			s.addPayment(in, byHand, start.RefundByHand.Repair)
+			_, err := s.pool.Exec(t.Context(), "UPDATE payments SET created_at = created_at - interval '1 hour' "+
+				"WHERE order_id = $1", in.View.OrderID)
+			return true, err
+		}
+		require.Equal(t, orderapi.Done, s.outcome(repairPath(in), refundRepair, uuid.NewString(), 200).Outcome)
+	})
+	t.Run("another repair has recorded an equal refund meanwhile", func(t *testing.T) {
+		s := s.with(t)
+		in := s.paidOrder(order.Cancelled)
+		s.workflows.skip = func(orderflow.SkipStepInput) error { return errOpen }
+		key := uuid.NewString()
+		s.expect(auth.Operator, http.MethodPost, repairPath(in), refundRepair, whileStuck, "Idempotency-Key", key)
+		s.addPayment(in, byHand, uuid.NewString())
+		s.workflows.skip = func(orderflow.SkipStepInput) error { return refusedAs(orderflow.ErrStepNotUnderWay) }
+		s.expect(auth.Operator, http.MethodPost, repairPath(in), refundRepair,
+			answer{409, "repair_not_applicable", "the workflow's words"}, "Idempotency-Key", key)
 	})
 	t.Run("the answer is lost", func(t *testing.T) {
 		s := s.with(t)
@@ -170,6 +194,7 @@ func TestEndedOrderThatHoldsStock(t *testing.T) {
 	s := startCatalogue(t)
 	nothing := answer{409, "repair_not_applicable", "neither stock nor money"}
 	released := answer{200, "", "gives the stock back"}
+	const waits = "waits" // no status: inventory has a backorder, and no reservation
 	for _, c := range []struct {
 		name, body string
 		state      order.State
@@ -184,6 +209,7 @@ func TestEndedOrderThatHoldsStock(t *testing.T) {
 		{"all is back", adoptRepair, order.Cancelled, inventoryapi.StatusConfirmed, 2, nothing},
 		{"released", releaseRepair, order.Cancelled, inventoryapi.StatusReleased, 0, nothing},
 		{"sold", adoptRepair, order.Completed, inventoryapi.StatusConfirmed, 1, nothing},
+		{"release what waits", releaseRepair, order.Cancelled, waits, 0, released},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.with(t)
@@ -191,8 +217,12 @@ func TestEndedOrderThatHoldsStock(t *testing.T) {
 			_, err := s.store.Record(t.Context(), in)
 			require.NoError(t, err)
 			id := inventoryapi.NewReservationID(inventoryapi.OwnerOrder, in.View.OrderID, 1)
-			s.stock.hold(id, c.held)
-			s.stock.held[id].Lines[0].Returned = c.returned
+			if c.held == waits {
+				s.stock.wait[id] = inventoryapi.Backorder{Status: inventoryapi.BackorderWaiting}
+			} else {
+				s.stock.hold(id, c.held)
+				s.stock.held[id].Lines[0].Returned = c.returned
+			}
 			s.workflows.isRunning = func() (bool, error) { return false, nil }
 			s.workflows.takeUpSettled = func(orderflow.OrderInput) (bool, error) { return true, nil }
 			s.expect(auth.Operator, http.MethodPost, repairPath(in), c.body, c.wants, "Idempotency-Key", uuid.NewString())
@@ -239,6 +269,44 @@ func TestRepeatOfARepairThatTookEffect(t *testing.T) {
 			require.Equal(t, orderapi.Done, s.outcome(repairPath(in), c.body, key, 200).Outcome)
 		})
 	}
+}
+
+// TestRepeatOfARetryThatTookEffect: the steps were attempted, and the answer was lost. The repeat finds no step that
+// waits, or an order that has ended.
+func TestRepeatOfARetryThatTookEffect(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	for name, err := range map[string]error{"no step waits": nil, "it has ended": orderclient.ErrEnded} {
+		t.Run(name, func(t *testing.T) {
+			s := s.with(t)
+			path := strings.Replace(s.recorded(order.Paying), "/api/", "/admin/", 1) + "/repair"
+			key := uuid.NewString()
+			s.workflows.retryNow = func() ([]string, error) { return nil, errOpen }
+			s.expect(auth.Operator, http.MethodPost, path, retryRepair, whileStuck, "Idempotency-Key", key)
+			s.workflows.retryNow = func() ([]string, error) { return nil, err }
+			require.Equal(t, orderapi.Done, s.outcome(path, retryRepair, key, 200).Outcome)
+		})
+	}
+}
+
+// TestRepeatOfAReleaseThatCameTooLate: the cancellation had no answer in time, and the order was delivered. The repeat
+// does not say that stock and money are back.
+func TestRepeatOfAReleaseThatCameTooLate(t *testing.T) {
+	t.Parallel()
+	s := startCatalogue(t)
+	in := s.paidOrder(order.Fulfilling)
+	s.workflows.cancel = func(orderflow.CancelInput) (orderflow.CancelResult, error) {
+		return orderflow.CancelResult{}, orderclient.ErrUnderWay
+	}
+	key := uuid.NewString()
+	require.Equal(t, orderapi.UnderWay, s.outcome(repairPath(in), releaseRepair, key, 202).Outcome)
+	_, err := s.pool.Exec(t.Context(), "UPDATE orders SET state = 'completed' WHERE order_id = $1", in.View.OrderID)
+	require.NoError(t, err)
+	_, err = s.pool.Exec(t.Context(), "UPDATE shipment_lines SET quantity = 1, cancelled = 0 WHERE order_id = $1",
+		in.View.OrderID)
+	require.NoError(t, err)
+	s.expect(auth.Operator, http.MethodPost, repairPath(in), releaseRepair,
+		answer{409, "repair_not_applicable", "the order is completed"}, "Idempotency-Key", key)
 }
 
 // TestEndedOrderThatHoldsMoney: adopt and force_release start the workflow of an order that has ended while a payment

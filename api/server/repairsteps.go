@@ -19,10 +19,13 @@ import (
 	"holdfast/workflows/orderflow"
 )
 
-// retryNow attempts the steps of a workflow at once that wait for their next attempt.
+// retryNow attempts the steps of a workflow at once that wait for their next attempt. A repeat that finds none
+// succeeds: the first request may have attempted them, and its answer was lost.
 func (h *handlers) retryNow(ctx context.Context, r orderstore.Repair, workflow string) (repaired, error) {
 	steps, err := h.workflows.RetryNow(ctx, h.namespace, workflow)
 	switch {
+	case r.Again && (errors.Is(err, orderclient.ErrEnded) || err == nil && len(steps) == 0):
+		return done("no step waits for its next attempt any more")
 	case errors.Is(err, orderclient.ErrEnded):
 		return notApplicable("no workflow runs; use adopt")
 	case err != nil:
@@ -84,11 +87,14 @@ func doneByHand(r orderstore.Repair) (repaired, error) {
 	return done("%s is recorded as done by hand, reference %s", r.Step, r.Reference)
 }
 
-// isByHand reports whether the order's row has the step as done by hand since the repair began. What was recorded
-// before belongs to another repair, also if amount and reference are the same.
+// isByHand reports whether the order's row has the step as done by hand by this repair. An equal step of another repair
+// does not count. Workers of older versions recorded no repair; then the time of the step tells.
 func isByHand(row orderstore.Order, r orderstore.Repair) bool {
 	return slices.ContainsFunc(row.Payments, func(p orderstore.Payment) bool {
-		if p.Provider != orderflow.ByHand || p.ProviderRef != r.Reference || p.At.Before(r.CreatedAt) {
+		if p.Provider != orderflow.ByHand || p.ProviderRef != r.Reference {
+			return false
+		}
+		if p.Repair != r.ID && (p.Repair != uuid.Nil || p.At.Before(r.CreatedAt)) {
 			return false
 		}
 		if r.Step == orderflow.RefundPayment {
@@ -127,8 +133,8 @@ func (h *handlers) refundByHand(ctx context.Context, r orderstore.Repair) (repai
 	}
 	if len(row.Shipments) == 0 && books.Unended > 1 {
 		return notApplicable("the order has %d payments without a recorded end, so it is not known which of them was "+
-			"refunded by hand; use adopt, which ends what the provider lets it end, and send this repair again with a new "+
-			"Idempotency-Key for the one that is left", books.Unended)
+			"refunded by hand. adopt would refund at the provider what it took: first take back what you gave, or void or "+
+			"refund all of the payments at the provider; then use adopt", books.Unended)
 	}
 	if due != r.AmountMinor {
 		return notApplicable("the order owes its customer %s, which is not what was given back; nothing is recorded",
@@ -222,8 +228,8 @@ func outcomeOf(err error, format string, args ...any) (repaired, error) {
 	return repaired{}, err
 }
 
-// holdsStock reports whether inventory holds stock for an order that has ended, or more stock has left for it than
-// should have.
+// holdsStock reports whether inventory holds stock for an order that has ended, has it wait for some, or more stock has
+// left for it than should have.
 func (h *handlers) holdsStock(ctx context.Context, books orderstore.AuditedOrder) (bool, error) {
 	var taken int64
 	for number := range int(books.LastReservation) {
@@ -231,6 +237,13 @@ func (h *handlers) holdsStock(ctx context.Context, books orderstore.AuditedOrder
 		held, err := h.inventory.GetReservation(ctx, id)
 		switch {
 		case errors.Is(err, inventoryapi.ReservationNotFound):
+			waiting, err := h.inventory.GetBackorder(ctx, id)
+			if err != nil && !errors.Is(err, inventoryapi.BackorderNotFound) {
+				return false, err
+			}
+			if waiting.Status == inventoryapi.BackorderWaiting {
+				return true, nil
+			}
 			continue
 		case err != nil:
 			return false, err
@@ -338,9 +351,12 @@ func (h *handlers) forceRelease(ctx context.Context, r orderstore.Repair, row or
 	_, err := h.workflows.Cancel(ctx, row.OrderID, cancel)
 	again := ""
 	if errors.Is(err, orderclient.ErrEnded) {
-		if _, err = h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row)); err == nil {
-			again = "its workflow was started again, and "
+		var started bool
+		if started, err = h.workflows.TakeUpOrder(ctx, orderstore.InputOf(row)); err == nil {
 			_, err = h.workflows.Cancel(ctx, row.OrderID, cancel)
+		}
+		if started {
+			again = "its workflow was started again, and "
 		}
 	}
 	return outcomeOf(err, "%sthe order is cancelled; its stock and money go back", again)
@@ -356,7 +372,7 @@ func (h *handlers) releaseEnded(ctx context.Context, r orderstore.Repair, row or
 	switch {
 	case err != nil:
 		return repaired{}, err
-	case holds == "" && r.Again:
+	case holds == "" && r.Again && !row.State.CarriedOut():
 		return done("the order is %s; its stock and money are back", row.State)
 	case holds == "":
 		return notApplicable("the order is %s and holds neither stock nor money", row.State)

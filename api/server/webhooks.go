@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/api/orderapi"
 	"holdfast/internal/correlation"
@@ -27,6 +28,16 @@ const PaymentWebhookPath = "/webhooks/payments"
 type paymentWebhooks struct {
 	*handlers
 	provider payment.Webhooks
+	sentBack prometheus.Counter
+}
+
+func newPaymentWebhooks(h *handlers, reg prometheus.Registerer) *paymentWebhooks {
+	w := &paymentWebhooks{handlers: h, sentBack: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "payment_refunds_sent_back_total",
+		Help: "Webhooks of the payment provider about a refund that the bank has sent back.",
+	})}
+	reg.MustRegister(w.sentBack)
+	return w
 }
 
 // receive answers 200 for an event that was processed or that concerns no order, so that the provider stops. For any
@@ -65,7 +76,8 @@ func (h *paymentWebhooks) receive(c *gin.Context) {
 //   - An order that waits for an action of the customer is told that there is news.
 //   - Money that is set aside or taken for an order that has ended without it is a payment that came too late. The
 //     order's workflow is started again; it voids or refunds every payment that did not pay for the order.
-//   - A refund that the bank has sent back is a matter for a person: it is logged, and the audit reports the order.
+//   - A refund that the bank has sent back is a matter for a person: it is counted for an alert, and logged. The audit
+//     reports the order as long as it asks the provider about it.
 //   - Every other event is an echo of the workflow's own calls.
 func (h *paymentWebhooks) process(ctx context.Context, event payment.Event) error {
 	id, ok := orderflow.OrderOfPayment(event.Payment.Key)
@@ -81,8 +93,12 @@ func (h *paymentWebhooks) process(ctx context.Context, event payment.Event) erro
 	case err != nil:
 		return err
 	case event.Type == payment.EventRefundFailed:
-		h.log.ErrorContext(ctx, "the bank has sent a refund back; pay the customer by other means",
-			"order_id", id, "order_number", row.Number, "payment_key", event.Payment.Key)
+		h.sentBack.Inc()
+		about := []any{"order_id", id, "order_number", row.Number, "payment_key", event.Payment.Key}
+		if r := event.Refund; r != nil {
+			about = append(about, "refund_key", r.Key, "provider_ref", r.ProviderRef, "amount_minor", r.AmountMinor)
+		}
+		h.log.ErrorContext(ctx, "the bank has sent a refund back; pay the customer by other means", about...)
 		return nil
 	case row.ActionURL != "":
 		return h.tellOfPayment(ctx, id, event)

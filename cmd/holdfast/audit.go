@@ -115,6 +115,9 @@ func (f auditFlags) check() error {
 			faults = append(faults, fmt.Errorf("--skip is %s or %s, not %q", skipWorkflows, skipPayments, name))
 		}
 	}
+	if len(f.skip) > 0 && f.metrics != "" {
+		faults = append(faults, errors.New("--metrics is the result of a whole audit; leave out --skip"))
+	}
 	return errors.Join(faults...)
 }
 

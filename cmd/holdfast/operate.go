@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,11 +50,13 @@ func newToken() *cobra.Command {
 	return cmd
 }
 
-// tokenConfig takes the secret from the environment, or else from the development stack of this folder.
+// tokenConfig takes the secret from the environment, or else from the development stack of this folder. Secret, issuer
+// and audience belong together, so they come from the same place.
 func tokenConfig() (auth.Config, error) {
 	vars := processEnvironment()
 	var err error
 	if !isSet(vars, "JWT_SECRET") {
+		maps.DeleteFunc(vars, func(name, _ string) bool { return strings.HasPrefix(name, "JWT_") })
 		_, err = addStack(vars, "JWT_")
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -190,6 +190,7 @@ type Payment struct {
 	AuthorisedUntil *time.Time
 	CreatedAt       time.Time
 	Number          int32
+	RepairID        *uuid.UUID
 }
 
 type PaymentIntent struct {

@@ -1187,7 +1187,7 @@ func (q *Queries) PaidBefore(ctx context.Context, db DBTX, arg PaidBeforeParams)
 }
 
 const PaymentsOfOrders = `-- name: PaymentsOfOrders :many
-SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at, number FROM payments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, attempt, created_at, step, number
+SELECT order_id, step, attempt, provider, provider_ref, amount_minor, currency, state, reason, authorised_until, created_at, number, repair_id FROM payments WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, attempt, created_at, step, number
 `
 
 func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid.UUID) ([]Payment, error) {
@@ -1212,6 +1212,7 @@ func (q *Queries) PaymentsOfOrders(ctx context.Context, db DBTX, orderIds []uuid
 			&i.AuthorisedUntil,
 			&i.CreatedAt,
 			&i.Number,
+			&i.RepairID,
 		); err != nil {
 			return nil, err
 		}
@@ -1463,17 +1464,19 @@ WITH advanced AS (
     WHERE order_timeline.order_id = advanced.order_id AND order_timeline.seq > $1::bigint AND order_timeline.at < $9
 ), paid AS (
     INSERT INTO payments (order_id, step, attempt, number, provider, provider_ref, amount_minor, currency, state, reason,
-                          authorised_until, created_at)
+                          authorised_until, created_at, repair_id)
     SELECT advanced.order_id, p.step, p.attempt, p.number, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state,
            p.reason,
-           nullif(p.authorised_until, $39::timestamptz), p.created_at
+           nullif(p.authorised_until, $39::timestamptz), p.created_at,
+           nullif(p.repair_id, '00000000-0000-0000-0000-000000000000'::uuid)
     FROM advanced CROSS JOIN (
         SELECT unnest($51::text[]) AS step, unnest($52::int[]) AS attempt,
                unnest($53::int[]) AS number,
                unnest($54::text[]) AS provider, unnest($55::text[]) AS provider_ref,
                unnest($56::bigint[]) AS amount_minor, unnest($57::text[]) AS currency,
                unnest($58::text[]) AS state, unnest($59::text[]) AS reason,
-               unnest($60::timestamptz[]) AS authorised_until, unnest($61::timestamptz[]) AS created_at
+               unnest($60::timestamptz[]) AS authorised_until, unnest($61::timestamptz[]) AS created_at,
+               unnest($62::uuid[]) AS repair_id
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), shipped AS (
@@ -1483,9 +1486,9 @@ WITH advanced AS (
     SELECT advanced.order_id, n.number, n.location, n.status, n.carrier, n.tracking_number, nullif(n.promised_on, '')::date,
            $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($62::int[]) AS number, unnest($63::text[]) AS location,
-               unnest($64::text[]) AS status, unnest($65::text[]) AS carrier,
-               unnest($66::text[]) AS tracking_number, unnest($67::text[]) AS promised_on
+        SELECT unnest($63::int[]) AS number, unnest($64::text[]) AS location,
+               unnest($65::text[]) AS status, unnest($66::text[]) AS carrier,
+               unnest($67::text[]) AS tracking_number, unnest($68::text[]) AS promised_on
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET location = excluded.location, status = excluded.status, carrier = excluded.carrier,
@@ -1494,15 +1497,15 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.location, excluded.status, excluded.carrier, excluded.tracking_number)
 ), unshipped AS (
     DELETE FROM shipments USING advanced
-    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($62::int[])
+    WHERE shipments.order_id = advanced.order_id AND shipments.number > cardinality($63::int[])
 ), contents AS (
     INSERT INTO shipment_lines AS l (order_id, number, line_no, reservation, quantity, cancelled, short, rerouting, restocked)
     SELECT advanced.order_id, n.number, n.line_no, n.reservation, n.quantity, n.cancelled, n.short, n.rerouting, n.restocked
     FROM advanced CROSS JOIN (
-        SELECT unnest($68::int[]) AS number, unnest($69::int[]) AS line_no,
-               unnest($70::int[]) AS reservation, unnest($71::bigint[]) AS quantity,
-               unnest($72::bigint[]) AS cancelled, unnest($73::bigint[]) AS short,
-               unnest($74::bigint[]) AS rerouting, unnest($75::bigint[]) AS restocked
+        SELECT unnest($69::int[]) AS number, unnest($70::int[]) AS line_no,
+               unnest($71::int[]) AS reservation, unnest($72::bigint[]) AS quantity,
+               unnest($73::bigint[]) AS cancelled, unnest($74::bigint[]) AS short,
+               unnest($75::bigint[]) AS rerouting, unnest($76::bigint[]) AS restocked
     ) n
     ON CONFLICT (order_id, number, line_no, reservation) DO UPDATE
     SET quantity = excluded.quantity, cancelled = excluded.cancelled, short = excluded.short, rerouting = excluded.rerouting,
@@ -1513,11 +1516,11 @@ WITH advanced AS (
     -- A lost execution may have put a line into a shipment that does not have it in this execution.
     DELETE FROM shipment_lines USING advanced
     WHERE shipment_lines.order_id = advanced.order_id
-      AND shipment_lines.number <= cardinality($62::int[])
+      AND shipment_lines.number <= cardinality($63::int[])
       AND NOT EXISTS (
           SELECT FROM (
-              SELECT unnest($68::int[]) AS number, unnest($69::int[]) AS line_no,
-                     unnest($70::int[]) AS reservation
+              SELECT unnest($69::int[]) AS number, unnest($70::int[]) AS line_no,
+                     unnest($71::int[]) AS reservation
           ) n WHERE (n.number, n.line_no, n.reservation)
               = (shipment_lines.number, shipment_lines.line_no, shipment_lines.reservation))
 ), sent_back AS (
@@ -1525,9 +1528,9 @@ WITH advanced AS (
     SELECT advanced.order_id, n.number, n.status, n.reason, n.note, n.key, nullif(n.receive_by, $39::timestamptz),
            $9, $9
     FROM advanced CROSS JOIN (
-        SELECT unnest($76::int[]) AS number, unnest($77::text[]) AS status,
-               unnest($78::text[]) AS reason, unnest($79::text[]) AS note,
-               unnest($80::text[]) AS key, unnest($81::timestamptz[]) AS receive_by
+        SELECT unnest($77::int[]) AS number, unnest($78::text[]) AS status,
+               unnest($79::text[]) AS reason, unnest($80::text[]) AS note,
+               unnest($81::text[]) AS key, unnest($82::timestamptz[]) AS receive_by
     ) n
     ON CONFLICT (order_id, number) DO UPDATE
     SET status = excluded.status, reason = excluded.reason, note = excluded.note, key = excluded.key,
@@ -1536,14 +1539,14 @@ WITH advanced AS (
         IS DISTINCT FROM (excluded.status, excluded.reason, excluded.note, excluded.key, excluded.receive_by)
 ), kept AS (
     DELETE FROM returns USING advanced
-    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($76::int[])
+    WHERE returns.order_id = advanced.order_id AND returns.number > cardinality($77::int[])
 ), arrived AS (
     INSERT INTO return_lines AS l (order_id, number, line_no, quantity, restocked, damaged, refund_minor)
     SELECT advanced.order_id, n.number, n.line_no, n.quantity, n.restocked, n.damaged, n.refund_minor
     FROM advanced CROSS JOIN (
-        SELECT unnest($82::int[]) AS number, unnest($83::int[]) AS line_no,
-               unnest($84::bigint[]) AS quantity, unnest($85::bigint[]) AS restocked,
-               unnest($86::bigint[]) AS damaged, unnest($87::bigint[]) AS refund_minor
+        SELECT unnest($83::int[]) AS number, unnest($84::int[]) AS line_no,
+               unnest($85::bigint[]) AS quantity, unnest($86::bigint[]) AS restocked,
+               unnest($87::bigint[]) AS damaged, unnest($88::bigint[]) AS refund_minor
     ) n
     ON CONFLICT (order_id, number, line_no) DO UPDATE
     SET quantity = excluded.quantity, restocked = excluded.restocked, damaged = excluded.damaged,
@@ -1553,16 +1556,16 @@ WITH advanced AS (
 ), resolved AS (
     -- This record has the outcome of these payments.
     DELETE FROM payment_intents USING advanced
-    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($88::int[])
+    WHERE payment_intents.order_id = advanced.order_id AND payment_intents.attempt = ANY ($89::int[])
 ), published AS (
     INSERT INTO outbox (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, schema_version, payload,
                         headers, created_at)
-    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $89,
+    SELECT e.event_id, 'order', advanced.order_id, e.version, e.event_type, $90,
            (e.payload::jsonb || jsonb_build_object('orderNumber', advanced.number))::json, e.headers, e.created_at
     FROM advanced CROSS JOIN (
-        SELECT unnest($90::uuid[]) AS event_id, unnest($91::bigint[]) AS version,
-               unnest($92::text[]) AS event_type, unnest($93::json[]) AS payload,
-               unnest($94::json[]) AS headers, unnest($95::timestamptz[]) AS created_at
+        SELECT unnest($91::uuid[]) AS event_id, unnest($92::bigint[]) AS version,
+               unnest($93::text[]) AS event_type, unnest($94::json[]) AS payload,
+               unnest($95::json[]) AS headers, unnest($96::timestamptz[]) AS created_at
     ) e
     ON CONFLICT ON CONSTRAINT outbox_aggregate_key DO NOTHING
 )
@@ -1631,6 +1634,7 @@ type RecordOrderParams struct {
 	PaymentReasons          []string
 	PaymentDeadlines        []time.Time
 	PaymentTimes            []time.Time
+	PaymentRepairs          []uuid.UUID
 	ShipmentNumbers         []int32
 	ShipmentLocations       []string
 	ShipmentStatuses        []string
@@ -1735,6 +1739,7 @@ func (q *Queries) RecordOrder(ctx context.Context, db DBTX, arg RecordOrderParam
 		arg.PaymentReasons,
 		arg.PaymentDeadlines,
 		arg.PaymentTimes,
+		arg.PaymentRepairs,
 		arg.ShipmentNumbers,
 		arg.ShipmentLocations,
 		arg.ShipmentStatuses,

@@ -110,6 +110,7 @@ type Payment struct {
 	State       orderflow.PaymentState
 	Reason      string
 	At          time.Time
+	Repair      uuid.UUID // by which an operator says that the step was done by hand; the nil id if none
 }
 
 // TimelineEntry is one event of an order.
@@ -198,7 +199,7 @@ func amountOrNone(minor int64, currency string) money.Amount {
 }
 
 func paymentOf(r ordersdb.Payment) Payment {
-	return Payment{
+	out := Payment{
 		Step:        orderflow.PaymentStep(r.Step),
 		Attempt:     int(r.Attempt),
 		Number:      int(r.Number),
@@ -209,6 +210,10 @@ func paymentOf(r ordersdb.Payment) Payment {
 		Reason:      r.Reason,
 		At:          r.CreatedAt,
 	}
+	if r.RepairID != nil {
+		out.Repair = *r.RepairID
+	}
+	return out
 }
 
 func entryOf(r ordersdb.OrderTimeline) TimelineEntry {

@@ -176,6 +176,8 @@ func addPayments(params *ordersdb.RecordOrderParams, payments []orderflow.Paymen
 		params.PaymentReasons = append(params.PaymentReasons, storable(p.Reason))
 		params.PaymentDeadlines = append(params.PaymentDeadlines, orNoTime(p.AuthorisedUntil))
 		params.PaymentTimes = append(params.PaymentTimes, p.At)
+		repair, _ := uuid.Parse(p.Repair) // the nil id stands for none
+		params.PaymentRepairs = append(params.PaymentRepairs, repair)
 		if p.State != orderflow.PaymentAuthorised {
 			params.EndedAttempts = append(params.EndedAttempts, attempt)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/trace"
+	api "go.opentelemetry.io/otel/trace"
 )
 
 // private takes out of spans what may be personal or secret before another exporter sends them: the texts of errors,
@@ -53,9 +54,15 @@ func withoutTexts(s trace.ReadOnlySpan) trace.ReadOnlySpan {
 	}
 	status := s.Status()
 	status.Description = fault // the type of the last error, in place of its text
+	attributes := withoutPrivate(s.Attributes())
+	if s.SpanKind() == api.SpanKindServer { // the host is the one that the client has named
+		attributes = slices.DeleteFunc(attributes, func(a attribute.KeyValue) bool {
+			return a.Key == "server.address" || a.Key == "server.port"
+		})
+	}
 	return privateSpan{
 		ReadOnlySpan: s,
-		attributes:   withoutPrivate(s.Attributes()),
+		attributes:   attributes,
 		events:       events,
 		status:       status,
 	}
@@ -69,7 +76,8 @@ func withoutPrivate(all []attribute.KeyValue) []attribute.KeyValue {
 		case "exception.message", "exception.stacktrace", "error.message",
 			"url.path", "url.query", "http.target",
 			"client.address", "network.peer.address", "network.peer.port", "http.client_ip", "net.sock.peer.addr",
-			"user_agent.original", "http.user_agent":
+			"user_agent.original", "http.user_agent",
+			"temporalUpdateID": // it has the client's Idempotency-Key
 			continue
 		case "url.full", "http.url":
 			address, err := url.Parse(a.Value.AsString())

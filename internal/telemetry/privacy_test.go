@@ -29,6 +29,7 @@ func TestSpansKeepNothingPrivate(t *testing.T) {
 		attribute.String("client.address", secret),
 		attribute.String("network.peer.address", secret),
 		attribute.String("user_agent.original", secret),
+		attribute.String("temporalUpdateID", "pay-"+secret),
 		attribute.String("http.route", "/admin/customers/:customer_id/erase"),
 		attribute.String("http.url", "https://pay.example/v1/charges?email="+secret),
 		attribute.String("http.target", "/v1/charges?email="+secret),

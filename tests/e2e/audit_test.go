@@ -372,6 +372,7 @@ func TestAuditIncomplete(t *testing.T) {
 		{"--settle", "0s"},
 		{"--page", "0"},
 		{"--skip", "orders"},
+		{"--skip", "payments", "--metrics", filepath.Join(t.TempDir(), "audit.prom")},
 		{"--payment-rate", "0"},
 		{"--no-such-flag"},
 		{"orders"},

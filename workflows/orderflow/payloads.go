@@ -399,6 +399,8 @@ type PaymentResult struct {
 	ActionURL string `json:"action_url,omitempty"`
 	// RefundedMinor is the amount of a refund that FindRefund has found.
 	RefundedMinor int64 `json:"refunded_minor,omitempty"`
+	// Repair is the id of the repair by which an operator says that the step was done by hand.
+	Repair string `json:"repair,omitempty"`
 }
 
 // Actors that are not a client's subject.

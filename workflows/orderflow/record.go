@@ -158,4 +158,5 @@ type PaymentRecord struct {
 	Reason          string       `json:"reason,omitempty"`
 	AuthorisedUntil *time.Time   `json:"authorised_until,omitempty"`
 	At              time.Time    `json:"at"`
+	Repair          string       `json:"repair,omitempty"` // the id of the repair, of a step that was done by hand
 }

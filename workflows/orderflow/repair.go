@@ -91,6 +91,13 @@ type RefundByHand struct {
 	Repair      string `json:"repair,omitempty"` // the id of the repair
 }
 
+// Skip returns the same as the skip of the refund.
+func (r RefundByHand) Skip() SkipStepInput {
+	return SkipStepInput{
+		Step: RefundPayment, Reference: r.Reference, AmountMinor: r.AmountMinor, Actor: r.Actor, Repair: r.Repair,
+	}
+}
+
 // RunRepair is a repair that starts another run of an order that has ended. The run puts it into the timeline, because
 // it may be over before an update could.
 type RunRepair struct {

@@ -127,17 +127,19 @@ WITH advanced AS (
     WHERE order_timeline.order_id = advanced.order_id AND order_timeline.seq > @seq::bigint AND order_timeline.at < @updated_at
 ), paid AS (
     INSERT INTO payments (order_id, step, attempt, number, provider, provider_ref, amount_minor, currency, state, reason,
-                          authorised_until, created_at)
+                          authorised_until, created_at, repair_id)
     SELECT advanced.order_id, p.step, p.attempt, p.number, p.provider, p.provider_ref, p.amount_minor, p.currency, p.state,
            p.reason,
-           nullif(p.authorised_until, @no_time::timestamptz), p.created_at
+           nullif(p.authorised_until, @no_time::timestamptz), p.created_at,
+           nullif(p.repair_id, '00000000-0000-0000-0000-000000000000'::uuid)
     FROM advanced CROSS JOIN (
         SELECT unnest(@payment_steps::text[]) AS step, unnest(@payment_numbers::int[]) AS attempt,
                unnest(@payment_parts::int[]) AS number,
                unnest(@payment_providers::text[]) AS provider, unnest(@payment_refs::text[]) AS provider_ref,
                unnest(@payment_amounts::bigint[]) AS amount_minor, unnest(@payment_currencies::text[]) AS currency,
                unnest(@payment_states::text[]) AS state, unnest(@payment_reasons::text[]) AS reason,
-               unnest(@payment_deadlines::timestamptz[]) AS authorised_until, unnest(@payment_times::timestamptz[]) AS created_at
+               unnest(@payment_deadlines::timestamptz[]) AS authorised_until, unnest(@payment_times::timestamptz[]) AS created_at,
+               unnest(@payment_repairs::uuid[]) AS repair_id
     ) p
     ON CONFLICT ON CONSTRAINT payments_step_key DO NOTHING
 ), shipped AS (
