@@ -415,6 +415,9 @@ func (h *harness) checkTimeline(from orderflow.RecordedOrder, last order.State) 
 		if e.From != e.State {
 			require.Contains(h.t, order.Transitions(), order.Transition{From: e.From, To: e.State})
 		}
+		if i > 0 {
+			require.False(h.t, e.At.Before(h.recorded[i-1].At), "the time of entry %d goes back", e.Seq)
+		}
 		state = e.State
 	}
 	if !h.partial {

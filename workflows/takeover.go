@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -154,12 +155,16 @@ func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrde
 	}
 
 	if start.Holding() {
+		at := workflow.Now(ctx)
+		if len(rest) > 0 && rest[0].At.Before(at) {
+			at = rest[0].At // the time does not go back in the timeline
+		}
 		from := row.State
 		if from == order.Pending && start == order.Paying { // the table has no transition from pending to paying
-			add(o.takenUpEntry(ctx, from, order.Reserved))
+			add(o.takenUpEntry(at, from, order.Reserved))
 			from = order.Reserved
 		}
-		add(o.takenUpEntry(ctx, from, start))
+		add(o.takenUpEntry(at, from, start))
 	} else if len(rest) > 0 { // the order ended without reserved stock
 		rest[0].From = row.State
 	}
@@ -174,12 +179,12 @@ func (o *orderRun) entriesAfter(ctx workflow.Context, row orderflow.RecordedOrde
 }
 
 // takenUpEntry returns the entry that leads from the state in the row to the state of this run.
-func (o *orderRun) takenUpEntry(ctx workflow.Context, from, to order.State) orderflow.TimelineEntry {
+func (o *orderRun) takenUpEntry(at time.Time, from, to order.State) orderflow.TimelineEntry {
 	return orderflow.TimelineEntry{
 		Event:        order.EventTakenUp,
 		From:         from,
 		State:        to,
-		At:           workflow.Now(ctx),
+		At:           at,
 		Actor:        orderflow.ActorTemporal,
 		Reason:       "another run of the workflow carries the order on",
 		Attempt:      o.attempts,

@@ -143,9 +143,15 @@ func (h *handlers) repair(
 		h.fail(c, err)
 		return
 	}
-	h.log.InfoContext(ctx, "an operator has repaired an order or a reservation", "repair_id", ended.ID,
-		"action", ended.Action, "order_id", asked.OrderID, "reservation_id", asked.ReservationID, "actor", ended.Actor,
-		"outcome", ended.Outcome, "detail", ended.Detail)
+	about := []any{
+		"repair_id", ended.ID, "action", ended.Action, "actor", ended.Actor, "outcome", ended.Outcome, "detail", ended.Detail,
+	}
+	if asked.OrderID != uuid.Nil {
+		about = append(about, "order_id", asked.OrderID)
+	} else {
+		about = append(about, "reservation_id", asked.ReservationID)
+	}
+	h.log.InfoContext(ctx, "an operator's repair", about...)
 	answerRepair(c, ended)
 }
 

@@ -162,13 +162,13 @@ func (o *orderCommand) place(cmd *cobra.Command, args []string, card string) err
 		return err
 	}
 
-	body := orderapi.CreateOrder{
-		Lines:         []orderapi.CreateOrderLine{{ProductID: product, Quantity: quantity}},
-		PaymentMethod: card,
-	}
+	body := orderapi.CreateOrder{Lines: []orderapi.CreateOrderLine{{ProductID: product, Quantity: quantity}}}
 	var placed orderapi.Order
 	if err := client.Call(cmd.Context(), http.MethodPost, "/api/orders", body, &placed); err != nil {
 		return err
+	}
+	if card != "" { // a request of its own, whose answer says how the payment ended
+		return act(cmd, client, placed, "pay", orderapi.PayOrder{PaymentMethod: card})
 	}
 	return show(cmd.Context(), client, cmd.OutOrStdout(), placed)
 }
@@ -186,20 +186,25 @@ func (o *orderCommand) action(name, short string, body func() any) *cobra.Comman
 			if err != nil {
 				return err
 			}
-			path := "/api/orders/" + order.OrderID.String() + "/" + name
-			err = client.Call(cmd.Context(), http.MethodPost, path, body(), &order)
-			if declined(err) {
-				// The order says how many payments were declined. Without an answer the refusal says enough.
-				if order, readErr := find(cmd.Context(), client, []string{order.OrderID.String()}); readErr == nil {
-					_ = show(cmd.Context(), client, cmd.OutOrStdout(), order)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			return show(cmd.Context(), client, cmd.OutOrStdout(), order)
+			return act(cmd, client, order, name, body())
 		},
 	}
+}
+
+// act requests an action on an order, and shows the order.
+func act(cmd *cobra.Command, client firstorder.Client, order orderapi.Order, name string, body any) error {
+	path := "/api/orders/" + order.OrderID.String() + "/" + name
+	err := client.Call(cmd.Context(), http.MethodPost, path, body, &order)
+	if declined(err) {
+		// The order says how many payments were declined. Without an answer the refusal says enough.
+		if order, readErr := find(cmd.Context(), client, []string{order.OrderID.String()}); readErr == nil {
+			_ = show(cmd.Context(), client, cmd.OutOrStdout(), order)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return show(cmd.Context(), client, cmd.OutOrStdout(), order)
 }
 
 // declined reports whether err is the API's answer that the payment provider declined.

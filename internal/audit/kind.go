@@ -86,9 +86,10 @@ var remedies = map[Kind]string{
 	RefundedTooMuch: "Look the refunds of order {subject} up at the provider." + accounts,
 	RefundedTwice: "The customer has the money twice. Look the refunds of order {subject} up at the provider and at the" +
 		" bank, and take one of them back." + accounts,
-	PaymentUnended:  describe + " If it runs, it ends the payment by itself. If it does not, run: " + reset,
-	ShippedTooMuch:  "Ask the warehouse to keep the shipments of order {subject} back. " + code,
-	OrderNotRunning: takeUp + " If that changes nothing and Temporal still has the workflow, run: " + reset,
+	PaymentUnended: describe + " If it runs, it ends the payment by itself. If it does not, run: " + reset,
+	ShippedTooMuch: "Ask the warehouse to keep the shipments of order {subject} back. " + code,
+	OrderNotRunning: "Adopt it: POST /admin/orders/{subject}/repair with the action adopt. Or take up all that stand" +
+		" still. " + takeUp + " If that changes nothing and Temporal still has the workflow, run: " + reset,
 	ProviderDiffers: "Look the payments of order {subject} up at the provider: a person may have changed them there." +
 		accounts,
 	ProviderHolds: describe + " If it retries the void, the void will come. If it does not, void the payment at the" +
