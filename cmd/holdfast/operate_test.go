@@ -58,6 +58,7 @@ func TestReadersFindTheStack(t *testing.T) {
 }
 
 // TestStackFillsWhatIsNotSet: the settings of `make up` replace no variable of the environment, given as a file or not.
+// A token without a secret in the environment is all of the stack.
 func TestStackFillsWhatIsNotSet(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.Mkdir(".holdfast", 0o755))
@@ -89,7 +90,7 @@ func TestStackFillsWhatIsNotSet(t *testing.T) {
 	cfg, err := tokenConfig()
 	require.NoError(t, err)
 	require.Equal(t, "of-the-stack-with-enough-bytes-in-it", cfg.Secret)
-	require.Equal(t, "mine", cfg.Issuer)
+	require.Equal(t, "stack", cfg.Issuer, "secret and issuer come from the same place")
 }
 
 // TestUnknownSubcommand: a typo is an error, also below a command that does nothing by itself.
