@@ -12,14 +12,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"holdfast/bench/load"
 	"holdfast/internal/database"
 	"holdfast/inventory"
 	"holdfast/inventory/archive"
 	"holdfast/inventory/inventoryapi"
 )
 
-// load is the measurement of callers of the service over some seconds.
-type load struct {
+// measured is the measurement of callers of the service over some seconds.
+type measured struct {
 	done     int
 	rate     float64
 	p50, p99 time.Duration
@@ -31,7 +32,7 @@ const (
 )
 
 // reserveFor lets callers reserve, a tenth of them the hot product, until ctx ends.
-func reserveFor(ctx context.Context, pool *pgxpool.Pool, s sample) (load, error) {
+func reserveFor(ctx context.Context, pool *pgxpool.Pool, s sample) (measured, error) {
 	svc := inventory.New(inventory.Options{Pool: pool})
 	defer svc.Close()
 	start := time.Now()
@@ -44,17 +45,8 @@ func reserveFor(ctx context.Context, pool *pgxpool.Pool, s sample) (load, error)
 				if i%10 == 0 {
 					product = s.hot
 				}
-				owner, at := uuid.New(), time.Now()
-				_, err := svc.Reserve(context.WithoutCancel(ctx), inventoryapi.ReserveRequest{
-					ReservationID: inventoryapi.NewReservationID(inventoryapi.OwnerOrder, owner, 1),
-					OwnerKind:     inventoryapi.OwnerOrder,
-					OwnerID:       owner,
-					Number:        1,
-					WorkflowID:    "order-" + owner.String(),
-					OperationID:   uuid.New(),
-					Actor:         "plans",
-					Lines:         []inventoryapi.ReserveLine{{ProductID: product, Quantity: 1}},
-				})
+				at := time.Now()
+				_, err := svc.Reserve(context.WithoutCancel(ctx), load.Reserve(uuid.New(), product))
 				if err != nil && !errors.Is(err, inventoryapi.InsufficientStock) {
 					errs[i] = err
 					return
@@ -67,10 +59,10 @@ func reserveFor(ctx context.Context, pool *pgxpool.Pool, s sample) (load, error)
 
 	all := slices.Concat(took...)
 	if err := errors.Join(errs...); err != nil || len(all) == 0 {
-		return load{}, fmt.Errorf("reserve: %w", err)
+		return measured{}, fmt.Errorf("reserve: %w", err)
 	}
 	slices.Sort(all)
-	return load{
+	return measured{
 		done: len(all),
 		rate: float64(len(all)) / time.Since(start).Seconds(),
 		p50:  all[len(all)/2],

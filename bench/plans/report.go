@@ -15,7 +15,7 @@ type report struct {
 	filled                 time.Duration
 	findings               []finding
 	before, after, rebuilt []size
-	alone, beside          load
+	alone, beside          measured
 	moved                  store.Moved
 	batches                int
 	archived, vacuumed     time.Duration
@@ -110,7 +110,7 @@ func (r *report) archive(b *strings.Builder) {
 		"|---|--:|--:|--:|\n", r.vacuumed.Round(time.Second), callers)
 	for _, l := range []struct {
 		name string
-		load
+		measured
 	}{{"alone", r.alone}, {"while archiving", r.beside}} {
 		fmt.Fprintf(b, "| %s | %.0f | %s | %s |\n", l.name, l.rate, ms(l.p50), ms(l.p99))
 	}
