@@ -318,6 +318,8 @@ func TestEndedOrderThatHoldsMoney(t *testing.T) {
 		Step: orderflow.StepAuthorise, Attempt: 1, Provider: "test", Amount: price, State: orderflow.PaymentAuthorised,
 		At: time.Now(),
 	}
+	second := authorised
+	second.Attempt = 2
 	ended := func(s catalogueServer, payments ...orderflow.PaymentRecord) orderflow.RecordInput {
 		in := recordOf(uuid.New(), "somebody", strings.Repeat("ab", 32), order.Expired, nil)
 		in.Payments = payments
@@ -351,6 +353,12 @@ func TestEndedOrderThatHoldsMoney(t *testing.T) {
 			[]orderflow.PaymentRecord{authorised},
 			0,
 			answer{409, "repair_not_applicable", "owes its customer 14.90 EUR"},
+		},
+		{
+			"refund one of two", refundRepair,
+			[]orderflow.PaymentRecord{authorised, second},
+			0,
+			answer{409, "repair_not_applicable", "2 payments without a recorded end"},
 		},
 		{"refund", refundRepair, []orderflow.PaymentRecord{authorised}, 1, answer{200, "", "recorded as done by hand"}},
 		{

@@ -3,14 +3,19 @@ package e2e
 import (
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/orderstore"
 	"holdfast/tests/platform"
+	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
 
@@ -21,6 +26,38 @@ func repair(p *platform.Platform, subject, path, key string, body map[string]any
 
 func why(action string) map[string]any {
 	return map[string]any{"action": action, "reason": "ticket 4711"}
+}
+
+// TestOneRunForStartsAtOnce: of twenty starts of another run of one order at the same moment, one reports that it has
+// started the run with its own input.
+func TestOneRunForStartsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := platform.Start(t)
+	id := p.Place("alice", http.StatusCreated, platform.OneLine(p.Product(1), 1)).Str("order_id")
+	require.Equal(t, http.StatusOK, p.Act("alice", id, "cancel", nil).Status)
+	p.AwaitIdle(uuid.MustParse(id))
+	p.Process("worker").Stop() // so that no run ends before the last start
+	row, err := orderstore.New(p.Orders).Get(t.Context(), uuid.MustParse(id))
+	require.NoError(t, err)
+
+	var started atomic.Int32
+	p.WithTemporal(func(c client.Client) {
+		workflows := orderclient.New(c, converter.GetDefaultDataConverter())
+		var starts errgroup.Group
+		for range 20 {
+			starts.Go(func() error {
+				did, err := workflows.TakeUpSettled(t.Context(), orderstore.InputOf(row))
+				if did {
+					started.Add(1)
+				}
+				return err
+			})
+		}
+		require.NoError(t, starts.Wait())
+	})
+	require.EqualValues(t, 1, started.Load())
+	p.Start("worker")
+	p.AwaitIdle(uuid.MustParse(id))
 }
 
 // TestRepairs: each repair of an operator acts once through the workflow, and is recorded with its outcome.
