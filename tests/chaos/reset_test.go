@@ -32,7 +32,7 @@ func resetLives(t *testing.T, p *platform.Platform) {
 		more []any
 		live func(id string)
 	}{
-		{"edited and paid", order.Confirmed, []any{"ttl_seconds", 5}, func(id string) {
+		{"edited and paid", order.Confirmed, []any{"ttl_seconds", 600}, func(id string) {
 			product := p.Product(5)
 			for _, quantity := range []int{3, 2} {
 				require.NoError(t, edit(quantity, product)(&orderRun{id: id}, p, time.Now().Add(time.Minute)))
@@ -42,7 +42,7 @@ func resetLives(t *testing.T, p *platform.Platform) {
 		{"edited and expired", order.Expired, []any{"ttl_seconds", 3}, func(id string) {
 			require.NoError(t, edit(3, p.Product(5))(&orderRun{id: id}, p, time.Now().Add(time.Minute)))
 		}},
-		{"paid", order.Confirmed, []any{"ttl_seconds", 2}, func(id string) {
+		{"paid", order.Confirmed, []any{"ttl_seconds", 600}, func(id string) {
 			require.Equal(t, http.StatusOK, p.Pay("alice", id, "pm_ok").Status)
 		}},
 		{"paid at once", order.Confirmed, []any{"ttl_seconds", 2, "payment_method", "pm_ok"}, func(string) {}},
@@ -130,11 +130,13 @@ func TestResetBetweenEdits(t *testing.T) {
 }
 
 // ending waits until an order's latest run comes to rest. A run that was reset to a point at which the order was
-// reserved waits for its customer. ending then sends it a cancellation, and the run finds how the earlier run has
-// ended.
+// reserved waits for its customer or its deadline. If the deadline is far, ending sends it a cancellation, and the run
+// finds how the earlier run has ended. A cancellation that came later, after the run has found that the order is paid,
+// would cancel the paid order.
 func ending(p *platform.Platform, id string) order.State {
 	p.T.Helper()
-	if state, resting := p.Rests(uuid.MustParse(id), 4*time.Second); resting {
+	state, resting := p.AwaitTurn(uuid.MustParse(id))
+	if resting {
 		return state
 	}
 	asked := p.Act("alice", id, "cancel", nil)

@@ -131,47 +131,77 @@ func (p *Platform) awaitWorkflows(orders map[uuid.UUID]*audited) {
 // returns the order's state as the workflow knows it, or "" if an operator has deleted the workflow.
 func (p *Platform) AwaitIdle(id uuid.UUID) order.State {
 	p.T.Helper()
-	state, resting := p.Rests(id, settled)
-	require.True(p.T, resting, "order %s does not come to rest", id)
-	return state
+	return p.follow(id, func(w workflowNow) bool { return w.resting }).state
 }
 
-// Rests is AwaitIdle within a time of the caller's, and reports whether the workflow has come to rest.
-func (p *Platform) Rests(id uuid.UUID, within time.Duration) (state order.State, resting bool) {
+// AwaitTurn is AwaitIdle, but it also returns if the workflow waits for the customer: nothing is under way, and no
+// deadline comes soon. It reports whether the workflow is at rest.
+func (p *Platform) AwaitTurn(id uuid.UUID) (state order.State, resting bool) {
 	p.T.Helper()
-	ctx, cancel := context.WithTimeout(p.T.Context(), within)
+	quiet, events := 0, int64(0)
+	now := p.follow(id, func(w workflowNow) bool {
+		if quiet++; w.busy || w.events != events || w.deadline != nil && time.Until(*w.deadline) < time.Minute {
+			quiet = 0
+		}
+		events = w.events
+		return w.resting || quiet == 10
+	})
+	return now.state, now.resting
+}
+
+// workflowNow is what a look at the workflow of an order shows.
+type workflowNow struct {
+	state    order.State
+	resting  bool // it has ended, or waits for the warehouse with nothing under way
+	busy     bool // an activity or a workflow task is under way
+	events   int64
+	deadline *time.Time // of the order, if the workflow is open
+}
+
+// follow looks at an order's workflow twenty times a second until it is as wanted.
+func (p *Platform) follow(id uuid.UUID, wanted func(workflowNow) bool) (now workflowNow) {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.T.Context(), settled)
 	defer cancel()
 	p.WithTemporal(func(c client.Client) {
-		for !resting && ctx.Err() == nil {
-			state, resting = atRest(ctx, c, orderflow.OrderWorkflowID(id))
+		for {
+			if now = look(ctx, c, orderflow.OrderWorkflowID(id)); wanted(now) {
+				return
+			}
 			select {
 			case <-ctx.Done():
+				require.Fail(p.T, "the workflow does not come to rest", "order %s: %+v", id, now)
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	})
-	return state, resting
+	return now
 }
 
-// atRest reports whether a workflow is at rest now.
-func atRest(ctx context.Context, c client.Client, workflow string) (order.State, bool) {
+func look(ctx context.Context, c client.Client, workflow string) workflowNow {
 	described, err := c.DescribeWorkflowExecution(ctx, workflow, "")
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
-		return "", true
+		return workflowNow{resting: true}
 	}
-	switch described.GetWorkflowExecutionInfo().GetStatus() {
+	switch info := described.GetWorkflowExecutionInfo(); info.GetStatus() {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
 		var result orderflow.OrderResult
 		err := c.GetWorkflow(ctx, workflow, "").Get(ctx, &result)
-		return result.State, err == nil
+		return workflowNow{state: result.State, resting: err == nil, busy: true}
 	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
 		var view orderflow.View
 		answer, err := c.QueryWorkflow(ctx, workflow, "", orderflow.QueryState)
-		idle := err == nil && answer.Get(&view) == nil && view.Idle
-		return view.State, idle
+		known := err == nil && answer.Get(&view) == nil
+		return workflowNow{
+			state:    view.State,
+			resting:  known && view.Idle,
+			busy:     !known || described.GetPendingWorkflowTask() != nil || len(described.GetPendingActivities()) > 0,
+			events:   info.GetHistoryLength(),
+			deadline: view.ExpiresAt,
+		}
 	default:
-		return "", false
+		return workflowNow{busy: true}
 	}
 }
 
