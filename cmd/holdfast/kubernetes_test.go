@@ -407,7 +407,7 @@ func TestKubernetesSelectors(t *testing.T) {
 }
 
 // TestWorkerVersion: the pods of a version have the build id that the Deployment's name, the image's tag and the
-// autoscaler's triggers have.
+// autoscaler's triggers have. They run the image that production runs.
 func TestWorkerVersion(t *testing.T) {
 	t.Parallel()
 	const build = "0123456789ab"
@@ -418,7 +418,9 @@ func TestWorkerVersion(t *testing.T) {
 	}
 	pod := ofKind(built, "Deployment")[0].Spec.Template
 	require.Equal(t, build, pod.Metadata.Labels["holdfast/build-id"])
-	require.Equal(t, "holdfast:"+build, pod.Spec.Containers[0].Image)
+	image := pod.Spec.Containers[0].Image
+	require.True(t, strings.HasSuffix(image, ":"+build), image)
+	containers(render(t, prodOverlay), func(m manifest, c container) { require.Equal(t, c.Image, image, m.Metadata.Name) })
 	require.Equal(t, "TEMPORAL_WORKER_BUILD_ID", pod.Spec.Containers[0].Env[0].Name)
 	require.Equal(t, "metadata.labels['holdfast/build-id']", pod.Spec.Containers[0].Env[0].ValueFrom.FieldRef.FieldPath)
 	for _, trigger := range ofKind(built, "ScaledObject")[0].Spec.Triggers {
@@ -442,7 +444,9 @@ func TestWorkerController(t *testing.T) {
 		}
 	}
 	delete(want, "TEMPORAL_WORKER_BUILD_ID")
+	image := ofKind(all, "Deployment")[0].Spec.Template.Spec.Containers[0].Image
 	for _, c := range found[0].Spec.Template.Spec.Containers {
+		require.Equal(t, image, c.Image)
 		require.Equal(t, []string{"worker"}, c.Args)
 		require.Equal(t, want, variables(t, all, c))
 		require.Equal(t, "/health", c.StartupProbe.HTTPGet.Path)
