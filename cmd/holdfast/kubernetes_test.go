@@ -25,6 +25,7 @@ const (
 	devOverlay    = "overlays/dev"
 	prodOverlay   = "overlays/prod"
 	encrypted     = "-encrypted" // after the name of an overlay: with the codec server; the test makes it
+	migrations    = "/migrate"   // after the name of an overlay: what must be done before it is applied
 	workerShared  = "worker/shared"
 	workerVersion = "worker/version"
 )
@@ -49,6 +50,11 @@ type manifest struct {
 		Ingress, Egress []peerRule
 		Template        podTemplate
 	}
+}
+
+// same reports whether both are the same object of a cluster.
+func (m manifest) same(other manifest) bool {
+	return m.Kind == other.Kind && m.Metadata == other.Metadata
 }
 
 type podTemplate struct {
@@ -132,9 +138,10 @@ func render(t *testing.T, folder string) []manifest {
 	copied := t.TempDir()
 	require.NoError(t, os.CopyFS(copied, os.DirFS(root+"deploy/k8s")))
 	for _, overlay := range []string{devOverlay, prodOverlay} {
-		raw, err := os.ReadFile(filepath.Join(copied, overlay, "secrets.example.env"))
+		shared := filepath.Join(copied, overlay, "shared")
+		raw, err := os.ReadFile(filepath.Join(shared, "secrets.example.env"))
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(copied, overlay, "secrets.env"), raw, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(shared, "secrets.env"), raw, 0o600))
 		encrypt(t, copied, overlay)
 	}
 	at := filepath.Join(copied, folder)
@@ -199,10 +206,17 @@ func ofKind(all []manifest, kind string) (out []manifest) {
 	return out
 }
 
-// deployed is all of one environment: an overlay, and a version of the worker with what the versions share.
+// deployed is all of one environment: an overlay, its migrations, and a version of the worker with what the versions
+// share. What the migrations have in common with the overlay is in it once.
 func deployed(t *testing.T, overlay string) []manifest {
 	t.Helper()
-	return slices.Concat(render(t, overlay), render(t, workerShared), render(t, workerVersion))
+	all := slices.Concat(render(t, overlay), render(t, workerShared), render(t, workerVersion))
+	for _, m := range render(t, strings.TrimSuffix(overlay, encrypted)+migrations) {
+		if !slices.ContainsFunc(all, m.same) {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // eachOverlay runs a test on both environments, each without and with the codec server.
@@ -404,6 +418,29 @@ func TestKubernetesSelectors(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestKubernetesMigratesFirst: an overlay starts no migration, because its processes would not wait for it. The folder
+// of the migrations has a Job with the overlay's image, all that the Job needs, and no process.
+func TestKubernetesMigratesFirst(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range []string{devOverlay, prodOverlay} {
+		processes, first := render(t, overlay), render(t, overlay+migrations)
+		require.Empty(t, ofKind(processes, "Job"), overlay)
+		require.Empty(t, ofKind(first, "Deployment"), overlay)
+		require.Len(t, ofKind(first, "Job"), 1, overlay)
+		image := ofKind(processes, "Deployment")[0].Spec.Template.Spec.Containers[0].Image
+		containers(first, func(_ manifest, c container) {
+			require.Equal(t, image, c.Image, overlay)
+			variables(t, first, c)
+		})
+		for _, kind := range []string{"Namespace", "Secret", "NetworkPolicy"} {
+			for _, m := range ofKind(first, kind) {
+				require.True(t, slices.ContainsFunc(processes, m.same), "%s: %s %s", overlay, kind, m.Metadata.Name)
+			}
+			require.NotEmpty(t, ofKind(first, kind), overlay)
+		}
+	}
 }
 
 // TestWorkerVersion: the pods of a version have the build id that the Deployment's name, the image's tag and the
