@@ -384,6 +384,9 @@ func TestComposeInProduction(t *testing.T) {
 		require.NotNil(t, service.Deploy.Resources.Limits, name)
 		require.Positive(t, service.Deploy.Resources.Limits.MemoryBytes, name)
 		require.Positive(t, float32(service.Deploy.Resources.Limits.NanoCPUs), name)
+		if strings.HasPrefix(name, "worker") { // docs/guides/scaling.md says what it needs
+			require.GreaterOrEqual(t, int64(service.Deploy.Resources.Limits.MemoryBytes), int64(768<<20), name)
+		}
 		require.Contains(t, []string{"no", "unless-stopped"}, service.Restart, name)
 		require.NotEmpty(t, service.Logging.Options["max-size"], name)
 		for variable, value := range service.Environment {

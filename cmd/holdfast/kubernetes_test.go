@@ -105,6 +105,9 @@ func TestKubernetesPods(t *testing.T) {
 			require.True(t, c.SecurityContext.ReadOnly, c.Name)
 			require.Equal(t, []string{"ALL"}, c.SecurityContext.Capabilities.Drop, c.Name)
 			require.NotEmpty(t, c.Resources.Limits["memory"], c.Name)
+			if c.Args[0] == "worker" { // docs/guides/scaling.md says what it needs
+				require.Equal(t, "1Gi", c.Resources.Limits["memory"], m.Metadata.Name)
+			}
 			require.NotEmpty(t, c.Resources.Requests["cpu"], c.Name)
 			if m.Kind != "Deployment" {
 				return
@@ -257,6 +260,7 @@ func TestWorkerController(t *testing.T) {
 	delete(want, "TEMPORAL_WORKER_BUILD_ID")
 	image := ofKind(all, "Deployment")[0].Spec.Template.Spec.Containers[0].Image
 	for _, c := range found[0].Spec.Template.Spec.Containers {
+		require.Equal(t, "1Gi", c.Resources.Limits["memory"])
 		require.Equal(t, image, c.Image)
 		require.Equal(t, []string{"worker"}, c.Args)
 		require.Equal(t, want, variables(t, all, c))
