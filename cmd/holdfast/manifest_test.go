@@ -47,6 +47,7 @@ type manifest struct {
 			TargetPort string `yaml:"targetPort"`
 		}
 		Ingress, Egress []peerRule
+		Endpoints       []podEndpoint `yaml:"podMetricsEndpoints"`
 		Template        podTemplate
 	}
 }
@@ -54,6 +55,16 @@ type manifest struct {
 // same reports whether both are the same object of a cluster.
 func (m manifest) same(other manifest) bool {
 	return m.Kind == other.Kind && m.Metadata == other.Metadata
+}
+
+// podEndpoint is a port from which Prometheus collects metrics.
+type podEndpoint struct {
+	Port        string
+	Relabelings []struct {
+		SourceLabels []string `yaml:"sourceLabels"`
+		Regex        string
+		TargetLabel  string `yaml:"targetLabel"`
+	}
 }
 
 type podTemplate struct {
@@ -167,7 +178,7 @@ func build(t *testing.T, folder string) []manifest {
 }
 
 // commented matches the settings that a file has in comments, and not its sentences.
-var commented = regexp.MustCompile(`(?m)^( +)# (- name: |- [A-Z_]+=|  +[a-zA-Z-]|[A-Z_]+: )`)
+var commented = regexp.MustCompile(`(?m)^( +)# (- name: |- \.\./\.\./monitoring|- [A-Z_]+=|  +[a-zA-Z-]|[A-Z_]+: )`)
 
 // useComments turns the settings in comments of the production overlay and of the workers into settings.
 func useComments(t *testing.T, dir string) {
