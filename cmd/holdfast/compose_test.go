@@ -469,37 +469,3 @@ func TestComposeWatchesEveryProcess(t *testing.T) {
 	require.Len(t, ports, len(processes))
 	require.Contains(t, source(t, "Dockerfile.dev"), "deploy/docker/dev/watch.sh")
 }
-
-// TestPrometheusScrapesEveryProcess: the targets are the processes, and services of the development file.
-func TestPrometheusScrapesEveryProcess(t *testing.T) {
-	t.Parallel()
-	project := development(t)
-	file := source(t, "deploy/prometheus/prometheus.yml")
-	targets := found(`"([a-z-]+:\d+)"`, file)
-	byName := regexp.MustCompile(`names: \[([a-z-]+)\], type: A, port: (\d+)`)
-	profiled := 0 // a fixed target would be down while its profile is not chosen
-	for _, m := range byName.FindAllStringSubmatch(file, -1) {
-		require.NotEmpty(t, project.Services[m[1]].Profiles, m[1])
-		targets = append(targets, m[1]+":"+m[2])
-		profiled++
-	}
-	for name, configuration := range processes {
-		if len(project.Services[name].Profiles) > 0 {
-			profiled--
-		}
-		defaults := map[string]string{}
-		collect(configuration, defaults)
-		for variable, address := range defaults {
-			if strings.HasSuffix(variable, "_LISTEN") && variable != "GATEWAY_LISTEN" { // which is for clients only
-				require.Contains(t, targets, name+address[strings.LastIndex(address, ":"):])
-				require.Contains(t, source(t, "docs/guides/metrics.md"), "| "+name+" | `"+variable+"`")
-			}
-		}
-	}
-	for _, target := range targets {
-		service, _, _ := strings.Cut(target, ":")
-		require.Contains(t, project.Services, service)
-	}
-	require.Zero(t, profiled, "the processes with a profile are found by their names")
-	require.Len(t, targets, len(processes)+2, "and Temporal and RabbitMQ")
-}

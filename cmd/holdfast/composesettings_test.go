@@ -1,11 +1,9 @@
 package main
 
 import (
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -109,30 +107,4 @@ func TestComposeSettingsOfProduction(t *testing.T) {
 	_ = loadContainer[codecserver.Config](t, composeWith(t, []string{
 		"JWKS_URL=https://id.example/keys", "CODEC_ORIGINS=https://temporal.example",
 	}, productionFile), dir, "codec")
-}
-
-// TestPrometheusCanJoinProduction: the guide names networks of compose.prod.yml, and each target of prometheus.yml is a
-// service in the inner one that listens there for other containers.
-func TestPrometheusCanJoinProduction(t *testing.T) {
-	t.Parallel()
-	project := production(t)
-	guide := source(t, "docs/guides/containers.md")
-	for _, network := range []string{"internal", "edge"} {
-		require.Contains(t, guide, " "+project.Networks[network].Name+" ")
-	}
-	file := source(t, "deploy/prometheus/prometheus.yml")
-	targets := found(`"([a-z-]+:\d+)"`, file)
-	require.NotEmpty(t, targets)
-	for _, target := range targets {
-		name, port, _ := strings.Cut(target, ":")
-		require.Contains(t, project.Services, name)
-		require.Contains(t, project.Services[name].Networks, "internal", name)
-		if !isProcess(project.Services[name]) {
-			continue
-		}
-		require.True(t, slices.ContainsFunc(slices.Collect(maps.Values(project.Services[name].Environment)), func(v *string) bool {
-			return *v == ":"+port
-		}), target)
-	}
-	require.Contains(t, guide, development(t).Services["prometheus"].Image)
 }

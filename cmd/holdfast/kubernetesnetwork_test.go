@@ -52,6 +52,9 @@ func TestKubernetesNetwork(t *testing.T) {
 		require.Greater(t, checked, 15)
 		require.False(t, allowed(all, "in", byName["inventory"], map[string]string{"app": "stranger"}, 8080))
 		require.False(t, allowed(all, "out", byName["gateway"], nil, 5432), "the gateway has no database")
+		for _, port := range []int{443, 465, 587} {
+			require.True(t, allowed(all, "out", byName["events"], nil, port), "webhooks and mail: %d", port)
+		}
 	})
 }
 
