@@ -37,6 +37,27 @@ type documented struct {
 var metricRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`(\\*?) \\| (\\w+) " +
 	"\\| ([^|]*) \\| [^|]* \\| ([^|]+) \\| .+ \\|$")
 
+// temporalRow matches a row of the page's table of Temporal's SDK: metric, type, unit, processes, meaning.
+var temporalRow = regexp.MustCompile("(?m)^\\| `(temporal_[a-z0-9_]+)`(\\*?) \\| (\\w+) " +
+	"\\| [^|]* \\| ([^|]+) \\| .+ \\|$")
+
+// requireTemporalMetrics checks that the processes export what the page lists of Temporal's SDK. A row with an asterisk
+// may be missing until its first event.
+func requireTemporalMetrics(t *testing.T, exported map[string]map[string]*dto.MetricFamily) {
+	t.Helper()
+	raw, err := os.ReadFile("../../docs/guides/metrics.md")
+	require.NoError(t, err)
+	rows := temporalRow.FindAllStringSubmatch(string(raw), -1)
+	require.Greater(t, len(rows), 10)
+	for _, m := range rows {
+		for _, process := range words(m[4]) {
+			f := exported[process][m[1]]
+			require.True(t, f != nil || m[2] == "*", "the page says that %s exports %s", process, m[1])
+			require.True(t, f == nil || strings.ToLower(f.GetType().String()) == m[3], "%s is a %s", m[1], f.GetType())
+		}
+	}
+}
+
 // documentedProcesses returns the processes of the page's first table.
 func documentedProcesses(t *testing.T) (out []string) {
 	t.Helper()
@@ -182,6 +203,7 @@ func TestMetricsPage(t *testing.T) {
 			}
 		}
 	}
+	requireTemporalMetrics(t, exported)
 	require.ElementsMatch(t, documentedProcesses(t), slices.Collect(maps.Keys(exported)))
 	for name, row := range page {
 		for _, process := range row.processes {
