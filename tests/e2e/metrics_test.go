@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,6 +179,8 @@ func TestMetricsPage(t *testing.T) {
 		scrape(t, addresses[name])
 	}
 
+	requireLevelFollowsSignals(t, p, "worker", "audit")
+
 	page := documentedMetrics(t)
 	exported := map[string]map[string]*dto.MetricFamily{}
 	require.Eventually(t, func() bool { // the events arrive a moment later, and the audit ends
@@ -210,6 +213,22 @@ func TestMetricsPage(t *testing.T) {
 			if _, own := exported[process]; own && !row.later {
 				require.Contains(t, exported[process], name, "the page says that %s exports it", process)
 			}
+		}
+	}
+}
+
+// requireLevelFollowsSignals checks that SIGUSR1 makes a process log at debug level, and SIGUSR2 as it did before.
+func requireLevelFollowsSignals(t *testing.T, p *platform.Platform, processes ...string) {
+	t.Helper()
+	for _, name := range processes {
+		for _, change := range []struct {
+			signal os.Signal
+			level  string
+		}{{syscall.SIGUSR1, "DEBUG"}, {syscall.SIGUSR2, "INFO"}} {
+			p.Process(name).Signal(change.signal)
+			awaitLine(t, p.Process(name), func(l map[string]any) bool {
+				return l["msg"] == "the log's level was changed" && l["to"] == change.level
+			})
 		}
 	}
 }
