@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRunbookCommands: every command of this binary that a runbook names exists, with its flags, and takes the arguments
-// that the runbook gives it. Every command of Temporal that works in a namespace names ours, because the default is
-// another one, in which no worker polls.
+// TestRunbookCommands: every command of this binary that a runbook names exists, with its flags, and takes the
+// arguments that the runbook gives it. Every command of Temporal that works in a namespace names ours, because the
+// default is another one, in which no worker polls.
 func TestRunbookCommands(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/runbooks/*.md")
