@@ -12,7 +12,7 @@ TOOLS := $(CURDIR)/bin/tools
 REAPER := testcontainers/ryuk:0.14.0
 
 # make builds the binaries each time, because only Go knows whether they are stale; an unchanged binary costs a second.
-.PHONY: help writable up observe test test-load test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway plans-inventory test-rollback test-restore pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
+.PHONY: help writable up observe test test-load test-order-life test-short build bin/holdfast bin/holdfast-dev generate verify lint vet workflowcheck replay cover smoke bench-orders bench-inventory bench-events bench-gateway bench-seed plans-inventory test-rollback test-restore pictures images images-offline test-containers test-compose security scan-secrets vulnerabilities sbom ci clean
 
 help: ## List the commands
 	@grep -hE '^[a-zA-Z_-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
@@ -127,6 +127,9 @@ bench-events: ## Measure the relay of the events; results in bench/results/event
 
 bench-gateway: build ## Measure what the gateway costs; results in bench/results/gateway.json (ARGS='-only throughput')
 	go run ./bench/gateway -out bench/results/gateway.json $(ARGS)
+
+bench-seed: build ## Measure how long the example data takes; fails above half a second
+	bin/holdfast-dev testenv -- go test -run '^$$' -bench SeedDev -benchtime 5x ./internal/seed $(ARGS)
 
 pictures: ## Export the diagrams of the documentation as SVG (needs npm and chromium)
 	cd tools/pictures && npm ci --ignore-scripts --no-audit --no-fund > /dev/null

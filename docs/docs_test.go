@@ -21,7 +21,8 @@ func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob("*.md")
 	require.NoError(t, err)
 	for _, pattern := range []string{
-		"*/*.md", "../*.md", "../*/*.md", "../internal/*/*.md", "../examples/*/*.md", "../deploy/*/*.md",
+		"*/*.md", "../*.md", "../*/*.md", "../internal/*/*.md", "../internal/*/*/*.md", "../examples/*/*.md",
+		"../deploy/*/*.md",
 	} {
 		more, err := filepath.Glob(pattern)
 		require.NoError(t, err)

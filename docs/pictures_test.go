@@ -68,6 +68,7 @@ func TestIndexLeadsEverywhere(t *testing.T) {
 	}
 	for _, room := range []string{
 		"workflows", "activities", "workers", "api", "gateway", "inventory", "db", "internal/eventprocess", "dev",
+		"internal/payment/sandboxserver", "internal/codecserver", "internal/audit",
 	} {
 		require.FileExists(t, filepath.Join("..", room, "README.md"))
 		require.Contains(t, string(index), "("+filepath.Join("..", room, "README.md")+")")

@@ -195,7 +195,7 @@ func TestAccessLog(t *testing.T) {
 
 	log := edge.logs.String()
 	for _, part := range []string{
-		`"msg":"request"`, `"method":"GET"`, `"path":"/api/orders"`, `"status":200`, `"client":"127.0.0.1"`,
+		`"msg":"request"`, `"method":"GET"`, `"path":"/api/orders"`, `"status":200`, `"client_network":"127.0.0.0/24"`,
 		`"instance":"` + service.Listener.Addr().String() + `"`, `"attempts":1`, `"duration_ms":`, `"correlation_id":`,
 	} {
 		require.Contains(t, log, part)

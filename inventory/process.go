@@ -78,7 +78,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		AnnounceRefusals: true,
 		ContinueGrants:   true,
 	}
-	checks := []httpx.Check{{Name: "database", Required: true}}
+	checks := []httpx.Check{{Name: "database", Required: true, Probe: database.Migrated(pool, database.Inventory)}}
 	limits := ratelimit.Options{
 		Service:  "inventory",
 		Timeout:  cfg.Limits.RedisTimeout,
@@ -104,7 +104,6 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 
 	svc := New(options)
 	defer svc.Close() // after the server has stopped: every accepted request has its answer then
-	checks[0].Probe = svc.Ping
 
 	health := httpx.NewHealth(checks...)
 	contract, err := httpx.ReadContract(OpenAPI)

@@ -137,9 +137,6 @@ func (s *Service) Close() {
 	s.availability.Close()
 }
 
-// Ping reports whether the database answers.
-func (s *Service) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
-
 // Reserve implements inventoryapi.API.
 func (s *Service) Reserve(ctx context.Context, in inventoryapi.ReserveRequest) (inventoryapi.Reservation, error) {
 	r, err := stock.NewReserve(in, s.ttl, correlation.From(ctx))

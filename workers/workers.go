@@ -212,7 +212,7 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		httpx.Check{Name: "temporal", Required: true, Probe: namespaceReady},
 		// A worker is ready before its version is current: only then may an operator make it current.
 		httpx.Check{Name: "worker_version", Probe: temporalclient.ProbeCurrentVersion(temporal, cfg.DeploymentName)},
-		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
+		httpx.Check{Name: "database", Required: true, Probe: database.Migrated(pool, database.Orders)},
 		httpx.Check{Name: "inventory", Required: true, Probe: inventory.Ping},
 	)
 	router := httpx.NewRouter(httpx.Options{

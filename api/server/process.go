@@ -88,7 +88,7 @@ func run(ctx context.Context, cfg Config, env service.Env, more []Document) erro
 	defer inventory.Close()
 
 	health := httpx.NewHealth(
-		httpx.Check{Name: "database", Required: true, Probe: pool.Ping},
+		httpx.Check{Name: "database", Required: true, Probe: database.Migrated(pool, database.Orders)},
 		// While Temporal is down, orders are accepted and wait. A Temporal server that is not prepared is a mistake of the
 		// deployment, and the orders would wait for ever.
 		httpx.Check{Name: "temporal", Required: false, Probe: temporalclient.ProbeServer(temporal)},

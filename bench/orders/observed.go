@@ -22,11 +22,14 @@ import (
 // scrapeInterval is that of deploy/prometheus/prometheus.yml.
 const scrapeInterval = 10 * time.Second
 
-// runObserved measures what it costs to observe the platform. A second platform with everything on runs beside the
-// first: it writes log lines at info into files, traces a tenth of the requests for a collector, and is scraped. The
-// first logs errors only, traces nothing and is not scraped. Both count their metrics. The load goes to one of them at
+// runObserved measures what it costs to observe the platform, its events process included. A second platform with
+// everything on runs beside the first: it writes log lines at info into files, traces a tenth of the requests for a
+// collector, and is scraped. The first logs errors only, traces nothing and is not scraped. Both count their metrics. The load goes to one of them at
 // a time, in alternation, and every second pair begins with the other side.
 func runObserved(ctx context.Context, p *platform) (_ []result, err error) {
+	if p.rabbitmq == nil {
+		return nil, errors.New("observed measures the events process too; add -events")
+	}
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))

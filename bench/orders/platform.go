@@ -221,6 +221,9 @@ func (p *platform) startProcesses(ctx context.Context, temporal string) error {
 	for _, name := range []string{"payment-sandbox", "inventory", "worker", "api", "gateway-private"} {
 		p.scraped = append(p.scraped, address[name])
 	}
+	if p.rabbitmq != nil {
+		p.scraped = append(p.scraped, address["events"])
+	}
 	p.gateway, p.api, p.inventory = address["gateway"], address["api"], address["inventory"]
 	if err := workers.MakeCurrent(ctx, p.temporal, orderflow.DeploymentName, buildID); err != nil { // the api waits for it
 		return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"time"
 
@@ -57,7 +56,8 @@ func runSchedule(cmd *cobra.Command, f auditFlags) error {
 	if err != nil {
 		return incomplete(err)
 	}
-	log := telemetry.NewLogger(os.Stdout, "audit", cfg.LogLevel)
+	log, _, stop := newLog(cmd.Context(), "audit", cfg.LogLevel)
+	defer stop()
 	registry := telemetry.NewRegistry()
 	closeAll, err := f.open(cmd.Context(), processEnvironment())
 	if err != nil {

@@ -112,10 +112,8 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			}
 
 			service.TuneGC()
-			level := new(slog.LevelVar)
-			level.Set(cfg.LogLevel)
-			log := telemetry.NewLogger(os.Stdout, name, level)
-			defer followLevelSignals(cmd.Context(), log, level)()
+			log, level, stop := newLog(cmd.Context(), name, cfg.LogLevel)
+			defer stop()
 			tracing, err := telemetry.NewTracing(cmd.Context(), cfg.Trace, name, version())
 			if err != nil {
 				return err
@@ -148,6 +146,14 @@ func process[C any](name, short string, run func(context.Context, C, service.Env
 			return nil
 		},
 	}
+}
+
+// newLog returns the log of a process and its level, which signals change until stop is called.
+func newLog(ctx context.Context, name string, began slog.Level) (log *slog.Logger, level *slog.LevelVar, stop func()) {
+	level = new(slog.LevelVar)
+	level.Set(began)
+	log = telemetry.NewLogger(os.Stdout, name, level)
+	return log, level, followLevelSignals(ctx, log, level)
 }
 
 // followLevelSignals lets an operator change the level of the log without a restart: SIGUSR1 sets debug, and SIGUSR2

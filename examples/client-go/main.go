@@ -1,4 +1,4 @@
-// Command shop places an order, pays it and waits until it is confirmed, with a client generated from the contract.
+// Command shop places an order, pays it and prints its status, with a client generated from the contract.
 package main
 
 //go:generate sh -c "sed '/ x-go-type/d' ../../api/openapi.yaml > contract.yaml"
@@ -17,6 +17,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: SHOP_URL=http://127.0.0.1:3000 SHOP_TOKEN=… shop PRODUCT_ID")
+	}
 	if err := run(context.Background(), os.Getenv("SHOP_URL"), os.Getenv("SHOP_TOKEN"), os.Args[1]); err != nil {
 		log.Fatal(err)
 	}
@@ -24,6 +27,10 @@ func main() {
 
 // run orders one unit of a product. The key names the order: after a lost answer send it again, and get the same order.
 func run(ctx context.Context, shop, token, product string) error {
+	id, err := uuid.Parse(product)
+	if err != nil {
+		return fmt.Errorf("read the product's id: %w", err)
+	}
 	client, err := orders.NewClientWithResponses(shop, orders.WithRequestEditorFn(
 		func(_ context.Context, r *http.Request) error {
 			r.Header.Set("Authorization", "Bearer "+token)
@@ -32,19 +39,23 @@ func run(ctx context.Context, shop, token, product string) error {
 	if err != nil {
 		return err
 	}
-	id, err := uuid.Parse(product)
-	if err != nil {
-		return err
-	}
+
 	key := uuid.NewString()
 	placed, err := client.CreateOrderWithResponse(ctx, &orders.CreateOrderParams{IdempotencyKey: &key},
 		orders.CreateOrder{Lines: []orders.CreateOrderLine{{ProductID: id, Quantity: 1}}})
-	if err != nil || placed.JSON201 == nil {
-		return fmt.Errorf("place: %w %s", err, placed.Body) // 202: it is decided later; GET the order
+	if err != nil {
+		return fmt.Errorf("place the order: %w", err)
 	}
+	if placed.JSON201 == nil { // 202: the order is accepted and decided later; GET it
+		return fmt.Errorf("place the order: %s: %s", placed.Status(), placed.Body)
+	}
+
 	paid, err := client.PayOrderWithResponse(ctx, placed.JSON201.OrderID, nil, orders.PayOrder{PaymentMethod: "pm_ok"})
-	if err != nil || paid.JSON200 == nil {
-		return fmt.Errorf("pay: %w %s", err, paid.Body) // 402: another card; 202: it goes on by itself
+	if err != nil {
+		return fmt.Errorf("pay: %w", err)
+	}
+	if paid.JSON200 == nil { // 402: try another card; 202: the payment goes on by itself; GET the order
+		return fmt.Errorf("pay: %s: %s", paid.Status(), paid.Body)
 	}
 	fmt.Println(paid.JSON200.Number, paid.JSON200.Status)
 	return nil

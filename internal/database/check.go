@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/db/migrations"
 	"holdfast/internal/unanswered"
@@ -30,9 +31,29 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 	if err := refuseOther(ctx, conn, name); err != nil {
 		return err
 	}
+	return checkMigrated(ctx, conn, name)
+}
 
+// Migrated returns a probe of a service's readiness: it fails while the database does not answer or lacks a migration of
+// this binary. A database with more migrations, those of a newer version, is well.
+func Migrated(pool *pgxpool.Pool, name Name) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := pool.Ping(ctx); err != nil {
+			return err //nolint:wrapcheck // the check has the name of the database
+		}
+		return checkMigrated(ctx, pool, name)
+	}
+}
+
+// querier is a connection or a pool.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// checkMigrated reports whether a database has every migration of this binary.
+func checkMigrated(ctx context.Context, q querier, name Name) error {
 	applied := map[int64]bool{}
-	rows, err := conn.Query(ctx, "SELECT version_id FROM goose_db_version WHERE is_applied")
+	rows, err := q.Query(ctx, "SELECT version_id FROM goose_db_version WHERE is_applied")
 	if err == nil {
 		var versions []int64
 		versions, err = pgx.CollectRows(rows, pgx.RowTo[int64])

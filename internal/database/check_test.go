@@ -12,7 +12,8 @@ import (
 	"holdfast/tests/testenv"
 )
 
-// TestCheck: Check writes nothing, and its error names the database, what it lacks and what to do.
+// TestCheck: Check writes nothing, and its error names the database, what it lacks and what to do. A service whose
+// database lacks a migration is not ready.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	url := testenv.Database(t)
@@ -30,11 +31,20 @@ func TestCheck(t *testing.T) {
 	_, err = database.Migrate(t.Context(), url, database.Orders)
 	require.NoError(t, err)
 	require.NoError(t, database.Check(t.Context(), url, database.Orders))
+	orders, err := database.Open(t.Context(), url, database.Pool{MaxConns: 1, Holds: database.Orders}, "test", nil)
+	require.NoError(t, err)
+	defer orders.Close()
+	ready := database.Migrated(orders, database.Orders)
+	require.NoError(t, ready(t.Context()))
 
 	_, err = conn.Exec(t.Context(), "DELETE FROM goose_db_version WHERE version_id = 3")
 	require.NoError(t, err)
 	err = database.Check(t.Context(), url, database.Orders)
 	require.ErrorContains(t, err, "lacks 1 migrations: 00003_product_version.sql;")
+	require.ErrorContains(t, ready(t.Context()), "lacks 1 migrations: 00003_product_version.sql;")
+	_, err = conn.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, true), (99999, true)")
+	require.NoError(t, err)
+	require.NoError(t, ready(t.Context()), "a newer version has migrated the database")
 	require.NoError(t, conn.Close(t.Context()))
 
 	for _, other := range []database.Name{database.Inventory, database.Sandbox} {

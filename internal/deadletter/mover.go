@@ -113,12 +113,29 @@ func (m *Mover) move(ctx context.Context, session *rabbitmq.Session, queue strin
 			return fmt.Errorf("acknowledge a dead message: %w", err)
 		}
 		if fresh {
-			m.moved.WithLabelValues(queue, dead.Cause).Inc()
+			m.moved.WithLabelValues(queue, causeLabel(dead.Cause)).Inc()
 			m.Log.ErrorContext(ctx, "a dead message waits for an operator", "queue", queue, "event_id", dead.EventID,
-				"event_type", dead.EventType, "cause", dead.Cause, "attempts", dead.Attempts, "error", dead.Error)
+				"event_type", dead.EventType, "aggregate_id", dead.AggregateID, "correlation_id", dead.CorrelationID,
+				"cause", dead.Cause, "attempts", dead.Attempts, "error", dead.Error)
 		}
 	}
 	return nil
+}
+
+// The causes of a dead message of which no consumer says why it is dead.
+const (
+	causeUnknown       = "unknown"
+	causeDeliveryLimit = "delivery_limit" // these two are the broker's words
+	causeRejected      = "rejected"
+)
+
+// causeLabel returns the cause for a metric, or "other": a message must not be able to make new series.
+func causeLabel(cause string) string {
+	switch cause {
+	case consumer.CausePoison, consumer.CauseExhausted, causeUnknown, causeDeliveryLimit, causeRejected:
+		return cause
+	}
+	return "other"
 }
 
 // keptHeaders is what the column headers keeps of a message besides its own columns.
@@ -137,7 +154,7 @@ func message(queue string, d amqp.Delivery) Message {
 		Body:          d.Body,
 		ContentType:   clean(d.ContentType, maxName),
 		CorrelationID: clean(d.CorrelationId, maxName),
-		Cause:         "unknown",
+		Cause:         causeUnknown,
 		Error:         "the broker does not say why",
 		Attempts:      1,
 		MaxAttempts:   1,
@@ -188,10 +205,10 @@ func setCause(m *Message, headers amqp.Table) {
 		record, _ := death.(amqp.Table)
 		reason, _ := record["reason"].(string)
 		switch reason {
-		case "delivery_limit":
+		case causeDeliveryLimit:
 			m.Cause, m.Error = reason, "the message came again too often without an acknowledgement: it may kill its consumer"
 			return
-		case "rejected":
+		case causeRejected:
 			m.Cause, m.Error = reason, "a consumer rejected the message without saying why"
 			return
 		}

@@ -87,7 +87,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 			Registry:  env.Registry,
 			Tracer:    env.Tracing.Tracer(),
 		})
-		checks = append(checks, httpx.Check{Name: string(o.database) + "_database", Required: true, Probe: pool.Ping})
+		checks = append(checks, httpx.Check{
+			Name: string(o.database) + "_database", Required: true, Probe: database.Migrated(pool, o.database),
+		})
 		parts = append(parts, service.Part{Name: string(o.database) + " relay", Run: relay.Run})
 	}
 

@@ -119,6 +119,19 @@ func correlate(c *gin.Context) {
 // subjects are the parameters of paths that name what a request is about.
 var subjects = []string{"order_id", "reservation_id", "product_id"}
 
+// private are the parameters of paths that may name a person: the subject of a token may be an e-mail address.
+var private = []string{"customer_id"}
+
+// loggedPath returns the request's path, or its route if the path may name a person.
+func loggedPath(c *gin.Context) string {
+	for _, name := range private {
+		if c.Param(name) != "" {
+			return c.FullPath()
+		}
+	}
+	return c.Request.URL.Path
+}
+
 // observe counts, times and logs each request. Its metrics have the route as a label and not the path, because each id
 // in a path would make a series. It logs health checks and scrapes at debug level.
 func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
@@ -154,7 +167,7 @@ func observe(log *slog.Logger, reg prometheus.Registerer) gin.HandlerFunc {
 			level = slog.LevelDebug
 		}
 		entry := []any{
-			"method", methodOf(c.Request), "path", c.Request.URL.Path, "status", c.Writer.Status(),
+			"method", methodOf(c.Request), "path", loggedPath(c), "status", c.Writer.Status(),
 			"bytes", c.Writer.Size(), "duration_ms", float64(took.Microseconds()) / 1000,
 		}
 		if len(c.Errors) > 0 {

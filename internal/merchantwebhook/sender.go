@@ -2,6 +2,7 @@ package merchantwebhook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"holdfast/internal/events"
 	"holdfast/internal/webhook"
 )
 
@@ -115,8 +117,7 @@ func (s *Sender) begin(ctx context.Context, underWay map[uuid.UUID]int, room int
 
 // deliver makes one attempt and writes its outcome.
 func (s *Sender) deliver(ctx context.Context, d Leased) {
-	log := s.Log.With("subscription_id", d.SubscriptionID, "event_id", d.EventID, "event_type", d.EventType,
-		"attempt", d.Attempts)
+	log := s.logOf(d)
 	start := time.Now()
 	err := s.send(ctx, d)
 	s.metrics.duration.Observe(time.Since(start).Seconds())
@@ -144,6 +145,17 @@ func (s *Sender) deliver(ctx context.Context, d Leased) {
 		s.metrics.disabled.WithLabelValues(disabled).Inc()
 		log.Error("a webhook subscription was switched off", "cause", disabled)
 	}
+}
+
+// logOf returns a log whose lines name a delivery, what its event is about, and the request that caused it.
+func (s *Sender) logOf(d Leased) *slog.Logger {
+	var about struct {
+		AggregateID string          `json:"aggregateId"`
+		Metadata    events.Metadata `json:"metadata"`
+	}
+	_ = json.Unmarshal(d.Body, &about) // without it the lines still have the event's id
+	return s.Log.With("subscription_id", d.SubscriptionID, "event_id", d.EventID, "event_type", d.EventType,
+		"aggregate_id", about.AggregateID, "correlation_id", about.Metadata.CorrelationID, "attempt", d.Attempts)
 }
 
 // lose tells of an outcome that could not be written. The delivery comes again when its lease ends.

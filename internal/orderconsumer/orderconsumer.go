@@ -86,7 +86,7 @@ func New(
 	orders Orders, stock Stock, workflows Workflows, log *slog.Logger, reg prometheus.Registerer,
 ) *Handler {
 	f := promauto.With(reg)
-	return &Handler{
+	h := &Handler{
 		orders:    orders,
 		stock:     stock,
 		workflows: workflows,
@@ -100,6 +100,11 @@ func New(
 			Help: "Items whose available stock fell to 0 (depleted) or to their threshold (low_stock).",
 		}, []string{"kind"}),
 	}
+	// An alert sees the first mismatch of a kind only if its series has begun before.
+	for _, kind := range []string{unknownOrder, foreignStock, foreignEnd, foreignTaking} {
+		h.mismatches.WithLabelValues(kind)
+	}
+	return h
 }
 
 // Handle applies an event. It implements consumer.Handler.

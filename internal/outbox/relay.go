@@ -216,7 +216,7 @@ func (r *Relay) send(ctx context.Context, publisher *rabbitmq.Publisher, wave []
 		results[sent[n]] = err
 		endSpan(spans[n], err)
 		if err == nil {
-			r.logPublished(ctx, wave[sent[n]], messages[n])
+			r.logPublished(trace.ContextWithSpan(ctx, spans[n]), wave[sent[n]], messages[n])
 		}
 	}
 	return results
@@ -250,7 +250,7 @@ func retryDelay(attempts int, err error) time.Duration {
 	return delay
 }
 
-// logPublished writes one line for an event that the broker has confirmed.
+// logPublished writes one line for an event that the broker has confirmed. ctx has the span of publishing it.
 func (r *Relay) logPublished(ctx context.Context, e Event, m rabbitmq.Message) {
 	r.log.LogAttrs(ctx, slog.LevelInfo, "event published",
 		slog.String("event_id", m.Publishing.MessageId),
@@ -274,6 +274,6 @@ func (r *Relay) logFailures(ctx context.Context, leased []Event, results []error
 		return
 	}
 	r.log.WarnContext(ctx, "events were not published and will be published again", "failed", failed, "of", len(leased),
-		"event_id", leased[first].ID, "event_type", leased[first].Type, "attempts", leased[first].Attempts,
-		"error", results[first])
+		"event_id", leased[first].ID, "event_type", leased[first].Type, "aggregate_id", leased[first].AggregateID,
+		"attempts", leased[first].Attempts, "error", results[first])
 }

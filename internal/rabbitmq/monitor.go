@@ -51,6 +51,8 @@ func (m *Monitor) Run(ctx context.Context) error {
 	return m.connector.Supervise(ctx, "monitor", func(ctx context.Context, s *Session) error {
 		err := m.watch(ctx, s)
 		m.set(nil, err)
+		m.messages.Reset() // an old number would look like a new one
+		m.consumers.Reset()
 		return err
 	})
 }

@@ -53,6 +53,6 @@ func FollowLevelSignals[S any](ctx context.Context, log *slog.Logger, level *slo
 		case <-less:
 			level.Set(began)
 		}
-		log.WarnContext(ctx, "the log's level was changed", "level", level.Level())
+		log.WarnContext(ctx, "the log's level was changed", "to", level.Level())
 	}
 }

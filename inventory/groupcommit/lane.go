@@ -119,6 +119,9 @@ func (q *queue) decide(batch []*submission, isolated bool) outcome {
 	if !isolated && len(batch) > 1 {
 		onLock = regroupOnLock
 	}
+	for _, s := range batch {
+		q.waited(time.Since(s.queuedAt))
+	}
 	ctx, end := traceBatch(batch)
 	result := q.commit(ctx, tasksOf(batch), onLock)
 	end()

@@ -8,6 +8,7 @@ import (
 type metrics struct {
 	retries *prometheus.CounterVec
 	batch   prometheus.Histogram
+	wait    prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
@@ -27,6 +28,12 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 			Name:    "inventory_batch_requests",
 			Help:    "Requests that were committed together.",
 			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
+		}),
+		wait: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "inventory_batch_wait_seconds",
+			Help: "Time from the arrival of a call to the beginning of its batch; again if the batch is formed anew, because " +
+				"another transaction has locked the stock.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
 	}
 }

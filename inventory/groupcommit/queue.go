@@ -37,6 +37,8 @@ type queue struct {
 	commit func(ctx context.Context, tasks []Task, onLock lockPolicy) outcome
 	// productsOf looks up the products of reservations.
 	productsOf func(ctx context.Context, reservations []uuid.UUID) (map[uuid.UUID][]uuid.UUID, error)
+	// waited is told how long each submission has waited when its batch begins.
+	waited func(time.Duration)
 
 	mu      sync.Mutex
 	waiting []*submission // in order of arrival
@@ -66,6 +68,7 @@ func newQueue(
 		limit:         limit,
 		commit:        commit,
 		productsOf:    productsOf,
+		waited:        func(time.Duration) {},
 		queuedByKey:   map[key]int{},
 		pendingByKey:  map[key]int{},
 		inFlightByKey: map[key]int{},
@@ -114,6 +117,7 @@ func (q *queue) enqueue(s *submission) error {
 	// takes this one, so it needs no lane of its own.
 	mustWait := slices.ContainsFunc(s.keys, func(k key) bool { return q.pendingByKey[k] > 0 })
 
+	s.queuedAt = time.Now()
 	q.waiting = append(q.waiting, s)
 	q.addPending(s)
 	q.addQueued(s, len(s.tasks))

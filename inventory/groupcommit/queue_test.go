@@ -3,6 +3,7 @@ package groupcommit
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -349,6 +350,29 @@ func TestCloseDrains(t *testing.T) {
 	b.end <- decided
 	<-closed
 	requireAll(t, results)
+}
+
+// The queue tells how long each submission has waited for its batch, also if the batch before it took long.
+func TestWaitIsTold(t *testing.T) {
+	t.Parallel()
+	b := newBench(100)
+	waits := make(chan time.Duration, 10)
+	b.waited = func(d time.Duration) { waits <- d }
+	submitted := time.Now()
+	first := b.submitNumber(t, 1, 'A')
+	<-b.begun
+	second := b.submitNumber(t, 2, 'A') // on the same product, so it waits for the first batch
+	require.Less(t, <-waits, time.Since(submitted))
+	require.Empty(t, waits, "the second waits")
+	waiting := time.Now()
+	for time.Since(waiting) < 5*time.Millisecond {
+		runtime.Gosched()
+	}
+	b.end <- decided
+	<-b.begun
+	require.GreaterOrEqual(t, <-waits, 5*time.Millisecond)
+	b.end <- decided
+	requireAll(t, []result{first, second})
 }
 
 // Under load each request is decided once, no stock is in two batches at a time, and the order of each caller holds for

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -72,6 +73,7 @@ type submission struct {
 	origin   *origin         // nil if the caller is not traced
 	done     chan struct{}   // closed when the tasks have their answers
 	gone     <-chan struct{} // closed when the caller has left
+	queuedAt time.Time
 	keys     []key
 	products []uuid.UUID // each once
 	// toLookUp are the reservations whose products are unknown. If there are any, anyProduct is one of the keys.

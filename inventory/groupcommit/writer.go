@@ -3,6 +3,7 @@ package groupcommit
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +55,7 @@ func New(o Options) *Writer {
 	c := &committer{store: o.Store, log: o.Log, onCommit: o.Committed}
 	w := &Writer{committer: c, queue: newQueue(o.QueueLimit, c.commit, o.Store.ProductsOfReservations)}
 	c.metrics = newMetrics(o.Registry, w.Waiting)
+	w.queue.waited = func(d time.Duration) { c.metrics.wait.Observe(d.Seconds()) }
 	return w
 }
 

@@ -73,6 +73,6 @@ func TestConnectionBreaksInsideATransaction(t *testing.T) {
 		})
 		require.Equal(t, Disconnected, Classify(err), "%v", err)
 		cut.Store(false)
-		require.NoError(t, s.Ping(t.Context()), "the pool opens another connection")
+		require.NoError(t, pool.Ping(t.Context()), "the pool opens another connection")
 	}
 }

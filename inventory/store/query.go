@@ -14,9 +14,6 @@ import (
 	"holdfast/inventory/stock"
 )
 
-// Ping checks that the database answers.
-func (s *Store) Ping(ctx context.Context) error { return s.pool.Ping(ctx) }
-
 // GetReservation returns a reservation with the present stock of its lines; found is false if the reservation does not
 // exist. For an archived reservation it returns the error of stock.Archived.
 func (s *Store) GetReservation(

@@ -31,13 +31,17 @@ func TestClientExample(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
 	require.NoError(t, os.Symlink(tools, filepath.Join(dir, "bin/tools")))
-	run := func(name string, args ...string) string {
+	client := func(shop, name string, args ...string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), name, args...)
 		cmd.Dir = filepath.Join(dir, "examples/client-go")
-		cmd.Env = append(os.Environ(), "SHOP_URL="+p.Gateway, "SHOP_TOKEN="+p.Token("alice", auth.Customer))
+		cmd.Env = append(os.Environ(), "SHOP_URL="+shop, "SHOP_TOKEN="+p.Token("alice", auth.Customer))
 		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		return string(out)
+		return string(out), err
+	}
+	run := func(name string, args ...string) string {
+		out, err := client(p.Gateway, name, args...)
+		require.NoError(t, err, out)
+		return out
 	}
 
 	run("go", "generate", ".")
@@ -51,6 +55,11 @@ func TestClientExample(t *testing.T) {
 	require.Regexp(t, `^HF-\d+ confirmed\n$`, out)
 	available, reserved, _ := p.Available(product)
 	require.Equal(t, []int64{1, 0}, []int64{available, reserved})
+
+	out, err = client("http://127.0.0.1:1", "go", "run", ".", product.String())
+	require.Error(t, err, out)
+	require.Contains(t, out, "place the order: ")
+	require.NotContains(t, out, "panic")
 }
 
 // TestLastUnitExample runs the script: of a hundred buyers one gets the unit.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,27 @@ type documented struct {
 // metricRow matches a row of the page's tables: metric, type, labels, unit, processes, meaning.
 var metricRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)`(\\*?) \\| (\\w+) " +
 	"\\| ([^|]*) \\| [^|]* \\| ([^|]+) \\| .+ \\|$")
+
+// temporalRow matches a row of the page's table of Temporal's SDK: metric, type, unit, processes, meaning.
+var temporalRow = regexp.MustCompile("(?m)^\\| `(temporal_[a-z0-9_]+)`(\\*?) \\| (\\w+) " +
+	"\\| [^|]* \\| ([^|]+) \\| .+ \\|$")
+
+// requireTemporalMetrics checks that the processes export what the page lists of Temporal's SDK. A row with an asterisk
+// may be missing until its first event.
+func requireTemporalMetrics(t *testing.T, exported map[string]map[string]*dto.MetricFamily) {
+	t.Helper()
+	raw, err := os.ReadFile("../../docs/guides/metrics.md")
+	require.NoError(t, err)
+	rows := temporalRow.FindAllStringSubmatch(string(raw), -1)
+	require.Greater(t, len(rows), 10)
+	for _, m := range rows {
+		for _, process := range words(m[4]) {
+			f := exported[process][m[1]]
+			require.True(t, f != nil || m[2] == "*", "the page says that %s exports %s", process, m[1])
+			require.True(t, f == nil || strings.ToLower(f.GetType().String()) == m[3], "%s is a %s", m[1], f.GetType())
+		}
+	}
+}
 
 // documentedProcesses returns the processes of the page's first table.
 func documentedProcesses(t *testing.T) (out []string) {
@@ -157,6 +179,8 @@ func TestMetricsPage(t *testing.T) {
 		scrape(t, addresses[name])
 	}
 
+	requireLevelFollowsSignals(t, p, "worker", "audit")
+
 	page := documentedMetrics(t)
 	exported := map[string]map[string]*dto.MetricFamily{}
 	require.Eventually(t, func() bool { // the events arrive a moment later, and the audit ends
@@ -182,12 +206,29 @@ func TestMetricsPage(t *testing.T) {
 			}
 		}
 	}
+	requireTemporalMetrics(t, exported)
 	require.ElementsMatch(t, documentedProcesses(t), slices.Collect(maps.Keys(exported)))
 	for name, row := range page {
 		for _, process := range row.processes {
 			if _, own := exported[process]; own && !row.later {
 				require.Contains(t, exported[process], name, "the page says that %s exports it", process)
 			}
+		}
+	}
+}
+
+// requireLevelFollowsSignals checks that SIGUSR1 makes a process log at debug level, and SIGUSR2 as it did before.
+func requireLevelFollowsSignals(t *testing.T, p *platform.Platform, processes ...string) {
+	t.Helper()
+	for _, name := range processes {
+		for _, change := range []struct {
+			signal os.Signal
+			level  string
+		}{{syscall.SIGUSR1, "DEBUG"}, {syscall.SIGUSR2, "INFO"}} {
+			p.Process(name).Signal(change.signal)
+			awaitLine(t, p.Process(name), func(l map[string]any) bool {
+				return l["msg"] == "the log's level was changed" && l["to"] == change.level
+			})
 		}
 	}
 }

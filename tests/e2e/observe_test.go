@@ -12,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
 
+	"holdfast/internal/auth"
 	"holdfast/tests/broker"
 	"holdfast/tests/platform"
 )
@@ -51,6 +54,7 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 		"gateway          server    POST /api/orders",
 		"gateway          client    HTTP POST",
 		"api              server    POST /api/orders",
+		"api              client    WITH", // the statement that inserts the order
 		"api              client    UpdateWithStartWorkflow:place",
 		"worker           server    RunWorkflow:Order",
 		"worker           server    RunActivity:ReserveStock",
@@ -60,6 +64,7 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 		"inventory        server    POST /api/inventory/reserve",
 		"inventory        internal  commit batch",
 		"worker           server    RunActivity:RecordOrder",
+		"worker           client    WITH", // the statement that records it
 		"events           producer  publish inventory.reserved",
 		"events           producer  publish order.reserved",
 		"events           consumer  process order.",
@@ -74,6 +79,9 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 	t.Logf("the trace has %d spans", len(spans.of(traceID)))
 	require.Eventually(t, func() bool { return isOneTree(spans.of(traceID)) }, 20*time.Second, 50*time.Millisecond,
 		"a parent is missing:\n%s", spanList{spans, traceID})
+
+	requireLinks(t, spans.of(traceID))
+	requireRedisSpan(t, p, spans, product)
 
 	for process, msg := range map[string]string{
 		"api": "request", "inventory": "request", "payment-sandbox": "request", "worker": "step", "events": "event published",
@@ -114,14 +122,61 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 	require.Equal(t, "lines", bad["field"])
 	require.Equal(t, "gateway", bad["source_service"])
 
+	// The subject of the customer is an e-mail address, which no log may have.
+	erased := p.Do("", http.MethodPost, "/admin/customers/ada@example.org/erase",
+		map[string]string{"reason": "request of the customer"},
+		"Authorization", "Bearer "+p.Token("root", auth.Admin), "X-Correlation-ID", "req-erase")
+	require.Contains(t, []int{http.StatusOK, http.StatusNotFound}, erased.Status, erased.Raw)
+	for _, process := range []string{"gateway", "api"} {
+		line := awaitLine(t, p.Process(process), func(l map[string]any) bool {
+			return l["msg"] == "request" && l["correlation_id"] == "req-erase"
+		})
+		require.Equal(t, "/admin/customers/:customer_id/erase", line["path"], process)
+	}
+
 	number := p.Do("alice", http.MethodGet, "/api/orders/"+second, nil).Str("number")
 	awaitLine(t, p.Process("events"), func(l map[string]any) bool {
-		return l["msg"] == "event published" && l["event_type"] == "order.paid" && l["aggregate_id"] == second
+		return l["msg"] == "event published" && l["event_type"] == "order.paid" && l["aggregate_id"] == second &&
+			l["trace_id"] != nil
 	})
 	requireStory(t, p, second, second, number, "req-second", "req-pay")
 	none := p.Do("bob", http.MethodGet, "/api/orders?correlation_id=req-pay", nil)
 	require.Equal(t, http.StatusOK, none.Status)
 	require.Empty(t, none.Body["items"], "another customer's order")
+}
+
+// requireLinks checks that each span of processing a message has a link to the span that published it.
+func requireLinks(t *testing.T, all []span) {
+	t.Helper()
+	published := map[string]bool{}
+	for _, s := range all {
+		if strings.HasPrefix(s.GetName(), "publish ") {
+			published[string(s.GetSpanId())] = true
+		}
+	}
+	for _, s := range all {
+		if strings.HasPrefix(s.GetName(), "process ") {
+			require.Len(t, s.GetLinks(), 1, s)
+			require.True(t, published[string(s.GetLinks()[0].GetSpanId())], "%s is linked to no span of publishing", s)
+		}
+	}
+}
+
+// requireRedisSpan checks that the trace of a request for the stock of a product has a span of Redis.
+func requireRedisSpan(t *testing.T, p *platform.Platform, spans *spanCollector, product uuid.UUID) {
+	t.Helper()
+	p.Do("alice", http.MethodGet, "/api/inventory/"+product.String(), nil, "X-Correlation-ID", "req-stock")
+	line := awaitLine(t, p.Process("gateway"), func(l map[string]any) bool {
+		return l["msg"] == "request" && l["correlation_id"] == "req-stock"
+	})
+	traceID, _ := line["trace_id"].(string)
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(spans.of(traceID), func(s span) bool {
+			return s.service == "inventory" && slices.ContainsFunc(s.GetAttributes(), func(a *common.KeyValue) bool {
+				return strings.HasPrefix(a.GetKey(), "db.system") && a.GetValue().GetStringValue() == "redis"
+			})
+		})
+	}, 30*time.Second, 50*time.Millisecond, "the trace has:\n%s", spanList{spans, traceID})
 }
 
 // requireStory checks what holdfast story prints of an order, whichever of its names the operator gives.

@@ -156,6 +156,12 @@ func (p *Platform) Run(args []string, change ...string) (stdout, stderr string, 
 // Process returns the process of the given name that was started last.
 func (p *Platform) Process(name string) *Process { return p.processes[name] }
 
+// Signal sends the process a signal that does not end it.
+func (c *Process) Signal(signal os.Signal) {
+	c.p.T.Helper()
+	require.NoError(c.p.T, c.cmd.Process.Signal(signal))
+}
+
 // Kill ends the process as a crash would.
 func (c *Process) Kill() {
 	c.p.T.Helper()
