@@ -49,8 +49,9 @@ func TestKubernetesSetsOnlyKnownVariables(t *testing.T) {
 	})
 }
 
-// TestKubernetesServersElsewhere: TLS, an API key and another address of Temporal reach each process that uses Temporal.
-// The folder of certificates is in each pod that connects to a server, and all variables that name a file name one there.
+// TestKubernetesServersElsewhere: TLS, an API key and another address of Temporal reach each process that uses
+// Temporal. The folder of certificates is in each pod that connects to a server, and all variables that name a file
+// name one there.
 func TestKubernetesServersElsewhere(t *testing.T) {
 	t.Parallel()
 	all := deployed(t, prodOverlay+complete)

@@ -126,7 +126,8 @@ func TestKubernetesMonitoring(t *testing.T) {
 		require.True(t, slices.ContainsFunc(policy[0].Spec.Ingress[0].Ports, func(p struct{ Port int }) bool {
 			return p.Port == port
 		}), d.Metadata.Name)
-		require.Contains(t, policy[0].Spec.PodSelector.MatchExpressions[0].Values, pod.Metadata.Labels["app.kubernetes.io/name"])
+		admitted := policy[0].Spec.PodSelector.MatchExpressions[0].Values
+		require.Contains(t, admitted, pod.Metadata.Labels["app.kubernetes.io/name"])
 		jobs++
 	}
 	require.Equal(t, 6, jobs)

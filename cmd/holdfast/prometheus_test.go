@@ -63,9 +63,8 @@ func TestPrometheusCanJoinProduction(t *testing.T) {
 		if !isProcess(project.Services[name]) {
 			continue
 		}
-		require.True(t, slices.ContainsFunc(slices.Collect(maps.Values(project.Services[name].Environment)), func(v *string) bool {
-			return *v == ":"+port
-		}), target)
+		values := slices.Collect(maps.Values(project.Services[name].Environment))
+		require.True(t, slices.ContainsFunc(values, func(v *string) bool { return *v == ":"+port }), target)
 	}
 	require.Contains(t, guide, development(t).Services["prometheus"].Image)
 }

@@ -22,8 +22,8 @@ put postgres_password "$(random)"
 put jwt_secret "$(random)"
 put service_api_keys "$(random)"
 put internal_token_secrets "$(random)"
-# Empty: not used. Their owner writes into them what others have made: keys (docs/guides/payload-encryption.md), Stripe's, the
-# carriers' and the mail server's.
+# Empty: not used. Their owner writes into them what others have made: keys (docs/guides/payload-encryption.md),
+# Stripe's, the carriers' and the mail server's.
 for name in temporal_payload_keys stripe_secret_key stripe_webhook_secret carrier_webhook_secrets smtp_password; do
   put $name ""
   chmod 0644 $name
