@@ -24,8 +24,8 @@ const scrapeInterval = 10 * time.Second
 
 // runObserved measures what it costs to observe the platform, its events process included. A second platform with
 // everything on runs beside the first: it writes log lines at info into files, traces a tenth of the requests for a
-// collector, and is scraped. The first logs errors only, traces nothing and is not scraped. Both count their metrics. The load goes to one of them at
-// a time, in alternation, and every second pair begins with the other side.
+// collector, and is scraped. The first logs errors only, traces nothing and is not scraped. Both count their metrics.
+// The load goes to one of them at a time, in alternation, and every second pair begins with the other side.
 func runObserved(ctx context.Context, p *platform) (_ []result, err error) {
 	if p.rabbitmq == nil {
 		return nil, errors.New("observed measures the events process too; add -events")

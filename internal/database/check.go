@@ -34,8 +34,8 @@ func Check(ctx context.Context, url string, name Name) (err error) {
 	return checkMigrated(ctx, conn, name)
 }
 
-// Migrated returns a probe of a service's readiness: it fails while the database does not answer or lacks a migration of
-// this binary. A database with more migrations, those of a newer version, is well.
+// Migrated returns a probe of a service's readiness: it fails while the database does not answer or lacks a migration
+// of this binary. A database with more migrations, those of a newer version, is well.
 func Migrated(pool *pgxpool.Pool, name Name) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := pool.Ping(ctx); err != nil {

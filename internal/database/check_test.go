@@ -42,7 +42,8 @@ func TestCheck(t *testing.T) {
 	err = database.Check(t.Context(), url, database.Orders)
 	require.ErrorContains(t, err, "lacks 1 migrations: 00003_product_version.sql;")
 	require.ErrorContains(t, ready(t.Context()), "lacks 1 migrations: 00003_product_version.sql;")
-	_, err = conn.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, true), (99999, true)")
+	_, err = conn.Exec(t.Context(),
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (3, true), (99999, true)")
 	require.NoError(t, err)
 	require.NoError(t, ready(t.Context()), "a newer version has migrated the database")
 	require.NoError(t, conn.Close(t.Context()))

@@ -79,7 +79,9 @@ func Run(ctx context.Context, cfg Config, env service.Env) error {
 		return err
 	}
 
-	health := httpx.NewHealth(httpx.Check{Name: "database", Required: true, Probe: database.Migrated(pool, database.Sandbox)})
+	health := httpx.NewHealth(
+		httpx.Check{Name: "database", Required: true, Probe: database.Migrated(pool, database.Sandbox)},
+	)
 	router := httpx.NewRouter(httpx.Options{
 		Log: env.Log, Registry: env.Registry, Health: health, Tracing: env.Tracing,
 	})
