@@ -22,9 +22,12 @@ put postgres_password "$(random)"
 put jwt_secret "$(random)"
 put service_api_keys "$(random)"
 put internal_token_secrets "$(random)"
-# Empty: nothing is encrypted. docs/guides/payload-encryption.md says what to write into it.
-put temporal_payload_keys ""
-chmod 0644 temporal_payload_keys # its owner writes keys into it
+# Empty: not used. Their owner writes into them what others have made: keys (docs/guides/payload-encryption.md),
+# Stripe's, the carriers' and the mail server's.
+for name in temporal_payload_keys stripe_secret_key stripe_webhook_secret carrier_webhook_secrets smtp_password; do
+  put $name ""
+  chmod 0644 $name
+done
 put rabbitmq_conf "default_user = holdfast
 default_pass = $(random)"
 put amqp_url "amqp://holdfast:$(sed -n 's/^default_pass = //p' rabbitmq_conf)@rabbitmq:5672/"

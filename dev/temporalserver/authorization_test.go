@@ -129,6 +129,8 @@ func TestAuthorization(t *testing.T) {
 	require.NoError(t, temporalclient.EnsureNamespace(t.Context(), admin, temporalclient.Retention, attributes))
 
 	worker := with(issuer.token(t, []string{"orders:write"}, nil))
+	require.NoError(t, temporalclient.EnsureNamespace(t.Context(), worker, temporalclient.Retention, attributes),
+		"nothing is missing, so no right to make it is needed")
 	require.Equal(t, "hello Ada", runVersioned(t, worker, "order-1", "Ada"))
 
 	read := func(c client.Client) error {

@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"encoding/json"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,7 @@ func TestVerify(t *testing.T) {
 		{"Temporal", hs(func(c jwt.MapClaims) { c["sub"] = "TEMPORAL-operator" }), "its subject is reserved"},
 		{"Temporal with a space", hs(func(c jwt.MapClaims) { c["sub"] = "temporal-operator " }), "its subject is reserved"},
 		{"no role", hs(func(c jwt.MapClaims) { delete(c, "role") }), "its role must be one of"},
+		{"a list of roles", hs(func(c jwt.MapClaims) { c["role"] = []string{"shop"} }), "claims in JSON"},
 		{"an unknown role", hs(func(c jwt.MapClaims) { c["role"] = "root" }), "its role must be one of"},
 		{"not signed", sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, unchanged), "not signed by HS256"},
 		{"another method", sign(jwt.SigningMethodHS512, []byte(cfg.Secret), unchanged), "not signed by HS256"},
@@ -88,6 +91,21 @@ func TestVerify(t *testing.T) {
 	require.Error(t, auth.Config{Secret: "short"}.Validate())
 	_, err = auth.Sign(cfg, "alice", "root", time.Minute)
 	require.Error(t, err)
+}
+
+// TestLoginGuide: the guide has every role, and every variable by which an operator chooses an identity provider.
+func TestLoginGuide(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/guides/login.md")
+	require.NoError(t, err)
+	guide := string(raw)
+	for _, role := range auth.Roles() {
+		require.Contains(t, guide, "\n| `"+string(role)+"` |")
+	}
+	fields := reflect.TypeFor[auth.Config]()
+	for i := range fields.NumField() {
+		require.Contains(t, guide, fields.Field(i).Tag.Get("env"))
+	}
 }
 
 // TestSecretsRotate: while an operator changes the secret, tokens of both are accepted, and new ones get the new one.

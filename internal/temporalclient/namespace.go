@@ -48,14 +48,18 @@ func EnsureNamespace(
 			cfg.Namespace, strings.Join(state.Different, "\n  - "))
 	}
 
-	_, err = c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
-		Namespace:                        cfg.Namespace,
-		Description:                      "Holdfast: every order is a durable workflow.",
-		WorkflowExecutionRetentionPeriod: durationpb.New(retention),
-	})
-	var exists *serviceerror.NamespaceAlreadyExists
-	if err != nil && !errors.As(err, &exists) {
-		return fmt.Errorf("register namespace %s: %w", cfg.Namespace, err)
+	// Only an admin of the cluster may register a namespace. Without a need it is not tried, so that a token that may
+	// write suffices for a namespace that is complete.
+	if slices.Contains(state.Missing, "namespace "+cfg.Namespace) {
+		_, err = c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
+			Namespace:                        cfg.Namespace,
+			Description:                      "Holdfast: every order is a durable workflow.",
+			WorkflowExecutionRetentionPeriod: durationpb.New(retention),
+		})
+		var exists *serviceerror.NamespaceAlreadyExists
+		if err != nil && !errors.As(err, &exists) {
+			return fmt.Errorf("register namespace %s: %w", cfg.Namespace, err)
+		}
 	}
 
 	// Every service of a Temporal cluster reads the list of namespaces every few seconds, so the cluster refuses a new

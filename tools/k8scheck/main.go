@@ -40,6 +40,7 @@ var types = map[string]func() any{
 // custom are kinds of other projects, whose types are not part of Kubernetes. Only their metadata is checked.
 var custom = []string{
 	"keda.sh/v1alpha1 ScaledObject",
+	"monitoring.coreos.com/v1 PodMonitor",
 	"temporal.io/v1alpha1 Connection",
 	"temporal.io/v1alpha1 WorkerDeployment",
 }
