@@ -51,5 +51,6 @@ func (s *Stack) Describe(out io.Writer, token string) {
 	}
 	s.describeMetrics(out)
 	fmt.Fprintf(out, "  settings       %s/env       logs  %s/log\n", s.dir, s.dir)
+	fmt.Fprintln(out, "  follow one     bin/holdfast story ORDER    all that happened to an order, by its id or number")
 	firstorder.PrintExample(out, s.gatewayURL(), token)
 }
