@@ -57,7 +57,7 @@ func networkOf(address netip.Addr) string {
 		bits = 48
 	}
 	prefix, err := address.Prefix(bits)
-	if err != nil {
+	if err != nil || !prefix.IsValid() {
 		return "" // a test's recorder has no address
 	}
 	return prefix.String()

@@ -113,6 +113,10 @@ func TestKubernetesPods(t *testing.T) {
 			if m.Kind != "Deployment" {
 				return
 			}
+			if c.Args[0] != "worker" { // whose folder names its own image
+				require.Equal(t, ofKind(all, "Deployment")[0].Spec.Template.Spec.Containers[0].Image, c.Image, c.Name)
+			}
+			require.Contains(t, c.Image, ":", "a version")
 
 			ports, listens := map[string]int{}, []int{}
 			for _, p := range c.Ports {

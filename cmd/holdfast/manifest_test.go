@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -202,21 +201,25 @@ func useComments(t *testing.T, dir string) {
 	}
 }
 
-// encrypt makes an overlay beside the given one that adds the codec server and a key for it.
+// encrypt makes a copy of an overlay that has the codec server, before what names the image, and a key for it.
 func encrypt(t *testing.T, dir, overlay string) {
 	t.Helper()
 	at := filepath.Join(dir, overlay+encrypted)
-	require.NoError(t, os.MkdirAll(at, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(at, "kustomization.yaml"), fmt.Appendf(nil, `
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-namespace: holdfast
-resources: [../%s]
-components: [../../codec]
-secretGenerator:
-  - { name: holdfast, namespace: holdfast, behavior: merge, literals: [TEMPORAL_PAYLOAD_KEYS=a-key] }
-`, filepath.Base(overlay)), 0o600))
+	require.NoError(t, os.CopyFS(at, os.DirFS(filepath.Join(dir, overlay))))
+	file := filepath.Join(at, "kustomization.yaml")
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	with := componentsStart.ReplaceAll(raw, []byte("components:\n  - ../../codec\n  - shared\n"))
+	require.NotEqual(t, raw, with)
+	require.NoError(t, os.WriteFile(file, with, 0o600))
+	secrets, err := os.OpenFile(filepath.Join(at, "shared", "secrets.env"), os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	_, err = secrets.WriteString("\nTEMPORAL_PAYLOAD_KEYS=a-key\n")
+	require.NoError(t, errors.Join(err, secrets.Close()))
 }
+
+// componentsStart matches the components of an overlay.
+var componentsStart = regexp.MustCompile(`(?m)^components:.*\n( .*\n)*`)
 
 func output(t *testing.T, cmd *exec.Cmd) []byte {
 	t.Helper()

@@ -119,17 +119,20 @@ func correlate(c *gin.Context) {
 // subjects are the parameters of paths that name what a request is about.
 var subjects = []string{"order_id", "reservation_id", "product_id"}
 
-// private are the parameters of paths that may name a person: the subject of a token may be an e-mail address.
-var private = []string{"customer_id"}
+// customers begins the paths that name a customer, by a subject that may be an e-mail address.
+const customers = "/admin/customers/"
 
-// loggedPath returns the request's path, or its route if the path may name a person.
+// loggedPath returns the request's path, or its route if the path may name a customer. Such a path without a route, as
+// of a wrong method, is cut off.
 func loggedPath(c *gin.Context) string {
-	for _, name := range private {
-		if c.Param(name) != "" {
-			return c.FullPath()
-		}
+	path := c.Request.URL.Path
+	switch {
+	case !strings.HasPrefix(path, customers):
+		return path
+	case c.FullPath() != "":
+		return c.FullPath()
 	}
-	return c.Request.URL.Path
+	return customers + "…"
 }
 
 // observe counts, times and logs each request. Its metrics have the route as a label and not the path, because each id

@@ -31,8 +31,8 @@ func newMetrics(reg prometheus.Registerer, waiting func() int) *metrics {
 		}),
 		wait: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "inventory_batch_wait_seconds",
-			Help: "Time from the arrival of a call to the beginning of its batch; again if the batch is formed anew, because " +
-				"another transaction has locked the stock.",
+			Help: "Time from the arrival of a call to the beginning of its batch. A call whose batch met a lock is counted " +
+				"again when its next batch begins.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}),
 	}

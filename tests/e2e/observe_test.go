@@ -77,10 +77,13 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 		traceID, &missing, spanList{spans, traceID})
 	require.Less(t, len(spans.of(traceID)), 160, "a trace shall stay small:\n%s", spanList{spans, traceID})
 	t.Logf("the trace has %d spans", len(spans.of(traceID)))
-	require.Eventually(t, func() bool { return isOneTree(spans.of(traceID)) }, 20*time.Second, 50*time.Millisecond,
-		"a parent is missing:\n%s", spanList{spans, traceID})
+	var tree []span
+	require.Eventually(t, func() bool {
+		tree = spans.of(traceID)
+		return isOneTree(tree)
+	}, 20*time.Second, 50*time.Millisecond, "a parent is missing:\n%s", spanList{spans, traceID})
 
-	requireLinks(t, spans.of(traceID))
+	requireLinks(t, tree)
 	requireRedisSpan(t, p, spans, product)
 
 	for process, msg := range map[string]string{
@@ -127,6 +130,11 @@ func TestOneOrderThroughEveryProcess(t *testing.T) {
 		map[string]string{"reason": "request of the customer"},
 		"Authorization", "Bearer "+p.Token("root", auth.Admin), "X-Correlation-ID", "req-erase")
 	require.Contains(t, []int{http.StatusOK, http.StatusNotFound}, erased.Status, erased.Raw)
+	wrong := p.Do("", http.MethodGet, "/admin/customers/ada@example.org/erase", nil, "X-Correlation-ID", "req-wrong")
+	require.Equal(t, http.StatusMethodNotAllowed, wrong.Status)
+	awaitLine(t, p.Process("gateway"), func(l map[string]any) bool {
+		return l["correlation_id"] == "req-wrong" && l["path"] == "/admin/customers/…"
+	})
 	for _, process := range []string{"gateway", "api"} {
 		line := awaitLine(t, p.Process(process), func(l map[string]any) bool {
 			return l["msg"] == "request" && l["correlation_id"] == "req-erase"
