@@ -26,6 +26,7 @@ import (
 	"holdfast/internal/order"
 	"holdfast/internal/orderstore"
 	"holdfast/internal/problem"
+	"holdfast/internal/telemetry"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
@@ -280,6 +281,7 @@ func (h *handlers) newOrder(
 		Email:         body.Email,
 		Metadata:      body.Metadata,
 		CorrelationID: correlation.From(c.Request.Context()),
+		Traceparent:   telemetry.Traceparent(c.Request.Context()),
 		PlacedAt:      time.Now().UTC().Truncate(time.Microsecond),
 	}
 	ttl := time.Duration(cmp.Or(body.TTLSeconds, defaultTTL)) * time.Second

@@ -32,6 +32,7 @@ import (
 
 	"holdfast/internal/correlation"
 	"holdfast/internal/orderstore"
+	"holdfast/internal/telemetry"
 	"holdfast/workflows/orderclient"
 	"holdfast/workflows/orderflow"
 )
@@ -234,7 +235,7 @@ func (s *Starter) startWaiting(ctx context.Context) {
 			s.log.WarnContext(ctx, "cannot read the orders that wait for their workflow", "error", err)
 		}
 		for i, order := range waiting {
-			s.spawn(func() { s.start(s.life, permits[i], order) })
+			s.spawn(func() { s.start(telemetry.WithTraceparent(s.life, order.Input.Traceparent), permits[i], order) })
 		}
 		for _, unused := range permits[len(waiting):] {
 			unused.Drop()

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 
 	"holdfast/api/starter"
 	"holdfast/internal/database"
@@ -233,6 +234,26 @@ func TestAnotherProcessStartsTheOrder(t *testing.T) {
 	_, err = w.pool.Exec(t.Context(), "UPDATE order_starts SET available_at = now()") // the lease ends
 	require.NoError(t, err)
 	w.starter(10)
+	w.awaitState(in.OrderID, order.Reserved)
+}
+
+// TestStartBelongsToTheRequest: an order that waits in line, also for another process, starts in the trace of the
+// request that placed it.
+func TestStartBelongsToTheRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	traces := make(chan string, 1)
+	w.workflows.answer = func(ctx context.Context, _ orderflow.OrderInput) error {
+		traces <- trace.SpanContextFromContext(ctx).TraceID().String()
+		return nil
+	}
+	in := newOrder()
+	in.Traceparent = parent
+	_, err := w.store.Place(t.Context(), in, false)
+	require.NoError(t, err)
+	w.starter(10)
+	require.Equal(t, strings.Split(parent, "-")[1], <-traces)
 	w.awaitState(in.OrderID, order.Reserved)
 }
 
