@@ -72,8 +72,8 @@ type OrderInput struct {
 	Email         string            `json:"email,omitempty"`
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	CorrelationID string            `json:"correlation_id,omitempty"`
-	// Traceparent is the W3C trace context of the request, so that the start of an order that has waited in line belongs to
-	// its trace; empty if the request is not traced.
+	// Traceparent is the W3C trace context of the request, so that the start of an order that has waited in line belongs
+	// to its trace; empty if the request is not traced.
 	Traceparent string    `json:"traceparent,omitempty"`
 	PlacedAt    time.Time `json:"placed_at"`
 	// Revision is the revision of the workflow's story that the order follows from its start to its end: orders of an
