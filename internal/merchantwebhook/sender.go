@@ -117,7 +117,6 @@ func (s *Sender) begin(ctx context.Context, underWay map[uuid.UUID]int, room int
 
 // deliver makes one attempt and writes its outcome.
 func (s *Sender) deliver(ctx context.Context, d Leased) {
-	log := s.logOf(d)
 	start := time.Now()
 	err := s.send(ctx, d)
 	s.metrics.duration.Observe(time.Since(start).Seconds())
@@ -126,13 +125,14 @@ func (s *Sender) deliver(ctx context.Context, d Leased) {
 	defer cancel()
 	if err == nil {
 		if err := s.Store.markDelivered(ctx, d); err != nil {
-			s.lose(log, err)
+			s.lose(s.logOf(d), err)
 			return
 		}
 		s.metrics.attempts.WithLabelValues(delivered).Inc()
 		return
 	}
 
+	log := s.logOf(d)
 	f, outcome := s.judge(d, err)
 	disabled, markErr := s.Store.markFailed(ctx, d, f, s.Config.DisableAfter)
 	if markErr != nil {
